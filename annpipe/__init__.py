@@ -1,0 +1,1 @@
+"""annpipe: a YAML file is a training run."""
