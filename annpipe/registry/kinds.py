@@ -1,0 +1,48 @@
+"""The kinds of component, and what the engine supplies to each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A place in a spec where a component may stand.
+
+    `supplied` names the parameters that the engine fills: left out of a spec, or written only where they agree.
+    """
+
+    name: str
+    gives: str
+    supplied: frozenset[str] = frozenset()
+
+
+_KINDS = (
+    Kind("data", "a Dataset of named tensors", frozenset({"generator"})),
+    Kind(
+        "layer",
+        "a torch.nn.Module that takes one tensor",
+        frozenset(
+            {
+                "in_features",
+                "in_channels",
+                "num_features",
+                "num_channels",
+                "input_size",
+                "normalized_shape",
+                "d_model",
+                "embed_dim",
+                "input_shape",
+            }
+        ),
+    ),
+    Kind("loss", "a module (prediction, target) -> scalar"),
+    Kind("optimizer", "a torch.optim.Optimizer", frozenset({"params"})),
+    Kind("scheduler", "a learning-rate scheduler", frozenset({"optimizer"})),
+    Kind("distribution", "a torch.distributions.Distribution"),
+    Kind("metric", "an accumulator with update(prediction, target) and compute()"),
+    Kind("callback", "an object that acts at looks: on_look(look)"),
+    Kind("plot", "a matplotlib figure of a run"),
+)
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}

@@ -1,0 +1,133 @@
+"""The marks by which discovery knows a component; a mark registers nothing.
+
+    @layer
+    class Swish(torch.nn.Module): ...
+
+    @loss(name="huber_quantile")
+    class QuantileLoss(torch.nn.Module): ...
+
+A mark only leaves a note on what it marks, so importing a plugin has no side effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, overload
+
+ATTRIBUTE = "__annpipe__"
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a decorator noted: the kind, the name in specs (None: the object's own) and further traits."""
+
+    kind: str
+    name: str | None = None
+    traits: Mapping[str, Any] = field(default_factory=dict)
+
+
+def mark_of(component: Any) -> Mark | None:
+    """The component's own mark; one inherited from a marked base class does not count."""
+    try:
+        mark = vars(component).get(ATTRIBUTE)
+    except TypeError:
+        return None
+    return mark if isinstance(mark, Mark) else None
+
+
+@overload
+def data(component: C, /) -> C: ...
+@overload
+def data(*, name: str | None = None, fields: Callable[..., Any] | None = None) -> Callable[[C], C]: ...
+def data(
+    component: C | None = None, /, *, name: str | None = None, fields: Callable[..., Any] | None = None
+) -> C | Callable[[C], C]:
+    """Marks a callable that returns a `Dataset`.
+
+    `fields`, called with the same options, tells the `Fields` of that dataset without making it, so that shapes
+    are checked before any data exists; without it the data is made to see its shapes.
+    """
+    return _marking(component, Mark("data", name, {"fields": fields} if fields else {}))
+
+
+@overload
+def layer(component: C, /) -> C: ...
+@overload
+def layer(*, name: str | None = None) -> Callable[[C], C]: ...
+def layer(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
+    """Marks a `torch.nn.Module` class whose forward takes one tensor, rows first."""
+    return _marking(component, Mark("layer", name))
+
+
+@overload
+def loss(component: C, /) -> C: ...
+@overload
+def loss(*, name: str | None = None, target: str = "values") -> Callable[[C], C]: ...
+def loss(component: C | None = None, /, *, name: str | None = None, target: str = "values") -> C | Callable[[C], C]:
+    """Marks a module `(prediction, target) -> scalar`; `target` is "values" or "classes" (int64 labels)."""
+    return _marking(component, Mark("loss", name, {"target": target}))
+
+
+@overload
+def optimizer(component: C, /) -> C: ...
+@overload
+def optimizer(*, name: str | None = None) -> Callable[[C], C]: ...
+def optimizer(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
+    """Marks a `torch.optim.Optimizer` class; its `params` come from the engine."""
+    return _marking(component, Mark("optimizer", name))
+
+
+@overload
+def scheduler(component: C, /) -> C: ...
+@overload
+def scheduler(*, name: str | None = None) -> Callable[[C], C]: ...
+def scheduler(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
+    """Marks a learning-rate scheduler class; its `optimizer` comes from the engine."""
+    return _marking(component, Mark("scheduler", name))
+
+
+@overload
+def distribution(component: C, /) -> C: ...
+@overload
+def distribution(*, name: str | None = None) -> Callable[[C], C]: ...
+def distribution(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
+    """Marks a `torch.distributions.Distribution` class."""
+    return _marking(component, Mark("distribution", name))
+
+
+@overload
+def metric(component: C, /) -> C: ...
+@overload
+def metric(*, name: str | None = None) -> Callable[[C], C]: ...
+def metric(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
+    """Marks an accumulator class with `update(prediction, target)` and `compute() -> float`."""
+    return _marking(component, Mark("metric", name))
+
+
+@overload
+def callback(component: C, /) -> C: ...
+@overload
+def callback(*, name: str | None = None) -> Callable[[C], C]: ...
+def callback(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
+    """Marks a class with `on_look(look)`, called after each epoch at which the run looks."""
+    return _marking(component, Mark("callback", name))
+
+
+@overload
+def plot(component: C, /) -> C: ...
+@overload
+def plot(*, name: str | None = None) -> Callable[[C], C]: ...
+def plot(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
+    """Marks a function whose first parameter is a `RunView` and that returns a matplotlib figure."""
+    return _marking(component, Mark("plot", name))
+
+
+def _marking(component: C | None, mark: Mark) -> C | Callable[[C], C]:
+    def leave(target: C) -> C:
+        setattr(target, ATTRIBUTE, mark)
+        return target
+
+    return leave if component is None else leave(component)

@@ -1,0 +1,122 @@
+"""The registry: every component by kind and name, filled through three doors and passed as an argument.
+
+    registry = Registry.installed()          # door 1: distributions with an entry point in group annpipe.plugins
+    registry.add_file(Path("swish.py"))      # door 2: the files that a spec lists
+    registry.add(Swish)                      # door 3: Python
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from annpipe.errors import Place, Problem
+from annpipe.registry.discovery import PluginFault, discover_file, discover_package, import_file
+from annpipe.registry.entry import Entry, Origin
+from annpipe.registry.index import SHIPPED, cached_entries, package_sources
+from annpipe.registry.kinds import KINDS
+from annpipe.registry.marks import mark_of
+from annpipe.registry.signature import describe
+
+GROUP = "annpipe.plugins"
+
+
+class Registry:
+    """Components by kind and name. `faults` holds what is wrong with installed plugins that could not be used."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
+        self._components: dict[tuple[str, str], Callable[..., Any]] = {}
+        self.faults: list[PluginFault] = []
+
+    @classmethod
+    def installed(cls) -> Registry:
+        """A registry of all installed plugins; a broken one is noted in `faults` and breaks nothing else."""
+        registry = cls()
+        for point in sorted(importlib.metadata.entry_points(group=GROUP), key=_std_first):
+            try:
+                registry._add_all(_installed_entries(point))
+            except PluginFault as fault:
+                registry.faults.append(fault)
+        return registry
+
+    def add_file(self, path: Path) -> list[Entry]:
+        """Adds the components of a plugin file; raises PluginFault."""
+        path = path.resolve()
+        entries = cached_entries([path], Origin(file=str(path)), lambda: discover_file(path))
+        self._add_all(entries)
+        return entries
+
+    def add(self, component: Callable[..., Any], *, kind: str | None = None, name: str | None = None) -> Entry:
+        """Adds a marked component, or any callable whose `kind` is given; raises PluginFault, SignatureFault."""
+        mark = mark_of(component)
+        own_kind = kind or (mark.kind if mark else None)
+        if own_kind not in KINDS:
+            raise ValueError(f"{component!r} carries no mark: give its kind, one of {', '.join(KINDS)}")
+        traits = {key: value for key, value in mark.traits.items() if not callable(value)} if mark else {}
+        entry = describe(own_kind, component, name=name or (mark.name if mark else None), traits=traits)
+        entry = replace(entry, origin=Origin(file=entry.file or "Python"))
+        self._add_all([entry])
+        self._components[entry.kind, entry.name] = component
+        return entry
+
+    def _add_all(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            taken = self._entries[entry.kind].get(entry.name)
+            if taken:
+                raise _name_taken(entry, taken)
+            self._entries[entry.kind][entry.name] = entry
+
+    def find(self, kind: str, name: str) -> Entry | None:
+        """The entry of a component, None when there is none of that name."""
+        return self._entries[kind].get(name)
+
+    def entries(self, kind: str) -> list[Entry]:
+        """All components of a kind, by name."""
+        return [self._entries[kind][name] for name in sorted(self._entries[kind], key=str.casefold)]
+
+    def kinds_of(self, name: str) -> list[str]:
+        """The kinds that have a component of this name."""
+        return [kind for kind, entries in self._entries.items() if name in entries]
+
+    def load(self, entry: Entry) -> Callable[..., Any]:
+        """Imports the component itself; raises PluginFault when its file fails to import."""
+        held = self._components.get((entry.kind, entry.name))
+        if held is not None:
+            return held
+        where, _, attribute = entry.target.rpartition(":")
+        target: Any = import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+        for part in attribute.split("."):
+            target = getattr(target, part)
+        component: Callable[..., Any] = target
+        return component
+
+
+def _std_first(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:
+    """The built-in library comes first, so that a plugin which takes one of its names is the one at fault."""
+    return (point.dist is None or point.dist.name != "annpipe", point.value)
+
+
+def _installed_entries(point: importlib.metadata.EntryPoint) -> list[Entry]:
+    name = point.value.partition(":")[0]
+    distribution = point.dist
+    origin = Origin(distribution.name, distribution.version) if distribution else Origin(name)
+    found = importlib.util.find_spec(name.partition(".")[0])
+    if found is None or not found.origin:
+        place = f"entry point '{point.name} = {point.value}' of {origin}"
+        raise PluginFault(Problem("plugin-import", f"{place}: there is no module '{name}'"))
+    folder = Path(found.origin).parent if found.submodule_search_locations else Path(found.origin)
+    shipped = folder / SHIPPED if folder.is_dir() else None
+    return cached_entries(package_sources(folder), origin, lambda: discover_package(name), shipped=shipped)
+
+
+def _name_taken(entry: Entry, taken: Entry) -> PluginFault:
+    message = f"the {entry.kind} '{entry.name}' exists already: it comes from {taken.origin} ({taken.where})"
+    place = Place(entry.file, entry.line, 1) if entry.file else None
+    help_ = f'give yours another name, as in `@{entry.kind}(name="my_{entry.name.lower()}")`'
+    return PluginFault(Problem("plugin-name-taken", message, place, help_))
