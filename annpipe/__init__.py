@@ -2,16 +2,35 @@
 
 For plugin authors: the marks (`data`, `layer`, `loss`, `optimizer`, `scheduler`, `distribution`, `metric`, `callback`,
 `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`, `RunView`, `Expression`),
-and `OptionError` to refuse an option's value. For programs: `Registry`.
+`OptionError` to refuse an option's value, and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
+For programs: `Registry`.
 """
 
-from annpipe.contract import Dataset, Field, Fields, Look, RunView
-from annpipe.errors import OptionError
-from annpipe.expression import Expression
-from annpipe.registry.entry import Entry
-from annpipe.registry.marks import callback, data, distribution, layer, loss, metric, optimizer, plot, scheduler
-from annpipe.registry.registry import Registry
-from annpipe.registry.signature import Typing, describe
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from annpipe.contract import Dataset, Field, Fields, Look, RunView
+    from annpipe.errors import OptionError
+    from annpipe.expression import Expression
+    from annpipe.registry.entry import Entry
+    from annpipe.registry.marks import callback, data, distribution, layer, loss, metric, optimizer, plot, scheduler
+    from annpipe.registry.registry import Registry
+    from annpipe.registry.signature import Typing, describe
+
+_HOMES = {
+    "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "RunView"),
+    "annpipe.errors": ("OptionError",),
+    "annpipe.expression": ("Expression",),
+    "annpipe.registry.entry": ("Entry",),
+    "annpipe.registry.marks": (
+        *("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler"),
+    ),
+    "annpipe.registry.registry": ("Registry",),
+    "annpipe.registry.signature": ("Typing", "describe"),
+}
 
 __all__ = [
     "Dataset",
@@ -35,3 +54,11 @@ __all__ = [
     "plot",
     "scheduler",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for: a command pays only for what it uses."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module 'annpipe' has no attribute {name!r}")

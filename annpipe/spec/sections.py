@@ -1,0 +1,62 @@
+"""The sections of a spec and their rules, as strict pydantic models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Section(BaseModel):
+    """The manners of every section: strict types, no unknown key, nothing changes afterwards."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Device(Section):
+    """`device`: where and how the run computes."""
+
+    type: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
+    threads: Literal["auto"] | Positive = Field("auto", description="CPU threads; auto measures a few steps")
+    precision: Literal["float32", "float64"] = Field("float32", description="the dtype of parameters and data")
+    deterministic: bool = Field(False, description="only deterministic kernels, and one thread unless threads says more")
+
+
+class Split(Section):
+    """`data.split`: the fractions of rows held out, drawn by the stream `split`."""
+
+    val: Fraction = Field(0.0, description="fraction of rows for validation")
+    test: Fraction = Field(0.0, description="fraction of rows for the test at the end")
+
+
+class Train(Section):
+    """`train`: how long, in what batches, and when the run looks."""
+
+    epochs: Positive = Field(description="passes over the train split")
+    batch_size: Literal["all"] | Positive = Field("all", description="rows a step; all is the full batch")
+    shuffle: bool = Field(True, description="draw a new order of rows each epoch (mini-batches only)")
+    drop_last: bool = Field(False, description="leave out the last batch of an epoch when it is smaller")
+    evaluate_every: Positive = Field(1, description="epochs between evaluations of the val split")
+    checkpoint_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="seconds between safety checkpoints")
+
+
+class Tracking(Section):
+    """`tracking`: where the record goes."""
+
+    experiment: Annotated[str, Field(min_length=1)] | None = Field(None, description="MLflow experiment; the spec's name")
+    uri: Annotated[str, Field(min_length=1)] | None = Field(None, description="MLflow tracking URI; the project's store")
+    wait_seconds: Annotated[float, Field(ge=0)] = Field(20.0, description="how long to wait for the record at the end")
+
+
+class Head(Section):
+    """The sections that are single values."""
+
+    version: Literal[1] = Field(description="the version of the spec language")
+    name: Annotated[str, Field(min_length=1)] = Field(description="the name of the run")
+    description: str = Field("", description="a note for the record")
+    tags: dict[str, str | int | float | bool] = Field({}, description="tags for the record")
+    plugins: list[str] = Field([], description="plugin files, relative to the spec")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="the seed of every random stream")

@@ -1,0 +1,247 @@
+"""Nodes → Spec: every section in its place and of its type, names not looked up yet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from annpipe.errors import Place, Problem, SpecError
+from annpipe.registry.suggest import did_you_mean
+from annpipe.registry.types import from_annotation, words
+from annpipe.spec.component import Call, read_call, read_calls
+from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
+from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
+
+SECTIONS = (
+    *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "model", "loss", "optimizer"),
+    *("scheduler", "train", "metrics", "plots", "callbacks", "tracking"),
+)
+REQUIRED = ("version", "name", "data", "model", "loss", "optimizer", "train")
+
+DEVICE_WORD = re.compile(r"(auto|cpu|cuda(:\d+)?|mps)\Z")
+S = TypeVar("S", bound=Section)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the user wrote: sections checked, components not yet resolved. `file` and `root` keep the places."""
+
+    file: str
+    root: MappingNode
+    head: Head
+    device: Device
+    data: Call
+    split: Split
+    model: tuple[Call, ...]
+    loss: Call
+    optimizer: Call
+    scheduler: Call | None
+    train: Train
+    metrics: tuple[Call, ...]
+    plots: tuple[Call, ...]
+    callbacks: tuple[Call, ...]
+    tracking: Tracking
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the spec start from."""
+        return Path(self.file).resolve().parent
+
+    def place(self, *path: str | int) -> Place:
+        """The place of the deepest node that `path` leads to."""
+        return descend(self.root, path)[0].place
+
+    @property
+    def plugin_places(self) -> list[tuple[str, Place]]:
+        """The plugin files listed, each with its place."""
+        node = self.root.get("plugins")
+        places = [item.place for item in node.items] if isinstance(node, ListNode) else []
+        return list(zip(self.head.plugins, places, strict=True))
+
+
+def read_spec(root: MappingNode, file: str) -> Spec:
+    """Checks every section; raises SpecError with all problems at once."""
+    reading = _Reading(root)
+    reading.keys()
+    head = reading.section(Head, _only(root, tuple(Head.model_fields)))
+    spec = Spec(
+        file=file,
+        root=root,
+        head=head,
+        device=reading.device(),
+        data=reading.data_call(),
+        split=reading.split(),
+        model=reading.calls("model"),
+        loss=reading.call("loss"),
+        optimizer=reading.call("optimizer"),
+        scheduler=reading.call("scheduler") if _given(root.get("scheduler")) else None,
+        train=reading.section(Train, root.get("train"), "train"),
+        metrics=reading.calls("metrics"),
+        plots=reading.calls("plots"),
+        callbacks=reading.calls("callbacks"),
+        tracking=reading.section(Tracking, root.get("tracking"), "tracking"),
+    )
+    if reading.problems:
+        raise SpecError(reading.problems)
+    return spec
+
+
+def _only(root: MappingNode, names: Sequence[str]) -> MappingNode:
+    return replace(root, pairs=tuple(pair for pair in root.pairs if pair[0].value in names))
+
+
+def _given(node: Node | None) -> bool:
+    return node is not None and not (isinstance(node, ScalarNode) and node.value is None)
+
+
+class _Reading:
+    """Collects problems while the sections are read; a section at fault is stood in for, and the spec refused."""
+
+    def __init__(self, root: MappingNode) -> None:
+        self.root = root
+        self.problems: list[Problem] = []
+        self._nothing = Call("", None, root.place)
+
+    def keys(self) -> None:
+        """Unknown and missing sections."""
+        for key, _ in self.root.pairs:
+            if key.value not in SECTIONS:
+                hint = did_you_mean(str(key.value), SECTIONS) or f"the sections are {', '.join(SECTIONS)}"
+                self.problems.append(Problem("unknown-section", f"there is no section '{key.value}'", key.place, hint))
+        for name in REQUIRED:
+            if not _given(self.root.get(name)):
+                node = self.root.key(name)
+                place = node.place if node else self.root.place
+                message = f"the section '{name}' is " + ("empty" if node else "missing")
+                self.problems.append(Problem("missing-section", message, place, _EXAMPLES[name]))
+
+    def section(self, model: type[S], node: Node | None, name: str = "") -> S:
+        if not _given(node) or not isinstance(node, MappingNode):
+            if _given(node) and node is not None:
+                message = f"`{name}` must be a mapping; found {found(node)}"
+                self.problems.append(Problem("wrong-type", message, node.place, _EXAMPLES.get(name)))
+            return model.model_construct()
+        checked, problems = check(model, node, name)
+        self.problems += problems
+        return checked
+
+    def device(self) -> Device:
+        node = self.root.get("device")
+        if not isinstance(node, MappingNode):
+            if not _given(node):
+                return Device()
+            assert node is not None
+            return self._device_word(Device.model_construct(type=plain(node)), node)
+        device = self.section(Device, node, "device")
+        type_node = node.get("type")
+        return self._device_word(device, type_node) if type_node else device
+
+    def _device_word(self, device: Device, node: Node) -> Device:
+        if isinstance(device.type, str) and DEVICE_WORD.match(device.type):
+            return device
+        message = f"`device` must be auto, cpu, cuda, cuda:N or mps; found {found(node)}"
+        hint = did_you_mean(str(device.type), ("auto", "cpu", "cuda", "mps")) or None
+        self.problems.append(Problem("unknown-device", message, node.place, hint))
+        return device
+
+    def call(self, name: str) -> Call:
+        node = self.root.get(name)
+        if not _given(node) or node is None:
+            return self._nothing
+        read = read_call(node, f"`{name}`")
+        return self._taken(read)
+
+    def calls(self, name: str) -> tuple[Call, ...]:
+        node = self.root.get(name)
+        if node is None:
+            return ()
+        calls, problems = read_calls(node, name)
+        self.problems += problems
+        if name == "model" and not calls and not problems and _given(node):
+            self.problems.append(Problem("missing-section", "the model has no layer", node.place, _EXAMPLES["model"]))
+        return tuple(calls)
+
+    def data_call(self) -> Call:
+        """The data component: the one key of `data` that is not `split`."""
+        node = self.root.get("data")
+        if not isinstance(node, MappingNode):
+            return self.call("data")
+        pairs = tuple(pair for pair in node.pairs if pair[0].value != "split")
+        if not pairs:
+            message = "`data` names no data component"
+            self.problems.append(Problem("not-a-component", message, node.place, _EXAMPLES["data"]))
+            return self._nothing
+        return self._taken(read_call(replace(node, pairs=pairs), "`data`"))
+
+    def split(self) -> Split:
+        data = self.root.get("data")
+        node = data.get("split") if isinstance(data, MappingNode) else None
+        split = self.section(Split, node, "data.split")
+        if node is not None and isinstance(split.val, float) and isinstance(split.test, float):
+            if split.val + split.test >= 1:
+                message = f"val and test together take {split.val + split.test:g} of the rows; none are left to train"
+                self.problems.append(Problem("wrong-value", message, node.place, "their sum must be less than 1"))
+        return split
+
+    def _taken(self, read: Call | Problem) -> Call:
+        if isinstance(read, Call):
+            return read
+        self.problems.append(read)
+        return self._nothing
+
+
+def check(model: type[S], node: MappingNode, name: str) -> tuple[S, list[Problem]]:
+    """Validates a section's node; its problems carry places and the user's words."""
+    try:
+        return model.model_validate(plain(node)), []
+    except ValidationError as error:
+        problems = {}
+        for detail in error.errors():
+            problem = _section_problem(model, node, name, detail["type"], detail["loc"])
+            if problem:
+                problems.setdefault((problem.place, problem.code), problem)
+        return model.model_construct(), list(problems.values())
+
+
+def _section_problem(
+    model: type[BaseModel], node: MappingNode, name: str, kind: str, loc: tuple[str | int, ...]
+) -> Problem | None:
+    key = str(loc[0])
+    shown = f"{name}.{key}" if name else key
+    if kind == "extra_forbidden":
+        key_node = node.key(key)
+        assert key_node
+        hint = did_you_mean(key, model.model_fields) or f"`{name}` takes {', '.join(model.model_fields)}"
+        return Problem("unknown-option", f"`{name}` has no option '{key}'", key_node.place, hint)
+    if kind == "missing":
+        if key in REQUIRED and not name:
+            return None  # said once, as a missing section
+        return Problem("missing-option", f"`{shown}` is missing", node.place, _EXAMPLES.get(name))
+    value, _ = descend(node, loc)
+    field = model.model_fields[key]
+    expected = words(from_annotation(field.annotation), _bounds(field.metadata))
+    return Problem("wrong-type", f"`{shown}` must be {expected}; found {found(value)}", value.place, field.description)
+
+
+def _bounds(metadata: Sequence[Any]) -> Mapping[str, float]:
+    return {
+        key: getattr(part, key) for part in metadata for key in ("gt", "ge", "lt", "le") if hasattr(part, key)
+    }
+
+
+_EXAMPLES = {
+    "version": "write `version: 1`",
+    "name": "write `name: my_run`",
+    "data": "for example `data: {table: {inputs: {x: [0, 1]}, targets: {y: [1, 3]}}}`; `annpipe list data` shows all",
+    "model": "for example `model: [Linear: 10, ReLU, Linear: 1]`; `annpipe list layer` shows all layers",
+    "loss": "for example `loss: L1Loss`; `annpipe list loss` shows all",
+    "optimizer": "for example `optimizer: {Adam: {lr: 1e-3}}`; `annpipe list optimizer` shows all",
+    "train": "for example `train: {epochs: 100, batch_size: 32}`",
+    "data.split": "for example `split: {val: 0.2, test: 0.1}`",
+    "tracking": "for example `tracking: {experiment: curves}`",
+}
