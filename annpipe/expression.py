@@ -63,14 +63,20 @@ class Expression:
     def __str__(self) -> str:
         return self.text
 
-    def check_names(self, known: Iterable[str]) -> None:
-        """Raises ExpressionFault at the first free name that is not in `known`."""
+    def unknown_name(self, known: Iterable[str]) -> ExpressionFault | None:
+        """The fault of the first free name that is not in `known`, None when all are."""
         known = list(known)
         for name, column in self._columns.items():
             if name not in known:
                 some = f"the names here are {', '.join(known)}" if known else "no name can be used here"
                 help_ = did_you_mean(name, known) or some
-                raise ExpressionFault(f"there is no '{name}' to compute with", column, len(name), help_)
+                return ExpressionFault(f"there is no '{name}' to compute with", column, len(name), help_)
+        return None
+
+    def check_names(self, known: Iterable[str]) -> None:
+        """Raises ExpressionFault at the first free name that is not in `known`."""
+        if fault := self.unknown_name(known):
+            raise fault
 
     def evaluate(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The formula's value, in the floating dtype of `values` (float64 where they are whole numbers).

@@ -1,0 +1,131 @@
+"""Callbacks: what may happen at a look, the end of an epoch at which the run's values are known.
+
+Both remember something, so both have `state_dict` and `load_state_dict`: a resumed run decides as it would have.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from annpipe import Look, OptionError, callback
+
+Goal = Literal["minimize", "maximize"]
+State = dict[str, float | int | None]
+
+
+class _Best:
+    """The best value so far of one metric."""
+
+    def __init__(self, option: str, monitor: str, goal: Goal, min_delta: float = 0.0) -> None:
+        self.option, self.monitor, self.min_delta = option, monitor, min_delta
+        self.sign = 1 if goal == "minimize" else -1
+        self.value: float | None = None
+
+    def measured(self, look: Look) -> bool:
+        """Whether the metric has a value yet; raises OptionError when it is sure never to have one.
+
+        The metrics of a split come together: where `val/loss` is known, `val/los` will never be.
+        """
+        split = self.monitor.partition("/")[0]
+        if self.monitor not in look.values and any(key.partition("/")[0] == split for key in look.values):
+            raise self.unknown(look)
+        return self.monitor in look.values
+
+    def unknown(self, look: Look) -> OptionError:
+        message = f"there is no metric '{self.monitor}'"
+        return OptionError(self.option, message, help=f"the metrics of this run are {', '.join(look.values)}")
+
+    def improved(self, look: Look) -> bool:
+        """Takes the value of this look if it is better by more than `min_delta`; nan never is."""
+        value = look.values[self.monitor]
+        if math.isnan(value):
+            return False
+        better = self.value is None or self.sign * value < self.sign * self.value - self.min_delta
+        if better:
+            self.value = value
+        return better
+
+    @property
+    def checkpoint(self) -> str:
+        return f"best_{self.monitor.replace('/', '_')}"
+
+
+@callback(name="early_stopping")
+class EarlyStopping:
+    """Ends the run when a metric has not improved for some epochs."""
+
+    def __init__(
+        self,
+        monitor: Annotated[str, Field(description="The key of the metric to watch.")] = "val/loss",
+        patience: Annotated[
+            int, Field(gt=0, description="Epochs without an improvement after which the run ends.")
+        ] = 10,
+        min_delta: Annotated[float, Field(ge=0, description="What a value must gain to count as better.")] = 0.0,
+        goal: Annotated[Goal, Field(description="Whether small or large values are good.")] = "minimize",
+        restore_best: Annotated[
+            bool, Field(description="End with the parameters of the best epoch, not of the last.")
+        ] = True,
+    ) -> None:
+        self.patience, self.restore_best = patience, restore_best
+        self._best = _Best("monitor", monitor, goal, min_delta)
+        self._since: int | None = None
+
+    def on_look(self, look: Look) -> None:
+        """Stops the run if its patience is at an end; raises OptionError if the metric was never measured."""
+        if self._since is None:
+            self._since = look.epoch
+        if self._best.measured(look) and self._best.improved(look):
+            self._since = look.epoch
+            if self.restore_best:
+                look.keep(self._best.checkpoint)
+        if self.restore_best and self._best.value is not None:
+            look.restore(self._best.checkpoint)  # at each look: a resumed run has to be asked again
+        if look.epoch - self._since >= self.patience:
+            if self._best.monitor not in look.values:
+                raise self._best.unknown(look)
+            look.stop(f"{self._best.monitor} has not improved for {look.epoch - self._since} epochs")
+
+    def state_dict(self) -> State:
+        return {"best": self._best.value, "since": self._since}
+
+    def load_state_dict(self, state: State) -> None:
+        since = state["since"]
+        self._best.value, self._since = state["best"], None if since is None else int(since)
+
+
+@callback(name="checkpoint")
+class Checkpoint:
+    """Keeps checkpoints: every so many epochs, and the one at which a metric was best."""
+
+    def __init__(
+        self,
+        every: Annotated[int | None, Field(gt=0, description="Keep one each time so many epochs have passed.")] = None,
+        best: Annotated[str | None, Field(description="The key of the metric whose best epoch is kept.")] = None,
+        goal: Annotated[Goal, Field(description="Whether small or large values of it are good.")] = "minimize",
+    ) -> None:
+        if every is None and best is None:
+            raise OptionError(
+                "every", "there is nothing to keep", help="give `every: 100` or `best: val/loss`, or both"
+            )
+        self.every = every
+        self._best = _Best("best", best, goal) if best else None
+        self._kept = 0
+
+    def on_look(self, look: Look) -> None:
+        """Keeps `epoch_<n>` at the first look in each stretch of `every` epochs, `best_<metric>` at each new best."""
+        if self.every and look.epoch // self.every > self._kept // self.every:
+            look.keep(f"epoch_{look.epoch}")
+            self._kept = look.epoch
+        if self._best and self._best.measured(look) and self._best.improved(look):
+            look.keep(self._best.checkpoint)
+
+    def state_dict(self) -> State:
+        return {"best": self._best.value if self._best else None, "kept": self._kept}
+
+    def load_state_dict(self, state: State) -> None:
+        self._kept = int(state["kept"] or 0)
+        if self._best:
+            self._best.value = state["best"]
