@@ -1,0 +1,100 @@
+"""How does a run's model folder become an MLflow model? From code and safetensors, with no pickle anywhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Self
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd  # type: ignore[import-untyped]  # it ships no types
+from mlflow.models import ModelSignature
+from mlflow.models.model import Model
+from mlflow.types import ColSpec, Schema, TensorSpec
+
+LOADER = Path(__file__).with_name("pyfunc_model.py")
+NUMPY_NAMES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool"}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One named input or output: MLflow's type name and the shape of one row (empty for a plain column)."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What model.json says of the network beside it."""
+
+    inputs: tuple[Variable, ...]
+    outputs: tuple[Variable, ...]
+    requirements: tuple[str, ...]
+    example: dict[str, list[Any]] | None
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Reads `folder`/model.json."""
+        found = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        return cls(
+            inputs=_variables(found["inputs"]),
+            outputs=_variables(found["outputs"]),
+            requirements=tuple(found.get("requirements") or _installed()),
+            example=found.get("inputs_example"),
+        )
+
+
+def save_mlflow_model(source: Path, target: Path, *, model_id: str | None, run_id: str | None) -> None:
+    """Writes the MLflow model of the model folder `source` to the new folder `target`.
+
+    Torch is not imported: the signature comes from model.json and the requirements are given.
+    """
+    description = Description.read(source)
+    mlflow.pyfunc.save_model(
+        path=str(target),
+        python_model=str(LOADER),
+        artifacts={"network": source.resolve().as_uri()},
+        signature=ModelSignature(_schema(description.inputs), _schema(description.outputs)),
+        input_example=_example(description),
+        pip_requirements=list(description.requirements),
+        mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
+    )
+
+
+def _variables(found: list[dict[str, Any]]) -> tuple[Variable, ...]:
+    return tuple(Variable(item["name"], item["type"], tuple(item.get("shape", ()))) for item in found)
+
+
+def _installed() -> list[str]:
+    names = ("torch", "safetensors", "numpy", "pandas")
+    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in names]
+
+
+def _schema(variables: tuple[Variable, ...]) -> Schema:
+    if not any(variable.shape for variable in variables):
+        return Schema([ColSpec(variable.type, variable.name) for variable in variables])
+    # MLflow mixes no columns with tensors; a single tensor without a name takes and gives plain arrays.
+    names = [None] if len(variables) == 1 else [variable.name for variable in variables]
+    return Schema([_tensor(variable, name) for variable, name in zip(variables, names, strict=True)])
+
+
+def _tensor(variable: Variable, name: str | None) -> TensorSpec:
+    return TensorSpec(np.dtype(NUMPY_NAMES.get(variable.type, variable.type)), (-1, *variable.shape), name)
+
+
+def _example(description: Description) -> pd.DataFrame | np.ndarray[Any, Any] | dict[str, Any] | None:
+    if description.example is None:
+        return None
+    if not any(variable.shape for variable in description.inputs):
+        types = {item.name: NUMPY_NAMES.get(item.type, item.type) for item in description.inputs}
+        return pd.DataFrame(description.example).astype(types)
+    arrays = {
+        item.name: np.asarray(description.example[item.name], NUMPY_NAMES.get(item.type, item.type))
+        for item in description.inputs
+    }
+    return next(iter(arrays.values())) if len(arrays) == 1 else arrays

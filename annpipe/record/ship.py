@@ -1,0 +1,136 @@
+"""How is one run shipped from its first event to its status? Also while it is still being written."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from annpipe.errors import StoreError
+from annpipe.record import journal
+from annpipe.record.location import URI_VARIABLE, has_credentials, same_store, scrub
+from annpipe.record.patience import GaveUp, Patience, Trainer
+from annpipe.record.shipment import Shipment
+from annpipe.record.state import Shipped, read_state, write_state
+from annpipe.record.store import Refused, Store, first_line
+
+LOG = "shipper.log"
+SECONDS_BETWEEN_LOOKS = 0.2
+SECONDS_AFTER_THE_END = 3.0
+SECONDS_FOR_THE_LOCK = 2.0
+log = logging.getLogger("annpipe.record")
+
+
+def ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float) -> Shipped:
+    """Ships what the store lacks of the run, until the trainer is gone; call it only as the run's sole shipper.
+
+    A store that is away does not raise: the state then is not complete, and says why.
+    """
+    state = read_state(folder, uri)
+    store = Store(uri)
+
+    def trouble(reason: str) -> None:
+        write_state(folder, replace(_latest(folder, uri), complete=False, problem=reason))
+
+    patience = Patience(store, trainer, seconds_alone, trouble)
+    try:
+        state = patience(lambda: _still_there(store, replace(state, complete=False)))
+        shipment = Shipment(folder, store, patience, state)
+        _follow(folder, shipment, trainer)
+        if shipment.has_ended or _is_let_go(folder):
+            shipment.finish()
+    except (GaveUp, StoreError, Refused) as error:
+        trouble(scrub(str(error)))
+    except Exception as error:  # the record's failure is recorded here; the journal has everything
+        log.exception("shipping stopped")
+        trouble(first_line(error))
+    return _latest(folder, uri)
+
+
+def store_of(folder: Path, explicit: str | None = None) -> str:
+    """The URI of a run's store, with its credentials where they are known.
+
+    `explicit` > ANNPIPE_TRACKING_URI > what holds the run already > what the journal says. Raises StoreError when
+    the run names no store.
+    """
+    if explicit or os.environ.get(URI_VARIABLE):
+        return explicit or os.environ[URI_VARIABLE]
+    first = next(journal.read(folder), {})
+    uri = read_state(folder).store or str(first.get("tracking_uri") or "")
+    if not uri:
+        raise StoreError(f"run {folder.name} names no store; give one with --tracking-uri")
+    known = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return known if has_credentials(known) and same_store(known, uri) else uri
+
+
+@contextmanager
+def logging_to(folder: Path) -> Iterator[None]:
+    """Sends every log line of this process, MLflow's too, to the run's shipper.log, without credentials."""
+    out = logging.FileHandler(folder / LOG, encoding="utf-8")
+    out.setFormatter(_Scrubbed("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] in {"mlflow", "alembic"}]:
+        # They bring handlers of their own that write to the terminal.
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    root.addHandler(out)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(out)
+        out.close()
+
+
+class _Scrubbed(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return scrub(super().format(record))
+
+
+def _follow(folder: Path, shipment: Shipment, trainer: Trainer) -> None:
+    """Feeds the shipment until the trainer is gone and all that it wrote is read."""
+    last_news = time.monotonic()
+    with open(folder / journal.FILE, "rb") as file:
+        while True:
+            was_gone = trainer.gone
+            for event, end in journal.lines(file):
+                shipment.feed(event, end)
+                last_news = time.monotonic()
+            if was_gone:
+                return
+            # A child that the trainer left behind may keep the pipe open: the journal's own end is enough.
+            if shipment.has_ended and time.monotonic() - last_news > SECONDS_AFTER_THE_END:
+                return
+            shipment.flush_now_and_then()
+            trainer.wait(SECONDS_BETWEEN_LOOKS)
+
+
+def _is_let_go(folder: Path) -> bool:
+    """Whether nobody holds the journal; one that was resumed at once has a shipper of its own, which waits for us."""
+    deadline = time.monotonic() + SECONDS_FOR_THE_LOCK
+    while journal.is_held(folder):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _still_there(store: Store, state: Shipped) -> Shipped:
+    """The state to go on from: from the start when the store no longer knows the run."""
+    if not state.run_id:
+        return state
+    deleted = store.is_deleted(state.run_id)
+    if deleted:
+        raise Refused(f"MLflow run {state.run_id} was deleted; restore it in MLflow's UI, then `annpipe sync`")
+    if deleted is None:
+        log.warning("MLflow run %s is gone: the run is recorded anew", state.run_id)
+        return Shipped(store=state.store)
+    return state
+
+
+def _latest(folder: Path, uri: str) -> Shipped:
+    return replace(read_state(folder, uri), store=scrub(uri))

@@ -1,0 +1,90 @@
+"""Who records a run while it trains? This process: `python -m annpipe.record.shipper [RUN_FOLDER]`.
+
+The trainer starts it at once and talks to it through its stdin: one line of JSON, `{"folder": …, "tracking_uri": …}`,
+when there is a run folder; then silence; then end of file, which means that the trainer is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from annpipe.record.location import MLFLOW_ENVIRONMENT
+
+SECONDS_ALONE = 60.0
+NICENESS = 10
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Imports MLflow, waits for a run, ships it."""
+    _step_aside()
+    from annpipe.record import ship  # imports mlflow: about two seconds, while the trainer imports torch
+
+    folder, uri = _told(arguments)
+    if folder is None:
+        return 0
+    _write_to(folder / ship.LOG)
+    with ship.logging_to(folder):
+        return _ship(folder, uri)
+
+
+def _ship(folder: Path, uri: str | None) -> int:
+    from annpipe.record.patience import Trainer
+    from annpipe.record.ship import ship, store_of
+    from annpipe.record.state import sole_shipper
+
+    trainer = Trainer(sys.stdin.fileno())
+    while True:
+        with sole_shipper(folder) as is_sole:
+            if is_sole:
+                store = store_of(folder, uri)
+                # What MLflow resolves on its own (models:/ and runs:/ addresses) must not make a database in the cwd.
+                os.environ["MLFLOW_TRACKING_URI"] = store
+                return 0 if ship(folder, store, trainer, SECONDS_ALONE).complete else 1
+        if trainer.gone:
+            return 0
+        # The shipper of the interrupted run that is now resumed may still be at it.
+        trainer.wait(0.5)
+
+
+def _step_aside() -> None:
+    """Takes no processor from the training and no signal from its terminal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.nice(NICENESS)
+    # A session of its own has a scheduling group of its own, outside of which plain niceness says nothing.
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICENESS))
+    for name, value in MLFLOW_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def _told(arguments: Sequence[str]) -> tuple[Path | None, str | None]:
+    if arguments:
+        return Path(arguments[0]).resolve(), None
+    # Byte by byte: whatever a buffered read took beyond the line would be missed by select.
+    line = b""
+    while not line.endswith(b"\n"):
+        more = os.read(sys.stdin.fileno(), 1)
+        if not more:
+            return None, None
+        line += more
+    told = json.loads(line)
+    return Path(told["folder"]), told.get("tracking_uri")
+
+
+def _write_to(path: Path) -> None:
+    """Sends stdout and stderr, also of C libraries, to the log: never to the trainer's terminal."""
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,94 @@
+"""Where did a run come from? Commit, user, versions and the packages around it, each cheap to know."""
+
+from __future__ import annotations
+
+import getpass
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from annpipe.record.location import scrub
+
+GIT_SECONDS = 5.0
+
+
+def source_tags(spec_file: Path) -> dict[str, str]:
+    """MLflow's tags for the origin of a run: user, spec file, versions, and the commit of the spec's repository."""
+    spec = spec_file.resolve()
+    tags = {
+        "mlflow.user": _user(),
+        "mlflow.source.name": str(spec),
+        "mlflow.source.type": "LOCAL",
+        "annpipe.version": _version("annpipe"),
+        "annpipe.python": platform.python_version(),
+        "annpipe.torch": _version("torch"),
+        "annpipe.host": platform.node(),
+    }
+    return {key: value for key, value in (tags | git_tags(spec.parent)).items() if value}
+
+
+def git_tags(folder: Path) -> dict[str, str]:
+    """Commit, branch, remote (without credentials) and dirtiness of the repository that `folder` is in, if any."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if not commit:
+        return {}
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    branch = _git(folder, "symbolic-ref", "--quiet", "--short", "HEAD")
+    remote = _git(folder, "config", "--get", "remote.origin.url")
+    tags = {"mlflow.source.git.commit": commit}
+    if branch:
+        tags["mlflow.source.git.branch"] = branch
+    if remote:
+        tags["mlflow.source.git.repoURL"] = without_user(remote)
+    if changes is not None:
+        tags["annpipe.git.dirty"] = "true" if changes else "false"
+    return tags
+
+
+def without_user(url: str) -> str:
+    """A repository's address without user and password.
+
+    >>> without_user("https://ann:token@example.org/a.git")
+    'https://example.org/a.git'
+    """
+    return scrub(url).replace("***@", "")
+
+
+def environment_text() -> str:
+    """Python, platform and every installed distribution, one a line, as pip would pin them."""
+    head = [
+        f"# python {platform.python_version()} ({sys.implementation.name})",
+        f"# platform {platform.platform()}",
+    ]
+    found = {dist.metadata["Name"]: dist.version for dist in metadata.distributions() if dist.metadata["Name"]}
+    pins = [f"{name}=={version}" for name, version in sorted(found.items(), key=lambda item: item[0].lower())]
+    return "\n".join([*head, *pins]) + "\n"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user id has no name
+        return ""
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None when there is no git, no repository or no answer in time."""
+    # --no-optional-locks: asking for the status must not disturb somebody's rebase in the same repository.
+    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, check=False, text=True, timeout=GIT_SECONDS, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

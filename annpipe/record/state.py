@@ -1,0 +1,88 @@
+"""How far has a run's record come? The shipper's own small file beside the journal, replaced atomically."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from annpipe.record.journal import complete_size
+from annpipe.record.location import same_store, scrub
+
+FILE = "shipped.json"
+LOCK = "shipped.lock"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """What one store holds of a run: `offset` bytes of the journal, and all of it when `complete`."""
+
+    store: str = ""
+    run_id: str | None = None
+    experiment_id: str | None = None
+    model_id: str | None = None
+    offset: int = 0
+    filled: int = 0
+    complete: bool = False
+    problem: str | None = None
+    refused: tuple[str, ...] = ()
+
+
+def read_state(folder: Path, uri: str | None = None) -> Shipped:
+    """The state of a run's record in the store `uri`; of its first record when no store is named."""
+    found = _load(folder / FILE)
+    if uri is None or same_store(found.store, uri):
+        return found
+    if not found.run_id:
+        return Shipped(store=scrub(uri))
+    return _load(_other_file(folder, uri), Shipped(store=scrub(uri)))
+
+
+def write_state(folder: Path, state: Shipped) -> None:
+    """Replaces the file of the state's store in one move."""
+    first = _load(folder / FILE)
+    is_first = not first.run_id or same_store(first.store, state.store)
+    path = folder / FILE if is_first else _other_file(folder, state.store)
+    new = path.with_name(path.name + ".new")
+    new.write_text(json.dumps(asdict(state), indent=1) + "\n", encoding="utf-8")
+    os.replace(new, path)
+
+
+def is_recorded(folder: Path, uri: str | None = None) -> bool:
+    """Whether the store holds all of the run, also of what a resumed trainer wrote since."""
+    state = read_state(folder, uri)
+    return state.complete and state.offset >= complete_size(folder)
+
+
+@contextmanager
+def sole_shipper(folder: Path) -> Iterator[bool]:
+    """Holds the run's shipping lock; yields False when another shipper has it."""
+    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+def _other_file(folder: Path, uri: str) -> Path:
+    digest = hashlib.sha256(scrub(uri).rstrip("/").encode()).hexdigest()[:8]
+    return folder / f"shipped-{digest}.json"
+
+
+def _load(path: Path, default: Shipped = Shipped()) -> Shipped:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return default
+    known = {field.name for field in fields(Shipped)}
+    kept = {name: value for name, value in found.items() if name in known}
+    return Shipped(**{**kept, "refused": tuple(kept.get("refused", ()))})

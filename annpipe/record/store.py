@@ -1,0 +1,223 @@
+"""How does one speak to an MLflow store? Explicit client calls, every failure sorted: refused for good, or try again."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking.client import MlflowClient
+
+from annpipe.errors import StoreError
+from annpipe.record.journal import Event
+from annpipe.record.location import database_file, scrub
+from annpipe.record.model import save_mlflow_model
+
+RUN_ID_TAG = "annpipe.run_id"
+MODEL_NAME = "model"
+# What MLflow's tables hold (mlflow/utils/validation.py).
+MAX_DIGEST, MAX_SCHEMA, MAX_PROFILE = 36, 1_048_575, 16_777_215
+
+_REFUSALS: Final = {
+    "INVALID_PARAMETER_VALUE",
+    "BAD_REQUEST",
+    "INVALID_STATE",
+    "RESOURCE_ALREADY_EXISTS",
+    "ALREADY_EXISTS",
+    "RESOURCE_DOES_NOT_EXIST",
+    "NOT_FOUND",
+    "NOT_IMPLEMENTED",
+    "ENDPOINT_NOT_FOUND",
+}
+_TOO_OLD: Final = {"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "NOT_FOUND"}
+
+
+class Refused(Exception):
+    """The store will not take this item, however often it is offered."""
+
+
+class Store:
+    """One MLflow store, opened at the first call; raises Refused, or whatever says that it is away."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._client: MlflowClient | None = None
+
+    @property
+    def client(self) -> MlflowClient:
+        """The client; a local database is made, with its tables, by the first shipper that comes."""
+        if self._client is None:
+            with _first_open(self.uri):
+                client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+                client.search_experiments(max_results=1)
+            self._client = client
+        return self._client
+
+    def answers(self) -> bool:
+        """Whether the store is there at all."""
+        try:
+            self.client.search_experiments(max_results=1)
+        except Exception:  # noqa: BLE001 - whatever it is, the store gave no answer
+            return False
+        return True
+
+    def experiment(self, name: str, artifact_root: str | None) -> str:
+        """The id of the experiment `name`; made, or brought back from MLflow's bin, where need be."""
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            with refusals():
+                return str(self.client.create_experiment(name, artifact_location=artifact_root))
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def run(self, experiment_id: str, event: Event) -> str:
+        """The id of the MLflow run of a journal: the one that carries its tag, or a new one."""
+        found = self.client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{event['id']}'", max_results=1)
+        if found:
+            return str(found[0].info.run_id)
+        # No more tags than MLflow itself needs here: one that it refuses would cost the whole run.
+        own = {key: value for key, value in event.get("tags", {}).items() if key == "mlflow.user"}
+        with refusals():
+            made = self.client.create_run(
+                experiment_id, start_time=event["time"], run_name=event["name"], tags={RUN_ID_TAG: event["id"], **own}
+            )
+        return str(made.info.run_id)
+
+    def is_deleted(self, run_id: str) -> bool | None:
+        """Whether somebody put the run into MLflow's bin; None when it is gone for good."""
+        try:
+            return bool(self.client.get_run(run_id).info.lifecycle_stage == "deleted")
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+
+    def log(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        params: Sequence[Param] = (),
+        tags: Sequence[RunTag] = (),
+    ) -> None:
+        """One batch, in one call; what the store holds already is not doubled."""
+        with refusals():
+            self.client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
+
+    def dataset(self, run_id: str, found: dict[str, Any]) -> None:
+        """The data of a run: name, digest, source, schema, profile."""
+        schema, profile = found.get("schema"), found.get("profile")
+        data = Dataset(
+            name=found["name"],
+            digest=found["digest"][:MAX_DIGEST],
+            source_type=found.get("source_type") or "local",
+            source=found.get("source") or "",
+            schema=schema if schema and len(schema) <= MAX_SCHEMA else None,
+            profile=profile if profile and len(profile) <= MAX_PROFILE else None,
+        )
+        tags = [InputTag("mlflow.data.context", found.get("context") or "training")]
+        with refusals():
+            self.client.log_inputs(run_id, [DatasetInput(data, tags)])
+
+    def artifact(self, run_id: str, path: Path, to: str | None) -> None:
+        """A file or a folder, below the artifact folder `to`."""
+        if not path.exists():
+            raise Refused(f"{path} is not there")
+        with refusals():
+            if path.is_dir():
+                self.client.log_artifacts(run_id, str(path), to)
+            else:
+                self.client.log_artifact(run_id, str(path), to)
+
+    def model(self, run_id: str, experiment_id: str, model_id: str | None, folder: Path) -> str | None:
+        """The run's model, logged and ready; gives its id, or None on a server from before logged models."""
+        model_id = model_id or self._new_model(run_id, experiment_id)
+        with tempfile.TemporaryDirectory(prefix="annpipe-model-") as scratch:
+            saved = Path(scratch, MODEL_NAME)
+            try:
+                save_mlflow_model(folder, saved, model_id=model_id, run_id=run_id)
+            except (OSError, ValueError, KeyError, TypeError, MlflowException) as error:
+                raise Refused(f"the model in {folder} cannot be saved: {error}") from error
+            if model_id is None:
+                self.artifact(run_id, saved, MODEL_NAME)
+                return None
+            with refusals():
+                self.client.log_model_artifacts(model_id, str(saved))
+                self.client.finalize_logged_model(model_id, "READY")
+                self._show_model(run_id, model_id)
+        return model_id
+
+    def reopen(self, run_id: str) -> None:
+        """Shows the run as running again."""
+        with refusals():
+            self.client.update_run(run_id, status="RUNNING")
+
+    def end(self, run_id: str, status: str, time_ms: int) -> None:
+        """Closes the run with its true status."""
+        with refusals():
+            self.client.set_terminated(run_id, status, time_ms)
+
+    def _new_model(self, run_id: str, experiment_id: str) -> str | None:
+        """A logged model for the run: one that an interrupted shipper began, or a new one."""
+        try:
+            begun = self.client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'", max_results=1)
+            if begun:
+                return str(begun[0].model_id)
+            return str(self.client.create_logged_model(experiment_id, MODEL_NAME, source_run_id=run_id).model_id)
+        except MlflowException as error:
+            if error.error_code in _TOO_OLD:
+                return None
+            raise
+
+    def _show_model(self, run_id: str, model_id: str) -> None:
+        outputs = self.client.get_run(run_id).outputs
+        shown = {output.model_id for output in (outputs.model_outputs if outputs else ())}
+        if model_id not in shown:
+            self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns MLflow's word for `never` into Refused; everything else passes and may be tried again."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code in _REFUSALS:
+            raise Refused(scrub(str(error))) from error
+        raise
+
+
+def check_reachable(uri: str) -> None:
+    """Raises StoreError when the store does not answer."""
+    try:
+        Store(uri).client.search_experiments(max_results=1)
+    except Exception as error:
+        raise StoreError(f"the store {scrub(uri)} cannot be reached: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """An error in one line, fit to be printed: no credentials, no page of SQL."""
+    text = scrub(str(error)).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text[:400]}" if text else type(error).__name__
+
+
+@contextmanager
+def _first_open(uri: str) -> Iterator[None]:
+    """Lets one process at a time make and migrate a local database; two at once would both fail."""
+    database = database_file(uri)
+    if database is None:
+        yield
+        return
+    database.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(f"{database}-lock", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,100 @@
+"""Which points of a long series go into the record? At most 10,000, and always the first, last and best ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+BUDGET = 10_000
+# Of the budget: what even strides may use, the non-finite points that lie between them, and what a run that
+# was killed may use (it may be resumed, and MLflow can take nothing back).
+STRIDED = 9_000
+NON_FINITE = 500
+WHILE_RESUMABLE = 8_000
+UNANNOUNCED = 5_000
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a series, as MLflow keeps it."""
+
+    step: int
+    value: float
+    time_ms: int
+
+
+class Thinner:
+    """Decides point by point, from the journal alone, so that a shipper that starts again decides the same.
+
+    A series that is announced (`expected`) to fit the budget is kept whole. A longer one is kept at an even stride;
+    one that outgrows its announcement gets half of what is left for each doubling.
+    """
+
+    def __init__(self, key: str, expected: int | None) -> None:
+        self._wants_low = "loss" in key.lower()
+        announced = expected or 0
+        self._stage_end = announced if announced > BUDGET else max(announced, UNANNOUNCED)
+        self._stride = math.ceil(announced / STRIDED) if announced > BUDGET else 1
+        self.expected = announced
+        self.n_seen = 0
+        self.n_kept = 0
+        self._n_non_finite = 0
+        self._last: tuple[Point, bool] | None = None
+        self._low: tuple[Point, bool] | None = None
+        self._high: tuple[Point, bool] | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every point so far is kept."""
+        return self.n_kept >= self.n_seen
+
+    def keep(self, point: Point) -> bool:
+        """Whether this next point of the series goes into the record at once."""
+        if self.n_seen == self._stage_end:
+            self._next_stage()
+        finite = math.isfinite(point.value)
+        kept = self._stride > 0 and self.n_seen % self._stride == 0
+        if not kept and not finite and self._n_non_finite < NON_FINITE:
+            kept = True
+            self._n_non_finite += 1
+        self.n_seen += 1
+        self.n_kept += kept
+        self._last = point, kept
+        if finite:
+            self._note_extremes(point, kept)
+        return kept
+
+    def outstanding(self) -> list[Point]:
+        """The last and best points, where `keep` had to leave them out."""
+        best = [self._low] if self._wants_low else [self._low, self._high]
+        marked = [mark for mark in (*best, self._last) if mark is not None]
+        return list(dict.fromkeys(point for point, kept in marked if not kept))
+
+    def fill(self, *, final: bool) -> int:
+        """Uses what is left of the budget once the length is known: the stride to go through the series again.
+
+        0 means that the series is kept well enough as it is. A run that is not `final` leaves room to be resumed.
+        """
+        if self.is_whole:
+            return 0
+        limit = BUDGET if final or self.n_seen >= self.expected else WHILE_RESUMABLE
+        if self.n_seen <= limit:
+            self.n_kept = self.n_seen
+            return 1
+        room = limit - NON_FINITE - self.n_kept
+        stride = math.ceil(self.n_seen / room) if room > 0 else 0
+        if not 0 < stride < self._stride:
+            return 0
+        self.n_kept += math.ceil(self.n_seen / stride)
+        return stride
+
+    def _next_stage(self) -> None:
+        room = STRIDED - self.n_kept
+        self._stride = math.ceil(2 * self.n_seen / room) if room > 0 else 0
+        self._stage_end *= 2
+
+    def _note_extremes(self, point: Point, kept: bool) -> None:
+        if self._low is None or point.value < self._low[0].value:
+            self._low = point, kept
+        if self._high is None or point.value > self._high[0].value:
+            self._high = point, kept
