@@ -1,0 +1,53 @@
+"""Component → the live object it names: nested components first, then the call."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from annpipe.plan.component import Component, transform
+from annpipe.registry import Registry
+from annpipe.registry.types import ListOf, Named, OptionType, TupleOf, alternatives
+
+
+def instantiate(component: Component, registry: Registry, **supplied: Any) -> Any:
+    """Calls the component with its options; `supplied` are the engine's own (`params`, `optimizer`, `generator`).
+
+    Options typed `tensor` become tensors, lists typed as tuples become tuples. Raises whatever the component raises.
+    """
+    entry = registry.find(component.kind, component.name)
+    assert entry, component
+    options: dict[str, Any] = {}
+    for parameter in entry.parameters:
+        if parameter.name in component.options:
+            value = component.options[parameter.name]
+            built = transform(value, lambda inner: instantiate(inner, registry, **_passed_on(inner, supplied)))
+            options[parameter.name] = _fitted(parameter.option_type, built)
+        elif parameter.name in supplied:
+            options[parameter.name] = supplied[parameter.name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch's advice about options the user can see in the plan
+        return registry.load(entry)(**options)
+
+
+def _passed_on(inner: Component, supplied: Mapping[str, Any]) -> dict[str, Any]:
+    """A scheduler inside a scheduler drives the same optimizer."""
+    return {"optimizer": supplied["optimizer"]} if inner.kind == "scheduler" and "optimizer" in supplied else {}
+
+
+def _fitted(type_: OptionType, value: Any) -> Any:
+    """YAML's lists and numbers as what Python's signature asks for."""
+    members = alternatives(type_)
+    is_number = isinstance(value, float | int) and not isinstance(value, bool)
+    if Named("tensor") in members and (isinstance(value, list) or (is_number and members == (Named("tensor"),))):
+        return torch.tensor(value, dtype=torch.get_default_dtype())
+    if isinstance(value, list) and any(isinstance(m, TupleOf) and len(m.items) == len(value) for m in members):
+        return tuple(value)
+    if isinstance(value, list) and any(isinstance(m, ListOf) for m in members):
+        return value
+    if is_number and Named("float") in members and Named("int") not in members:
+        return float(value)
+    return value

@@ -1,0 +1,221 @@
+"""A component as written + its entry → the component with every option checked and filled.
+
+First the options are laid out by name and nested components resolved, then a pydantic model made from the entry's
+parameters checks all values, strictly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, InstanceOf, ValidationError, create_model
+
+from annpipe.errors import Place, Problem
+from annpipe.expression import Expression, ExpressionFault
+from annpipe.plan.component import Component
+from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry.suggest import did_you_mean
+from annpipe.registry.types import (
+    ListOf,
+    MappingOf,
+    Named,
+    OptionType,
+    TupleOf,
+    alternatives,
+    annotation,
+)
+from annpipe.spec.component import Call, read_call
+from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
+
+
+class Resolving:
+    """Resolves components against a registry and collects problems."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.problems: list[Problem] = []
+
+    def component(self, call: Call, kind: str) -> Component | None:
+        """The resolved component, or None with the problems noted."""
+        entry = self.registry.find(kind, call.name)
+        if entry is None:
+            self.problems.append(self._unknown(call, kind))
+            return None
+        given = self._laid_out(call, entry)
+        return None if given is None else self._checked(call, entry, given)
+
+    def _unknown(self, call: Call, kind: str) -> Problem:
+        names = [entry.name for entry in self.registry.entries(kind)]
+        hint = did_you_mean(call.name, names)
+        elsewhere = [other for other in self.registry.kinds_of(call.name) if other != kind]
+        if elsewhere:
+            hint = f"'{call.name}' is a {elsewhere[0]}, not a {kind}"
+        listing = f"`annpipe list {kind}` shows all {len(names)}"
+        faults = [str(fault) for fault in self.registry.faults]
+        broken = f"; a plugin that could not be used: {faults[0]}" if faults else ""
+        message = f"there is no {kind} '{call.name}'"
+        return Problem("unknown-component", message, call.place, f"{hint}  {listing}{broken}".strip())
+
+    def _laid_out(self, call: Call, entry: Entry) -> dict[str, Node] | None:
+        """The option nodes by name, from whichever of the four spellings."""
+        node = call.options
+        if node is None:
+            return {}
+        if isinstance(node, MappingNode) and not self._is_value_of_first(node, entry):
+            return self._named(node, entry)
+        values = node.items if isinstance(node, ListNode) else (node,)
+        if len(values) > len(entry.options):
+            takes = f"takes {_count(len(entry.options))}" + (f" ({_names(entry)})" if entry.options else "")
+            place = values[len(entry.options)].place
+            self.problems.append(Problem("too-many-options", f"{entry.name} {takes}", place, _show(entry)))
+            return None
+        return {parameter.name: value for parameter, value in zip(entry.options, values, strict=False)}
+
+    def _is_value_of_first(self, node: MappingNode, entry: Entry) -> bool:
+        """A mapping that names no option but a component, where the first option takes a component."""
+        if not entry.options or any(entry.parameter(key) for key in node.keys) or len(node.pairs) != 1:
+            return False
+        first = alternatives(entry.options[0].option_type)
+        return any(isinstance(t, Named) and t.is_component and self.registry.find(t.name, node.keys[0]) for t in first)
+
+    def _named(self, node: MappingNode, entry: Entry) -> dict[str, Node]:
+        given: dict[str, Node] = {}
+        for key, value in node.pairs:
+            name = str(key.value)
+            if entry.parameter(name) is None:
+                hint = did_you_mean(name, [option.name for option in entry.parameters])
+                message = f"{entry.name} has no option '{name}'"
+                takes = f"{entry.name} takes {_names(entry)}" if entry.options else f"{entry.name} takes no options"
+                self.problems.append(Problem("unknown-option", message, key.place, hint or takes))
+            else:
+                given[name] = value
+        return given
+
+    def _checked(self, call: Call, entry: Entry, given: Mapping[str, Node]) -> Component | None:
+        before = len(self.problems)
+        values = {}
+        for name, node in given.items():
+            parameter = entry.parameter(name)
+            assert parameter
+            values[name] = self._value(parameter.option_type, node, f"`{entry.name}.{name}`")
+        for parameter in entry.options:
+            if parameter.required and parameter.name not in given:
+                message = f"{entry.name} needs the option '{parameter.name}': {parameter.words}"
+                self.problems.append(Problem("missing-option", message, call.place, _show(entry)))
+        if len(self.problems) == before:
+            self._check_types(entry, given, values)
+        if len(self.problems) > before:
+            return None
+        options = {p.name: values.get(p.name, p.default) for p in entry.parameters if not p.supplied or p.name in given}
+        return Component(entry.kind, entry.name, options, call.place)
+
+    def _check_types(self, entry: Entry, given: Mapping[str, Node], values: dict[str, Any]) -> None:
+        try:
+            checked = _model(entry)(**values)
+        except ValidationError as error:
+            seen: dict[Place, Problem] = {}
+            for detail in error.errors():
+                problem = _wrong_type(entry, given, detail["loc"])
+                assert problem.place
+                seen.setdefault(problem.place, problem)
+            self.problems += seen.values()
+        else:
+            values.update({name: _as_lists(getattr(checked, name)) for name in values})
+
+    def _value(self, type_: OptionType, node: Node, what: str) -> Any:
+        """The node's data, with components and formulas resolved wherever the type has them."""
+        members = alternatives(type_)
+        if isinstance(node, ListNode):
+            if lists := [m for m in members if isinstance(m, ListOf | TupleOf)]:
+                return [self._value(_item(lists[0], i), item, what) for i, item in enumerate(node.items)]
+        if isinstance(node, MappingNode):
+            if mappings := [m for m in members if isinstance(m, MappingOf)]:
+                return {str(k.value): self._value(mappings[0].value, v, what) for k, v in node.pairs}
+        for member in members:
+            if isinstance(member, Named) and member.is_component and plain(node) is not None:
+                return self._nested(member.name, node, what)
+            if member == Named("expression") and isinstance(node, ScalarNode) and node.value is not None:
+                return self._expression(node)
+        return plain(node)
+
+    def _nested(self, kind: str, node: Node, what: str) -> Component | None:
+        call = read_call(node, what)
+        if isinstance(call, Problem):
+            self.problems.append(call)
+            return None
+        return self.component(call, kind)
+
+    def _expression(self, node: ScalarNode) -> Expression | None:
+        try:
+            return Expression(node.text)
+        except ExpressionFault as fault:
+            self.problems.append(expression_problem(fault, node))
+            return None
+
+
+def expression_problem(fault: ExpressionFault, node: ScalarNode) -> Problem:
+    """The fault with its caret inside the formula, as it stands in the spec."""
+    place = node.place
+    quote = 0 if node.plain else 1
+    inside = Place(place.file, place.line, place.column + quote + fault.column, max(1, fault.length))
+    fits = fault.column + fault.length <= place.length
+    return Problem("formula", fault.message, inside if fits else place, fault.help)
+
+
+def _item(type_: ListOf | TupleOf, position: int) -> OptionType:
+    if isinstance(type_, ListOf):
+        return type_.item
+    return type_.items[min(position, len(type_.items) - 1)]
+
+
+@lru_cache(maxsize=1024)
+def _model_of(parameters: tuple[tuple[str, str, tuple[tuple[str, float], ...]], ...]) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for name, type_, bounds in parameters:
+        parameter = Parameter(name, type_)
+        fields[name] = (annotation(parameter.option_type, dict(bounds), InstanceOf[Component]), None)
+    return create_model("Options", __config__=ConfigDict(strict=True, extra="forbid", protected_namespaces=()), **fields)
+
+
+def _model(entry: Entry) -> type[BaseModel]:
+    """The option model of a component: strict types and bounds; presence was checked before."""
+    return _model_of(tuple((p.name, p.type, tuple(sorted(p.bounds.items()))) for p in entry.parameters))
+
+
+def _wrong_type(entry: Entry, given: Mapping[str, Node], loc: tuple[str | int, ...]) -> Problem:
+    name, *below = loc
+    parameter = entry.parameter(str(name))
+    assert parameter
+    # pydantic's locations name union members too: follow only the steps that lead somewhere in the spec
+    node = given[str(name)]
+    for step in below:
+        node, _ = descend(node, (step,))
+    message = f"`{entry.name}.{name}` must be {parameter.words}; found {found(node)}"
+    return Problem("wrong-type", message, node.place, parameter.description or _yaml_hint(node))
+
+
+def _yaml_hint(node: Node) -> str | None:
+    """For words that other YAML readers take for something else."""
+    if isinstance(node, ScalarNode) and node.plain and node.text in ("yes", "no", "on", "off", "Yes", "No", "On", "Off"):
+        return f"'{node.text}' is a word in YAML 1.2: write true or false"
+    if isinstance(node, ScalarNode) and not node.plain:
+        return "text in quotes is never a number: leave the quotes out"
+    return None
+
+
+def _as_lists(value: Any) -> Any:
+    return [_as_lists(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _names(entry: Entry) -> str:
+    return ", ".join(option.name for option in entry.options)
+
+
+def _count(n: int) -> str:
+    return "no options" if n == 0 else "one option" if n == 1 else f"at most {n} options"
+
+
+def _show(entry: Entry) -> str:
+    return f"`annpipe show {entry.kind} {entry.name}` shows its options"

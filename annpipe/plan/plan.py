@@ -1,0 +1,134 @@
+"""The Plan: every name resolved, every option checked, every default filled, every shape known; only data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from annpipe.contract import Fields
+from annpipe.errors import Problem
+from annpipe.plan.component import Component
+from annpipe.registry import Registry
+from annpipe.spec.sections import Device, Head, Split, Tracking, Train
+from annpipe.spec.reader import core_value
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of the model with the shapes of a row that enters and leaves it, and its number of parameters."""
+
+    component: Component
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    parameters: int
+    takes_first: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, decided. `file` is the spec's path; `registry` and `warnings` do not count in comparison."""
+
+    file: str
+    head: Head
+    device: Device
+    data: Component
+    split: Split
+    fields: Fields
+    model: tuple[Layer, ...]
+    loss: Component
+    optimizer: Component
+    scheduler: Component | None
+    train: Train
+    metrics: tuple[Component, ...]
+    plots: tuple[Component, ...]
+    callbacks: tuple[Component, ...]
+    tracking: Tracking
+    registry: Registry = field(compare=False, repr=False)
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    @property
+    def digest(self) -> str:
+        """What decides the numbers, in 16 hexadecimal digits: name, notes and tracking do not count."""
+        data = self.to_data()
+        for name in ("name", "description", "tags", "plugins", "plots", "tracking"):
+            data.pop(name, None)
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_data(self) -> dict[str, Any]:
+        """The plan as a complete spec: reading it gives this plan again."""
+        data = self.data.to_data()
+        if isinstance(data, str):
+            data = {data: None}
+        return {
+            **self.head.model_dump(),
+            "device": self.device.model_dump(),
+            "data": {**data, "split": self.split.model_dump()},
+            "model": [layer.component.to_data() for layer in self.model],
+            "loss": self.loss.to_data(),
+            "optimizer": self.optimizer.to_data(),
+            "scheduler": self.scheduler.to_data() if self.scheduler else None,
+            "train": self.train.model_dump(),
+            "metrics": [metric.to_data() for metric in self.metrics],
+            "plots": [plot.to_data() for plot in self.plots],
+            "callbacks": [callback.to_data() for callback in self.callbacks],
+            "tracking": self.tracking.model_dump(),
+        }
+
+    def to_yaml(self) -> str:
+        """The plan as YAML that resolves to the same plan."""
+        return yaml.dump(self.to_data(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+    def params(self) -> dict[str, str]:
+        """Every option by its dotted path, as text."""
+        return {path: text for path, text in _flat(self.to_data()) if not path.startswith(("tracking.", "description"))}
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(layer.parameters for layer in self.model)
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Leaves by dotted path; a list of plain values is one leaf."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+        for position, item in enumerate(value):
+            yield from _flat(item, f"{path}.{position}")
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes YAML that reads the same under YAML 1.1 and 1.2: words that either takes for a number are quoted."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    try:
+        ambiguous = not isinstance(core_value(text), str)
+    except ValueError:
+        ambiguous = True
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if ambiguous else None)
+
+
+def _represent_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
+    text = repr(value)
+    special = {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}
+    if "e" in text and "." not in text:
+        text = text.replace("e", ".0e")
+    return dumper.represent_scalar("tag:yaml.org,2002:float", special.get(text, text))
+
+
+_Dumper.add_representer(str, _represent_str)
+_Dumper.add_representer(float, _represent_float)

@@ -1,0 +1,228 @@
+"""Running shapes on the meta device: every layer's missing sizes filled and its output shape known, without data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from annpipe.contract import Fields
+from annpipe.errors import Place, Problem, SpecError
+from annpipe.plan.build import instantiate
+from annpipe.plan.component import Component
+from annpipe.plan.plan import Layer
+from annpipe.registry import KINDS, Registry
+from annpipe.registry.discovery import PluginFault
+
+BATCH = 7  # rows on the meta device: a prime that is unlikely to be a size of the model
+
+Shape = tuple[int, ...]
+
+# what each contract name means of the shape of the tensor that arrives, rows included
+SIZES: Mapping[str, Callable[[Shape], Any]] = {
+    "in_features": lambda shape: shape[-1],
+    "in_channels": lambda shape: shape[1],
+    "num_features": lambda shape: shape[1],
+    "num_channels": lambda shape: shape[1],
+    "input_size": lambda shape: shape[-1],
+    "normalized_shape": lambda shape: [shape[-1]],
+    "d_model": lambda shape: shape[-1],
+    "embed_dim": lambda shape: shape[-1],
+    "input_shape": lambda shape: list(shape[1:]),
+}
+FREE = frozenset({"normalized_shape"})  # names that may differ from the shape's own size
+
+
+def input_tensor(fields: Fields) -> torch.Tensor:
+    """A meta tensor like the batches the model will get: (rows, inputs), or one input in its own shape."""
+    if all(field.shape == () for field in fields.inputs.values()):
+        only_int = len(fields.inputs) == 1 and next(iter(fields.inputs.values())).dtype == "int"
+        dtype = torch.int64 if only_int else torch.float32
+        return torch.empty((BATCH, len(fields.inputs)), dtype=dtype, device="meta")
+    field = next(iter(fields.inputs.values()))
+    dtype = torch.int64 if field.dtype == "int" else torch.float32
+    return torch.empty((BATCH, *field.shape), dtype=dtype, device="meta")
+
+
+def run_shapes(model: Sequence[Component], fields: Fields, registry: Registry) -> tuple[Layer, ...]:
+    """Fills and checks every layer in turn; raises SpecError at the first one that does not fit."""
+    tensor = input_tensor(fields)
+    layers = []
+    for component in model:
+        layer, tensor = _run_layer(component, tensor, registry)
+        layers.append(layer)
+    return tuple(layers)
+
+
+def _run_layer(component: Component, tensor: torch.Tensor, registry: Registry) -> tuple[Layer, torch.Tensor]:
+    filled = fill(component, tuple(tensor.shape), registry)
+    module = _construct(filled, registry)
+    output, takes_first = _forward(filled, module, tensor, registry)
+    if output.ndim == 0 or output.shape[0] != len(tensor):
+        message = f"{component.name} turns {show(tensor.shape)} into {show(output.shape)}: the rows are lost"
+        raise SpecError([Problem("shape", message, component.place, "a layer keeps the first dimension, the rows")])
+    count = sum(parameter.numel() for parameter in module.parameters())
+    return Layer(filled, tuple(tensor.shape[1:]), tuple(output.shape[1:]), count, takes_first), output
+
+
+def fill(component: Component, shape: Shape, registry: Registry) -> Component:
+    """The layer with its supplied parameters; one that was written must agree with the shape that arrives."""
+    entry = registry.find(component.kind, component.name)
+    assert entry
+    options = dict(component.options)
+    for parameter in entry.parameters:
+        if not parameter.supplied or parameter.name not in SIZES:
+            continue
+        size = _size(component, parameter.name, shape, entry.traits.get("needs"))
+        given = options.get(parameter.name)
+        if given is None:
+            options[parameter.name] = size
+        elif given != size and parameter.name not in FREE:
+            arrived = f"{component.name} gets {show(shape)}"
+            message = f"{arrived}, so `{parameter.name}` is {size}; the spec says {given}"
+            help_ = f"leave `{parameter.name}` out: it is filled from the shape"
+            raise SpecError([Problem("shape", message, component.place, help_)])
+    inside = {key: _filled_inside(value, shape, registry) for key, value in options.items()}
+    ordered = {p.name: inside[p.name] for p in entry.parameters if p.name in inside}
+    return Component(component.kind, component.name, ordered, component.place)
+
+
+def _filled_inside(value: Any, shape: Shape, registry: Registry) -> Any:
+    """A layer given as an option of a layer meets the same shape."""
+    if isinstance(value, Component) and value.kind == "layer":
+        return fill(value, shape, registry)
+    return [_filled_inside(item, shape, registry) for item in value] if isinstance(value, list) else value
+
+
+def _size(component: Component, name: str, shape: Shape, needs: Any) -> Any:
+    try:
+        return SIZES[name](shape)
+    except IndexError:
+        raise SpecError([_shape_problem(component, shape, needs, f"`{name}` cannot be read off it")]) from None
+
+
+def _construct(component: Component, registry: Registry) -> torch.nn.Module:
+    try:
+        with torch.device("meta"):
+            module = instantiate(component, registry)
+    except PluginFault as fault:
+        raise SpecError([fault.problem]) from fault
+    except Exception as error:  # a layer may raise anything for options it refuses: it becomes a fault of the spec
+        raise SpecError([refused(component, error)]) from error
+    assert isinstance(module, torch.nn.Module), component.name
+    return module.eval()
+
+
+def refused(component: Component, error: Exception) -> Problem:
+    """A component whose own constructor refuses its options."""
+    message = f"{component.name} refuses its options: {first_line(error)}"
+    help_ = f"`annpipe show {component.kind} {component.name}` shows its options"
+    return Problem("wrong-value", message, component.place, help_)
+
+
+def _forward(
+    component: Component, module: torch.nn.Module, tensor: torch.Tensor, registry: Registry
+) -> tuple[torch.Tensor, bool]:
+    """The output, and whether it was the first of several."""
+    entry = registry.find(component.kind, component.name)
+    assert entry
+    takes = entry.traits.get("takes")
+    if isinstance(takes, list) and len(takes) != 1:
+        message = f"{component.name} needs {len(takes)} inputs ({', '.join(map(str, takes))}); a stack passes one"
+        raise SpecError([Problem("shape", message, component.place, "wrap it in a layer of your own: see plugins/")])
+    try:
+        with torch.no_grad():
+            output = module(tensor)
+    except Exception as error:  # whatever a layer says of a shape it cannot take is reported at its line
+        reason = first_line(error)
+        raise SpecError([_shape_problem(component, tuple(tensor.shape), entry.traits.get("needs"), reason)]) from error
+    takes_first = isinstance(output, tuple | list)
+    first = output[0] if takes_first else output
+    if not isinstance(first, torch.Tensor):
+        message = f"{component.name} gives {type(first).__name__}, not a tensor"
+        raise SpecError([Problem("shape", message, component.place, "a layer returns a tensor, or a tuple of them")])
+    return first, takes_first
+
+
+def _shape_problem(component: Component, shape: Shape, needs: Any, reason: str) -> Problem:
+    needed = f"; it needs {needs}" if needs else ""
+    message = f"{component.name} cannot take the shape {show(shape)} that arrives{needed}"
+    supplied = [name for name in component.options if name in KINDS["layer"].supplied]
+    help_ = "add a layer before it that gives that shape (Flatten, Unflatten, …)"
+    return Problem("shape", f"{message}: {reason}" if not needs else message, component.place, help_ if needs or not supplied else None)
+
+
+def show(shape: Sequence[int]) -> str:
+    """A shape in words, the rows as `rows`: `(rows, 100)`."""
+    sizes = ["rows" if position == 0 and size == BATCH else str(size) for position, size in enumerate(shape)]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, on one line."""
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
+
+
+def target_tensor(fields: Fields, *, classes: bool) -> torch.Tensor:
+    """A meta tensor like the targets of a batch: class labels (rows,), or values (rows, targets)."""
+    if classes:
+        first = next(iter(fields.targets.values()))
+        return torch.empty((BATCH, *first.shape), dtype=torch.int64, device="meta")
+    if all(field.shape == () for field in fields.targets.values()):
+        return torch.empty((BATCH, len(fields.targets)), device="meta")
+    return torch.empty((BATCH, *next(iter(fields.targets.values())).shape), device="meta")
+
+
+def check_output(layers: Sequence[Layer], loss: Component, fields: Fields, registry: Registry) -> list[Problem]:
+    """Whether what the last layer gives fits the targets, and the loss takes both."""
+    entry = registry.find("loss", loss.name)
+    assert entry
+    classes = entry.traits.get("target") == "classes"
+    last = layers[-1]
+    prediction = torch.empty((BATCH, *last.output_shape), device="meta")
+    target = target_tensor(fields, classes=classes)
+    names = ", ".join(fields.targets)
+    place = last.component.place
+    if classes:
+        n_classes = next(iter(fields.targets.values())).classes
+        if prediction.ndim < 2 or (n_classes is not None and prediction.shape[1] < n_classes):
+            width = f"{n_classes} outputs, one for each class" if n_classes else "one output for each class"
+            message = f"the model gives {show(prediction.shape)}; {loss.name} on '{names}' needs {width}"
+            return [Problem("output-shape", message, place, "change the width of the last layer")]
+    elif prediction.shape != target.shape:
+        message = f"the model gives {show(prediction.shape)}; the targets ({names}) need {show(target.shape)}"
+        return [Problem("output-shape", message, place, _width_hint(last, target), _loss_note(loss))]
+    return _check_loss(loss, prediction, target, entry.traits.get("takes"), registry)
+
+
+def _width_hint(last: Layer, target: torch.Tensor) -> str:
+    is_width = target.ndim == 2 and len(last.output_shape) == 1
+    return f"make the last layer {target.shape[1]} wide" if is_width else "change the last layers"
+
+
+def _loss_note(loss: Component) -> tuple[tuple[Place, str], ...]:
+    return ((loss.place, "compared here"),) if loss.place else ()
+
+
+def _check_loss(
+    loss: Component, prediction: torch.Tensor, target: torch.Tensor, takes: Any, registry: Registry
+) -> list[Problem]:
+    if isinstance(takes, list) and len(takes) != 2:
+        message = f"{loss.name} needs {', '.join(map(str, takes))}; a run has one prediction and one target"
+        return [Problem("loss-mismatch", message, loss.place, "write a loss of your own around it: see plugins/")]
+    try:
+        with torch.device("meta"):
+            value = instantiate(loss, registry)(prediction, target)
+    except PluginFault as fault:
+        return [fault.problem]
+    except NotImplementedError:
+        return []  # a kernel without a meta implementation: the run itself will tell
+    except Exception as error:  # a loss may raise anything: it becomes a fault of the spec
+        message = f"{loss.name} cannot compare {show(prediction.shape)} with {show(target.shape)}: {first_line(error)}"
+        return [Problem("loss-mismatch", message, loss.place)]
+    if value.ndim:
+        message = f"{loss.name} gives {show(value.shape)}, not one number"
+        return [Problem("loss-mismatch", message, loss.place, "use `reduction: mean` or `sum`")]
+    return []
