@@ -80,6 +80,11 @@ class Recorder:
             return self.look(shipping=True)
         return self.look(shipping=False)
 
+    @property
+    def pid(self) -> int:
+        """The shipper's process id."""
+        return self._process.pid
+
     def look(self, *, shipping: bool) -> ShipState:
         """What the shipper has noted so far."""
         if self._folder is None:

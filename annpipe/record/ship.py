@@ -78,10 +78,12 @@ def logging_to(folder: Path) -> Iterator[None]:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     root.addHandler(out)
+    logging.captureWarnings(True)
     root.setLevel(logging.INFO)
     try:
         yield
     finally:
+        logging.captureWarnings(False)
         root.removeHandler(out)
         out.close()
 

@@ -180,7 +180,7 @@ class Shipment:
         """Completes the series up to `end`, once it is known how long they are."""
         self._filled = True
         status = self._ended["status"] if self._ended else "KILLED"
-        strides = {key: series.fill(final=status != "KILLED") for key, series in self._series.items()}
+        strides = {key: series.fill(final=status == "FINISHED") for key, series in self._series.items()}
         if end <= self.state.filled:
             return
         left = {key: series.outstanding() for key, series in self._series.items()}

@@ -23,7 +23,11 @@ NICENESS = 10
 def main(arguments: Sequence[str]) -> int:
     """Imports MLflow, waits for a run, ships it."""
     _step_aside()
-    from annpipe.record import ship  # imports mlflow: about two seconds, while the trainer imports torch
+    # Imports mlflow: about two seconds, while the trainer imports torch. The model's part is only needed later.
+    from annpipe.record import (
+        model,  # noqa: F401
+        ship,
+    )
 
     folder, uri = _told(arguments)
     if folder is None:

@@ -17,7 +17,6 @@ from mlflow.tracking.client import MlflowClient
 from annpipe.errors import StoreError
 from annpipe.record.journal import Event
 from annpipe.record.location import database_file, scrub
-from annpipe.record.model import save_mlflow_model
 
 RUN_ID_TAG = "annpipe.run_id"
 MODEL_NAME = "model"
@@ -137,6 +136,8 @@ class Store:
 
     def model(self, run_id: str, experiment_id: str, model_id: str | None, folder: Path) -> str | None:
         """The run's model, logged and ready; gives its id, or None on a server from before logged models."""
+        from annpipe.record.model import save_mlflow_model  # mlflow.pyfunc warns as it is imported: into the log
+
         model_id = model_id or self._new_model(run_id, experiment_id)
         with tempfile.TemporaryDirectory(prefix="annpipe-model-") as scratch:
             saved = Path(scratch, MODEL_NAME)

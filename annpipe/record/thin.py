@@ -39,6 +39,7 @@ class Thinner:
         self.n_seen = 0
         self.n_kept = 0
         self._n_non_finite = 0
+        self._n_aside = 10
         self._last: tuple[Point, bool] | None = None
         self._low: tuple[Point, bool] | None = None
         self._high: tuple[Point, bool] | None = None
@@ -77,20 +78,21 @@ class Thinner:
         """
         if self.is_whole:
             return 0
+        self._n_aside += 3  # the outstanding ones
         limit = BUDGET if final or self.n_seen >= self.expected else WHILE_RESUMABLE
-        if self.n_seen <= limit:
-            self.n_kept = self.n_seen
-            return 1
-        room = limit - NON_FINITE - self.n_kept
-        stride = math.ceil(self.n_seen / room) if room > 0 else 0
-        if not 0 < stride < self._stride:
+        stride = 1 if self.n_seen <= limit else _stride(self.n_seen, self._room(limit))
+        if not 0 < stride < max(self._stride, 2):
             return 0
-        self.n_kept += math.ceil(self.n_seen / stride)
+        self.n_kept = self.n_seen if stride == 1 else self.n_kept + math.ceil(self.n_seen / stride)
+        self._stride = _stride(max(self._stage_end - self.n_seen, self.n_seen // 2), self._room(BUDGET))
         return stride
 
+    def _room(self, limit: int) -> int:
+        """How many points at an even stride still fit, beside the non-finite ones and the best ones."""
+        return limit - NON_FINITE - self._n_aside - self.n_kept + self._n_non_finite
+
     def _next_stage(self) -> None:
-        room = STRIDED - self.n_kept
-        self._stride = math.ceil(2 * self.n_seen / room) if room > 0 else 0
+        self._stride = _stride(2 * self.n_seen, self._room(BUDGET))
         self._stage_end *= 2
 
     def _note_extremes(self, point: Point, kept: bool) -> None:
@@ -98,3 +100,8 @@ class Thinner:
             self._low = point, kept
         if self._high is None or point.value > self._high[0].value:
             self._high = point, kept
+
+
+def _stride(n_points: int, room: int) -> int:
+    """The stride at which so many points fit the room; 0 where there is none."""
+    return math.ceil(n_points / room) if room > 0 else 0

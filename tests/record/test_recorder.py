@@ -1,0 +1,193 @@
+"""The trainer's end of the pipe: whatever dies or hangs, the journal is complete and the record follows."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow.tracking.client import MlflowClient
+
+from annpipe.record import location, ship
+from annpipe.record.interface import serve
+from annpipe.record.journal import status
+from annpipe.record.patience import Trainer
+from annpipe.record.recorder import Recorder
+from annpipe.record.state import read_state
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
+
+BEGAN = 1_700_000_000_000
+
+TRAINER = """
+import sys, time
+from pathlib import Path
+from annpipe.record.journal import Journal
+from annpipe.record.recorder import Recorder
+
+recorder = Recorder.start_shipper()
+journal = Journal.reopen(Path(sys.argv[1]))
+recorder.attach(Path(sys.argv[1]))
+step = 1
+while True:
+    journal.series("train/loss", step, [1.0 / (step + i) for i in range(100)], step, step + 100)
+    step += 100
+    print(step - 1, flush=True)
+    time.sleep(0.05)
+"""
+
+
+def losses(uri: str, run_id: str | None) -> list[int]:
+    """The steps of train/loss in the store, in order."""
+    return sorted(point.step for point in MlflowClient(tracking_uri=uri).get_metric_history(run_id, "train/loss"))
+
+
+def wait_for(condition: Any, seconds: float = 60) -> None:
+    """Waits until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def shipper_of(pid: int) -> int:
+    """The process id of a trainer's shipper."""
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+@pytest.fixture
+def trainer(project: Path, begin: Any) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    """A process that journals 100 points at a time, for ever."""
+    run = begin(expected_points=10_000)
+    run.journal.close()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", TRAINER, str(run.folder)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    with process:
+        yield run.folder, process
+        with suppress(ProcessLookupError):
+            process.kill()
+
+
+def test_a_trainer_that_is_killed_leaves_a_true_record(
+    project: Path, trainer: tuple[Path, subprocess.Popen[str]]
+) -> None:
+    """kill -9: the shipper ships all that was flushed and sets KILLED; shown while it ran."""
+    folder, process = trainer
+    uri = location.embedded_uri(project)
+    wait_for(lambda: read_state(folder).offset > 1000)
+    assert status(folder) == "RUNNING"
+    assert MlflowClient(tracking_uri=uri).get_run(read_state(folder).run_id).info.status == "RUNNING"
+    process.kill()
+    written = int(process.communicate()[0].split()[-1])
+    wait_for(lambda: read_state(folder).complete)
+    assert status(folder) == "KILLED"
+    found = MlflowClient(tracking_uri=uri).get_run(read_state(folder).run_id)
+    assert found.info.status == "KILLED"
+    steps = losses(uri, found.info.run_id)
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) >= written
+
+
+def test_a_shipper_that_is_killed_loses_and_doubles_nothing(
+    project: Path, trainer: tuple[Path, subprocess.Popen[str]]
+) -> None:
+    """Training goes on without it; shipping by hand afterwards completes the record."""
+    folder, process = trainer
+    wait_for(lambda: read_state(folder).offset > 1000)
+    os.kill(shipper_of(process.pid), signal.SIGKILL)
+    assert process.stdout is not None
+    seen = int(process.stdout.readline())
+    while int(process.stdout.readline()) < seen + 500:
+        pass
+    process.kill()
+    written = int(process.communicate()[0].split()[-1])
+    assert not read_state(folder).complete
+    with ship.logging_to(folder):
+        state = ship.ship(folder, ship.store_of(folder), Trainer(None), 1.0)
+    assert state.complete
+    steps = losses(location.embedded_uri(project), state.run_id)
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(steps) >= written
+
+
+def test_ctrl_c_in_the_terminal_does_not_reach_the_shipper(
+    project: Path, trainer: tuple[Path, subprocess.Popen[str]]
+) -> None:
+    """It has a session of its own and takes neither SIGINT nor SIGTERM."""
+    folder, process = trainer
+    wait_for(lambda: read_state(folder).offset > 0)
+    shipper = shipper_of(process.pid)
+    assert os.getsid(shipper) != os.getsid(process.pid)
+    os.kill(shipper, signal.SIGINT)
+    os.kill(shipper, signal.SIGTERM)
+    before = read_state(folder).offset
+    wait_for(lambda: read_state(folder).offset > before)
+    assert not any(name in os.readlink(f"/proc/{shipper}/fd/{number}") for number in (1, 2) for name in ("tty", "pts"))
+
+
+def test_a_shipper_without_a_run_goes_quietly() -> None:
+    """The spec was wrong: no run came of it."""
+    recorder = Recorder.start_shipper()
+    state = recorder.finish(60)
+    assert not state.complete
+    assert not state.shipping
+    assert recorder.finish(0) == state
+
+
+def test_a_server_that_hangs_holds_nobody(begin: Any) -> None:
+    """It accepts and never answers: finish() returns within its bound, the journal is whole."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(16)
+        uri = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        run = begin(tracking_uri=uri, artifact_root=None)
+        recorder = Recorder.start_shipper()
+        recorder.attach(run.folder)
+        time.sleep(3.0)  # time for MLflow to be imported, so that it is the server it waits for
+        folder = run.end()
+        before = time.monotonic()
+        state = recorder.finish(1.0)
+        assert time.monotonic() - before < 2.0
+        assert (state.complete, state.shipping) == (False, True)
+        assert status(folder) == "FINISHED"
+        os.kill(recorder.pid, signal.SIGKILL)
+
+
+def test_a_server_that_was_away_is_shipped_to_later(project: Path, begin: Any) -> None:
+    """A real server: first it is away, then it takes the whole run through its REST interface."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    run = begin(tracking_uri=uri, artifact_root=None, params={"a": "1", "bad\nname": "x"}, expected_points=3000)
+    run.journal.series("train/loss", 1, [float("nan"), float("inf"), *range(3, 3001)], BEGAN, BEGAN + 3000)
+    plot = run.folder / "artifacts" / "plot.svg"
+    plot.parent.mkdir()
+    plot.write_text("<svg/>")
+    run.journal.write("artifact", file="artifacts/plot.svg", to="plots")
+    folder = run.end()
+    with ship.logging_to(folder):
+        away = ship.ship(folder, uri, Trainer(None), 0.5)
+        assert not away.complete
+        assert away.problem
+        with serve(location.embedded_uri(project), project, port) as server:
+            state = ship.ship(folder, uri, Trainer(None), 5.0)
+            assert state.complete, state
+            found = MlflowClient(tracking_uri=server.address).get_run(state.run_id)
+            files = MlflowClient(tracking_uri=server.address).list_artifacts(state.run_id, "plots")
+    assert found.info.status == "FINISHED"
+    assert found.data.params == {"a": "1"}
+    assert [file.path for file in files] == ["plots/plot.svg"]
+    assert losses(location.embedded_uri(project), state.run_id) == list(range(1, 3001))
+    assert json.loads((folder / "shipped.json").read_text())["store"] == uri
