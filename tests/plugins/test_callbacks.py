@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from annpipe_std.callbacks import Checkpoint, EarlyStopping
 
 from annpipe import Look, OptionError
+from annpipe_std.callbacks import Checkpoint, EarlyStopping
 
 
 @dataclass

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from annpipe_std.formula import formula, formula_fields
 from torch.distributions import Categorical, Distribution, MultivariateNormal, Normal, Poisson, Uniform
 
 from annpipe import Dataset, Expression, Field, OptionError
+from annpipe_std.formula import formula, formula_fields
 
 
 def wide(low: float, high: float) -> Distribution:
@@ -19,12 +19,12 @@ def wide(low: float, high: float) -> Distribution:
 
 def made(seed: int = 0, **options: Any) -> Dataset:
     """The quadratic of the tutorial, with some options replaced."""
-    options = {
+    usual: dict[str, Any] = {
         "rows": 1000,
         "inputs": {"x": wide(-15.0, 15.0)},
         "targets": {"y": Expression("x**2 + 3")},
-    } | options
-    return formula(**options, generator=torch.Generator().manual_seed(seed))
+    }
+    return formula(**(usual | options), generator=torch.Generator().manual_seed(seed))
 
 
 def test_targets_are_their_formula_and_noise_comes_on_top() -> None:

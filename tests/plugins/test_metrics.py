@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import sklearn.metrics as reference
+import sklearn.metrics as reference  # type: ignore[import-untyped]  # scikit-learn has no types
 import torch
-from annpipe_std.metrics import Accuracy, MeanAbsoluteError, MeanSquaredError, R2Score, RootMeanSquaredError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from annpipe_std.metrics import Accuracy, MeanAbsoluteError, MeanSquaredError, R2Score, RootMeanSquaredError
 
 ERRORS: list[tuple[Any, Any]] = [
     (MeanAbsoluteError, reference.mean_absolute_error),

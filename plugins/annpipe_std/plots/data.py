@@ -1,0 +1,129 @@
+"""The figure `data`: the rows as points, with the true curve where it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from annpipe import RunView, plot
+from annpipe_std.plots.style import (
+    CLASS_COLOURS,
+    CLASS_MARKERS,
+    COLOUR_MAP,
+    MAX_PANELS,
+    MAX_POINTS,
+    SPLIT_COLOURS,
+    TRUTH,
+    Doubles,
+    is_discrete,
+    legend,
+    message,
+    numbers,
+    panels,
+    points,
+    rows_label,
+    sample,
+    shown,
+    splits,
+    styled,
+)
+
+TITLE = "data"
+CURVE_POINTS = 400
+
+
+@plot
+@styled
+def data(view: RunView) -> Figure:
+    """The rows as points: target over input with the true curve, or coloured over the plane of two inputs."""
+    inputs, targets = list(numbers(view.train.inputs)), list(numbers(view.train.targets))
+    if not splits(view):
+        return message(view, TITLE, "There are no rows.")
+    if not inputs or not targets:
+        return message(view, TITLE, "Rows that hold more than single numbers have no axis to be drawn on.")
+    if len(inputs) == 1:
+        return _over_one_input(view, inputs[0], targets[:MAX_PANELS])
+    if len(inputs) == 2:
+        return _over_two_inputs(view, inputs, targets[:MAX_PANELS])
+    return _over_each_input(view, inputs[:MAX_PANELS], targets[0])
+
+
+def _over_one_input(view: RunView, input_: str, targets: list[str]) -> Figure:
+    figure, all_axes = panels(view, TITLE, len(targets))
+    for axes, target in zip(all_axes, targets, strict=True):
+        draw_rows(axes, view, input_, target, MAX_POINTS // len(targets))
+        draw_truth(axes, view, input_, target)
+        legend(axes)
+    return figure
+
+
+def _over_each_input(view: RunView, inputs: list[str], target: str) -> Figure:
+    figure, all_axes = panels(view, TITLE, len(inputs))
+    for axes, input_ in zip(all_axes, inputs, strict=True):
+        draw_rows(axes, view, input_, target, MAX_POINTS // len(inputs))
+    legend(all_axes[0])
+    return figure
+
+
+def draw_rows(axes: Axes, view: RunView, input_: str, target: str, limit: int) -> None:
+    """The rows of each split, target over input; the limit is shared out by their sizes."""
+    total = sum(split.rows for split in splits(view).values())
+    for name, split in splits(view).items():
+        chosen = sample(split.rows, max(1, limit * split.rows // total) if total > limit else split.rows)
+        x, y = numbers(split.inputs)[input_][chosen], numbers(split.targets)[target][chosen]
+        points(axes, x, y, color=SPLIT_COLOURS[name], label=rows_label(name, len(chosen), split.rows))
+    axes.set_xlabel(shown(input_))
+    axes.set_ylabel(shown(target))
+
+
+def draw_truth(axes: Axes, view: RunView, input_: str, target: str) -> None:
+    """The noiseless target over the range of the only input, where the data tells it."""
+    known = [split for split in splits(view).values() if target in split.truth]
+    if not known:
+        return
+    x = np.concatenate([numbers(split.inputs)[input_] for split in known])
+    y = np.concatenate([numbers(split.truth)[target] for split in known])
+    order = np.argsort(x, kind="stable")
+    if len(order) > CURVE_POINTS:
+        order = order[np.linspace(0, len(order) - 1, CURVE_POINTS).round().astype(int)]
+    axes.plot(x[order], y[order], color=TRUTH, linestyle=(0, (4, 2)), linewidth=1.5, label="truth, without noise")
+
+
+def _over_two_inputs(view: RunView, inputs: list[str], targets: list[str]) -> Figure:
+    figure, all_axes = panels(view, TITLE, len(targets))
+    for axes, target in zip(all_axes, targets, strict=True):
+        x, y, values, label = gathered(view, inputs, target, MAX_POINTS // len(targets))
+        axes.set_title(label, fontsize=9)
+        if is_discrete(values):
+            draw_classes(axes, x, y, values, target)
+        else:
+            drawn = axes.scatter(x, y, c=values, cmap=COLOUR_MAP, s=14, linewidths=0)
+            figure.colorbar(drawn, ax=axes, label=shown(target)).outline.set_visible(False)
+        axes.set_xlabel(shown(inputs[0]))
+        axes.set_ylabel(shown(inputs[1]))
+    return figure
+
+
+def gathered(view: RunView, inputs: list[str], target: str, limit: int) -> tuple[Doubles, Doubles, Doubles, str]:
+    """Both inputs and the target of up to `limit` rows of all splits, and words for how many they are."""
+    every = list(splits(view).values())
+    x, y = (np.concatenate([numbers(split.inputs)[name] for split in every]) for name in inputs)
+    values = np.concatenate([numbers(split.targets)[target] for split in every])
+    chosen = sample(len(values), limit)
+    return x[chosen], y[chosen], values[chosen], rows_label("+".join(splits(view)), len(chosen), len(values))
+
+
+def draw_classes(
+    axes: Axes, x: Doubles, y: Doubles, values: Doubles, target: str, colours: Sequence[Any] = CLASS_COLOURS
+) -> None:
+    """The rows of each class in a colour and with a mark of its own."""
+    for place, value in enumerate(np.unique(values)):
+        mine = values == value
+        look = {"color": colours[place], "marker": CLASS_MARKERS[place], "mew": 0.8, "mec": "white"}
+        points(axes, x[mine], y[mine], label=f"{shown(target)} = {value:g}", **look)
+    axes.margins(0.12)
+    legend(axes)

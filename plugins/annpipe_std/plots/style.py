@@ -1,0 +1,183 @@
+"""How every figure looks: one style, one colour for each role, and never more points than a viewer can bear.
+
+Colours are those of Okabe and Ito (2008), told apart by colour-blind readers too. The background is white whatever
+stands around the figure.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.lines import Line2D
+
+from annpipe import Dataset, RunView
+
+INK, FAINT = "#262626", "#e4e4e4"
+TRAIN, VAL, TEST = "#0072B2", "#E69F00", "#CC79A7"
+PREDICTION, TRUTH = "#D55E00", "#111111"
+SPLIT_COLOURS = {"train": TRAIN, "val": VAL, "test": TEST}
+CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+COLOUR_MAP = "cividis"
+
+MAX_POINTS = 2000
+"""Points in one figure; an SVG of so many stays under 500 kB."""
+MAX_PANELS = 6
+MAX_LETTERS = 40
+
+Doubles = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+
+_STYLE: dict[Any, Any] = {
+    "figure.facecolor": "white",
+    "figure.dpi": 100,
+    "axes.facecolor": "white",
+    "axes.edgecolor": "#8a8a8a",
+    "axes.linewidth": 0.8,
+    "axes.labelcolor": INK,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.7,
+    "text.color": INK,
+    "xtick.color": "#8a8a8a",
+    "ytick.color": "#8a8a8a",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "font.size": 10,
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "legend.frameon": True,
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+}
+_WIDE_FONTS = (
+    "Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans KR", "NanumGothic", "Malgun Gothic",
+    "Apple SD Gothic Neo", "Hiragino Sans", "Yu Gothic", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei",
+)  # fmt: skip
+
+
+def styled(draw: Callable[[RunView], Figure]) -> Callable[[RunView], Figure]:
+    """Draws with annpipe's style alone, whatever the user's matplotlibrc says, and leaves that as it was."""
+
+    @functools.wraps(draw)
+    def drawn(view: RunView) -> Figure:
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(_STYLE | {"font.family": _fonts()})
+            figure = draw(view)
+            figure.draw_without_rendering()  # ticks are made when a figure is first drawn, with the settings of then
+            return figure
+
+    return drawn
+
+
+def _fonts() -> list[str]:
+    """matplotlib's own font, and what the machine has for column names in Korean, Japanese or Chinese."""
+    installed = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _WIDE_FONTS if name in installed)]
+
+
+def panels(view: RunView, title: str, count: int = 1) -> tuple[Figure, list[Axes]]:
+    """A titled figure with `count` panels, up to three in a row; 6.4 by 4 inches when there is one."""
+    columns = count if count <= 3 else math.ceil(count / 2)
+    rows = math.ceil(count / columns)
+    width, height = {1: 6.4, 2: 9.0, 3: 11.0}[columns], {1: 4.0, 2: 6.4}[rows]
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    axes: list[Axes] = [grid[place // columns, place % columns] for place in range(count)]
+    for place in range(count, rows * columns):
+        grid[place // columns, place % columns].set_axis_off()
+    figure.suptitle(f"{shown(view.name)} · {title}" if view.name else title, x=0.012, ha="left")
+    return figure, axes
+
+
+def message(view: RunView, title: str, text: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure, (axes,) = panels(view, title)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, transform=axes.transAxes)
+    return figure
+
+
+def shown(name: str) -> str:
+    """A name as text: short enough for an axis, and never read as a formula of TeX."""
+    short = name if len(name) <= MAX_LETTERS else f"{name[: MAX_LETTERS - 1]}…"
+    return short.replace("$", r"\$")
+
+
+def splits(view: RunView) -> dict[str, Dataset]:
+    """The splits that have rows, by name."""
+    named = {"train": view.train, "val": view.val, "test": view.test}
+    return {name: split for name, split in named.items() if split is not None and split.rows}
+
+
+def numbers(columns: Mapping[str, torch.Tensor]) -> dict[str, Doubles]:
+    """The columns that hold one number a row."""
+    return {name: column(tensor) for name, tensor in columns.items() if tensor.ndim == 1}
+
+
+def column(tensor: torch.Tensor) -> Doubles:
+    """(rows,) or (rows, 1) as doubles."""
+    flat = tensor if tensor.ndim == 1 else tensor.flatten(1)[:, 0]
+    values: Doubles = flat.detach().to("cpu").to(torch.float64).numpy()
+    return values
+
+
+def sample(rows: int, limit: int) -> Indices:
+    """All rows, or `limit` of them chosen at random but always the same, in their order."""
+    if rows <= limit:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(0).choice(rows, size=max(1, limit), replace=False))
+
+
+def rows_label(name: str, drawn: int, rows: int) -> str:
+    """`train, 700 rows`, or how many of them are drawn."""
+    of = f"{drawn:,} of {rows:,} rows" if drawn < rows else f"{rows:,} row{'s' * (rows != 1)}"
+    return f"{name}, {of}"
+
+
+def points(axes: Axes, x: Doubles, y: Doubles, **look: Any) -> None:
+    """Points, the smaller and fainter the more there are."""
+    size, alpha = (
+        (8.0, 1.0) if len(x) <= 20 else (6.0, 0.9) if len(x) <= 50 else (4.0, 0.7) if len(x) <= 500 else (3.0, 0.5)
+    )
+    usual: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": size, "alpha": alpha, "mew": 0}
+    axes.plot(x, y, **(usual | look))
+
+
+def span(values: Doubles) -> tuple[float, float]:
+    """Lowest and highest, held apart when they are the same."""
+    low, high = float(values.min()), float(values.max())
+    gap = abs(low) * 0.1 or 1.0
+    return (low, high) if low < high else (low - gap, high + gap)
+
+
+def legend(axes: Axes) -> None:
+    """A legend where it hides least, with points that are full and large whatever they are in the plot."""
+    for handle in axes.legend(loc="best").legend_handles:
+        if isinstance(handle, Line2D):
+            handle.set_alpha(1)
+            handle.set_markersize(max(6.0, handle.get_markersize()))
+
+
+def is_discrete(values: Doubles) -> bool:
+    """Whether the values are a few whole numbers, as classes and truth values are."""
+    different = np.unique(values)
+    return len(different) <= len(CLASS_COLOURS) and bool((different == np.round(different)).all())
