@@ -1,0 +1,114 @@
+"""The page for plugin authors: each of its components is found by discovery and does what is said of it."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from annpipe import Dataset, Look, Registry, RunView
+from annpipe.registry.kinds import KINDS
+
+PAGE = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+@pytest.fixture
+def components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Every component of the page by name, each block a plugin file of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    registry, found = Registry(), {}
+    for number, block in enumerate(blocks("python")):
+        file = tmp_path / f"block_{number}.py"
+        file.write_text(block if "import" in block else "", encoding="utf-8")
+        for entry in registry.add_file(file):
+            found[entry.name] = registry.load(entry)
+    return found
+
+
+def test_every_block_is_a_component_that_discovery_finds(components: dict[str, Any]) -> None:
+    """With the names that the page uses in its specs."""
+    assert list(components) == ["Swish", "spiral", "QuantileLoss", "WorstError", "GoodEnough", "residuals"]
+
+
+def test_the_layer_passes_its_own_test(components: dict[str, Any]) -> None:
+    """Step five of the page."""
+    scope: dict[str, Any] = {"torch": torch, "Swish": components["Swish"]}
+    (test,) = (block for block in blocks("python") if block.startswith("def test_"))
+    exec(test, scope)
+    scope["test_swish_is_the_identity_far_to_the_right"]()
+
+
+def test_the_data_generator_keeps_what_its_fields_say(components: dict[str, Any]) -> None:
+    """The same columns, the same dtypes."""
+    rows = components["spiral"](rows=10, generator=torch.Generator().manual_seed(0))
+    assert list(rows.inputs) == ["x", "y"]
+    assert rows.inputs["x"].dtype == torch.float64
+    assert rows.targets["arm"].tolist() == [0, 1] * 5
+
+
+def test_the_loss_is_least_at_the_quantile(components: dict[str, Any]) -> None:
+    """Over 0, 1, …, 100 that is 90 for 0.9."""
+    target = torch.arange(101.0)
+    losses = [float(components["QuantileLoss"](0.9)(torch.full_like(target, n), target)) for n in range(101)]
+    assert losses.index(min(losses)) == 90
+
+
+def test_the_metric_is_the_worst_of_all_batches(components: dict[str, Any]) -> None:
+    """And nan before the first."""
+    worst = components["WorstError"]()
+    assert math.isnan(worst.compute())
+    worst.update(torch.tensor([[1.0]]), torch.tensor([[4.0]]))
+    worst.update(torch.tensor([[1.0]]), torch.tensor([[2.0]]))
+    assert worst.compute() == 3.0
+
+
+def test_the_callback_stops_and_can_be_resumed(components: dict[str, Any]) -> None:
+    """After three looks, broken off after two."""
+    reasons: list[str] = []
+
+    def look(epoch: int) -> Look:
+        return Look(epoch, epoch, {"train/loss": 0.1}, reasons.append, reasons.append, reasons.append)
+
+    first, second = components["GoodEnough"](0.5), components["GoodEnough"](0.5)
+    first.on_look(look(1))
+    first.on_look(look(2))
+    second.load_state_dict(first.state_dict())
+    assert not reasons
+    second.on_look(look(3))
+    assert reasons == ["train/loss was below 0.5 at 3 looks"]
+
+
+def test_the_plot_draws_a_run(components: dict[str, Any], tmp_path: Path) -> None:
+    """A histogram for each target."""
+    train = Dataset({"x": torch.arange(5.0)}, {"y": torch.arange(5.0) * 2})
+    view = RunView("toy", train, None, None, {}, lambda inputs: {"y": inputs["x"]}, nn.Identity(), "L1Loss")
+    figure = components["residuals"](view)
+    figure.savefig(tmp_path / "residuals.svg")
+    assert len(figure.axes[0].patches) == 30
+
+
+def test_the_tables_name_every_kind_and_all_that_is_filled_in() -> None:
+    """What the engine supplies stands on the page, kind by kind."""
+    for kind in KINDS.values():
+        assert f"| {kind.name} | `@{kind.name}`" in PAGE
+        if kind.supplied:
+            line = next(line for line in PAGE.splitlines() if line.startswith(f"| {kind.name} | `") and "@" not in line)
+            assert set(re.findall(r"`([a-z_]+)`", line)) == kind.supplied
+
+
+def test_the_specs_and_the_packaging_on_the_page_can_be_read() -> None:
+    """YAML is YAML, TOML is TOML."""
+    assert [list(yaml.safe_load(block)) for block in blocks("yaml")] == [["plugins", "model"]]
+    (packaging,) = map(tomllib.loads, blocks("toml"))
+    assert packaging["project"]["entry-points"]["annpipe.plugins"] == {"swish": "annpipe_swish"}
