@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from annpipe_std.table import table, table_fields
 
 from annpipe import Field, OptionError
+from annpipe_std.table import table, table_fields
 
 XOR: dict[str, Any] = {"inputs": {"a": [0, 0, 1, 1], "b": [0, 1, 0, 1]}, "targets": {"y": [0, 1, 1, 0]}}
 
