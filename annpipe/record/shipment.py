@@ -56,13 +56,14 @@ class Shipment:
         self._place = end
         if not is_new:
             return
-        self._read = end
         if event["event"] in {"series", "metrics"}:
+            self._read = end
             if len(self._pending) >= METRICS_A_CALL:
                 self.flush()
             return
         self.flush()
         self._ship(event)
+        self._read = end
         self._note(offset=end, problem=None)
 
     def flush(self) -> None:

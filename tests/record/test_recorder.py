@@ -108,10 +108,10 @@ def test_a_shipper_that_is_killed_loses_and_doubles_nothing(
     os.kill(shipper_of(process.pid), signal.SIGKILL)
     assert process.stdout is not None
     seen = int(process.stdout.readline())
-    while int(process.stdout.readline()) < seen + 500:
+    while (written := int(process.stdout.readline())) < seen + 500:
         pass
     process.kill()
-    written = int(process.communicate()[0].split()[-1])
+    process.wait()
     assert not read_state(folder).complete
     with ship.logging_to(folder):
         state = ship.ship(folder, ship.store_of(folder), Trainer(None), 1.0)

@@ -36,7 +36,9 @@ def test_run_folders_are_never_shared(tmp_path: Path) -> None:
     """Runs that begin in the same second get folders of their own, named after the run."""
     folders = {new_run_folder(tmp_path, "Große Läufe / 1") for _ in range(20)}
     assert len(folders) == 20
-    assert all(folder.name.startswith("gro-e-laufe-1-") or folder.name.startswith("groe-laufe-1-") for folder in folders)
+    assert all(
+        folder.name.startswith("gro-e-laufe-1-") or folder.name.startswith("groe-laufe-1-") for folder in folders
+    )
     assert slug("!!!") == "run"
 
 

@@ -1,0 +1,125 @@
+"""`annpipe ui`: an address that answers, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from annpipe.cli.ui import command
+from annpipe.errors import StoreError
+from annpipe.record import location
+from annpipe.record.interface import latest_page
+from annpipe.record.journal import Journal
+from annpipe.record.project import new_run_folder
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
+
+
+def recorded_run(project: Path) -> tuple[str, str]:
+    """Experiment and run id of a run with a figure, shipped to the project's store."""
+    from annpipe.record import ship
+    from annpipe.record.patience import Trainer
+
+    folder = new_run_folder(project, "quadratic")
+    uri = location.embedded_uri(project)
+    with_root = {"tracking_uri": uri, "artifact_root": location.artifact_root(uri, project)}
+    journal = Journal.create(folder)
+    journal.write("run", id=folder.name, name="quadratic", experiment="curves", time=1_700_000_000_000, **with_root)
+    (folder / "plot.svg").write_text("<svg/>")
+    journal.write("artifact", file="plot.svg", to="plots")
+    journal.write("end", status="FINISHED", time=1_700_000_001_000, error=None)
+    journal.close()
+    with ship.logging_to(folder):
+        state = ship.ship(folder, uri, Trainer(None), 5.0)
+    assert state.complete
+    assert state.experiment_id
+    assert state.run_id
+    return state.experiment_id, state.run_id
+
+
+def start(project: Path) -> subprocess.Popen[str]:
+    """The command in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    return subprocess.Popen(
+        [sys.executable, "-c", "from annpipe.cli import main; main()", "ui"],
+        cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def get(address: str) -> Any:
+    """The answer to a request."""
+    with urllib.request.urlopen(address, timeout=20) as answer:
+        return answer.read()
+
+
+def servers_on(database: Path) -> list[str]:
+    """The processes that have a store in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"MLFLOW_BACKEND_STORE_URI=sqlite:///{database}".encode() in environment:
+            found.append(folder.name)
+    return found
+
+
+def test_the_printed_address_answers_until_ctrl_c(tmp_path: Path) -> None:
+    """It says that there is no run yet, shows the one that comes, and leaves no process behind."""
+    with start(tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        base = process.stdout.readline().strip().rstrip("/")
+        assert base.startswith("http://127.0.0.1:")
+        assert "#" not in base
+        assert "no runs yet" in process.stderr.readline()
+        experiment, run = recorded_run(tmp_path)
+        uri = location.embedded_uri(tmp_path)
+        assert latest_page(tmp_path, uri) == f"#/experiments/{experiment}"
+        found = json.loads(get(f"{base}/api/2.0/mlflow/runs/get?run_id={run}"))
+        assert found["run"]["info"]["status"] == "FINISHED"
+        assert get(f"{base}/get-artifact?path=plots/plot.svg&run_uuid={run}") == b"<svg/>"
+        assert b"<title>" in get(base)
+        # Runs that came from elsewhere have no folder here: the server itself knows the latest experiment.
+        shutil.rmtree(tmp_path / "runs")
+        assert latest_page(tmp_path, uri, base) == f"#/experiments/{experiment}"
+        assert servers_on(tmp_path / "mlflow.db")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    deadline = time.monotonic() + 5
+    while servers_on(tmp_path / "mlflow.db"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before MLflow is started."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        with pytest.raises(StoreError, match="leave --port out"):
+            CliRunner().invoke(command, ["--port", str(taken.getsockname()[1])], catch_exceptions=False)
+
+
+def test_a_server_elsewhere_has_a_ui_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is started: its address is printed, without a password."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(command, ["--tracking-uri", "https://ann:x@tracker.example.org"])
+    assert result.stdout == "https://***@tracker.example.org/\n"
