@@ -57,7 +57,7 @@ class RunView:
 
     `train`, `val`, `test` are its splits (None where there is no such split), on the CPU in the units of the data.
     `history` has for each metric key the epochs and the values. `predict` takes inputs by name, each (rows, …), and
-    gives the outputs by name. `activations` names the nonlinearities in the model with the callables themselves.
+    gives for each target its values, (rows,) or (rows, …), or the scores of its classes, (rows, classes).
     """
 
     name: str

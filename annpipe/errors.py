@@ -19,6 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+COMMAND_LINE = "--set "  # a Place whose file begins so stands in the command line, which is its own excerpt
+
+
 @dataclass(frozen=True, order=True)
 class Place:
     """A stretch of one line of a file; `line` and `column` count from 1, in characters."""
@@ -29,7 +32,7 @@ class Place:
     length: int = 1
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return "the command line" if self.file.startswith(COMMAND_LINE) else f"{self.file}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,8 @@ def _excerpt(place: Place, note: str, gutter: int, opening: str) -> list[str]:
 
 
 def _source_line(place: Place) -> str | None:
+    if place.file.startswith(COMMAND_LINE):
+        return place.file
     try:
         text = Path(place.file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError, ValueError):

@@ -25,7 +25,7 @@ def instantiate(component: Component, registry: Registry, **supplied: Any) -> An
         if parameter.name in component.options:
             value = component.options[parameter.name]
             built = transform(value, lambda inner: instantiate(inner, registry, **_passed_on(inner, supplied)))
-            options[parameter.name] = _fitted(parameter.option_type, built)
+            options[parameter.name] = fitted(parameter.option_type, built)
         elif parameter.name in supplied:
             options[parameter.name] = supplied[parameter.name]
     with warnings.catch_warnings():
@@ -38,7 +38,7 @@ def _passed_on(inner: Component, supplied: Mapping[str, Any]) -> dict[str, Any]:
     return {"optimizer": supplied["optimizer"]} if inner.kind == "scheduler" and "optimizer" in supplied else {}
 
 
-def _fitted(type_: OptionType, value: Any) -> Any:
+def fitted(type_: OptionType, value: Any) -> Any:
     """YAML's lists and numbers as what Python's signature asks for."""
     members = alternatives(type_)
     is_number = isinstance(value, float | int) and not isinstance(value, bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from annpipe.errors import Place, Problem, SpecError
+from annpipe.errors import COMMAND_LINE, Place, Problem, SpecError
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
 from annpipe.spec.reader import read_text
@@ -29,11 +29,13 @@ def override(root: MappingNode, text: str) -> MappingNode:
 
 def _parse(text: str) -> Override:
     path, equals, value = text.partition("=")
-    place = Place(f"--set {text}", 1, 1)
+    place = Place(f"{COMMAND_LINE}{text}", 1, len(COMMAND_LINE) + 1, len(text))
     if not equals or not path.strip():
         help_ = "write PATH=VALUE, as in `--set optimizer.Adam.lr=1e-3`"
         raise SpecError([Problem("override", f"`{text}` is not an override", place, help_)])
-    node = read_text(f"value: {value}", place.file).get("value")
+    # a key as long as what stands before the value, so that columns count in the command line
+    key = "k" * (len(COMMAND_LINE) + len(path) - 1)
+    node = read_text(f"{key}: {value}", place.file).get(key)
     assert node is not None
     return Override(tuple(path.strip().split(".")), node, text)
 
@@ -61,7 +63,7 @@ def _replaced(node: Node, path: tuple[str, ...], change: Override) -> Node:
 def _in_mapping(node: MappingNode, step: str, rest: tuple[str, ...], change: Override) -> MappingNode:
     below = node.get(step)
     if below is None and rest and node.pairs:
-        raise _fault(change, f"there is no '{step}' here", did_you_mean(step, node.keys) or f"there is {node.keys}")
+        raise _fault(change, f"there is no '{step}' here", did_you_mean(step, node.keys) or f"there is {', '.join(node.keys)}")
     if below is None:
         key = ScalarNode(step, step, True, change.value.place)
         empty = MappingNode((), node.place)
@@ -71,5 +73,5 @@ def _in_mapping(node: MappingNode, step: str, rest: tuple[str, ...], change: Ove
 
 
 def _fault(change: Override, message: str, help_: str) -> SpecError:
-    place = Place(f"--set {change.text}", 1, 1)
+    place = Place(f"{COMMAND_LINE}{change.text}", 1, len(COMMAND_LINE) + 1, len(".".join(change.path)))
     return SpecError([Problem("override", f"{'.'.join(change.path)}: {message}", place, help_ or None)])

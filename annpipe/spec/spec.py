@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from annpipe.errors import Place, Problem, SpecError
 from annpipe.registry.suggest import did_you_mean
@@ -46,11 +47,12 @@ class Spec:
     plots: tuple[Call, ...]
     callbacks: tuple[Call, ...]
     tracking: Tracking
+    base: Path | None = None
 
     @property
     def folder(self) -> Path:
-        """The folder that relative paths in the spec start from."""
-        return Path(self.file).resolve().parent
+        """The folder that relative paths in the spec start from: its own, unless it was written for another."""
+        return self.base or Path(self.file).resolve().parent
 
     def place(self, *path: str | int) -> Place:
         """The place of the deepest node that `path` leads to."""
@@ -224,14 +226,15 @@ def _section_problem(
         return Problem("missing-option", f"`{shown}` is missing", node.place, _EXAMPLES.get(name))
     value, _ = descend(node, loc)
     field = model.model_fields[key]
-    expected = words(from_annotation(field.annotation), _bounds(field.metadata))
+    expected = words(from_annotation(field.annotation), _bounds(field))
     return Problem("wrong-type", f"`{shown}` must be {expected}; found {found(value)}", value.place, field.description)
 
 
-def _bounds(metadata: Sequence[Any]) -> Mapping[str, float]:
-    return {
-        key: getattr(part, key) for part in metadata for key in ("gt", "ge", "lt", "le") if hasattr(part, key)
-    }
+def _bounds(field: FieldInfo) -> Mapping[str, float]:
+    """The bounds of a field, those of a union's members included."""
+    members = [note for member in get_args(field.annotation) for note in getattr(member, "__metadata__", ())]
+    parts = [part for note in (*field.metadata, *members) for part in (note, *getattr(note, "metadata", ()))]
+    return {key: getattr(part, key) for part in parts for key in ("gt", "ge", "lt", "le") if hasattr(part, key)}
 
 
 _EXAMPLES = {

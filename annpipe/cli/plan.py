@@ -1,0 +1,107 @@
+"""`annpipe plan SPEC`: the resolved plan: layers, shapes, parameters, and what will be recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from annpipe.cli.specs import complete, read, spec_options
+
+if TYPE_CHECKING:
+    from annpipe.plan.component import Component
+    from annpipe.plan.plan import Plan
+
+BYTES = {"float32": 4, "float64": 8}
+
+
+@click.command("plan")
+@click.argument("spec", type=click.Path(path_type=Path))
+@spec_options
+@click.option("--yaml", "as_yaml", is_flag=True, help="Print the plan as a complete spec.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def command(spec: Path, overrides: tuple[str, ...], device: str | None, as_yaml: bool, as_json: bool) -> None:
+    """Show the plan that SPEC resolves to, and train nothing."""
+    import json
+
+    plan = complete(read(spec, overrides, device))
+    if as_json:
+        click.echo(json.dumps({"digest": plan.digest, **plan.to_data()}, indent=2))
+    else:
+        click.echo(plan.to_yaml().rstrip() if as_yaml else show_plan(plan))
+
+
+def show_plan(plan: Plan) -> str:
+    """The plan for a person to read."""
+    size = BYTES[plan.device.precision]
+    lines = [
+        f"{plan.head.name}  (plan {plan.digest}, seed {plan.head.seed}, device {plan.device.type})",
+        "",
+        f"data       {said(plan.data)}",
+        f"           {_fields(plan)}",
+        *_split(plan),
+        "",
+        *_layers(plan),
+        "",
+        f"parameters {plan.n_parameters:,} ({_bytes(plan.n_parameters * size)} in {plan.device.precision})",
+        f"loss       {said(plan.loss)}",
+        f"optimizer  {said(plan.optimizer)}",
+    ]
+    if plan.scheduler:
+        lines.append(f"scheduler  {said(plan.scheduler)}")
+    batch = "the whole train split" if plan.train.batch_size == "all" else f"{plan.train.batch_size} rows"
+    lines += [f"train      {plan.train.epochs:,} epochs, a step is {batch}", f"record     {_recorded(plan)}"]
+    return "\n".join(lines)
+
+
+def said(component: Component) -> str:
+    """A component on one line, as a spec would say it."""
+    options = ", ".join(f"{key}: {_value(value)}" for key, value in component.options.items() if value is not None)
+    return f"{component.name} {{{options}}}" if options else component.name
+
+
+def _value(value: Any) -> str:
+    import json
+
+    from annpipe.plan.component import Component, to_data
+
+    return said(value) if isinstance(value, Component) else json.dumps(to_data(value), ensure_ascii=False)
+
+
+def _fields(plan: Plan) -> str:
+    return f"inputs {', '.join(plan.fields.inputs)}  ->  targets {', '.join(plan.fields.targets)}"
+
+
+def _split(plan: Plan) -> list[str]:
+    held = {name: share for name, share in (("val", plan.split.val), ("test", plan.split.test)) if share}
+    shares = {"train": 1 - sum(held.values()), **held}
+    return ["           " + "  ".join(f"{name} {share:.0%}" for name, share in shares.items())] if held else []
+
+
+def _layers(plan: Plan) -> list[str]:
+    rows = [("", "layer", "input", "output", "parameters")]
+    for number, layer in enumerate(plan.model):
+        shapes = (_shape(layer.input_shape), _shape(layer.output_shape))
+        rows.append((str(number), said(layer.component), *shapes, f"{layer.parameters:,}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return f"(rows, {', '.join(map(str, shape))})" if shape else "(rows,)"
+
+
+def _bytes(n: float) -> str:
+    for unit in ("bytes", "KiB", "MiB"):
+        if n < 1024:
+            return f"{n:.0f} {unit}" if unit == "bytes" else f"{n:.1f} {unit}"
+        n /= 1024
+    return f"{n:.1f} GiB"
+
+
+def _recorded(plan: Plan) -> str:
+    names = [component.name for component in (*plan.metrics, *plan.plots)]
+    experiment = plan.tracking.experiment or plan.head.name
+    return f"experiment '{experiment}': train/loss each epoch" + (f", {', '.join(names)}" if names else "") + ", the model"

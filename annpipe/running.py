@@ -1,0 +1,331 @@
+"""A Plan becomes a recorded run: the train package does the work, the record package writes it down.
+
+`begin` opens a new run, `reopen` an interrupted one; `Run.go` trains, draws, saves the model and closes the journal.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import traceback
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+
+from annpipe.contract import Dataset
+from annpipe.errors import RunError
+from annpipe.plan.plan import Plan
+from annpipe.record import journal as journals
+from annpipe.record.journal import Journal, now_ms
+from annpipe.record.location import scrub
+from annpipe.record.source import environment_text, source_tags
+from annpipe.train.checkpoint import load_checkpoint
+from annpipe.train.data import dataset_digest
+from annpipe.train.device import computing, find_device, measured_threads
+from annpipe.train.evaluate import evaluate
+from annpipe.train.export import export_model
+from annpipe.train.figures import draw, run_view
+from annpipe.train.gears import Eager
+from annpipe.train.loop import LAST, Loop
+from annpipe.train.parts import Parts, build, trial_copy
+from annpipe.train.schedule import Schedule, schedule
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Display(Protocol):
+    """What a person sees of a run."""
+
+    def progress(self, step: int, loss: float) -> None:
+        """The run is after `step` steps."""
+
+    def event(self, message: str) -> None:
+        """Something worth a line."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: its status, the signal that stopped it if one did, and its final values by key."""
+
+    status: str
+    signal: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    error: BaseException | None = None
+
+
+class Historian:
+    """Writes what the loop reports to the journal and keeps the series for the figures."""
+
+    def __init__(self, journal: Journal, display: Display) -> None:
+        self.journal, self._display = journal, display
+        self.signal: int | None = None
+        self._last_ms = now_ms()
+        self._history: dict[str, tuple[array[int], array[float]]] = {}
+
+    def losses(self, first_epoch: int, values: Sequence[float]) -> None:
+        now = now_ms()
+        self.journal.series("train/loss", first_epoch, values, self._last_ms, now)
+        self._last_ms = now
+        for epoch, value in enumerate(values, start=first_epoch):
+            self.remember("train/loss", epoch, value)
+
+    def values(self, epoch: int, values: Mapping[str, float]) -> None:
+        self.journal.metrics(epoch, values, now_ms())
+        for key, value in values.items():
+            self.remember(key, epoch, value)
+
+    def remember(self, key: str, epoch: int, value: float) -> None:
+        epochs, kept = self._history.setdefault(key, (array("q"), array("d")))
+        epochs.append(epoch)
+        kept.append(value)
+
+    @property
+    def history(self) -> dict[str, tuple[list[int], list[float]]]:
+        return {key: (epochs.tolist(), values.tolist()) for key, (epochs, values) in self._history.items()}
+
+    def progress(self, step: int, loss: float) -> None:
+        self._display.progress(step, loss)
+
+    def stopped(self) -> bool:
+        return self.signal is not None
+
+    def event(self, message: str) -> None:
+        self._display.event(message)
+
+
+@dataclass
+class Run:
+    """A run with its folder and journal open. `checkpoint` is the state to go on from, None for a new run."""
+
+    plan: Plan
+    folder: Path
+    journal: Journal
+    display: Display
+    checkpoint: Mapping[str, Any] | None = None
+
+    def go(self, on_start: Callable[[Schedule, str, int], None]) -> Outcome:
+        """Trains to the end or to a signal and closes the journal with the run's status; raises nothing of the run's.
+
+        `on_start` hears the schedule, the device and the steps already done, just before the first step.
+        """
+        historian = Historian(self.journal, self.display)
+        with _signals_noted(historian):
+            try:
+                outcome = self._train(historian, on_start)
+            except BaseException as error:  # whatever ends a run is its failure: recorded, then reported
+                outcome = self._failed(error)
+        message = str(outcome.error) if outcome.error else None
+        self.journal.write("end", status=outcome.status, time=now_ms(), error=message)
+        self.journal.close()
+        return outcome
+
+    def _failed(self, error: BaseException) -> Outcome:
+        text = "".join(traceback.format_exception(error))
+        self._artifact("artifacts/error.txt", scrub(text), "")
+        return Outcome("FAILED", error=error)
+
+    def _train(self, historian: Historian, on_start: Callable[[Schedule, str, int], None]) -> Outcome:
+        plan = self.plan
+        device = find_device(plan.device.type, None)
+        with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
+            parts = build(plan, device, dtype)
+            steps = schedule(plan, len(parts.rows["train"]))
+            threads = self._threads(parts, steps, device)
+            digest = dataset_digest(parts.dataset)
+            loop = self._loop(parts, steps, historian, threads, digest)
+            if self.checkpoint is None:
+                self._record_start(parts, digest, device, threads)
+            on_start(steps, str(device), loop.gear.step)
+            if not loop.run():
+                self.display.event(f"stopped after step {loop.gear.step}; `annpipe resume {self.folder.name}` goes on")
+                return Outcome("KILLED", historian.signal, loop.memory.latest)
+            return Outcome("FINISHED", values=self._finish(loop, historian))
+
+    def _threads(self, parts: Parts, steps: Schedule, device: torch.device) -> int:
+        """The number of threads: as given, as before the interruption, or measured on copies that are thrown away."""
+        wanted = self.plan.device.threads
+        if self.checkpoint is not None:
+            wanted = int(self.checkpoint["facts"]["threads"])
+        elif wanted == "auto" and (device.type != "cpu" or self.plan.device.deterministic):
+            wanted = 1
+        if wanted != "auto":
+            torch.set_num_threads(wanted)
+            return wanted
+        trial = Eager(self.plan, trial_copy(parts, self.plan, device), steps)
+        return measured_threads(lambda n: trial.advance(n).tolist())[0]
+
+    def _loop(self, parts: Parts, steps: Schedule, historian: Historian, threads: int, digest: str) -> Loop:
+        facts = {"plan": self.plan.digest, "dataset": digest, "threads": threads}
+        loop = Loop(
+            self.plan,
+            parts,
+            Eager(self.plan, parts, steps),
+            steps,
+            historian,
+            self.folder,
+            facts,
+            higher_is_better=_higher_is_better(self.plan, parts),
+        )
+        if self.checkpoint is not None:
+            _check_facts(self.checkpoint["facts"], facts)
+            loop.load_state(self.checkpoint)
+            self._recall(historian, loop.epoch)
+            self.journal.write("resumed", time=now_ms(), step=loop.epoch)
+        return loop
+
+    def _recall(self, historian: Historian, epoch: int) -> None:
+        """The series up to the checkpoint, out of the journal."""
+        for event in journals.read(self.folder):
+            for key, step, value, _ in journals.points(event):
+                if step <= epoch:
+                    historian.remember(key, step, value)
+
+    def _record_start(self, parts: Parts, digest: str, device: torch.device, threads: int) -> None:
+        tags = {"annpipe.device": str(device), "annpipe.threads": str(threads), "annpipe.gear": "eager"}
+        if device.type == "cuda":
+            tags["annpipe.device_name"] = torch.cuda.get_device_name(device)
+        self.journal.write("tags", tags=tags)
+        self.journal.write("dataset", dataset=_dataset_facts(self.plan, parts.dataset, digest))
+
+    def _finish(self, loop: Loop, historian: Historian) -> dict[str, float]:
+        """Final values, figures and the model, once the training is complete."""
+        parts, memory = loop.parts, loop.memory
+        final = dict(memory.latest)
+        for name, rows in parts.rows.items():
+            found = evaluate(self.plan, parts, rows)
+            # the loss of the last epoch's steps stands for the train split; the others are measured now
+            final |= {f"{name}/{key}": value for key, value in found.items() if (name, key) != ("train", "loss")}
+        best = {f"best/{key}": value for key, (value, _) in memory.best.items()}
+        epochs = {f"best/{key}_epoch": float(epoch) for key, (_, epoch) in memory.best.items()}
+        historian.values(loop.epoch, {f"final/{key}": value for key, value in final.items()} | best | epochs)
+        self._draw(parts, historian)
+        export_model(self.plan, parts, self.folder / "model")
+        self.journal.write("model", folder="model")
+        return final
+
+    def _draw(self, parts: Parts, historian: Historian) -> None:
+        view = run_view(self.plan, parts, historian.history)
+        for path, fault in draw(self.plan, view, self.folder / "artifacts" / "plots"):
+            if fault:
+                self.display.event(f"the plot '{path.stem}' could not be drawn: {fault}")
+            else:
+                self.journal.write("artifact", file=str(path.relative_to(self.folder)), to="plots")
+
+    def _artifact(self, file: str, text: str, to: str) -> None:
+        path = self.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        self.journal.write("artifact", file=file, to=to)
+
+
+def begin(plan: Plan, folder: Path, display: Display, *, tracking_uri: str, artifact_root: str | None) -> Run:
+    """Opens the journal of a new run in `folder` and writes down all that is known before it starts."""
+    journal = Journal.create(folder)
+    run = Run(plan, folder, journal, display)
+    tags = source_tags(Path(plan.file)) | _plan_tags(plan) | {k: str(v) for k, v in plan.head.tags.items()}
+    journal.write(
+        "run",
+        id=folder.name,
+        name=plan.head.name,
+        experiment=plan.tracking.experiment or plan.head.name,
+        tracking_uri=scrub(tracking_uri),
+        artifact_root=artifact_root,
+        time=now_ms(),
+        description=plan.head.description,
+        expected_points=plan.train.epochs,
+        tags=tags,
+        params=plan.params(),
+    )
+    run._artifact("spec.yaml", Path(plan.file).read_text(encoding="utf-8-sig"), "")
+    run._artifact("plan.yaml", plan.to_yaml(), "")
+    run._artifact("environment.txt", environment_text(), "")
+    return run
+
+
+def reopen(plan: Plan, folder: Path, display: Display) -> Run:
+    """Opens an interrupted run at its last checkpoint; raises RunError when it has none or is still running."""
+    checkpoint = load_checkpoint(folder, LAST)
+    return Run(plan, folder, Journal.reopen(folder), display, checkpoint)
+
+
+def _plan_tags(plan: Plan) -> dict[str, str]:
+    tags = {"annpipe.seed": str(plan.head.seed), "annpipe.plan": plan.digest, "annpipe.spec": plan.file}
+    for component in _all_components(plan):
+        entry = plan.registry.find(component.kind, component.name)
+        if entry and entry.origin.distribution != "annpipe":
+            name = entry.origin.distribution or Path(entry.origin.file).name
+            tags[f"annpipe.plugin.{name}"] = entry.origin.version or _file_digest(entry.origin.file)
+    return tags
+
+
+def _all_components(plan: Plan) -> Iterator[Any]:
+    yield from (plan.data, plan.loss, plan.optimizer, *(layer.component for layer in plan.model))
+    yield from (*plan.metrics, *plan.plots, *plan.callbacks, *([plan.scheduler] if plan.scheduler else []))
+
+
+def _file_digest(file: str) -> str:
+    from annpipe.registry.index import sources_digest
+
+    return sources_digest([Path(file)]) if Path(file).is_file() else ""
+
+
+def _check_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for name in ("plan", "dataset"):
+        if before[name] != now[name]:
+            raise RunError(
+                f"the {name} is not the one this run began with (digest {now[name]}, was {before[name]}): "
+                "its spec, a plugin or the data changed; start a new run"
+            )
+
+
+def _higher_is_better(plan: Plan, parts: Parts) -> frozenset[str]:
+    """The keys of metrics whose class says `higher_is_better`."""
+    entries = {key: plan.registry.find("metric", metric.name) for key, metric in parts.metrics.items()}
+    return frozenset(
+        key for key, entry in entries.items() if entry and getattr(plan.registry.load(entry), "higher_is_better", False)
+    )
+
+
+def _dataset_facts(plan: Plan, dataset: Dataset, digest: str) -> dict[str, str]:
+    columns = [
+        {"name": name, "role": role, "dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape[1:])}
+        for role, tensors in (("input", dataset.inputs), ("target", dataset.targets))
+        for name, tensor in tensors.items()
+    ]
+    source = json.dumps({"spec": plan.file, "component": plan.data.to_data(), "seed": plan.head.seed})
+    return {
+        "name": plan.data.name,
+        "digest": digest,
+        "source_type": "annpipe",
+        "source": source,
+        "schema": json.dumps({"columns": columns}),
+        "profile": json.dumps({"rows": dataset.rows}),
+        "context": "train",
+    }
+
+
+@contextmanager
+def _signals_noted(historian: Historian) -> Iterator[None]:
+    """SIGINT and SIGTERM ask the run to stop after the present step; a second SIGINT interrupts at once."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if historian.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        historian.signal = number
+
+    try:
+        before = {number: signal.signal(number, note) for number in SIGNALS}
+    except ValueError:  # not the main thread: whoever called has signals in hand
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,75 @@
+"""Which device the run uses, and with how many threads."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from annpipe.errors import Place, Problem, SpecError
+
+WARM_STEPS = 10
+TIMED_STEPS = 20
+ROUNDS = 5
+
+
+def find_device(word: str, place: Place | None = None) -> torch.device:
+    """`auto` is CUDA, then MPS, then the CPU; a device that is not there is a SpecError at `place`."""
+    has_mps = torch.backends.mps.is_available()
+    if word == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu")
+    device = torch.device(word)
+    count = {"cuda": torch.cuda.device_count(), "mps": int(has_mps), "cpu": 1}[device.type]
+    if (device.index or 0) >= count:
+        here = ["cpu", *(["mps"] if has_mps else []), *(f"cuda:{n}" for n in range(torch.cuda.device_count()))]
+        message = f"there is no device '{word}' on this machine"
+        raise SpecError([Problem("no-such-device", message, place, f"there is {', '.join(here)}; auto takes the best")])
+    return device
+
+
+@contextmanager
+def computing(precision: str, *, deterministic: bool) -> Iterator[torch.dtype]:
+    """Inside, new float tensors have the run's precision, and only deterministic kernels run when asked."""
+    dtype = {"float32": torch.float32, "float64": torch.float64}[precision]
+    before = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()
+    torch.set_default_dtype(dtype)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield dtype
+    finally:
+        torch.set_default_dtype(before[0])
+        torch.use_deterministic_algorithms(before[1])
+
+
+def measured_threads(steps: Callable[[int], object]) -> tuple[int, dict[int, float]]:
+    """The fastest number of CPU threads for `steps(n)`, and the seconds a step took with each candidate.
+
+    Candidates are one thread, all cores, and the powers of two between. They take turns, and the median round counts:
+    other work on the machine hits all of them alike. One thread wins unless more gain at least 5 %.
+    """
+    cores = available_cores()
+    candidates = sorted({1, cores, *(n for n in (2, 4, 8, 16, 32, 64) if n < cores)})
+    if len(candidates) == 1:
+        return 1, {}
+    rounds: dict[int, list[float]] = {threads: [] for threads in candidates}
+    for _ in range(ROUNDS):
+        for threads in candidates:
+            torch.set_num_threads(threads)
+            steps(WARM_STEPS // ROUNDS)
+            begin = time.perf_counter()
+            steps(TIMED_STEPS // ROUNDS)
+            rounds[threads].append((time.perf_counter() - begin) / (TIMED_STEPS // ROUNDS))
+    seconds = {threads: sorted(times)[ROUNDS // 2] for threads, times in rounds.items()}
+    best = min(candidates, key=lambda threads: seconds[threads] * (1.0 if threads == 1 else 1.05))
+    torch.set_num_threads(best)
+    return best, seconds
+
+
+def available_cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

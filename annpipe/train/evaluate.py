@@ -1,0 +1,52 @@
+"""The model on one split: its loss and metrics, in blocks, without gradients."""
+
+from __future__ import annotations
+
+import torch
+
+from annpipe.errors import RunError
+from annpipe.plan.build import instantiate
+from annpipe.plan.plan import Plan
+from annpipe.train.data import Rows
+from annpipe.train.parts import Parts
+
+BLOCK = 8192  # rows at a time
+
+
+def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """The outputs for x, (rows, …) -> (rows, …), in evaluation mode."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            return torch.cat([model(block) for block in x.split(BLOCK)])
+    finally:
+        model.train(was_training)
+
+
+def evaluate(plan: Plan, parts: Parts, rows: Rows, *, with_metrics: bool = True) -> dict[str, float]:
+    """`loss` and every metric of the plan over the rows; the loss is the mean over blocks, weighted by rows."""
+    metrics = {key: instantiate(m, plan.registry) for key, m in parts.metrics.items()} if with_metrics else {}
+    was_training = parts.model.training
+    parts.model.eval()
+    total = torch.zeros((), dtype=torch.float64)
+    try:
+        with torch.no_grad():
+            for x, y in zip(rows.x.split(BLOCK), rows.y.split(BLOCK), strict=True):
+                prediction = parts.model(x)
+                total += parts.loss(prediction, y).double().cpu() * len(x)
+                for metric in metrics.values():
+                    metric.update(prediction, y)
+    finally:
+        parts.model.train(was_training)
+    values = {"loss": float(total) / len(rows)}
+    for key, metric in metrics.items():
+        values[key] = _computed(key, metric.compute())
+    return values
+
+
+def _computed(key: str, value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]  # a plugin's metric may return anything: checked right here
+    except (TypeError, ValueError) as error:
+        raise RunError(f"the metric '{key}' computed {type(value).__name__}, not a number") from error

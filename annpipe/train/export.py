@@ -1,0 +1,194 @@
+"""A trained model as plain PyTorch that needs no annpipe: `network.py`, `weights.safetensors`, `model.json`."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from annpipe.contract import Field
+from annpipe.plan.build import fitted
+from annpipe.plan.component import Component
+from annpipe.plan.plan import Plan
+from annpipe.registry import Entry
+from annpipe.train.parts import Parts, takes_classes
+
+_HEAD = '''"""The network of the run "{name}" in plain PyTorch; `weights.safetensors` holds its state dict."""
+
+{imports}
+
+'''
+_FIRST_OUTPUTS = '''class FirstOutputs(torch.nn.Sequential):
+    """A stack in which the first tensor of a tuple flows on."""
+
+    def forward(self, input):
+        for module in self:
+            output = module(input)
+            input = output[0] if isinstance(output, (tuple, list)) else output
+        return input
+
+
+'''
+
+
+def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
+    """Writes the three files, and beside them a copy of each plugin file that a layer comes from."""
+    folder.mkdir(exist_ok=True)
+    source = network_source(plan)
+    (folder / "network.py").write_text(source, encoding="utf-8")
+    for entry in _plugin_files(plan):
+        path = Path(entry.target.rpartition(":")[0])
+        (folder / f"{_module(path)}.py").write_text(standalone(path.read_text(encoding="utf-8")), encoding="utf-8")
+    weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in parts.model.state_dict().items()}
+    save_file(weights, folder / "weights.safetensors")
+    (folder / "model.json").write_text(json.dumps(_description(plan, parts), indent=2), encoding="utf-8")
+
+
+def network_source(plan: Plan) -> str:
+    """A Python file whose `build()` makes the plan's network."""
+    imports = {"import torch"}
+    lines = []
+    for layer in plan.model:
+        lines.append(f"        {_call(layer.component, plan, imports)},  # {_arrow(layer.input_shape, layer.output_shape)}")
+    takes_first = any(layer.takes_first for layer in plan.model)
+    stack = "FirstOutputs" if takes_first else "torch.nn.Sequential"
+    head = _HEAD.format(name=plan.head.name.replace('"', "'").replace("\\", "/"), imports="\n".join(sorted(imports)))
+    body = "\n".join(["def build():", '    """The untrained network."""', f"    return {stack}(", *lines, "    )", ""])
+    return head + (_FIRST_OUTPUTS if takes_first else "\n") + body
+
+
+def _arrow(before: tuple[int, ...], after: tuple[int, ...]) -> str:
+    return " -> ".join(f"(rows, {', '.join(map(str, shape))})" if shape else "(rows,)" for shape in (before, after))
+
+
+def _call(component: Component, plan: Plan, imports: set[str]) -> str:
+    """The component as a Python expression; only what differs from its defaults is written."""
+    entry = plan.registry.find(component.kind, component.name)
+    assert entry
+    where, _, attribute = entry.target.rpartition(":")
+    if where.endswith(".py"):
+        where = _module(Path(where))
+    imports.add(f"import {where}")
+    arguments = []
+    for parameter in entry.parameters:
+        value = component.options.get(parameter.name, parameter.default)
+        native = entry.traits.get("native_defaults")
+        default = native.get(parameter.name, parameter.default) if isinstance(native, Mapping) else parameter.default
+        if parameter.required or value != default:
+            arguments.append(f"{parameter.name}={_literal(fitted(parameter.option_type, value), plan, imports)}")
+    return f"{where}.{attribute}({', '.join(arguments)})"
+
+
+def _literal(value: Any, plan: Plan, imports: set[str]) -> str:
+    if isinstance(value, Component):
+        return _call(value, plan, imports)
+    if isinstance(value, torch.Tensor):
+        return f"torch.tensor({value.tolist()!r})"
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return f'float("{value}")'
+    if isinstance(value, list | tuple):
+        inner = ", ".join(_literal(item, plan, imports) for item in value)
+        return f"[{inner}]" if isinstance(value, list) else f"({inner},)"
+    return repr(value)
+
+
+def _module(path: Path) -> str:
+    """The name under which a plugin file travels with the model."""
+    return f"plugin_{path.stem}" if path.stem.isidentifier() else f"plugin_{abs(hash(path.stem))}"
+
+
+def _layers(component: Component, plan: Plan) -> Iterator[Entry]:
+    entry = plan.registry.find(component.kind, component.name)
+    assert entry
+    yield entry
+    for value in component.options.values():
+        for inner in value if isinstance(value, list) else [value]:
+            if isinstance(inner, Component):
+                yield from _layers(inner, plan)
+
+
+def _entries(plan: Plan) -> list[Entry]:
+    return [entry for layer in plan.model for entry in _layers(layer.component, plan)]
+
+
+def _plugin_files(plan: Plan) -> list[Entry]:
+    """One entry for each plugin file that the model needs."""
+    found = {entry.target.rpartition(":")[0]: entry for entry in _entries(plan) if entry.origin.file}
+    return [entry for path, entry in found.items() if path.endswith(".py")]
+
+
+def standalone(source: str) -> str:
+    """A plugin file's source with its imports from annpipe replaced by stand-ins: marks that mark nothing.
+
+    >>> print(standalone("from annpipe import layer\\n@layer\\nclass A: ..."))
+    from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need
+    def layer(component=None, /, **_): return component if component is not None else (lambda marked: marked)
+    @layer
+    class A: ...
+    """
+    lines = source.split("\n")
+    for node in reversed(ast.parse(source).body):
+        stand_ins = _stand_ins(node)
+        if stand_ins:
+            lines[node.lineno - 1 : node.end_lineno] = [_NAMES, *stand_ins]
+    return "\n".join(lines)
+
+
+_NAMES = "from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need"
+_MARK = "(component=None, /, **_): return component if component is not None else (lambda marked: marked)"
+_MARKS = ("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler")
+
+
+def _stand_ins(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "annpipe":
+        return [_stand_in(alias.name, alias.asname or alias.name) for alias in node.names]
+    if isinstance(node, ast.Import) and any(alias.name == "annpipe" for alias in node.names):
+        own = next(alias.asname or alias.name for alias in node.names if alias.name == "annpipe")
+        others = [f"import {ast.unparse(alias)}" for alias in node.names if alias.name != "annpipe"]
+        marks = ", ".join(f"{mark}=_mark" for mark in _MARKS)
+        names = ", ".join(f"{name}=object" for name in ("Dataset", "Field", "Fields", "Look", "RunView", "Expression"))
+        return [*others, f"def _mark{_MARK}", f"{own} = _Names({marks}, {names})"]
+    return []
+
+
+def _stand_in(name: str, own: str) -> str:
+    if name in _MARKS:
+        return f"def {own}{_MARK}"
+    return f"{own} = Exception" if name.endswith("Error") else f"{own} = object"
+
+
+def _description(plan: Plan, parts: Parts) -> dict[str, Any]:
+    train = parts.splits.train
+    return {
+        "inputs": [_variable(name, field) for name, field in plan.fields.inputs.items()],
+        "outputs": outputs(plan),
+        "precision": plan.device.precision,
+        "requirements": _requirements(plan),
+        "inputs_example": {name: tensor[:3].tolist() for name, tensor in train.inputs.items()},
+    }
+
+
+def _variable(name: str, field: Field) -> dict[str, Any]:
+    return {"name": name, "type": "double" if field.dtype == "float" else "long", "shape": list(field.shape)}
+
+
+def outputs(plan: Plan) -> list[dict[str, Any]]:
+    """What the model gives: the targets by name, or a score for each class, `label_0`, `label_1`, …"""
+    shape = plan.model[-1].output_shape
+    if takes_classes(plan) and len(shape) == 1:
+        name = next(iter(plan.fields.targets))
+        return [{"name": f"{name}_{number}", "type": "double", "shape": []} for number in range(shape[0])]
+    return [_variable(name, Field(field.shape)) for name, field in plan.fields.targets.items()]
+
+
+def _requirements(plan: Plan) -> list[str]:
+    names = {"torch", "safetensors", "numpy", "pandas"}
+    plugins = {entry.origin.distribution for entry in _entries(plan)} - {"", "annpipe"}
+    found = [f"{name}=={metadata.version(name).partition('+')[0]}" for name in sorted(names | plugins)]
+    return found

@@ -1,0 +1,172 @@
+"""Gears: how steps are taken. All share one method, `advance(n_steps)`, and one state."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+
+from annpipe.plan.plan import Plan
+from annpipe.train.data import Rows
+from annpipe.train.parts import Parts
+from annpipe.train.schedule import Schedule
+from annpipe.train.streams import GlobalStream, generator
+
+
+class Gear(Protocol):
+    """What the loop needs of a gear. `step` counts the steps done."""
+
+    step: int
+
+    def advance(self, n_steps: int) -> torch.Tensor:
+        """Takes `n_steps` optimizer steps and returns their losses, (n_steps,), on the device."""
+
+    def drain_rates(self) -> list[tuple[int, float]]:
+        """The learning rates that took effect since the last call, each with the epoch it begins to hold for."""
+
+    def scheduler_on_metric(self, value: float) -> None:
+        """Steps a scheduler that follows a metric; others step by themselves at the end of each epoch."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything the next step depends on, as tensors and JSON values."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Goes on from a state, exactly."""
+
+
+class Batches:
+    """The order of rows: the whole split each step, or batches of an order drawn anew for each epoch."""
+
+    def __init__(self, rows: Rows, schedule: Schedule, seed: int, *, shuffle: bool) -> None:
+        self._rows, self._schedule, self._shuffle = rows, schedule, shuffle
+        self._generator = generator(seed, "shuffle")
+        self._epoch_start = self._generator.get_state()
+        self._order: torch.Tensor | None = None
+        self.is_full = schedule.batch_size >= len(rows)
+
+    def begin_epoch(self) -> None:
+        """Draws the order of the coming epoch."""
+        if self._shuffle and not self.is_full:
+            self._epoch_start = self._generator.get_state()
+            self._order = torch.randperm(len(self._rows), generator=self._generator).to(self._rows.x.device)
+
+    def batch(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch at `place` of the epoch: x (batch, …), y (batch, …)."""
+        if self.is_full:
+            return self._rows.x, self._rows.y
+        begin = place * self._schedule.batch_size
+        end = min(begin + self._schedule.batch_size, len(self._rows))
+        if self._order is None:
+            return self._rows.x[begin:end], self._rows.y[begin:end]
+        chosen = self._order[begin:end]
+        return self._rows.x.index_select(0, chosen), self._rows.y.index_select(0, chosen)
+
+    def state(self) -> torch.Tensor:
+        """The shuffle stream at the start of the present epoch: the order follows from it."""
+        return self._epoch_start
+
+    def load_state(self, state: torch.Tensor, *, mid_epoch: bool) -> None:
+        self._generator.set_state(state)
+        self._epoch_start = state
+        if mid_epoch:
+            self.begin_epoch()
+
+
+class Eager:
+    """The reference gear: plain PyTorch, one step after another."""
+
+    def __init__(self, plan: Plan, parts: Parts, schedule: Schedule) -> None:
+        self.step = 0
+        self._parts, self._model, self._loss, self._optimizer = parts, parts.model, parts.loss, parts.optimizer
+        self._scheduler = None if _trait(plan, "scheduler", "steps_on") == "metric" else parts.scheduler
+        self._on_metric = parts.scheduler if self._scheduler is None else None
+        self._parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
+        self._batches = Batches(parts.rows["train"], schedule, plan.head.seed, shuffle=plan.train.shuffle)
+        self._steps_per_epoch = schedule.steps_per_epoch
+        self._stream = GlobalStream(plan.head.seed, "dropout", parts.rows["train"].x.device)
+        self._take = self._closure_step if _trait(plan, "optimizer", "closure") else self._plain_step
+        self._rates = [(1, self._rate)]
+
+    def advance(self, n_steps: int) -> torch.Tensor:
+        losses = []
+        self._model.train()
+        with self._stream.lent():
+            for _ in range(n_steps):
+                place = self.step % self._steps_per_epoch
+                if place == 0:
+                    self._batches.begin_epoch()
+                x, y = self._batches.batch(place)
+                losses.append(self._take(x, y))
+                self.step += 1
+                if self._scheduler is not None and self.step % self._steps_per_epoch == 0:
+                    self._scheduler.step()
+                    self._note_rate()
+        return torch.stack(losses)
+
+    @property
+    def _rate(self) -> float:
+        return float(self._optimizer.param_groups[0].get("lr", 0.0))
+
+    def _note_rate(self) -> None:
+        self._rates.append((self.step // self._steps_per_epoch + 1, self._rate))
+
+    def drain_rates(self) -> list[tuple[int, float]]:
+        rates, self._rates = self._rates, []
+        return rates
+
+    def scheduler_on_metric(self, value: float) -> None:
+        if self._on_metric is not None:
+            self._on_metric.step(value)
+            self._note_rate()
+
+    def _plain_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        for parameter in self._parameters:
+            parameter.grad = None
+        loss: torch.Tensor = self._loss(self._model(x), y)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        self._optimizer.step()
+        return loss.detach()
+
+    def _closure_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """One step of an optimizer that evaluates the model several times; the first loss is the step's."""
+        evaluated: list[torch.Tensor] = []
+
+        def closure() -> torch.Tensor:
+            for parameter in self._parameters:
+                parameter.grad = None
+            loss: torch.Tensor = self._loss(self._model(x), y)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+            evaluated.append(loss.detach())
+            return loss
+
+        self._optimizer.step(closure)  # type: ignore[arg-type]  # LBFGS takes tensors
+        return evaluated[0]
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "step": self.step,
+            "model": self._parts.model.state_dict(),
+            "loss": self._parts.loss.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scheduler": self._parts.scheduler.state_dict() if self._parts.scheduler else None,
+            "shuffle": self._batches.state(),
+            "dropout": self._stream.state,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        self._parts.model.load_state_dict(state["model"])
+        self._parts.loss.load_state_dict(state["loss"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._parts.scheduler is not None:
+            self._parts.scheduler.load_state_dict(state["scheduler"])
+        self._batches.load_state(state["shuffle"], mid_epoch=self.step % self._steps_per_epoch != 0)
+        self._stream.state = state["dropout"]
+        self._rates = []
+
+
+def _trait(plan: Plan, kind: str, trait: str) -> Any:
+    """A trait of the plan's optimizer or scheduler, None without one."""
+    component = {"optimizer": plan.optimizer, "scheduler": plan.scheduler}[kind]
+    entry = plan.registry.find(kind, component.name) if component else None
+    return entry.traits.get(trait) if entry else None

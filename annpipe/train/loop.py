@@ -1,0 +1,214 @@
+"""The loop: the gear runs from look to look; everything else happens there.
+
+Between two looks there are pauses, about ten a second, at which losses come to the host, the journal and the progress
+bar, and a signal or a due safety checkpoint is seen. Where the pauses fall changes no number.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from annpipe.contract import Look
+from annpipe.errors import NonFiniteLoss, RunError
+from annpipe.plan.plan import Plan
+from annpipe.train.checkpoint import FOLDER, load_checkpoint, save_checkpoint
+from annpipe.train.evaluate import evaluate
+from annpipe.train.gears import Gear
+from annpipe.train.parts import Parts
+from annpipe.train.schedule import Schedule
+
+PAUSE_SECONDS = 0.1
+MOST_STEPS = 4096  # between two pauses: bounds the memory that losses take
+LAST = "last"
+
+
+class Reporter(Protocol):
+    """Who hears what happens: epochs count from 1."""
+
+    def losses(self, first_epoch: int, values: Sequence[float]) -> None:
+        """The train losses of consecutive epochs."""
+
+    def values(self, epoch: int, values: Mapping[str, float]) -> None:
+        """Metrics at an epoch, by key."""
+
+    def progress(self, step: int, loss: float) -> None:
+        """The run is after `step` steps; the loss of the last one."""
+
+    def stopped(self) -> bool:
+        """Whether the run was asked to stop now."""
+
+    def event(self, message: str) -> None:
+        """Something a person wants to read."""
+
+
+@dataclass
+class Memory:
+    """What the loop itself remembers; all of it goes into a checkpoint."""
+
+    loss_sum: float = 0.0
+    loss_rows: int = 0
+    latest: dict[str, float] = field(default_factory=dict)
+    best: dict[str, tuple[float, int]] = field(default_factory=dict)
+    ended_by: str | None = None
+    restore: str | None = None
+
+    def note(self, key: str, value: float, epoch: int, *, higher: bool = False) -> None:
+        """Takes a value as the latest, and as the best if it is."""
+        self.latest[key] = value
+        known = self.best.get(key)
+        if math.isfinite(value) and (known is None or (value > known[0] if higher else value < known[0])):
+            self.best[key] = (value, epoch)
+
+
+@dataclass
+class Loop:
+    """A run under way. `facts` are kept in each checkpoint and compared when it is resumed."""
+
+    plan: Plan
+    parts: Parts
+    gear: Gear
+    schedule: Schedule
+    reporter: Reporter
+    folder: Path
+    facts: Mapping[str, Any]
+    memory: Memory = field(default_factory=Memory)
+    higher_is_better: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self._chunk = 1
+        self._finite_checkpoint: str | None = None
+        self._kept_at = time.monotonic()
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs done."""
+        return self.gear.step // self.schedule.steps_per_epoch
+
+    @property
+    def is_done(self) -> bool:
+        return self.gear.step >= self.schedule.total_steps or self.memory.ended_by is not None
+
+    def run(self) -> bool:
+        """Trains to the end, or until the reporter says stop; True when the training is complete.
+
+        Raises NonFiniteLoss, RunError, OptionError, and whatever a plugin raises.
+        """
+        if self.gear.step == 0:
+            self.keep(LAST)
+        while not self.is_done:
+            self._stretch()
+            if self.gear.step == self.schedule.next_look(self.gear.step - 1):
+                self._look()
+            if self.is_done:
+                break
+            if self.reporter.stopped():
+                self.keep(LAST)
+                return False
+            if time.monotonic() - self._kept_at > self.plan.train.checkpoint_seconds:
+                self.keep(LAST)
+        self.keep(LAST)
+        if self.memory.restore:
+            self._restore(self.memory.restore)
+        return True
+
+    def _stretch(self) -> None:
+        """One pause's worth of steps, no further than the next look."""
+        begin_step = self.gear.step
+        n_steps = min(self._chunk, self.schedule.next_look(begin_step) - begin_step)
+        begin = time.perf_counter()
+        losses: list[float] = self.gear.advance(n_steps).tolist()
+        seconds = time.perf_counter() - begin
+        self._chunk = max(1, min(MOST_STEPS, self._chunk * 2, int(PAUSE_SECONDS * n_steps / max(seconds, 1e-9))))
+        self._take_losses(begin_step, losses)
+        self.reporter.progress(self.gear.step, losses[-1])
+
+    def _take_losses(self, begin_step: int, losses: Sequence[float]) -> None:
+        """Step losses → epoch losses: the mean over rows, as the epochs' ends pass."""
+        per_epoch, memory = self.schedule.steps_per_epoch, self.memory
+        first_epoch, means = begin_step // per_epoch + 1, list[float]()
+        for step, loss in enumerate(losses, start=begin_step):
+            rows = self.schedule.batch_rows(step % per_epoch)
+            memory.loss_sum += loss * rows
+            memory.loss_rows += rows
+            if (step + 1) % per_epoch == 0 or not math.isfinite(loss):
+                means.append(loss if per_epoch == 1 else memory.loss_sum / memory.loss_rows)
+                memory.loss_sum, memory.loss_rows = 0.0, 0
+                memory.note("train/loss", means[-1], first_epoch + len(means) - 1)
+            if not math.isfinite(loss):
+                self.reporter.losses(first_epoch, means)
+                raise NonFiniteLoss(step + 1, loss, self._finite_checkpoint)
+        if means:
+            self.reporter.losses(first_epoch, means)
+        self._take_rates()
+
+    def _take_rates(self) -> None:
+        for epoch, rate in self.gear.drain_rates():
+            self.memory.latest["lr"] = rate
+            self.reporter.values(epoch, {"lr": rate})
+
+    def _look(self) -> None:
+        epoch = self.epoch
+        if self.schedule.look_every is None:
+            return
+        if "val" in self.parts.rows:
+            values = {f"val/{key}": v for key, v in evaluate(self.plan, self.parts, self.parts.rows["val"]).items()}
+            for key, value in values.items():
+                self.memory.note(key, value, epoch, higher=key.partition("/")[2] in self.higher_is_better)
+            self.reporter.values(epoch, values)
+        self.gear.scheduler_on_metric(self.memory.latest.get("val/loss", self.memory.latest["train/loss"]))
+        self._take_rates()
+        look = Look(epoch, self.gear.step, dict(self.memory.latest), self._stop, self._keep_named, self._ask_restore)
+        for callback in self.parts.callbacks:
+            callback.on_look(look)
+
+    def _stop(self, reason: str) -> None:
+        self.memory.ended_by = reason
+        self.reporter.event(f"stopped after epoch {self.epoch}: {reason}")
+
+    def _keep_named(self, name: str) -> None:
+        if not name or name == LAST or name.startswith(".") or "/" in name:
+            raise RunError(f"a callback asked for a checkpoint named '{name}': use a plain name other than '{LAST}'")
+        self.keep(name)
+
+    def _ask_restore(self, name: str) -> None:
+        self.memory.restore = name
+
+    def _restore(self, name: str) -> None:
+        self.parts.model.load_state_dict(load_checkpoint(self.folder, name)["gear"]["model"])
+
+    def keep(self, name: str) -> None:
+        """Writes the checkpoint `name`."""
+        save_checkpoint(self.folder, name, self.state())
+        if name == LAST:
+            self._kept_at = time.monotonic()
+        self._finite_checkpoint = f"{FOLDER}/{name}"
+
+    def state(self) -> dict[str, Any]:
+        """Everything the next step and the next look depend on."""
+        return {
+            "facts": dict(self.facts),
+            "gear": self.gear.state(),
+            "memory": vars(self.memory) | {},
+            "callbacks": [_callback_state(callback) for callback in self.parts.callbacks],
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a checkpoint's state, exactly."""
+        self.gear.load_state(state["gear"])
+        self.memory = Memory(**state["memory"])
+        self.memory.best = {key: (value, epoch) for key, (value, epoch) in self.memory.best.items()}
+        self._finite_checkpoint = f"{FOLDER}/{LAST}"
+        for callback, kept in zip(self.parts.callbacks, state["callbacks"], strict=True):
+            if kept is not None:
+                callback.load_state_dict(kept)
+
+
+def _callback_state(callback: Any) -> Any:
+    """A callback with memory has `state_dict` and `load_state_dict`; one without needs neither."""
+    state_dict = getattr(callback, "state_dict", None)
+    return state_dict() if state_dict else None

@@ -1,0 +1,108 @@
+"""Plan → Parts: the live torch objects of a run. Plain PyTorch: nothing in them needs annpipe to run."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from annpipe.contract import Dataset
+from annpipe.plan.build import instantiate
+from annpipe.plan.component import Component
+from annpipe.plan.plan import Plan
+from annpipe.train.data import Rows, Splits, lay_out, make_dataset, split_dataset
+from annpipe.train.streams import drawing
+
+
+class FirstOutputs(torch.nn.Sequential):
+    """A stack in which the first tensor of a tuple flows on: an LSTM's sequence, an attention's output."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        for module in self:
+            output = module(input)
+            input = output[0] if isinstance(output, tuple | list) else output
+        return input
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of, on its device. `rows` holds the splits by name as the gear sees them."""
+
+    dataset: Dataset
+    splits: Splits
+    rows: dict[str, Rows]
+    model: torch.nn.Module
+    loss: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: Any | None
+    metrics: dict[str, Component]
+    callbacks: tuple[Any, ...]
+
+
+def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
+    """Makes data, model, loss, optimizer, scheduler and callbacks; the default dtype must be the run's."""
+    dataset = make_dataset(plan.data, plan.registry, plan.head.seed)
+    splits = split_dataset(dataset, plan)
+    by_name = {"train": splits.train, "val": splits.val, "test": splits.test}
+    classes = takes_classes(plan)
+    rows = {name: lay_out(part, device, dtype, classes=classes) for name, part in by_name.items() if part}
+    model = build_model(plan).to(device)
+    optimizer = build_optimizer(plan, model, device)
+    return Parts(
+        dataset=dataset,
+        splits=splits,
+        rows=rows,
+        model=model,
+        loss=instantiate(plan.loss, plan.registry).to(device),
+        optimizer=optimizer,
+        scheduler=instantiate(plan.scheduler, plan.registry, optimizer=optimizer) if plan.scheduler else None,
+        metrics=metric_keys(plan),
+        callbacks=tuple(instantiate(callback, plan.registry) for callback in plan.callbacks),
+    )
+
+
+def build_model(plan: Plan) -> torch.nn.Module:
+    """The stack of layers with its initial weights, drawn from the stream `init`."""
+    with drawing(plan.head.seed, "init"):
+        layers = [instantiate(layer.component, plan.registry) for layer in plan.model]
+    stack = FirstOutputs if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
+    return stack(*layers)
+
+
+def build_optimizer(plan: Plan, model: torch.nn.Module, device: torch.device) -> torch.optim.Optimizer:
+    """The optimizer over the model's parameters, fused where torch has a kernel for the device."""
+    component = plan.optimizer
+    entry = plan.registry.find("optimizer", component.name)
+    assert entry
+    kernels = entry.traits.get("fused") or []
+    if component.options.get("fused") and isinstance(kernels, list) and device.type not in kernels:
+        component = component.with_options(fused=None)
+    optimizer = instantiate(component, plan.registry, params=list(model.parameters()))
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    return optimizer
+
+
+def takes_classes(plan: Plan) -> bool:
+    """Whether the loss compares with int64 class labels."""
+    entry = plan.registry.find("loss", plan.loss.name)
+    assert entry
+    return entry.traits.get("target") == "classes"
+
+
+def metric_keys(plan: Plan) -> dict[str, Component]:
+    """The metrics by the last part of their keys: `R2Score` is `r2_score`; a second one of a name is `r2_score_2`."""
+    keys: dict[str, Component] = {}
+    for metric in plan.metrics:
+        base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", metric.name).lower()
+        number = 1 + sum(key.partition("__")[0] == base for key in keys)
+        keys[base if number == 1 else f"{base}__{number}"] = metric
+    return {key.replace("__", "_"): metric for key, metric in keys.items()}
+
+
+def trial_copy(parts: Parts, plan: Plan, device: torch.device) -> Parts:
+    """Parts whose model and optimizer may be stepped without touching the run's own."""
+    model = copy.deepcopy(parts.model)
+    return replace(parts, model=model, optimizer=build_optimizer(plan, model, device), scheduler=None)
