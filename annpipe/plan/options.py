@@ -54,8 +54,9 @@ class Resolving:
             hint = f"'{call.name}' is a {elsewhere[0]}, not a {kind}"
         listing = f"`annpipe list {kind}` shows all {len(names)}"
         faults = [str(fault) for fault in self.registry.faults]
-        broken = f"; a plugin that could not be used: {faults[0]}" if faults else ""
-        message = f"there is no {kind} '{call.name}'"
+        said = any(problem.code == "unknown-component" for problem in self.problems)
+        broken = f"; a plugin that could not be used: {faults[0]}" if faults and not said else ""
+        message = f"there is no {'data component' if kind == 'data' else kind} '{call.name}'"
         return Problem("unknown-component", message, call.place, f"{hint}  {listing}{broken}".strip())
 
     def _laid_out(self, call: Call, entry: Entry) -> dict[str, Node] | None:
