@@ -44,7 +44,8 @@ class Journal:
         last_steps: dict[str, int] = {}
         end = 0
         with open(folder / FILE, "rb") as file:
-            for event, end in lines(file):
+            for event, place in lines(file):
+                end = place
                 for key, step in _steps(event):
                     last_steps[key] = max(step, last_steps.get(key, step))
         os.ftruncate(descriptor, end)
@@ -134,7 +135,7 @@ def status(folder: Path) -> Status:
         return "RUNNING"
     end = last_line(folder, '{"event":"end"')
     resumed = last_line(folder, '{"event":"resumed"')
-    if end is None or resumed is not None and resumed[1] > end[1]:
+    if end is None or (resumed is not None and resumed[1] > end[1]):
         return "KILLED"
     found: Status = end[0]["status"]
     return found

@@ -92,7 +92,7 @@ def same_store(one: str, other: str) -> bool:
 
 def _absolute(uri: str, base: Path, origin: str) -> str:
     scheme = uri.partition(":")[0]
-    if scheme == "file" or "://" not in uri and scheme not in {"databricks", "databricks-uc", "uc"}:
+    if scheme == "file" or ("://" not in uri and scheme not in {"databricks", "databricks-uc", "uc"}):
         raise StoreError(
             f"{origin}: '{scrub(uri)}' is a folder, and MLflow keeps no new records in folders; "
             f"write sqlite:///{DATABASE} or the address of a server"

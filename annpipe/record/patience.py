@@ -59,7 +59,7 @@ class Patience:
                 result = action()
             except Refused:
                 raise
-            except Exception as error:  # noqa: BLE001 - goes into shipped.json; MLflow lets through what its drivers raise
+            except Exception as error:  # recorded in shipped.json; MLflow lets through what its drivers raise
                 failures += 1
                 self._weigh(error, failures)
             else:

@@ -91,7 +91,8 @@ def build_network(folder: Path) -> torch.nn.Module:
     spec = importlib.util.spec_from_file_location(
         package, folder / "network.py", submodule_search_locations=[str(folder)]
     )
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[package] = module
     sys.path.insert(0, str(folder))

@@ -67,6 +67,15 @@ def store_of(folder: Path, explicit: str | None = None) -> str:
     return known if has_credentials(known) and same_store(known, uri) else uri
 
 
+def wait_for_journal(folder: Path, trainer: Trainer) -> bool:
+    """Waits for the first whole line of a journal; False when the trainer went without one."""
+    while not journal.complete_size(folder):
+        if trainer.gone:
+            return False
+        trainer.wait(SECONDS_BETWEEN_LOOKS)
+    return True
+
+
 @contextmanager
 def logging_to(folder: Path) -> Iterator[None]:
     """Sends every log line of this process, MLflow's too, to the run's shipper.log, without credentials."""

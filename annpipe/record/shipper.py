@@ -23,12 +23,12 @@ NICENESS = 10
 def main(arguments: Sequence[str]) -> int:
     """Imports MLflow, waits for a run, ships it."""
     _step_aside()
-    # Imports mlflow: about two seconds, while the trainer imports torch. The model's part is only needed later.
-    from annpipe.record import (
-        model,  # noqa: F401
-        ship,
-    )
+    # Imports mlflow: about two seconds, while the trainer imports torch.
+    from annpipe.record import model, ship
 
+    if not arguments:
+        with suppress(Exception):  # the performance itself will say what is wrong
+            model.rehearse()
     folder, uri = _told(arguments)
     if folder is None:
         return 0
@@ -39,13 +39,15 @@ def main(arguments: Sequence[str]) -> int:
 
 def _ship(folder: Path, uri: str | None) -> int:
     from annpipe.record.patience import Trainer
-    from annpipe.record.ship import ship, store_of
+    from annpipe.record.ship import ship, store_of, wait_for_journal
     from annpipe.record.state import sole_shipper
 
     trainer = Trainer(sys.stdin.fileno())
     while True:
         with sole_shipper(folder) as is_sole:
             if is_sole:
+                if not wait_for_journal(folder, trainer):
+                    return 0
                 store = store_of(folder, uri)
                 # What MLflow resolves on its own (models:/ and runs:/ addresses) must not make a database in the cwd.
                 os.environ["MLFLOW_TRACKING_URI"] = store
@@ -91,4 +93,6 @@ def _write_to(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    # Python takes more than a second to take MLflow apart, and the trainer waits for our end. All is on disk by now.
+    os._exit(code)

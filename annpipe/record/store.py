@@ -1,4 +1,4 @@
-"""How does one speak to an MLflow store? Explicit client calls, every failure sorted: refused for good, or try again."""
+"""How does one speak to an MLflow store? Explicit client calls, each failure sorted: refused, or try again."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Store:
         """Whether the store is there at all."""
         try:
             self.client.search_experiments(max_results=1)
-        except Exception:  # noqa: BLE001 - whatever it is, the store gave no answer
+        except Exception:  # whatever it is, the store gave no answer
             return False
         return True
 

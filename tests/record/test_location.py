@@ -37,7 +37,7 @@ def test_a_relative_database_becomes_absolute(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize("folder", ["./mlruns", "file:///tmp/mlruns", "mlruns"])
 def test_a_plain_folder_is_refused_with_a_remedy(folder: str, tmp_path: Path) -> None:
     """MLflow's file store takes no new records."""
-    with pytest.raises(StoreError, match="sqlite:///mlflow.db"):
+    with pytest.raises(StoreError, match=r"sqlite:///mlflow\.db"):
         resolve_tracking_uri(folder, tmp_path, None)
 
 

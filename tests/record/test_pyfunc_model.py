@@ -53,7 +53,7 @@ warnings.simplefilter("ignore")
 sys.modules["annpipe"] = None
 import mlflow.pyfunc, numpy as np, pandas as pd
 addresses, inputs, kind = json.loads(sys.argv[1])
-data = {"frame": pd.DataFrame, "dict": lambda d: {k: np.array(v) for k, v in d.items()}, "array": np.array}[kind](inputs)
+data = pd.DataFrame(inputs) if kind == "frame" else np.array(inputs)
 for address in addresses:
     answer = mlflow.pyfunc.load_model(address).predict(data)
     print(json.dumps(answer.to_dict("list") if hasattr(answer, "to_dict") else answer.tolist()))

@@ -19,8 +19,9 @@ from mlflow.tracking.client import MlflowClient
 
 from annpipe.record import location, ship
 from annpipe.record.interface import serve
-from annpipe.record.journal import status
+from annpipe.record.journal import Journal, status
 from annpipe.record.patience import Trainer
+from annpipe.record.project import new_run_folder
 from annpipe.record.recorder import Recorder
 from annpipe.record.state import read_state
 
@@ -32,6 +33,7 @@ TRAINER = """
 import sys, time
 from pathlib import Path
 from annpipe.record.journal import Journal
+from annpipe.record.project import new_run_folder
 from annpipe.record.recorder import Recorder
 
 recorder = Recorder.start_shipper()
@@ -143,6 +145,26 @@ def test_a_shipper_without_a_run_goes_quietly() -> None:
     assert not state.complete
     assert not state.shipping
     assert recorder.finish(0) == state
+
+
+def test_a_run_may_be_named_before_its_journal_begins(project: Path) -> None:
+    """The shipper waits for the first line; a trainer that goes without one leaves nothing to record."""
+    folder = new_run_folder(project, "quadratic")
+    recorder = Recorder.start_shipper()
+    recorder.attach(folder)
+    time.sleep(0.5)
+    journal = Journal.create(folder)
+    uri = location.embedded_uri(project)
+    root = location.artifact_root(uri, project)
+    journal.write("run", id=folder.name, name="q", experiment="q", tracking_uri=uri, artifact_root=root, time=BEGAN)
+    journal.write("end", status="FINISHED", time=BEGAN + 1, error=None)
+    journal.close()
+    assert recorder.finish(60).complete
+    empty = new_run_folder(project, "quadratic")
+    idle = Recorder.start_shipper()
+    idle.attach(empty)
+    state = idle.finish(60)
+    assert (state.complete, state.shipping, state.run_id) == (False, False, None)
 
 
 def test_a_server_that_hangs_holds_nobody(begin: Any) -> None:
