@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -45,7 +46,7 @@ def sync(*arguments: str) -> Result:
     return CliRunner().invoke(command, arguments, catch_exceptions=False)
 
 
-def n_points(uri: str, run_id: str | None) -> int:
+def n_points(uri: str, run_id: Any) -> int:
     """How many points of train/loss the store holds."""
     return len(MlflowClient(tracking_uri=uri).get_metric_history(run_id, "train/loss"))
 

@@ -85,7 +85,7 @@ def begin(project: Path) -> Iterator[Begin]:
         folder = new_run_folder(project, "quadratic")
         journal = Journal.create(folder)
         uri = location.embedded_uri(project)
-        facts = {
+        facts: dict[str, Any] = {
             "id": folder.name,
             "name": "quadratic",
             "experiment": "quadratic",

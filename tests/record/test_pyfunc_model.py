@@ -114,7 +114,7 @@ def test_a_model_answers_without_annpipe(project: Path, begin: Any) -> None:
     sources = {"network.py": NETWORK.format(outputs=2), "swish.py": SWISH}
     write_model(run.folder / "model", sources, plain, description)
     run_id = shipped_run(run)
-    client = MlflowClient(tracking_uri=location.embedded_uri(project))
+    client: Any = MlflowClient(tracking_uri=location.embedded_uri(project))
     (output,) = client.get_run(run_id).outputs.model_outputs
     model = client.get_logged_model(output.model_id)
     assert (model.name, model.source_run_id, str(model.status)) == ("model", run_id, "READY")

@@ -48,9 +48,14 @@ while True:
 """
 
 
+def client(uri: str) -> Any:
+    """MLflow's own client, explicitly on one store."""
+    return MlflowClient(tracking_uri=uri)
+
+
 def losses(uri: str, run_id: str | None) -> list[int]:
     """The steps of train/loss in the store, in order."""
-    return sorted(point.step for point in MlflowClient(tracking_uri=uri).get_metric_history(run_id, "train/loss"))
+    return sorted(point.step for point in client(uri).get_metric_history(run_id, "train/loss"))
 
 
 def wait_for(condition: Any, seconds: float = 60) -> None:
@@ -89,12 +94,12 @@ def test_a_trainer_that_is_killed_leaves_a_true_record(
     uri = location.embedded_uri(project)
     wait_for(lambda: read_state(folder).offset > 1000)
     assert status(folder) == "RUNNING"
-    assert MlflowClient(tracking_uri=uri).get_run(read_state(folder).run_id).info.status == "RUNNING"
+    assert client(uri).get_run(read_state(folder).run_id).info.status == "RUNNING"
     process.kill()
     written = int(process.communicate()[0].split()[-1])
     wait_for(lambda: read_state(folder).complete)
     assert status(folder) == "KILLED"
-    found = MlflowClient(tracking_uri=uri).get_run(read_state(folder).run_id)
+    found = client(uri).get_run(read_state(folder).run_id)
     assert found.info.status == "KILLED"
     steps = losses(uri, found.info.run_id)
     assert steps == list(range(1, len(steps) + 1))
@@ -206,8 +211,8 @@ def test_a_server_that_was_away_is_shipped_to_later(project: Path, begin: Any) -
         with serve(location.embedded_uri(project), project, port) as server:
             state = ship.ship(folder, uri, Trainer(None), 5.0)
             assert state.complete, state
-            found = MlflowClient(tracking_uri=server.address).get_run(state.run_id)
-            files = MlflowClient(tracking_uri=server.address).list_artifacts(state.run_id, "plots")
+            found = client(server.address).get_run(state.run_id)
+            files = client(server.address).list_artifacts(state.run_id, "plots")
     assert found.info.status == "FINISHED"
     assert found.data.params == {"a": "1"}
     assert [file.path for file in files] == ["plots/plot.svg"]
