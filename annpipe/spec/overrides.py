@@ -22,9 +22,22 @@ class Override:
 def override(root: MappingNode, text: str) -> MappingNode:
     """The spec with one value replaced; keys of mappings may be new, positions in lists must exist."""
     parsed = _parse(text)
+    if parsed.path[0] == "device" and len(parsed.path) > 1:
+        root = _opened_device(root)
     changed = _replaced(root, parsed.path, parsed)
     assert isinstance(changed, MappingNode)
     return changed
+
+
+def _opened_device(root: MappingNode) -> MappingNode:
+    """`device: cpu` as the mapping it is short for, `device: {type: cpu}`."""
+
+    def opened(node: Node) -> Node:
+        if not isinstance(node, ScalarNode) or node.value is None:
+            return node
+        return MappingNode(((ScalarNode("type", "type", True, node.place), node),), node.place)
+
+    return replace(root, pairs=tuple((k, opened(v) if k.value == "device" else v) for k, v in root.pairs))
 
 
 def _parse(text: str) -> Override:

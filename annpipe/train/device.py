@@ -14,6 +14,7 @@ from annpipe.errors import Place, Problem, SpecError
 WARM_STEPS = 10
 TIMED_STEPS = 20
 ROUNDS = 5
+NEEDED_GAIN = 1.25  # what more threads must gain: they wait for each other whenever a core is busy elsewhere
 
 
 def find_device(word: str, place: Place | None = None) -> torch.device:
@@ -50,7 +51,7 @@ def measured_threads(steps: Callable[[int], object]) -> tuple[int, dict[int, flo
     """The fastest number of CPU threads for `steps(n)`, and the seconds a step took with each candidate.
 
     Candidates are one thread, all cores, and the powers of two between. They take turns, and the median round counts:
-    other work on the machine hits all of them alike. One thread wins unless more gain at least 5 %.
+    other work on the machine hits all of them alike. One thread wins unless more gain at least a quarter.
     """
     cores = available_cores()
     candidates = sorted({1, cores, *(n for n in (2, 4, 8, 16, 32, 64) if n < cores)})
@@ -65,7 +66,7 @@ def measured_threads(steps: Callable[[int], object]) -> tuple[int, dict[int, flo
             steps(TIMED_STEPS // ROUNDS)
             rounds[threads].append((time.perf_counter() - begin) / (TIMED_STEPS // ROUNDS))
     seconds = {threads: sorted(times)[ROUNDS // 2] for threads, times in rounds.items()}
-    best = min(candidates, key=lambda threads: seconds[threads] * (1.0 if threads == 1 else 1.05))
+    best = min(candidates, key=lambda threads: seconds[threads] * (1.0 if threads == 1 else NEEDED_GAIN))
     torch.set_num_threads(best)
     return best, seconds
 

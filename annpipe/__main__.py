@@ -1,0 +1,5 @@
+"""`python -m annpipe` is `annpipe`."""
+
+from annpipe.cli import main
+
+main()

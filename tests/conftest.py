@@ -1,0 +1,43 @@
+"""What many tests need: the command line as a user drives it, and a project folder of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from annpipe.registry import Registry
+
+ROOT = Path(__file__).parent.parent
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def registry_entries() -> Registry:
+    """All installed components; copy it before adding to it."""
+    return Registry.installed()
+
+
+@pytest.fixture
+def annpipe(tmp_path: Path) -> Cli:
+    """Runs `annpipe …` in an empty project as a process of its own; no environment decides where things go."""
+
+    def call(*arguments: str | Path, cwd: Path = tmp_path, timeout: float = 300, **environment: str) -> (
+        subprocess.CompletedProcess[str]
+    ):
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "ANNPIPE"))}
+        return subprocess.run(
+            [sys.executable, "-m", "annpipe", *map(str, arguments)],
+            cwd=cwd,
+            env={**kept, "PYTHONWARNINGS": "default", **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return call
