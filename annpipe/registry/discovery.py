@@ -10,13 +10,15 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from annpipe.errors import AnnpipeError, Place, Problem
 from annpipe.registry.entry import Entry, Json
 from annpipe.registry.marks import Mark, mark_of
+from annpipe.registry.place import name_place, parameter_place
 from annpipe.registry.signature import SignatureFault, definition, describe
 
 HOOK = "annpipe_components"
@@ -33,101 +35,118 @@ class PluginFault(AnnpipeError):
 
 
 def discover_package(name: str) -> list[Entry]:
-    """The components of an installed module or of every module of a package; imports them."""
-    module = _import(name)
+    """The components of an installed module or of every module of a package; imports them. Raises PluginFault."""
+    module = import_installed(name)
     entries = discover_module(module)
     for info in pkgutil.walk_packages(getattr(module, "__path__", []), prefix=f"{name}."):
-        entries += discover_module(_import(info.name))
+        if not info.name.endswith(".__main__"):
+            entries += discover_module(import_installed(info.name))
     return entries
 
 
 def discover_file(path: Path) -> list[Entry]:
     """The components of one plugin file; imports it. Raises PluginFault for what the file does wrong."""
     module = import_file(path)
-    return [replace(entry, target=f"{path}:{entry.target.partition(':')[2]}") for entry in discover_module(module)]
+    own = f"{module.__name__}:"
+    return [
+        replace(entry, target=f"{path}:{entry.target.removeprefix(own)}") if entry.target.startswith(own) else entry
+        for entry in discover_module(module)
+    ]
 
 
 def discover_module(module: ModuleType) -> list[Entry]:
     """The marked components that `module` itself defines, and those its hook yields."""
-    found = [_describe(component, mark) for component, mark in _marked(module)]
+    found = [describe_marked(component, mark) for component, mark in _marked(module)]
     hook: Callable[[], Iterable[Entry]] | None = vars(module).get(HOOK)
-    return found + (list(hook()) if hook else [])
+    return found + (_hooked(hook) if hook else [])
 
 
 def _marked(module: ModuleType) -> Iterator[tuple[Any, Mark]]:
+    seen = set()
     for component in list(vars(module).values()):
         mark = mark_of(component)
-        if mark and component.__module__ == module.__name__:
+        if mark and component.__module__ == module.__name__ and id(component) not in seen:
+            seen.add(id(component))
             yield component, mark
 
 
-def _describe(component: Any, mark: Mark) -> Entry:
+def describe_marked(component: Any, mark: Mark) -> Entry:
+    """The entry of a marked component; raises PluginFault at the parameter that cannot be an option."""
     traits: dict[str, Json] = {key: value for key, value in mark.traits.items() if not callable(value)}
     try:
         return describe(mark.kind, component, name=mark.name, traits=traits)
     except SignatureFault as fault:
-        file, line = definition(component)
-        place = _parameter_place(file, line, fault.parameter)
+        place = parameter_place(*definition(component), fault.parameter)
         message = f"the {mark.kind} '{mark.name or component.__name__}': {fault.message}"
         raise PluginFault(Problem("plugin-parameter", message, place, fault.remedy)) from fault
 
 
-def _parameter_place(file: str, line: int, parameter: str) -> Place:
-    """Where the parameter stands: the first line from the definition on that says its name after a `def`."""
-    lines = Path(file).read_text(encoding="utf-8").splitlines() if file else []
-    inside = False
-    for number, text in enumerate(lines[line - 1 :], start=line):
-        inside = inside or "def " in text
-        column = text.find(parameter)
-        while inside and column >= 0:
-            before, after = text[column - 1 : column], text[column + len(parameter) :][:1]
-            if not (before.isidentifier() or after.isidentifier() or after.isdigit()):
-                return Place(file, number, column + 1, len(parameter))
-            column = text.find(parameter, column + 1)
-    return Place(file, line, 1)
+def _hooked(hook: Callable[[], Iterable[Entry]]) -> list[Entry]:
+    try:
+        return list(hook())
+    except SignatureFault as fault:
+        problem = Problem("plugin-parameter", fault.message, name_place(*definition(hook)), fault.remedy)
+        raise PluginFault(problem) from fault
+    except Exception as error:  # a plugin may raise anything: its failure becomes a fault, never ours
+        raise import_fault(error, definition(hook)[0], f"in {HOOK}()") from error
 
 
-def module_name(path: Path) -> str:
-    """The name under which a plugin file is imported: its own stem, made unique by its place."""
-    return f"annpipe_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+def module_name(path: Path, source: bytes) -> str:
+    """The name under which a plugin file is imported: its own stem, made unique by its place and content."""
+    return f"annpipe_plugin_{path.stem}_{hashlib.sha256(str(path).encode() + b'|' + source).hexdigest()[:8]}"
+
+
+class _SourceOnly(SourceFileLoader):
+    """Reads no bytecode, which may be stale after a quick edit, and leaves none beside the user's file."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def import_file(path: Path) -> ModuleType:
-    """Imports a plugin file once; raises PluginFault with the line in the file that failed."""
-    name = module_name(path)
+    """Imports a plugin file once for each content; raises PluginFault with the line in the file that failed."""
+    name = module_name(path, path.read_bytes())
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader, path
+    spec = importlib.util.spec_from_file_location(name, path, loader=_SourceOnly(name, str(path)))
+    assert spec, path
+    assert spec.loader, path
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException as error:
+    except KeyboardInterrupt:
         del sys.modules[name]
-        if isinstance(error, KeyboardInterrupt):
-            raise
+        raise
+    except BaseException as error:  # SystemExit too: a plugin cannot end the command
+        del sys.modules[name]
         raise import_fault(error, str(path)) from error
     return module
 
 
-def _import(name: str) -> ModuleType:
+def import_installed(name: str) -> ModuleType:
+    """Imports a module of an installed plugin; raises PluginFault with the line in it that failed."""
     try:
         return importlib.import_module(name)
-    except Exception as error:  # a plugin may raise anything: its failure becomes a fault, never ours
-        raise import_fault(error, "") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a plugin cannot end the command
+        found = importlib.util.find_spec(name.partition(".")[0])
+        folder = str(Path(found.origin).parent) if found and found.origin else ""
+        raise import_fault(error, folder) from error
 
 
-def import_fault(error: BaseException, file: str) -> PluginFault:
-    """The fault for a plugin that raised while it was imported, at the line of `file` that led there."""
+def import_fault(error: BaseException, own: str, when: str = "on import") -> PluginFault:
+    """The fault for a plugin that raised, at the last line below `own` (a file or folder) that led there."""
+    message = f"the plugin raised {type(error).__name__} {when}: {error}"
+    help_ = "a plugin file must import cleanly: mend this line"
     if isinstance(error, SyntaxError) and error.filename:
         place = Place(error.filename, error.lineno or 1, error.offset or 1)
-    else:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if frame.filename == file] or frames
-        last = own[-1]
-        column = (last.colno or 0) + 1
-        length = (last.end_colno or column) - column + 1 if last.end_lineno == last.lineno else 1
-        place = Place(last.filename, last.lineno or 1, column, max(1, length))
-    message = f"the plugin raised {type(error).__name__} on import: {error}"
-    return PluginFault(Problem("plugin-import", message, place, "a plugin file must import cleanly: mend this line"))
+        return PluginFault(Problem("plugin-import", message, place, help_))
+    frames = traceback.extract_tb(error.__traceback__)
+    last = ([frame for frame in frames if own and frame.filename.startswith(own)] or frames)[-1]
+    column = (last.colno or 0) + 1
+    length = (last.end_colno or column) - column + 1 if last.end_lineno == last.lineno else 1
+    place = Place(last.filename, last.lineno or 1, column, max(1, length))
+    return PluginFault(Problem("plugin-import", message, place, help_))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from annpipe.registry import types
@@ -42,7 +45,7 @@ class Origin:
     file: str = ""
 
     def __str__(self) -> str:
-        return self.file or f"{self.distribution} {self.version}"
+        return self.file or f"{self.distribution} {self.version}".strip()
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,21 @@ class Entry:
         return f"{self.file}:{self.line}" if self.file else self.target
 
 
-def to_json(entry: Entry) -> dict[str, Json]:
-    """The entry as the index keeps it; empty fields are left out, the origin belongs to the whole index."""
+def to_json(entry: Entry, root: Path | None = None) -> dict[str, Json]:
+    """The entry as the index keeps it; empty fields are left out and files below `root` are relative to it.
+
+    The origin belongs to the whole index; an entry notes a distribution only where it differs (torch's own classes).
+    """
     row: dict[str, Json] = {"kind": entry.kind, "name": entry.name, "target": entry.target, "summary": entry.summary}
     row["parameters"] = [_parameter_to_json(parameter) for parameter in entry.parameters]
-    for key in ("file", "line", "traits"):
-        if value := getattr(entry, key):
-            row[key] = dict(value) if key == "traits" else value
+    if entry.origin.distribution:
+        row["distribution"] = entry.origin.distribution
+    if entry.file:
+        path = Path(entry.file)
+        row["file"] = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else str(path)
+        row["line"] = entry.line
+    if entry.traits:
+        row["traits"] = dict(entry.traits)
     return row
 
 
@@ -101,7 +112,21 @@ def _parameter_to_json(parameter: Parameter) -> dict[str, Json]:
     return row
 
 
-def from_json(row: Mapping[str, Any], origin: Origin) -> Entry:
-    """The entry that `to_json` wrote."""
-    parameters = tuple(Parameter(**parameter) for parameter in row["parameters"])
-    return Entry(**{**row, "parameters": parameters}, origin=origin)
+def from_json(row: Mapping[str, Any], origin: Origin, root: Path | None = None) -> Entry:
+    """The entry that `to_json` wrote; relative files are below `root`."""
+    fields = dict(row)
+    fields["parameters"] = tuple(Parameter(**parameter) for parameter in row["parameters"])
+    if distribution := fields.pop("distribution", ""):
+        origin = Origin(distribution, installed_version(distribution))
+    if root and "file" in row:
+        fields["file"] = str(root / row["file"])
+    return Entry(**fields, origin=origin)
+
+
+@cache
+def installed_version(distribution: str) -> str:
+    """The public version ("2.13.0", not "2.13.0+cpu") of an installed distribution, "" when it is not there."""
+    try:
+        return importlib.metadata.version(distribution).partition("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -7,33 +7,32 @@ An index is valid for the exact sources and the exact versions it was made with.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
-from annpipe.registry.entry import Entry, Origin, from_json, to_json
+from annpipe.registry.entry import Entry, Origin, from_json, installed_version, to_json
 
 SHIPPED = "annpipe_index.json"
 FORMAT = 1
 
 
-def index_text(entries: Iterable[Entry], sources: str, made_with: Mapping[str, str]) -> str:
-    """The index file of a plugin; one line an entry, so that a change reads well in a diff."""
-    rows = sorted((to_json(entry) for entry in entries), key=lambda row: (str(row["kind"]), str(row["name"])))
+def index_text(entries: Iterable[Entry], sources: str, made_with: Mapping[str, str], root: Path | None = None) -> str:
+    """The index file of a plugin; one line an entry, so that a change reads well in a diff. Holds no absolute path."""
+    rows = sorted((to_json(entry, root) for entry in entries), key=lambda row: (str(row["kind"]), str(row["name"])))
     body = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     head = json.dumps({"format": FORMAT, "sources": sources, "made_with": dict(made_with)})
     return f'{head[:-1]},\n"entries": [\n{body}\n]}}\n'
 
 
-def sources_digest(files: Iterable[Path]) -> str:
-    """A digest of the names and contents of source files."""
+def sources_digest(files: Iterable[Path], root: Path) -> str:
+    """A digest of the places below `root` and the contents of source files, line endings aside."""
     digest = hashlib.sha256()
     for file in sorted(files):
-        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+        content = file.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + content + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -43,33 +42,44 @@ def package_sources(folder: Path) -> list[Path]:
 
 
 def versions(made_with: Iterable[str]) -> dict[str, str]:
-    """The public versions ("2.13.0", not "2.13.0+cpu") of installed distributions."""
-    return {name: importlib.metadata.version(name).partition("+")[0] for name in made_with}
+    """The public versions of installed distributions."""
+    return {name: installed_version(name) for name in made_with}
 
 
 def cached_entries(
-    sources: list[Path], origin: Origin, discover: Callable[[], list[Entry]], *, shipped: Path | None = None
+    sources: list[Path], origin: Origin, discover: Callable[[], list[Entry]], *, root: Path, shipped: Path | None = None
 ) -> list[Entry]:
-    """The entries of a plugin: from the shipped index, from the cache, or by importing it with `discover`."""
-    digest = sources_digest(sources)
-    key = hashlib.sha256(f"{FORMAT}|{sys.version}|{sources[0].parent}|{digest}".encode()).hexdigest()[:24]
+    """The entries of a plugin: from the shipped index, from the cache, or by importing it with `discover`.
+
+    `root` is the folder that the plugin's file or package lies in.
+    """
+    digest = sources_digest(sources, root)
+    key = hashlib.sha256(f"{FORMAT}|{sys.version}|{root}|{digest}".encode()).hexdigest()[:24]
     cache = cache_folder() / "index" / f"{key}.json"
     for file in filter(None, (shipped, cache)):
-        index = _read(file)
-        if index and index["sources"] == digest and versions(index["made_with"]) == index["made_with"]:
-            return [from_json(row, origin) for row in index["entries"]]
-    entries = discover()
-    made_with = versions(["torch"]) if "torch" in sys.modules else {}
-    _keep(cache, index_text(entries, digest, made_with))
-    return [from_json(to_json(entry), origin) for entry in entries]
+        entries = _read(file, digest, origin, root)
+        if entries is not None:
+            return entries
+    text = index_text(discover(), digest, made_with(), root)
+    _keep(cache, text)
+    return [from_json(row, origin, root) for row in json.loads(text)["entries"]]
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def made_with() -> dict[str, str]:
+    """The versions that an index made now depends on."""
+    return versions(["torch"]) if "torch" in sys.modules else {}
+
+
+def _read(file: Path, digest: str, origin: Origin, root: Path) -> list[Entry] | None:
+    """The entries of an index file, None when it is absent, damaged or made from something else."""
     try:
-        index: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return index if index.get("format") == FORMAT else None
+        index = json.loads(file.read_text(encoding="utf-8"))
+        is_valid = index["format"] == FORMAT and index["sources"] == digest
+        if is_valid and versions(index["made_with"]) == index["made_with"]:
+            return [from_json(row, origin, root) for row in index["entries"]]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass
+    return None
 
 
 def _keep(file: Path, text: str) -> None:

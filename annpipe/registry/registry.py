@@ -1,13 +1,12 @@
 """The registry: every component by kind and name, filled through three doors and passed as an argument.
 
-    registry = Registry.installed()          # door 1: distributions with an entry point in group annpipe.plugins
-    registry.add_file(Path("swish.py"))      # door 2: the files that a spec lists
-    registry.add(Swish)                      # door 3: Python
+registry = Registry.installed()          # door 1: distributions with an entry point in group annpipe.plugins
+registry.add_file(Path("swish.py"))      # door 2: the files that a spec lists
+registry.add(Swish)                      # door 3: Python
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Iterable
@@ -15,13 +14,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from annpipe.errors import Place, Problem
-from annpipe.registry.discovery import PluginFault, discover_file, discover_package, import_file
+from annpipe.errors import Problem
+from annpipe.registry.discovery import (
+    PluginFault,
+    describe_marked,
+    discover_file,
+    discover_package,
+    import_file,
+    import_installed,
+)
 from annpipe.registry.entry import Entry, Origin
 from annpipe.registry.index import SHIPPED, cached_entries, package_sources
 from annpipe.registry.kinds import KINDS
-from annpipe.registry.marks import mark_of
-from annpipe.registry.signature import describe
+from annpipe.registry.marks import Mark, mark_of
+from annpipe.registry.place import name_place
 
 GROUP = "annpipe.plugins"
 
@@ -48,28 +54,38 @@ class Registry:
     def add_file(self, path: Path) -> list[Entry]:
         """Adds the components of a plugin file; raises PluginFault."""
         path = path.resolve()
-        entries = cached_entries([path], Origin(file=str(path)), lambda: discover_file(path))
+        origin = Origin(file=str(path))
+        try:
+            entries = cached_entries([path], origin, lambda: discover_file(path), root=path.parent)
+        except OSError as error:
+            message = f"the plugin file {path} cannot be read: {error.strerror}"
+            raise PluginFault(Problem("plugin-import", message, None, "name a Python file that can be read")) from error
         self._add_all(entries)
         return entries
 
     def add(self, component: Callable[..., Any], *, kind: str | None = None, name: str | None = None) -> Entry:
-        """Adds a marked component, or any callable whose `kind` is given; raises PluginFault, SignatureFault."""
+        """Adds a marked component, or any callable whose `kind` is given; raises PluginFault."""
         mark = mark_of(component)
         own_kind = kind or (mark.kind if mark else None)
         if own_kind not in KINDS:
             raise ValueError(f"{component!r} carries no mark: give its kind, one of {', '.join(KINDS)}")
-        traits = {key: value for key, value in mark.traits.items() if not callable(value)} if mark else {}
-        entry = describe(own_kind, component, name=name or (mark.name if mark else None), traits=traits)
+        entry = describe_marked(
+            component, Mark(own_kind, name or (mark.name if mark else None), mark.traits if mark else {})
+        )
         entry = replace(entry, origin=Origin(file=entry.file or "Python"))
         self._add_all([entry])
         self._components[entry.kind, entry.name] = component
         return entry
 
     def _add_all(self, entries: Iterable[Entry]) -> None:
+        """All entries of a plugin or, where one name is taken, none; the very same entry may come twice."""
+        new: dict[tuple[str, str], Entry] = {}
         for entry in entries:
-            taken = self._entries[entry.kind].get(entry.name)
-            if taken:
+            taken = self.find(entry.kind, entry.name) or new.get((entry.kind, entry.name))
+            if taken and taken != entry:
                 raise _name_taken(entry, taken)
+            new[entry.kind, entry.name] = entry
+        for entry in new.values():
             self._entries[entry.kind][entry.name] = entry
 
     def find(self, kind: str, name: str) -> Entry | None:
@@ -90,7 +106,7 @@ class Registry:
         if held is not None:
             return held
         where, _, attribute = entry.target.rpartition(":")
-        target: Any = import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+        target: Any = import_file(Path(where)) if where.endswith(".py") else import_installed(where)
         for part in attribute.split("."):
             target = getattr(target, part)
         component: Callable[..., Any] = target
@@ -112,11 +128,12 @@ def _installed_entries(point: importlib.metadata.EntryPoint) -> list[Entry]:
         raise PluginFault(Problem("plugin-import", f"{place}: there is no module '{name}'"))
     folder = Path(found.origin).parent if found.submodule_search_locations else Path(found.origin)
     shipped = folder / SHIPPED if folder.is_dir() else None
-    return cached_entries(package_sources(folder), origin, lambda: discover_package(name), shipped=shipped)
+    sources = package_sources(folder)
+    return cached_entries(sources, origin, lambda: discover_package(name), root=folder.parent, shipped=shipped)
 
 
 def _name_taken(entry: Entry, taken: Entry) -> PluginFault:
     message = f"the {entry.kind} '{entry.name}' exists already: it comes from {taken.origin} ({taken.where})"
-    place = Place(entry.file, entry.line, 1) if entry.file else None
+    place = name_place(entry.file, entry.line)
     help_ = f'give yours another name, as in `@{entry.kind}(name="my_{entry.name.lower()}")`'
     return PluginFault(Problem("plugin-name-taken", message, place, help_))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 from annpipe.registry.entry import Entry, Json, Origin, Parameter
 from annpipe.registry.kinds import KINDS
-from annpipe.registry.types import UnsupportedType, from_annotation
+from annpipe.registry.types import Named, UnsupportedType, from_annotation, one_of, parse
 
 BOUNDS = ("gt", "ge", "lt", "le")
 
@@ -25,9 +27,14 @@ class SignatureFault(Exception):
 
 @dataclass(frozen=True)
 class Typing:
-    """Types, bounds and words for parameters whose signature lacks them, and what to hide from specs."""
+    """Types, defaults, bounds and words for parameters whose signature lacks them, and what to hide from specs.
+
+    Each maps a parameter's name; `types` are texts as in `annpipe.registry.types`; what stands here wins over the
+    signature.
+    """
 
     types: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Json] = field(default_factory=dict)
     bounds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     descriptions: Mapping[str, str] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
@@ -41,17 +48,22 @@ def describe(
     target: str | None = None,
     typing_: Typing | None = None,
     traits: Mapping[str, Json] | None = None,
+    summary: str | None = None,
+    distribution: str = "",
 ) -> Entry:
-    """Reads `component` into an Entry; raises SignatureFault where a parameter has no type that YAML can say."""
+    """Reads `component` into an Entry; raises SignatureFault where a parameter has no type that YAML can say.
+
+    `distribution` names the installed distribution that the component comes from, where that is not the plugin's own.
+    """
     own = name or component.__name__
-    file, line = definition(component)
+    file, line = ("", 0) if distribution else definition(component)
     return Entry(
         kind=kind,
         name=own,
         target=target or f"{component.__module__}:{component.__qualname__}",
         parameters=tuple(_parameters(kind, component, typing_ or Typing())),
-        summary=_summary(component),
-        origin=Origin(),
+        summary=_summary(component) if summary is None else summary,
+        origin=Origin(distribution),
         file=file,
         line=line,
         traits=traits or {},
@@ -59,45 +71,79 @@ def describe(
 
 
 def definition(component: Any) -> tuple[str, int]:
-    """The file and line where `component` is defined, ("", 0) when there is no source."""
+    """The file and line of the `class` or `def` of `component`, ("", 0) when there is no source."""
+    component = inspect.unwrap(component)
     try:
-        return inspect.getsourcefile(component) or "", inspect.getsourcelines(component)[1]
+        file = inspect.getsourcefile(component) or ""
+        lines, first = inspect.getsourcelines(component)
     except (OSError, TypeError):
         return "", 0
+    decorators = 0
+    while decorators < len(lines) and not lines[decorators].lstrip().startswith(("class ", "def ", "async def ")):
+        decorators += 1
+    return file, first + (decorators if decorators < len(lines) else 0)
+
+
+def signature(component: Callable[..., Any]) -> inspect.Signature:
+    """The component's parameters; those of its first overload where the signature itself says nothing."""
+    found = inspect.signature(component)
+    function = _function(component)
+    overloads = typing.get_overloads(function) if inspect.isfunction(function) else []
+    if overloads and all(_is_variadic(parameter) for parameter in found.parameters.values()):
+        first = inspect.signature(overloads[0])
+        return first.replace(parameters=list(first.parameters.values())[isinstance(component, type) :])
+    return found
+
+
+def _function(component: Callable[..., Any]) -> Any:
+    return inspect.unwrap(component.__init__ if isinstance(component, type) else component)  # type: ignore[misc]  # read only
+
+
+def _is_variadic(parameter: inspect.Parameter) -> bool:
+    return parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
 
 
 def _parameters(kind: str, component: Callable[..., Any], table: Typing) -> Iterator[Parameter]:
-    hints = _hints(component)
-    parameters = list(inspect.signature(component).parameters.values())
-    for position, parameter in enumerate(parameters):
+    for position, parameter in enumerate(signature(component).parameters.values()):
         if parameter.name in table.hidden or (kind == "plot" and position == 0):
             continue
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            if kind in KINDS and table.types:
-                continue
+        if not _is_variadic(parameter):
+            yield _parameter(kind, parameter, _hint(component, parameter), table)
+        elif not _is_inherited(component):
             raise SignatureFault(
                 parameter.name,
                 f"parameter '{parameter.name}' takes any number of values, so a spec cannot be checked against it",
                 "name each option as a parameter of its own, with a type",
             )
-        yield _parameter(kind, parameter, hints.get(parameter.name, parameter.annotation), table)
 
 
-def _hints(component: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations with names resolved; unresolvable ones are left to the table or to a fault."""
-    function = component.__init__ if isinstance(component, type) else component  # type: ignore[misc]  # read, not called
+def _is_inherited(component: Callable[..., Any]) -> bool:
+    """A class without an `__init__` of its own shows the one of its base: `torch.nn.Module(*args, **kwargs)`."""
+    return isinstance(component, type) and "__init__" not in vars(component)
+
+
+def _hint(component: Callable[..., Any], parameter: inspect.Parameter) -> Any:
+    """The annotation with its names resolved; one that cannot be resolved stays text."""
+    function = _function(component)
+    names = getattr(function, "__globals__", None) or vars(sys.modules[component.__module__])
     try:
-        return typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError, AttributeError):
-        return {}
+        stand_in = SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
+        return typing.get_type_hints(stand_in, names, include_extras=True)[parameter.name]
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        return parameter.annotation
 
 
 def _parameter(kind: str, parameter: inspect.Parameter, hint: Any, table: Typing) -> Parameter:
-    supplied = parameter.name in KINDS[kind].supplied
-    type_, bounds, description = _typed(parameter.name, hint, table, supplied=supplied)
+    name = parameter.name
+    supplied = name in KINDS[kind].supplied
+    type_, bounds, description = _typed(name, hint, table, supplied=supplied)
+    if name in table.defaults:
+        return Parameter(name, type_, table.defaults[name], False, supplied, bounds, description)
     required = parameter.default is parameter.empty
-    default = None if required else _default(parameter.name, parameter.default)
-    return Parameter(parameter.name, type_, default, required, supplied, bounds, description)
+    default = None if required else _default(name, parameter.default)
+    if parameter.default is None and name not in table.types and not supplied:
+        type_ = str(one_of([parse(type_), Named("None")])) if type_ != "any" else type_
+    return Parameter(name, type_, default, required, supplied, bounds, description)
 
 
 def _typed(name: str, hint: Any, table: Typing, *, supplied: bool) -> tuple[str, dict[str, float], str]:
@@ -111,7 +157,9 @@ def _typed(name: str, hint: Any, table: Typing, *, supplied: bool) -> tuple[str,
     if hint is inspect.Parameter.empty or isinstance(hint, str):
         raise SignatureFault(
             name,
-            f"parameter '{name}' has no type" if hint is inspect.Parameter.empty else f"its type '{hint}' is unknown",
+            f"parameter '{name}' has no type"
+            if hint is inspect.Parameter.empty
+            else f"parameter '{name}' has the type '{hint}', which is not known where the plugin is imported",
             f"give it one that YAML can say, as in `{name}: float`",
         )
     try:
@@ -153,8 +201,11 @@ def _default(name: str, value: Any) -> Json:
 
 
 def _summary(component: Any) -> str:
-    """The first sentence of the docstring, on one line."""
-    text = inspect.getdoc(component) or ""
+    """The first sentence of the component's own docstring (not a base class's), on one line."""
+    text = inspect.cleandoc(getattr(component, "__doc__", None) or "")
+    inherited = isinstance(component, type) and "__doc__" not in vars(component)
+    if inherited or text.startswith(f"{component.__name__}("):  # the latter is what a dataclass writes for itself
+        return ""
     paragraph = " ".join(text.split("\n\n")[0].split())
     head, stop, _ = paragraph.partition(". ")
     return (head + "." if stop else paragraph)[:200]

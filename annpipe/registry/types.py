@@ -139,12 +139,14 @@ def _from_node(node: ast.expr) -> OptionType:
 
 
 def one_of(members: Iterable[OptionType]) -> OptionType:
-    """A union, flattened, without repeats, its literals gathered into one choice."""
+    """A union, flattened, without repeats, its literals gathered into one choice; a tensor includes the numbers."""
     flat: list[OptionType] = []
     for member in members:
         flat.extend(member.members if isinstance(member, OneOf) else (member,))
     literals = tuple(dict.fromkeys(value for m in flat if isinstance(m, Choice) for value in m.values))
     distinct = list(dict.fromkeys(Choice(literals) if isinstance(m, Choice) else m for m in flat))
+    if Named("tensor") in distinct:
+        distinct = [m for m in distinct if m not in (Named("int"), Named("float"))]
     return distinct[0] if len(distinct) == 1 else OneOf(tuple(distinct))
 
 
@@ -188,14 +190,13 @@ def _from_generic(annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> O
     if origin in (Union, types.UnionType):
         return one_of(map(from_annotation, arguments))
     if origin is Literal:
-        return Choice(arguments)
+        return one_of(Named("None") if value is None else Choice((value,)) for value in arguments)
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
         return TupleOf(tuple(map(from_annotation, arguments)))
     if isinstance(origin, type) and issubclass(origin, Mapping) and arguments and arguments[0] is str:
         return MappingOf(from_annotation(arguments[1]))
-    if isinstance(origin, type) and (origin is Iterable or issubclass(origin, Iterable)) and arguments:
-        if not issubclass(origin, Mapping):
-            return ListOf(from_annotation(arguments[0]))
+    if isinstance(origin, type) and issubclass(origin, Iterable) and not issubclass(origin, Mapping) and arguments:
+        return ListOf(from_annotation(arguments[0]))
     raise UnsupportedType(getattr(annotation, "__name__", None) or str(annotation))
 
 
@@ -250,10 +251,10 @@ def annotation(type_: OptionType, bounds: Mapping[str, float] | None = None, com
         case Named() if type_.is_component:
             return component
         case Named(name="int" | "float" as name):
-            return Annotated[int if name == "int" else float, Field(strict=True, **(bounds or {}))]  # type: ignore[call-overload]  # bounds are Field's own
+            return Annotated[int if name == "int" else float, Field(strict=True, **(bounds or {}))]  # type: ignore[call-overload]  # Field's own bounds
         case Named(name="tensor"):
-            number = Annotated[float, Field(strict=True, **(bounds or {}))]  # type: ignore[call-overload]  # as above
-            return number | list[number] | list[list[number]] | list[list[list[number]]]  # type: ignore[valid-type]  # built at run time
+            number = Annotated[float, Field(strict=True, **(bounds or {}))]
+            return number | list[number] | list[list[number]] | list[list[list[number]]]
         case Named(name=name):
             return {"bool": bool, "str": str, "None": None, "any": Any, "path": str, "expression": Any}[name]
         case Choice(values=values):
@@ -265,7 +266,7 @@ def annotation(type_: OptionType, bounds: Mapping[str, float] | None = None, com
         case MappingOf(value=value):
             return dict[str, inner(value)]  # type: ignore[misc]  # as above
         case OneOf(members=members):
-            return Union[tuple(inner(member) for member in members)]
+            return Union[tuple(inner(member) for member in members)]  # noqa: UP007  # built at run time
 
 
 def alternatives(type_: OptionType) -> Sequence[OptionType]:

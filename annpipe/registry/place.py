@@ -1,0 +1,53 @@
+"""Where in a plugin's source a component or one of its parameters stands."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from annpipe.errors import Place
+
+Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def name_place(file: str, line: int) -> Place | None:
+    """The name of the class or function whose definition is at `line`; None without a source."""
+    if not file:
+        return None
+    node = _definition_at(file, line)
+    if node is None:
+        return Place(file, line, 1)
+    keyword = {"ClassDef": "class ", "FunctionDef": "def ", "AsyncFunctionDef": "async def "}[type(node).__name__]
+    return Place(file, line, node.col_offset + len(keyword) + 1, len(node.name))
+
+
+def parameter_place(file: str, line: int, parameter: str) -> Place | None:
+    """The parameter of the class or function whose definition is at `line`, else its name."""
+    node = _definition_at(file, line) if file else None
+    for found in _parameters(node) if node else ():
+        if found[0] == parameter:
+            return Place(file, found[1], found[2] + 1, len(parameter))
+    return name_place(file, line)
+
+
+def _definition_at(file: str, line: int) -> Definition | None:
+    try:
+        tree = ast.parse(Path(file).read_text(encoding="utf-8-sig"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    return next((node for node in ast.walk(tree) if isinstance(node, Definition) and node.lineno == line), None)
+
+
+def _parameters(node: Definition) -> Iterator[tuple[str, int, int]]:
+    """Name, line and column of each parameter; those of a class are its `__init__`'s, else its annotated fields."""
+    if not isinstance(node, ast.ClassDef):
+        arguments = node.args
+        named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        yield from ((arg.arg, arg.lineno, arg.col_offset) for arg in named if arg)
+        return
+    for statement in node.body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+            yield from _parameters(statement)
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            yield statement.target.id, statement.target.lineno, statement.target.col_offset
