@@ -16,7 +16,7 @@ from annpipe.errors import Place, Problem
 from annpipe.expression import Expression, ExpressionFault
 from annpipe.plan.component import Component
 from annpipe.registry import Entry, Parameter, Registry
-from annpipe.registry.suggest import did_you_mean
+from annpipe.registry.suggest import did_you_mean, nearest
 from annpipe.registry.types import (
     ListOf,
     MappingOf,
@@ -36,6 +36,7 @@ class Resolving:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.problems: list[Problem] = []
+        self._meant: set[str] = set()  # options that a misspelt one of the present component stands for
 
     def component(self, call: Call, kind: str) -> Component | None:
         """The resolved component, or None with the problems noted."""
@@ -43,6 +44,7 @@ class Resolving:
         if entry is None:
             self.problems.append(self._unknown(call, kind))
             return None
+        self._meant = set()
         given = self._laid_out(call, entry)
         return None if given is None else self._checked(call, entry, given)
 
@@ -83,10 +85,12 @@ class Resolving:
 
     def _named(self, node: MappingNode, entry: Entry) -> dict[str, Node]:
         given: dict[str, Node] = {}
+        names = [option.name for option in entry.options]
         for key, value in node.pairs:
             name = str(key.value)
             if entry.parameter(name) is None:
-                hint = did_you_mean(name, [option.name for option in entry.parameters])
+                hint = did_you_mean(name, names)
+                self._meant.update(nearest(name, names, 1))
                 message = f"{entry.name} has no option '{name}'"
                 takes = f"{entry.name} takes {_names(entry)}" if entry.options else f"{entry.name} takes no options"
                 self.problems.append(Problem("unknown-option", message, key.place, hint or takes))
@@ -96,20 +100,23 @@ class Resolving:
 
     def _checked(self, call: Call, entry: Entry, given: Mapping[str, Node]) -> Component | None:
         before = len(self.problems)
-        values = {}
-        for name, node in given.items():
-            parameter = entry.parameter(name)
-            assert parameter
-            values[name] = self._value(parameter.option_type, node, f"`{entry.name}.{name}`")
         for parameter in entry.options:
-            if parameter.required and parameter.name not in given:
+            if parameter.required and parameter.name not in given and parameter.name not in self._meant:
                 message = f"{entry.name} needs the option '{parameter.name}': {parameter.words}"
                 self.problems.append(Problem("missing-option", message, call.place, _show(entry)))
-        if len(self.problems) == before:
-            self._check_types(entry, given, values)
+        values = {}
+        for name, node in given.items():
+            option = entry.parameter(name)
+            assert option
+            inside = len(self.problems)
+            value = self._value(option.option_type, node, f"`{entry.name}.{name}`")
+            if len(self.problems) == inside:
+                values[name] = value
+        self._check_types(entry, {name: node for name, node in given.items() if name in values}, values)
         if len(self.problems) > before:
             return None
-        options = {p.name: values.get(p.name, p.default) for p in entry.parameters if not p.supplied or p.name in given}
+        shown = [p for p in entry.parameters if not p.supplied or p.name in given]
+        options = {p.name: values[p.name] if p.name in values else _default(p) for p in shown}
         return Component(entry.kind, entry.name, options, call.place)
 
     def _check_types(self, entry: Entry, given: Mapping[str, Node], values: dict[str, Any]) -> None:
@@ -165,6 +172,13 @@ def expression_problem(fault: ExpressionFault, node: ScalarNode) -> Problem:
     return Problem("formula", fault.message, inside if fits else place, fault.help)
 
 
+def _default(parameter: Parameter) -> Any:
+    """The default as pydantic would give it: 0 is 0.0 where the option is a number."""
+    members = alternatives(parameter.option_type)
+    is_whole = isinstance(parameter.default, int) and not isinstance(parameter.default, bool)
+    return float(parameter.default) if is_whole and Named("float") in members and Named("int") not in members else parameter.default  # type: ignore[arg-type]  # a whole number
+
+
 def _item(type_: ListOf | TupleOf, position: int) -> OptionType:
     if isinstance(type_, ListOf):
         return type_.item
@@ -194,7 +208,7 @@ def _wrong_type(entry: Entry, given: Mapping[str, Node], loc: tuple[str | int, .
     for step in below:
         node, _ = descend(node, (step,))
     message = f"`{entry.name}.{name}` must be {parameter.words}; found {found(node)}"
-    return Problem("wrong-type", message, node.place, parameter.description or _yaml_hint(node))
+    return Problem("wrong-type", message, node.place, _yaml_hint(node) or parameter.description or None)
 
 
 def _yaml_hint(node: Node) -> str | None:

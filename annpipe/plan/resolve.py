@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from annpipe.contract import Fields
 from annpipe.errors import OptionError, Place, Problem, SpecError
 from annpipe.plan.component import Component
-from annpipe.plan.options import Resolving
+from annpipe.expression import ExpressionFault
+from annpipe.plan.options import Resolving, expression_problem
 from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.component import Call
-from annpipe.spec.nodes import descend
+from annpipe.spec.nodes import ScalarNode, descend
 from annpipe.spec.spec import Spec
 
 if TYPE_CHECKING:
@@ -169,8 +170,12 @@ def _fields(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
 
 def _option_problem(drafted: Draft, error: OptionError) -> Problem:
     options = drafted.spec.data.options
-    place = descend(options, error.option.split("."))[0].place if options else drafted.data.place
-    return Problem("wrong-value", f"`{drafted.data.name}.{error.option}`: {error.message}", place, error.help)
+    if options is None:
+        return Problem("wrong-value", f"{drafted.data.name}: {error.message}", drafted.data.place, error.help)
+    node = descend(options, error.option.split("."))[0]
+    if isinstance(error.__cause__, ExpressionFault) and isinstance(node, ScalarNode):
+        return expression_problem(error.__cause__, node)
+    return Problem("wrong-value", f"`{drafted.data.name}.{error.option}`: {error.message}", node.place, error.help)
 
 
 def _check_optimizer(drafted: Draft, layers: Sequence[object]) -> list[Problem]:
