@@ -1,0 +1,217 @@
+"""Every torch component is built as the engine builds it, from options that its entry allows, and does its work."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import pytest
+import torch
+
+from annpipe.plan.build import instantiate
+from annpipe.plan.component import Component
+from annpipe.registry import Entry, Registry
+from annpipe.registry.discovery import discover_package
+from annpipe.registry.types import Choice, ListOf, Named, OptionType, TupleOf, alternatives
+from annpipe_std import torch_table
+
+ENTRIES = [entry for entry in discover_package("annpipe_std") if entry.origin.distribution == "torch"]
+REGISTRY = Registry()
+REGISTRY._add_all(ENTRIES)
+
+
+def of_kind(kind: str) -> Any:
+    found = [entry for entry in ENTRIES if entry.kind == kind]
+    assert found
+    return pytest.mark.parametrize("entry", found, ids=lambda entry: entry.name)
+
+
+# What torch asks for beyond its signatures.
+EYE = [[1.0, 0.0], [0.0, 1.0]]
+NORMALS = Component("distribution", "Normal", {"loc": [0.0, 1.0], "scale": [1.0, 1.0]}, None)
+INSIDE = {
+    side: Component("layer", f"Transformer{side}Layer", {"d_model": 4, "nhead": 2}, None)
+    for side in ("Encoder", "Decoder")
+}
+STEP = Component("scheduler", "StepLR", {"step_size": 4}, None)
+EXTRA: dict[str, dict[str, Any]] = {
+    "FractionalMaxPool2d": {"output_size": 4},
+    "FractionalMaxPool3d": {"output_size": 4},
+    "Upsample": {"scale_factor": 2.0},
+    "UpsamplingBilinear2d": {"scale_factor": 2.0},
+    "UpsamplingNearest2d": {"scale_factor": 2.0},
+    "Fold": {"output_size": [6, 6], "kernel_size": [2, 2], "stride": 2},
+    "PixelShuffle": {"upscale_factor": 2},
+    "Unflatten": {"dim": 1, "unflattened_size": [2, 2]},
+    "TransformerDecoder": {"decoder_layer": INSIDE["Decoder"]},
+    "TransformerEncoder": {"encoder_layer": INSIDE["Encoder"]},
+    "OneCycleLR": {"total_steps": 10},
+    "CyclicLR": {"base_lr": 0.1, "max_lr": 0.5},
+    "SequentialLR": {"schedulers": [STEP, STEP]},
+    "Dirichlet": {"concentration": [0.5, 0.5]},
+    "Independent": {"base_distribution": NORMALS, "reinterpreted_batch_ndims": 1},
+    "LowRankMultivariateNormal": {"loc": [0.0, 0.0], "cov_factor": [[1.0], [1.0]], "cov_diag": [1.0, 1.0]},
+    "MixtureSameFamily": {
+        "mixture_distribution": Component("distribution", "Categorical", {"probs": [0.5, 0.5]}, None),
+        "component_distribution": NORMALS,
+    },
+    "LogisticNormal": {"loc": [0.0, 0.0], "scale": [1.0, 1.0]},
+    "MultivariateNormal": {"loc": [0.0, 0.0], "covariance_matrix": EYE},
+    "Uniform": {"low": 0.0, "high": 1.0},
+    "Wishart": {"df": 3.0, "covariance_matrix": EYE},
+}
+WEIGHTS = (
+    "Categorical",
+    "Multinomial",
+    "OneHotCategorical",
+    "OneHotCategoricalStraightThrough",
+    "RelaxedOneHotCategorical",
+)
+
+
+def minimal(entry: Entry) -> dict[str, Any]:
+    """The required options (supplied ones included) and what torch asks for beyond them."""
+    extra = EXTRA.get(entry.name, {})
+    required = [p for p in entry.parameters if p.required and p.type != "any" and p.name not in extra]
+    options = {p.name: value(p.option_type) for p in required}
+    if entry.kind == "distribution" and entry.parameter("probs"):
+        options["probs"] = [0.5, 0.5] if entry.name in WEIGHTS else 0.5
+    return {**options, **extra}
+
+
+def value(type_: OptionType) -> Any:
+    """A value that the type allows, small enough for every class."""
+    first = alternatives(type_)[0]
+    match first:
+        case Named(name="int"):
+            return 4
+        case Named(name="float" | "tensor"):
+            return 0.5
+        case Named(name="scheduler"):
+            return STEP
+        case Named(name="expression"):
+            return lambda epoch: 0.9**epoch
+        case Choice(values=values):
+            return values[0]
+        case ListOf(item=item):
+            return [value(item)]
+    raise AssertionError(f"no value for {type_}")
+
+
+def build(entry: Entry, options: dict[str, Any], **supplied: Any) -> Any:
+    """Built as the engine does it: the defaults of the index are passed, too."""
+    defaults = {p.name: p.default for p in entry.parameters if not (p.required or p.supplied)}
+    return instantiate(Component(entry.kind, entry.name, {**defaults, **options}, None), REGISTRY, **supplied)
+
+
+SHAPES = {
+    torch_table.NEEDS[1]: (3, 4, 12),
+    torch_table.NEEDS[2]: (3, 4, 12, 12),
+    torch_table.NEEDS[3]: (3, 4, 12, 12, 12),
+    "(rows, length, features)": (3, 5, 4),
+    "(rows, features)": (3, 4),
+    "(rows, channels, …)": (3, 4, 12, 12),
+    "(rows, features) or (rows, features, length)": (3, 4),
+    "(rows, features, blocks)": (3, 16, 9),
+}
+
+
+def meta_input(entry: Entry) -> torch.Tensor:
+    needs = str(entry.traits.get("needs", "(rows, features)"))
+    if needs.startswith("whole numbers"):
+        return torch.zeros(3, 5, dtype=torch.int64, device="meta")
+    return torch.empty(SHAPES.get(needs, SHAPES[torch_table.NEEDS[1]]), device="meta")
+
+
+@of_kind("layer")
+def test_a_layer_is_built_and_takes_the_shape_it_says_it_needs(entry: Entry) -> None:
+    """Minimal options, the meta device, rows first in and out."""
+    with torch.device("meta"):
+        layer = build(entry, minimal(entry)).eval()
+        if "takes" in entry.traits:
+            return
+        output = layer(meta_input(entry))
+    first = output[0] if isinstance(output, tuple) else output
+    assert first.shape[0] == 3
+
+
+@of_kind("layer")
+def test_sizes_may_be_given_for_each_dimension(entry: Entry) -> None:
+    """A list typed as a tuple reaches torch as one that it takes."""
+    tuples = {
+        p.name: [1 if p.name != "kernel_size" else 2] * len(member.items)
+        for p in entry.parameters
+        for member in alternatives(p.option_type)
+        if isinstance(member, TupleOf) and not {"size", "output_padding", "scale_factor"} & {p.name}
+    }
+    tuples.pop("output_ratio", None)
+    if not tuples or entry.name == "Fold":
+        return
+    with torch.device("meta"):
+        layer = build(entry, {**minimal(entry), **tuples}).eval()
+        if "takes" not in entry.traits:
+            assert len(layer(meta_input(entry))) == 3
+
+
+@of_kind("loss")
+def test_a_loss_is_built(entry: Entry) -> None:
+    """Every loss has defaults for all but LinearCrossEntropyLoss."""
+    assert isinstance(build(entry, minimal(entry)), torch.nn.Module)
+
+
+@of_kind("optimizer")
+def test_an_optimizer_is_built_and_refuses_what_its_bounds_refuse(entry: Entry) -> None:
+    """Where torch checks a number itself, the index has the same limit."""
+    parameters = [torch.nn.Parameter(torch.ones(2, 2))]
+    assert isinstance(build(entry, minimal(entry), params=parameters), torch.optim.Optimizer)
+    lr = entry.parameter("lr")
+    assert lr is not None
+    assert lr.bounds == {"ge": 0}
+    with pytest.raises(ValueError, match=r"[Ll]earning rate"):
+        build(entry, {"lr": -1.0}, params=parameters)
+
+
+@of_kind("optimizer")
+def test_an_optimizer_steps_as_its_traits_say(entry: Entry) -> None:
+    """With a closure where it needs one, and fused on the CPU where the index says so."""
+    parameter = torch.nn.Parameter(torch.ones(2, 2))
+    parameter.grad = torch.ones(2, 2).to_sparse() if entry.name == "SparseAdam" else torch.ones(2, 2)
+    fused = {"fused": True} if "fused" in entry.traits else {}
+    assert (entry.parameter("fused") is not None) == bool(fused)
+    optimizer = build(entry, {**minimal(entry), **fused}, params=[parameter])
+    if entry.traits.get("closure"):
+        optimizer.step(lambda: parameter.sum())
+    else:
+        optimizer.step()
+    assert not torch.equal(parameter.detach(), torch.ones(2, 2))
+
+
+@of_kind("scheduler")
+def test_a_scheduler_is_built_and_steps(entry: Entry) -> None:
+    """On an optimizer with momentum; with a metric where the traits say so."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1, momentum=0.9)
+    scheduler = build(entry, minimal(entry), optimizer=optimizer)
+    optimizer.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # SequentialLR warns of its own call
+        scheduler.step(1.0) if entry.traits.get("steps_on") == "metric" else scheduler.step()
+
+
+LIMITS = {"positive": {"gt": 0}, "nonnegative": {"ge": 0}, "unit_interval": {"ge": 0, "le": 1}, "simplex": {"ge": 0}}
+
+
+@of_kind("distribution")
+def test_a_distribution_samples_and_has_torchs_own_limits(entry: Entry) -> None:
+    """Minimal options give numbers; the bounds are those of torch's `arg_constraints`."""
+    torch.manual_seed(0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Singular sample")  # Wishart says so of every sample that is not
+        sample = build(entry, minimal(entry)).sample()
+    assert isinstance(sample, torch.Tensor)
+    assert torch.isfinite(sample).all()
+    names = {getattr(torch.distributions.constraints, name): name for name in LIMITS}
+    constraints: Any = REGISTRY.load(entry).arg_constraints  # type: ignore[attr-defined]  # a distribution class
+    for name, constraint in constraints.items() if isinstance(constraints, dict) else ():
+        parameter = entry.parameter(name)
+        if parameter and constraint in names and (entry.name, name) != ("Geometric", "probs"):
+            assert parameter.bounds == LIMITS[names[constraint]], name
