@@ -20,11 +20,13 @@ import torch
 
 from annpipe.contract import Dataset
 from annpipe.errors import RunError
+from annpipe.plan.component import Component, components_in
 from annpipe.plan.plan import Plan
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import scrub
 from annpipe.record.source import environment_text, source_tags
+from annpipe.registry.index import sources_digest
 from annpipe.train.checkpoint import load_checkpoint
 from annpipe.train.data import dataset_digest
 from annpipe.train.device import computing, find_device, measured_threads
@@ -108,6 +110,7 @@ class Run:
     journal: Journal
     display: Display
     checkpoint: Mapping[str, Any] | None = None
+    _resumed: bool = field(default=False, init=False)
 
     def go(self, on_start: Callable[[Schedule, str, int], None]) -> Outcome:
         """Trains to the end or to a signal and closes the journal with the run's status; raises nothing of the run's.
@@ -118,7 +121,12 @@ class Run:
         with _signals_noted(historian):
             try:
                 outcome = self._train(historian, on_start)
+            except KeyboardInterrupt:  # the second Ctrl-C: what the run had to say at its end is lost
+                outcome = Outcome("KILLED", historian.signal)
             except BaseException as error:  # whatever ends a run is its failure: recorded, then reported
+                if self.checkpoint is not None and not self._resumed:
+                    self.journal.close()  # the run was never touched: its record stays as it was
+                    return Outcome("FAILED", error=error)
                 outcome = self._failed(error)
         message = str(outcome.error) if outcome.error else None
         self.journal.write("end", status=outcome.status, time=now_ms(), error=message)
@@ -161,7 +169,7 @@ class Run:
         return measured_threads(lambda n: trial.advance(n).tolist())[0]
 
     def _loop(self, parts: Parts, steps: Schedule, historian: Historian, threads: int, digest: str) -> Loop:
-        facts = {"plan": self.plan.digest, "dataset": digest, "threads": threads}
+        facts = {"plan": self.plan.digest, "plugins": plugin_versions(self.plan), "dataset": digest, "threads": threads}
         loop = Loop(
             self.plan,
             parts,
@@ -177,13 +185,14 @@ class Run:
             loop.load_state(self.checkpoint)
             self._recall(historian, loop.epoch)
             self.journal.write("resumed", time=now_ms(), step=loop.epoch)
+            self._resumed = True
         return loop
 
     def _recall(self, historian: Historian, epoch: int) -> None:
         """The series up to the checkpoint, out of the journal."""
         for event in journals.read(self.folder):
             for key, step, value, _ in journals.points(event):
-                if step <= epoch:
+                if step <= epoch + (key == "lr"):  # a rate is written before the epoch that it holds for
                     historian.remember(key, step, value)
 
     def _record_start(self, parts: Parts, digest: str, device: torch.device, threads: int) -> None:
@@ -201,9 +210,9 @@ class Run:
             found = evaluate(self.plan, parts, rows)
             # the loss of the last epoch's steps stands for the train split; the others are measured now
             final |= {f"{name}/{key}": value for key, value in found.items() if (name, key) != ("train", "loss")}
-        best = {f"best/{key}": value for key, (value, _) in memory.best.items()}
-        epochs = {f"best/{key}_epoch": float(epoch) for key, (_, epoch) in memory.best.items()}
-        historian.values(loop.epoch, {f"final/{key}": value for key, value in final.items()} | best | epochs)
+        for key, (value, epoch) in memory.best.items():
+            historian.values(epoch, {f"best/{key}": value})  # its step is the best epoch
+        historian.values(loop.epoch, {f"final/{key}": value for key, value in final.items() if key != "lr"})
         self._draw(parts, historian)
         export_model(self.plan, parts, self.folder / "model")
         self.journal.write("model", folder="model")
@@ -256,31 +265,51 @@ def reopen(plan: Plan, folder: Path, display: Display) -> Run:
 
 def _plan_tags(plan: Plan) -> dict[str, str]:
     tags = {"annpipe.seed": str(plan.head.seed), "annpipe.plan": plan.digest, "annpipe.spec": plan.file}
+    return tags | {f"annpipe.plugin.{name}": version for name, version in plugin_versions(plan).items()}
+
+
+def plugin_versions(plan: Plan) -> dict[str, str]:
+    """Every plugin that the plan takes a component from: a distribution's version, a file's digest."""
+    versions = {}
     for component in _all_components(plan):
         entry = plan.registry.find(component.kind, component.name)
         if entry and entry.origin.distribution != "annpipe":
             name = entry.origin.distribution or Path(entry.origin.file).name
-            tags[f"annpipe.plugin.{name}"] = entry.origin.version or _file_digest(entry.origin.file)
-    return tags
+            versions[name] = entry.origin.version or _file_digest(entry.origin.file)
+    return versions
 
 
-def _all_components(plan: Plan) -> Iterator[Any]:
-    yield from (plan.data, plan.loss, plan.optimizer, *(layer.component for layer in plan.model))
-    yield from (*plan.metrics, *plan.plots, *plan.callbacks, *([plan.scheduler] if plan.scheduler else []))
+def _all_components(plan: Plan) -> Iterator[Component]:
+    top = [plan.data, plan.loss, plan.optimizer, *(layer.component for layer in plan.model)]
+    top += [*plan.metrics, *plan.plots, *plan.callbacks, *([plan.scheduler] if plan.scheduler else [])]
+    for component in top:
+        yield from _with_nested(component)
+
+
+def _with_nested(component: Component) -> Iterator[Component]:
+    yield component
+    for inner in components_in(dict(component.options)):
+        yield from _with_nested(inner)
 
 
 def _file_digest(file: str) -> str:
-    from annpipe.registry.index import sources_digest
-
-    return sources_digest([Path(file)]) if Path(file).is_file() else ""
+    path = Path(file)
+    return sources_digest([path], path.parent) if path.is_file() else ""
 
 
 def _check_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    for name in ("plan", "dataset"):
+    known = before["plugins"]
+    changed = [name for name, version in now["plugins"].items() if known.get(name) != version]
+    if changed:
+        raise RunError(
+            f"the plugin {changed[0]} is not the one this run began with (now {now['plugins'][changed[0]]}, "
+            f"was {known.get(changed[0])}): going on would not give the same run; put it back, or start a new run"
+        )
+    for name, meaning in (("plan", "the run's plan.yaml changed"), ("dataset", "the data changed")):
         if before[name] != now[name]:
             raise RunError(
                 f"the {name} is not the one this run began with (digest {now[name]}, was {before[name]}): "
-                "its spec, a plugin or the data changed; start a new run"
+                f"{meaning}; start a new run"
             )
 
 

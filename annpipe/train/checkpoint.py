@@ -57,8 +57,9 @@ def load_checkpoint(folder: Path, name: str) -> dict[str, Any]:
 def _pack(value: Any, path: str, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
         # tensors that share memory (tied weights) are stored once each: safetensors knows no views
-        tensors[path] = value.detach().cpu().clone().contiguous()
-        return {_TENSOR: path}
+        name = path if path not in tensors else f"{path}#{len(tensors)}"  # {"a.b": …} beside {"a": {"b": …}}
+        tensors[name] = value.detach().cpu().clone().contiguous()
+        return {_TENSOR: name}
     if isinstance(value, dict):
         if all(isinstance(key, str) for key in value):
             return {key: _pack(item, f"{path}.{key}" if path else key, tensors) for key, item in value.items()}

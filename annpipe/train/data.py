@@ -33,7 +33,8 @@ def make_dataset(component: Component, registry: Registry, seed: int) -> Dataset
 
 def _check(component: Component, dataset: object) -> None:
     if not isinstance(dataset, Dataset):
-        raise RunError(f"the data component '{component.name}' returned {type(dataset).__name__}, not an annpipe.Dataset")
+        returned = type(dataset).__name__
+        raise RunError(f"the data component '{component.name}' returned {returned}, not an annpipe.Dataset")
     tensors = {**dataset.inputs, **dataset.targets}
     if not dataset.inputs or not dataset.targets:
         raise RunError(f"the data component '{component.name}' gave no {'targets' if dataset.inputs else 'inputs'}")
@@ -91,12 +92,14 @@ def split_dataset(dataset: Dataset, plan: Plan) -> Splits:
         raise RunError(f"the split leaves none of the {dataset.rows} rows to train on")
     for name, n_rows, fraction in (("val", n_val, plan.split.val), ("test", n_test, plan.split.test)):
         if fraction and not n_rows:
-            raise RunError(f"the {name} split of {fraction:g} takes none of the {dataset.rows} rows: raise the fraction")
+            taken = f"the {name} split of {fraction:g} takes none of the {dataset.rows} rows"
+            raise RunError(f"{taken}: raise the fraction")
     if not n_val and not n_test:
         return Splits(dataset, None, None)
     order = torch.randperm(dataset.rows, generator=generator(plan.head.seed, "split"))
-    val, test, train = (part.sort().values for part in order.split([n_val, n_test, dataset.rows - n_val - n_test]))
-    return Splits(_taken(dataset, train), _taken(dataset, val) if n_val else None, _taken(dataset, test) if n_test else None)
+    parts = torch.split(order, [n_val, n_test, dataset.rows - n_val - n_test])
+    val, test, train = (_taken(dataset, part.sort().values) for part in parts)
+    return Splits(train, val if n_val else None, test if n_test else None)
 
 
 def _taken(dataset: Dataset, rows: torch.Tensor) -> Dataset:

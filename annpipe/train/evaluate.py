@@ -19,7 +19,7 @@ def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
     model.eval()
     try:
         with torch.no_grad():
-            return torch.cat([model(block) for block in x.split(BLOCK)])
+            return torch.cat([model(block) for block in torch.split(x, BLOCK)])
     finally:
         model.train(was_training)
 
@@ -32,7 +32,7 @@ def evaluate(plan: Plan, parts: Parts, rows: Rows, *, with_metrics: bool = True)
     total = torch.zeros((), dtype=torch.float64)
     try:
         with torch.no_grad():
-            for x, y in zip(rows.x.split(BLOCK), rows.y.split(BLOCK), strict=True):
+            for x, y in zip(torch.split(rows.x, BLOCK), torch.split(rows.y, BLOCK), strict=True):
                 prediction = parts.model(x)
                 total += parts.loss(prediction, y).double().cpu() * len(x)
                 for metric in metrics.values():

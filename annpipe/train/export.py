@@ -53,9 +53,10 @@ def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
 def network_source(plan: Plan) -> str:
     """A Python file whose `build()` makes the plan's network."""
     imports = {"import torch"}
-    lines = []
-    for layer in plan.model:
-        lines.append(f"        {_call(layer.component, plan, imports)},  # {_arrow(layer.input_shape, layer.output_shape)}")
+    lines = [
+        f"        {_call(layer.component, plan, imports)},  # {_arrow(layer.input_shape, layer.output_shape)}"
+        for layer in plan.model
+    ]
     takes_first = any(layer.takes_first for layer in plan.model)
     stack = "FirstOutputs" if takes_first else "torch.nn.Sequential"
     head = _HEAD.format(name=plan.head.name.replace('"', "'").replace("\\", "/"), imports="\n".join(sorted(imports)))
@@ -190,5 +191,4 @@ def outputs(plan: Plan) -> list[dict[str, Any]]:
 def _requirements(plan: Plan) -> list[str]:
     names = {"torch", "safetensors", "numpy", "pandas"}
     plugins = {entry.origin.distribution for entry in _entries(plan)} - {"", "annpipe"}
-    found = [f"{name}=={metadata.version(name).partition('+')[0]}" for name in sorted(names | plugins)]
-    return found
+    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in sorted(names | plugins)]

@@ -22,7 +22,8 @@ def run_view(plan: Plan, parts: Parts, history: Mapping[str, tuple[list[int], li
     """The run as a plot sees it, on the CPU and in the units of the data."""
     splits = parts.splits
     predicting = predictor(plan, parts)
-    return RunView(plan.head.name, splits.train, splits.val, splits.test, history, predicting, parts.model, plan.loss.name)
+    datasets = (splits.train, splits.val, splits.test)
+    return RunView(plan.head.name, *datasets, history, predicting, parts.model, plan.loss.name)
 
 
 def predictor(plan: Plan, parts: Parts) -> Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]:
@@ -32,7 +33,7 @@ def predictor(plan: Plan, parts: Parts) -> Callable[[Mapping[str, torch.Tensor]]
 
     def by_name(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         output = predict(parts.model, joined(inputs, dtype).to(device)).cpu()
-        if takes_classes(plan) or len(names) == 1 and plan.fields.targets[names[0]].shape:
+        if takes_classes(plan) or (len(names) == 1 and plan.fields.targets[names[0]].shape):
             return {names[0]: output}
         return {name: output[:, position] for position, name in enumerate(names)}
 

@@ -61,9 +61,9 @@ class Batches:
         chosen = self._order[begin:end]
         return self._rows.x.index_select(0, chosen), self._rows.y.index_select(0, chosen)
 
-    def state(self) -> torch.Tensor:
-        """The shuffle stream at the start of the present epoch: the order follows from it."""
-        return self._epoch_start
+    def state(self, *, mid_epoch: bool) -> torch.Tensor:
+        """The shuffle stream before the order of the present epoch is drawn, or of the next one between two epochs."""
+        return self._epoch_start if mid_epoch else self._generator.get_state()
 
     def load_state(self, state: torch.Tensor, *, mid_epoch: bool) -> None:
         self._generator.set_state(state)
@@ -102,6 +102,10 @@ class Eager:
                     self._scheduler.step()
                     self._note_rate()
         return torch.stack(losses)
+
+    @property
+    def _mid_epoch(self) -> bool:
+        return self.step % self._steps_per_epoch != 0
 
     @property
     def _rate(self) -> float:
@@ -149,7 +153,7 @@ class Eager:
             "loss": self._parts.loss.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._parts.scheduler.state_dict() if self._parts.scheduler else None,
-            "shuffle": self._batches.state(),
+            "shuffle": self._batches.state(mid_epoch=self._mid_epoch),
             "dropout": self._stream.state,
         }
 
@@ -160,7 +164,7 @@ class Eager:
         self._optimizer.load_state_dict(state["optimizer"])
         if self._parts.scheduler is not None:
             self._parts.scheduler.load_state_dict(state["scheduler"])
-        self._batches.load_state(state["shuffle"], mid_epoch=self.step % self._steps_per_epoch != 0)
+        self._batches.load_state(state["shuffle"], mid_epoch=self._mid_epoch)
         self._stream.state = state["dropout"]
         self._rates = []
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from annpipe.contract import Look
 from annpipe.errors import NonFiniteLoss, RunError
 from annpipe.plan.plan import Plan
@@ -111,6 +113,10 @@ class Loop:
                 return False
             if time.monotonic() - self._kept_at > self.plan.train.checkpoint_seconds:
                 self.keep(LAST)
+        if not self._is_finite():  # the last step's doing: no step comes after it whose loss would tell
+            kept = self._finite_checkpoint
+            keeping = f"; the last finite checkpoint is kept in {kept}" if kept else ""
+            raise RunError(f"the parameters became nan or infinite at step {self.gear.step}{keeping}")
         self.keep(LAST)
         if self.memory.restore:
             self._restore(self.memory.restore)
@@ -182,11 +188,20 @@ class Loop:
         self.parts.model.load_state_dict(load_checkpoint(self.folder, name)["gear"]["model"])
 
     def keep(self, name: str) -> None:
-        """Writes the checkpoint `name`."""
+        """Writes the checkpoint `name`; parameters that are not finite never replace ones that are.
+
+        A step with a finite loss may leave such parameters; the next step's loss tells, and ends the run.
+        """
+        if not self._is_finite():
+            return
         save_checkpoint(self.folder, name, self.state())
         if name == LAST:
             self._kept_at = time.monotonic()
         self._finite_checkpoint = f"{FOLDER}/{name}"
+
+    def _is_finite(self) -> bool:
+        trained = [parameter.detach() for parameter in self.parts.model.parameters() if parameter.requires_grad]
+        return all(bool(torch.isfinite(parameter).all()) for parameter in trained)
 
     def state(self) -> dict[str, Any]:
         """Everything the next step and the next look depend on."""

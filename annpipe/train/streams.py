@@ -66,4 +66,5 @@ class GlobalStream:
 
 
 def _cuda_devices() -> list[int]:
-    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    is_used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch's own
+    return list(range(torch.cuda.device_count())) if is_used else []
