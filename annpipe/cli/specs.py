@@ -28,16 +28,20 @@ def read(
     path: Path, overrides: tuple[str, ...] = (), device: str | None = None, name: str | None = None
 ) -> Draft:
     """The draft of a spec: everything that can be checked without torch; raises SpecError."""
-    import json
+    from dataclasses import replace
 
     from annpipe.plan import draft
     from annpipe.record.project import find_project
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
 
+    spec = load_spec(path, overrides, device=device)
     if name is not None:
-        overrides = (*overrides, f"name={json.dumps(name, ensure_ascii=False)}")
-    return draft(load_spec(path, overrides, device=device), Registry.installed(), project=find_project())
+        # a run of another name stays in the experiment of its spec, beside the runs it is compared with
+        experiment = spec.tracking.experiment or spec.head.name
+        tracking = spec.tracking.model_copy(update={"experiment": experiment})
+        spec = replace(spec, head=spec.head.model_copy(update={"name": name}), tracking=tracking)
+    return draft(spec, Registry.installed(), project=find_project())
 
 
 def complete(drafted: Draft) -> Plan:

@@ -87,8 +87,11 @@ class Plan:
         return yaml.dump(self.to_data(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
     def params(self) -> dict[str, str]:
-        """Every option by its dotted path, as text."""
-        return {path: text for path, text in _flat(self.to_data()) if not path.startswith(("tracking.", "description"))}
+        """Every option by its dotted path, as text; the name, notes and tags of a run are no options of it."""
+        data = self.to_data()
+        for name in ("name", "description", "tags", "tracking"):
+            data.pop(name)
+        return dict(_flat(data))
 
     @property
     def n_parameters(self) -> int:

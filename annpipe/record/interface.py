@@ -65,9 +65,14 @@ def latest_page(project: Path, uri: str, address: str | None = None) -> str:
     for folder in reversed(run_folders(project)):
         experiment = read_state(folder, uri).experiment_id
         if experiment:
-            return f"#/experiments/{experiment}"
+            return _runs_page(experiment)
     found = _newest_experiment(address) if address else None
-    return f"#/experiments/{found}" if found else ""
+    return _runs_page(found) if found else ""
+
+
+def _runs_page(experiment_id: str) -> str:
+    """The list of runs; without the last word MLflow 3 opens its pages for language-model applications."""
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
 
 
 def free_port() -> int:

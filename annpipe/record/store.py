@@ -41,6 +41,10 @@ class Refused(Exception):
     """The store will not take this item, however often it is offered."""
 
 
+# MLflow's UI then shows the pages made for training runs.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
+
 class Store:
     """One MLflow store, opened at the first call; raises Refused, or whatever says that it is away."""
 
@@ -71,7 +75,7 @@ class Store:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             with refusals():
-                return str(self.client.create_experiment(name, artifact_location=artifact_root))
+                return str(self.client.create_experiment(name, artifact_location=artifact_root, tags=EXPERIMENT_TAGS))
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)

@@ -89,14 +89,14 @@ def test_the_printed_address_answers_until_ctrl_c(tmp_path: Path) -> None:
         assert "no runs yet" in process.stderr.readline()
         experiment, run = recorded_run(tmp_path)
         uri = location.embedded_uri(tmp_path)
-        assert latest_page(tmp_path, uri) == f"#/experiments/{experiment}"
+        assert latest_page(tmp_path, uri) == f"#/experiments/{experiment}/runs?workflowType=machine_learning"
         found = json.loads(get(f"{base}/api/2.0/mlflow/runs/get?run_id={run}"))
         assert found["run"]["info"]["status"] == "FINISHED"
         assert get(f"{base}/get-artifact?path=plots/plot.svg&run_uuid={run}") == b"<svg/>"
         assert b"<title>" in get(base)
         # Runs that came from elsewhere have no folder here: the server itself knows the latest experiment.
         shutil.rmtree(tmp_path / "runs")
-        assert latest_page(tmp_path, uri, base) == f"#/experiments/{experiment}"
+        assert latest_page(tmp_path, uri, base) == f"#/experiments/{experiment}/runs?workflowType=machine_learning"
         assert servers_on(tmp_path / "mlflow.db")
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
