@@ -193,11 +193,18 @@ def _from_generic(annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> O
         return one_of(Named("None") if value is None else Choice((value,)) for value in arguments)
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
         return TupleOf(tuple(map(from_annotation, arguments)))
-    if isinstance(origin, type) and issubclass(origin, Mapping) and arguments and arguments[0] is str:
+    if not isinstance(origin, type) or not arguments:
+        raise UnsupportedType(getattr(annotation, "__name__", None) or str(annotation))
+    # the component gets a dict or a list, so that must be what its annotation allows
+    if issubclass(origin, Mapping) and issubclass(dict, origin) and arguments[0] is str:
         return MappingOf(from_annotation(arguments[1]))
-    if isinstance(origin, type) and issubclass(origin, Iterable) and not issubclass(origin, Mapping) and arguments:
+    if (
+        issubclass(origin, Iterable)
+        and not issubclass(origin, Mapping)
+        and (origin is tuple or issubclass(list, origin))
+    ):
         return ListOf(from_annotation(arguments[0]))
-    raise UnsupportedType(getattr(annotation, "__name__", None) or str(annotation))
+    raise UnsupportedType(str(annotation))
 
 
 def _hashable(value: Any) -> bool:

@@ -35,7 +35,7 @@ def entry_of(name: str) -> Entry:
     return next(entry for entry in ENTRIES if entry.name == name)
 
 
-def of_kind(*kinds: str) -> Any:
+def of_kind(*kinds: str) -> pytest.MarkDecorator:
     found = [entry for entry in ENTRIES if entry.kind in kinds]
     assert found
     return pytest.mark.parametrize("entry", found, ids=lambda entry: entry.name)

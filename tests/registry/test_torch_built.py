@@ -10,7 +10,7 @@ import torch
 
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
-from annpipe.registry import Entry, Registry
+from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.discovery import discover_package
 from annpipe.registry.types import Choice, ListOf, Named, OptionType, TupleOf, alternatives
 from annpipe_std import torch_table
@@ -20,7 +20,7 @@ REGISTRY = Registry()
 REGISTRY._add_all(ENTRIES)
 
 
-def of_kind(kind: str) -> Any:
+def of_kind(kind: str) -> pytest.MarkDecorator:
     found = [entry for entry in ENTRIES if entry.kind == kind]
     assert found
     return pytest.mark.parametrize("entry", found, ids=lambda entry: entry.name)
@@ -159,16 +159,33 @@ def test_a_loss_is_built(entry: Entry) -> None:
     assert isinstance(build(entry, minimal(entry)), torch.nn.Module)
 
 
+# Limits that torch does not check and without which a step makes no sense.
+UNCHECKED = {
+    *(("LBFGS", name) for name in ("max_iter", "max_eval", "tolerance_grad", "tolerance_change", "history_size")),
+    *(("Muon", name) for name in ("eps", "ns_steps")),
+    ("Rprop", "step_sizes"),
+}
+
+
+def beyond(parameter: Parameter) -> list[Any]:
+    """Values just outside each bound; of a pair only the second is wrong."""
+    numbers = [{"ge": -0.5, "gt": 0.0, "le": 0.5, "lt": 0.0}[key] + limit for key, limit in parameter.bounds.items()]
+    if not isinstance(parameter.default, list):
+        return list(numbers)
+    return [[*parameter.default[:1], number] for number in numbers]
+
+
 @of_kind("optimizer")
 def test_an_optimizer_is_built_and_refuses_what_its_bounds_refuse(entry: Entry) -> None:
     """Where torch checks a number itself, the index has the same limit."""
     parameters = [torch.nn.Parameter(torch.ones(2, 2))]
     assert isinstance(build(entry, minimal(entry), params=parameters), torch.optim.Optimizer)
-    lr = entry.parameter("lr")
-    assert lr is not None
-    assert lr.bounds == {"ge": 0}
-    with pytest.raises(ValueError, match=r"[Ll]earning rate"):
-        build(entry, {"lr": -1.0}, params=parameters)
+    for parameter in entry.parameters:
+        if (entry.name, parameter.name) in UNCHECKED or not parameter.bounds:
+            continue
+        for outside in beyond(parameter):
+            with pytest.raises(ValueError, match=r"(?i)invalid|should be|should not"):
+                build(entry, {parameter.name: outside}, params=parameters)
 
 
 @of_kind("optimizer")
