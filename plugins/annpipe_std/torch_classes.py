@@ -25,7 +25,7 @@ FAMILIES: tuple[tuple[str, str, Any], ...] = (
     ("scheduler", "torch.optim.lr_scheduler", torch.optim.lr_scheduler.LRScheduler),
     ("distribution", "torch.distributions", torch.distributions.Distribution),
 )
-CLASS_LABELS = ("CrossEntropyLoss", "LinearCrossEntropyLoss", "MultiMarginLoss", "NLLLoss")
+CLASS_LABELS = ("CrossEntropyLoss", "MultiMarginLoss", "NLLLoss")
 
 
 def annpipe_components() -> Iterable[Entry]:

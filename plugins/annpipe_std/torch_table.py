@@ -139,7 +139,6 @@ TABLE: dict[str, dict[str, Option]] = {
         "log_input": _o("whether predictions are logarithms of the rate"),
         "log_target": _o("whether targets are log-probabilities"),
         "margin": _o("the distance from which on nothing is lost"),
-        "num_classes": _o("number of classes", ge=1),
         "pos_weight": _o("a weight of positive targets, one for each output", "tensor | None", ge=0),
         "reduction": _o("how the losses of the rows become one number", REDUCTION),
         "swap": _o("whether the nearer of anchor and positive is held against the negative"),
@@ -320,12 +319,6 @@ OF_CLASS: dict[str, dict[str, Option]] = {
         "kernel_size": _o("size of the window", "int", ge=1),
         "stride": _o("the step of the window; null: its size", "int | None", ge=1),
     },
-    "LinearCrossEntropyLoss": {
-        "bias": _o("whether the linear map has a learned shift", "bool"),
-        "in_features": _o("features that arrive", "int", ge=1),
-        "out_features": _o("sizes of further dimensions of the target", "list[int]", ge=1),
-        "ignore_index": _o("the label that does not count"),
-    },
     "KLDivLoss": {"reduction": _o("how the losses become one number", "'none' | 'mean' | 'sum' | 'batchmean'")},
     "LocalResponseNorm": {"alpha": _o("the factor of the sum of squares")},
     "MultiMarginLoss": {"p": _o("the power of the distance", "1 | 2")},
@@ -413,7 +406,7 @@ HIDDEN = frozenset(
 )
 
 # Devices with a fused kernel, where they are fewer than cpu, cuda and mps.
-FUSED = {"Adagrad": ["cpu"]}  # torch before 2.13 has none for CUDA
+FUSED = {"Adagrad": ["cpu"]}  # torch names CPU and CUDA, never MPS; CUDA is left out until tried
 
 NEEDS = {
     1: "(rows, channels, length)",
@@ -458,6 +451,7 @@ EXCLUDED: dict[str, str] = {
     "Distribution": _BASE,
     "ExponentialFamily": _BASE,
     "LRScheduler": _BASE,
+    "LinearCrossEntropyLoss": "has weights that the model's optimizer would not see: Linear, CrossEntropyLoss",
     "Module": _BASE,
     "ModuleDict": _CONTAINER,
     "ModuleList": _CONTAINER,

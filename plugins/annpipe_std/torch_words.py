@@ -136,7 +136,6 @@ SUMMARIES: dict[str, str] = {
     "HuberLoss": "Squared error up to delta, delta times the absolute error beyond.",
     "KLDivLoss": "Kullback-Leibler divergence from log-probabilities.",
     "L1Loss": "Mean absolute error.",
-    "LinearCrossEntropyLoss": "A linear map and the cross-entropy of its scores, in one.",
     "MSELoss": "Mean squared error.",
     "MarginRankingLoss": "Asks that of two scores the right one be higher by a margin.",
     "MultiLabelMarginLoss": "Hinge loss where a row has several labels.",

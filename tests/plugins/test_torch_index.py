@@ -100,6 +100,8 @@ def test_every_public_class_is_there_or_excluded_for_a_reason(module: Any, base:
 
 def test_nothing_is_excluded_that_does_not_exist_or_is_there() -> None:
     """The list of exceptions holds no stale name, and each has its reason."""
+    if json.loads(SHIPPED.read_text(encoding="utf-8"))["made_with"] != made_with():
+        pytest.skip("another torch has other classes")
     modules = (torch.nn, torch.optim, torch.optim.lr_scheduler, torch.distributions)
     assert {name for name in torch_table.EXCLUDED if not any(hasattr(module, name) for module in modules)} == set()
     assert {entry.name for entry in ENTRIES} & set(torch_table.EXCLUDED) == set()
