@@ -52,7 +52,8 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None) -> Dra
     resolving = Resolving(registry)
 
     def one(call: Call, kind: str) -> Component:
-        return resolving.component(call, kind) or Component(kind, call.name, {}, call.place)
+        found = resolving.component(call, kind) if call.name else None
+        return found or Component(kind, call.name, {}, call.place)
 
     def many(calls: Sequence[Call], kind: str) -> tuple[Component, ...]:
         return tuple(one(call, kind) for call in calls)
@@ -71,8 +72,8 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None) -> Dra
     )
     # an unknown name is no second fault when the plugin that may define it could not be read
     unresolved = [p for p in resolving.problems if not (problems and p.code == "unknown-component")]
-    if problems or unresolved:
-        raise SpecError([*problems, *unresolved])
+    if spec.problems or problems or unresolved:
+        raise SpecError([*spec.problems, *problems, *unresolved])
     return drafted
 
 

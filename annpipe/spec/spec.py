@@ -11,7 +11,7 @@ from typing import TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from annpipe.errors import Place, Problem, SpecError
+from annpipe.errors import Place, Problem
 from annpipe.registry.suggest import did_you_mean
 from annpipe.registry.types import from_annotation, words
 from annpipe.spec.component import Call, read_call, read_calls
@@ -30,7 +30,11 @@ S = TypeVar("S", bound=Section)
 
 @dataclass(frozen=True)
 class Spec:
-    """What the user wrote: sections checked, components not yet resolved. `file` and `root` keep the places."""
+    """What the user wrote: sections checked, components not yet resolved. `file` and `root` keep the places.
+
+    `problems` holds what is wrong with the sections; where there are some, a stand-in holds the place of what could
+    not be read, and `plan.draft` raises them together with its own.
+    """
 
     file: str
     root: MappingNode
@@ -47,6 +51,7 @@ class Spec:
     plots: tuple[Call, ...]
     callbacks: tuple[Call, ...]
     tracking: Tracking
+    problems: tuple[Problem, ...] = ()
     base: Path | None = None
 
     @property
@@ -62,12 +67,12 @@ class Spec:
     def plugin_places(self) -> list[tuple[str, Place]]:
         """The plugin files listed, each with its place."""
         node = self.root.get("plugins")
-        places = [item.place for item in node.items] if isinstance(node, ListNode) else []
-        return list(zip(self.head.plugins, places, strict=True))
+        items = node.items if isinstance(node, ListNode) else ()
+        return [(item.value, item.place) for item in items if isinstance(item, ScalarNode) and isinstance(item.value, str)]
 
 
 def read_spec(root: MappingNode, file: str) -> Spec:
-    """Checks every section; raises SpecError with all problems at once."""
+    """Checks every section and notes all problems in the Spec."""
     reading = _Reading(root)
     reading.keys()
     head = reading.section(Head, _only(root, tuple(Head.model_fields)))
@@ -88,9 +93,7 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         callbacks=reading.calls("callbacks"),
         tracking=reading.section(Tracking, root.get("tracking"), "tracking"),
     )
-    if reading.problems:
-        raise SpecError(reading.problems)
-    return spec
+    return replace(spec, problems=tuple(reading.problems))
 
 
 def _only(root: MappingNode, names: Sequence[str]) -> MappingNode:
@@ -127,7 +130,7 @@ class _Reading:
             if _given(node) and node is not None:
                 message = f"`{name}` must be a mapping; found {found(node)}"
                 self.problems.append(Problem("wrong-type", message, node.place, _EXAMPLES.get(name)))
-            return model.model_construct()
+            return _stand_in(model)
         checked, problems = check(model, node, name)
         self.problems += problems
         return checked
@@ -207,7 +210,12 @@ def check(model: type[S], node: MappingNode, name: str) -> tuple[S, list[Problem
             problem = _section_problem(model, node, name, detail["type"], detail["loc"])
             if problem:
                 problems.setdefault((problem.place, problem.code), problem)
-        return model.model_construct(), list(problems.values())
+        return _stand_in(model), list(problems.values())
+
+
+def _stand_in(model: type[S]) -> S:
+    """A section of defaults, None where there is none, for a spec that is refused anyway (or lacks the section)."""
+    return model.model_construct(**{name: None for name, field in model.model_fields.items() if field.is_required()})
 
 
 def _section_problem(
