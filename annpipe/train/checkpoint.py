@@ -34,8 +34,8 @@ def save_checkpoint(folder: Path, name: str, state: dict[str, Any]) -> Path:
     _write(temporary / "state.safetensors", save(tensors))
     _write(temporary / "state.json", text.encode())
     _sync_folder(temporary)
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
+    if final.exists():  # otherwise a kill between two renames has left `old` alone: it goes when `final` is there
+        shutil.rmtree(old, ignore_errors=True)
         final.rename(old)
     temporary.rename(final)
     _sync_folder(home)

@@ -1,0 +1,219 @@
+"""Steps taken by annpipe are the steps of a plain torch loop, number for number.
+
+The loop here is written by hand. What it shares with annpipe is only what is documented: how the seeds of the streams
+follow from the run's seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+ROWS, SEED = 37, 5
+X = [[math.sin(1.7 * row), math.cos(0.9 * row)] for row in range(ROWS)]
+Y = [a * a - 0.5 * b + 0.1 * a * b for a, b in X]
+TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
+
+SPEC = f"""
+version: 1
+name: numbers
+seed: {SEED}
+device: {{type: cpu, threads: 1, precision: PRECISION}}
+data:
+  table:
+    inputs: {{a: {json.dumps([a for a, _ in X])}, b: {json.dumps([b for _, b in X])}}}
+    targets: {{y: {json.dumps(Y)}}}
+  split: {{val: VAL}}
+model: [Linear: 8, Tanh, Dropout: DROPOUT, Linear: 1]
+loss: MSELoss
+optimizer: OPTIMIZER
+scheduler: SCHEDULER
+train: {{epochs: 12, batch_size: BATCH, drop_last: DROP_LAST}}
+"""
+
+
+def stream(name: str) -> int:
+    """The documented seed of a stream: the first 63 bits of sha256("<seed>/<name>")."""
+    return int(hashlib.sha256(f"{SEED}/{name}".encode()).hexdigest()[:16], 16) // 2
+
+
+@dataclass
+class Case:
+    """One job, said twice: as options of the spec and as torch objects."""
+
+    optimizer: str
+    make_optimizer: Callable[[Any], Any]
+    precision: str = "float64"
+    batch: int | str = 8
+    drop_last: bool = False
+    scheduler: str = "null"
+    make_scheduler: Callable[[Any], Any] | None = None
+    val: float = 0.0
+    dropout: float = 0.0
+
+    @property
+    def spec(self) -> str:
+        words = {
+            "PRECISION": self.precision,
+            "OPTIMIZER": self.optimizer,
+            "SCHEDULER": self.scheduler,
+            "BATCH": self.batch,
+            "DROP_LAST": str(self.drop_last).lower(),
+            "DROPOUT": self.dropout,
+            "VAL": self.val,
+        }
+        text = SPEC
+        for word, value in words.items():
+            text = text.replace(f" {word}", f" {value}")
+        return text
+
+
+def by_hand(case: Case) -> tuple[list[float], list[float], list[torch.Tensor]]:
+    """Train losses, rates of each epoch and final parameters of the plain loop."""
+    dtype = getattr(torch, case.precision)
+    x, y = torch.tensor(X, dtype=torch.float64).to(dtype), torch.tensor(Y, dtype=torch.float64).to(dtype)[:, None]
+    n_val = round(ROWS * case.val)
+    held_out = torch.zeros(ROWS, dtype=torch.bool)
+    held_out[torch.randperm(ROWS, generator=torch.Generator().manual_seed(stream("split")))[:n_val]] = True
+    x_val, y_val, x, y = x[held_out], y[held_out], x[~held_out], y[~held_out]
+    torch.manual_seed(stream("init"))
+    model = nn.Sequential(
+        nn.Linear(2, 8, dtype=dtype), nn.Tanh(), nn.Dropout(case.dropout), nn.Linear(8, 1, dtype=dtype)
+    )
+    optimizer = case.make_optimizer(model.parameters())
+    scheduler = case.make_scheduler(optimizer) if case.make_scheduler else None
+    shuffle = torch.Generator().manual_seed(stream("shuffle"))
+    torch.manual_seed(stream("dropout"))
+    losses, rates = [], []
+    for _ in range(12):
+        rates.append(optimizer.param_groups[0]["lr"])
+        losses.append(_epoch(case, model, optimizer, x, y, shuffle))
+        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            with torch.no_grad():
+                model.eval()
+                scheduler.step(nn.functional.mse_loss(model(x_val), y_val).item() if n_val else losses[-1])
+                model.train()
+        elif scheduler is not None:
+            scheduler.step()
+    return losses, rates, [parameter.detach() for parameter in model.parameters()]
+
+
+def _epoch(case: Case, model: Any, optimizer: Any, x: Any, y: Any, shuffle: Any) -> float:
+    total, rows = 0.0, 0
+    if case.batch == "all":
+        batches = [torch.arange(len(x))]
+    else:
+        assert isinstance(case.batch, int)
+        batches = list(torch.randperm(len(x), generator=shuffle).split(case.batch))
+        if case.drop_last and len(batches[-1]) < case.batch:
+            batches.pop()
+    for batch in batches:
+        first: list[float] = []
+
+        def closure(batch: torch.Tensor = batch, first: list[float] = first) -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(model(x[batch]), y[batch])
+            loss.backward()
+            first.append(loss.item())
+            return loss
+
+        optimizer.step(closure)
+        total, rows = total + first[0] * len(batch), rows + len(batch)
+    return total / rows
+
+
+def sgd(parameters: Any) -> Any:
+    return torch.optim.SGD(parameters, lr=0.1, momentum=0.9, nesterov=True)
+
+
+SGD = "{SGD: {lr: 0.1, momentum: 0.9, nesterov: true}}"
+OPTIMIZERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "SGD": (SGD, sgd),
+    "Adam": ("{Adam: {lr: 0.02}}", lambda p: torch.optim.Adam(p, lr=0.02, foreach=False)),
+    "AdamW": (
+        "{AdamW: {lr: 0.02, weight_decay: 0.1, betas: [0.8, 0.99]}}",
+        lambda p: torch.optim.AdamW(p, lr=0.02, weight_decay=0.1, betas=(0.8, 0.99), foreach=False),
+    ),
+    "RMSprop": (
+        "{RMSprop: {lr: 0.01, centered: true}}",
+        lambda p: torch.optim.RMSprop(p, lr=0.01, centered=True, foreach=False),
+    ),
+    "LBFGS": ("{LBFGS: {lr: 0.5, max_iter: 4}}", lambda p: torch.optim.LBFGS(p, lr=0.5, max_iter=4)),
+}
+SCHEDULERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "StepLR": (
+        "{StepLR: {step_size: 4, gamma: 0.5}}",
+        lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, step_size=4, gamma=0.5),
+    ),
+    "CosineAnnealingLR": (
+        "{CosineAnnealingLR: {T_max: 12}}",
+        lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=12),
+    ),
+    "ReduceLROnPlateau": (
+        "{ReduceLROnPlateau: {patience: 0, factor: 0.3, threshold: 0.2}}",
+        lambda optimizer: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.3, threshold=0.2),
+    ),
+}
+
+
+def hold_against_plain_torch(case: Case, fit: Any) -> list[float]:
+    """Compares losses, rates and parameters; gives the rates."""
+    run = fit(case.spec)
+    losses, rates, parameters = by_hand(case)
+    tolerance = TOLERANCE[case.precision]
+    assert run.losses == pytest.approx(losses, rel=tolerance, abs=tolerance)
+    assert run.parts.model[0].weight.dtype == getattr(torch, case.precision)
+    for found, expected in zip(run.parameters, parameters, strict=True):
+        torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+    told = run.told.series["lr"]
+    assert [told[max(epoch for epoch in told if epoch <= at)] for at in range(1, 13)] == pytest.approx(rates)
+    return rates
+
+
+@pytest.mark.parametrize("precision", TOLERANCE)
+@pytest.mark.parametrize("batch", ["all", 8])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_losses_and_parameters_are_those_of_a_plain_loop(
+    optimizer: str, batch: int | str, precision: str, fit: Any
+) -> None:
+    """Full batch, and mini-batches of 8 with a last one of 5; torch's fused kernels round as its loops do."""
+    hold_against_plain_torch(Case(*OPTIMIZERS[optimizer], precision=precision, batch=batch), fit)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_drop_last_leaves_out_the_smaller_batch(optimizer: str, fit: Any) -> None:
+    """37 rows in batches of 8: four steps an epoch, five rows rest."""
+    hold_against_plain_torch(Case(*OPTIMIZERS[optimizer], drop_last=True), fit)
+
+
+@pytest.mark.parametrize("val", [0.0, 0.3])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_a_scheduler_steps_once_an_epoch(scheduler: str, val: float, fit: Any) -> None:
+    """On the loss of the val split, or of the train split without one, where it follows a metric."""
+    text, make = SCHEDULERS[scheduler]
+    rates = hold_against_plain_torch(Case(SGD, sgd, scheduler=text, make_scheduler=make, val=val), fit)
+    assert len(set(rates)) > 2
+
+
+def test_dropout_draws_from_its_own_stream(fit: Any) -> None:
+    """The masks are those of torch's generator seeded with the stream's seed, evaluations in between or not."""
+    adam = OPTIMIZERS["Adam"]
+    hold_against_plain_torch(Case(*adam, dropout=0.4), fit)
+    hold_against_plain_torch(Case(*adam, dropout=0.4, val=0.3), fit)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_rows(fit: Any) -> None:
+    """With a learning rate of 0 nothing moves, so each epoch's loss is the loss of the whole split at once."""
+    run = fit(Case("{SGD: {lr: 0.0}}", sgd).spec)
+    x, y = torch.tensor(X, dtype=torch.float64), torch.tensor(Y, dtype=torch.float64)[:, None]
+    with torch.no_grad():
+        whole = nn.functional.mse_loss(run.parts.model(x), y).item()
+    assert run.losses == pytest.approx([whole] * 12, rel=1e-12)
