@@ -74,8 +74,9 @@ class RunView:
 class Look:
     """What a callback sees at the end of an epoch: where the run is, its values, and what it may ask for.
 
-    `values` holds the latest metrics by key (`train/loss`, `val/loss`, …). `stop(reason)` ends the run after this epoch;
-    `keep(name)` writes a checkpoint `checkpoints/<name>`; `restore(name)`, when the run ends, puts back its parameters.
+    `values` holds the latest metrics by key (`train/loss`, `val/loss`, …). `stop(reason)` ends the run after this
+    epoch; `keep(name)` writes a checkpoint `checkpoints/<name>`; `restore(name)` puts its parameters back when the
+    run ends.
     """
 
     epoch: int

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-
 COMMAND_LINE = "--set "  # a Place whose file begins so stands in the command line, which is its own excerpt
 
 
@@ -65,7 +64,7 @@ class SpecError(AnnpipeError):
     exit_code = 3
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = sorted(set(problems), key=lambda problem: problem.order)
+        self.problems = sorted(dict.fromkeys(problems), key=lambda problem: problem.order)
         super().__init__("\n".join(problem.message for problem in self.problems))
 
 
@@ -150,4 +149,5 @@ def _blank(text: str) -> str:
 
 
 def _width(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 0 if unicodedata.combining(char) else 1 for char in text)
+    """Columns on a terminal: two for a wide character, none for one that combines with the last."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

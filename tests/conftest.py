@@ -26,9 +26,9 @@ def registry_entries() -> Registry:
 def annpipe(tmp_path: Path) -> Cli:
     """Runs `annpipe …` in an empty project as a process of its own; no environment decides where things go."""
 
-    def call(*arguments: str | Path, cwd: Path = tmp_path, timeout: float = 300, **environment: str) -> (
-        subprocess.CompletedProcess[str]
-    ):
+    def call(
+        *arguments: str | Path, cwd: Path = tmp_path, timeout: float = 300, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "ANNPIPE"))}
         return subprocess.run(
             [sys.executable, "-m", "annpipe", *map(str, arguments)],

@@ -78,7 +78,9 @@ class _Bar:
         self._progress = _rich_progress()
         epochs = total_steps // steps_per_epoch
         self._per_epoch, self._epochs = steps_per_epoch, epochs
-        self._task = self._progress.add_task("", total=total_steps, completed=done, loss=float("nan"), epoch=0, rate=0.0)
+        self._task = self._progress.add_task(
+            "", total=total_steps, completed=done, loss=float("nan"), epoch=0, rate=0.0
+        )
         self._progress.start()
 
     def show(self, step: int, loss: float) -> None:

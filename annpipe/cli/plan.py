@@ -104,4 +104,6 @@ def _bytes(n: float) -> str:
 def _recorded(plan: Plan) -> str:
     names = [component.name for component in (*plan.metrics, *plan.plots)]
     experiment = plan.tracking.experiment or plan.head.name
-    return f"experiment '{experiment}': train/loss each epoch" + (f", {', '.join(names)}" if names else "") + ", the model"
+    return (
+        f"experiment '{experiment}': train/loss each epoch" + (f", {', '.join(names)}" if names else "") + ", the model"
+    )

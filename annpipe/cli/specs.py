@@ -24,9 +24,7 @@ def spec_options(function: F) -> F:
     return set_(device(function))
 
 
-def read(
-    path: Path, overrides: tuple[str, ...] = (), device: str | None = None, name: str | None = None
-) -> Draft:
+def read(path: Path, overrides: tuple[str, ...] = (), device: str | None = None, name: str | None = None) -> Draft:
     """The draft of a spec: everything that can be checked without torch; raises SpecError."""
     from dataclasses import replace
 

@@ -42,7 +42,8 @@ def fitted(type_: OptionType, value: Any) -> Any:
     """YAML's lists and numbers as what Python's signature asks for."""
     members = alternatives(type_)
     is_number = isinstance(value, float | int) and not isinstance(value, bool)
-    if Named("tensor") in members and (isinstance(value, list) or (is_number and members == (Named("tensor"),))):
+    numeric = any(member in members for member in (Named("float"), Named("int")))
+    if Named("tensor") in members and (isinstance(value, list) or (is_number and not numeric)):
         return torch.tensor(value, dtype=torch.get_default_dtype())
     if isinstance(value, list) and any(isinstance(m, TupleOf) and len(m.items) == len(value) for m in members):
         return tuple(value)

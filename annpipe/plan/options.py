@@ -135,12 +135,12 @@ class Resolving:
     def _value(self, type_: OptionType, node: Node, what: str) -> Any:
         """The node's data, with components and formulas resolved wherever the type has them."""
         members = alternatives(type_)
-        if isinstance(node, ListNode):
-            if lists := [m for m in members if isinstance(m, ListOf | TupleOf)]:
-                return [self._value(_item(lists[0], i), item, what) for i, item in enumerate(node.items)]
-        if isinstance(node, MappingNode):
-            if mappings := [m for m in members if isinstance(m, MappingOf)]:
-                return {str(k.value): self._value(mappings[0].value, v, what) for k, v in node.pairs}
+        lists = [member for member in members if isinstance(member, ListOf | TupleOf)]
+        mappings = [member for member in members if isinstance(member, MappingOf)]
+        if isinstance(node, ListNode) and lists:
+            return [self._value(_item(lists[0], i), item, what) for i, item in enumerate(node.items)]
+        if isinstance(node, MappingNode) and mappings:
+            return {str(k.value): self._value(mappings[0].value, v, what) for k, v in node.pairs}
         for member in members:
             if isinstance(member, Named) and member.is_component and plain(node) is not None:
                 return self._nested(member.name, node, what)
@@ -174,9 +174,11 @@ def expression_problem(fault: ExpressionFault, node: ScalarNode) -> Problem:
 
 def _default(parameter: Parameter) -> Any:
     """The default as pydantic would give it: 0 is 0.0 where the option is a number."""
-    members = alternatives(parameter.option_type)
-    is_whole = isinstance(parameter.default, int) and not isinstance(parameter.default, bool)
-    return float(parameter.default) if is_whole and Named("float") in members and Named("int") not in members else parameter.default  # type: ignore[arg-type]  # a whole number
+    default, members = parameter.default, alternatives(parameter.option_type)
+    takes_floats = Named("float") in members and Named("int") not in members
+    if isinstance(default, int) and not isinstance(default, bool) and takes_floats:
+        return float(default)
+    return default
 
 
 def _item(type_: ListOf | TupleOf, position: int) -> OptionType:
@@ -191,7 +193,8 @@ def _model_of(parameters: tuple[tuple[str, str, tuple[tuple[str, float], ...]], 
     for name, type_, bounds in parameters:
         parameter = Parameter(name, type_)
         fields[name] = (annotation(parameter.option_type, dict(bounds), InstanceOf[Component]), None)
-    return create_model("Options", __config__=ConfigDict(strict=True, extra="forbid", protected_namespaces=()), **fields)
+    strictly = ConfigDict(strict=True, extra="forbid", protected_namespaces=())
+    return create_model("Options", __config__=strictly, **fields)
 
 
 def _model(entry: Entry) -> type[BaseModel]:
@@ -213,7 +216,11 @@ def _wrong_type(entry: Entry, given: Mapping[str, Node], loc: tuple[str | int, .
 
 def _yaml_hint(node: Node) -> str | None:
     """For words that other YAML readers take for something else."""
-    if isinstance(node, ScalarNode) and node.plain and node.text in ("yes", "no", "on", "off", "Yes", "No", "On", "Off"):
+    if (
+        isinstance(node, ScalarNode)
+        and node.plain
+        and node.text in ("yes", "no", "on", "off", "Yes", "No", "On", "Off")
+    ):
         return f"'{node.text}' is a word in YAML 1.2: write true or false"
     if isinstance(node, ScalarNode) and not node.plain:
         return "text in quotes is never a number: leave the quotes out"

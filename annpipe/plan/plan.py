@@ -14,8 +14,8 @@ from annpipe.contract import Fields
 from annpipe.errors import Problem
 from annpipe.plan.component import Component
 from annpipe.registry import Registry
-from annpipe.spec.sections import Device, Head, Split, Tracking, Train
 from annpipe.spec.reader import core_value
+from annpipe.spec.sections import Device, Head, Split, Tracking, Train
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from annpipe.contract import Fields
 from annpipe.errors import OptionError, Place, Problem, SpecError
-from annpipe.plan.component import Component
 from annpipe.expression import ExpressionFault
+from annpipe.plan.component import Component
 from annpipe.plan.options import Resolving, expression_problem
 from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
@@ -189,7 +189,7 @@ def _check_optimizer(drafted: Draft, layers: Sequence[object]) -> list[Problem]:
     with torch.device("meta"):
         parameters = [torch.nn.Parameter(torch.empty(2, 2))]
     try:
-        optimizer = instantiate(drafted.optimizer.with_options(**_unfused(drafted.optimizer)), drafted.registry, params=parameters)
+        optimizer = instantiate(_unfused(drafted.optimizer), drafted.registry, params=parameters)
     except PluginFault as fault:
         return [fault.problem]
     except Exception as error:  # an optimizer may refuse its options with anything
@@ -205,6 +205,6 @@ def _check_optimizer(drafted: Draft, layers: Sequence[object]) -> list[Problem]:
     return []
 
 
-def _unfused(optimizer: Component) -> dict[str, None]:
+def _unfused(optimizer: Component) -> Component:
     """Meta tensors have no fused kernels."""
-    return {"fused": None} if "fused" in optimizer.options else {}
+    return optimizer.with_options(fused=None) if "fused" in optimizer.options else optimizer

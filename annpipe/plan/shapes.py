@@ -12,7 +12,7 @@ from annpipe.errors import Place, Problem, SpecError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
 from annpipe.plan.plan import Layer
-from annpipe.registry import KINDS, Registry
+from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
 
 BATCH = 7  # rows on the meta device: a prime that is unlikely to be a size of the model
@@ -146,11 +146,11 @@ def _forward(
 
 
 def _shape_problem(component: Component, shape: Shape, needs: Any, reason: str) -> Problem:
-    needed = f"; it needs {needs}" if needs else ""
-    message = f"{component.name} cannot take the shape {show(shape)} that arrives{needed}"
-    supplied = [name for name in component.options if name in KINDS["layer"].supplied]
+    message = f"{component.name} cannot take the shape {show(shape)} that arrives"
+    if not needs:
+        return Problem("shape", f"{message}: {reason}", component.place, "change it, or the layers before it")
     help_ = "add a layer before it that gives that shape (Flatten, Unflatten, …)"
-    return Problem("shape", f"{message}: {reason}" if not needs else message, component.place, help_ if needs or not supplied else None)
+    return Problem("shape", f"{message}; it needs {needs}", component.place, help_)
 
 
 def show(shape: Sequence[int]) -> str:

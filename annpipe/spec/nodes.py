@@ -13,7 +13,7 @@ from annpipe.errors import Place
 class ScalarNode:
     """One value: `value` by YAML 1.2's core rules, `text` as written, `plain` when it stood without quotes."""
 
-    value: None | bool | int | float | str
+    value: bool | int | float | str | None
     text: str
     plain: bool
     place: Place

@@ -76,7 +76,9 @@ def _replaced(node: Node, path: tuple[str, ...], change: Override) -> Node:
 def _in_mapping(node: MappingNode, step: str, rest: tuple[str, ...], change: Override) -> MappingNode:
     below = node.get(step)
     if below is None and rest and node.pairs:
-        raise _fault(change, f"there is no '{step}' here", did_you_mean(step, node.keys) or f"there is {', '.join(node.keys)}")
+        raise _fault(
+            change, f"there is no '{step}' here", did_you_mean(step, node.keys) or f"there is {', '.join(node.keys)}"
+        )
     if below is None:
         key = ScalarNode(step, step, True, change.value.place)
         empty = MappingNode((), node.place)

@@ -127,6 +127,8 @@ class _Composer:
 
     def _place(self, event: yaml.Event) -> Place:
         start, end = event.start_mark, event.end_mark
+        assert start is not None
+        assert end is not None
         length = end.index - start.index if end.line == start.line else 1
         return Place(self.file, start.line + 1, start.column + 1, max(1, length))
 
@@ -156,10 +158,12 @@ class _Composer:
             raise SpecError([Problem("spec-too-large", message, node.place, "keep data in data files")])
 
     def _alias(self, event: yaml.AliasEvent) -> None:
-        known = self._anchors.get(event.anchor)
+        known = self._anchors.get(event.anchor or "")
         if known is None:
             cyclic = any(opened.anchor == event.anchor for opened in self._open)
-            message = f"the alias '*{event.anchor}' " + ("stands inside itself" if cyclic else "has no anchor before it")
+            message = f"the alias '*{event.anchor}' " + (
+                "stands inside itself" if cyclic else "has no anchor before it"
+            )
             self._stop("yaml-alias", message, event, f"put `&{event.anchor}` at an earlier value, or write it out")
         else:
             self._place_node(known[0], known[1], None)
@@ -172,7 +176,9 @@ class _Composer:
         try:
             return ScalarNode(core_value(event.value), event.value, True, place)
         except ValueError:
-            self.problems.append(Problem("number-too-long", "this number has too many digits", place, "write it as 1e30"))
+            self.problems.append(
+                Problem("number-too-long", "this number has too many digits", place, "write it as 1e30")
+            )
             return ScalarNode(0, event.value, True, place)
 
     def _close(self, opened: _Open) -> Node:
@@ -204,7 +210,7 @@ class _Composer:
         return ScalarNode(key.text, key.text, key.plain, key.place)
 
 
-def core_value(text: str) -> None | bool | int | float | str:
+def core_value(text: str) -> bool | int | float | str | None:
     """A plain scalar by the core schema of YAML 1.2, except that a number with a leading zero (`017`) is a word.
 
     Raises ValueError for an integer of more digits than Python converts.

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Word = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -22,7 +23,7 @@ class Device(Section):
     type: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
     threads: Literal["auto"] | Positive = Field("auto", description="CPU threads; auto measures a few steps")
     precision: Literal["float32", "float64"] = Field("float32", description="the dtype of parameters and data")
-    deterministic: bool = Field(False, description="only deterministic kernels, and one thread unless threads says more")
+    deterministic: bool = Field(False, description="deterministic kernels only, and one thread unless given")
 
 
 class Split(Section):
@@ -46,8 +47,8 @@ class Train(Section):
 class Tracking(Section):
     """`tracking`: where the record goes."""
 
-    experiment: Annotated[str, Field(min_length=1)] | None = Field(None, description="MLflow experiment; the spec's name")
-    uri: Annotated[str, Field(min_length=1)] | None = Field(None, description="MLflow tracking URI; the project's store")
+    experiment: Word | None = Field(None, description="MLflow experiment; the spec's name")
+    uri: Word | None = Field(None, description="MLflow tracking URI; the project's store")
     wait_seconds: Annotated[float, Field(ge=0)] = Field(20.0, description="how long to wait for the record at the end")
 
 
@@ -55,7 +56,7 @@ class Head(Section):
     """The sections that are single values."""
 
     version: Literal[1] = Field(description="the version of the spec language")
-    name: Annotated[str, Field(min_length=1)] = Field(description="the name of the run")
+    name: Word = Field(description="the name of the run")
     description: str = Field("", description="a note for the record")
     tags: dict[str, str | int | float | bool] = Field({}, description="tags for the record")
     plugins: list[str] = Field([], description="plugin files, relative to the spec")

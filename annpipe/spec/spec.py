@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar, get_args
+from typing import TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -68,7 +68,8 @@ class Spec:
         """The plugin files listed, each with its place."""
         node = self.root.get("plugins")
         items = node.items if isinstance(node, ListNode) else ()
-        return [(item.value, item.place) for item in items if isinstance(item, ScalarNode) and isinstance(item.value, str)]
+        scalars = [item for item in items if isinstance(item, ScalarNode)]
+        return [(item.value, item.place) for item in scalars if isinstance(item.value, str)]
 
 
 def read_spec(root: MappingNode, file: str) -> Spec:
@@ -187,10 +188,10 @@ class _Reading:
         data = self.root.get("data")
         node = data.get("split") if isinstance(data, MappingNode) else None
         split = self.section(Split, node, "data.split")
-        if node is not None and isinstance(split.val, float) and isinstance(split.test, float):
-            if split.val + split.test >= 1:
-                message = f"val and test together take {split.val + split.test:g} of the rows; none are left to train"
-                self.problems.append(Problem("wrong-value", message, node.place, "their sum must be less than 1"))
+        held = split.val + split.test
+        if node is not None and held >= 1:
+            message = f"val and test together take {held:g} of the rows; none are left to train"
+            self.problems.append(Problem("wrong-value", message, node.place, "their sum must be less than 1"))
         return split
 
     def _taken(self, read: Call | Problem) -> Call:
@@ -205,7 +206,7 @@ def check(model: type[S], node: MappingNode, name: str) -> tuple[S, list[Problem
     try:
         return model.model_validate(plain(node)), []
     except ValidationError as error:
-        problems = {}
+        problems: dict[tuple[Place | None, str], Problem] = {}
         for detail in error.errors():
             problem = _section_problem(model, node, name, detail["type"], detail["loc"])
             if problem:
@@ -215,7 +216,8 @@ def check(model: type[S], node: MappingNode, name: str) -> tuple[S, list[Problem
 
 def _stand_in(model: type[S]) -> S:
     """A section of defaults, None where there is none, for a spec that is refused anyway (or lacks the section)."""
-    return model.model_construct(**{name: None for name, field in model.model_fields.items() if field.is_required()})
+    required = {name: None for name, field in model.model_fields.items() if field.is_required()}
+    return cast(S, model.model_construct(**required))
 
 
 def _section_problem(

@@ -80,12 +80,13 @@ class Eager:
         self._parts, self._model, self._loss, self._optimizer = parts, parts.model, parts.loss, parts.optimizer
         self._scheduler = None if _trait(plan, "scheduler", "steps_on") == "metric" else parts.scheduler
         self._on_metric = parts.scheduler if self._scheduler is None else None
-        self._parameters = [parameter for parameter in parts.model.parameters() if parameter.requires_grad]
+        self._parameters = [parameter for parameter in parts.parameters if parameter.requires_grad]
         self._batches = Batches(parts.rows["train"], schedule, plan.head.seed, shuffle=plan.train.shuffle)
         self._steps_per_epoch = schedule.steps_per_epoch
         self._stream = GlobalStream(plan.head.seed, "dropout", parts.rows["train"].x.device)
         self._take = self._closure_step if _trait(plan, "optimizer", "closure") else self._plain_step
-        self._rates = [(1, self._rate)]
+        self._last_rate = self._rate
+        self._rates = [(1, self._last_rate)]
 
     def advance(self, n_steps: int) -> torch.Tensor:
         losses = []
@@ -112,7 +113,10 @@ class Eager:
         return float(self._optimizer.param_groups[0].get("lr", 0.0))
 
     def _note_rate(self) -> None:
-        self._rates.append((self.step // self._steps_per_epoch + 1, self._rate))
+        rate = self._rate
+        if rate != self._last_rate:
+            self._last_rate = rate
+            self._rates.append((self.step // self._steps_per_epoch + 1, rate))
 
     def drain_rates(self) -> list[tuple[int, float]]:
         rates, self._rates = self._rates, []
@@ -166,7 +170,8 @@ class Eager:
             self._parts.scheduler.load_state_dict(state["scheduler"])
         self._batches.load_state(state["shuffle"], mid_epoch=self._mid_epoch)
         self._stream.state = state["dropout"]
-        self._rates = []
+        self._last_rate = self._rate
+        self._rates = [] if self.step else [(1, self._last_rate)]
 
 
 def _trait(plan: Plan, kind: str, trait: str) -> Any:

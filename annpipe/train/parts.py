@@ -41,6 +41,11 @@ class Parts:
     metrics: dict[str, Component]
     callbacks: tuple[Any, ...]
 
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """What is trained: the model's parameters, and the loss's own where it has some."""
+        return [*self.model.parameters(), *self.loss.parameters()]
+
 
 def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
     """Makes data, model, loss, optimizer, scheduler and callbacks; the default dtype must be the run's."""
@@ -50,13 +55,14 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
     classes = takes_classes(plan)
     rows = {name: lay_out(part, device, dtype, classes=classes) for name, part in by_name.items() if part}
     model = build_model(plan).to(device)
-    optimizer = build_optimizer(plan, model, device)
+    loss = instantiate(plan.loss, plan.registry).to(device)
+    optimizer = build_optimizer(plan, [*model.parameters(), *loss.parameters()], device)
     return Parts(
         dataset=dataset,
         splits=splits,
         rows=rows,
         model=model,
-        loss=instantiate(plan.loss, plan.registry).to(device),
+        loss=loss,
         optimizer=optimizer,
         scheduler=instantiate(plan.scheduler, plan.registry, optimizer=optimizer) if plan.scheduler else None,
         metrics=metric_keys(plan),
@@ -72,15 +78,17 @@ def build_model(plan: Plan) -> torch.nn.Module:
     return stack(*layers)
 
 
-def build_optimizer(plan: Plan, model: torch.nn.Module, device: torch.device) -> torch.optim.Optimizer:
-    """The optimizer over the model's parameters, fused where torch has a kernel for the device."""
+def build_optimizer(
+    plan: Plan, parameters: list[torch.nn.Parameter], device: torch.device
+) -> torch.optim.Optimizer:
+    """The optimizer over the parameters, fused where torch has a kernel for the device."""
     component = plan.optimizer
     entry = plan.registry.find("optimizer", component.name)
     assert entry
     kernels = entry.traits.get("fused") or []
     if component.options.get("fused") and isinstance(kernels, list) and device.type not in kernels:
         component = component.with_options(fused=None)
-    optimizer = instantiate(component, plan.registry, params=list(model.parameters()))
+    optimizer = instantiate(component, plan.registry, params=parameters)
     assert isinstance(optimizer, torch.optim.Optimizer)
     return optimizer
 
@@ -103,6 +111,6 @@ def metric_keys(plan: Plan) -> dict[str, Component]:
 
 
 def trial_copy(parts: Parts, plan: Plan, device: torch.device) -> Parts:
-    """Parts whose model and optimizer may be stepped without touching the run's own."""
-    model = copy.deepcopy(parts.model)
-    return replace(parts, model=model, optimizer=build_optimizer(plan, model, device), scheduler=None)
+    """Parts whose model, loss and optimizer may be stepped without touching the run's own."""
+    trial = replace(parts, model=copy.deepcopy(parts.model), loss=copy.deepcopy(parts.loss), scheduler=None)
+    return replace(trial, optimizer=build_optimizer(plan, trial.parameters, device))

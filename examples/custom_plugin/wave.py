@@ -3,8 +3,9 @@
 from typing import Annotated
 
 import torch
-from annpipe import Dataset, data, layer, loss
 from pydantic import Field
+
+from annpipe import Dataset, data, layer, loss
 
 
 @layer

@@ -87,7 +87,12 @@ def problem(kind: str, model: str, loss: str = "MSELoss"):  # type: ignore[no-un
             [(8, 14, 14), (8, 14, 14), (8, 14, 14), (8, 7, 7), (8, 7, 7), (392,), (10,)],
         ),
         ("sequence", "LSTM: 7 | Flatten | Linear: 1", "MSELoss", [(20, 7), (140,), (1,)]),
-        ("sequence", "GRU: {hidden_size: 4, bidirectional: true} | Flatten | Linear: 1", "MSELoss", [(20, 8), (160,), (1,)]),
+        (
+            "sequence",
+            "GRU: {hidden_size: 4, bidirectional: true} | Flatten | Linear: 1",
+            "MSELoss",
+            [(20, 8), (160,), (1,)],
+        ),
         (
             "sequence",
             "Linear: 8 | TransformerEncoderLayer: {nhead: 2, dim_feedforward: 16} | Flatten | Linear: 1",
@@ -121,8 +126,22 @@ def plan_from(made: Plan) -> Plan:
 @pytest.mark.parametrize(
     ("kind", "model", "loss", "code", "line", "words"),
     [
-        ("table", "Conv2d: [3, 3] | Linear: 1", "MSELoss", "shape", 5, ["(rows, 2)", "(rows, channels, height, width)"]),
-        ("image", "Linear: 3 | BatchNorm1d | Flatten | Linear: 10", "CrossEntropyLoss", "shape", 6, ["(rows, 3, 16, 3)"]),
+        (
+            "table",
+            "Conv2d: [3, 3] | Linear: 1",
+            "MSELoss",
+            "shape",
+            5,
+            ["(rows, 2)", "(rows, channels, height, width)"],
+        ),
+        (
+            "image",
+            "Linear: 3 | BatchNorm1d | Flatten | Linear: 10",
+            "CrossEntropyLoss",
+            "shape",
+            6,
+            ["(rows, 3, 16, 3)"],
+        ),
         ("table", "Linear: {in_features: 5, out_features: 1}", "MSELoss", "shape", 5, ["(rows, 2)", "says 5"]),
         ("table", "Linear: 3 | Unflatten: [1, [2, 2]] | Linear: 1", "MSELoss", "shape", 6, ["(rows, 3)"]),
         ("table", "Forgetful | Linear: 1", "MSELoss", "shape", 5, ["the rows are lost"]),

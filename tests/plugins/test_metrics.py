@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -25,7 +26,7 @@ ERRORS: list[tuple[Any, Any]] = [
 def measured(metric: Any, prediction: torch.Tensor, target: torch.Tensor, cuts: list[int] | None = None) -> float:
     """The metric over the rows cut into batches at `cuts`."""
     edges = [0, *sorted(cuts or []), len(target)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         metric.update(prediction[start:end], target[start:end])
     value = metric.compute()
     assert isinstance(value, float)

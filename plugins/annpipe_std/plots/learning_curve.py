@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -66,7 +68,7 @@ def _thinned(epochs: Doubles, losses: Doubles) -> tuple[Doubles, Doubles]:
         return epochs, losses
     edges = np.linspace(0, len(losses), MAX_BUCKETS + 1).astype(int)
     kept = {0, len(losses) - 1}
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in itertools.pairwise(edges):
         kept |= {start + int(losses[start:end].argmin()), start + int(losses[start:end].argmax())}
     places = np.array(sorted(kept))
     return epochs[places], losses[places]
