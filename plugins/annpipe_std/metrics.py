@@ -84,6 +84,8 @@ class R2Score:
     0 otherwise, and fewer than two rows give nan.
     """
 
+    higher_is_better = True
+
     def __init__(self) -> None:
         self._rows = 0
         self._origin: torch.Tensor | None = None  # the first row: from there a constant target has spread 0, exactly
@@ -130,6 +132,8 @@ class Accuracy:
     Class labels (int64) are held against the largest of the scores; targets of 0 and 1 against which side of
     `threshold` the prediction lies on, each output by itself.
     """
+
+    higher_is_better = True
 
     def __init__(
         self,

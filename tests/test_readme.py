@@ -1,0 +1,105 @@
+"""The README tells the truth: its spec, its commands, its error and its plugin are tried as they stand."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from annpipe.cli import COMMANDS
+from annpipe.spec.nodes import plain
+from annpipe.spec.reader import read_file, read_text
+from annpipe.spec.spec import SECTIONS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def block(language: str, containing: str) -> str:
+    """The one code block of a language that contains some words."""
+    found = [text for name, text in BLOCKS if name == language and containing in text]
+    assert len(found) == 1, (language, containing, len(found))
+    return found[0]
+
+
+def test_the_spec_in_the_readme_is_the_main_job() -> None:
+    """The same spec as pipelines/quadratic.yaml, its note aside."""
+    shown = plain(read_text(block("yaml", "name: quadratic"), "README.md"))
+    shipped = plain(read_file(ROOT / "pipelines" / "quadratic.yaml"))
+    assert shipped.pop("description")
+    assert shown == shipped
+
+
+def test_the_first_command_names_files_that_exist() -> None:
+    """The commands of the set-up are there, with constraints."""
+    first = block("sh", "annpipe run pipelines/quadratic.yaml")
+    assert first == "python -m pip install -c constraints.txt -e . && annpipe run pipelines/quadratic.yaml\n"
+    assert block("sh", "pytest") == 'python -m pip install -c constraints.txt -e ".[dev]" && python -m pytest\n'
+    assert (ROOT / "constraints.txt").is_file()
+
+
+def test_the_error_shown_is_the_error_printed(annpipe: Cli, tmp_path: Path) -> None:
+    """Word for word, on the spec with one letter too many."""
+    (tmp_path / "pipelines").mkdir()
+    text = (ROOT / "pipelines" / "quadratic.yaml").read_text(encoding="utf-8")
+    (tmp_path / "pipelines" / "quadratic.yaml").write_text(text.replace("{Adam:", "{Adamm:"), encoding="utf-8")
+    done = annpipe("validate", "pipelines/quadratic.yaml")
+    assert done.returncode == 3
+    assert block("", "error[unknown-component]") in done.stderr
+
+
+def test_the_plugin_of_the_readme_works(annpipe: Cli, tmp_path: Path) -> None:
+    """Pasted into swish.py, listed by a spec, run; its option is checked."""
+    (tmp_path / "swish.py").write_text(block("python", "class Swish"), encoding="utf-8")
+    spec = """
+version: 1
+name: swish
+plugins: [./swish.py]
+data: {table: {inputs: {x: [0, 1, 2]}, targets: {y: [0, 1, 4]}}}
+model: [Linear: 4, Swish: 1.5, Linear: 1]
+loss: L1Loss
+optimizer: Adam
+train: {epochs: 3}
+"""
+    (tmp_path / "spec.yaml").write_text(spec)
+    done = annpipe("run", "spec.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "FINISHED"
+    (tmp_path / "spec.yaml").write_text(spec.replace("Swish: 1.5", "Swish: fast"))
+    assert "`Swish.beta` must be a number; found the word 'fast'" in annpipe("validate", "spec.yaml").stderr
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_is_in_the_readme(command: str) -> None:
+    """And has help of its own."""
+    assert f"`annpipe {command}" in README
+
+
+def test_every_section_is_in_the_readme() -> None:
+    """The table of sections is complete."""
+    table = README[README.index("| section | says") :]
+    assert not [section for section in SECTIONS if f"`{section}`" not in table]
+
+
+def test_links_and_images_lead_somewhere() -> None:
+    """Every relative link of the Markdown pages is a file of the project."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "plugins" / "README.md"]
+    assert len(pages) >= 3
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), (page, target)
+
+
+def test_specs_under_the_project_read(annpipe: Cli) -> None:
+    """`annpipe validate` takes all of the gallery in one call."""
+    specs = sorted((ROOT / "pipelines").rglob("*.yaml"))
+    done = annpipe("validate", *specs)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(": ok") == len(specs)
