@@ -14,6 +14,7 @@ import torch
 from annpipe.plan import draft, resolve
 from annpipe.plan.plan import Plan
 from annpipe.registry import Registry
+from annpipe.running import Outcome, begin, reopen
 from annpipe.spec import load_spec
 from annpipe.train.checkpoint import load_checkpoint
 from annpipe.train.data import observe_fields
@@ -78,6 +79,17 @@ Planned = Callable[..., Plan]
 Fit = Callable[..., Trained]
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables; making them takes seconds, copying them does not."""
+    from annpipe.record.location import embedded_uri
+    from annpipe.record.store import Store
+
+    folder = tmp_path_factory.mktemp("store")
+    assert Store(embedded_uri(folder)).answers()
+    return folder / "mlflow.db"
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Sums are taken in one order, whatever the machine."""
@@ -120,3 +132,45 @@ def fit(tmp_path: Path, planned: Planned) -> Fit:
         return Trained(plan, parts, steps, loop, loop.reporter)
 
     return fit
+
+
+class Silent:
+    """A display that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def progress(self, step: int, loss: float) -> None:
+        pass
+
+    def event(self, message: str) -> None:
+        self.said.append(message)
+
+
+@dataclass
+class Gone:
+    """A run that was journaled but not shipped: its folder, how it ended, and what it said."""
+
+    folder: Path
+    outcome: Outcome
+    said: list[str]
+
+
+Go = Callable[..., Gone]
+
+
+@pytest.fixture
+def go(tmp_path: Path, planned: Planned) -> Go:
+    """Runs a spec's text with its journal, figures and model, but without a shipper; `resume` names a run's folder."""
+
+    def go(text: str, *overrides: str, resume: Path | None = None, **files: str) -> Gone:
+        plan, display = planned(text, *overrides, **files), Silent()
+        if resume is None:
+            folder = tmp_path / f"run-{len(list(tmp_path.glob('run-*')))}"
+            folder.mkdir()
+            run = begin(plan, folder, display, tracking_uri="sqlite:////nowhere/mlflow.db", artifact_root=None)
+        else:
+            run = reopen(plan, resume, display)
+        return Gone(run.folder, run.go(lambda steps, device, done: None), display.said)
+
+    return go

@@ -180,7 +180,7 @@ def test_double_precision_reaches_data_and_parameters_and_nothing_else(fit: Any)
     assert {tensor.dtype for tensor in fit(SPEC).parameters} == {torch.float32}
 
 
-DETERMINISM = '''
+WITNESS = '''
 import torch
 from annpipe import layer
 
@@ -192,29 +192,36 @@ class Witness(torch.nn.Module):
             print("witness", torch.are_deterministic_algorithms_enabled(), torch.get_num_threads(), flush=True)
         return x
 '''
+WITNESSED = """
+version: 1
+name: witness
+plugins: [./witness.py]
+device: DEVICE
+data: {table: {inputs: {x: [0, 1]}, targets: {y: [0, 1]}}}
+model: [Witness, Linear: 1]
+loss: MSELoss
+optimizer: {SGD: {lr: 0.1}}
+train: {epochs: 2}
+"""
 
 
 @pytest.mark.parametrize(
     ("device", "deterministic", "threads"),
-    [("{type: cpu, threads: 2}", False, "2"), ("{type: cpu, deterministic: true}", True, "1"),
-     ("{type: cpu, deterministic: true, threads: 2}", True, "2")],
-)  # fmt: skip
+    [
+        ("{type: cpu, threads: 2}", False, "2"),
+        ("{type: cpu, deterministic: true}", True, "1"),
+        ("{type: cpu, deterministic: true, threads: 2}", True, "2"),
+    ],
+)
 def test_deterministic_and_the_number_of_threads_are_honoured(
-    device: str, deterministic: bool, threads: str, tmp_path: Path, annpipe: Any
+    device: str, deterministic: bool, threads: str, go: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Seen from inside a layer, in a run of its own."""
-    (tmp_path / "witness.py").write_text(DETERMINISM, encoding="utf-8")
-    (tmp_path / "spec.yaml").write_text(
-        "version: 1\nname: witness\nplugins: [./witness.py]\n"
-        f"device: {device}\ndata: {{table: {{inputs: {{x: [0, 1]}}, targets: {{y: [0, 1]}}}}}}\n"
-        "model: [Witness, Linear: 1]\nloss: MSELoss\noptimizer: {SGD: {lr: 0.1}}\ntrain: {epochs: 2}\n"
-        "tracking: {wait_seconds: 0}\n",
-        encoding="utf-8",
-    )
-    done = annpipe("run", "spec.yaml", "--tracking-uri", "http://127.0.0.1:9")
-    assert done.returncode == 0, done.stderr
-    seen = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("witness")]
-    assert seen[-2:] == [[str(deterministic), threads]] * 2
+    """Seen from inside a layer, and over when the run is."""
+    done = go(WITNESSED.replace("DEVICE", device), witness=WITNESS)
+    assert done.outcome.status == "FINISHED"
+    seen = [line.split()[1:] for line in capfd.readouterr().out.splitlines() if line.startswith("witness")]
+    assert seen == [[str(deterministic), threads]] * 2
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_at_its_step(fit: Any, tmp_path: Path) -> None:
