@@ -3,7 +3,7 @@
 For plugin authors: the marks (`data`, `layer`, `loss`, `optimizer`, `scheduler`, `distribution`, `metric`, `callback`,
 `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`, `RunView`, `Expression`),
 `OptionError` to refuse an option's value, and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
-For programs: `Registry`.
+For programs: `Registry`, and `run` a spec with one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from annpipe.contract import Dataset, Field, Fields, Look, RunView
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
+    from annpipe.launch import run
     from annpipe.registry.entry import Entry
     from annpipe.registry.marks import callback, data, distribution, layer, loss, metric, optimizer, plot, scheduler
     from annpipe.registry.registry import Registry
@@ -24,6 +25,7 @@ _HOMES = {
     "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "RunView"),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
+    "annpipe.launch": ("run",),
     "annpipe.registry.entry": ("Entry",),
     "annpipe.registry.marks": (
         *("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler"),
@@ -52,6 +54,7 @@ __all__ = [
     "metric",
     "optimizer",
     "plot",
+    "run",
     "scheduler",
 ]
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from annpipe.errors import Problem, render
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -17,7 +19,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class RunDisplay(AbstractContextManager["RunDisplay"]):
-    """Shows the progress of a run; `start` must be called before the first `progress`."""
+    """Watches a run for a person: see `annpipe.launch.Watcher`."""
 
     def __init__(self) -> None:
         self._bar: _Bar | _Lines | None = None
@@ -32,7 +34,12 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
             self._bar.show(step, loss)
 
     def event(self, message: str) -> None:
-        click.echo(message, err=True)
+        """Prints a line, above the bar where there is one."""
+        (self._bar.say if self._bar else _echo)(message)
+
+    def warn(self, problem: Problem) -> None:
+        """Prints a warning the way errors are printed."""
+        self.event(render(problem) + "\n")
 
     def __enter__(self) -> Self:
         return self
@@ -42,6 +49,10 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
     ) -> None:
         if self._bar:
             self._bar.close()
+
+
+def _echo(message: str) -> None:
+    click.echo(message, err=True)
 
 
 class _Lines:
@@ -57,6 +68,9 @@ class _Lines:
         self._step, self._loss = step, loss
         if time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES or step == self._total:
             self._say()
+
+    def say(self, message: str) -> None:
+        _echo(message)
 
     def close(self) -> None:
         if self._step not in (self._said, self._begun):
@@ -79,14 +93,17 @@ class _Bar:
         epochs = total_steps // steps_per_epoch
         self._per_epoch, self._epochs = steps_per_epoch, epochs
         self._task = self._progress.add_task(
-            "", total=total_steps, completed=done, loss=float("nan"), epoch=0, rate=0.0
+            "", total=total_steps, completed=done, loss="-", epoch=f"{done // steps_per_epoch}/{epochs}", rate="-"
         )
         self._progress.start()
 
     def show(self, step: int, loss: float) -> None:
         rate = (step - self._begun) / max(time.monotonic() - self._begun_at, 1e-9)
         epoch = f"{step // self._per_epoch}/{self._epochs}"
-        self._progress.update(self._task, completed=step, loss=loss, epoch=epoch, rate=rate)
+        self._progress.update(self._task, completed=step, loss=f"{loss:.5g}", epoch=epoch, rate=f"{rate:.0f}")
+
+    def say(self, message: str) -> None:
+        self._progress.console.print(message, markup=False, highlight=False)
 
     def close(self) -> None:
         self._progress.stop()
@@ -99,8 +116,8 @@ def _rich_progress() -> Progress:
     return Progress(
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(),
-        TextColumn("loss {task.fields[loss]:.5g}"),
-        TextColumn("{task.fields[rate]:.0f} steps/s"),
+        TextColumn("loss {task.fields[loss]}"),
+        TextColumn("{task.fields[rate]} steps/s"),
         TimeRemainingColumn(compact=True),
         console=Console(stderr=True),
         refresh_per_second=10,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from annpipe.cli.specs import complete, read, spec_options
+from annpipe.cli.display import RunDisplay
+from annpipe.cli.specs import spec_options
 
 if TYPE_CHECKING:
     from annpipe.plan.component import Component
@@ -26,7 +27,9 @@ def command(spec: Path, overrides: tuple[str, ...], device: str | None, as_yaml:
     """Show the plan that SPEC resolves to, and train nothing."""
     import json
 
-    plan = complete(read(spec, overrides, device))
+    from annpipe.launch import complete, read
+
+    plan = complete(read(spec, None, overrides, device), RunDisplay())
     if as_json:
         click.echo(json.dumps({"digest": plan.digest, **plan.to_data()}, indent=2))
     else:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import annpipe
 from annpipe.record.location import MLFLOW_ENVIRONMENT
 from annpipe.record.state import is_recorded, read_state
 
@@ -110,7 +109,7 @@ class Recorder:
 
 def _environment() -> dict[str, str]:
     environment = {**MLFLOW_ENVIRONMENT, **os.environ, "OMP_NUM_THREADS": "1"}
-    root = str(Path(annpipe.__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     # Site-packages come by themselves, and on PYTHONPATH they would stand before the standard library.
     if root not in {*site.getsitepackages(), site.getusersitepackages()}:
         before = environment.get("PYTHONPATH")

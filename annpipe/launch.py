@@ -1,0 +1,186 @@
+"""A spec is run: plan, shipper, training and record in their order, for the command line and for Python.
+
+    import annpipe
+
+    registry = annpipe.Registry.installed()
+    registry.add(MyLayer)
+    result = annpipe.run("spec.yaml", registry=registry, overrides=["optimizer.Adam.lr=1e-3"])
+    print(result.status, result.values["train/loss"], result.folder)
+
+The order is the point: what can be checked without torch comes first, and the shipper is started before torch is
+imported, so that it imports MLflow meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from annpipe.errors import Problem
+
+if TYPE_CHECKING:
+    from annpipe.plan import Draft
+    from annpipe.plan.plan import Plan
+    from annpipe.record.recorder import Recorder, ShipState
+    from annpipe.registry import Registry
+    from annpipe.running import Outcome, Run
+
+
+class Watcher(Protocol):
+    """Who is shown a run: `start` once, then `progress` about ten times a second, `event` and `warn` now and then."""
+
+    def start(self, total_steps: int, steps_per_epoch: int, done: int) -> None: ...
+    def progress(self, step: int, loss: float) -> None: ...
+    def event(self, message: str) -> None: ...
+    def warn(self, problem: Problem) -> None: ...
+
+
+class Silent:
+    """A watcher that shows nothing."""
+
+    def start(self, total_steps: int, steps_per_epoch: int, done: int) -> None:
+        """Nothing."""
+
+    def progress(self, step: int, loss: float) -> None:
+        """Nothing."""
+
+    def event(self, message: str) -> None:
+        """Nothing."""
+
+    def warn(self, problem: Problem) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that has ended: its folder, how it ended and with which values, and the state of its record."""
+
+    plan: Plan
+    folder: Path
+    outcome: Outcome
+    record: ShipState
+
+    @property
+    def status(self) -> str:
+        """FINISHED, FAILED or KILLED."""
+        return self.outcome.status
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """The final values by metric key."""
+        return self.outcome.values
+
+
+def run(
+    spec: str | Path,
+    *,
+    registry: Registry | None = None,
+    overrides: Iterable[str] = (),
+    device: str | None = None,
+    name: str | None = None,
+    tracking_uri: str | None = None,
+    watcher: Watcher | None = None,
+) -> Finished:
+    """Runs a spec and waits for its record; raises SpecError when the spec is wrong.
+
+    `registry` is one with components of your own; left out, it holds all installed ones.
+    """
+    return launch(read(Path(spec), registry, overrides, device, name), watcher or Silent(), tracking_uri)
+
+
+def read(
+    spec: Path,
+    registry: Registry | None = None,
+    overrides: Iterable[str] = (),
+    device: str | None = None,
+    name: str | None = None,
+) -> Draft:
+    """The draft of a spec: everything that can be checked without torch; raises SpecError."""
+    from annpipe.plan import draft
+    from annpipe.record.project import find_project
+    from annpipe.registry import Registry
+    from annpipe.spec import load_spec
+
+    loaded = load_spec(spec, tuple(overrides), device=device)
+    if name is not None:
+        # a run of another name stays in the experiment of its spec, beside the runs it is compared with
+        experiment = loaded.tracking.experiment or loaded.head.name
+        tracking = loaded.tracking.model_copy(update={"experiment": experiment})
+        loaded = replace(loaded, head=loaded.head.model_copy(update={"name": name}), tracking=tracking)
+    return draft(loaded, registry or Registry.installed(), project=find_project())
+
+
+def complete(drafted: Draft, watcher: Watcher) -> Plan:
+    """The plan of a draft, its warnings shown; imports torch; raises SpecError."""
+    from annpipe.plan import resolve
+    from annpipe.train.data import observe_fields
+
+    plan = resolve(drafted, observe_fields)
+    for warning in plan.warnings:
+        watcher.warn(warning)
+    return plan
+
+
+def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) -> Finished:
+    """Runs a draft in a new run folder of the project, and waits a bounded time for its record."""
+    from annpipe.record.location import artifact_root, resolve_tracking_uri
+    from annpipe.record.project import find_project, new_run_folder
+    from annpipe.record.recorder import Recorder
+
+    project = find_project()
+    uri = resolve_tracking_uri(tracking_uri, project, drafted.spec.tracking.uri)
+    recorder = Recorder.start_shipper()
+    plan = complete(drafted, watcher)
+
+    from annpipe.running import begin
+    from annpipe.train.device import find_device
+
+    find_device(plan.device.type, drafted.spec.place("device"))  # before a folder is made
+
+    def opened() -> Run:
+        folder = new_run_folder(project, plan.head.name)
+        begun = begin(plan, folder, watcher, tracking_uri=uri, artifact_root=artifact_root(uri, project))
+        recorder.attach(folder, uri)
+        return begun
+
+    return _go(opened, recorder, watcher)
+
+
+def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None) -> Finished:
+    """Resumes the run in `folder` from its last checkpoint; raises RunError when it has none or is still running."""
+    from annpipe.record.recorder import Recorder
+
+    recorder = Recorder.start_shipper()
+    plan = plan_of(folder, watcher)
+
+    from annpipe.running import reopen
+
+    def opened() -> Run:
+        reopened = reopen(plan, folder, watcher)
+        recorder.attach(folder, tracking_uri)
+        return reopened
+
+    return _go(opened, recorder, watcher)
+
+
+def plan_of(folder: Path, watcher: Watcher) -> Plan:
+    """The plan that the run in `folder` was begun with."""
+    from annpipe.plan import draft
+    from annpipe.record.journal import read as read_journal
+    from annpipe.record.project import find_project
+    from annpipe.registry import Registry
+    from annpipe.spec import load_spec
+
+    first = next(read_journal(folder), {})
+    file = Path(str(first.get("tags", {}).get("annpipe.spec", folder / "plan.yaml")))
+    spec = load_spec(folder / "plan.yaml", base=file.resolve().parent)
+    plan = complete(draft(spec, Registry.installed(), project=find_project()), watcher)
+    return replace(plan, file=str(file))
+
+
+def _go(opened: Callable[[], Run], recorder: Recorder, watcher: Watcher) -> Finished:
+    run = opened()
+    outcome = run.go(lambda steps, _, done: watcher.start(steps.total_steps, steps.steps_per_epoch, done))
+    return Finished(run.plan, run.folder, outcome, recorder.finish(run.plan.tracking.wait_seconds))
