@@ -210,9 +210,9 @@ class Run:
             found = evaluate(self.plan, parts, rows)
             # the loss of the last epoch's steps stands for the train split; the others are measured now
             final |= {f"{name}/{key}": value for key, value in found.items() if (name, key) != ("train", "loss")}
-        for key, (value, epoch) in memory.best.items():
-            historian.values(epoch, {f"best/{key}": value})  # its step is the best epoch
-        historian.values(loop.epoch, {f"final/{key}": value for key, value in final.items() if key != "lr"})
+        summary = {f"final/{key}": value for key, value in final.items() if key != "lr"}
+        summary |= {f"best/{key}": value for key, (value, _) in memory.best.items()}
+        self.journal.metrics(0, summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
         self._draw(parts, historian)
         export_model(self.plan, parts, self.folder / "model")
         self.journal.write("model", folder="model")
