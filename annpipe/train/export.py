@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,10 @@ _FIRST_OUTPUTS = '''class FirstOutputs(torch.nn.Sequential):
 def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
     """Writes the three files, and beside them a copy of each plugin file that a layer comes from."""
     folder.mkdir(exist_ok=True)
-    source = network_source(plan)
-    (folder / "network.py").write_text(source, encoding="utf-8")
-    for entry in _plugin_files(plan):
-        path = Path(entry.target.rpartition(":")[0])
-        (folder / f"{_module(path)}.py").write_text(standalone(path.read_text(encoding="utf-8")), encoding="utf-8")
+    (folder / "network.py").write_text(network_source(plan), encoding="utf-8")
+    for file, name in _plugin_modules(plan).items():
+        source = standalone(Path(file).read_text(encoding="utf-8"))
+        (folder / f"{name}.py").write_text(source, encoding="utf-8")
     weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in parts.model.state_dict().items()}
     save_file(weights, folder / "weights.safetensors")
     (folder / "model.json").write_text(json.dumps(_description(plan, parts), indent=2), encoding="utf-8")
@@ -60,7 +60,8 @@ def network_source(plan: Plan) -> str:
     takes_first = any(layer.takes_first for layer in plan.model)
     stack = "FirstOutputs" if takes_first else "torch.nn.Sequential"
     head = _HEAD.format(name=plan.head.name.replace('"', "'").replace("\\", "/"), imports="\n".join(sorted(imports)))
-    body = "\n".join(["def build():", '    """The untrained network."""', f"    return {stack}(", *lines, "    )", ""])
+    end = "    ).double()" if plan.device.precision == "float64" else "    )"
+    body = "\n".join(["def build():", '    """The untrained network."""', f"    return {stack}(", *lines, end, ""])
     return head + (_FIRST_OUTPUTS if takes_first else "\n") + body
 
 
@@ -73,8 +74,7 @@ def _call(component: Component, plan: Plan, imports: set[str]) -> str:
     entry = plan.registry.find(component.kind, component.name)
     assert entry
     where, _, attribute = entry.target.rpartition(":")
-    if where.endswith(".py"):
-        where = _module(Path(where))
+    where = _plugin_modules(plan).get(where, where)
     imports.add(f"import {where}")
     arguments = []
     for parameter in entry.parameters:
@@ -99,11 +99,6 @@ def _literal(value: Any, plan: Plan, imports: set[str]) -> str:
     return repr(value)
 
 
-def _module(path: Path) -> str:
-    """The name under which a plugin file travels with the model."""
-    return f"plugin_{path.stem}" if path.stem.isidentifier() else f"plugin_{abs(hash(path.stem))}"
-
-
 def _layers(component: Component, plan: Plan) -> Iterator[Entry]:
     entry = plan.registry.find(component.kind, component.name)
     assert entry
@@ -118,10 +113,14 @@ def _entries(plan: Plan) -> list[Entry]:
     return [entry for layer in plan.model for entry in _layers(layer.component, plan)]
 
 
-def _plugin_files(plan: Plan) -> list[Entry]:
-    """One entry for each plugin file that the model needs."""
-    found = {entry.target.rpartition(":")[0]: entry for entry in _entries(plan) if entry.origin.file}
-    return [entry for path, entry in found.items() if path.endswith(".py")]
+def _plugin_modules(plan: Plan) -> dict[str, str]:
+    """Each plugin file that the model needs, with the name under which it travels: two files may share a stem."""
+    files = dict.fromkeys(entry.target.rpartition(":")[0] for entry in _entries(plan) if entry.origin.file)
+    names: dict[str, str] = {}
+    for file in files:
+        name = re.sub(r"\W", "_", f"plugin_{Path(file).stem}", flags=re.ASCII)
+        names[file] = f"{name}_{len(names) + 1}" if name in names.values() else name
+    return {file: name for file, name in names.items() if file.endswith(".py")}
 
 
 def standalone(source: str) -> str:
@@ -137,8 +136,17 @@ def standalone(source: str) -> str:
     for node in reversed(ast.parse(source).body):
         stand_ins = _stand_ins(node)
         if stand_ins:
-            lines[node.lineno - 1 : node.end_lineno] = [_NAMES, *stand_ins]
+            before, after = _beside(node, lines)
+            lines[node.lineno - 1 : node.end_lineno] = [*before, _NAMES, *stand_ins, *after]
     return "\n".join(lines)
+
+
+def _beside(node: ast.stmt, lines: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The statements that share the first and the last line of `node`; its offsets count bytes."""
+    assert node.end_lineno is not None
+    before = lines[node.lineno - 1].encode()[: node.col_offset].decode().rstrip("; ")
+    after = lines[node.end_lineno - 1].encode()[node.end_col_offset :].decode().lstrip("; ")
+    return [before] if before else [], [after] if after and not after.startswith("#") else []
 
 
 _NAMES = "from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need"
@@ -154,7 +162,7 @@ def _stand_ins(node: ast.stmt) -> list[str]:
         others = [f"import {ast.unparse(alias)}" for alias in node.names if alias.name != "annpipe"]
         marks = ", ".join(f"{mark}=_mark" for mark in _MARKS)
         names = ", ".join(f"{name}=object" for name in ("Dataset", "Field", "Fields", "Look", "RunView", "Expression"))
-        return [*others, f"def _mark{_MARK}", f"{own} = _Names({marks}, {names})"]
+        return [*others, f"def _mark{_MARK}", f"{own} = _Names({marks}, {names}, OptionError=Exception)"]
     return []
 
 

@@ -116,7 +116,7 @@ def test_metrics_have_their_keys_and_numbers(fit: Any) -> None:
     """val/…, in snake case, equal to the formulas on the model's own predictions."""
     run = fit(SPEC, "callbacks=[]", "metrics=[MeanAbsoluteError, R2Score, {Accuracy: 0.1}, {Accuracy: 0.9}]")
     keys = {"val/loss", "val/mean_absolute_error", "val/r2_score", "val/accuracy", "val/accuracy_2"}
-    assert keys | {"train/loss", "lr"} == set(run.told.series)
+    assert keys | {"train/loss", "lr"} == set(run.told.series)  # lr: there is a scheduler
     rows = run.parts.rows["val"]
     prediction = predict(run.parts.model, rows.x).double()
     error = prediction - rows.y.double()

@@ -1,0 +1,274 @@
+"""The gallery: every spec says what it does, and does it when its own command is typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from annpipe.plan import draft, resolve
+from annpipe.plan.plan import Plan
+from annpipe.record import journal
+from annpipe.record.state import is_recorded, read_state
+from annpipe.registry import Registry
+from annpipe.running import begin
+from annpipe.spec import load_spec
+from annpipe.train.data import dataset_digest, make_dataset, observe_fields
+
+ROOT = Path(__file__).parents[2]
+SPECS = sorted((ROOT / "pipelines").rglob("*.yaml"))
+NAMES = [
+    "activations",
+    "linear_collapse",
+    "linear_regression",
+    "perceptron_and",
+    "perceptron_xor",
+    "quadratic",
+    "xor",
+]
+COMMAND = re.compile(r"^#   (annpipe run pipelines/\S+.*)$", re.MULTILINE)
+NOISE_FLOOR = 5 * np.sqrt(2 / np.pi)
+
+
+def header(spec: Path) -> str:
+    """The comment at the top of a spec."""
+    return spec.read_text(encoding="utf-8").partition("\nversion:")[0]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command of the gallery after its end."""
+
+    folder: Path
+
+    @property
+    def final(self) -> dict[str, float]:
+        """The final values, by key without `final/`."""
+        points = [point for event in journal.read(self.folder) for point in journal.points(event)]
+        return {key.removeprefix("final/"): value for key, _, value, _ in points if key.startswith("final/")}
+
+    @property
+    def weights(self) -> dict[str, np.ndarray[Any, Any]]:
+        return load_file(self.folder / "model" / "weights.safetensors")
+
+    def wait_until_recorded(self) -> None:
+        """The command waits for the record for a bounded time only."""
+        deadline = time.monotonic() + 120
+        while not is_recorded(self.folder):
+            assert time.monotonic() < deadline, read_state(self.folder)
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with a copy of the gallery, where its commands are typed; in the end every run of it is recorded."""
+    folder = tmp_path_factory.mktemp("gallery")
+    shutil.copytree(ROOT / "pipelines", folder / "pipelines")
+    yield folder
+    for run in (folder / "runs").iterdir():
+        Ran(run).wait_until_recorded()
+
+
+Type = Callable[[str], Ran]
+
+
+@pytest.fixture(scope="module")
+def type_in(project: Path) -> Type:
+    """Types a command in the project and waits for its end."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "ANNPIPE"))}
+
+    def type_in(command: str) -> Ran:
+        program, *arguments = shlex.split(command)
+        assert program == "annpipe"
+        # The record is made while the next command runs; all of them are waited for when the module is done.
+        done = subprocess.run(
+            [sys.executable, "-m", "annpipe", *arguments, "--set", "tracking.wait_seconds=0", "--json"],
+            cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return Ran(Path(json.loads(done.stdout)["folder"]))
+
+    return type_in
+
+
+@pytest.fixture
+def run(type_in: Type) -> Type:
+    """Types the one command in the header of a spec."""
+
+    def run(name: str) -> Ran:
+        (command,) = COMMAND.findall(header(ROOT / "pipelines" / f"{name}.yaml"))
+        return type_in(command)
+
+    return run
+
+
+def plan_of(name: str, *overrides: str) -> Plan:
+    """The plan of a spec of the gallery."""
+    spec = load_spec(ROOT / "pipelines" / f"{name}.yaml", overrides)
+    return resolve(draft(spec, Registry.installed()), observe_fields)
+
+
+def data_of(name: str, folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """The x and y that a run was trained on: its record has the same digest."""
+    plan = plan_of(name)
+    dataset = make_dataset(plan.data, plan.registry, plan.head.seed)
+    (event,) = (event for event in journal.read(folder) if event["event"] == "dataset")
+    assert event["dataset"]["digest"] == dataset_digest(dataset)
+    return dataset.inputs["x"].numpy(), dataset.targets["y"].numpy()
+
+
+def test_the_gallery_is_whole() -> None:
+    """Seven specs, each named like its file."""
+    assert [spec.stem for spec in SPECS] == NAMES
+    assert len(SPECS) == 7
+    assert [load_spec(spec).head.name for spec in SPECS] == NAMES
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=NAMES)
+def test_a_header_has_command_purpose_expectation_and_time(spec: Path) -> None:
+    """Before the spec begins, in this order."""
+    text = header(spec)
+    assert all(line.startswith("#") for line in text.strip().splitlines())
+    parts = (f"#   annpipe run pipelines/{spec.name}", "# Shows:  ", "# Expect:  ", "# Takes:  ")
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert re.search(r"# Takes: .*\bseconds?\b", text)
+
+
+def test_every_spec_is_valid(annpipe: Any) -> None:
+    """All in one command; only the stack of linear layers is warned of."""
+    done = annpipe("validate", *SPECS)
+    assert done.returncode == 0, done.stderr
+    assert "error" not in done.stderr
+
+
+def test_quadratic_settles_at_the_noise_floor_and_its_saved_model_holds_the_curve(run: Type, project: Path) -> None:
+    """All 10,000 epochs; the model is loaded by MLflow where annpipe cannot be imported."""
+    ran = run("quadratic")
+    assert 3.6 < ran.final["train/loss"] < 4.6
+    assert ran.final["train/loss"] == pytest.approx(NOISE_FLOOR, rel=0.1)
+    points = [point for event in journal.read(ran.folder) for point in journal.points(event)]
+    assert [step for key, step, _, _ in points if key == "train/loss"] == list(range(1, 10_001))
+    ran.wait_until_recorded()
+    x = np.linspace(-12, 12, 481)
+    y = predicted(project, ran.folder, x)
+    assert np.abs(y - (x**2 + 3)).mean() < 1.5
+    figures = {path.name for path in (ran.folder / "artifacts" / "plots").iterdir()}
+    assert figures == {"activations.svg", "data.svg", "learning_curve.svg", "predictions.svg"}
+
+
+def predicted(project: Path, folder: Path, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """What the run's model in MLflow answers, asked in a process that has no annpipe."""
+    code = (
+        "import sys\n"
+        "sys.modules['annpipe'] = sys.modules['annpipe_std'] = None\n"
+        "import json, mlflow.pyfunc, pandas\n"
+        "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
+        "table = pandas.DataFrame({'x': json.load(sys.stdin)})\n"
+        "print(json.dumps(model.predict(table)['y'].tolist()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"models:/{read_state(folder).model_id}"],
+        input=json.dumps(x.tolist()), capture_output=True, text=True, check=False, cwd=project,
+        env={**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{project / 'mlflow.db'}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return np.array(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_linear_regression_finds_the_line_of_least_squares(run: Type) -> None:
+    """Slope and intercept to three digits, held against the closed form on the same rows."""
+    ran = run("linear_regression")
+    found = float(ran.weights["0.weight"].item()), float(ran.weights["0.bias"].item())
+    x, y = data_of("linear_regression", ran.folder)
+    expected, *_ = np.linalg.lstsq(np.stack([x, np.ones_like(x)], axis=1), y, rcond=None)
+    assert found == pytest.approx(tuple(expected), abs=5e-4)
+    assert [f"{value:.3f}" for value in found] == ["2.500", "-1.000"]
+
+
+def test_a_perceptron_learns_and(run: Type) -> None:
+    """All four rows."""
+    assert run("perceptron_and").final["train/accuracy"] == 1.0
+
+
+def test_a_perceptron_does_not_learn_xor(run: Type) -> None:
+    """Half of the rows; the loss is that of guessing."""
+    final = run("perceptron_xor").final
+    assert final["train/accuracy"] == 0.5
+    assert final["train/loss"] == pytest.approx(np.log(2), abs=1e-3)
+
+
+class Silent:
+    """Nobody watches."""
+
+    def progress(self, step: int, loss: float) -> None:
+        pass
+
+    def event(self, message: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize("seed", [1, 4, 5, 9])
+def test_no_seed_lets_a_perceptron_learn_xor(seed: int, tmp_path: Path) -> None:
+    """No line separates the rows, wherever it starts."""
+    plan = plan_of("perceptron_xor", f"seed={seed}", "plots=[]")
+    outcome = begin(plan, tmp_path, Silent(), tracking_uri="", artifact_root=None).go(lambda steps, device, done: None)
+    assert outcome.status == "FINISHED"
+    assert outcome.values["train/accuracy"] == 0.5
+    assert outcome.values["train/loss"] == pytest.approx(np.log(2), abs=1e-3)
+
+
+def test_one_hidden_layer_learns_xor(run: Type) -> None:
+    """All four rows."""
+    assert run("xor").final["train/accuracy"] == 1.0
+
+
+def test_linear_layers_collapse_to_the_line_of_least_squares(run: Type) -> None:
+    """No better than the line, and close to it: four layers are one."""
+    ran = run("linear_collapse")
+    x, y = data_of("linear_collapse", ran.folder)
+    line = float(np.square(np.polyval(np.polyfit(x, y, 1), x) - y).mean())
+    assert line * (1 - 1e-6) <= ran.final["train/mean_squared_error"] <= line * 1.005
+    (expected,) = re.findall(r"about ([\d,]+)$", header(ROOT / "pipelines/linear_collapse.yaml"), re.MULTILINE)[:1]
+    assert float(expected.replace(",", "")) == pytest.approx(line, rel=0.02)
+
+
+def test_plan_warns_where_linear_layers_meet(annpipe: Any) -> None:
+    """Three times, each at the second of two lines; no other spec is warned of."""
+    spec = ROOT / "pipelines" / "linear_collapse.yaml"
+    done = annpipe("plan", spec)
+    assert done.returncode == 0, done.stderr
+    lines = spec.read_text(encoding="utf-8").splitlines()
+    layers = [number for number, line in enumerate(lines, start=1) if line.startswith("  - Linear")]
+    warned = re.findall(r"warning\[linear-collapse\].*\n +┌─ \S+linear_collapse\.yaml:(\d+):5", done.stderr)
+    assert [int(number) for number in warned] == layers[1:]
+    assert len(warned) == 3
+    assert not any(plan_of(name).warnings for name in NAMES if name != "linear_collapse")
+
+
+ACTIVATIONS = COMMAND.findall(header(ROOT / "pipelines" / "activations.yaml"))
+
+
+@pytest.mark.parametrize("command", ACTIVATIONS, ids=[command.split()[4] for command in ACTIVATIONS])
+def test_each_activation_learns_the_curve(command: str, type_in: Type) -> None:
+    """The three commands of the header, each under its bound."""
+    name = command.split()[4]
+    ran = type_in(command)
+    assert len(ACTIVATIONS) == 3
+    source = (ran.folder / "model" / "network.py").read_text(encoding="utf-8")
+    function = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid"}[name]
+    assert re.findall(r"torch\.nn\.(\w+)\(\)", source) == [function, function]
+    assert 0.35 < ran.final["train/loss"] < 0.45
