@@ -10,6 +10,7 @@ from annpipe.plan.plan import Plan
 from annpipe.train.data import Rows
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
+from annpipe.train.steps import QuickStep
 from annpipe.train.streams import GlobalStream, generator
 
 
@@ -85,6 +86,7 @@ class Eager:
         self._steps_per_epoch = schedule.steps_per_epoch
         self._stream = GlobalStream(plan.head.seed, "dropout", parts.rows["train"].x.device)
         self._take = self._closure_step if _trait(plan, "optimizer", "closure") else self._plain_step
+        self._quick_step = QuickStep(parts.optimizer)
         self._last_rate = self._rate
         self._rates = [(1, self._last_rate)]
 
@@ -132,7 +134,7 @@ class Eager:
             parameter.grad = None
         loss: torch.Tensor = self._loss(self._model(x), y)
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-        self._optimizer.step()
+        self._quick_step()
         return loss.detach()
 
     def _closure_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
