@@ -88,7 +88,7 @@ class Eager:
         self._take = self._closure_step if _trait(plan, "optimizer", "closure") else self._plain_step
         self._quick_step = QuickStep(parts.optimizer)
         self._last_rate = self._rate
-        self._rates = [(1, self._last_rate)]
+        self._rates = self._first_rates()
 
     def advance(self, n_steps: int) -> torch.Tensor:
         losses = []
@@ -113,6 +113,10 @@ class Eager:
     @property
     def _rate(self) -> float:
         return float(self._optimizer.param_groups[0].get("lr", 0.0))
+
+    def _first_rates(self) -> list[tuple[int, float]]:
+        """A rate that never changes is an option of the plan, not a series."""
+        return [(1, self._last_rate)] if self._parts.scheduler is not None else []
 
     def _note_rate(self) -> None:
         rate = self._rate
@@ -173,7 +177,7 @@ class Eager:
         self._batches.load_state(state["shuffle"], mid_epoch=self._mid_epoch)
         self._stream.state = state["dropout"]
         self._last_rate = self._rate
-        self._rates = [] if self.step else [(1, self._last_rate)]
+        self._rates = [] if self.step else self._first_rates()
 
 
 def _trait(plan: Plan, kind: str, trait: str) -> Any:
