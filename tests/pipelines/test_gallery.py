@@ -22,11 +22,16 @@ from safetensors.numpy import load_file
 from annpipe.plan import draft, resolve
 from annpipe.plan.plan import Plan
 from annpipe.record import journal
+from annpipe.record.location import embedded_uri
 from annpipe.record.state import is_recorded, read_state
+from annpipe.record.store import Store
 from annpipe.registry import Registry
 from annpipe.running import begin
 from annpipe.spec import load_spec
 from annpipe.train.data import dataset_digest, make_dataset, observe_fields
+
+# MLflow warns of its own use of pandas and SQLAlchemy.
+pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
 ROOT = Path(__file__).parents[2]
 SPECS = sorted((ROOT / "pipelines").rglob("*.yaml"))
@@ -76,6 +81,7 @@ class Ran:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project with a copy of the gallery, where its commands are typed; in the end every run of it is recorded."""
     folder = tmp_path_factory.mktemp("gallery")
+    assert Store(embedded_uri(folder)).answers()  # its store is made here, before anything trains beside it
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
     yield folder
     for run in (folder / "runs").iterdir():
@@ -94,8 +100,10 @@ def type_in(project: Path) -> Type:
         program, *arguments = shlex.split(command)
         assert program == "annpipe"
         # The record is made while the next command runs; all of them are waited for when the module is done.
+        has_tracking = load_spec(project / arguments[1]).root.get("tracking") is not None
+        not_waiting = "tracking.wait_seconds=0" if has_tracking else "tracking={wait_seconds: 0}"
         done = subprocess.run(
-            [sys.executable, "-m", "annpipe", *arguments, "--set", "tracking.wait_seconds=0", "--json"],
+            [sys.executable, "-m", "annpipe", *arguments, "--set", not_waiting, "--json"],
             cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -1,0 +1,138 @@
+"""Each example does what its header says, from the command line; its saved model needs no annpipe."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from annpipe.record import journal
+from annpipe.record.location import embedded_uri
+from annpipe.record.state import is_recorded, read_state
+from annpipe.record.store import Store
+
+# MLflow warns of its own use of pandas and SQLAlchemy.
+pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+SPECS = sorted(EXAMPLES.rglob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a copy of the examples, and with a store: made here, before anything trains beside it."""
+    folder = tmp_path_factory.mktemp("examples")
+    assert Store(embedded_uri(folder)).answers()
+    shutil.copytree(EXAMPLES, folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def final(folder: Path) -> dict[str, float]:
+    """The final values of a run, by key without `final/`."""
+    points = [point for event in journal.read(folder) for point in journal.points(event)]
+    return {key.removeprefix("final/"): value for key, _, value, _ in points if key.startswith("final/")}
+
+
+def run(annpipe: Any, project: Path, spec: Path, **environment: str) -> Path:
+    """Types the command of a spec's header; gives the run's folder once its record is complete."""
+    shown = spec.relative_to(ROOT)
+    assert f"#   annpipe run {shown}\n" in spec.read_text(encoding="utf-8")
+    done = annpipe("run", shown, "--json", cwd=project, **environment)
+    assert done.returncode == 0, done.stderr
+    folder = Path(json.loads(done.stdout)["folder"])
+    deadline = time.monotonic() + 120
+    while not is_recorded(folder):
+        assert time.monotonic() < deadline, read_state(folder)
+        time.sleep(0.2)
+    return folder
+
+
+def predictions(folder: Path, project: Path, column: str, values: list[float], *blocked: str) -> list[float]:
+    """What the run's model answers, loaded by MLflow in a process where the blocked modules cannot be imported."""
+    code = (
+        "import json, sys\n"
+        "for name in sys.argv[3:]: sys.modules[name] = None\n"
+        "import mlflow.pyfunc, pandas\n"
+        "model = mlflow.pyfunc.load_model(sys.argv[1])\n"
+        "print(json.dumps(model.predict(pandas.DataFrame({sys.argv[2]: json.load(sys.stdin)}))['y'].tolist()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, f"models:/{read_state(folder).model_id}", column, *blocked],
+        input=json.dumps(values), capture_output=True, text=True, check=False, cwd=project,
+        env={**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{project / 'mlflow.db'}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answers: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return answers
+
+
+def test_every_example_is_tested_here() -> None:
+    """Two specs, each with command, expectation and time in its header."""
+    assert [spec.relative_to(EXAMPLES).as_posix() for spec in SPECS] == [
+        "custom_plugin/spec.yaml",
+        "plugin_distribution/spec.yaml",
+    ]
+    for spec in SPECS:
+        assert re.search(r"# Expect: .*\n(#  .*\n)*# Takes: .*second", spec.read_text(encoding="utf-8"))
+
+
+def test_components_of_a_local_file_train_to_the_promised_result(annpipe: Any, project: Path) -> None:
+    """A layer, a data generator and a loss; MLflow loads the model without annpipe."""
+    folder = run(annpipe, project, EXAMPLES / "custom_plugin" / "spec.yaml")
+    values = final(folder)
+    assert values["train/loss"] < 0.02
+    assert values["train/r2_score"] > 0.85
+    assert values["val/r2_score"] > 0.85
+    t = [0.1 * step for step in range(100)]
+    answers = predictions(folder, project, "t", t, "annpipe", "annpipe_std")
+    errors = [abs(y - math.exp(-0.2 * at) * math.sin(3 * at)) for at, y in zip(t, answers, strict=True)]
+    assert sum(errors) / len(errors) < 0.15
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The third-party distribution, built and installed into a folder of its own, without any download."""
+    source = tmp_path_factory.mktemp("source") / "plugin_distribution"
+    shutil.copytree(EXAMPLES / "plugin_distribution", source, ignore=shutil.ignore_patterns("__pycache__"))
+    target = tmp_path_factory.mktemp("site")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index",
+         "--no-build-isolation", "--target", str(target), str(source)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return target
+
+
+def test_an_installed_plugin_is_listed_with_its_origin(annpipe: Any, installed: Path) -> None:
+    """Name and version of the distribution, and the options out of the signature; without it, the name is unknown."""
+    version = tomllib.loads((EXAMPLES / "plugin_distribution/pyproject.toml").read_text())["project"]["version"]
+    shown = annpipe("show", "layer", "RadialBasis", PYTHONPATH=str(installed))
+    assert shown.returncode == 0, shown.stderr
+    assert f"annpipe-rbf {version}" in shown.stdout
+    assert "How many bells" in shown.stdout
+    without = annpipe("show", "layer", "RadialBasis")
+    assert without.returncode == 2
+
+
+def test_components_of_an_installed_plugin_train_to_the_promised_result(
+    annpipe: Any, project: Path, installed: Path
+) -> None:
+    """No `plugins:` list; the run names the plugin's version, the model the distribution that it needs."""
+    folder = run(annpipe, project, EXAMPLES / "plugin_distribution" / "spec.yaml", PYTHONPATH=str(installed))
+    values = final(folder)
+    assert values["train/loss"] < 0.001
+    assert values["train/max_error"] < 0.1
+    (begun,) = (event for event in journal.read(folder) if event["event"] == "run")
+    assert begun["tags"]["annpipe.plugin.annpipe-rbf"] == "0.1.0"
+    assert "annpipe-rbf==0.1.0" in json.loads((folder / "model/model.json").read_text())["requirements"]
