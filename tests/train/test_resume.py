@@ -21,7 +21,7 @@ from annpipe.record.state import is_recorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
-STEPS_AN_EPOCH, EPOCHS = 17, 240
+STEPS_AN_EPOCH, EPOCHS = 17, 160
 SPEC = f"""
 version: 1
 name: resumed
