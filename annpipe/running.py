@@ -5,28 +5,21 @@
 
 from __future__ import annotations
 
-import json
-import signal
 import traceback
-from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
-from annpipe.contract import Dataset
-from annpipe.errors import RunError
-from annpipe.plan.component import Component, components_in
+from annpipe.facts import check_facts, dataset_facts, plan_tags, plugin_versions
+from annpipe.historian import Display, Historian, signals_noted
 from annpipe.plan.plan import Plan
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import scrub
 from annpipe.record.source import environment_text, source_tags
-from annpipe.registry.index import sources_digest
 from annpipe.train.checkpoint import load_checkpoint
 from annpipe.train.data import dataset_digest
 from annpipe.train.device import computing, find_device, measured_threads
@@ -38,18 +31,6 @@ from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import Parts, build, trial_copy
 from annpipe.train.schedule import Schedule, schedule
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class Display(Protocol):
-    """What a person sees of a run."""
-
-    def progress(self, step: int, loss: float) -> None:
-        """The run is after `step` steps."""
-
-    def event(self, message: str) -> None:
-        """Something worth a line."""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -59,46 +40,6 @@ class Outcome:
     signal: int | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     error: BaseException | None = None
-
-
-class Historian:
-    """Writes what the loop reports to the journal and keeps the series for the figures."""
-
-    def __init__(self, journal: Journal, display: Display) -> None:
-        self.journal, self._display = journal, display
-        self.signal: int | None = None
-        self._last_ms = now_ms()
-        self._history: dict[str, tuple[array[int], array[float]]] = {}
-
-    def losses(self, first_epoch: int, values: Sequence[float]) -> None:
-        now = now_ms()
-        self.journal.series("train/loss", first_epoch, values, self._last_ms, now)
-        self._last_ms = now
-        for epoch, value in enumerate(values, start=first_epoch):
-            self.remember("train/loss", epoch, value)
-
-    def values(self, epoch: int, values: Mapping[str, float]) -> None:
-        self.journal.metrics(epoch, values, now_ms())
-        for key, value in values.items():
-            self.remember(key, epoch, value)
-
-    def remember(self, key: str, epoch: int, value: float) -> None:
-        epochs, kept = self._history.setdefault(key, (array("q"), array("d")))
-        epochs.append(epoch)
-        kept.append(value)
-
-    @property
-    def history(self) -> dict[str, tuple[list[int], list[float]]]:
-        return {key: (epochs.tolist(), values.tolist()) for key, (epochs, values) in self._history.items()}
-
-    def progress(self, step: int, loss: float) -> None:
-        self._display.progress(step, loss)
-
-    def stopped(self) -> bool:
-        return self.signal is not None
-
-    def event(self, message: str) -> None:
-        self._display.event(message)
 
 
 @dataclass
@@ -118,7 +59,7 @@ class Run:
         `on_start` hears the schedule, the device and the steps already done, just before the first step.
         """
         historian = Historian(self.journal, self.display)
-        with _signals_noted(historian):
+        with signals_noted(historian):
             try:
                 outcome = self._train(historian, on_start)
             except KeyboardInterrupt:  # the second Ctrl-C: what the run had to say at its end is lost
@@ -181,7 +122,7 @@ class Run:
             higher_is_better=_higher_is_better(self.plan, parts),
         )
         if self.checkpoint is not None:
-            _check_facts(self.checkpoint["facts"], facts)
+            check_facts(self.checkpoint["facts"], facts)
             loop.load_state(self.checkpoint)
             self._recall(historian, loop.epoch)
             self.journal.write("resumed", time=now_ms(), step=loop.epoch)
@@ -200,7 +141,7 @@ class Run:
         if device.type == "cuda":
             tags["annpipe.device_name"] = torch.cuda.get_device_name(device)
         self.journal.write("tags", tags=tags)
-        self.journal.write("dataset", dataset=_dataset_facts(self.plan, parts.dataset, digest))
+        self.journal.write("dataset", dataset=dataset_facts(self.plan, parts.dataset, digest))
 
     def _finish(self, loop: Loop, historian: Historian) -> dict[str, float]:
         """Final values, figures and the model, once the training is complete."""
@@ -237,7 +178,7 @@ def begin(plan: Plan, folder: Path, display: Display, *, tracking_uri: str, arti
     """Opens the journal of a new run in `folder` and writes down all that is known before it starts."""
     journal = Journal.create(folder)
     run = Run(plan, folder, journal, display)
-    tags = source_tags(Path(plan.file)) | _plan_tags(plan) | {k: str(v) for k, v in plan.head.tags.items()}
+    tags = source_tags(Path(plan.file)) | plan_tags(plan) | {k: str(v) for k, v in plan.head.tags.items()}
     journal.write(
         "run",
         id=folder.name,
@@ -251,8 +192,9 @@ def begin(plan: Plan, folder: Path, display: Display, *, tracking_uri: str, arti
         tags=tags,
         params=plan.params(),
     )
-    run._artifact("spec.yaml", Path(plan.file).read_text(encoding="utf-8-sig"), "")
-    run._artifact("plan.yaml", plan.to_yaml(), "")
+    # a tracking URI in the spec may hold a password: artifacts are for others to read
+    run._artifact("spec.yaml", scrub(Path(plan.file).read_text(encoding="utf-8-sig")), "")
+    run._artifact("plan.yaml", scrub(plan.to_yaml()), "")
     run._artifact("environment.txt", environment_text(), "")
     return run
 
@@ -263,98 +205,9 @@ def reopen(plan: Plan, folder: Path, display: Display) -> Run:
     return Run(plan, folder, Journal.reopen(folder), display, checkpoint)
 
 
-def _plan_tags(plan: Plan) -> dict[str, str]:
-    tags = {"annpipe.seed": str(plan.head.seed), "annpipe.plan": plan.digest, "annpipe.spec": plan.file}
-    return tags | {f"annpipe.plugin.{name}": version for name, version in plugin_versions(plan).items()}
-
-
-def plugin_versions(plan: Plan) -> dict[str, str]:
-    """Every plugin that the plan takes a component from: a distribution's version, a file's digest."""
-    versions = {}
-    for component in _all_components(plan):
-        entry = plan.registry.find(component.kind, component.name)
-        if entry and entry.origin.distribution != "annpipe":
-            name = entry.origin.distribution or Path(entry.origin.file).name
-            versions[name] = entry.origin.version or _file_digest(entry.origin.file)
-    return versions
-
-
-def _all_components(plan: Plan) -> Iterator[Component]:
-    top = [plan.data, plan.loss, plan.optimizer, *(layer.component for layer in plan.model)]
-    top += [*plan.metrics, *plan.plots, *plan.callbacks, *([plan.scheduler] if plan.scheduler else [])]
-    for component in top:
-        yield from _with_nested(component)
-
-
-def _with_nested(component: Component) -> Iterator[Component]:
-    yield component
-    for inner in components_in(dict(component.options)):
-        yield from _with_nested(inner)
-
-
-def _file_digest(file: str) -> str:
-    path = Path(file)
-    return sources_digest([path], path.parent) if path.is_file() else ""
-
-
-def _check_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    known = before["plugins"]
-    changed = [name for name, version in now["plugins"].items() if known.get(name) != version]
-    if changed:
-        raise RunError(
-            f"the plugin {changed[0]} is not the one this run began with (now {now['plugins'][changed[0]]}, "
-            f"was {known.get(changed[0])}): going on would not give the same run; put it back, or start a new run"
-        )
-    for name, meaning in (("plan", "the run's plan.yaml changed"), ("dataset", "the data changed")):
-        if before[name] != now[name]:
-            raise RunError(
-                f"the {name} is not the one this run began with (digest {now[name]}, was {before[name]}): "
-                f"{meaning}; start a new run"
-            )
-
-
 def _higher_is_better(plan: Plan, parts: Parts) -> frozenset[str]:
     """The keys of metrics whose class says `higher_is_better`."""
     entries = {key: plan.registry.find("metric", metric.name) for key, metric in parts.metrics.items()}
     return frozenset(
         key for key, entry in entries.items() if entry and getattr(plan.registry.load(entry), "higher_is_better", False)
     )
-
-
-def _dataset_facts(plan: Plan, dataset: Dataset, digest: str) -> dict[str, str]:
-    columns = [
-        {"name": name, "role": role, "dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape[1:])}
-        for role, tensors in (("input", dataset.inputs), ("target", dataset.targets))
-        for name, tensor in tensors.items()
-    ]
-    source = json.dumps({"spec": plan.file, "component": plan.data.to_data(), "seed": plan.head.seed})
-    return {
-        "name": plan.data.name,
-        "digest": digest,
-        "source_type": "annpipe",
-        "source": source,
-        "schema": json.dumps({"columns": columns}),
-        "profile": json.dumps({"rows": dataset.rows}),
-        "context": "train",
-    }
-
-
-@contextmanager
-def _signals_noted(historian: Historian) -> Iterator[None]:
-    """SIGINT and SIGTERM ask the run to stop after the present step; a second SIGINT interrupts at once."""
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if historian.signal is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        historian.signal = number
-
-    try:
-        before = {number: signal.signal(number, note) for number in SIGNALS}
-    except ValueError:  # not the main thread: whoever called has signals in hand
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import os
 import sys
 import traceback
+from contextlib import suppress
+from typing import NoReturn
 
 import click
 
@@ -47,26 +51,42 @@ def annpipe() -> None:
     """A YAML file is a training run."""
 
 
-def main() -> None:
-    """Runs the command line and turns every outcome into its exit code."""
+def main() -> NoReturn:
+    """The program: runs the command line and ends the process with the exit code of the outcome."""
+    code = outcome()
+    if not {"torch", "mlflow"} & sys.modules.keys():
+        sys.exit(code)
+    # Python takes a second to take torch apart, and whoever called waits for our end: nobody needs those modules again.
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # the reader is gone, or the stream was closed
+            stream.flush()
+    os._exit(code)
+
+
+def outcome() -> int:
+    """Runs the command line of `sys.argv`, says what went wrong, and gives the exit code."""
     try:
         annpipe.main(standalone_mode=False)
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except click.exceptions.Exit as exit_:
-        sys.exit(exit_.exit_code)
+        return exit_.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.Abort:
-        sys.exit(130)
+        return 130
     except AnnpipeError as error:
         report(error)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except BrokenPipeError:
-        sys.exit(1)
+        return 1
     except Exception:
         traceback.print_exc()
         click.echo("\nThis is a bug in annpipe, not in your spec: please report it with the lines above.", err=True)
-        sys.exit(4)
+        return 4
+    return 0
 
 
 def report(error: AnnpipeError) -> None:

@@ -78,9 +78,7 @@ def build_model(plan: Plan) -> torch.nn.Module:
     return stack(*layers)
 
 
-def build_optimizer(
-    plan: Plan, parameters: list[torch.nn.Parameter], device: torch.device
-) -> torch.optim.Optimizer:
+def build_optimizer(plan: Plan, parameters: list[torch.nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
     """The optimizer over the parameters, fused where torch has a kernel for the device."""
     component = plan.optimizer
     entry = plan.registry.find("optimizer", component.name)

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 import torch
-from annpipe import layer
 from pydantic import Field
+
+from annpipe import layer
 
 
 @layer

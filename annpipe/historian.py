@@ -1,0 +1,85 @@
+"""Who hears what a run tells: the journal gets it, the display shows it, and the figures find it again."""
+
+from __future__ import annotations
+
+import signal
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+from annpipe.record.journal import Journal, now_ms
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Display(Protocol):
+    """What a person sees of a run."""
+
+    def progress(self, step: int, loss: float) -> None:
+        """The run is after `step` steps."""
+
+    def event(self, message: str) -> None:
+        """Something worth a line."""
+
+
+class Historian:
+    """Writes what the loop reports to the journal and keeps the series for the figures."""
+
+    def __init__(self, journal: Journal, display: Display) -> None:
+        self.journal, self._display = journal, display
+        self.signal: int | None = None
+        self._last_ms = now_ms()
+        self._history: dict[str, tuple[array[int], array[float]]] = {}
+
+    def losses(self, first_epoch: int, values: Sequence[float]) -> None:
+        now = now_ms()
+        self.journal.series("train/loss", first_epoch, values, self._last_ms, now)
+        self._last_ms = now
+        for epoch, value in enumerate(values, start=first_epoch):
+            self.remember("train/loss", epoch, value)
+
+    def values(self, epoch: int, values: Mapping[str, float]) -> None:
+        self.journal.metrics(epoch, values, now_ms())
+        for key, value in values.items():
+            self.remember(key, epoch, value)
+
+    def remember(self, key: str, epoch: int, value: float) -> None:
+        epochs, kept = self._history.setdefault(key, (array("q"), array("d")))
+        epochs.append(epoch)
+        kept.append(value)
+
+    @property
+    def history(self) -> dict[str, tuple[list[int], list[float]]]:
+        return {key: (epochs.tolist(), values.tolist()) for key, (epochs, values) in self._history.items()}
+
+    def progress(self, step: int, loss: float) -> None:
+        self._display.progress(step, loss)
+
+    def stopped(self) -> bool:
+        return self.signal is not None
+
+    def event(self, message: str) -> None:
+        self._display.event(message)
+
+
+@contextmanager
+def signals_noted(historian: Historian) -> Iterator[None]:
+    """SIGINT and SIGTERM ask the run to stop after the present step; a second SIGINT interrupts at once."""
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if historian.signal is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        historian.signal = number
+
+    try:
+        before = {number: signal.signal(number, note) for number in SIGNALS}
+    except ValueError:  # not the main thread: whoever called has signals in hand
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
