@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +12,11 @@ import torch
 
 from annpipe.errors import Place, Problem, SpecError
 
-WARM_STEPS = 10
-TIMED_STEPS = 20
 ROUNDS = 5
+TURN_STEPS = 5  # at most, and fewer where they would take longer than TURN_SECONDS
+TURN_SECONDS = 0.05
+MEASURE_SECONDS = 1.0  # no further round begins after so long
+FAR_BEHIND = 3.0
 NEEDED_GAIN = 1.25  # what more threads must gain: they wait for each other whenever a core is busy elsewhere
 
 
@@ -51,24 +54,36 @@ def measured_threads(steps: Callable[[int], object]) -> tuple[int, dict[int, flo
     """The fastest number of CPU threads for `steps(n)`, and the seconds a step took with each candidate.
 
     Candidates are one thread, all cores, and the powers of two between. They take turns, and the median round counts:
-    other work on the machine hits all of them alike. One thread wins unless more gain at least a quarter.
+    other work on the machine hits all of them alike. One thread wins unless more gain at least a quarter; a candidate
+    that falls far behind it is out at once, since on a busy machine its steps may take a hundred times as long.
     """
     cores = available_cores()
     candidates = sorted({1, cores, *(n for n in (2, 4, 8, 16, 32, 64) if n < cores)})
     if len(candidates) == 1:
         return 1, {}
     rounds: dict[int, list[float]] = {threads: [] for threads in candidates}
+    begin = time.perf_counter()
     for _ in range(ROUNDS):
         for threads in candidates:
-            torch.set_num_threads(threads)
-            steps(WARM_STEPS // ROUNDS)
-            begin = time.perf_counter()
-            steps(TIMED_STEPS // ROUNDS)
-            rounds[threads].append((time.perf_counter() - begin) / (TIMED_STEPS // ROUNDS))
-    seconds = {threads: sorted(times)[ROUNDS // 2] for threads, times in rounds.items()}
+            rounds[threads].append(_turn(steps, threads))
+        candidates = [n for n in candidates if n == 1 or rounds[n][-1] < FAR_BEHIND * rounds[1][-1]]
+        if len(candidates) == 1 or time.perf_counter() - begin > MEASURE_SECONDS:
+            break
+    seconds = {threads: statistics.median(times) for threads, times in rounds.items()}
     best = min(candidates, key=lambda threads: seconds[threads] * (1.0 if threads == 1 else NEEDED_GAIN))
     torch.set_num_threads(best)
     return best, seconds
+
+
+def _turn(steps: Callable[[int], object], threads: int) -> float:
+    """The seconds a step takes with so many threads, after one that wakes them."""
+    torch.set_num_threads(threads)
+    begin = time.perf_counter()
+    steps(1)
+    awake = time.perf_counter()
+    n_steps = max(1, min(TURN_STEPS, int(TURN_SECONDS / max(awake - begin, 1e-9))))
+    steps(n_steps)
+    return (time.perf_counter() - awake) / n_steps
 
 
 def available_cores() -> int:
