@@ -14,6 +14,7 @@ SPEC = """
 version: 1
 name: python_door
 device: {threads: 1}
+tracking: {wait_seconds: 120}
 data: {table: {inputs: {x: [0, 1, 2, 3]}, targets: {y: [0, 2, 4, 6]}}}
 model: [Doubled, Linear: 1]
 loss: MSELoss

@@ -19,6 +19,7 @@ version: 1
 name: small
 description: a small run
 tags: {team: curves}
+tracking: {wait_seconds: 120}
 seed: 3
 device: {type: cpu, threads: 1}
 data:
