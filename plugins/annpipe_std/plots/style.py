@@ -83,6 +83,7 @@ def styled(draw: Callable[[RunView], Figure]) -> Callable[[RunView], Figure]:
             matplotlib.rcParams.update(_STYLE | {"font.family": _fonts()})
             figure = draw(view)
             figure.draw_without_rendering()  # ticks are made when a figure is first drawn, with the settings of then
+            figure.set_layout_engine("none")  # laid out it is now: saving would draw it once more to do that again
             return figure
 
     return drawn
