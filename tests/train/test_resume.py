@@ -21,7 +21,7 @@ from annpipe.record.state import is_recorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
-STEPS_AN_EPOCH, EPOCHS = 17, 160
+STEPS_AN_EPOCH, EPOCHS = 17, 400  # seconds of training, so that several interruptions find it at work
 SPEC = f"""
 version: 1
 name: resumed
@@ -40,7 +40,7 @@ optimizer: {{AdamW: {{lr: 2.0e-3}}}}
 scheduler: {{StepLR: {{step_size: 20, gamma: 0.9}}}}
 train: {{epochs: {EPOCHS}, batch_size: 48, evaluate_every: 20, checkpoint_seconds: 0.2}}
 metrics: [R2Score]
-callbacks: [early_stopping: {{monitor: val/loss, patience: 60}}]
+callbacks: [early_stopping: {{monitor: val/loss, patience: 1000}}]
 tracking: {{wait_seconds: 120}}
 """
 
