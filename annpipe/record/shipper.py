@@ -10,12 +10,14 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from annpipe.record.location import MLFLOW_ENVIRONMENT
 
+SECONDS_BETWEEN_TRIES = 0.5
 SECONDS_ALONE = 60.0
 NICENESS = 10
 
@@ -43,7 +45,8 @@ def _ship(folder: Path, uri: str | None) -> int:
     from annpipe.record.state import sole_shipper
 
     trainer = Trainer(sys.stdin.fileno())
-    while True:
+    seconds_left = SECONDS_ALONE
+    while seconds_left > 0:
         with sole_shipper(folder) as is_sole:
             if is_sole:
                 if not wait_for_journal(folder, trainer):
@@ -52,10 +55,13 @@ def _ship(folder: Path, uri: str | None) -> int:
                 # What MLflow resolves on its own (models:/ and runs:/ addresses) must not make a database in the cwd.
                 os.environ["MLFLOW_TRACKING_URI"] = store
                 return 0 if ship(folder, store, trainer, SECONDS_ALONE).complete else 1
+        # The shipper of the interrupted run that is now resumed may still be at it, and end before it saw all.
         if trainer.gone:
-            return 0
-        # The shipper of the interrupted run that is now resumed may still be at it.
-        trainer.wait(0.5)
+            seconds_left -= SECONDS_BETWEEN_TRIES
+            time.sleep(SECONDS_BETWEEN_TRIES)
+        else:
+            trainer.wait(SECONDS_BETWEEN_TRIES)
+    return 1
 
 
 def _step_aside() -> None:

@@ -8,6 +8,7 @@ from annpipe.errors import COMMAND_LINE, Place, Problem, SpecError
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
 from annpipe.spec.reader import read_text
+from annpipe.spec.spec import SECTIONS
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,12 @@ class Override:
 def override(root: MappingNode, text: str) -> MappingNode:
     """The spec with one value replaced; keys of mappings may be new, positions in lists must exist."""
     parsed = _parse(text)
-    if parsed.path[0] == "device" and len(parsed.path) > 1:
+    section = parsed.path[0]
+    if section == "device" and len(parsed.path) > 1:
         root = _opened_device(root)
+    if section in SECTIONS and root.get(section) is None:
+        key = ScalarNode(section, section, True, parsed.value.place)
+        root = replace(root, pairs=(*root.pairs, (key, MappingNode((), parsed.value.place))))
     changed = _replaced(root, parsed.path, parsed)
     assert isinstance(changed, MappingNode)
     return changed

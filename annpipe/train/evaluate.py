@@ -25,21 +25,21 @@ def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def evaluate(plan: Plan, parts: Parts, rows: Rows, *, with_metrics: bool = True) -> dict[str, float]:
-    """`loss` and every metric of the plan over the rows; the loss is the mean over blocks, weighted by rows."""
+    """`loss` and every metric of the plan over the rows, predicted in blocks; the loss sees all rows at once."""
     metrics = {key: instantiate(m, plan.registry) for key, m in parts.metrics.items()} if with_metrics else {}
     was_training = parts.model.training
     parts.model.eval()
-    total = torch.zeros((), dtype=torch.float64)
+    predictions = []
     try:
         with torch.no_grad():
             for x, y in zip(torch.split(rows.x, BLOCK), torch.split(rows.y, BLOCK), strict=True):
-                prediction = parts.model(x)
-                total += parts.loss(prediction, y).double().cpu() * len(x)
+                predictions.append(parts.model(x))
                 for metric in metrics.values():
-                    metric.update(prediction, y)
+                    metric.update(predictions[-1], y)
+            loss = parts.loss(torch.cat(predictions), rows.y)  # a sum or a weighted mean has no blocks
     finally:
         parts.model.train(was_training)
-    values = {"loss": float(total) / len(rows)}
+    values = {"loss": float(loss)}
     for key, metric in metrics.items():
         values[key] = _computed(key, metric.compute())
     return values

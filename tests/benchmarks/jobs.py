@@ -1,0 +1,57 @@
+"""A spec as the gear that trains it, built the way `annpipe run` builds it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from annpipe.plan import draft, resolve
+from annpipe.registry import Registry
+from annpipe.spec import load_spec
+from annpipe.train.data import Rows, observe_fields
+from annpipe.train.device import computing, measured_threads
+from annpipe.train.gears import Eager
+from annpipe.train.parts import build, trial_copy
+from annpipe.train.schedule import schedule
+
+
+@dataclass(frozen=True)
+class Job:
+    """The gear, the rows it trains on, the number of threads that `threads: auto` chose, and the steps of an epoch."""
+
+    gear: Eager
+    rows: Rows
+    threads: int
+    steps_per_epoch: int
+
+    def train(self, n_steps: int, chunk: int = 256) -> list[float]:
+        """Takes steps and brings the losses to the host chunk by chunk, as the loop does at its pauses."""
+        losses: list[float] = []
+        for done in range(0, n_steps, chunk):
+            losses += self.gear.advance(min(chunk, n_steps - done)).tolist()
+        return losses
+
+
+def load(spec: Path) -> Job:
+    """Reads, resolves and builds a spec on the CPU."""
+    plan = resolve(draft(load_spec(spec), Registry.installed(), project=spec.parent), observe_fields)
+    device = torch.device("cpu")
+    with computing(plan.device.precision, deterministic=False) as dtype:
+        parts = build(plan, device, dtype)
+        steps = schedule(plan, len(parts.rows["train"]))
+        trial = Eager(plan, trial_copy(parts, plan, device), steps)
+        threads = measured_threads(lambda n: trial.advance(n).tolist())[0]
+        return Job(Eager(plan, parts, steps), parts.rows["train"], threads, steps.steps_per_epoch)
+
+
+def per_step(train: Callable[[int], object], n_steps: int, threads: int) -> float:
+    """Milliseconds a step takes with so many threads."""
+    torch.set_num_threads(threads)
+    train(5)  # the threads wake up, the caches are ours again
+    begin = time.perf_counter()
+    train(n_steps)
+    return (time.perf_counter() - begin) / n_steps * 1000
