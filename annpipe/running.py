@@ -154,9 +154,9 @@ class Run:
         summary = {f"final/{key}": value for key, value in final.items() if key != "lr"}
         summary |= {f"best/{key}": value for key, (value, _) in memory.best.items()}
         self.journal.metrics(0, summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
-        self._draw(parts, historian)
         export_model(self.plan, parts, self.folder / "model")
-        self.journal.write("model", folder="model")
+        self.journal.write("model", folder="model")  # shipped while the figures are drawn
+        self._draw(parts, historian)
         return final
 
     def _draw(self, parts: Parts, historian: Historian) -> None:
