@@ -126,7 +126,7 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
     fields = _fields(drafted, observe)
     layers = run_shapes(drafted.model, fields, registry)
     problems = check_output(layers, drafted.loss, fields, registry)
-    problems += _check_optimizer(drafted, layers)
+    problems += _check_optimizer(drafted)
     if problems:
         raise SpecError(problems)
     return Plan(
@@ -179,7 +179,7 @@ def _option_problem(drafted: Draft, error: OptionError) -> Problem:
     return Problem("wrong-value", f"`{drafted.data.name}.{error.option}`: {error.message}", node.place, error.help)
 
 
-def _check_optimizer(drafted: Draft, layers: Sequence[object]) -> list[Problem]:
+def _check_optimizer(drafted: Draft) -> list[Problem]:
     """Builds optimizer and scheduler over meta parameters, to hear what they refuse."""
     import torch
 

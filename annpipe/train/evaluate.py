@@ -24,9 +24,9 @@ def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         model.train(was_training)
 
 
-def evaluate(plan: Plan, parts: Parts, rows: Rows, *, with_metrics: bool = True) -> dict[str, float]:
+def evaluate(plan: Plan, parts: Parts, rows: Rows) -> dict[str, float]:
     """`loss` and every metric of the plan over the rows, predicted in blocks; the loss sees all rows at once."""
-    metrics = {key: instantiate(m, plan.registry) for key, m in parts.metrics.items()} if with_metrics else {}
+    metrics = {key: instantiate(m, plan.registry) for key, m in parts.metrics.items()}
     was_training = parts.model.training
     parts.model.eval()
     predictions = []

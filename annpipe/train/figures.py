@@ -45,11 +45,11 @@ def draw(plan: Plan, view: RunView, folder: Path) -> Iterator[tuple[Path, str | 
     for number, plot in enumerate(plan.plots):
         name = plot.name if plot.name not in [p.name for p in plan.plots[:number]] else f"{plot.name}_{number}"
         try:
-            figure = _figure(plan, plot, view)
+            file = _save(_figure(plan, plot, view), folder, name)
         except Exception as error:  # a plot that fails costs its figure, never the run; the reason is shown
             yield folder / f"{name}.svg", f"{type(error).__name__}: {error}"
         else:
-            yield _save(figure, folder, name), None
+            yield file, None
 
 
 def _figure(plan: Plan, plot: Component, view: RunView) -> Any:
