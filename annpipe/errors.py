@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-COMMAND_LINE = "--set "  # a Place whose file begins so stands in the command line, which is its own excerpt
+from annpipe.secrets import scrub_marked
+
+COMMAND_LINE = "--set "  # a Place whose file begins with dashes stands in the command line, which is its own excerpt
 
 
 @dataclass(frozen=True, order=True)
@@ -30,8 +32,13 @@ class Place:
     column: int
     length: int = 1
 
+    @property
+    def on_command_line(self) -> bool:
+        """Whether `file` is what the command line said, not a file."""
+        return self.file.startswith("--")
+
     def __str__(self) -> str:
-        return "the command line" if self.file.startswith(COMMAND_LINE) else f"{self.file}:{self.line}:{self.column}"
+        return "the command line" if self.on_command_line else f"{self.file}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True)
@@ -125,15 +132,15 @@ def _excerpt(place: Place, note: str, gutter: int, opening: str) -> list[str]:
     source = _source_line(place)
     if source is None:
         return [*lines, f"{pad} │ {note}"] if note else lines
-    before = source[: place.column - 1]
-    marked = source[place.column - 1 : place.column - 1 + place.length]
+    source, start, end = scrub_marked(source, place.column - 1, place.column - 1 + place.length)
+    before, marked = source[:start], source[start:end]
     carets = "^" * max(1, _width(marked))
     lines += [f"{pad} │", f"{place.line:>{gutter}} │ {source}", f"{pad} │ {_blank(before)}{carets} {note}".rstrip()]
     return lines
 
 
 def _source_line(place: Place) -> str | None:
-    if place.file.startswith(COMMAND_LINE):
+    if place.on_command_line:
         return place.file
     try:
         text = Path(place.file).read_text(encoding="utf-8-sig")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from annpipe.errors import Place
 from annpipe.expression import Expression
+from annpipe.spec.nodes import Node
 
 T = TypeVar("T")
 
@@ -17,13 +18,15 @@ class Component:
     """One resolved component.
 
     `options` holds every option with its value: scalars, lists, mappings, Expressions and nested Components. Supplied
-    parameters are there once they are known (a layer's `in_features` after its shapes ran).
+    parameters are there once they are known (a layer's `in_features` after its shapes ran). `given` are the nodes of
+    the options that the spec gives, by name.
     """
 
     kind: str
     name: str
     options: Mapping[str, Any]
     place: Place | None = field(default=None, compare=False)
+    given: Mapping[str, Node] = field(default_factory=dict, compare=False, repr=False)
 
     def __hash__(self) -> int:
         return hash((self.kind, self.name, repr(self.to_data())))

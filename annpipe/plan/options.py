@@ -7,6 +7,7 @@ parameters checks all values, strictly.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,8 @@ from annpipe.errors import Place, Problem
 from annpipe.expression import Expression, ExpressionFault
 from annpipe.plan.component import Component
 from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry.kinds import with_article
+from annpipe.registry.moved import component_word, option_word
 from annpipe.registry.suggest import did_you_mean, nearest
 from annpipe.registry.types import (
     ListOf,
@@ -28,6 +31,8 @@ from annpipe.registry.types import (
 )
 from annpipe.spec.component import Call, read_call
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
+from annpipe.spec.other_yaml import yaml_hint
+from annpipe.spec.spec import used_note
 
 
 class Resolving:
@@ -50,16 +55,18 @@ class Resolving:
 
     def _unknown(self, call: Call, kind: str) -> Problem:
         names = [entry.name for entry in self.registry.entries(kind)]
-        hint = did_you_mean(call.name, names)
+        moved = component_word(kind, call.name, lambda own: self.registry.find(kind, own) is not None)
+        hint = moved or did_you_mean(call.name, names)
         elsewhere = [other for other in self.registry.kinds_of(call.name) if other != kind]
         if elsewhere:
-            hint = f"'{call.name}' is a {elsewhere[0]}, not a {kind}"
+            hint = f"'{call.name}' is {with_article(elsewhere[0])}, not {with_article(kind)}"
         listing = f"`annpipe list {kind}` shows all {len(names)}"
+        between = "" if not hint else " " if hint.endswith("?") else "; "
         faults = [str(fault) for fault in self.registry.faults]
         said = any(problem.code == "unknown-component" for problem in self.problems)
         broken = f"; a plugin that could not be used: {faults[0]}" if faults and not said else ""
         message = f"there is no {'data component' if kind == 'data' else kind} '{call.name}'"
-        return Problem("unknown-component", message, call.place, f"{hint}  {listing}{broken}".strip())
+        return Problem("unknown-component", message, call.place, f"{hint}{between}{listing}{broken}")
 
     def _laid_out(self, call: Call, entry: Entry) -> dict[str, Node] | None:
         """The option nodes by name, from whichever of the four spellings."""
@@ -67,7 +74,8 @@ class Resolving:
         if node is None:
             return {}
         if isinstance(node, MappingNode) and not self._is_value_of_first(node, entry):
-            return self._named(node, entry)
+            beneath = self._laid_out(replace(call, options=node.beneath), entry) if node.beneath else {}
+            return None if beneath is None else beneath | self._named(node, entry)
         values = node.items if isinstance(node, ListNode) else (node,)
         if len(values) > len(entry.options):
             takes = f"takes {_count(len(entry.options))}" + (f" ({_names(entry)})" if entry.options else "")
@@ -89,8 +97,9 @@ class Resolving:
         for key, value in node.pairs:
             name = str(key.value)
             if entry.parameter(name) is None:
-                hint = did_you_mean(name, names)
-                self._meant.update(nearest(name, names, 1))
+                moved, meant = option_word(entry.kind, name, names)
+                hint = moved or did_you_mean(name, names)
+                self._meant.update([meant] if moved else nearest(name, names, 1))
                 message = f"{entry.name} has no option '{name}'"
                 takes = f"{entry.name} takes {_names(entry)}" if entry.options else f"{entry.name} takes no options"
                 self.problems.append(Problem("unknown-option", message, key.place, hint or takes))
@@ -117,7 +126,7 @@ class Resolving:
             return None
         shown = [p for p in entry.parameters if not p.supplied or p.name in given]
         options = {p.name: values[p.name] if p.name in values else _default(p) for p in shown}
-        return Component(entry.kind, entry.name, options, call.place)
+        return Component(entry.kind, entry.name, options, call.place, given)
 
     def _check_types(self, entry: Entry, given: Mapping[str, Node], values: dict[str, Any]) -> None:
         try:
@@ -211,20 +220,8 @@ def _wrong_type(entry: Entry, given: Mapping[str, Node], loc: tuple[str | int, .
     for step in below:
         node, _ = descend(node, (step,))
     message = f"`{entry.name}.{name}` must be {parameter.words}; found {found(node)}"
-    return Problem("wrong-type", message, node.place, _yaml_hint(node) or parameter.description or None)
-
-
-def _yaml_hint(node: Node) -> str | None:
-    """For words that other YAML readers take for something else."""
-    if (
-        isinstance(node, ScalarNode)
-        and node.plain
-        and node.text in ("yes", "no", "on", "off", "Yes", "No", "On", "Off")
-    ):
-        return f"'{node.text}' is a word in YAML 1.2: write true or false"
-    if isinstance(node, ScalarNode) and not node.plain:
-        return "text in quotes is never a number: leave the quotes out"
-    return None
+    help_ = yaml_hint(node) or parameter.description or None
+    return Problem("wrong-type", message, node.place, help_, used_note(node))
 
 
 def _as_lists(value: Any) -> Any:

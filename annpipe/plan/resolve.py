@@ -79,10 +79,9 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None) -> Dra
 
 def _add_plugins(spec: Spec, registry: Registry, project: Path) -> list[Problem]:
     problems = []
-    for text, place in spec.plugin_places:
-        path = spec.folder / text
+    for text, place, folder in spec.plugin_places:
         try:
-            registry.add_file(_allowed(path, text, place, spec.folder, project))
+            registry.add_file(_allowed(text, place, folder, project))
         except PluginFault as fault:
             problems.append(replace(fault.problem, related=(*fault.problem.related, (place, "listed here"))))
         except SpecError as error:
@@ -90,9 +89,9 @@ def _add_plugins(spec: Spec, registry: Registry, project: Path) -> list[Problem]
     return problems
 
 
-def _allowed(path: Path, text: str, place: Place, folder: Path, project: Path) -> Path:
-    """The plugin's real path: at or below the spec's folder or the project's `plugins/`, and there."""
-    real = path.resolve()
+def _allowed(text: str, place: Place, folder: Path, project: Path) -> Path:
+    """The plugin's real path: at or below the folder of the spec that lists it or the project's `plugins/`."""
+    real = (folder / text).resolve()
     roots = (folder.resolve(), (project / "plugins").resolve())
     if not any(real.is_relative_to(root) for root in roots):
         message = f"the plugin '{text}' lies outside the spec's folder and the project's plugins/"

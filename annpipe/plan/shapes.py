@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -85,7 +86,7 @@ def fill(component: Component, shape: Shape, registry: Registry) -> Component:
             raise SpecError([Problem("shape", message, component.place, help_)])
     inside = {key: _filled_inside(value, shape, registry) for key, value in options.items()}
     ordered = {p.name: inside[p.name] for p in entry.parameters if p.name in inside}
-    return Component(component.kind, component.name, ordered, component.place)
+    return replace(component, options=ordered)
 
 
 def _filled_inside(value: Any, shape: Shape, registry: Registry) -> Any:

@@ -46,3 +46,10 @@ _KINDS = (
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
+
+
+def with_article(kind: str) -> str:
+    """The kind in a sentence: "a layer", "an optimizer", "a data component"."""
+    if kind == "data":
+        return "a data component"
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"

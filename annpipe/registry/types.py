@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
-from annpipe.registry.kinds import KINDS
+from annpipe.registry.kinds import KINDS, with_article
 
 SCALARS = {
     "int": "a whole number",
@@ -220,7 +220,7 @@ def words(type_: OptionType, bounds: Mapping[str, float] | None = None) -> str:
     limit = _limits(bounds or {})
     match type_:
         case Named(name=name) if type_.is_component:
-            return f"a {name}"
+            return with_article(name)
         case Named(name=name):
             return SCALARS[name] + (limit if name in ("int", "float", "tensor", "str") else "")
         case Choice(values=(only,)):

@@ -1,28 +1,37 @@
 """Text → Spec: what the user wrote, every key with its line and column; no torch, no mlflow, no plugin."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from annpipe.spec.nodes import MappingNode
-from annpipe.spec.overrides import override
+from annpipe.spec.extends import extended
+from annpipe.spec.overrides import on_device, override, unset
 from annpipe.spec.reader import read_file
 from annpipe.spec.spec import Spec, read_spec
+from annpipe.spec.variables import substituted
 
 __all__ = ["Spec", "load_spec", "read_spec"]
 
 
 def load_spec(
-    path: Path, overrides: tuple[str, ...] = (), *, device: str | None = None, base: Path | None = None
+    path: Path,
+    overrides: Iterable[str] = (),
+    *,
+    unset_paths: Iterable[str] = (),
+    device: str | None = None,
+    base: Path | None = None,
+    untrusted: bool = False,
 ) -> Spec:
-    """Reads the spec at `path` with `PATH=VALUE` overrides applied; raises SpecError.
+    """Reads the spec at `path`: what it extends beneath it, then the overrides, then its variables; raises SpecError.
 
-    `device` replaces the device's word and keeps its other options; `base` is the folder that relative paths start
-    from when it is not the spec's own.
+    `overrides` are `PATH=VALUE` or `PATH+=VALUE`; `unset_paths` are removed; `device` replaces the device's word and
+    keeps its other options; `base` is the folder that relative paths start from when it is not the spec's own. Of an
+    untrusted spec nothing outside its folder is read.
     """
-    root = read_file(path)
-    if device is not None:
-        within = isinstance(root.get("device"), MappingNode)
-        overrides = (*overrides, f"device{'.type' if within else ''}={device}")
+    root = extended(read_file(path), path, within=path.resolve().parent if untrusted else None)
     for text in overrides:
         root = override(root, text)
+    if device is not None:
+        root = on_device(root, device)
+    root = substituted(unset(root, unset_paths))
     return replace(read_spec(root, str(path)), base=base)

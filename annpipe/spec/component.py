@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from annpipe.errors import Place, Problem
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, found
@@ -26,12 +26,23 @@ def read_call(node: Node, what: str) -> Call | Problem:
             return Call(str(key.value), None, key.place)
         case MappingNode(pairs=((key, options),)):
             return Call(str(key.value), options, key.place)
+        case MappingNode(pairs=(_, _, *_)) if own := _extending(node):
+            return read_call(own, what)
         case MappingNode(pairs=(_, (second, _), *_)):
             message = f"{what} is one component; found {len(node.pairs)} names: {', '.join(node.keys)}"
             help_ = "indent the options below the component's name, or begin each component with `- `"
             return Problem("not-a-component", message, second.place, help_)
     help_ = "write a name, or `name: value`, or `name: {option: value}`"
     return Problem("not-a-component", f"{what} must be a component; found {found(node)}", node.place, help_)
+
+
+def _extending(node: MappingNode) -> MappingNode | None:
+    """The one component that the extending spec names where its base names another."""
+    own = [pair for pair in node.pairs if pair[0].place.file == node.place.file]
+    others = [pair for pair in node.pairs if pair not in own]
+    if len(own) != 1 or any(key.place.on_command_line for key, _ in others):
+        return None
+    return replace(node, pairs=tuple(own))
 
 
 def read_calls(node: Node, what: str) -> tuple[list[Call], list[Problem]]:

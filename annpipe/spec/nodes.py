@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from annpipe.errors import Place
@@ -11,12 +11,16 @@ from annpipe.errors import Place
 
 @dataclass(frozen=True)
 class ScalarNode:
-    """One value: `value` by YAML 1.2's core rules, `text` as written, `plain` when it stood without quotes."""
+    """One value: `value` by YAML 1.2's core rules, `text` as written, `plain` when it stood without quotes.
+
+    `place` is where the value was written; `used` where it came to stand through a variable (so for every node).
+    """
 
     value: bool | int | float | str | None
     text: str
     plain: bool
     place: Place
+    used: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,21 @@ class ListNode:
 
     items: tuple[Node, ...]
     place: Place
+    used: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
 class MappingNode:
-    """A mapping in the order written; keys are strings and stand once."""
+    """A mapping in the order written; keys are strings and stand once.
+
+    `beneath` is the scalar or list that the mapping was laid over by an override or an extending spec: where it holds
+    a component's options by position (`Linear: 100`), they still count.
+    """
 
     pairs: tuple[tuple[ScalarNode, Node], ...]
     place: Place
+    used: Place | None = field(default=None, compare=False)
+    beneath: Node | None = field(default=None, compare=False)
 
     def get(self, key: str) -> Node | None:
         return next((value for name, value in self.pairs if name.value == key), None)

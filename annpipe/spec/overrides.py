@@ -1,35 +1,75 @@
-"""`--set PATH=VALUE`: a value of the spec replaced from the command line, by the same YAML rules."""
+"""`--set PATH=VALUE`, `--set PATH+=VALUE` and `--unset PATH`: the spec changed from the command line.
+
+Values are read by the spec's own YAML rules. Positions are those of the spec as written: `+=` adds at the end of a
+list, and everything to be removed is looked up before anything is.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from annpipe.errors import COMMAND_LINE, Place, Problem, SpecError
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
 from annpipe.spec.reader import read_text
-from annpipe.spec.spec import SECTIONS
+from annpipe.spec.spec import LIST_SECTIONS, TOP_KEYS
+
+UNSET = "--unset "
+DEVICE = "--device "
 
 
 @dataclass(frozen=True)
 class Override:
-    """One `--set`: the path it names and the node of its value."""
+    """One `--set` or `--unset`: the path it names, the node of its value, and how the command line says it."""
 
     path: tuple[str, ...]
-    value: Node
-    text: str
+    said: str
+    value: Node | None = None
+    appends: bool = False
+
+    def fault(self, message: str, help_: str | None = None, *, step: int | None = None) -> SpecError:
+        """The error, its carets under the whole path or under the step at fault."""
+        start = self.said.index(" ") + 2
+        before = sum(len(part) + 1 for part in self.path[: step or 0])
+        whole = ".".join(self.path)
+        length = len(whole) if step is None else len(self.path[step])
+        place = Place(self.said, 1, start + before, length)
+        return SpecError([Problem("override", f"`{whole}`: {message}", place, help_ or None)])
 
 
 def override(root: MappingNode, text: str) -> MappingNode:
-    """The spec with one value replaced; keys of mappings may be new, positions in lists must exist."""
-    parsed = _parse(text)
-    section = parsed.path[0]
-    if section == "device" and len(parsed.path) > 1:
+    """The spec with one value replaced or appended; keys of mappings may be new, positions in lists must exist."""
+    change = _parse(text)
+    section = change.path[0]
+    if section == "device" and len(change.path) > 1:
         root = _opened_device(root)
-    if section in SECTIONS and root.get(section) is None:
-        key = ScalarNode(section, section, True, parsed.value.place)
-        root = replace(root, pairs=(*root.pairs, (key, MappingNode((), parsed.value.place))))
-    changed = _replaced(root, parsed.path, parsed)
+    missing = root.get(section)
+    if section in TOP_KEYS and (missing is None or (isinstance(missing, ScalarNode) and missing.value is None)):
+        root = _with_section(root, change)
+    changed = _changed(root, change, 0)
+    assert isinstance(changed, MappingNode)
+    return changed
+
+
+def on_device(root: MappingNode, word: str) -> MappingNode:
+    """The spec with another device and its other options kept: `--device cpu`."""
+    said = f"{DEVICE}{word}"
+    value = ScalarNode(word, word, True, Place(said, 1, len(DEVICE) + 1, max(1, len(word))))
+    within = isinstance(root.get("device"), MappingNode)
+    change = Override(("device", "type") if within else ("device",), said, value)
+    changed = _changed(root, change, 0)
+    assert isinstance(changed, MappingNode)
+    return changed
+
+
+def unset(root: MappingNode, paths: Iterable[str]) -> MappingNode:
+    """The spec without what stands at `paths`; each must be there."""
+    parsed = [Override(_steps(path, UNSET), f"{UNSET}{path}") for path in paths]
+    for change in parsed:
+        _look_up(root, change)
+    changed = _without(root, {change.path for change in parsed})
     assert isinstance(changed, MappingNode)
     return changed
 
@@ -45,53 +85,130 @@ def _opened_device(root: MappingNode) -> MappingNode:
     return replace(root, pairs=tuple((k, opened(v) if k.value == "device" else v) for k, v in root.pairs))
 
 
+def _with_section(root: MappingNode, change: Override) -> MappingNode:
+    """An empty section to set something in, where the spec has none."""
+    assert change.value
+    section, place = change.path[0], change.value.place
+    empty: Node = ListNode((), place) if section in LIST_SECTIONS else MappingNode((), place)
+    pairs = tuple(pair for pair in root.pairs if pair[0].value != section)
+    return replace(root, pairs=(*pairs, (ScalarNode(section, section, True, place), empty)))
+
+
 def _parse(text: str) -> Override:
     path, equals, value = text.partition("=")
-    place = Place(f"{COMMAND_LINE}{text}", 1, len(COMMAND_LINE) + 1, len(text))
-    if not equals or not path.strip():
-        help_ = "write PATH=VALUE, as in `--set optimizer.Adam.lr=1e-3`"
+    appends = path.endswith("+")
+    if not equals or not path.removesuffix("+").strip():
+        place = Place(f"{COMMAND_LINE}{text}", 1, len(COMMAND_LINE) + 1, len(text))
+        help_ = "write PATH=VALUE, as in `--set optimizer.Adam.lr=1e-3`, or PATH+=VALUE to append to a list"
         raise SpecError([Problem("override", f"`{text}` is not an override", place, help_)])
     # a key as long as what stands before the value, so that columns count in the command line
     key = "k" * (len(COMMAND_LINE) + len(path) - 1)
-    node = read_text(f"{key}: {value}", place.file).get(key)
+    said = f"{COMMAND_LINE}{text}"
+    node = read_text(f"{key}: {value}", said).get(key)
     assert node is not None
-    return Override(tuple(path.strip().split(".")), node, text)
+    return Override(_steps(path.removesuffix("+"), COMMAND_LINE), said, node, appends)
 
 
-def _replaced(node: Node, path: tuple[str, ...], change: Override) -> Node:
-    if not path:
-        return change.value
-    step, *rest = path
+def _steps(path: str, option: str) -> tuple[str, ...]:
+    steps = tuple(path.strip().split("."))
+    if not all(steps):
+        place = Place(f"{option}{path}", 1, len(option) + 1, max(1, len(path)))
+        help_ = "write names and positions with single dots between them, as in model.2.Linear.out_features"
+        raise SpecError([Problem("override", f"`{path}` is not a path", place, help_)])
+    return steps
+
+
+def _changed(node: Node, change: Override, depth: int) -> Node:
+    assert change.value
+    if depth == len(change.path):
+        return _appended(node, change) if change.appends else change.value
+    step = change.path[depth]
     match node:
         case MappingNode():
-            return _in_mapping(node, step, tuple(rest), change)
-        case ListNode(items=items):
-            position = int(step) if step.isdecimal() else -1
-            if not 0 <= position < len(items):
-                raise _fault(change, f"'{step}' is no position of this list; it has 0 to {len(items) - 1}", "")
-            changed = _replaced(items[position], tuple(rest), change)
+            return _in_mapping(node, change, depth)
+        case ListNode(items=items) if step.isdecimal() or depth < 2:
+            position = _position(items, change, depth)
+            changed = _changed(items[position], change, depth + 1)
             return replace(node, items=(*items[:position], changed, *items[position + 1 :]))
         case ScalarNode(value=str() as name) if step == name:
             # `loss: L1Loss` and `--set loss.L1Loss.reduction=sum`: the bare name opens into a mapping
-            key = replace(node)
-            return MappingNode(((key, _replaced(MappingNode((), node.place), tuple(rest), change)),), node.place)
-    raise _fault(change, f"'{step}' leads into a plain value", "")
+            return MappingNode(((node, _changed(MappingNode((), node.place), change, depth + 1)),), node.place)
+        case ScalarNode(value=str() as name) if depth < 2:
+            raise change.fault(f"there is no '{step}' here", _nearest(step, [name]), step=depth)
+    # `Linear: 100` and `--set model.0.Linear.bias=false`: what stands by position stays beneath
+    return _changed(MappingNode((), change.value.place, beneath=node), change, depth)
 
 
-def _in_mapping(node: MappingNode, step: str, rest: tuple[str, ...], change: Override) -> MappingNode:
+def _appended(node: Node, change: Override) -> ListNode:
+    assert change.value
+    if isinstance(node, MappingNode) and not node.pairs:
+        return ListNode((change.value,), change.value.place)
+    if not isinstance(node, ListNode):
+        raise change.fault("`+=` appends to a list, and this is none", f"write {'.'.join(change.path)}=VALUE")
+    return replace(node, items=(*node.items, change.value))
+
+
+def _in_mapping(node: MappingNode, change: Override, depth: int) -> MappingNode:
+    assert change.value
+    step, is_last = change.path[depth], depth == len(change.path) - 1
     below = node.get(step)
-    if below is None and rest and node.pairs:
-        raise _fault(
-            change, f"there is no '{step}' here", did_you_mean(step, node.keys) or f"there is {', '.join(node.keys)}"
-        )
+    if below is None and not is_last and node.pairs:
+        raise change.fault(f"there is no '{step}' here", _nearest(step, node.keys), step=depth)
     if below is None:
         key = ScalarNode(step, step, True, change.value.place)
         empty = MappingNode((), node.place)
-        return replace(node, pairs=(*node.pairs, (key, _replaced(empty, rest, change))))
-    pairs = tuple((key, _replaced(value, rest, change) if key.value == step else value) for key, value in node.pairs)
-    return replace(node, pairs=pairs)
+        return replace(node, pairs=(*node.pairs, (key, _changed(empty, change, depth + 1))))
+    if isinstance(below, ScalarNode) and below.value is None and not is_last:
+        below = MappingNode((), below.place)
+    changed = _changed(below, change, depth + 1)
+    return replace(node, pairs=tuple((key, changed if key.value == step else value) for key, value in node.pairs))
 
 
-def _fault(change: Override, message: str, help_: str) -> SpecError:
-    place = Place(f"{COMMAND_LINE}{change.text}", 1, len(COMMAND_LINE) + 1, len(".".join(change.path)))
-    return SpecError([Problem("override", f"{'.'.join(change.path)}: {message}", place, help_ or None)])
+def _position(items: Sequence[Node], change: Override, depth: int) -> int:
+    step = change.path[depth]
+    if step.isdecimal() and int(step) < len(items):
+        return int(step)
+    there = f"it has 0 to {len(items) - 1}" if items else "it is empty"
+    append = f"`{'.'.join(change.path[:depth])}+=VALUE` appends" if change.value else None
+    raise change.fault(f"'{step}' is no position of this list; {there}", append, step=depth)
+
+
+def _nearest(step: str, keys: Sequence[str]) -> str:
+    return did_you_mean(step, keys) or f"there is {', '.join(keys)}"
+
+
+def _look_up(node: Node, change: Override) -> None:
+    """Follows the whole path, or says where it breaks off."""
+    for depth, step in enumerate(change.path):
+        match node:
+            case MappingNode():
+                below = node.get(step)
+                if below is None:
+                    raise change.fault(f"there is no '{step}' here", _nearest(step, node.keys), step=depth)
+                node = below
+            case ListNode(items=items):
+                node = items[_position(items, change, depth)]
+            case _:
+                _no_way(change, depth)
+
+
+def _no_way(change: Override, depth: int) -> NoReturn:
+    above = ".".join(change.path[:depth])
+    raise change.fault(f"'{change.path[depth]}' leads into a plain value", f"`--unset {above}` removes it", step=depth)
+
+
+def _without(node: Node, paths: set[tuple[str, ...]]) -> Node:
+    heads = {path[0] for path in paths if len(path) == 1}
+
+    def below(step: str, value: Node) -> Node:
+        deeper = {path[1:] for path in paths if len(path) > 1 and path[0] == step}
+        return _without(value, deeper) if deeper else value
+
+    match node:
+        case MappingNode(pairs=pairs):
+            kept = ((key, below(str(key.value), value)) for key, value in pairs if key.value not in heads)
+            return replace(node, pairs=tuple(kept))
+        case ListNode(items=items):
+            numbered = ((str(number), item) for number, item in enumerate(items))
+            return replace(node, items=tuple(below(step, item) for step, item in numbered if step not in heads))
+    return node

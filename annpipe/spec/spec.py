@@ -12,16 +12,20 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from annpipe.errors import Place, Problem
+from annpipe.registry.moved import section_option_word, section_word
 from annpipe.registry.suggest import did_you_mean
 from annpipe.registry.types import from_annotation, words
 from annpipe.spec.component import Call, read_call, read_calls
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
+from annpipe.spec.other_yaml import yaml_hint
 from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
 
 SECTIONS = (
     *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "model", "loss", "optimizer"),
     *("scheduler", "train", "metrics", "plots", "callbacks", "tracking"),
 )
+LIST_SECTIONS = frozenset({"plugins", "model", "metrics", "plots", "callbacks"})
+TOP_KEYS = ("extends", "variables", *SECTIONS)  # the first two are gone once a spec is composed
 REQUIRED = ("version", "name", "data", "model", "loss", "optimizer", "train")
 
 DEVICE_WORD = re.compile(r"(auto|cpu|cuda(:\d+)?|mps)\Z")
@@ -64,12 +68,19 @@ class Spec:
         return descend(self.root, path)[0].place
 
     @property
-    def plugin_places(self) -> list[tuple[str, Place]]:
-        """The plugin files listed, each with its place."""
+    def plugin_places(self) -> list[tuple[str, Place, Path]]:
+        """The plugin files listed, each with its place and the folder that its path starts from.
+
+        That is the folder of the file that lists it: this spec, or one that it extends.
+        """
         node = self.root.get("plugins")
         items = node.items if isinstance(node, ListNode) else ()
         scalars = [item for item in items if isinstance(item, ScalarNode)]
-        return [(item.value, item.place) for item in scalars if isinstance(item.value, str)]
+        return [(item.value, item.place, self._start(item.place)) for item in scalars if isinstance(item.value, str)]
+
+    def _start(self, place: Place) -> Path:
+        own = place.on_command_line or place.file == self.file
+        return self.folder if own else Path(place.file).resolve().parent
 
 
 def read_spec(root: MappingNode, file: str) -> Spec:
@@ -117,7 +128,9 @@ class _Reading:
         """Unknown and missing sections."""
         for key, _ in self.root.pairs:
             if key.value not in SECTIONS:
-                hint = did_you_mean(str(key.value), SECTIONS) or f"the sections are {', '.join(SECTIONS)}"
+                word = str(key.value)
+                near = section_word(word, TOP_KEYS) or did_you_mean(word, TOP_KEYS)
+                hint = near or f"the sections are {', '.join(TOP_KEYS)}"
                 self.problems.append(Problem("unknown-section", f"there is no section '{key.value}'", key.place, hint))
         for name in REQUIRED:
             if not _given(self.root.get(name)):
@@ -130,7 +143,7 @@ class _Reading:
         if not _given(node) or not isinstance(node, MappingNode):
             if _given(node) and node is not None:
                 message = f"`{name}` must be a mapping; found {found(node)}"
-                self.problems.append(Problem("wrong-type", message, node.place, _EXAMPLES.get(name)))
+                self.problems.append(Problem("wrong-type", message, node.place, _EXAMPLES.get(name), used_note(node)))
             return _stand_in(model)
         checked, problems = check(model, node, name)
         self.problems += problems
@@ -151,8 +164,10 @@ class _Reading:
         if isinstance(device.type, str) and DEVICE_WORD.match(device.type):
             return device
         message = f"`device` must be auto, cpu, cuda, cuda:N or mps; found {found(node)}"
-        hint = did_you_mean(str(device.type), ("auto", "cpu", "cuda", "mps")) or None
-        self.problems.append(Problem("unknown-device", message, node.place, hint))
+        gpu = "a GPU of NVIDIA is `cuda`, one of Apple `mps`; `auto` takes what is there"
+        is_gpu = isinstance(device.type, str) and device.type.casefold() in ("gpu", "tpu", "metal", "rocm", "nvidia")
+        hint = gpu if is_gpu else did_you_mean(str(device.type), ("auto", "cpu", "cuda", "mps")) or None
+        self.problems.append(Problem("unknown-device", message, node.place, hint, used_note(node)))
         return device
 
     def call(self, name: str) -> Call:
@@ -228,7 +243,8 @@ def _section_problem(
     if kind == "extra_forbidden":
         key_node = node.key(key)
         assert key_node
-        hint = did_you_mean(key, model.model_fields) or f"`{name}` takes {', '.join(model.model_fields)}"
+        near = section_option_word(name, key) or did_you_mean(key, model.model_fields)
+        hint = near or f"`{name}` takes {', '.join(model.model_fields)}"
         return Problem("unknown-option", f"`{name}` has no option '{key}'", key_node.place, hint)
     if kind == "missing":
         if key in REQUIRED and not name:
@@ -237,7 +253,13 @@ def _section_problem(
     value, _ = descend(node, loc)
     field = model.model_fields[key]
     expected = words(from_annotation(field.annotation), _bounds(field))
-    return Problem("wrong-type", f"`{shown}` must be {expected}; found {found(value)}", value.place, field.description)
+    message = f"`{shown}` must be {expected}; found {found(value)}"
+    return Problem("wrong-type", message, value.place, yaml_hint(value) or field.description, used_note(value))
+
+
+def used_note(node: Node) -> tuple[tuple[Place, str], ...]:
+    """Where a faulty value is used, when a variable says it elsewhere."""
+    return ((node.used, "used here"),) if node.used else ()
 
 
 def _bounds(field: FieldInfo) -> Mapping[str, float]:

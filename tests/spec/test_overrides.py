@@ -6,7 +6,7 @@ import pytest
 
 from annpipe.errors import SpecError
 from annpipe.spec.nodes import plain
-from annpipe.spec.overrides import override
+from annpipe.spec.overrides import override, unset
 from annpipe.spec.reader import read_text
 
 SPEC = "loss: L1Loss\ndevice: cpu\nmodel: [Linear: 3, ReLU]\noptimizer: {Adam: {lr: 0.1}}\n"
@@ -25,6 +25,10 @@ SPEC = "loss: L1Loss\ndevice: cpu\nmodel: [Linear: 3, ReLU]\noptimizer: {Adam: {
         ("device.threads=1", "device", {"type": "cpu", "threads": 1}),
         ("tracking.wait_seconds=0", "tracking", {"wait_seconds": 0}),
         ("seed=7", "seed", 7),
+        ("model+=Tanh", "model", [{"Linear": 3}, "ReLU", "Tanh"]),
+        ("model+={Linear: 1}", "model", [{"Linear": 3}, "ReLU", {"Linear": 1}]),
+        ("metrics+=R2Score", "metrics", ["R2Score"]),
+        ("variables.width=3", "variables", {"width": 3}),
     ],
 )
 def test_an_override_replaces_one_value(text: str, section: str, value: object) -> None:
@@ -38,7 +42,11 @@ def test_an_override_replaces_one_value(text: str, section: str, value: object) 
         ("optimizer", "not an override"),
         ("optimizr.Adam.lr=1", "there is no 'optimizr'"),
         ("model.7=ReLU", "no position"),
-        ("optimizer.Adam.lr.x=1", "plain value"),
+        ("model.x=ReLU", "no position"),
+        ("loss.MSELoss.reduction=sum", "there is no 'MSELoss'"),
+        ("loss+=ReLU", "appends to a list"),
+        ("optimizer..lr=1", "not a path"),
+        ("+=1", "not an override"),
     ],
 )
 def test_an_override_that_leads_nowhere_is_refused(text: str, words: str) -> None:
@@ -53,3 +61,43 @@ def test_places_inside_an_override_count_in_the_command_line() -> None:
     root = override(read_text(SPEC, "s.yaml"), "optimizer.Adam.lr=fast")
     place = root.get("optimizer").get("Adam").get("lr").place  # type: ignore[union-attr]
     assert place.file[place.column - 1 :][: place.length] == "fast"
+
+
+def test_options_set_beside_positional_ones_keep_those() -> None:
+    """`Linear: 3` with `bias` set is a Linear of 3 without a bias."""
+    root = override(read_text(SPEC, "s.yaml"), "model.0.Linear.bias=false")
+    node = root.get("model").items[0].get("Linear")  # type: ignore[union-attr]
+    assert plain(node) == {"bias": False}
+    assert plain(node.beneath) == 3
+
+
+@pytest.mark.parametrize(
+    ("paths", "section", "value"),
+    [
+        (["optimizer.Adam.lr"], "optimizer", {"Adam": {}}),
+        (["model.0"], "model", ["ReLU"]),
+        (["model.0", "model.1"], "model", []),
+        (["model.1", "model.0.Linear"], "model", [{}]),
+    ],
+)
+def test_unset_removes_what_stands_at_the_paths(paths: list[str], section: str, value: object) -> None:
+    """All positions are those of the spec as written."""
+    assert plain(unset(read_text(SPEC, "s.yaml"), paths))[section] == value
+
+
+def test_a_whole_section_can_be_unset() -> None:
+    """As if it had not been written."""
+    assert "device" not in plain(unset(read_text(SPEC, "s.yaml"), ["device"]))
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("modl", "no 'modl' here"), ("model.9", "no position"), ("loss.L1Loss", "plain value"), ("", "not a path")],
+)
+def test_unset_of_what_is_not_there_is_refused(path: str, words: str) -> None:
+    """With the step at fault marked in the command line."""
+    with pytest.raises(SpecError, match=words) as caught:
+        unset(read_text(SPEC, "s.yaml"), [path])
+    place = caught.value.problems[0].place
+    assert place is not None
+    assert place.file == f"--unset {path}"

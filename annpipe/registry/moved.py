@@ -1,0 +1,280 @@
+"""Words that other tools use, and what they are called here.
+
+What users of Keras, Lightning, Ludwig and Hydra type when they write their first spec. A word is explained only where
+its counterpart is there: a section of this name, a component in the registry, an option of that component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+_TRAIN = "`{word}` stands under train: `train: {{{own}: …}}`"
+_OPTIMIZER = "`{word}` belongs to the optimizer: `optimizer: {{Adam: {{{own}: …}}}}`"
+_SECTION = "it is called `{own}` here"
+_SPLIT = "rows are held out in `data.split`: `split: {{val: 0.2, test: 0.1}}`"
+_LAYER = "an activation is a layer of its own: `- ReLU` after `- Linear: 10`"
+
+SECTIONS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("lr", "learning_rate", "initial_lr"), (_OPTIMIZER, "lr")),
+    **dict.fromkeys(("weight_decay", "decay"), (_OPTIMIZER, "weight_decay")),
+    "momentum": ("`momentum` belongs to the optimizer: `optimizer: {{SGD: {{lr: …, momentum: …}}}}`", ""),
+    "betas": (_OPTIMIZER, "betas"),
+    **dict.fromkeys(("epochs", "max_epochs", "num_epochs", "n_epochs", "nb_epochs"), (_TRAIN, "epochs")),
+    **dict.fromkeys(("batch_size", "batch", "train_batch_size"), (_TRAIN, "batch_size")),
+    "shuffle": (_TRAIN, "shuffle"),
+    "drop_last": (_TRAIN, "drop_last"),
+    **dict.fromkeys(
+        ("layers", "network", "net", "architecture", "backbone", "encoder", "decoder"), (_SECTION, "model")
+    ),
+    **dict.fromkeys(("criterion", "loss_fn", "loss_function", "objective"), (_SECTION, "loss")),
+    **dict.fromkeys(("optim", "optimiser", "optimizers", "solver"), (_SECTION, "optimizer")),
+    **dict.fromkeys(("lr_scheduler", "learning_rate_scheduler", "lr_schedule", "schedule"), (_SECTION, "scheduler")),
+    **dict.fromkeys(("trainer", "training", "fit", "train_cfg", "train_config", "trainer_args"), (_SECTION, "train")),
+    **dict.fromkeys(
+        ("dataset", "datasets", "datamodule", "data_module", "dataloader", "train_dataloader", "preprocessing"),
+        (_SECTION, "data"),
+    ),
+    **dict.fromkeys(("input_features", "inputs", "features"), ("the inputs are options of the data component", "")),
+    **dict.fromkeys(
+        ("output_features", "outputs", "targets", "labels"), ("the targets are options of the data component", "")
+    ),
+    **dict.fromkeys(("validation_split", "val_split", "test_split", "split", "validation"), (_SPLIT, "")),
+    **dict.fromkeys(("seed_everything", "random_seed", "random_state", "manual_seed"), (_SECTION, "seed")),
+    **dict.fromkeys(("accelerator", "devices", "gpus", "gpu", "backend"), (_SECTION, "device")),
+    "precision": ("`precision` stands under device: `device: {{type: auto, precision: float64}}`", ""),
+    "deterministic": ("`deterministic` stands under device: `device: {{type: auto, deterministic: true}}`", ""),
+    "threads": ("`threads` stands under device: `device: {{type: cpu, threads: 1}}`", ""),
+    **dict.fromkeys(("logger", "loggers", "logging", "mlflow", "experiment", "wandb"), (_SECTION, "tracking")),
+    "activation": (_LAYER, ""),
+    **dict.fromkeys(("metric", "val_metrics", "evaluation"), (_SECTION, "metrics")),
+    **dict.fromkeys(("callback", "hooks", "default_hooks"), (_SECTION, "callbacks")),
+    **dict.fromkeys(
+        ("early_stopping", "EarlyStopping"), ("it is a callback: `callbacks: [early_stopping: {{patience: 10}}]`", "")
+    ),
+    **dict.fromkeys(
+        ("checkpoint", "checkpointing"), ("it is a callback: `callbacks: [checkpoint: {{every: 10}}]`", "")
+    ),
+    **dict.fromkeys(("plot", "figures", "visualizations"), (_SECTION, "plots")),
+    **dict.fromkeys(("defaults", "_base_", "base", "include", "import", "inherits"), (_SECTION, "extends")),
+    **dict.fromkeys(("vars", "params", "parameters", "constants"), (_SECTION, "variables")),
+    **dict.fromkeys(("custom_imports", "imports", "plugin"), (_SECTION, "plugins")),
+    **dict.fromkeys(("notes", "note", "desc"), (_SECTION, "description")),
+    **dict.fromkeys(("_target_", "class_path"), ("a component is named by its own name: `optimizer: {{Adam: …}}`", "")),
+}
+
+SECTION_OPTIONS: dict[tuple[str, str], str] = {
+    **{("train", word): "it is called `epochs` here" for word in ("max_epochs", "num_epochs", "n_epochs", "epoch")},
+    **{("train", word): "it is called `batch_size` here" for word in ("batch", "batchsize", "train_batch_size")},
+    **{
+        ("train", word): "it is called `evaluate_every` here"
+        for word in (
+            "check_val_every_n_epoch",
+            "val_check_interval",
+            "validation_freq",
+            "eval_every",
+            "steps_per_checkpoint",
+        )
+    },
+    **{
+        ("train", word): "it belongs to the optimizer: `optimizer: {Adam: {lr: …}}`"
+        for word in ("lr", "learning_rate", "weight_decay", "momentum")
+    },
+    ("train", "optimizer"): "`optimizer` is a section of its own",
+    ("train", "loss"): "`loss` is a section of its own",
+    ("train", "metrics"): "`metrics` is a section of its own",
+    ("train", "callbacks"): "`callbacks` is a section of its own",
+    ("train", "seed"): "`seed` is a section of its own",
+    ("train", "device"): "`device` is a section of its own",
+    ("train", "scheduler"): "`scheduler` is a section of its own",
+    **{
+        ("train", word): "it is a callback: `callbacks: [early_stopping: {patience: 10}]`"
+        for word in ("early_stop", "early_stopping", "patience")
+    },
+    **{
+        ("train", word): "rows are held out in `data.split`: `split: {val: 0.2}`"
+        for word in ("validation_split", "val_split", "validation_data")
+    },
+    **{("train", word): "`precision` stands under device" for word in ("precision", "dtype")},
+    **{("train", word): "`device` is a section of its own" for word in ("accelerator", "devices", "gpus")},
+    **{("data.split", word): "it is called `val` here" for word in ("validation", "valid", "dev", "eval")},
+    ("data.split", "train"): "what `val` and `test` leave is the train split",
+    ("device", "name"): "it is called `type` here",
+    ("device", "dtype"): "it is called `precision` here",
+    ("tracking", "tracking_uri"): "it is called `uri` here",
+    ("tracking", "experiment_name"): "it is called `experiment` here",
+    ("tracking", "run_name"): "the run's name is the section `name`",
+}
+
+COMPONENTS: dict[tuple[str, str], str] = {
+    **{("layer", word): "Linear" for word in ("dense", "fc", "fullyconnected", "inner_product", "affine")},
+    **{("layer", f"conv{n}d"): f"Conv{n}d" for n in (1, 2, 3)},
+    **{("layer", f"convolution{n}d"): f"Conv{n}d" for n in (1, 2, 3)},
+    **{("layer", f"conv{n}dtranspose"): f"ConvTranspose{n}d" for n in (1, 2, 3)},
+    **{("layer", f"maxpooling{n}d"): f"MaxPool{n}d" for n in (1, 2, 3)},
+    **{("layer", f"averagepooling{n}d"): f"AvgPool{n}d" for n in (1, 2, 3)},
+    **{("layer", f"globalaveragepooling{n}d"): f"AdaptiveAvgPool{n}d" for n in (1, 2, 3)},
+    ("layer", "batchnormalization"): "BatchNorm1d",
+    ("layer", "batchnorm"): "BatchNorm1d",
+    ("layer", "layernormalization"): "LayerNorm",
+    ("layer", "swish"): "SiLU",
+    ("layer", "reshape"): "Unflatten",
+    ("layer", "multiheadattention"): "MultiheadAttention",
+    **{("loss", word): "MSELoss" for word in ("mse", "mean_squared_error", "meansquarederror", "l2", "l2loss")},
+    **{("loss", word): "L1Loss" for word in ("mae", "mean_absolute_error", "meanabsoluteerror", "l1")},
+    **{
+        ("loss", word): "CrossEntropyLoss"
+        for word in (
+            *("crossentropy", "cross_entropy", "categorical_crossentropy", "sparse_categorical_crossentropy"),
+            *("softmax_cross_entropy", "ce", "categoricalcrossentropy", "sparsecategoricalcrossentropy"),
+        )
+    },
+    **{
+        ("loss", word): "BCEWithLogitsLoss"
+        for word in ("bce", "binary_crossentropy", "binarycrossentropy", "binary_weighted_cross_entropy", "log_loss")
+    },
+    **{("loss", word): "HuberLoss" for word in ("huber", "smooth_l1")},
+    **{("metric", word): "MeanAbsoluteError" for word in ("mae", "mean_absolute_error", "l1")},
+    **{("metric", word): "MeanSquaredError" for word in ("mse", "mean_squared_error", "l2")},
+    **{("metric", word): "R2Score" for word in ("r2", "r_squared", "coefficient_of_determination")},
+    **{("metric", word): "Accuracy" for word in ("acc", "categorical_accuracy", "binary_accuracy", "top1")},
+    **{("callback", word): "early_stopping" for word in ("earlystopping", "early_stop")},
+    **{("callback", word): "checkpoint" for word in ("modelcheckpoint", "model_checkpoint", "checkpointcallback")},
+    **{("scheduler", word): "CosineAnnealingLR" for word in ("cosine", "cosinedecay", "cosine_annealing")},
+    **{("scheduler", word): "ExponentialLR" for word in ("exponential", "exponentialdecay", "exp")},
+    **{("scheduler", word): "StepLR" for word in ("step", "steplr", "multistep")},
+    **{("optimizer", word): "SGD" for word in ("gradientdescent", "momentum", "nesterov", "sgdm")},
+    **{("distribution", word): "Normal" for word in ("gaussian", "randn", "gauss")},
+    **{("data", word): "table" for word in ("inline", "rows", "tensor", "tensordataset")},
+    **{("data", word): "formula" for word in ("function", "expression", "synthetic", "generator")},
+}
+
+_NO_COMPONENT: dict[tuple[str, str], str] = {
+    **{
+        ("layer", word): "no layer stands for the input: its size comes from the data"
+        for word in ("input", "inputlayer", "input_layer")
+    },
+    ("layer", "sequential"): "`model` is a sequence already: list the layers",
+}
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "units": ("out_features",),
+    "n_units": ("out_features",),
+    "num_units": ("out_features",),
+    "output_size": ("out_features", "hidden_size"),
+    "out_dim": ("out_features",),
+    "output_dim": ("out_features", "embedding_dim"),
+    "size": ("out_features", "kernel_size"),
+    "width": ("out_features",),
+    "filters": ("out_channels",),
+    "num_filters": ("out_channels",),
+    "channels": ("out_channels",),
+    "kernel": ("kernel_size",),
+    "pool_size": ("kernel_size",),
+    "strides": ("stride",),
+    "dilation_rate": ("dilation",),
+    "use_bias": ("bias",),
+    "rate": ("p", "dropout"),
+    "dropout_rate": ("p", "dropout"),
+    "drop_prob": ("p",),
+    "alpha": ("negative_slope",),
+    "input_dim": ("num_embeddings", "in_features"),
+    "vocab_size": ("num_embeddings",),
+    "num_heads": ("nhead",),
+    "nhead": ("num_heads",),
+    "epsilon": ("eps",),
+    "axis": ("dim",),
+    "learning_rate": ("lr",),
+    "initial_lr": ("lr",),
+    "step_size": ("lr",),
+    "decay": ("weight_decay",),
+    "l2": ("weight_decay",),
+    "beta_1": ("betas",),
+    "beta_2": ("betas",),
+    "beta1": ("betas",),
+    "beta2": ("betas",),
+    "rho": ("alpha", "rho"),
+    "decay_rate": ("gamma",),
+    "decay_steps": ("step_size", "T_max"),
+    "n_samples": ("rows",),
+    "num_samples": ("rows",),
+    "samples": ("rows",),
+    "size_average": ("reduction",),
+    "min": ("low", "min_val"),
+    "max": ("high", "max_val"),
+    "minval": ("low",),
+    "maxval": ("high",),
+    "mean": ("loc",),
+    "std": ("scale",),
+    "stddev": ("scale",),
+    "sigma": ("scale",),
+    "mu": ("loc",),
+    "mode": ("goal",),
+    "metric": ("monitor", "best"),
+    "save_best_only": ("best",),
+    "every_n_epochs": ("every",),
+    "save_top_k": ("best",),
+    "restore_best_weights": ("restore_best",),
+    "label": ("targets",),
+    "labels": ("targets",),
+    "outputs": ("targets",),
+    "x": ("inputs",),
+    "y": ("targets",),
+    "features": ("inputs",),
+}
+
+_NO_OPTION: dict[tuple[str, str], str] = {
+    ("layer", "activation"): _LAYER,
+    ("layer", "activation_fn"): _LAYER,
+    ("layer", "nonlinearity"): _LAYER,
+    **{
+        ("layer", word): "leave it out: a layer's input size is filled from the shape that arrives"
+        for word in ("input_shape", "input_dim", "in_dim", "in_size", "in_features", "in_channels", "batch_input_shape")
+    },
+    ("layer", "name"): "layers have no names: a layer is known by its place",
+    **{
+        ("layer", word): "weights are drawn by torch's own rule from the spec's `seed`"
+        for word in ("kernel_initializer", "bias_initializer", "weight_init", "init")
+    },
+    **{
+        ("data", word): "rows are held out in `data.split`, beside the data component: `split: {val: 0.2}`"
+        for word in ("split", "validation_split", "val_split", "test_split", "test_size")
+    },
+    ("data", "batch_size"): "`batch_size` stands under train",
+    ("data", "shuffle"): "`shuffle` stands under train",
+    ("data", "seed"): "`seed` is a section of its own",
+    ("data", "noise_std"): "write the distribution: `noise: {y: {Normal: [0, 5]}}`",
+    **{
+        ("optimizer", word): "`scheduler` is a section of its own" for word in ("scheduler", "lr_scheduler", "schedule")
+    },
+}
+
+
+def section_word(word: str, known: Iterable[str]) -> str:
+    """What another tool's top-level word is here, or the empty string."""
+    sentence, own = SECTIONS.get(word, ("", ""))
+    if sentence == _SECTION and own not in known:
+        return ""
+    return sentence.format(word=word, own=own)
+
+
+def section_option_word(section: str, word: str) -> str:
+    """What another tool's option of a section is here, or the empty string."""
+    return SECTION_OPTIONS.get((section, word), "")
+
+
+def component_word(kind: str, word: str, exists: Callable[[str], bool]) -> str:
+    """What another tool's component is called here, where there `exists` such a one, or the empty string."""
+    key = (kind, word.rpartition(".")[2].casefold())
+    own = COMPONENTS.get(key)
+    if own and exists(own):
+        return f"it is called '{own}' here"
+    return _NO_COMPONENT.get(key, "")
+
+
+def option_word(kind: str, word: str, options: Iterable[str]) -> tuple[str, str]:
+    """What another tool's option is here: the sentence and the option it means; both may be empty."""
+    known = set(options)
+    for own in OPTIONS.get(word, ()):
+        if own in known:
+            return f"`{word}` is called `{own}` here", own
+    return _NO_OPTION.get((kind, word), ""), ""
