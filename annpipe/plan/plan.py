@@ -14,6 +14,7 @@ from annpipe.contract import Fields
 from annpipe.errors import Problem
 from annpipe.plan.component import Component
 from annpipe.registry import Registry
+from annpipe.secrets import scrubbed
 from annpipe.spec.reader import core_value
 from annpipe.spec.sections import Device, Head, Split, Tracking, Train
 
@@ -63,14 +64,15 @@ class Plan:
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_data(self) -> dict[str, Any]:
-        """The plan as a complete spec: reading it gives this plan again."""
-        data = self.data.to_data()
-        if isinstance(data, str):
-            data = {data: None}
-        return {
+        """The plan as a complete spec: reading it gives this plan again. It is shown and kept, so URIs in it have `***`
+        for credentials: whoever uses it says where the store is."""
+        component = self.data.to_data()
+        if isinstance(component, str):
+            component = {component: None}
+        data = {
             **self.head.model_dump(),
             "device": self.device.model_dump(),
-            "data": {**data, "split": self.split.model_dump()},
+            "data": {**component, "split": self.split.model_dump()},
             "model": [layer.component.to_data() for layer in self.model],
             "loss": self.loss.to_data(),
             "optimizer": self.optimizer.to_data(),
@@ -81,6 +83,8 @@ class Plan:
             "callbacks": [callback.to_data() for callback in self.callbacks],
             "tracking": self.tracking.model_dump(),
         }
+        found: dict[str, Any] = scrubbed(data)
+        return found
 
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""

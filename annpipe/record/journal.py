@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, Self
 
 from annpipe.errors import RunError
+from annpipe.secrets import scrubbed
 
 FILE = "journal.jsonl"
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -56,9 +57,8 @@ class Journal:
         return self._last_steps.get(key)
 
     def write(self, event: str, **fields: object) -> None:
-        """Appends one event."""
-        line = _dump({"event": event, **fields}) + "\n"
-        _write_whole(self._descriptor, line.encode("ascii"))
+        """Appends one event, without the credentials of any URI in it."""
+        self._append({"event": event, **scrubbed(fields)})
 
     def series(self, key: str, first_step: int, values: Sequence[float], begin_ms: int, end_ms: int) -> None:
         """Appends the points of consecutive steps; points that the journal has already are left out.
@@ -70,7 +70,8 @@ class Journal:
         if skip == len(values):
             return
         begin = round(begin_ms + (end_ms - begin_ms) * skip / len(values))
-        self.write("series", key=key, first=first_step + skip, values=list(values[skip:]), begin=begin, end=end_ms)
+        points = {"first": first_step + skip, "values": list(values[skip:]), "begin": begin, "end": end_ms}
+        self._append({"event": "series", "key": key, **points})
         self._last_steps[key] = first_step + len(values) - 1
 
     def metrics(self, step: int, values: Mapping[str, float], time_ms: int) -> None:
@@ -90,6 +91,10 @@ class Journal:
             self.sync()
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _append(self, event: Event) -> None:
+        line = _dump(event) + "\n"
+        _write_whole(self._descriptor, line.encode("ascii"))
 
 
 def now_ms() -> int:

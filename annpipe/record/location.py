@@ -8,10 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from annpipe.errors import StoreError
+from annpipe.secrets import HIDDEN, has_secret
+from annpipe.secrets import scrub as scrub  # for all who know stores by this module
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
-HIDDEN = "***"
 URI_VARIABLE = "ANNPIPE_TRACKING_URI"  # a store with credentials, for the processes that ship
 
 # MLflow reads these in our own processes: no telemetry, no bars or git noise on a terminal, and an HTTP
@@ -27,8 +28,6 @@ MLFLOW_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
 
-_USER_INFO = re.compile(r"(?<=://)[^/\s@]+@")
-_SECRET_OPTION = re.compile(r"(?i)([?&][^=&\s]*(?:password|passwd|pwd|token|secret|key|sig)[^=&\s]*=)[^&\s'\"]+")
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///")
 
 
@@ -71,18 +70,14 @@ def is_server(uri: str) -> bool:
     return urlsplit(uri).scheme in {"http", "https"}
 
 
-def scrub(text: str) -> str:
-    """Takes user names, passwords and tokens out of every URI in `text`.
-
-    >>> scrub("https://ann:secret@host/x?token=abc")
-    'https://***@host/x?token=***'
-    """
-    return _SECRET_OPTION.sub(rf"\1{HIDDEN}", _USER_INFO.sub(f"{HIDDEN}@", text))
-
-
 def has_credentials(uri: str) -> bool:
     """Whether `uri` holds something that may not be written down."""
-    return scrub(uri) != uri
+    return has_secret(uri)
+
+
+def lacks_credentials(uri: str) -> bool:
+    """Whether `uri` was read from a record, which keeps `***` where the credentials stood."""
+    return HIDDEN in uri and not has_secret(uri)
 
 
 def same_store(one: str, other: str) -> bool:
@@ -91,6 +86,8 @@ def same_store(one: str, other: str) -> bool:
 
 
 def _absolute(uri: str, base: Path, origin: str) -> str:
+    if lacks_credentials(uri):
+        raise StoreError(f"{origin}: '{uri}' has {HIDDEN} where its credentials stood; write the whole address")
     scheme = uri.partition(":")[0]
     if scheme == "file" or ("://" not in uri and scheme not in {"databricks", "databricks-uc", "uc"}):
         raise StoreError(

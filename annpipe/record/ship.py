@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
-from annpipe.errors import StoreError
+from annpipe.errors import AnnpipeError, StoreError
 from annpipe.record import journal
-from annpipe.record.location import URI_VARIABLE, has_credentials, same_store, scrub
+from annpipe.record.location import URI_VARIABLE, has_credentials, lacks_credentials, same_store, scrub
 from annpipe.record.patience import GaveUp, Patience, Trainer
 from annpipe.record.shipment import Shipment
 from annpipe.record.state import Shipped, read_state, write_state
 from annpipe.record.store import Refused, Store, first_line
 
 LOG = "shipper.log"
+REMEDY = "`annpipe sync --tracking-uri URI` gives them, and so does MLFLOW_TRACKING_URI"
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_AFTER_THE_END = 3.0
 SECONDS_FOR_THE_LOCK = 2.0
@@ -30,12 +33,24 @@ def ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float) -> Ship
 
     A store that is away does not raise: the state then is not complete, and says why.
     """
-    state = read_state(folder, uri)
-    store = Store(uri)
 
     def trouble(reason: str) -> None:
         write_state(folder, replace(_latest(folder, uri), complete=False, problem=reason))
 
+    if lacks_credentials(uri):
+        trouble(f"the store {uri} needs its credentials, which no record keeps: {REMEDY}")
+        return _latest(folder, uri)
+    with open(folder / LOG, "a", encoding="utf-8") as file:
+        # MLflow prints a run's address at its end, password included.
+        printed = _Printed(file)
+        with redirect_stdout(printed), redirect_stderr(printed):
+            _ship(folder, uri, trainer, seconds_alone, trouble)
+    return _latest(folder, uri)
+
+
+def _ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float, trouble: Callable[[str], None]) -> None:
+    state = read_state(folder, uri)
+    store = Store(uri)
     patience = Patience(store, trainer, seconds_alone, trouble)
     try:
         state = patience(lambda: _still_there(store, replace(state, complete=False)))
@@ -48,14 +63,14 @@ def ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float) -> Ship
     except Exception as error:  # the record's failure is recorded here; the journal has everything
         log.exception("shipping stopped")
         trouble(first_line(error))
-    return _latest(folder, uri)
 
 
 def store_of(folder: Path, explicit: str | None = None) -> str:
     """The URI of a run's store, with its credentials where they are known.
 
-    `explicit` > ANNPIPE_TRACKING_URI > what holds the run already > what the journal says. Raises StoreError when
-    the run names no store.
+    `explicit` > ANNPIPE_TRACKING_URI > what holds the run already > what the journal says. These two keep no
+    credentials: MLFLOW_TRACKING_URI or the run's spec has them, where it names that store. Raises StoreError when the
+    run names no store.
     """
     if explicit or os.environ.get(URI_VARIABLE):
         return explicit or os.environ[URI_VARIABLE]
@@ -63,8 +78,19 @@ def store_of(folder: Path, explicit: str | None = None) -> str:
     uri = read_state(folder).store or str(first.get("tracking_uri") or "")
     if not uri:
         raise StoreError(f"run {folder.name} names no store; give one with --tracking-uri")
-    known = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return known if has_credentials(known) and same_store(known, uri) else uri
+    known = (os.environ.get("MLFLOW_TRACKING_URI", ""), _uri_of_spec(first) if lacks_credentials(uri) else "")
+    return next((one for one in known if has_credentials(one) and same_store(one, uri)), uri)
+
+
+def _uri_of_spec(first: journal.Event) -> str:
+    """The tracking URI in the spec file that a run was begun with, as the file is now; empty without one."""
+    from annpipe.spec import load_spec  # seldom needed, and the shipper has enough to import
+
+    file = (first.get("tags") or {}).get("mlflow.source.name", "")
+    try:
+        return load_spec(Path(file)).tracking.uri or ""
+    except AnnpipeError:
+        return ""
 
 
 def wait_for_journal(folder: Path, trainer: Trainer) -> bool:
@@ -95,6 +121,16 @@ def logging_to(folder: Path) -> Iterator[None]:
         logging.captureWarnings(False)
         root.removeHandler(out)
         out.close()
+
+
+class _Printed(io.TextIOBase):
+    """What is printed while a run is shipped: into the log, without credentials."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        return self._file.write(scrub(text))
 
 
 class _Scrubbed(logging.Formatter):

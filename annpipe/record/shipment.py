@@ -20,6 +20,7 @@ from annpipe.record.patience import Patience
 from annpipe.record.state import Shipped, write_state
 from annpipe.record.store import Refused, Store
 from annpipe.record.thin import Point, Thinner
+from annpipe.secrets import scrub
 
 METRICS_A_CALL = 1000
 PARAMS_A_CALL = 100
@@ -254,7 +255,7 @@ class Shipment:
 
     def _refuse(self, what: str, error: Refused) -> None:
         log.error("refused: %s: %s", what, error)
-        self._note(refused=(*self.state.refused, f"{what}: {error}"[:500])[:100])
+        self._note(refused=(*self.state.refused, scrub(f"{what}: {error}")[:500])[:100])
 
     def _note(self, **changes: Any) -> None:
         self.state = replace(self.state, **changes)

@@ -1,15 +1,20 @@
-"""Where did a run come from? Commit, user, versions and the packages around it, each cheap to know."""
+"""Where did a run come from? Its spec, commit, user, versions and the packages around it, each cheap to know."""
 
 from __future__ import annotations
 
 import getpass
+import json
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-from annpipe.record.location import scrub
+import yaml
+
+from annpipe.secrets import HIDDEN, scrub, secret_words
 
 GIT_SECONDS = 5.0
 
@@ -54,6 +59,29 @@ def without_user(url: str) -> str:
     'https://example.org/a.git'
     """
     return scrub(url).replace("***@", "")
+
+
+def spec_copy(file: Path, tracking_uri: str | None) -> str:
+    """The text of a spec as others may read it: no credentials, however they are escaped, folded or put together."""
+    text = scrub(file.read_text(encoding="utf-8-sig"))
+    words = secret_words(tracking_uri or "")
+    parts, behind = [], 0
+    for value, start, end in _scalars(text):
+        kept = HIDDEN if value in words else scrub(value)
+        if kept != value:
+            line_end = "\n" if text[start:end].endswith("\n") else ""  # a block scalar goes on to the next line
+            parts += [text[behind:start], json.dumps(kept, ensure_ascii=False), line_end]
+            behind = end
+    return "".join([*parts, text[behind:]])
+
+
+def _scalars(text: str) -> Iterator[tuple[str, int, int]]:
+    """The scalars of YAML that was read before, each with the stretch it takes; none where it changed meanwhile."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    with suppress(yaml.YAMLError):
+        for event in yaml.parse(text, Loader=loader):
+            if isinstance(event, yaml.ScalarEvent) and event.start_mark and event.end_mark:
+                yield event.value, event.start_mark.index, event.end_mark.index
 
 
 def environment_text() -> str:

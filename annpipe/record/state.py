@@ -13,6 +13,7 @@ from pathlib import Path
 
 from annpipe.record.journal import complete_size
 from annpipe.record.location import same_store, scrub
+from annpipe.secrets import scrubbed
 
 FILE = "shipped.json"
 LOCK = "shipped.lock"
@@ -49,7 +50,7 @@ def write_state(folder: Path, state: Shipped) -> None:
     is_first = not first.run_id or same_store(first.store, state.store)
     path = folder / FILE if is_first else _other_file(folder, state.store)
     new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(asdict(state), indent=1) + "\n", encoding="utf-8")
+    new.write_text(json.dumps(scrubbed(asdict(state)), indent=1) + "\n", encoding="utf-8")
     os.replace(new, path)
 
 

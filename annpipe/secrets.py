@@ -1,0 +1,98 @@
+"""What in a text is a secret? The user info of a URI, and its query values called token, key, password, secret or sig.
+
+Everything that annpipe prints, logs or records goes through here first. Nothing but URIs is looked at: a secret that
+stands alone looks like any other word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+HIDDEN = "***"
+
+# Every repeat is bounded or cannot overlap, so that no text takes long. A password may hold `@` and, in careless hands,
+# `/`, `?` and `#` too: what follows `user:` is one unless it is a port.
+_WITH_PASSWORD = r'[^\s/?#"@:\[]{0,100}:(?!\d+[/?#])[^\s"]{0,200}'
+# `\/` is how JSON may write a slash; two of them become one where a URI was taken for a path.
+_USER_INFO = re.compile(rf':\\?/(?:\\?/([^\s/?#"]+|{_WITH_PASSWORD})|({_WITH_PASSWORD}))@')
+_NAME = r"[^=&;?#\s]{0,40}"
+_SECRET_OPTION = re.compile(
+    rf"(?i)[?&;]{_NAME}(?:passw|pwd|token|secret|key|credential|odbc_connect|(?<![a-z])(?:pass|sig|signature)(?![a-z]))"
+    # A comma, a bracket or an apostrophe belongs to the value only where the value goes on behind it.
+    rf"""{_NAME}=((?:[^&\s"'`,;)\]}}]|['`,;)\]}}]+(?=[\w%+/=.~-]))+)"""
+)
+
+
+def scrub(text: str) -> str:
+    """Takes user names, passwords and tokens out of every URI in `text`.
+
+    >>> scrub("https://ann:secret@host/x?token=abc")
+    'https://***@host/x?token=***'
+    """
+    return _hidden(text, list(_secrets(text)))
+
+
+def scrub_marked(text: str, start: int, end: int) -> tuple[str, int, int]:
+    """`text` without its secrets, and where the stretch from `start` to `end` then lies.
+
+    >>> scrub_marked("uri: http://ann:secret@host # here", 28, 34)
+    ('uri: http://***@host # here', 21, 27)
+    """
+    found = list(_secrets(text))
+    return _hidden(text, found), _moved(start, found, to_end=False), _moved(end, found, to_end=True)
+
+
+def scrubbed(value: Any) -> Any:
+    """Plain data with every text in it scrubbed, keys too."""
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, Mapping):
+        return {scrubbed(key): scrubbed(item) for key, item in value.items()}
+    return [scrubbed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def has_secret(text: str) -> bool:
+    """Whether `text` holds something that may not be written down."""
+    return scrub(text) != text
+
+
+def secret_words(uri: str) -> frozenset[str]:
+    """The passwords and tokens of a URI, each by itself: they may have been put together from variables.
+
+    >>> sorted(secret_words("https://ann:secret@host/x?token=abc"))
+    ['abc', 'secret']
+    """
+    found = [uri[start:end] for start, end in _secrets(uri)]
+    return frozenset(word.partition(":")[2] or word if f"/{word}@" in uri else word for word in found)
+
+
+def _secrets(text: str) -> Iterator[tuple[int, int]]:
+    """Where the secrets lie, from left to right, none inside another."""
+    matches = (match for pattern in (_USER_INFO, _SECRET_OPTION) for match in pattern.finditer(text))
+    spans = [match.span(match.lastindex or 0) for match in matches]
+    behind = 0
+    for start, end in sorted(spans):
+        if end > behind:
+            yield max(start, behind), end
+            behind = end
+
+
+def _hidden(text: str, secrets: list[tuple[int, int]]) -> str:
+    parts, behind = [], 0
+    for start, end in secrets:
+        parts += [text[behind:start], HIDDEN]
+        behind = end
+    return "".join([*parts, text[behind:]])
+
+
+def _moved(position: int, secrets: list[tuple[int, int]], *, to_end: bool) -> int:
+    """The position once every secret is as long as HIDDEN; one inside a secret goes to that secret's edge."""
+    moved = position
+    for start, end in secrets:
+        if position >= end:
+            moved += len(HIDDEN) - (end - start)
+        elif position > start:
+            return moved - (position - start) + (len(HIDDEN) if to_end else 0)
+    return moved
