@@ -11,7 +11,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -39,6 +39,8 @@ DESCRIBED: dict[str, str | bytes] = {
     "not-utf8": WHOLE.replace("lines", "회귀").encode("euc-kr"),
     "number-too-long": f"{WHOLE}seed: {'1' * 5000}\n",
     "spec-too-deep": f"{WHOLE}tags: {'[' * 70}{']' * 70}\n",
+    "yaml-character": WHOLE.replace("L1Loss", "L1\u00a0Loss").replace("loss: ", "loss\u00a0"),
+    "yaml-directive": f"%YAML 1.1\n---\n{WHOLE}",
     "spec-too-large": f"{WHOLE}description: {'x' * 2**20}\n",
 }
 
@@ -56,14 +58,15 @@ def codes() -> dict[str, str]:
     A code is the first argument of `Problem`, or of a function that passes that parameter on to `Problem`.
     """
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
-    builders = {"Problem": ("code", 0)}
+    constants = dict(pair for tree in trees.values() for pair in _constants(tree))
+    builders = {"Problem": ("code", 0), "replace": ("code", 99)}
     found: dict[str, str] = {}
     done: set[str] = set()
     while set(builders) - done:
         done = set(builders)
         for path, tree in trees.items():
             for function, call in _calls(tree, builders):
-                for part in _parts(_code_of(call, *builders[_name(call.func)])):
+                for part in _parts(_code_of(call, *builders[_name(call.func)]), constants):
                     where = f"{path.relative_to(ROOT)}:{call.lineno}"
                     match part:
                         case ast.Constant(value=str() as code):
@@ -99,19 +102,37 @@ def _parameters(function: Function) -> list[str]:
     return names[1:] if names[:1] in (["self"], ["cls"]) else names
 
 
-def _code_of(call: ast.Call, keyword: str, position: int) -> ast.expr:
+def _constants(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    """The strings that a module gives names to: `UNCHECKED = "unchecked"`."""
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str()) as value):
+                yield name, value
+
+
+def _code_of(call: ast.Call, keyword: str, position: int) -> ast.expr | None:
     named = next((argument.value for argument in call.keywords if argument.arg == keyword), None)
-    return named or call.args[position]
+    return named or (call.args[position] if position < len(call.args) else None)
 
 
-def _parts(node: ast.expr) -> list[ast.expr]:
-    """Both sides of `a if c else b`."""
-    return [*_parts(node.body), *_parts(node.orelse)] if isinstance(node, ast.IfExp) else [node]
+def _parts(node: ast.expr | None, constants: Mapping[str, ast.expr]) -> list[ast.expr]:
+    """Both sides of `a if c else b`; what a constant stands for; nothing where no code is given."""
+    match node:
+        case None:
+            return []
+        case ast.IfExp():
+            return [*_parts(node.body, constants), *_parts(node.orelse, constants)]
+        case ast.Name(id=name) if name in constants:
+            return [constants[name]]
+        case _:
+            return [node]
 
 
 def test_the_finder_follows_a_code_through_the_function_that_passes_it_on() -> None:
     """The reader stops through a function of its own; its codes must not escape the test above."""
-    assert {"several-documents", "yaml-alias", "formula", "plugin-name-taken", "no-such-device"} <= set(codes())
+    assert {"several-documents", "yaml-indent", "formula", "plugin-name-taken", "no-such-device", "unchecked"} <= set(
+        codes()
+    )
 
 
 # --- the form of a page

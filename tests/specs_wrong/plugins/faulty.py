@@ -1,0 +1,22 @@
+"""Layers that break what a layer promises."""
+
+import torch
+
+from annpipe import layer
+
+
+@layer
+class Faulty(torch.nn.Module):
+    """Uses an attribute that it never set."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scaled: torch.Tensor = x * self.scale
+        return scaled
+
+
+@layer
+class Wordy(torch.nn.Module):
+    """Gives a word."""
+
+    def forward(self, x: torch.Tensor) -> str:
+        return f"{len(x)} rows"
