@@ -1,0 +1,63 @@
+"""What is a spec as a whole, in JSON Schema?"""
+
+from __future__ import annotations
+
+from annpipe.registry import Registry
+from annpipe.schema.components import kind_schemas
+from annpipe.schema.sections import DATA, section_schema, split_schema, train_requires
+from annpipe.schema.values import VARIABLE, Schema, reference, type_schemas
+from annpipe.schema.whole import exactly, whole_name, whole_schemas
+from annpipe.spec.spec import REQUIRED, SECTIONS
+
+EXTENDS: Schema = {
+    "description": "another spec, relative to this one: what stands here is laid over it",
+    "type": ["string", "null"],
+}
+VARIABLES: Schema = {
+    "description": "values said once, and used as ${name}",
+    "type": ["object", "null"],
+    "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+}
+
+
+def spec_schema(registry: Registry, *, any_name: bool = False, variables: bool = True) -> Schema:
+    """The JSON Schema (draft-07) of a whole spec over the components of a registry.
+
+    `any_name` admits components that the registry lacks, for specs whose plugins are not known; without `variables`,
+    `${name}` stands for no value: for tools that make specs from the schema.
+    """
+    kinds = kind_schemas(registry, any_name=any_name)
+    kinds[DATA] |= _with_split(kinds[DATA])
+    shared = {"variable": VARIABLE if variables else False} | type_schemas(registry) | whole_schemas(registry)
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$comment": "made by `annpipe schema`; make it again when plugins change",
+        "description": "A spec of annpipe: a training run.",
+        "type": "object",
+        "properties": {
+            "extends": EXTENDS,
+            "variables": VARIABLES,
+            **{name: section_schema(name) for name in SECTIONS},
+        },
+        "additionalProperties": False,
+        "if": {"required": ["extends"], "properties": {"extends": {"type": "string"}}},
+        "else": _whole(),
+        "definitions": kinds | shared,
+    }
+
+
+def _whole() -> Schema:
+    """What must be there when nothing is extended."""
+    sections = {name: reference(whole_name(name)) for name in ("data", "loss", "optimizer", "scheduler")}
+    return {"required": list(REQUIRED), "patternProperties": exactly(sections | {"train": train_requires()})}
+
+
+def _with_split(data: Schema) -> Schema:
+    """`data` with `split` beside its component."""
+    return {
+        "properties": {**data["properties"], "split": split_schema()},
+        "allOf": [{"minProperties": 1}],
+        "if": {"required": ["split"]},
+        "then": {"maxProperties": 2},
+        "else": {"maxProperties": 1},
+    }

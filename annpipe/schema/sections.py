@@ -1,0 +1,103 @@
+"""How is each section of a spec said in JSON Schema?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from annpipe.registry.types import from_annotation, words
+from annpipe.schema.values import LIMITS, Schema, or_variable, reference
+from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
+from annpipe.spec.spec import REQUIRED
+
+DATA = "data"
+ONE = {"data": "data", "loss": "loss", "optimizer": "optimizer", "scheduler": "scheduler"}
+LISTS = {"model": "layer", "metrics": "metric", "plots": "plot", "callbacks": "callback"}
+DESCRIPTIONS = {
+    "device": "where and how the run computes",
+    "data": "one data component, and `split` for the rows held out",
+    "model": "the layers, in order; sizes that arrive are filled in",
+    "loss": "what training makes small",
+    "optimizer": "how the parameters are stepped",
+    "scheduler": "how the learning rate changes over the run",
+    "train": "how long, in what batches, and when the run looks",
+    "metrics": "what is measured on each split",
+    "plots": "the figures that are drawn",
+    "callbacks": "what acts at the looks of the run, as early_stopping does",
+    "tracking": "where the record goes",
+}
+DEVICES = {
+    "auto": "a CUDA device where there is one, else Apple's, else the CPU",
+    "cpu": "the processor",
+    "cuda": "the first CUDA device; cuda:1 is the second",
+    "mps": "Apple's graphics processor",
+}
+NUMBERED_DEVICE = r"^cuda:(\d+|\$\{[A-Za-z_][A-Za-z0-9_]*\})$"
+
+
+def section_schema(name: str) -> Schema:
+    """What may stand under a top-level key."""
+    if name in Head.model_fields:
+        return _field(Head, name)
+    is_required = name in REQUIRED
+    if name in ONE:
+        schema: Schema = {"anyOf": [reference(ONE[name]), *([] if is_required else [{"type": "null"}])]}
+    elif name in LISTS:
+        schema = _list(LISTS[name], is_required=is_required)
+    elif name == "device":
+        schema = _device()
+    else:
+        schema = _mapping(Train if name == "train" else Tracking, is_required=is_required)
+    return {"description": DESCRIPTIONS[name], **schema}
+
+
+def split_schema() -> Schema:
+    """`split`, which stands beside the data component."""
+    words = "the fractions of rows held out for validation and test"
+    return {"description": words, **_mapping(Split, is_required=False)}
+
+
+def train_requires() -> Schema:
+    """What `train` must say unless a base does."""
+    return {"required": [name for name, field in Train.model_fields.items() if field.is_required()]}
+
+
+def _list(kind: str, *, is_required: bool) -> Schema:
+    types = ["array"] if is_required else ["array", "null"]
+    whole = {"type": types, "errorMessage": f"must be a list: begin each {kind} with `- `, or write [one, two]"}
+    least: Schema = {"minItems": 1} if is_required else {}
+    return {"items": reference(kind), **least, "anyOf": [whole, reference("variable")]}
+
+
+def _mapping(model: type[Section], *, is_required: bool) -> Schema:
+    types = ["object"] if is_required else ["object", "null"]
+    return {
+        "properties": {name: _field(model, name) for name in model.model_fields},
+        "additionalProperties": False,
+        "anyOf": [{"type": types, "errorMessage": "must be a mapping of options"}, reference("variable")],
+    }
+
+
+def _device() -> Schema:
+    """A word, or a mapping whose `type` is that word."""
+    names = ", ".join(DEVICES) + " or a CUDA device by its number, as in cuda:1"
+    listed = {"enum": list(DEVICES), "enumDescriptions": list(DEVICES.values()), "errorMessage": f"must be {names}"}
+    accepted: list[Schema] = [listed, {"type": "string", "pattern": NUMBERED_DEVICE}]
+    mapping = _mapping(Device, is_required=False)
+    own = mapping["properties"]["type"]
+    mapping["properties"]["type"] = {"description": own["description"], "default": "auto", **or_variable(accepted)}
+    return mapping | {"default": "auto", "anyOf": [*accepted, *mapping["anyOf"]]}
+
+
+def _field(model: type[Section], name: str) -> Schema:
+    """An option of a section, from pydantic's own schema of it."""
+    schema: dict[str, Any] = model.model_json_schema()["properties"][name]
+    around: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
+    inside = {key: value for key, value in schema.items() if key not in (*around, "title")}
+    parts = [dict(part) for part in inside.get("anyOf", [inside])]
+    for below in ("items", "additionalProperties"):
+        if isinstance(inside.get(below), dict):
+            parts[0][below] = or_variable(inside[below].get("anyOf", [inside[below]]))
+    bounds = {key: part[keyword] for part in parts for key, keyword in LIMITS.items() if keyword in part}
+    meant = words(from_annotation(model.model_fields[name].annotation), bounds)
+    parts[0]["errorMessage"] = f"must be {meant}"
+    return {**around, **or_variable(parts)}
