@@ -2,7 +2,8 @@
 
 For plugin authors: the marks (`data`, `layer`, `loss`, `optimizer`, `scheduler`, `distribution`, `metric`, `callback`,
 `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`, `RunView`, `Expression`),
-`OptionError` to refuse an option's value, and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
+`OptionError` to refuse an option's value, `did_you_mean` for its help; and for classes that cannot carry a mark,
+`describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one.
 """
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from annpipe.registry.marks import callback, data, distribution, layer, loss, metric, optimizer, plot, scheduler
     from annpipe.registry.registry import Registry
     from annpipe.registry.signature import Typing, describe
+    from annpipe.registry.suggest import did_you_mean
 
 _HOMES = {
     "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "RunView"),
@@ -32,6 +34,7 @@ _HOMES = {
     ),
     "annpipe.registry.registry": ("Registry",),
     "annpipe.registry.signature": ("Typing", "describe"),
+    "annpipe.registry.suggest": ("did_you_mean",),
 }
 
 __all__ = [
@@ -48,6 +51,7 @@ __all__ = [
     "callback",
     "data",
     "describe",
+    "did_you_mean",
     "distribution",
     "layer",
     "loss",

@@ -78,6 +78,7 @@ def run(
     *,
     registry: Registry | None = None,
     overrides: Iterable[str] = (),
+    unset: Iterable[str] = (),
     device: str | None = None,
     name: str | None = None,
     tracking_uri: str | None = None,
@@ -85,17 +86,22 @@ def run(
 ) -> Finished:
     """Runs a spec and waits for its record; raises SpecError when the spec is wrong.
 
-    `registry` is one with components of your own; left out, it holds all installed ones.
+    `registry` is one with components of your own; left out, it holds all installed ones. `overrides` and `unset` are
+    what `--set` and `--unset` take.
     """
-    return launch(read(Path(spec), registry, overrides, device, name), watcher or Silent(), tracking_uri)
+    drafted = read(Path(spec), registry=registry, overrides=overrides, unset=unset, device=device, name=name)
+    return launch(drafted, watcher or Silent(), tracking_uri)
 
 
 def read(
     spec: Path,
+    *,
     registry: Registry | None = None,
     overrides: Iterable[str] = (),
+    unset: Iterable[str] = (),
     device: str | None = None,
     name: str | None = None,
+    untrusted: bool = False,
 ) -> Draft:
     """The draft of a spec: everything that can be checked without torch; raises SpecError."""
     from annpipe.plan import draft
@@ -103,13 +109,13 @@ def read(
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
 
-    loaded = load_spec(spec, tuple(overrides), device=device)
+    loaded = load_spec(spec, overrides, unset_paths=unset, device=device, untrusted=untrusted)
     if name is not None:
         # a run of another name stays in the experiment of its spec, beside the runs it is compared with
         experiment = loaded.tracking.experiment or loaded.head.name
         tracking = loaded.tracking.model_copy(update={"experiment": experiment})
         loaded = replace(loaded, head=loaded.head.model_copy(update={"name": name}), tracking=tracking)
-    return draft(loaded, registry or Registry.installed(), project=find_project())
+    return draft(loaded, registry or Registry.installed(), project=find_project(), untrusted=untrusted)
 
 
 def complete(drafted: Draft, watcher: Watcher) -> Plan:

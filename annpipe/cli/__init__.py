@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from annpipe.errors import AnnpipeError, SpecError, render
+from annpipe.errors import AnnpipeError, SpecError
 
 COMMANDS = {
     "run": "train what a spec declares, and record it",
@@ -20,10 +20,13 @@ COMMANDS = {
     "plan": "show the resolved plan: layers, shapes, parameters",
     "list": "list the components of the registry",
     "show": "show one component: options, types, defaults, origin",
+    "explain": "explain the code of an error, with a wrong and a right example",
+    "schema": "print the JSON Schema of specs, or install it for an editor",
     "runs": "list the runs of this project with their status",
     "resume": "go on with an interrupted run, exactly",
     "ui": "start MLflow's UI on the project's store",
     "sync": "ship the journals of runs whose record is not complete",
+    "completion": "print what makes a shell complete annpipe's commands",
 }
 
 
@@ -84,9 +87,25 @@ def outcome() -> int:
         return 1
     except Exception:
         traceback.print_exc()
-        click.echo("\nThis is a bug in annpipe, not in your spec: please report it with the lines above.", err=True)
+        click.echo(_how_to_report(), err=True)
         return 4
     return 0
+
+
+def _how_to_report() -> str:
+    """What a report of a bug needs: the lines above, the versions, the command."""
+    import platform
+    import shlex
+    from importlib.metadata import version
+
+    from annpipe.secrets import scrub
+
+    said = scrub(shlex.join(["annpipe", *sys.argv[1:]]))
+    versions = f"annpipe {version('annpipe')}, torch {version('torch')}, Python {platform.python_version()}"
+    return (
+        "\nThis is a bug in annpipe, not in your spec. Please report it with the lines above and these:\n"
+        f"  {said}\n  {versions}, {platform.platform()}"
+    )
 
 
 def report(error: AnnpipeError) -> None:
@@ -94,7 +113,6 @@ def report(error: AnnpipeError) -> None:
     if not isinstance(error, SpecError):
         click.echo(f"error: {error}", err=True)
         return
-    for problem in error.problems:
-        click.echo(render(problem) + "\n", err=True)
-    count = len(error.problems)
-    click.echo(f"{count} {'error' if count == 1 else 'errors'}", err=True)
+    from annpipe.cli.formats import as_text
+
+    click.echo(as_text(error.problems), err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from annpipe.cli.display import RunDisplay
-from annpipe.cli.specs import spec_options
+from annpipe.cli.specs import spec_argument, spec_options, untrusted_option
 
 if TYPE_CHECKING:
+    from annpipe.plan import Draft
     from annpipe.plan.component import Component
     from annpipe.plan.plan import Plan
 
@@ -19,21 +21,71 @@ BYTES = {"float32": 4, "float64": 8}
 
 
 @click.command("plan")
-@click.argument("spec", type=click.Path(path_type=Path))
+@spec_argument
 @spec_options
+@untrusted_option
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print the plan as a complete spec.")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-def command(spec: Path, overrides: tuple[str, ...], device: str | None, as_yaml: bool, as_json: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the plan (or, with --origin, the origins) as JSON.")
+@click.option("--origin", "by_origin", is_flag=True, help="Show which line, override or default gave each value.")
+def command(
+    spec: Path,
+    overrides: tuple[str, ...],
+    unset: tuple[str, ...],
+    device: str | None,
+    untrusted: bool,
+    as_yaml: bool,
+    as_json: bool,
+    by_origin: bool,
+) -> None:
     """Show the plan that SPEC resolves to, and train nothing."""
-    import json
-
     from annpipe.launch import complete, read
 
-    plan = complete(read(spec, None, overrides, device), RunDisplay())
-    if as_json:
+    drafted = read(spec, overrides=overrides, unset=unset, device=device, untrusted=untrusted)
+    display = RunDisplay()
+    for warning in drafted.unchecked:
+        display.warn(warning)
+    if not drafted.is_whole:
+        click.echo(show_draft(drafted))
+        return
+    plan = complete(drafted, display)
+    if by_origin:
+        click.echo(origins_as_json(plan, drafted) if as_json else show_origins(plan, drafted))
+    elif as_json:
         click.echo(json.dumps({"digest": plan.digest, **plan.to_data()}, indent=2))
     else:
         click.echo(plan.to_yaml().rstrip() if as_yaml else show_plan(plan))
+
+
+def show_draft(drafted: Draft) -> str:
+    """What is known of a spec whose components are not all known: no shapes, no numbers of parameters."""
+    layers = [f"  {number}  {said(layer)}" for number, layer in enumerate(drafted.model)]
+    known = [("data", drafted.data), ("loss", drafted.loss), ("optimizer", drafted.optimizer)]
+    known += [("scheduler", drafted.scheduler)] if drafted.scheduler else []
+    lines = [f"{name:<10} {said(component)}" for name, component in known]
+    head = f"{drafted.spec.head.name}  (unchecked: shapes and parameters are known with the plugins only)"
+    return "\n".join([head, "", *lines, "layers", *layers])
+
+
+def show_origins(plan: Plan, drafted: Draft) -> str:
+    """A row a value: its path, the value, and what gave it."""
+    from annpipe.plan.origin import origins
+
+    rows = [(o.path, _short(json.dumps(o.value, ensure_ascii=False)), str(o)) for o in origins(plan, drafted.spec)]
+    return "\n".join(_aligned(rows))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def origins_as_json(plan: Plan, drafted: Draft) -> str:
+    """The origins for programs."""
+    from annpipe.plan.origin import origins
+
+    rows = [
+        {"path": o.path, "value": o.value, "source": o.source, "where": str(o)} for o in origins(plan, drafted.spec)
+    ]
+    return json.dumps(rows, indent=2, ensure_ascii=False)
 
 
 def show_plan(plan: Plan) -> str:
@@ -66,8 +118,6 @@ def said(component: Component) -> str:
 
 
 def _value(value: Any) -> str:
-    import json
-
     from annpipe.plan.component import Component, to_data
 
     return said(value) if isinstance(value, Component) else json.dumps(to_data(value), ensure_ascii=False)
@@ -88,7 +138,11 @@ def _layers(plan: Plan) -> list[str]:
     for number, layer in enumerate(plan.model):
         shapes = (_shape(layer.input_shape), _shape(layer.output_shape))
         rows.append((str(number), said(layer.component), *shapes, f"{layer.parameters:,}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 

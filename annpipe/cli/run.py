@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from annpipe.cli.specs import spec_options
+from annpipe.cli.specs import spec_argument, spec_options
 
 if TYPE_CHECKING:
     from annpipe.launch import Finished
 
 
 @click.command("run")
-@click.argument("spec", type=click.Path(path_type=Path))
+@spec_argument
 @spec_options
 @click.option("--name", help="A name for the run, instead of the spec's.")
 @click.option("--tracking-uri", metavar="URI", help="Record in this MLflow store, not in the project's own.")
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def command(
     spec: Path,
     overrides: tuple[str, ...],
+    unset: tuple[str, ...],
     device: str | None,
     name: str | None,
     tracking_uri: str | None,
@@ -34,7 +35,7 @@ def command(
     from annpipe.cli.display import RunDisplay
     from annpipe.launch import complete, launch, read
 
-    drafted = read(spec, None, overrides, device, name)
+    drafted = read(spec, overrides=overrides, unset=unset, device=device, name=name)
     with RunDisplay() as display:
         if dry_run:
             from annpipe.cli.plan import show_plan

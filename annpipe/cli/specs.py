@@ -1,17 +1,31 @@
-"""The options of commands that read one spec."""
+"""The arguments and options of commands that read specs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+spec_argument = click.argument("spec", type=click.Path(path_type=Path))
+spec_arguments = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...")
+untrusted_option = click.option(
+    "--untrusted", is_flag=True, help="For a stranger's spec: import no plugin of it, read nothing outside its folder."
+)
+
 
 def spec_options(function: F) -> F:
-    """--set and --device."""
-    set_ = click.option("--set", "overrides", multiple=True, metavar="PATH=VALUE", help="Replace a value of the spec.")
+    """--set, --unset and --device."""
+    set_ = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Replace a value of the spec, or append to a list with PATH+=VALUE; may be repeated.",
+    )
+    unset = click.option("--unset", multiple=True, metavar="PATH", help="Leave out what stands at PATH.")
     device = click.option("--device", metavar="WORD", help="auto, cpu, cuda, cuda:1 or mps, instead of the spec's.")
-    return set_(device(function))
+    return set_(unset(device(function)))

@@ -2,27 +2,75 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from annpipe.cli.display import RunDisplay
+from annpipe.cli.formats import FORMATS, as_github, as_json, as_text, is_error
+from annpipe.cli.specs import spec_arguments, spec_options, untrusted_option
 from annpipe.errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from annpipe.registry import Registry
 
 
 @click.command("validate")
-@click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...")
-def command(specs: tuple[Path, ...]) -> None:
+@spec_arguments
+@spec_options
+@untrusted_option
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="text", help="How to print what is wrong.")
+def command(
+    specs: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    unset: tuple[str, ...],
+    device: str | None,
+    untrusted: bool,
+    format_: str,
+) -> None:
     """Check SPECs and report all mistakes at once; torch is imported only for specs whose names are right."""
-    from annpipe.launch import complete, read
+    from annpipe.registry import Registry
 
-    problems: list[Problem] = []
-    for path in specs:
-        try:
-            complete(read(path), RunDisplay())
-        except SpecError as error:
-            problems += error.problems
-        else:
-            click.echo(f"{path}: ok")
+    installed = Registry.installed()
+    checked = {str(path): check(path, installed.copy(), overrides, unset, device, untrusted) for path in specs}
+    problems = list(dict.fromkeys(problem for found in checked.values() for problem in found))
+    if format_ == "json":
+        click.echo(as_json(checked.items()))
+    elif format_ == "github":
+        click.echo(as_github(problems), nl=bool(problems))
+    else:
+        _say(checked, problems)
+    if any(map(is_error, problems)):
+        sys.exit(SpecError.exit_code)
+
+
+def _say(checked: Mapping[str, Sequence[Problem]], problems: Sequence[Problem]) -> None:
+    for spec, found in checked.items():
+        if not any(map(is_error, found)):
+            partly = any(problem.code == "unchecked" for problem in found)
+            click.echo(f"{spec}: {'ok, as far as it could be checked' if partly else 'ok'}")
     if problems:
-        raise SpecError(problems)
+        click.echo(as_text(problems), err=True)
+
+
+def check(
+    path: Path,
+    registry: Registry,
+    overrides: tuple[str, ...],
+    unset: tuple[str, ...],
+    device: str | None,
+    untrusted: bool,
+) -> list[Problem]:
+    """All that is wrong with one spec, warnings too, in file order."""
+    from annpipe.launch import Silent, complete, read
+
+    try:
+        drafted = read(path, registry=registry, overrides=overrides, unset=unset, device=device, untrusted=untrusted)
+        warnings = list(drafted.unchecked)
+        if drafted.is_whole:
+            warnings += complete(drafted, Silent()).warnings
+    except SpecError as error:
+        return error.problems
+    return SpecError(warnings).problems

@@ -41,6 +41,7 @@ class Resolving:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.problems: list[Problem] = []
+        self._failed: set[Place | None] = set()
         self._meant: set[str] = set()  # options that a misspelt one of the present component stands for
 
     def component(self, call: Call, kind: str) -> Component | None:
@@ -48,10 +49,19 @@ class Resolving:
         entry = self.registry.find(kind, call.name)
         if entry is None:
             self.problems.append(self._unknown(call, kind))
+            self._failed.add(call.place)
             return None
         self._meant = set()
+        before = len(self.problems)
         given = self._laid_out(call, entry)
-        return None if given is None else self._checked(call, entry, given)
+        component = None if given is None else self._checked(call, entry, given)
+        if len(self.problems) > before:
+            self._failed.add(call.place)
+        return component
+
+    def failed(self, component: Component) -> bool:
+        """Whether problems were noted for this component, so that its options are not all there."""
+        return component.place in self._failed
 
     def _unknown(self, call: Call, kind: str) -> Problem:
         names = [entry.name for entry in self.registry.entries(kind)]

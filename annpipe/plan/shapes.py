@@ -46,14 +46,28 @@ def input_tensor(fields: Fields) -> torch.Tensor:
     return torch.empty((BATCH, *field.shape), dtype=dtype, device="meta")
 
 
-def run_shapes(model: Sequence[Component], fields: Fields, registry: Registry) -> tuple[Layer, ...]:
-    """Fills and checks every layer in turn; raises SpecError at the first one that does not fit."""
-    tensor = input_tensor(fields)
+def run_shapes(model: Sequence[Component], data: Component, fields: Fields, registry: Registry) -> tuple[Layer, ...]:
+    """Fills and checks every layer in turn; raises SpecError at the first one that does not fit.
+
+    The error shows two places: the layer, and what gives it the shape it cannot take.
+    """
+    tensor, before = input_tensor(fields), data
     layers = []
     for component in model:
-        layer, tensor = _run_layer(component, tensor, registry)
+        try:
+            layer, after = _run_layer(component, tensor, registry)
+        except SpecError as error:
+            raise SpecError([_with_giver(problem, before, tensor) for problem in error.problems]) from error
+        tensor, before = after, component
         layers.append(layer)
     return tuple(layers)
+
+
+def _with_giver(problem: Problem, before: Component, tensor: torch.Tensor) -> Problem:
+    """A fault of shape, with the component that gives the shape."""
+    if problem.code != "shape" or before.place is None:
+        return problem
+    return replace(problem, related=((before.place, f"this gives {show(tensor.shape)}"), *problem.related))
 
 
 def _run_layer(component: Component, tensor: torch.Tensor, registry: Registry) -> tuple[Layer, torch.Tensor]:
@@ -176,7 +190,9 @@ def target_tensor(fields: Fields, *, classes: bool) -> torch.Tensor:
     return torch.empty((BATCH, *next(iter(fields.targets.values())).shape), device="meta")
 
 
-def check_output(layers: Sequence[Layer], loss: Component, fields: Fields, registry: Registry) -> list[Problem]:
+def check_output(
+    layers: Sequence[Layer], data: Component, loss: Component, fields: Fields, registry: Registry
+) -> list[Problem]:
     """Whether what the last layer gives fits the targets, and the loss takes both."""
     entry = registry.find("loss", loss.name)
     assert entry
@@ -191,10 +207,10 @@ def check_output(layers: Sequence[Layer], loss: Component, fields: Fields, regis
         if prediction.ndim < 2 or (n_classes is not None and prediction.shape[1] < n_classes):
             width = f"{n_classes} outputs, one for each class" if n_classes else "one output for each class"
             message = f"the model gives {show(prediction.shape)}; {loss.name} on '{names}' needs {width}"
-            return [Problem("output-shape", message, place, "change the width of the last layer")]
+            return [Problem("output-shape", message, place, "change the width of the last layer", _notes(data, loss))]
     elif prediction.shape != target.shape:
         message = f"the model gives {show(prediction.shape)}; the targets ({names}) need {show(target.shape)}"
-        return [Problem("output-shape", message, place, _width_hint(last, target), _loss_note(loss))]
+        return [Problem("output-shape", message, place, _width_hint(last, target), _notes(data, loss))]
     return _check_loss(loss, prediction, target, entry.traits.get("takes"), registry)
 
 
@@ -203,8 +219,10 @@ def _width_hint(last: Layer, target: torch.Tensor) -> str:
     return f"make the last layer {target.shape[1]} wide" if is_width else "change the last layers"
 
 
-def _loss_note(loss: Component) -> tuple[tuple[Place, str], ...]:
-    return ((loss.place, "compared here"),) if loss.place else ()
+def _notes(data: Component, loss: Component) -> tuple[tuple[Place, str], ...]:
+    """What the last layer disagrees with: the data's targets, by way of the loss."""
+    noted = ((data, "the targets come from here"), (loss, "compared here"))
+    return tuple((component.place, note) for component, note in noted if component.place)
 
 
 def _check_loss(

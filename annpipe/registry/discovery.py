@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import sys
 import traceback
@@ -73,12 +74,20 @@ def _marked(module: ModuleType) -> Iterator[tuple[Any, Mark]]:
 def describe_marked(component: Any, mark: Mark) -> Entry:
     """The entry of a marked component; raises PluginFault at the parameter that cannot be an option."""
     traits: dict[str, Json] = {key: value for key, value in mark.traits.items() if not callable(value)}
+    traits |= {key: f"{value.__module__}:{value.__qualname__}" for key, value in _apart(component, mark)}
     try:
         return describe(mark.kind, component, name=mark.name, traits=traits)
     except SignatureFault as fault:
         place = parameter_place(*definition(component), fault.parameter)
         message = f"the {mark.kind} '{mark.name or component.__name__}': {fault.message}"
         raise PluginFault(Problem("plugin-parameter", message, place, fault.remedy)) from fault
+
+
+def _apart(component: Any, mark: Mark) -> Iterator[tuple[str, Any]]:
+    """The functions of a mark that stand in another module than the component, so that they import without it."""
+    for key, value in mark.traits.items():
+        if inspect.isfunction(value) and value.__module__ != component.__module__:
+            yield key, value
 
 
 def _hooked(hook: Callable[[], Iterable[Entry]]) -> list[Entry]:

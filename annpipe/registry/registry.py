@@ -88,6 +88,14 @@ class Registry:
         for entry in new.values():
             self._entries[entry.kind][entry.name] = entry
 
+    def copy(self) -> Registry:
+        """A registry of its own with the same components, so that one spec's plugins are not another's."""
+        other = Registry()
+        other._entries = {kind: dict(entries) for kind, entries in self._entries.items()}
+        other._components = dict(self._components)
+        other.faults = list(self.faults)
+        return other
+
     def find(self, kind: str, name: str) -> Entry | None:
         """The entry of a component, None when there is none of that name."""
         return self._entries[kind].get(name)
@@ -105,12 +113,17 @@ class Registry:
         held = self._components.get((entry.kind, entry.name))
         if held is not None:
             return held
-        where, _, attribute = entry.target.rpartition(":")
-        target: Any = import_file(Path(where)) if where.endswith(".py") else import_installed(where)
-        for part in attribute.split("."):
-            target = getattr(target, part)
-        component: Callable[..., Any] = target
-        return component
+        return imported(entry.target)
+
+
+def imported(target: str) -> Callable[..., Any]:
+    """What `module:attribute` or `file.py:attribute` names; raises PluginFault when it fails to import."""
+    where, _, attribute = target.rpartition(":")
+    value: Any = import_file(Path(where)) if where.endswith(".py") else import_installed(where)
+    for part in attribute.split("."):
+        value = getattr(value, part)
+    component: Callable[..., Any] = value
+    return component
 
 
 def _std_first(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:

@@ -33,5 +33,6 @@ def load_spec(
         root = override(root, text)
     if device is not None:
         root = on_device(root, device)
-    root = substituted(unset(root, unset_paths))
-    return replace(read_spec(root, str(path)), base=base)
+    filled = substituted(unset(root, unset_paths))
+    spec = read_spec(filled.root, str(path))
+    return replace(spec, problems=(*filled.problems, *spec.problems), unfilled=filled.unfilled, base=base)

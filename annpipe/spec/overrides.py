@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from annpipe.errors import COMMAND_LINE, Place, Problem, SpecError
 from annpipe.registry.suggest import did_you_mean
+from annpipe.spec.composer import compose
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
-from annpipe.spec.reader import read_text
 from annpipe.spec.spec import LIST_SECTIONS, TOP_KEYS
 
 UNSET = "--unset "
@@ -101,11 +101,10 @@ def _parse(text: str) -> Override:
         place = Place(f"{COMMAND_LINE}{text}", 1, len(COMMAND_LINE) + 1, len(text))
         help_ = "write PATH=VALUE, as in `--set optimizer.Adam.lr=1e-3`, or PATH+=VALUE to append to a list"
         raise SpecError([Problem("override", f"`{text}` is not an override", place, help_)])
-    # a key as long as what stands before the value, so that columns count in the command line
-    key = "k" * (len(COMMAND_LINE) + len(path) - 1)
     said = f"{COMMAND_LINE}{text}"
-    node = read_text(f"{key}: {value}", said).get(key)
-    assert node is not None
+    # spaces for what stands before the value, so that columns count in the command line
+    before = len(said) - len(value)
+    node = compose(" " * before + value, said) or ScalarNode(None, "", True, Place(said, 1, before + 1))
     return Override(_steps(path.removesuffix("+"), COMMAND_LINE), said, node, appends)
 
 

@@ -37,7 +37,8 @@ class Spec:
     """What the user wrote: sections checked, components not yet resolved. `file` and `root` keep the places.
 
     `problems` holds what is wrong with the sections; where there are some, a stand-in holds the place of what could
-    not be read, and `plan.draft` raises them together with its own.
+    not be read, and `plan.draft` raises them together with its own. `unfilled` are the places of values whose variable
+    is unknown.
     """
 
     file: str
@@ -57,6 +58,7 @@ class Spec:
     tracking: Tracking
     problems: tuple[Problem, ...] = ()
     base: Path | None = None
+    unfilled: frozenset[Place] = frozenset()
 
     @property
     def folder(self) -> Path:

@@ -30,8 +30,17 @@ class _Measured:
     depth: int = 1
 
 
-def substituted(root: MappingNode) -> MappingNode:
-    """The spec with every `${name}` replaced and `variables` gone; raises SpecError with all problems."""
+@dataclass(frozen=True)
+class Filled:
+    """A spec without variables; `unfilled` are the places of values whose variable is unknown."""
+
+    root: MappingNode
+    problems: tuple[Problem, ...]
+    unfilled: frozenset[Place]
+
+
+def substituted(root: MappingNode) -> Filled:
+    """The spec with every `${name}` replaced and `variables` gone; raises SpecError where that would swell it."""
     filling = _Filling()
     section = root.get(KEY)
     if isinstance(section, MappingNode):
@@ -43,10 +52,8 @@ def substituted(root: MappingNode) -> MappingNode:
         )
     rest = replace(root, pairs=tuple(pair for pair in root.pairs if pair[0].value != KEY))
     node = filling.fill(rest).node
-    if filling.problems:
-        raise SpecError(filling.problems)
     assert isinstance(node, MappingNode)
-    return node
+    return Filled(node, tuple(filling.problems), frozenset(filling.unfilled))
 
 
 class _Filling:
@@ -54,6 +61,7 @@ class _Filling:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self.unfilled: set[Place] = set()
         self._values: dict[str, _Measured] = {}
 
     def define(self, section: MappingNode) -> None:
@@ -120,6 +128,7 @@ class _Filling:
         name = use[2]
         if name in self._values:
             return self._values[name]
+        self.unfilled.add(node.place)
         names = list(self._values)
         hint = did_you_mean(name, names) or _where_to_define(name, names)
         self.problems.append(Problem("unknown-variable", f"there is no variable '{name}'", _inside(node, use), hint))

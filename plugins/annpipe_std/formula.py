@@ -9,39 +9,8 @@ import pydantic
 import torch
 from torch.distributions import Distribution
 
-from annpipe import Dataset, Expression, Field, Fields, OptionError, data
-
-
-def formula_fields(
-    *,
-    rows: int,
-    inputs: Mapping[str, object],
-    targets: Mapping[str, Expression],
-    noise: Mapping[str, object] | None = None,
-) -> Fields:
-    """The columns that `formula` would make; raises OptionError where names do not fit together."""
-    for option, columns in (("inputs", inputs), ("targets", targets)):
-        if not columns:
-            raise OptionError(option, "names no column", help=f"as in `{option}: {_EXAMPLES[option]}`")
-        for name in columns:
-            if not Expression.can_name(name):
-                help_ = "it has a meaning of its own" if name in Expression.reserved else "use letters, digits and _"
-                raise OptionError(f"{option}.{name}", f"'{name}' cannot name a column of a formula", help=help_)
-    known = list(inputs)
-    for name, expression in targets.items():
-        if name in inputs:
-            raise OptionError(f"targets.{name}", f"'{name}' is an input already", help="give the target another name")
-        if fault := expression.unknown_name(known):
-            raise OptionError(f"targets.{name}", fault.message, help=fault.help) from fault
-        known.append(name)
-    for name in noise or {}:
-        if name not in targets:
-            help_ = f"the targets are {', '.join(targets)}"
-            raise OptionError(f"noise.{name}", f"there is no target '{name}' to add noise to", help=help_)
-    return Fields({name: Field() for name in inputs}, {name: Field() for name in targets})
-
-
-_EXAMPLES = {"inputs": "{x: {Uniform: [-1, 1]}}", "targets": "{y: x**2}"}
+from annpipe import Dataset, Expression, OptionError, data
+from annpipe_std.columns import formula_fields
 
 
 @data(fields=formula_fields)

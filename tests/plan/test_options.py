@@ -48,7 +48,7 @@ def test_list_and_mapping_say_the_same(spelling: str) -> None:
     assert "in_channels" not in layer.options
 
 
-@pytest.mark.parametrize("spelling", ["ReLU", "ReLU:", "ReLU: {}", "ReLU: {inplace: false}", "ReLU: false"])
+@pytest.mark.parametrize("spelling", ["ReLU", "ReLU: ", "ReLU: {}", "ReLU: {inplace: false}", "ReLU: false"])
 def test_a_name_alone_means_all_defaults(spelling: str) -> None:
     """Five ways to write the same layer."""
     assert drafted(layer=spelling).model[0] == Component("layer", "ReLU", {"inplace": False})

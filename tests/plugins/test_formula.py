@@ -10,7 +10,8 @@ import torch
 from torch.distributions import Categorical, Distribution, MultivariateNormal, Normal, Poisson, Uniform
 
 from annpipe import Dataset, Expression, Field, OptionError
-from annpipe_std.formula import formula, formula_fields
+from annpipe_std.columns import formula_fields
+from annpipe_std.formula import formula
 
 
 def wide(low: float, high: float) -> Distribution:

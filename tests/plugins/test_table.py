@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from annpipe import Field, OptionError
-from annpipe_std.table import table, table_fields
+from annpipe_std.columns import table_fields
+from annpipe_std.table import table
 
 XOR: dict[str, Any] = {"inputs": {"a": [0, 0, 1, 1], "b": [0, 1, 0, 1]}, "targets": {"y": [0, 1, 1, 0]}}
 

@@ -1,0 +1,170 @@
+"""Spec + Registry → Draft: plugins, names, options and formulas, all checked without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from annpipe.contract import Fields
+from annpipe.errors import OptionError, Place, Problem, SpecError
+from annpipe.expression import ExpressionFault
+from annpipe.plan.component import Component
+from annpipe.plan.options import Resolving, expression_problem
+from annpipe.registry import Registry
+from annpipe.registry.discovery import PluginFault
+from annpipe.registry.registry import imported
+from annpipe.registry.suggest import did_you_mean
+from annpipe.spec.component import Call
+from annpipe.spec.nodes import ScalarNode, descend
+from annpipe.spec.spec import Spec
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A spec with every name and option resolved; shapes not run yet.
+
+    `fields` are there when they could be told without torch. `unchecked` holds warnings about what depends on plugins
+    that an untrusted spec lists; where it names components, there can be no plan.
+    """
+
+    spec: Spec
+    registry: Registry
+    data: Component
+    model: tuple[Component, ...]
+    loss: Component
+    optimizer: Component
+    scheduler: Component | None
+    metrics: tuple[Component, ...]
+    plots: tuple[Component, ...]
+    callbacks: tuple[Component, ...]
+    fields: Fields | None = None
+    unchecked: tuple[Problem, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every component is known, so that the spec can become a plan."""
+        return not any(problem.code == UNCHECKED and problem.related for problem in self.unchecked)
+
+
+def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrusted: bool = False) -> Draft:
+    """Adds the spec's plugins to `registry` and resolves every component; imports no torch of its own.
+
+    No plugin of an untrusted spec is imported. Raises SpecError with all problems at once.
+    """
+    if untrusted:
+        problems, unchecked = [], [_not_imported(text, place) for text, place, _ in spec.plugin_places]
+    else:
+        problems, unchecked = _add_plugins(spec, registry, project or Path.cwd()), []
+    resolving = Resolving(registry)
+
+    def one(call: Call, kind: str) -> Component:
+        found = resolving.component(call, kind) if call.name else None
+        return found or Component(kind, call.name, {}, call.place)
+
+    def many(calls: Sequence[Call], kind: str) -> tuple[Component, ...]:
+        return tuple(one(call, kind) for call in calls)
+
+    drafted = Draft(
+        spec,
+        registry,
+        data=one(spec.data, "data"),
+        model=many(spec.model, "layer"),
+        loss=one(spec.loss, "loss"),
+        optimizer=_fused(one(spec.optimizer, "optimizer"), registry),
+        scheduler=one(spec.scheduler, "scheduler") if spec.scheduler else None,
+        metrics=many(spec.metrics, "metric"),
+        plots=many(spec.plots, "plot"),
+        callbacks=many(spec.callbacks, "callback"),
+    )
+    unknown = [p for p in resolving.problems if p.code == "unknown-component"]
+    known = [p for p in resolving.problems if p.code != "unknown-component"]
+    if unchecked:
+        unchecked += [_unchecked(problem, spec) for problem in unknown]
+    elif not problems:  # an unknown name is no second fault when the plugin that may define it could not be read
+        known += unknown
+    fields, faults = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
+    errors = [*spec.problems, *problems, *known, *faults]
+    if errors:
+        raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked])
+    return replace(drafted, fields=fields, unchecked=tuple(unchecked))
+
+
+UNCHECKED = "unchecked"
+
+
+def _not_imported(text: str, place: Place) -> Problem:
+    message = f"the plugin '{text}' was not imported: the spec is untrusted"
+    return Problem(UNCHECKED, message, place, "read the plugin, then check without --untrusted", severity="warning")
+
+
+def _unchecked(unknown: Problem, spec: Spec) -> Problem:
+    """An unknown name that a plugin of the spec may define."""
+    related = tuple((place, "may come from here") for _, place, _ in spec.plugin_places)
+    message = f"{unknown.message} among the installed ones"
+    return replace(unknown, code=UNCHECKED, message=message, related=related, severity="warning")
+
+
+def _without_followers(problems: Sequence[Problem], unfilled: frozenset[Place]) -> list[Problem]:
+    """All but the faults of values whose variable is unknown: mending that may mend them."""
+    return [p for p in problems if p.place not in unfilled or p.code == "unknown-variable"]
+
+
+def _told_fields(drafted: Draft) -> tuple[Fields | None, list[Problem]]:
+    """The fields of the data, where their function stands apart from torch."""
+    entry = drafted.registry.find("data", drafted.data.name)
+    target = entry.traits.get("fields") if entry else None
+    if not isinstance(target, str):
+        return None, []
+    try:
+        fields: Fields = imported(target)(**drafted.data.options)
+    except PluginFault as fault:
+        return None, [fault.problem]
+    except OptionError as error:
+        return None, [option_problem(drafted, error)]
+    return fields, []
+
+
+def _add_plugins(spec: Spec, registry: Registry, project: Path) -> list[Problem]:
+    problems = []
+    for text, place, folder in spec.plugin_places:
+        try:
+            registry.add_file(_allowed(text, place, folder, project))
+        except PluginFault as fault:
+            problems.append(replace(fault.problem, related=(*fault.problem.related, (place, "listed here"))))
+        except SpecError as error:
+            problems += error.problems
+    return problems
+
+
+def _allowed(text: str, place: Place, folder: Path, project: Path) -> Path:
+    """The plugin's real path: at or below the folder of the spec that lists it or the project's `plugins/`."""
+    real = (folder / text).resolve()
+    roots = (folder.resolve(), (project / "plugins").resolve())
+    if not any(real.is_relative_to(root) for root in roots):
+        message = f"the plugin '{text}' lies outside the spec's folder and the project's plugins/"
+        raise SpecError([Problem("plugin-outside", message, place, f"move it below {roots[0]} or {roots[1]}")])
+    if not real.is_file():
+        names = [str(p.relative_to(folder)) for p in folder.glob("*.py")] if folder.is_dir() else []
+        hint = did_you_mean(text.removeprefix("./"), names) or "paths are relative to the spec"
+        raise SpecError([Problem("plugin-not-found", f"there is no plugin file '{text}'", place, hint)])
+    return real
+
+
+def _fused(optimizer: Component, registry: Registry) -> Component:
+    """`fused: true` where torch has a fused kernel and the spec asks for no other implementation."""
+    entry = registry.find("optimizer", optimizer.name)
+    other = any(optimizer.options.get(name) for name in ("foreach", "capturable", "differentiable"))
+    if entry is None or "fused" not in entry.traits or other or optimizer.options.get("fused") is not None:
+        return optimizer
+    return optimizer.with_options(fused=True) if optimizer.options else optimizer
+
+
+def option_problem(drafted: Draft, error: OptionError) -> Problem:
+    options = drafted.spec.data.options
+    if options is None:
+        return Problem("wrong-value", f"{drafted.data.name}: {error.message}", drafted.data.place, error.help)
+    node = descend(options, error.option.split("."))[0]
+    if isinstance(error.__cause__, ExpressionFault) and isinstance(node, ScalarNode):
+        return expression_problem(error.__cause__, node)
+    return Problem("wrong-value", f"`{drafted.data.name}.{error.option}`: {error.message}", node.place, error.help)

@@ -1,0 +1,105 @@
+"""Where does each value of a Plan come from: which file and line, which override, a default, the shapes, annpipe?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from annpipe.errors import Place
+from annpipe.plan.component import Component, to_data
+from annpipe.plan.plan import Plan
+from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
+from annpipe.spec.spec import Spec
+
+Source = Literal["spec", "override", "default", "shape", "annpipe"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One value of a plan by its dotted path, what gave it, and where that is written.
+
+    `source` is "shape" for sizes read off the shape that arrives, "annpipe" for what the engine chooses.
+    """
+
+    path: str
+    value: Any
+    source: Source
+    place: Place | None = None
+    used: Place | None = None
+
+    def __str__(self) -> str:
+        """Where it comes from, for a person."""
+        if self.place is None:
+            return {"shape": "from the shape", "annpipe": "chosen by annpipe"}.get(self.source, "default")
+        written = self.place.file if self.place.on_command_line else str(self.place)
+        return f"{written}, used at {self.used}" if self.used else written
+
+
+def origins(plan: Plan, spec: Spec) -> list[Origin]:
+    """Every value of the plan in the order of its YAML; `spec` is the one it was resolved from."""
+    tracing = _Tracing(plan)
+    root = spec.root
+    found = [*tracing.section("", plan.head, root)]
+    device = root.get("device")
+    if isinstance(device, ScalarNode):  # `device: cpu` is short for `device: {type: cpu}`
+        device = MappingNode(((ScalarNode("type", "type", True, device.place), device),), device.place)
+    found += tracing.section("device.", plan.device, device)
+    found += tracing.component("data", plan.data)
+    data = root.get("data")
+    found += tracing.section("data.split.", plan.split, data.get("split") if isinstance(data, MappingNode) else None)
+    for number, layer in enumerate(plan.model):
+        found += tracing.component(f"model.{number}", layer.component)
+    found += [*tracing.component("loss", plan.loss), *tracing.component("optimizer", plan.optimizer)]
+    found += tracing.component("scheduler", plan.scheduler) if plan.scheduler else []
+    found += tracing.section("train.", plan.train, root.get("train"))
+    for name, components in (("metrics", plan.metrics), ("plots", plan.plots), ("callbacks", plan.callbacks)):
+        for number, component in enumerate(components):
+            found += tracing.component(f"{name}.{number}", component)
+    return [*found, *tracing.section("tracking.", plan.tracking, root.get("tracking"))]
+
+
+class _Tracing:
+    """Follows the plan's values back to their nodes."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._registry = plan.registry
+
+    def section(self, prefix: str, section: BaseModel, node: Node | None) -> Iterator[Origin]:
+        for name, value in section.model_dump().items():
+            given = node.get(name) if isinstance(node, MappingNode) else None
+            yield from self._value(f"{prefix}{name}", value, given, "default")
+
+    def component(self, path: str, component: Component) -> Iterator[Origin]:
+        place = component.place
+        yield Origin(path, component.name, _source(place) if place else "default", place)
+        entry = self._registry.find(component.kind, component.name)
+        assert entry
+        for name, value in component.options.items():
+            parameter = entry.parameter(name)
+            assert parameter
+            chosen: Source = "shape" if parameter.supplied else "default"
+            if chosen == "default" and value != parameter.default and not isinstance(value, Component):
+                chosen = "annpipe"
+            yield from self._value(f"{path}.{component.name}.{name}", value, component.given.get(name), chosen)
+
+    def _value(self, path: str, value: Any, node: Node | None, otherwise: Source) -> Iterator[Origin]:
+        match value, node:
+            case Component(), _:
+                yield from self.component(path, value)
+            case Mapping(), MappingNode() if value:
+                for key, item in value.items():
+                    yield from self._value(f"{path}.{key}", item, node.get(str(key)), otherwise)
+            case list(), ListNode(items=items) if any(isinstance(item, Component | list | dict) for item in value):
+                for number, (item, inner) in enumerate(zip(value, items, strict=True)):
+                    yield from self._value(f"{path}.{number}", item, inner, otherwise)
+            case _, None:
+                yield Origin(path, to_data(value), otherwise)
+            case _:
+                yield Origin(path, to_data(value), _source(node.place), node.place, node.used)
+
+
+def _source(place: Place) -> Source:
+    return "override" if place.on_command_line else "spec"

@@ -1,0 +1,77 @@
+"""Which columns will `formula` and `table` make? Told from their options alone, without torch.
+
+Apart from the components themselves, so that a spec can be checked before torch is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from annpipe import Expression, Field, Fields, OptionError, did_you_mean
+
+Numbers = list[float]
+Words = list[str]
+
+
+def formula_fields(
+    *,
+    rows: int,
+    inputs: Mapping[str, object],
+    targets: Mapping[str, Expression],
+    noise: Mapping[str, object] | None = None,
+) -> Fields:
+    """The columns that `formula` would make; raises OptionError where names do not fit together."""
+    for option, columns in (("inputs", inputs), ("targets", targets)):
+        if not columns:
+            raise OptionError(option, "names no column", help=f"as in `{option}: {_FORMULA_EXAMPLES[option]}`")
+        for name in columns:
+            if not Expression.can_name(name):
+                help_ = "it has a meaning of its own" if name in Expression.reserved else "use letters, digits and _"
+                raise OptionError(f"{option}.{name}", f"'{name}' cannot name a column of a formula", help=help_)
+    known = list(inputs)
+    for name, expression in targets.items():
+        if name in inputs:
+            raise OptionError(f"targets.{name}", f"'{name}' is an input already", help="give the target another name")
+        if fault := expression.unknown_name(known):
+            raise OptionError(f"targets.{name}", fault.message, help=fault.help) from fault
+        known.append(name)
+    for name in noise or {}:
+        if name not in targets:
+            help_ = did_you_mean(name, targets) or f"the targets are {', '.join(targets)}"
+            raise OptionError(f"noise.{name}", f"there is no target '{name}' to add noise to", help=help_)
+    return Fields({name: Field() for name in inputs}, {name: Field() for name in targets})
+
+
+_FORMULA_EXAMPLES = {"inputs": "{x: {Uniform: [-1, 1]}}", "targets": "{y: x**2}"}
+
+
+def table_fields(*, inputs: Mapping[str, Numbers], targets: Mapping[str, Numbers | Words], repeat: int = 1) -> Fields:
+    """The columns of the table; raises OptionError where they do not have the same number of rows."""
+    columns: dict[str, Numbers | Words] = {f"inputs.{name}": column for name, column in inputs.items()}
+    columns |= {f"targets.{name}": column for name, column in targets.items()}
+    for option, named in (("inputs", inputs), ("targets", targets)):
+        if not named:
+            raise OptionError(option, "names no column", help=f"as in `{option}: {{a: [0, 1]}}`")
+    _check_rows(columns)
+    for name in targets:
+        if name in inputs:
+            raise OptionError(f"targets.{name}", f"'{name}' is an input already", help="give the target another name")
+    return Fields({name: Field() for name in inputs}, {name: _target_field(column) for name, column in targets.items()})
+
+
+def _check_rows(columns: Mapping[str, Numbers | Words]) -> None:
+    first, *others = columns
+    if not columns[first]:
+        raise OptionError(first, "has no rows", help="write its values as a list: [0, 1]")
+    for option in others:
+        if len(columns[option]) != len(columns[first]):
+            message = f"has {len(columns[option])} rows, however: '{first}' has {len(columns[first])}"
+            raise OptionError(option, message, help="every column needs a value for each row")
+
+
+def _target_field(column: Numbers | Words) -> Field:
+    return Field(dtype="int", classes=len(set(column))) if are_words(column) else Field()
+
+
+def are_words(column: Numbers | Words) -> bool:
+    return isinstance(column[0], str)
