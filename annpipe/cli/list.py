@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from annpipe.cli import words
 from annpipe.errors import NotFound, SpecError, render
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ PLUGIN_OPTION = click.option(
     "plugins",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
+    shell_complete=words.plugin_files,
     help="Add the components of a Python file, as a spec's `plugins:` does; may be repeated.",
 )
 
 
 @click.command("list")
-@click.argument("kind", required=False)
+@click.argument("kind", required=False, shell_complete=words.kinds)
 @PLUGIN_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of text.")
 def command(kind: str | None, plugins: tuple[Path, ...], as_json: bool) -> None:

@@ -6,9 +6,11 @@ import sys
 
 import click
 
+from annpipe.cli import words
+
 
 @click.command("resume")
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=words.open_runs)
 @click.option("--last", is_flag=True, help="The latest run of this project.")
 @click.option("--tracking-uri", metavar="URI", help="The run's store, where it needs credentials.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

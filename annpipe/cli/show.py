@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from annpipe.cli import words
 from annpipe.cli.list import PLUGIN_OPTION, known_kind, open_registry
 from annpipe.errors import NotFound
 
@@ -23,8 +24,8 @@ LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at m
 
 
 @click.command("show")
-@click.argument("kind_or_name", metavar="[KIND]")
-@click.argument("name", required=False)
+@click.argument("kind_or_name", metavar="[KIND]", shell_complete=words.kinds_and_names)
+@click.argument("name", required=False, shell_complete=words.names_of_kind)
 @PLUGIN_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of text.")
 def command(kind_or_name: str, name: str | None, plugins: tuple[Path, ...], as_json: bool) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import click
 
+from annpipe.cli import words
+
 SECONDS_ALONE = 5.0
 
 
 @click.command("sync")
-@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=words.runs)
 @click.option("--tracking-uri", metavar="URI", help="Ship to this store instead; there it is a new MLflow run.")
 def command(runs: tuple[str, ...], tracking_uri: str | None) -> None:
     """Ship the journals of all runs whose record is not complete, or of those named.
