@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from annpipe.registry.types import from_annotation, words
@@ -37,7 +38,7 @@ NUMBERED_DEVICE = r"^cuda:(\d+|\$\{[A-Za-z_][A-Za-z0-9_]*\})$"
 def section_schema(name: str) -> Schema:
     """What may stand under a top-level key."""
     if name in Head.model_fields:
-        return _field(Head, name)
+        return _fields(Head)[name]
     is_required = name in REQUIRED
     if name in ONE:
         schema: Schema = {"anyOf": [reference(ONE[name]), *([] if is_required else [{"type": "null"}])]}
@@ -71,7 +72,7 @@ def _list(kind: str, *, is_required: bool) -> Schema:
 def _mapping(model: type[Section], *, is_required: bool) -> Schema:
     types = ["object"] if is_required else ["object", "null"]
     return {
-        "properties": {name: _field(model, name) for name in model.model_fields},
+        "properties": _fields(model),
         "additionalProperties": False,
         "anyOf": [{"type": types, "errorMessage": "must be a mapping of options"}, reference("variable")],
     }
@@ -83,14 +84,20 @@ def _device() -> Schema:
     listed = {"enum": list(DEVICES), "enumDescriptions": list(DEVICES.values()), "errorMessage": f"must be {names}"}
     accepted: list[Schema] = [listed, {"type": "string", "pattern": NUMBERED_DEVICE}]
     mapping = _mapping(Device, is_required=False)
-    own = mapping["properties"]["type"]
-    mapping["properties"]["type"] = {"description": own["description"], "default": "auto", **or_variable(accepted)}
-    return mapping | {"default": "auto", "anyOf": [*accepted, *mapping["anyOf"]]}
+    options = mapping["properties"]
+    type_ = {key: options["type"][key] for key in ("description", "default")} | or_variable(accepted)
+    parts = {"properties": options | {"type": type_}, "anyOf": [*accepted, *mapping["anyOf"]]}
+    return mapping | {"default": "auto"} | parts
 
 
-def _field(model: type[Section], name: str) -> Schema:
-    """An option of a section, from pydantic's own schema of it."""
-    schema: dict[str, Any] = model.model_json_schema()["properties"][name]
+@cache
+def _fields(model: type[Section]) -> dict[str, Schema]:
+    """The options of a section, from pydantic's own schema of it."""
+    schemas: dict[str, Schema] = model.model_json_schema()["properties"]
+    return {name: _field(schema, model.model_fields[name].annotation) for name, schema in schemas.items()}
+
+
+def _field(schema: Schema, annotation: Any) -> Schema:
     around: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
     inside = {key: value for key, value in schema.items() if key not in (*around, "title")}
     parts = [dict(part) for part in inside.get("anyOf", [inside])]
@@ -98,6 +105,6 @@ def _field(model: type[Section], name: str) -> Schema:
         if isinstance(inside.get(below), dict):
             parts[0][below] = or_variable(inside[below].get("anyOf", [inside[below]]))
     bounds = {key: part[keyword] for part in parts for key, keyword in LIMITS.items() if keyword in part}
-    meant = words(from_annotation(model.model_fields[name].annotation), bounds)
+    meant = words(from_annotation(annotation), bounds)
     parts[0]["errorMessage"] = f"must be {meant}"
     return {**around, **or_variable(parts)}

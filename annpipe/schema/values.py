@@ -54,8 +54,13 @@ def type_of(text: str) -> OptionType:
 
 def reference(*path: str) -> Schema:
     """A `$ref` to a definition, or to a place inside one."""
-    steps = (quote(step.replace("~", "~0").replace("/", "~1")) for step in ("definitions", *path))
-    return {"$ref": "#/" + "/".join(steps)}
+    return {"$ref": "#/" + "/".join(_step(step) for step in ("definitions", *path))}
+
+
+@cache
+def _step(name: str) -> str:
+    """A name as a step of a JSON pointer in a URI."""
+    return quote(name.replace("~", "~0").replace("/", "~1"))
 
 
 def option_schema(parameter: Parameter) -> Schema:

@@ -8,12 +8,24 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
+from annpipe.errors import SpecError
+from annpipe.plan import draft
 from annpipe.registry import Registry
 from annpipe.schema import spec_schema
 from annpipe.spec.nodes import plain
 from annpipe.spec.reader import read_text
+from annpipe.spec.spec import read_spec
 
 Complaints = Callable[[str], list[str]]
+SECTIONS = {
+    "version": "version: 1",
+    "name": "name: spelt",
+    "data": "data: {table: {inputs: {x: [0, 1]}, targets: {y: [0, 1]}}}",
+    "model": "model: [Linear: 1]",
+    "loss": "loss: L1Loss",
+    "optimizer": "optimizer: Adam",
+    "train": "train: {epochs: 1}",
+}
 
 
 def complaints_of(schema: dict[str, Any], text: str) -> list[str]:
@@ -32,3 +44,28 @@ def schema(registry_entries: Registry) -> dict[str, Any]:
 def complaints(schema: dict[str, Any]) -> Complaints:
     """What the schema says against a spec's text; nothing when it is right."""
     return lambda text: complaints_of(schema, text)
+
+
+@pytest.fixture(scope="session")
+def spec_with() -> Callable[..., str]:
+    """Makes a right spec in which the given sections stand instead of its own."""
+
+    def made(*sections: str) -> str:
+        own = {section.partition(":")[0]: section for section in sections}
+        return "\n".join((SECTIONS | own).values())
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def is_right() -> Callable[[str, Registry], bool]:
+    """Tells whether annpipe itself takes a spec's text, as far as can be told without shapes."""
+
+    def told(text: str, registry: Registry) -> bool:
+        try:
+            draft(read_spec(read_text(text, "spec.yaml"), "spec.yaml"), registry.copy())
+        except SpecError:
+            return False
+        return True
+
+    return told
