@@ -194,7 +194,7 @@ class _Samples:
         return self._of_type(parameter.option_type, parameter) if parameter.required else None
 
     def _of_type(self, type_: Any, parameter: Parameter) -> Any:
-        from annpipe.registry.types import Choice, ListOf, MappingOf, Named, TupleOf
+        from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, TupleOf
 
         match type_:
             case Named(name=name) if type_.is_component:
@@ -203,8 +203,10 @@ class _Samples:
                 return int(_inside(next(self.integers), parameter.bounds))
             case Named(name="float" | "tensor"):
                 return float(_inside(next(self.floats), parameter.bounds))
+            case Formula(names=names):
+                return f"0.95**{names[0]}"
             case Named(name="expression"):
-                return "0.95**epoch" if "epoch" in parameter.description else "x**2"
+                return "x**2"
             case Named(name=name):
                 return {"bool": True, "None": None, "path": "./rows.csv"}.get(name, "word")
             case Choice(values=values):

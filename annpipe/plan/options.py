@@ -6,7 +6,7 @@ parameters checks all values, strictly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,7 @@ from annpipe.registry.kinds import with_article
 from annpipe.registry.moved import component_word, option_word
 from annpipe.registry.suggest import did_you_mean, nearest
 from annpipe.registry.types import (
+    Formula,
     ListOf,
     MappingOf,
     Named,
@@ -106,7 +107,11 @@ class Resolving:
         names = [option.name for option in entry.options]
         for key, value in node.pairs:
             name = str(key.value)
-            if entry.parameter(name) is None:
+            parameter = entry.parameter(name)
+            if parameter and parameter.supplied and entry.kind != "layer":
+                message = f"{entry.name} has no option '{name}': annpipe gives it"
+                self.problems.append(Problem("unknown-option", message, key.place, "leave it out"))
+            elif parameter is None:
                 moved, meant = option_word(entry.kind, name, names)
                 hint = moved or did_you_mean(name, names)
                 self._meant.update([meant] if moved else nearest(name, names, 1))
@@ -163,8 +168,9 @@ class Resolving:
         for member in members:
             if isinstance(member, Named) and member.is_component and plain(node) is not None:
                 return self._nested(member.name, node, what)
-            if member == Named("expression") and isinstance(node, ScalarNode) and node.value is not None:
-                return self._expression(node)
+            is_formula = member == Named("expression") or isinstance(member, Formula)
+            if is_formula and isinstance(node, ScalarNode) and not isinstance(node.value, bool | None):
+                return self._expression(node, member.names if isinstance(member, Formula) else None)
         return plain(node)
 
     def _nested(self, kind: str, node: Node, what: str) -> Component | None:
@@ -174,9 +180,12 @@ class Resolving:
             return None
         return self.component(call, kind)
 
-    def _expression(self, node: ScalarNode) -> Expression | None:
+    def _expression(self, node: ScalarNode, names: Sequence[str] | None) -> Expression | None:
         try:
-            return Expression(node.text)
+            expression = Expression(node.text)
+            if names is not None:
+                expression.check_names(names)
+            return expression
         except ExpressionFault as fault:
             self.problems.append(expression_problem(fault, node))
             return None

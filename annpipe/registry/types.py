@@ -2,9 +2,11 @@
 
     int   float   bool   str   None   any   tensor   path   expression   'a' | 'b'
     T | U   list[T]   tuple[T, U]   tuple[T, ...]   dict[str, T]   and each kind of component: layer, distribution, …
+    expression[epoch]
 
 One text form serves the index, `annpipe show` and errors; `annotation` turns a type into what pydantic checks.
-`float` takes whole numbers too; `tensor` is a number or (nested) lists of numbers; `expression` is a formula.
+`float` takes whole numbers too; `tensor` is a number or (nested) lists of numbers; `expression` is a formula, whose
+names the component checks, or which are given in brackets.
 """
 
 from __future__ import annotations
@@ -48,6 +50,16 @@ class Named:
     @property
     def is_component(self) -> bool:
         return self.name in KINDS
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A formula that knows some names only."""
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"expression[{', '.join(self.names)}]"
 
 
 @dataclass(frozen=True)
@@ -100,7 +112,7 @@ class OneOf:
         return " | ".join(map(str, self.members))
 
 
-OptionType = Named | Choice | ListOf | TupleOf | MappingOf | OneOf
+OptionType = Named | Formula | Choice | ListOf | TupleOf | MappingOf | OneOf
 
 
 def parse(text: str) -> OptionType:
@@ -123,6 +135,10 @@ def _from_node(node: ast.expr) -> OptionType:
             return Named(name)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return one_of([_from_node(left), _from_node(right)])
+        case ast.Subscript(value=ast.Name(id="expression"), slice=ast.Name(id=name)):
+            return Formula((name,))
+        case ast.Subscript(value=ast.Name(id="expression"), slice=ast.Tuple(elts=names)):
+            return Formula(tuple(ast.unparse(name) for name in names))
         case ast.Subscript(value=ast.Name(id="list"), slice=item):
             return ListOf(_from_node(item))
         case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=[item, ast.Constant(value=end)])) if (
@@ -223,6 +239,8 @@ def words(type_: OptionType, bounds: Mapping[str, float] | None = None) -> str:
             return with_article(name)
         case Named(name=name):
             return SCALARS[name] + (limit if name in ("int", "float", "tensor", "str") else "")
+        case Formula(names=names):
+            return f"a formula of {', '.join(names)}"
         case Choice(values=(only,)):
             return repr(only)
         case Choice(values=values):
@@ -249,7 +267,9 @@ def _limits(bounds: Mapping[str, float]) -> str:
 
 def annotation(type_: OptionType, bounds: Mapping[str, float] | None = None, component: Any = Any) -> Any:
     """What pydantic checks, strictly, for `type_`; `component` is the class that resolved components have."""
-    from pydantic import Field, Strict
+    from pydantic import Field, InstanceOf, Strict
+
+    from annpipe.expression import Expression
 
     def inner(part: OptionType) -> Any:
         return annotation(part, bounds, component)
@@ -262,8 +282,10 @@ def annotation(type_: OptionType, bounds: Mapping[str, float] | None = None, com
         case Named(name="tensor"):
             number = Annotated[float, Field(strict=True, **(bounds or {}))]
             return number | list[number] | list[list[number]] | list[list[list[number]]]
+        case Formula() | Named(name="expression"):
+            return InstanceOf[Expression]
         case Named(name=name):
-            return {"bool": bool, "str": str, "None": None, "any": Any, "path": str, "expression": Any}[name]
+            return {"bool": bool, "str": str, "None": None, "any": Any, "path": str}[name]
         case Choice(values=values):
             return Literal[values]
         case ListOf(item=item):

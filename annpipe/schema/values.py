@@ -14,6 +14,7 @@ from urllib.parse import quote
 from annpipe.registry import KINDS, Parameter, Registry
 from annpipe.registry.types import (
     Choice,
+    Formula,
     ListOf,
     MappingOf,
     Named,
@@ -96,7 +97,9 @@ def value_schema(type_: OptionType, bounds: Mapping[str, float]) -> Schema:
 def scalar_schemas(type_: OptionType, bounds: Mapping[str, float]) -> list[Schema]:
     """What a value of the type may be where a list or a mapping would be read in another way: `Linear: 100`."""
     simple = [
-        member for member in alternatives(type_) if isinstance(member, Choice | Named) and member != Named("None")
+        member
+        for member in alternatives(type_)
+        if isinstance(member, Choice | Formula | Named) and member != Named("None")
     ]
     parts = [part for member in simple for part in _accepted(member, bounds, only_scalars=True)]
     if parts and "$ref" not in parts[0]:
@@ -132,6 +135,8 @@ def _accepted(type_: OptionType, bounds: Mapping[str, float], *, only_scalars: b
             return [_number(bounds), *([] if only_scalars else _lists_of_numbers(bounds))]
         case Named(name="int" | "float" as name):
             return [SCALARS[name] | _limits(bounds)]
+        case Formula():
+            return [dict(SCALARS["expression"])]
         case Named(name=name):
             return [dict(SCALARS[name])]
         case Choice(values=values):

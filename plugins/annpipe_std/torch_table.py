@@ -200,7 +200,7 @@ TABLE: dict[str, dict[str, Option]] = {
         "factor": _o("what the rate is multiplied by", ge=0, le=1),
         "final_div_factor": _o("the last rate is the first one divided by this", gt=0),
         "gamma": _o("what the rate is multiplied by at each fall"),
-        "lr_lambda": _o("a formula over `epoch` that gives the factor of the rate", "expression | list[expression]"),
+        "lr_lambda": _o("what gives the factor of the rate", "expression[epoch] | list[expression[epoch]]"),
         "max_lr": _o("the highest rate", ge=0),
         "max_momentum": _o("the highest momentum", ge=0),
         "milestones": _o("the steps at which something changes", "list[int]", ge=0),

@@ -168,7 +168,7 @@ def test_types_that_signatures_do_not_say() -> None:
         ("BCEWithLogitsLoss", "pos_weight"): "tensor | None",
         ("CrossEntropyLoss", "reduction"): "'none' | 'mean' | 'sum'",
         ("Adam", "lr"): "float",
-        ("LambdaLR", "lr_lambda"): "expression | list[expression]",
+        ("LambdaLR", "lr_lambda"): "expression[epoch] | list[expression[epoch]]",
         ("SequentialLR", "schedulers"): "list[scheduler]",
         ("Normal", "loc"): "tensor",
         ("Independent", "base_distribution"): "distribution",

@@ -12,7 +12,7 @@ from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.discovery import discover_package
-from annpipe.registry.types import Choice, ListOf, Named, OptionType, TupleOf, alternatives
+from annpipe.registry.types import Choice, Formula, ListOf, Named, OptionType, TupleOf, alternatives
 from annpipe_std import torch_table
 
 ENTRIES = [entry for entry in discover_package("annpipe_std") if entry.origin.distribution == "torch"]
@@ -89,7 +89,7 @@ def value(type_: OptionType) -> Any:
             return 0.5
         case Named(name="scheduler"):
             return STEP
-        case Named(name="expression"):
+        case Formula() | Named(name="expression"):
             return lambda epoch: 0.9**epoch
         case Choice(values=values):
             return values[0]

@@ -28,11 +28,6 @@ SETTINGS = {
 }
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker of these tests."""
-    config.addinivalue_line("markers", "editor: needs yaml-language-server, see docs/editor.md; `-m editor`")
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, registry_entries: Registry) -> Iterator[LanguageServer]:
     """A server in a folder that has the schema; skipped where there is no server."""
