@@ -20,7 +20,7 @@ from annpipe.errors import Place, Problem, SpecError
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
 from annpipe.spec.parser import Parser, events, parsers
 from annpipe.spec.scalars import core_value
-from annpipe.spec.slips import slips
+from annpipe.spec.slips import may_slip, slips
 from annpipe.spec.source import Source, short
 from annpipe.spec.yaml_mistakes import explain
 
@@ -43,7 +43,6 @@ def compose(text: str, file: str, parser: Parser | None = None) -> Node | None:
     try:
         with _collector_resting():
             for event in events(source.text, parser or parsers()[0]):
-                composer.note(slips(event, source, in_brackets=composer.open_bracket is not None))
                 composer.take(event)
     except yaml.MarkedYAMLError as error:
         raise SpecError([*composer.problems, explain(error, source, composer.open_bracket)]) from None
@@ -103,25 +102,36 @@ class _Composer:
         """Where the innermost `[` or `{` stands that has not been closed."""
         return self._open[-1].bracket if self._open else None
 
-    def take(self, event: yaml.Event) -> None:
-        match event:
-            case yaml.ScalarEvent():
-                self._count(1, event)
-                self._put(_Anchored(self._scalar(event), 1, 0), event.anchor)
-            case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
-                self._begin(event)
-            case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
-                closed = self._open.pop()
-                whole = _Anchored(self._close(closed), self._counted - closed.counted, closed.height + 1)
-                self._put(whole, closed.anchor)
-            case yaml.AliasEvent():
-                self._alias(event)
-            case yaml.DocumentStartEvent():
-                self._documents += 1
-                if self._documents > 1:
-                    self._stop("several-documents", "a spec is one document", event, "put the second in its own file")
-            case yaml.DocumentEndEvent():
-                self.refuse_directive(_index(event.end_mark))
+    def take(self, event: Any) -> None:  # the stubs do not tell what each kind has
+        """Goes on by one event; kinds that are not named here say nothing."""
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            self._note_slips(event)
+            self._count(1, event)
+            self._put(self._scalar(event), 1, 0, event.anchor)
+        elif kind is yaml.SequenceStartEvent or kind is yaml.MappingStartEvent:
+            self._note_slips(event)
+            self._begin(event)
+        elif kind is yaml.SequenceEndEvent or kind is yaml.MappingEndEvent:
+            self._note_slips(event)
+            closed = self._open.pop()
+            self._put(self._close(closed), self._counted - closed.counted, closed.height + 1, closed.anchor)
+        elif kind is yaml.AliasEvent:
+            self._note_slips(event)
+            self._alias(event)
+        elif kind is yaml.DocumentStartEvent:
+            self._begin_document(event)
+        elif kind is yaml.DocumentEndEvent:
+            self.refuse_directive(_index(event.end_mark))
+
+    def _begin_document(self, event: yaml.Event) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            self._stop("several-documents", "a spec is one document", event, "put the second in its own file")
+
+    def _note_slips(self, event: Any) -> None:
+        if may_slip(event, self.source.text):
+            self._note(slips(event, self.source, in_brackets=self.open_bracket is not None))
 
     def refuse_directive(self, begin: int) -> None:
         """Stops at a `%` that begins the next line with content: a parser may take long over many of them."""
@@ -132,7 +142,7 @@ class _Composer:
             problem = Problem("yaml-directive", "directives (`%YAML`, `%TAG`) have no place in a spec", place, help_)
             raise SpecError([*self.problems, problem])
 
-    def _begin(self, event: yaml.CollectionStartEvent) -> None:
+    def _begin(self, event: Any) -> None:
         self._deepen(1, event)
         self._anchors.pop(event.anchor or "", None)  # from here on the name stands for this collection
         bracket = _index(event.end_mark) - 1 if event.flow_style else None
@@ -150,30 +160,33 @@ class _Composer:
             message = f"with its aliases the spec has more than {MAX_NODES:,} values"
             self._stop("spec-too-large", message, event, "keep data in data files")
 
-    def _put(self, whole: _Anchored, anchor: str | None) -> None:
+    def _put(self, node: Node, size: int, height: int, anchor: str | None) -> None:
         """Puts a finished value where it belongs."""
         if anchor:
-            self._anchors[anchor] = whole
+            self._anchors[anchor] = _Anchored(node, size, height)
         if self._open:
             parent = self._open[-1]
-            parent.items.append(whole.node)
-            parent.height = max(parent.height, whole.height)
+            parent.items.append(node)
+            if height > parent.height:
+                parent.height = height
         else:
-            self.root = whole.node
+            self.root = node
 
-    def _place(self, event: yaml.Event) -> Place:
+    def _place(self, event: Any) -> Place:
         start, end = event.start_mark, event.end_mark
-        assert start is not None
-        assert end is not None
-        if end.line != start.line and isinstance(event, yaml.ScalarEvent):
-            return self.source.rest_of_line(start.index)
-        length = end.index - start.index if end.line == start.line else 1
-        return Place(self.source.file, start.line + 1, start.column + 1, max(1, length))
+        index, line = start.index, start.line
+        if index >= self.source.end:  # an empty value at the end of the text: the parsers differ on where
+            return self.source.place(index)
+        if end.line == line:
+            return Place(self.source.file, line + 1, start.column + 1, max(1, end.index - index))
+        if isinstance(event, yaml.ScalarEvent):
+            return self.source.rest_of_line(index)
+        return Place(self.source.file, line + 1, start.column + 1)
 
     def _report(self, code: str, message: str, place: Place, help_: str, *related: tuple[Place, str]) -> None:
-        self.note((Problem(code, message, place, help_, related),))
+        self._note((Problem(code, message, place, help_, related),))
 
-    def note(self, problems: Iterable[Problem]) -> None:
+    def _note(self, problems: Iterable[Problem]) -> None:
         """Keeps problems; raises all when there are too many to be of use."""
         self.problems.extend(problems)
         if len(self.problems) >= MAX_PROBLEMS:
@@ -183,7 +196,7 @@ class _Composer:
         """Raises at once: what follows could not be read sensibly."""
         raise SpecError([*self.problems, Problem(code, message, self._place(event), help_)])
 
-    def _alias(self, event: yaml.AliasEvent) -> None:
+    def _alias(self, event: Any) -> None:
         name = event.anchor or ""
         known = self._anchors.get(name)
         if known is None and any(opened.anchor == name for opened in self._open):
@@ -194,9 +207,9 @@ class _Composer:
         else:
             self._deepen(known.height, event)
             self._count(known.size, event)
-            self._put(known, None)
+            self._put(known.node, known.size, known.height, None)
 
-    def _scalar(self, event: yaml.ScalarEvent) -> ScalarNode:
+    def _scalar(self, event: Any) -> ScalarNode:
         is_plain = not event.style  # None or empty, by the parser
         place = self._place(event)
         if not is_plain:
@@ -235,7 +248,7 @@ class _Composer:
         if key.plain and not key.text:
             self._report("yaml-key", "in this mapping a value has no key", mapping.place, "write `key: value`")
             return None
-        return ScalarNode(key.text, key.text, key.plain, key.place)
+        return key if isinstance(key.value, str) else ScalarNode(key.text, key.text, key.plain, key.place)
 
 
 def _index(mark: Any) -> int:

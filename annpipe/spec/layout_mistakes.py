@@ -133,6 +133,11 @@ def dash_after_key(scene: Scene) -> Problem:
 
 def no_colon(scene: Scene) -> Problem:
     """A line among keys that has no colon after its first word."""
+    opening = scene.source.text[scene.began]
+    if opening in "[{":
+        message = f"a '{opening}' cannot stand in the column of the keys"
+        help_ = "indent it, or write it on the line of its key"
+        return scene.problem("yaml-indent", message, scene.source.place(scene.began), help_)
     return _line_without_colon(scene, scene.began)
 
 

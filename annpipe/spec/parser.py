@@ -75,6 +75,12 @@ class PythonParser(yaml.SafeLoader):
             return [blanks] if blanks else []
         return breaks[1:] or [" "]
 
+    def fetch_stream_end(self) -> None:
+        """The end of the text, which ends its last line too: no key can go on behind it."""
+        self.line += 1
+        self.stale_possible_simple_keys()
+        super().fetch_stream_end()
+
     def scan_block_scalar_indentation(self) -> Any:
         """The indentation of a block of text, in which a tab can be no part of it."""
         found = super().scan_block_scalar_indentation()

@@ -13,8 +13,26 @@ from annpipe.spec.source import Source
 from annpipe.spec.yaml_mistakes import anchor_mistake, block_text_mistake, tag_mistake
 
 _TOUCHING_COMMENT = re.compile(r"(?:[ \t]*,)?(?P<sign>#)")
+_BEFORE_COMMENT = ("#", ",", " ", "\t")
 _BLOCK_TEXT = re.compile(r"(?:&\S+[ \t]+)?(?P<sign>[|>])[-+0-9]*(?P<comment>#)?")
 _AFTER_NAME = re.compile(r"[ \t\r\n,\[\]{}]|\Z")
+
+
+def may_slip(event: Any, text: str) -> bool:
+    """Whether a closer look at an event is worth its time; it is asked of each of a hundred thousand."""
+    kind: type = type(event)
+    if kind is yaml.ScalarEvent:
+        start, value = event.start_mark.index, event.value
+        if event.style in ("|", ">") or value == "-" or text[start - 1 : start] == "?":
+            return True
+        if value and (value[0].isspace() or value[-1].isspace()):
+            return True
+    end = event.end_mark.index
+    return (
+        getattr(event, "anchor", None) is not None
+        or getattr(event, "tag", None) is not None
+        or (text[end : end + 1] in _BEFORE_COMMENT and _TOUCHING_COMMENT.match(text, end) is not None)
+    )
 
 
 def slips(event: yaml.Event, source: Source, *, in_brackets: bool) -> Iterator[Problem]:
@@ -42,8 +60,8 @@ def _scalar_slips(event: yaml.ScalarEvent, source: Source, in_brackets: bool) ->
         if header and header["comment"]:
             yield block_text_mistake(source, header.start("sign"), header.start("comment"))
     elif not event.style and event.value != event.value.strip():
-        yield _foreign_blank(event.value, source.place(start, _end(event) - start))
-    if in_brackets and source.text[start - 1] == "?":
+        yield _foreign_blank(event.value, source.place(start, min(_end(event), source.line_end(start)) - start))
+    if in_brackets and source.text[start - 1] == "?" and _end(event) > start:
         yield _quote_it(source.place(start - 1), "?")
     if in_brackets and event.value == "-" and not event.style:
         yield _quote_it(source.place(start), "-")

@@ -31,6 +31,7 @@ MISTAKES = [
     ("  a: 1\n⟦b: 2⟧", "yaml-indent", "in column 3 as `a: 1`"),
     ("a: 1\n⟦- b⟧", "yaml-indent", "a list entry stands among keys"),
     ("a:\n  - b\n  ⟦c: 1⟧", "yaml-indent", "among list entries and is none .* `- `"),
+    ("a:\n⟦[⟧b]\nc: 1", "yaml-indent", "cannot stand in the column of the keys"),
     ("a: ⟦-⟧ b", "yaml-indent", "a list cannot begin on the line of its key"),
     ("a: ⟦[⟧1, 2", "yaml-unclosed", "write ']' after its last entry"),
     ("a: 1\n학습: ⟦{⟧b: 2\nc: 3", "yaml-unclosed", "write '}' after its last entry"),
