@@ -84,6 +84,15 @@ def _options(spec: Path) -> list[str]:
     return shlex.split(first.removeprefix(b"# validate: ").decode()) if first.startswith(b"# validate: ") else []
 
 
+def test_no_spec_of_a_stranger_imports_its_plugin(call: Validate, corpus: Path) -> None:
+    """`marker.py` would leave a file behind."""
+    call("validate", "--untrusted", "untrusted/misspelt-beside-a-plugin.yaml")
+    assert not list((corpus / "untrusted").glob("*.imported"))
+    call("validate", "untrusted/misspelt-beside-a-plugin.yaml")
+    assert [path.name for path in (corpus / "untrusted").glob("*.imported")] == ["marker.imported"]
+    (corpus / "untrusted" / "marker.imported").unlink()
+
+
 # --- what no spec can show
 
 WHOLE = """version: 1
