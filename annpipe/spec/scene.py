@@ -20,14 +20,17 @@ class Scene:
 
     @property
     def found(self) -> str:
+        """The character at the place, or nothing at the end."""
         return self.source.text[self.at : self.at + 1]
 
     @property
     def at_end(self) -> bool:
+        """Whether only blanks follow."""
         return self.at >= self.source.end
 
     @property
     def line_number(self) -> int:
+        """The line of the place, from 0."""
         return self.source.line_number(self.at)
 
     @property
@@ -36,9 +39,11 @@ class Scene:
         return self.source.text[self.source.line_start(self.line_number) : self.at]
 
     def problem(self, code: str, message: str, place: Place, help_: str, *related: tuple[Place, str]) -> Problem:
+        """A problem, with the places that belong to it as further arguments."""
         return Problem(code, message, place, help_, related)
 
     def here(self) -> Place:
+        """The place itself, one character long."""
         return self.source.place(self.at)
 
     def to_line_end(self, index: int) -> str:

@@ -31,10 +31,6 @@ class Source:
         """The line of a position, from 0."""
         return _last_not_above(self._line_starts, min(index, self.end))
 
-    @property
-    def n_lines(self) -> int:
-        return len(self._line_starts)
-
     @cached_property
     def end(self) -> int:
         """The position after the last character that is not blank."""
@@ -46,6 +42,7 @@ class Source:
         return self.text[start : self.line_end(start)]
 
     def line_start(self, number: int) -> int:
+        """The position of the first character of a line."""
         return self._line_starts[number]
 
     def line_end(self, index: int) -> int:
