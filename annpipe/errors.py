@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from annpipe.secrets import scrub_marked
+from annpipe.secrets import scrub, scrub_marked
 
 COMMAND_LINE = "--set "  # a Place whose file begins with dashes stands in the command line, which is its own excerpt
 
@@ -52,6 +52,11 @@ class Problem:
     related: tuple[tuple[Place, str], ...] = ()
     severity: str = "error"
 
+    def __post_init__(self) -> None:
+        """What a user wrote is quoted in messages: a password in it is not."""
+        object.__setattr__(self, "message", scrub(self.message))
+        object.__setattr__(self, "help", self.help and scrub(self.help))
+
     @property
     def order(self) -> tuple[str, int, int, str]:
         """Sorts problems as they stand in their files."""
@@ -63,6 +68,9 @@ class AnnpipeError(Exception):
     """The root of everything annpipe raises for a user to read."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return scrub(super().__str__())
 
 
 class SpecError(AnnpipeError):

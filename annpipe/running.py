@@ -19,7 +19,7 @@ from annpipe.plan.plan import Plan
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import scrub
-from annpipe.record.source import environment_text, source_tags
+from annpipe.record.source import environment_text, source_tags, spec_copy
 from annpipe.train.checkpoint import load_checkpoint
 from annpipe.train.data import dataset_digest
 from annpipe.train.device import computing, find_device, measured_threads
@@ -193,8 +193,8 @@ def begin(plan: Plan, folder: Path, display: Display, *, tracking_uri: str, arti
         params=plan.params(),
     )
     # a tracking URI in the spec may hold a password: artifacts are for others to read
-    run._artifact("spec.yaml", scrub(Path(plan.file).read_text(encoding="utf-8-sig")), "")
-    run._artifact("plan.yaml", scrub(plan.to_yaml()), "")
+    run._artifact("spec.yaml", spec_copy(Path(plan.file), plan.tracking.uri), "")
+    run._artifact("plan.yaml", plan.to_yaml(), "")
     run._artifact("environment.txt", environment_text(), "")
     return run
 

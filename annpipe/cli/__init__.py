@@ -8,11 +8,15 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from annpipe.errors import AnnpipeError, SpecError
+from annpipe.secrets import scrub
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "run": "train what a spec declares, and record it",
@@ -42,6 +46,12 @@ class LazyGroup(click.Group):
         command = importlib.import_module(f"annpipe.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=words) for name, words in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -86,7 +96,7 @@ def outcome() -> int:
     except BrokenPipeError:
         return 1
     except Exception:
-        traceback.print_exc()
+        click.echo(scrub(traceback.format_exc()), err=True, nl=False)
         click.echo(_how_to_report(), err=True)
         return 4
     return 0
@@ -97,8 +107,6 @@ def _how_to_report() -> str:
     import platform
     import shlex
     from importlib.metadata import version
-
-    from annpipe.secrets import scrub
 
     said = scrub(shlex.join(["annpipe", *sys.argv[1:]]))
     versions = f"annpipe {version('annpipe')}, torch {version('torch')}, Python {platform.python_version()}"

@@ -6,11 +6,12 @@ from importlib.resources import files
 
 import click
 
+from annpipe.cli import words
 from annpipe.errors import NotFound
 
 
 @click.command("explain")
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=words.codes)
 def command(code: str | None) -> None:
     """Explain the CODE of an error or a warning, with a wrong and a right example; without CODE, list all."""
     known = pages()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from annpipe.errors import Place, Problem, render
+from annpipe.secrets import scrub
 
 FORMATS = ("text", "json", "github")
 
@@ -58,7 +59,7 @@ def _as_data(problem: Problem) -> dict[str, Any]:
 
 
 def _place(place: Place) -> dict[str, Any]:
-    where = {"command_line" if place.on_command_line else "file": place.file}
+    where = {"command_line" if place.on_command_line else "file": scrub(place.file)}
     return {**where, "line": place.line, "column": place.column, "end_column": place.column + place.length}
 
 

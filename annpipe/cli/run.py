@@ -49,12 +49,13 @@ def command(
 def conclude(finished: Finished, *, as_json: bool) -> int:
     """Says how the run ended, and gives the exit code."""
     from annpipe.errors import AnnpipeError
+    from annpipe.secrets import scrub
 
     outcome = finished.outcome
     if outcome.error is not None:
         known = isinstance(outcome.error, AnnpipeError)
         kind = "" if known else f"{type(outcome.error).__name__}: "
-        click.echo(f"error: the run failed: {kind}{outcome.error}", err=True)
+        click.echo(f"error: the run failed: {kind}{scrub(str(outcome.error))}", err=True)
         if not known:
             click.echo(f"       the traceback is in {shown(finished.folder / 'artifacts' / 'error.txt')}", err=True)
     click.echo(as_json_text(finished) if as_json else summary(finished))

@@ -8,10 +8,14 @@ from typing import Any, TypeVar
 
 import click
 
+from annpipe.cli import words
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-spec_argument = click.argument("spec", type=click.Path(path_type=Path))
-spec_arguments = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...")
+spec_argument = click.argument("spec", type=click.Path(path_type=Path), shell_complete=words.specs)
+spec_arguments = click.argument(
+    "specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...", shell_complete=words.specs
+)
 untrusted_option = click.option(
     "--untrusted", is_flag=True, help="For a stranger's spec: import no plugin of it, read nothing outside its folder."
 )
@@ -24,8 +28,20 @@ def spec_options(function: F) -> F:
         "overrides",
         multiple=True,
         metavar="PATH=VALUE",
+        shell_complete=words.set_paths,
         help="Replace a value of the spec, or append to a list with PATH+=VALUE; may be repeated.",
     )
-    unset = click.option("--unset", multiple=True, metavar="PATH", help="Leave out what stands at PATH.")
-    device = click.option("--device", metavar="WORD", help="auto, cpu, cuda, cuda:1 or mps, instead of the spec's.")
+    unset = click.option(
+        "--unset",
+        multiple=True,
+        metavar="PATH",
+        shell_complete=words.unset_paths,
+        help="Leave out what stands at PATH.",
+    )
+    device = click.option(
+        "--device",
+        metavar="WORD",
+        shell_complete=words.devices,
+        help="auto, cpu, cuda, cuda:1 or mps, instead of the spec's.",
+    )
     return set_(unset(device(function)))

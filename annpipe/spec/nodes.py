@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from annpipe.errors import Place
+from annpipe.secrets import scrub
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def found(node: Node) -> str:
         case ScalarNode(value=int() | float(), text=text):
             return f"the number {text}"
         case ScalarNode(value=str() as text, plain=is_plain):
-            short = text if len(text) <= 40 else text[:39] + "…"
+            shown = scrub(text)  # before it is cut: half a URI is not known for one
+            short = shown if len(shown) <= 40 else shown[:39] + "…"
             return f"the {'word' if is_plain and ' ' not in text else 'text'} '{short}'"
         case ListNode(items=items):
             return f"a list of {len(items)}"

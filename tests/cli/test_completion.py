@@ -29,8 +29,6 @@ train: {epochs: 2}
 metrics: [R2Score]
 """
 Tab = Callable[..., list[str]]
-# The arguments and options of `run`, `validate`, `plan` and `explain` name no completer yet.
-NOT_YET = pytest.mark.xfail(strict=True, reason="annpipe/cli/specs.py and explain.py declare no shell_complete yet")
 
 
 @pytest.fixture
@@ -105,7 +103,6 @@ def test_meanings_go_to_shells_that_show_them(environment: dict[str, str], proje
     assert len(done.stdout.strip()) > len("plain,AdamW\t")
 
 
-@NOT_YET
 @pytest.mark.parametrize("command", ["run", "validate", "plan"])
 def test_specs_are_yaml_files_and_folders(command: str, tab: Tab) -> None:
     """Nothing hidden, nothing else; a folder ends in a slash, so that one goes on typing."""
@@ -119,7 +116,6 @@ def test_plugin_files_are_python_files(tab: Tab) -> None:
     assert tab("annpipe list --plugin s") == ["swish.py"]
 
 
-@NOT_YET
 @pytest.mark.parametrize(
     ("typed", "answers"),
     [
@@ -148,7 +144,6 @@ def test_no_path_goes_on_from_a_value_or_from_nowhere(project: Path) -> None:
         assert paths.paths(typed, project / "small.yaml") == [], typed
 
 
-@NOT_YET
 def test_a_path_to_leave_out_has_no_value(tab: Tab) -> None:
     assert tab("annpipe plan small.yaml --unset optimizer.Adam.l") == ["optimizer.Adam.lr"]
 
@@ -164,13 +159,11 @@ def test_paths_of_an_extending_spec_include_its_base(project: Path) -> None:
     assert paths.paths("loss.", project / "long.yaml") == []
 
 
-@NOT_YET
 def test_a_broken_spec_still_offers_the_sections(tab: Tab) -> None:
     assert tab("annpipe run broken.yaml --set tr") == ["train.", "tracking."]
     assert tab("annpipe run broken.yaml --set optimizer.") == []
 
 
-@NOT_YET
 def test_devices_and_codes(tab: Tab) -> None:
     assert {"auto", "cpu", "cuda", "mps"} <= set(tab("annpipe run small.yaml --device "))
     assert "unknown-section" in tab("annpipe explain unknown-")
@@ -278,10 +271,10 @@ printf '%s\n' "${COMPREPLY[@]}"
         ("annpipe show optimizer AdamW", ["AdamW"]),
         ("annpipe completion z", ["zsh"]),
         ("annpipe list --plugin=sw", ["swish.py"]),
-        pytest.param("annpipe run my", [r"my\ specs/"], marks=NOT_YET),
-        pytest.param("annpipe run --set train.epochs=3 sm", ["small.yaml"], marks=NOT_YET),
-        pytest.param("annpipe run small.yaml --set optimizer.Adam.l", ["optimizer.Adam.lr="], marks=NOT_YET),
-        pytest.param("annpipe run small.yaml --set seed=1 --device cp", ["cpu"], marks=NOT_YET),
+        ("annpipe run my", [r"my\ specs/"]),
+        ("annpipe run --set train.epochs=3 sm", ["small.yaml"]),
+        ("annpipe run small.yaml --set optimizer.Adam.l", ["optimizer.Adam.lr="]),
+        ("annpipe run small.yaml --set seed=1 --device cp", ["cpu"]),
     ],
 )
 def test_bash_gets_its_reply(line: str, answers: list[str], environment: dict[str, str], project: Path) -> None:

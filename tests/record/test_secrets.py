@@ -178,7 +178,6 @@ def test_an_error_on_the_line_of_the_uri_shows_no_canary(place: Path, annpipe: C
     hold_no_canary(place, unknown)
 
 
-@pytest.mark.xfail(strict=True, reason="Problem and AnnpipeError do not scrub what they quote yet")
 @pytest.mark.parametrize(
     "words",
     [
