@@ -16,9 +16,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from annpipe.secrets import scrub, scrub_marked
+from annpipe.secrets import scrub
 
 COMMAND_LINE = "--set "  # a Place whose file begins with dashes stands in the command line, which is its own excerpt
 
@@ -38,7 +37,7 @@ class Place:
         return self.file.startswith("--")
 
     def __str__(self) -> str:
-        return "the command line" if self.on_command_line else f"{self.file}:{self.line}:{self.column}"
+        return "the command line" if self.on_command_line else f"{visible(self.file)}:{self.line}:{self.column}"
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ class Problem:
     severity: str = "error"
 
     def __post_init__(self) -> None:
-        """What a user wrote is quoted in messages: a password in it is not."""
-        object.__setattr__(self, "message", scrub(self.message))
-        object.__setattr__(self, "help", self.help and scrub(self.help))
+        """What a user wrote is quoted in messages: no password in it, and nothing that would steer a terminal."""
+        object.__setattr__(self, "message", visible(scrub(self.message)))
+        object.__setattr__(self, "help", self.help and visible(scrub(self.help)))
 
     @property
     def order(self) -> tuple[str, int, int, str]:
@@ -70,7 +69,7 @@ class AnnpipeError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        return scrub(super().__str__())
+        return visible(scrub(super().__str__()))
 
 
 class SpecError(AnnpipeError):
@@ -116,53 +115,14 @@ class NotFound(AnnpipeError):
     exit_code = 2
 
 
-def render(problem: Problem) -> str:
-    """Draws one problem the way a compiler would: code, place, excerpt with carets, help."""
-    lines = [f"{problem.severity}[{problem.code}]: {problem.message}"]
-    gutter = max([len(str(place.line)) for place, _ in _places(problem)], default=1)
-    opening = "┌─"
-    for place, note in _places(problem):
-        lines += _excerpt(place, note, gutter, opening)
-        opening = "├─"
-    if problem.help:
-        lines.append(f"{' ' * gutter} = help: {problem.help}")
-    return "\n".join(lines)
+def visible(text: str) -> str:
+    """The text with a sign for each character that a terminal would obey instead of showing.
+
+    >>> visible("red\\x1b[31m")
+    'red�[31m'
+    """
+    return text if text.isprintable() else "".join("�" if _steers(char) else char for char in text)
 
 
-def _places(problem: Problem) -> list[tuple[Place, str]]:
-    own = [(problem.place, "")] if problem.place else []
-    return own + list(problem.related)
-
-
-def _excerpt(place: Place, note: str, gutter: int, opening: str) -> list[str]:
-    pad = " " * gutter
-    lines = [f"{pad} {opening} {place}"]
-    source = _source_line(place)
-    if source is None:
-        return [*lines, f"{pad} │ {note}"] if note else lines
-    source, start, end = scrub_marked(source, place.column - 1, place.column - 1 + place.length)
-    before, marked = source[:start], source[start:end]
-    carets = "^" * max(1, _width(marked))
-    lines += [f"{pad} │", f"{place.line:>{gutter}} │ {source}", f"{pad} │ {_blank(before)}{carets} {note}".rstrip()]
-    return lines
-
-
-def _source_line(place: Place) -> str | None:
-    if place.on_command_line:
-        return place.file
-    try:
-        text = Path(place.file).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, ValueError):
-        return None
-    lines = text.splitlines()
-    return lines[place.line - 1] if 0 < place.line <= len(lines) else None
-
-
-def _blank(text: str) -> str:
-    """Spaces as wide as `text` on a terminal; tabs stay tabs so that the carets line up."""
-    return "".join("\t" if char == "\t" else " " * _width(char) for char in text)
-
-
-def _width(text: str) -> int:
-    """Columns on a terminal: two for a wide character, none for one that combines with the last."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+def _steers(char: str) -> bool:
+    return char not in "\t\n" and unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp")

@@ -13,7 +13,8 @@ imported, so that it imports MLflow meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -133,42 +134,32 @@ def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) ->
     """Runs a draft in a new run folder of the project, and waits a bounded time for its record."""
     from annpipe.record.location import artifact_root, resolve_tracking_uri
     from annpipe.record.project import find_project, new_run_folder
-    from annpipe.record.recorder import Recorder
 
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, drafted.spec.tracking.uri)
-    recorder = Recorder.start_shipper()
-    plan = complete(drafted, watcher)
+    with _shipper() as recorder:
+        plan = complete(drafted, watcher)
 
-    from annpipe.running import begin
-    from annpipe.train.device import find_device
+        from annpipe.running import begin
+        from annpipe.train.device import find_device
 
-    find_device(plan.device.type, drafted.spec.place("device"))  # before a folder is made
-
-    def opened() -> Run:
+        find_device(plan.device.type, drafted.spec.place("device"))  # before a folder is made
         folder = new_run_folder(project, plan.head.name)
         begun = begin(plan, folder, watcher, tracking_uri=uri, artifact_root=artifact_root(uri, project))
         recorder.attach(folder, uri)
-        return begun
-
-    return _go(opened, recorder, watcher)
+        return _go(begun, recorder, watcher)
 
 
 def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None) -> Finished:
     """Resumes the run in `folder` from its last checkpoint; raises RunError when it has none or is still running."""
-    from annpipe.record.recorder import Recorder
+    with _shipper() as recorder:
+        plan = plan_of(folder, watcher)
 
-    recorder = Recorder.start_shipper()
-    plan = plan_of(folder, watcher)
+        from annpipe.running import reopen
 
-    from annpipe.running import reopen
-
-    def opened() -> Run:
         reopened = reopen(plan, folder, watcher)
         recorder.attach(folder, tracking_uri)
-        return reopened
-
-    return _go(opened, recorder, watcher)
+        return _go(reopened, recorder, watcher)
 
 
 def plan_of(folder: Path, watcher: Watcher) -> Plan:
@@ -186,7 +177,19 @@ def plan_of(folder: Path, watcher: Watcher) -> Plan:
     return replace(plan, file=str(file))
 
 
-def _go(opened: Callable[[], Run], recorder: Recorder, watcher: Watcher) -> Finished:
-    run = opened()
+@contextmanager
+def _shipper() -> Iterator[Recorder]:
+    """A shipper, started now; let go where what follows fails."""
+    from annpipe.record.recorder import Recorder
+
+    recorder = Recorder.start_shipper()
+    try:
+        yield recorder
+    except BaseException:
+        recorder.release()
+        raise
+
+
+def _go(run: Run, recorder: Recorder, watcher: Watcher) -> Finished:
     outcome = run.go(lambda steps, _, done: watcher.start(steps.total_steps, steps.steps_per_epoch, done))
     return Finished(run.plan, run.folder, outcome, recorder.finish(run.plan.tracking.wait_seconds))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from annpipe.errors import Problem, render
+from annpipe.errors import Problem
+from annpipe.report import render
 
 if TYPE_CHECKING:
     from rich.progress import Progress

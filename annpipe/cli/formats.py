@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from annpipe.errors import Place, Problem, render
+from annpipe.errors import Place, Problem
+from annpipe.report import render
 from annpipe.secrets import scrub
 
 FORMATS = ("text", "json", "github")

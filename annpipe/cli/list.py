@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from annpipe.cli import words
-from annpipe.errors import NotFound, SpecError, render
+from annpipe.errors import NotFound, SpecError
+from annpipe.report import render
 
 if TYPE_CHECKING:
     from annpipe.registry import Entry, Registry

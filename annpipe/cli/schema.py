@@ -13,7 +13,8 @@ import click
 
 from annpipe.cli.list import PLUGIN_OPTION, open_registry
 from annpipe.cli.specs import untrusted_option
-from annpipe.errors import NotFound, Problem, SpecError, render
+from annpipe.errors import NotFound, Problem, SpecError
+from annpipe.report import render
 
 if TYPE_CHECKING:
     from annpipe.registry import Registry

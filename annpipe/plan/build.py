@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
+from annpipe.expression import Expression
 from annpipe.plan.component import Component, transform
 from annpipe.registry import Registry
-from annpipe.registry.types import ListOf, Named, OptionType, TupleOf, alternatives
+from annpipe.registry.types import Formula, ListOf, Named, OptionType, TupleOf, alternatives
 
 
 def instantiate(component: Component, registry: Registry, **supplied: Any) -> Any:
@@ -38,17 +39,29 @@ def _passed_on(inner: Component, supplied: Mapping[str, Any]) -> dict[str, Any]:
     return {"optimizer": supplied["optimizer"]} if inner.kind == "scheduler" and "optimizer" in supplied else {}
 
 
+def _function(formula: Expression) -> Callable[[float], float]:
+    """The formula as a plain function: torch's schedulers keep any other callable's insides in their state."""
+
+    def value(number: float) -> float:
+        return formula(number)
+
+    return value
+
+
 def fitted(type_: OptionType, value: Any) -> Any:
     """YAML's lists and numbers as what Python's signature asks for."""
     members = alternatives(type_)
+    if isinstance(value, Expression) and any(isinstance(m, Formula) for m in members):
+        return _function(value)
     is_number = isinstance(value, float | int) and not isinstance(value, bool)
     numeric = any(member in members for member in (Named("float"), Named("int")))
     if Named("tensor") in members and (isinstance(value, list) or (is_number and not numeric)):
         return torch.tensor(value, dtype=torch.get_default_dtype())
     if isinstance(value, list) and any(isinstance(m, TupleOf) and len(m.items) == len(value) for m in members):
         return tuple(value)
-    if isinstance(value, list) and any(isinstance(m, ListOf) for m in members):
-        return value
+    item = next((m.item for m in members if isinstance(m, ListOf)), None)
+    if isinstance(value, list) and item is not None:
+        return [fitted(item, inner) for inner in value] if isinstance(item, Formula) else value
     if is_number and Named("float") in members and Named("int") not in members:
         return float(value)
     return value

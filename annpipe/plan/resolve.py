@@ -1,12 +1,12 @@
 """Draft → Plan: the checks that need torch, once every name and option is right.
 
-Shapes on the meta device, the output against the targets, the loss, the optimizer and the scheduler.
+Shapes on the meta device, the output against the targets, the loss, and what components refuse when they are built.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from annpipe.contract import Fields
 from annpipe.errors import OptionError, Problem, SpecError
@@ -26,16 +26,16 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
     """
     from annpipe.plan.plan import Plan
     from annpipe.plan.shapes import check_output, run_shapes
+    from annpipe.plan.trial import refusals
     from annpipe.plan.warn import linear_collapse
 
     spec, registry = drafted.spec, drafted.registry
-    problems = _check_optimizer(drafted)
     try:
         fields = drafted.fields or _fields(drafted, observe)
         layers = run_shapes(drafted.model, drafted.data, fields, registry)
-        problems += check_output(layers, drafted.data, drafted.loss, fields, registry)
     except SpecError as error:
-        raise SpecError([*problems, *error.problems]) from error
+        raise SpecError([*error.problems, *refusals(drafted, ())]) from error
+    problems = check_output(layers, drafted.data, drafted.loss, fields, registry) + refusals(drafted, layers)
     if problems:
         raise SpecError(problems)
     return Plan(
@@ -76,33 +76,3 @@ def _fields(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
         message = f"the inputs {', '.join(fields.inputs)} cannot be joined: '{shaped[0]}' is not one number a row"
         raise SpecError([Problem("data", message, drafted.data.place, "give one input, or numbers only")])
     return fields
-
-
-def _check_optimizer(drafted: Draft) -> list[Problem]:
-    """Builds optimizer and scheduler over meta parameters, to hear what they refuse."""
-    import torch
-
-    with torch.device("meta"):
-        parameters = [torch.nn.Parameter(torch.empty(2, 2))]
-    optimizer, problems = _tried(_unfused(drafted.optimizer), drafted.registry, {"params": parameters})
-    if drafted.scheduler is not None and not problems:
-        _, problems = _tried(drafted.scheduler, drafted.registry, {"optimizer": optimizer})
-    return problems
-
-
-def _tried(component: Component, registry: Registry, supplied: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
-    """The built component, or what it refuses."""
-    from annpipe.plan.build import instantiate
-    from annpipe.plan.shapes import refused
-
-    try:
-        return instantiate(component, registry, **supplied), []
-    except PluginFault as fault:
-        return None, [fault.problem]
-    except Exception as error:  # an optimizer or scheduler may refuse its options with anything
-        return None, [refused(component, error)]
-
-
-def _unfused(optimizer: Component) -> Component:
-    """Meta tensors have no fused kernels."""
-    return optimizer.with_options(fused=None) if "fused" in optimizer.options else optimizer

@@ -102,6 +102,13 @@ class Recorder:
             experiment_id=state.experiment_id,
         )
 
+    def release(self) -> None:
+        """Leaves the shipper to end by itself, where nobody waits for a record: the run could not begin."""
+        if self._process.stdin and not self._process.stdin.closed:
+            with suppress(OSError):
+                self._process.stdin.close()
+        self._let_go()
+
     def _let_go(self) -> None:
         # The shipper outlives us on purpose; without a return code Popen would warn of a forgotten child.
         self._process.returncode = 0

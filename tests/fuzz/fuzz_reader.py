@@ -15,7 +15,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["annpipe.spec", "yaml"]):
-    from annpipe.errors import SpecError, render
+    from annpipe.errors import SpecError
+    from annpipe.report import render
     from annpipe.spec.nodes import plain
     from annpipe.spec.parser import Parser, parsers
     from annpipe.spec.reader import read_file

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.errors import Place, Problem, StoreError, render
+from annpipe.errors import Place, Problem, StoreError
 from annpipe.record import location, ship
 from annpipe.record.interface import serve
 from annpipe.record.project import run_folders
 from annpipe.record.source import spec_copy
 from annpipe.record.state import read_state
+from annpipe.report import render
 from annpipe.secrets import scrub, scrub_marked
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")

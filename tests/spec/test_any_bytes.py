@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annpipe.errors import Problem, SpecError, render
+from annpipe.errors import Problem, SpecError
+from annpipe.report import render
 from annpipe.spec.composer import compose
 from annpipe.spec.nodes import MappingNode, Node, ScalarNode, leaves, plain
 from annpipe.spec.parser import parsers

@@ -157,6 +157,14 @@ SCHEDULERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "{CosineAnnealingLR: {T_max: 12}}",
         lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=12),
     ),
+    "LambdaLR": (
+        "{LambdaLR: 0.9 ** epoch}",
+        lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch),
+    ),
+    "MultiplicativeLR": (
+        "{MultiplicativeLR: 1 / (1 + epoch)}",
+        lambda optimizer: torch.optim.lr_scheduler.MultiplicativeLR(optimizer, lambda epoch: 1 / (1 + epoch)),
+    ),
     "ReduceLROnPlateau": (
         "{ReduceLROnPlateau: {patience: 0, factor: 0.3, threshold: 0.2}}",
         lambda optimizer: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.3, threshold=0.2),

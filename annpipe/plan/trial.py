@@ -1,0 +1,61 @@
+"""What do components refuse when they are built? They are built once on the meta device, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from annpipe.errors import OptionError, Problem
+from annpipe.plan.build import instantiate
+from annpipe.plan.component import Component, components_in
+from annpipe.plan.draft import Draft
+from annpipe.plan.plan import Layer
+from annpipe.plan.shapes import refused
+from annpipe.registry import Registry
+from annpipe.registry.discovery import PluginFault
+
+
+def refusals(drafted: Draft, layers: Sequence[Layer]) -> list[Problem]:
+    """What optimizer, scheduler, callbacks, metrics and the data's distributions refuse.
+
+    The optimizer is built over the model's own parameters, or over a matrix where `layers` is empty.
+    """
+    registry = drafted.registry
+    parameters = _parameters(layers, registry) or [torch.nn.Parameter(torch.empty(2, 2, device="meta"))]
+    optimizer, problems = _tried(_unfused(drafted.optimizer), registry, {"params": parameters})
+    if drafted.scheduler is not None and not problems:
+        problems += _tried(drafted.scheduler, registry, {"optimizer": optimizer})[1]
+    for component in (*drafted.callbacks, *drafted.metrics, *_distributions(drafted.data)):
+        problems += _tried(component, registry, {})[1]
+    return problems
+
+
+def _parameters(layers: Sequence[Layer], registry: Registry) -> list[torch.nn.Parameter]:
+    with torch.device("meta"):
+        modules = [instantiate(layer.component, registry) for layer in layers if layer.parameters]
+    return [parameter for module in modules for parameter in module.parameters()]
+
+
+def _distributions(data: Component) -> Iterator[Component]:
+    return (inner for inner in components_in(dict(data.options)) if inner.kind == "distribution")
+
+
+def _tried(component: Component, registry: Registry, supplied: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
+    """The built component, or what it refuses."""
+    try:
+        return instantiate(component, registry, **supplied), []
+    except PluginFault as fault:
+        return None, [fault.problem]
+    except OptionError as error:
+        node = component.given.get(error.option)
+        message = f"`{component.name}.{error.option}`: {error.message}"
+        return None, [Problem("wrong-value", message, node.place if node else component.place, error.help)]
+    except Exception as error:  # a component may refuse its options with anything
+        return None, [refused(component, error)]
+
+
+def _unfused(optimizer: Component) -> Component:
+    """Meta tensors have no fused kernels."""
+    return optimizer.with_options(fused=None) if "fused" in optimizer.options else optimizer

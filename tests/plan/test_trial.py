@@ -1,0 +1,49 @@
+"""What components refuse when they are built is said of the spec, before a run begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CliHere
+
+SPEC = """\
+version: 1
+name: small
+data: {formula: {rows: 8, inputs: {x: {Uniform: [0, 1]}}, targets: {y: x}}}
+model: [Linear: 4, ReLU, Linear: 1]
+loss: L1Loss
+optimizer: SGD
+train: {epochs: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "words"),
+    [
+        ("{Uniform: [0, 1]}", "{Uniform: [1, 0]}", "3:40", "Uniform refuses its options"),
+        ("optimizer: SGD", "optimizer: {SGD: {nesterov: true}}", "6:13", "SGD refuses its options"),
+        ("optimizer: SGD", "optimizer: Muon", "6:12", "only supports 2D parameters"),
+        ("train:", "scheduler: {OneCycleLR: 0.1}\ntrain:", "7:13", "OneCycleLR refuses its options"),
+        ("train:", "callbacks: [checkpoint]\ntrain:", "7:13", "nothing to keep"),
+    ],
+)
+def test_a_refusal_stands_at_its_component(
+    annpipe_here: CliHere, tmp_path: Path, old: str, new: str, place: str, words: str
+) -> None:
+    """Distributions, optimizers over the model's own parameters, schedulers and callbacks."""
+    (tmp_path / "spec.yaml").write_text(SPEC.replace(old, new), encoding="utf-8")
+    code, _, said = annpipe_here("validate", "spec.yaml")
+    assert code == 3
+    assert f"spec.yaml:{place}\n" in said
+    assert words in said
+
+
+def test_refusals_and_a_fault_of_shape_come_in_one_report(annpipe_here: CliHere, tmp_path: Path) -> None:
+    """They are independent, and stand in file order."""
+    wrong = SPEC.replace("Linear: 4", "Conv2d: [4, 3]").replace("SGD", "{SGD: {nesterov: true}}")
+    (tmp_path / "spec.yaml").write_text(wrong, encoding="utf-8")
+    _, _, said = annpipe_here("validate", "spec.yaml")
+    assert said.index("error[shape]") < said.index("error[wrong-value]")
+    assert said.endswith("2 errors\n")
