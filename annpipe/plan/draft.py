@@ -10,13 +10,14 @@ from annpipe.contract import Fields
 from annpipe.errors import OptionError, Place, Problem, SpecError
 from annpipe.expression import ExpressionFault
 from annpipe.plan.component import Component
-from annpipe.plan.options import Resolving, expression_problem
+from annpipe.plan.formula_place import formula_problem
+from annpipe.plan.options import Resolving
 from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.registry import imported
-from annpipe.registry.suggest import did_you_mean
+from annpipe.registry.suggest import nearest
 from annpipe.spec.component import Call
-from annpipe.spec.nodes import ScalarNode, descend
+from annpipe.spec.nodes import MappingNode, Node, ScalarNode
 from annpipe.spec.spec import Spec
 
 
@@ -52,10 +53,10 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
 
     No plugin of an untrusted spec is imported. Raises SpecError with all problems at once.
     """
-    if untrusted:
-        problems, unchecked = [], [_not_imported(text, place) for text, place, _ in spec.plugin_places]
-    else:
-        problems, unchecked = _add_plugins(spec, registry, project or Path.cwd()), []
+    files, problems = _plugin_files(spec, project or Path.cwd())
+    unchecked = [_not_imported(text, place) for _, text, place in files] if untrusted else []
+    if not untrusted:
+        problems += _add_plugins(files, registry)
     resolving = Resolving(registry)
 
     def one(call: Call, kind: str) -> Component:
@@ -80,7 +81,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     unknown = [p for p in resolving.problems if p.code == "unknown-component"]
     known = [p for p in resolving.problems if p.code != "unknown-component"]
     if unchecked:
-        unchecked += [_unchecked(problem, spec) for problem in unknown]
+        unchecked += [_unchecked(problem, [place for _, _, place in files]) for problem in unknown]
     elif not problems:  # an unknown name is no second fault when the plugin that may define it could not be read
         known += unknown
     fields, faults = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
@@ -98,9 +99,9 @@ def _not_imported(text: str, place: Place) -> Problem:
     return Problem(UNCHECKED, message, place, "read the plugin, then check without --untrusted", severity="warning")
 
 
-def _unchecked(unknown: Problem, spec: Spec) -> Problem:
+def _unchecked(unknown: Problem, plugins: Sequence[Place]) -> Problem:
     """An unknown name that a plugin of the spec may define."""
-    related = tuple((place, "may come from here") for _, place, _ in spec.plugin_places)
+    related = tuple((place, "may come from here") for place in plugins)
     message = f"{unknown.message} among the installed ones"
     return replace(unknown, code=UNCHECKED, message=message, related=related, severity="warning")
 
@@ -125,30 +126,50 @@ def _told_fields(drafted: Draft) -> tuple[Fields | None, list[Problem]]:
     return fields, []
 
 
-def _add_plugins(spec: Spec, registry: Registry, project: Path) -> list[Problem]:
-    problems = []
+def _plugin_files(spec: Spec, project: Path) -> tuple[list[tuple[Path, str, Place]], list[Problem]]:
+    """The plugin files that are there and allowed, each as the spec says it; nothing of them is read."""
+    files: list[tuple[Path, str, Place]] = []
+    problems: list[Problem] = []
     for text, place, folder in spec.plugin_places:
+        found = _allowed(text, place, folder, project)
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            files.append((found, text, place))
+    return files, problems
+
+
+def _add_plugins(files: Sequence[tuple[Path, str, Place]], registry: Registry) -> list[Problem]:
+    problems = []
+    for path, _, place in files:
         try:
-            registry.add_file(_allowed(text, place, folder, project))
+            registry.add_file(path)
         except PluginFault as fault:
             problems.append(replace(fault.problem, related=(*fault.problem.related, (place, "listed here"))))
-        except SpecError as error:
-            problems += error.problems
     return problems
 
 
-def _allowed(text: str, place: Place, folder: Path, project: Path) -> Path:
+def _allowed(text: str, place: Place, folder: Path, project: Path) -> Path | Problem:
     """The plugin's real path: at or below the folder of the spec that lists it or the project's `plugins/`."""
     real = (folder / text).resolve()
-    roots = (folder.resolve(), (project / "plugins").resolve())
+    roots = dict.fromkeys([folder.resolve(), (project / "plugins").resolve()])
     if not any(real.is_relative_to(root) for root in roots):
         message = f"the plugin '{text}' lies outside the spec's folder and the project's plugins/"
-        raise SpecError([Problem("plugin-outside", message, place, f"move it below {roots[0]} or {roots[1]}")])
+        return Problem("plugin-outside", message, place, f"move it below {' or '.join(map(str, roots))}")
     if not real.is_file():
-        names = [str(p.relative_to(folder)) for p in folder.glob("*.py")] if folder.is_dir() else []
-        hint = did_you_mean(text.removeprefix("./"), names) or "paths are relative to the spec"
-        raise SpecError([Problem("plugin-not-found", f"there is no plugin file '{text}'", place, hint)])
+        return Problem("plugin-not-found", f"there is no plugin file '{text}'", place, _other_file(text, folder))
     return real
+
+
+def _other_file(text: str, folder: Path) -> str:
+    """What may be meant instead of a plugin file that is not there."""
+    stem, suffix = Path(text).stem, Path(text).suffix
+    stems = [path.stem for path in folder.glob("*.py")] if folder.is_dir() else []
+    if near := nearest(stem, stems, 1):
+        return f"did you mean './{near[0]}.py'?"
+    if suffix not in ("", ".py") and "/" not in text:
+        return "name a file, as in ./layers.py"
+    return "paths are relative to the spec; name a file, as in ./layers.py"
 
 
 def _fused(optimizer: Component, registry: Registry) -> Component:
@@ -161,10 +182,25 @@ def _fused(optimizer: Component, registry: Registry) -> Component:
 
 
 def option_problem(drafted: Draft, error: OptionError) -> Problem:
-    options = drafted.spec.data.options
-    if options is None:
-        return Problem("wrong-value", f"{drafted.data.name}: {error.message}", drafted.data.place, error.help)
-    node = descend(options, error.option.split("."))[0]
-    if isinstance(error.__cause__, ExpressionFault) and isinstance(node, ScalarNode):
-        return expression_problem(error.__cause__, node)
-    return Problem("wrong-value", f"`{drafted.data.name}.{error.option}`: {error.message}", node.place, error.help)
+    """The fault that a data component finds in its options: at a name below an option, else at the option's value."""
+    data = drafted.data
+    name, _, below = error.option.partition(".")
+    node = data.given.get(name)
+    if node is None:
+        return Problem("wrong-value", f"{data.name}: {error.message}", data.place, error.help)
+    key, value = _below(node, below)
+    if isinstance(error.__cause__, ExpressionFault) and isinstance(value, ScalarNode):
+        return formula_problem(error.__cause__, value)
+    return Problem("wrong-value", f"`{data.name}.{error.option}`: {error.message}", (key or value).place, error.help)
+
+
+def _below(node: Node, path: str) -> tuple[ScalarNode | None, Node]:
+    """The key that a dotted path leads to, and its value; a key may have dots of its own."""
+    key = None
+    while path and isinstance(node, MappingNode):
+        fits = [pair for pair in node.pairs if f"{path}.".startswith(f"{pair[0].value}.")]
+        if not fits:
+            break
+        key, node = max(fits, key=lambda pair: len(str(pair[0].value)))
+        path = path[len(str(key.value)) + 1 :]
+    return key, node

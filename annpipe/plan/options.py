@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, InstanceOf, ValidationError, create_
 from annpipe.errors import Place, Problem
 from annpipe.expression import Expression, ExpressionFault
 from annpipe.plan.component import Component
+from annpipe.plan.formula_place import formula_problem
+from annpipe.plan.option_faults import missing_options, mixed_options, no_component, show_options, wrong_types
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.kinds import with_article
 from annpipe.registry.moved import component_word, option_word
@@ -31,9 +33,7 @@ from annpipe.registry.types import (
     annotation,
 )
 from annpipe.spec.component import Call, read_call
-from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
-from annpipe.spec.other_yaml import yaml_hint
-from annpipe.spec.spec import used_note
+from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, plain
 
 
 class Resolving:
@@ -87,11 +87,14 @@ class Resolving:
         if isinstance(node, MappingNode) and not self._is_value_of_first(node, entry):
             beneath = self._laid_out(replace(call, options=node.beneath), entry) if node.beneath else {}
             return None if beneath is None else beneath | self._named(node, entry)
+        if isinstance(node, ListNode) and (mixed := mixed_options(node, entry)):
+            self.problems.append(mixed)
+            return None
         values = node.items if isinstance(node, ListNode) else (node,)
         if len(values) > len(entry.options):
             takes = f"takes {_count(len(entry.options))}" + (f" ({_names(entry)})" if entry.options else "")
             place = values[len(entry.options)].place
-            self.problems.append(Problem("too-many-options", f"{entry.name} {takes}", place, _show(entry)))
+            self.problems.append(Problem("too-many-options", f"{entry.name} {takes}", place, show_options(entry)))
             return None
         return {parameter.name: value for parameter, value in zip(entry.options, values, strict=False)}
 
@@ -124,16 +127,15 @@ class Resolving:
 
     def _checked(self, call: Call, entry: Entry, given: Mapping[str, Node]) -> Component | None:
         before = len(self.problems)
-        for parameter in entry.options:
-            if parameter.required and parameter.name not in given and parameter.name not in self._meant:
-                message = f"{entry.name} needs the option '{parameter.name}': {parameter.words}"
-                self.problems.append(Problem("missing-option", message, call.place, _show(entry)))
+        missing = [p for p in entry.options if p.required and p.name not in given and p.name not in self._meant]
+        if missing:
+            self.problems.append(missing_options(call, entry, missing, self.registry))
         values = {}
         for name, node in given.items():
             option = entry.parameter(name)
             assert option
             inside = len(self.problems)
-            value = self._value(option.option_type, node, f"`{entry.name}.{name}`")
+            value = self._value(option.option_type, node, f"{entry.name}.{name}")
             if len(self.problems) == inside:
                 values[name] = value
         self._check_types(entry, {name: node for name, node in given.items() if name in values}, values)
@@ -147,36 +149,36 @@ class Resolving:
         try:
             checked = _model(entry)(**values)
         except ValidationError as error:
-            seen: dict[Place, Problem] = {}
-            for detail in error.errors():
-                problem = _wrong_type(entry, given, detail["loc"])
-                assert problem.place
-                seen.setdefault(problem.place, problem)
-            self.problems += seen.values()
+            for name in dict.fromkeys(str(detail["loc"][0]) for detail in error.errors()):
+                parameter = entry.parameter(name)
+                assert parameter
+                self.problems += wrong_types(entry, parameter, given[name], values[name], self.registry)
         else:
             values.update({name: _as_lists(getattr(checked, name)) for name in values})
 
-    def _value(self, type_: OptionType, node: Node, what: str) -> Any:
+    def _value(self, type_: OptionType, node: Node, path: str) -> Any:
         """The node's data, with components and formulas resolved wherever the type has them."""
         members = alternatives(type_)
         lists = [member for member in members if isinstance(member, ListOf | TupleOf)]
         mappings = [member for member in members if isinstance(member, MappingOf)]
         if isinstance(node, ListNode) and lists:
-            return [self._value(_item(lists[0], i), item, what) for i, item in enumerate(node.items)]
+            return [self._value(_item(lists[0], i), item, f"{path}.{i}") for i, item in enumerate(node.items)]
         if isinstance(node, MappingNode) and mappings:
-            return {str(k.value): self._value(mappings[0].value, v, what) for k, v in node.pairs}
+            value = mappings[0].value
+            return {str(k.value): self._value(value, v, f"{path}.{k.value}") for k, v in node.pairs}
         for member in members:
             if isinstance(member, Named) and member.is_component and plain(node) is not None:
-                return self._nested(member.name, node, what)
+                return self._nested(member.name, node, path)
             is_formula = member == Named("expression") or isinstance(member, Formula)
             if is_formula and isinstance(node, ScalarNode) and not isinstance(node.value, bool | None):
                 return self._expression(node, member.names if isinstance(member, Formula) else None)
         return plain(node)
 
-    def _nested(self, kind: str, node: Node, what: str) -> Component | None:
-        call = read_call(node, what)
+    def _nested(self, kind: str, node: Node, path: str) -> Component | None:
+        call = read_call(node, f"`{path}`")
         if isinstance(call, Problem):
-            self.problems.append(call)
+            is_other = not isinstance(node, MappingNode)
+            self.problems.append(no_component(node, path, kind, self.registry) if is_other else call)
             return None
         return self.component(call, kind)
 
@@ -187,17 +189,8 @@ class Resolving:
                 expression.check_names(names)
             return expression
         except ExpressionFault as fault:
-            self.problems.append(expression_problem(fault, node))
+            self.problems.append(formula_problem(fault, node))
             return None
-
-
-def expression_problem(fault: ExpressionFault, node: ScalarNode) -> Problem:
-    """The fault with its caret inside the formula, as it stands in the spec."""
-    place = node.place
-    quote = 0 if node.plain else 1
-    inside = Place(place.file, place.line, place.column + quote + fault.column, max(1, fault.length))
-    fits = fault.column + fault.length <= place.length
-    return Problem("formula", fault.message, inside if fits else place, fault.help)
 
 
 def _default(parameter: Parameter) -> Any:
@@ -230,19 +223,6 @@ def _model(entry: Entry) -> type[BaseModel]:
     return _model_of(tuple((p.name, p.type, tuple(sorted(p.bounds.items()))) for p in entry.parameters))
 
 
-def _wrong_type(entry: Entry, given: Mapping[str, Node], loc: tuple[str | int, ...]) -> Problem:
-    name, *below = loc
-    parameter = entry.parameter(str(name))
-    assert parameter
-    # pydantic's locations name union members too: follow only the steps that lead somewhere in the spec
-    node = given[str(name)]
-    for step in below:
-        node, _ = descend(node, (step,))
-    message = f"`{entry.name}.{name}` must be {parameter.words}; found {found(node)}"
-    help_ = yaml_hint(node) or parameter.description or None
-    return Problem("wrong-type", message, node.place, help_, used_note(node))
-
-
 def _as_lists(value: Any) -> Any:
     return [_as_lists(item) for item in value] if isinstance(value, tuple | list) else value
 
@@ -253,7 +233,3 @@ def _names(entry: Entry) -> str:
 
 def _count(n: int) -> str:
     return "no options" if n == 0 else "one option" if n == 1 else f"at most {n} options"
-
-
-def _show(entry: Entry) -> str:
-    return f"`annpipe show {entry.kind} {entry.name}` shows its options"

@@ -12,6 +12,7 @@ from annpipe.contract import Fields
 from annpipe.errors import Place, Problem, SpecError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
+from annpipe.plan.layer_faults import forward_problem, rank_problem, steps_first
 from annpipe.plan.plan import Layer
 from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
@@ -71,6 +72,8 @@ def _with_giver(problem: Problem, before: Component, tensor: torch.Tensor) -> Pr
 
 
 def _run_layer(component: Component, tensor: torch.Tensor, registry: Registry) -> tuple[Layer, torch.Tensor]:
+    if misfit := _misfit(component, tensor, registry):
+        raise SpecError([misfit])
     filled = fill(component, tuple(tensor.shape), registry)
     module = _construct(filled, registry)
     output, takes_first = _forward(filled, module, tensor, registry)
@@ -81,6 +84,17 @@ def _run_layer(component: Component, tensor: torch.Tensor, registry: Registry) -
     return Layer(filled, tuple(tensor.shape[1:]), tuple(output.shape[1:]), count, takes_first), output
 
 
+def _misfit(component: Component, tensor: torch.Tensor, registry: Registry) -> Problem | None:
+    """What can be said of a layer before it runs: how many inputs it takes, and of which dimensions."""
+    entry = registry.find(component.kind, component.name)
+    assert entry
+    takes = entry.traits.get("takes")
+    if isinstance(takes, list) and len(takes) != 1:
+        message = f"{component.name} needs {len(takes)} inputs ({', '.join(map(str, takes))}); a stack passes one"
+        return Problem("shape", message, component.place, "wrap it in a layer of your own: see plugins/")
+    return rank_problem(component, entry, tensor, show(tensor.shape)) or steps_first(component)
+
+
 def fill(component: Component, shape: Shape, registry: Registry) -> Component:
     """The layer with its supplied parameters; one that was written must agree with the shape that arrives."""
     entry = registry.find(component.kind, component.name)
@@ -89,7 +103,7 @@ def fill(component: Component, shape: Shape, registry: Registry) -> Component:
     for parameter in entry.parameters:
         if not parameter.supplied or parameter.name not in SIZES:
             continue
-        size = _size(component, parameter.name, shape, entry.traits.get("needs"))
+        size = _size(component, parameter.name, shape)
         given = options.get(parameter.name)
         if given is None:
             options[parameter.name] = size
@@ -110,11 +124,13 @@ def _filled_inside(value: Any, shape: Shape, registry: Registry) -> Any:
     return [_filled_inside(item, shape, registry) for item in value] if isinstance(value, list) else value
 
 
-def _size(component: Component, name: str, shape: Shape, needs: Any) -> Any:
+def _size(component: Component, name: str, shape: Shape) -> Any:
     try:
         return SIZES[name](shape)
     except IndexError:
-        raise SpecError([_shape_problem(component, shape, needs, f"`{name}` cannot be read off it")]) from None
+        message = f"{component.name} cannot take the shape {show(shape)} that arrives: `{name}` cannot be read off it"
+        problem = Problem("shape", message, component.place, "change it, or the layers before it")
+        raise SpecError([problem]) from None
 
 
 def _construct(component: Component, registry: Registry) -> torch.nn.Module:
@@ -142,30 +158,18 @@ def _forward(
     """The output, and whether it was the first of several."""
     entry = registry.find(component.kind, component.name)
     assert entry
-    takes = entry.traits.get("takes")
-    if isinstance(takes, list) and len(takes) != 1:
-        message = f"{component.name} needs {len(takes)} inputs ({', '.join(map(str, takes))}); a stack passes one"
-        raise SpecError([Problem("shape", message, component.place, "wrap it in a layer of your own: see plugins/")])
     try:
         with torch.no_grad():
             output = module(tensor)
     except Exception as error:  # whatever a layer says of a shape it cannot take is reported at its line
-        reason = first_line(error)
-        raise SpecError([_shape_problem(component, tuple(tensor.shape), entry.traits.get("needs"), reason)]) from error
+        shown, reason = show(tensor.shape), first_line(error)
+        raise SpecError([forward_problem(component, entry, tensor, shown, error, reason)]) from error
     takes_first = isinstance(output, tuple | list)
     first = output[0] if takes_first else output
     if not isinstance(first, torch.Tensor):
         message = f"{component.name} gives {type(first).__name__}, not a tensor"
         raise SpecError([Problem("shape", message, component.place, "a layer returns a tensor, or a tuple of them")])
     return first, takes_first
-
-
-def _shape_problem(component: Component, shape: Shape, needs: Any, reason: str) -> Problem:
-    message = f"{component.name} cannot take the shape {show(shape)} that arrives"
-    if not needs:
-        return Problem("shape", f"{message}: {reason}", component.place, "change it, or the layers before it")
-    help_ = "add a layer before it that gives that shape (Flatten, Unflatten, …)"
-    return Problem("shape", f"{message}; it needs {needs}", component.place, help_)
 
 
 def show(shape: Sequence[int]) -> str:
@@ -215,8 +219,11 @@ def check_output(
 
 
 def _width_hint(last: Layer, target: torch.Tensor) -> str:
-    is_width = target.ndim == 2 and len(last.output_shape) == 1
-    return f"make the last layer {target.shape[1]} wide" if is_width else "change the last layers"
+    if target.ndim == 2 and len(last.output_shape) == 1:
+        return f"make the last layer {target.shape[1]} wide"
+    if target.ndim == 2 and "in_features" in last.component.options:
+        return "add `- Flatten` before it"
+    return f"end with layers that give {show(target.shape)}" + (", as `- Flatten` and a Linear do" * (target.ndim == 2))
 
 
 def _notes(data: Component, loss: Component) -> tuple[tuple[Place, str], ...]:

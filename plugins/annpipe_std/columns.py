@@ -32,7 +32,7 @@ def formula_fields(
     for name, expression in targets.items():
         if name in inputs:
             raise OptionError(f"targets.{name}", f"'{name}' is an input already", help="give the target another name")
-        if fault := expression.unknown_name(known):
+        if fault := expression.unknown_name(known, later=targets):
             raise OptionError(f"targets.{name}", fault.message, help=fault.help) from fault
         known.append(name)
     for name in noise or {}:
@@ -65,7 +65,7 @@ def _check_rows(columns: Mapping[str, Numbers | Words]) -> None:
         raise OptionError(first, "has no rows", help="write its values as a list: [0, 1]")
     for option in others:
         if len(columns[option]) != len(columns[first]):
-            message = f"has {len(columns[option])} rows, however: '{first}' has {len(columns[first])}"
+            message = f"has {len(columns[option])} rows; '{first}' has {len(columns[first])}"
             raise OptionError(option, message, help="every column needs a value for each row")
 
 

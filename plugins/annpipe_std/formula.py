@@ -54,7 +54,7 @@ def _draw(option: str, source: Distribution, rows: int, generator: torch.Generat
     """(rows,) doubles; torch's distributions know only the global generator, which is lent and put back."""
     shape = tuple(source.batch_shape + source.event_shape)
     if shape:
-        message = f"each draw must be one number, however: its shape is {shape}"
+        message = f"each draw must be one number; found draws of shape {shape}"
         raise OptionError(option, message, help="give each column a distribution of its own")
     seed = int(torch.randint(2**63 - 1, (), generator=generator))
     with torch.random.fork_rng(devices=[]):

@@ -438,7 +438,7 @@ NEEDS_BY_NAME = {
     "TransformerEncoder": _SEQUENCE,
     "TransformerEncoderLayer": _SEQUENCE,
     "Unfold": NEEDS[2],
-    "Upsample": "(rows, channels, length), with height and depth where there are more dimensions",
+    "Upsample": "(rows, channels, length, …)",
 }
 
 _LAZY = "the engine fills sizes from the shapes that arrive: write the layer without Lazy"

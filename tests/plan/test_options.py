@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from annpipe.errors import SpecError
 from annpipe.plan import Component, draft
 from annpipe.registry import Registry
-from annpipe.spec.reader import read_text
+from annpipe.spec.reader import read_file, read_text
 from annpipe.spec.spec import read_spec
 
 BASE = """
@@ -99,6 +101,9 @@ def test_unknown_option_suggests_the_nearest() -> None:
         ({"optimizer": "{Adam: {lr: fast}}"}, "wrong-type", "a number"),
         ({"optimizer": "{Adam: {lr: '1e-3'}}"}, "wrong-type", "a number"),
         ({"optimizer": "{Adam: {betas: [0.9, 2]}}"}, "wrong-type", "less than 1"),
+        ({"optimizer": "{Adam: {betas: [0.9, 2]}}"}, "wrong-type", "`Adam.betas` holds numbers at least 0"),
+        ({"layer": "Conv2d"}, "missing-option", "'out_channels' (a whole number at least 1) and 'kernel_size'"),
+        ({"layer": "Conv2d: [3, kernel_size: 3]"}, "wrong-type", "'kernel_size' by name, in a list"),
         ({"optimizer": "{Adam: {}, SGD: {}}"}, "not-a-component", "found 2 names"),
         ({"optimizer": "3"}, "not-a-component", "must be a component"),
         ({"loss": "os.system"}, "unknown-component", "os.system"),
@@ -116,3 +121,71 @@ def test_all_mistakes_come_at_once_in_file_order() -> None:
     with pytest.raises(SpecError) as caught:
         drafted(layer="Linearr: 1", loss="L2Loss", optimizer="{SGD: {lr: x}}")
     assert [p.place.line for p in caught.value.problems if p.place] == [5, 6, 7]
+
+
+def with_data(data: str, folder: Path):  # type: ignore[no-untyped-def]
+    """The problems of a spec with this data component, read from a file."""
+    path = folder / "spec.yaml"
+    text = (BASE % ("Linear: 1", "L1Loss", "SGD")).splitlines()
+    path.write_text("\n".join([*text[:3], f"data: {{{data}}}" if "\n" not in data else f"data:\n  {data}", *text[4:]]))
+    with pytest.raises(SpecError) as caught:
+        draft(read_spec(read_file(path), str(path)), Registry.installed())
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("data", "marked", "message"),
+    [
+        ("table: {inputs: {x: [0, 1, n/a]}, targets: {y: [1, 2, 3]}}", ["n/a"], "`table.inputs.x` holds numbers"),
+        ("table: {inputs: {x: 3}, targets: {y: [1]}}", ["3"], "`table.inputs.x` must be a list"),
+        ("table: {inputs: {x: [[0], [1]]}, targets: {y: [1, 2]}}", ["[", "["], "`table.inputs.x` holds numbers"),
+        ("table: {inputs: {x: [0, 1, 2]}, targets: {y: [a, b, 1]}}", ["1"], "must be all numbers or all words"),
+        ("formula: {rows: 9, inputs: {x: 5}, targets: {y: x}}", ["5"], "`formula.inputs.x` must be a distribution"),
+        ("formula: {rows: 9, inputs: {x: {Uniform: [0, 1]}}, targets: {y: null}}", ["null"], "`formula.targets.y`"),
+    ],
+)
+def test_a_wrong_value_inside_an_option_is_marked_alone(
+    tmp_path: Path, data: str, marked: list[str], message: str
+) -> None:
+    """With its path and what must stand there, not the type of the whole option."""
+    problems = with_data(data, tmp_path)
+    line = f"data: {{{data}}}"
+    assert [line[p.place.column - 1 :][: p.place.length] for p in problems] == marked
+    assert all(message in p.message for p in problems)
+
+
+@pytest.mark.parametrize(
+    ("data", "marked"),
+    [
+        ("table: {inputs: {x: [0, 1]}, targets: {x: [1, 2]}}", "x"),
+        ("table: {inputs: {a.b: [0, 1]}, targets: {y.z: [1]}}", "y.z"),
+        ("formula: {rows: 9, inputs: {my x: {Uniform: [0, 1]}}, targets: {y: 1}}", "my x"),
+        ("formula: {rows: 9, inputs: {x: {Uniform: [0, 1]}}, targets: {y: x}, noise: {z: {Normal: [0, 1]}}}", "z"),
+    ],
+)
+def test_a_name_that_does_not_fit_is_marked_itself(tmp_path: Path, data: str, marked: str) -> None:
+    """The key, not the value that it has."""
+    (found,) = with_data(data, tmp_path)
+    assert f"data: {{{data}}}"[found.place.column - 1 :][: found.place.length] == marked
+
+
+FORMULA = "formula:\n    rows: 9\n    inputs: {x: {Uniform: [0, 1]}}\n    targets:\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "marked"),
+    [
+        ("      y: |\n        x\n        + zz", 11, "zz"),
+        ("      y: >-  # folded\n\n        x\n        + zz", 12, "zz"),
+        ("      y: x +\n        zz", 10, "zz"),
+        ('      y: "x\\t+ \\\n        zz"', 10, "zz"),
+        ("      y: 'x +\n        zz'", 10, "zz"),
+        ("      y: x^2", 9, "^"),
+        ('      y: "x^2"', 9, "^"),
+    ],
+)
+def test_a_fault_is_marked_inside_its_formula(tmp_path: Path, written: str, line: int, marked: str) -> None:
+    """In every way that YAML has to write text."""
+    (found,) = with_data(FORMULA + written, tmp_path)
+    text = (tmp_path / "spec.yaml").read_text().splitlines()[found.place.line - 1]
+    assert (found.place.line, text[found.place.column - 1 :][: found.place.length]) == (line, marked)

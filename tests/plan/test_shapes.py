@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -55,13 +57,21 @@ class Forgetful(torch.nn.Module):
         return x.sum(0)
 
 
+@layer
+class Raising(torch.nn.Module):
+    """A layer with a fault of its own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise AttributeError("no such weight")
+
+
 def plan(kind: str, model: str, loss: str = "MSELoss") -> Plan:
     """The plan of a model on data of a kind."""
     text = f"version: 1\nname: t\ndata: {{shaped: {kind}}}\nmodel:\n"
     text += "".join(f"  - {line}\n" for line in model.split(" | "))
     text += f"loss: {loss}\noptimizer: SGD\ntrain: {{epochs: 1}}\n"
     registry = Registry.installed()
-    for component in (shaped, Scale, Forgetful):
+    for component in (shaped, Scale, Forgetful, Raising):
         registry.add(component)
     return resolve(draft(read_spec(read_text(text, "s.yaml"), "s.yaml"), registry), observe_fields)
 
@@ -118,7 +128,7 @@ def test_sizes_left_out_are_filled_from_the_shape(
 def plan_from(made: Plan) -> Plan:
     """The plan's own YAML, resolved."""
     registry = Registry.installed()
-    for component in (shaped, Scale, Forgetful):
+    for component in (shaped, Scale, Forgetful, Raising):
         registry.add(component)
     return resolve(draft(read_spec(read_text(made.to_yaml(), "s.yaml"), "s.yaml"), registry), observe_fields)
 
@@ -146,7 +156,13 @@ def plan_from(made: Plan) -> Plan:
         ("table", "Linear: 3 | Unflatten: [1, [2, 2]] | Linear: 1", "MSELoss", "shape", 6, ["(rows, 3)"]),
         ("table", "Forgetful | Linear: 1", "MSELoss", "shape", 5, ["the rows are lost"]),
         ("table", "Bilinear: [3, 4, 5]", "MSELoss", "shape", 5, ["2 inputs"]),
-        ("table", "Linear: 5 | TransformerEncoderLayer: 2", "MSELoss", "wrong-value", 6, ["refuses"]),
+        ("sequence", "TransformerEncoderLayer: 2", "MSELoss", "wrong-value", 5, ["refuses"]),
+        ("table", "LSTM: 4 | Linear: 1", "MSELoss", "shape", 5, ["(rows, 2)", "(rows, length, features)"]),
+        ("sequence", "Conv2d: [3, 3] | Flatten", "MSELoss", "shape", 5, ["(rows, channels, height, width)"]),
+        ("sequence", "GRU: {hidden_size: 4, batch_first: false}", "MSELoss", "shape", 5, ["takes the rows"]),
+        ("image", "Conv2d: [3, 20] | Flatten", "CrossEntropyLoss", "shape", 5, ["Kernel size"]),
+        ("table", "Embedding: [9, 2] | Flatten", "MSELoss", "shape", 5, ["whole numbers", "has fractions"]),
+        ("table", "Raising | Linear: 1", "MSELoss", "shape", 5, ["no such weight"]),
         ("table", "Linear: 3", "MSELoss", "output-shape", 5, ["(rows, 3)", "(rows, 1)"]),
         ("image", "Flatten | Linear: 9", "CrossEntropyLoss", "output-shape", 6, ["10 outputs"]),
         ("table", "Linear: 1", "{MSELoss: {reduction: none}}", "loss-mismatch", 6, ["not one number"]),
@@ -161,6 +177,14 @@ def test_what_does_not_fit_is_named_at_its_line(
     assert (found.code, found.place.line) == (code, line)
     for word in words:
         assert word in found.message
+
+
+def test_a_fault_inside_a_plugin_shows_the_plugins_line() -> None:
+    """Besides the layer and what gives it its input."""
+    place, note = problem("table", "Raising | Linear: 1").related[-1]
+    assert place.file == __file__
+    assert Path(__file__).read_text().splitlines()[place.line - 1].strip() == 'raise AttributeError("no such weight")'
+    assert note == "raised here: AttributeError"
 
 
 def test_two_linear_layers_in_a_row_are_warned_of() -> None:

@@ -77,8 +77,9 @@ def test_a_target_may_use_those_before_it() -> None:
     rows = made(targets=targets, noise={"y": Normal(0.0, 1.0)})
     torch.testing.assert_close(rows.targets["z"], 2 * (rows.inputs["x"] + 1))
     assert rows.targets["constant"].shape == (1000,)
-    with pytest.raises(OptionError, match="no 'z'"):
+    with pytest.raises(OptionError, match="no 'z'") as caught:
         made(targets={"y": Expression("z"), "z": Expression("x")})
+    assert caught.value.help == "a target sees only those before it: the names here are x"
 
 
 def test_whole_numbers_become_doubles() -> None:

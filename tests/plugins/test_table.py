@@ -48,8 +48,8 @@ def test_fields_are_told_without_making_the_table() -> None:
 @pytest.mark.parametrize(
     ("change", "option", "message"),
     [
-        ({"inputs": {"a": [0, 1, 1], "b": [0, 1]}}, "inputs.b", "has 2 rows, however: 'inputs.a' has 3"),
-        ({"targets": {"y": [0, 1, 1]}}, "targets.y", "has 3 rows, however: 'inputs.a' has 4"),
+        ({"inputs": {"a": [0, 1, 1], "b": [0, 1]}}, "inputs.b", "has 2 rows; 'inputs.a' has 3"),
+        ({"targets": {"y": [0, 1, 1]}}, "targets.y", "has 3 rows; 'inputs.a' has 4"),
         ({"inputs": {"a": []}}, "inputs.a", "has no rows"),
         ({"inputs": {}}, "inputs", "names no column"),
         ({"targets": {}}, "targets", "names no column"),
