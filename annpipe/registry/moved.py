@@ -7,104 +7,124 @@ its counterpart is there: a section of this name, a component in the registry, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-_TRAIN = "`{word}` stands under train: `train: {{{own}: …}}`"
-_OPTIMIZER = "`{word}` belongs to the optimizer: `optimizer: {{Adam: {{{own}: …}}}}`"
-_SECTION = "it is called `{own}` here"
-_SPLIT = "rows are held out in `data.split`: `split: {{val: 0.2, test: 0.1}}`"
+from annpipe.registry.as_python import python_word
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A word of another tool: what is said of it, and the sections and options (`train.epochs`) it stands for."""
+
+    said: str
+    stands_for: tuple[str, ...] = ()
+
+
+def _called(own: str, section: str = "") -> Moved:
+    return Moved(f"it is called `{own}` here", (f"{section}.{own}" if section else own,))
+
+
+def _under_train(own: str) -> Moved:
+    return Moved(f"`{own}` stands under train: `train: {{{own}: …}}`", ("train", f"train.{own}"))
+
+
+def _of_optimizer(own: str) -> Moved:
+    return Moved(f"`{own}` belongs to the optimizer: `optimizer: {{Adam: {{{own}: …}}}}`", ("optimizer",))
+
+
+def _callback(example: str) -> Moved:
+    return Moved(f"it is a callback: `callbacks: [{example}]`")
+
+
+def _own_section(section: str) -> Moved:
+    return Moved(f"`{section}` is a section of its own", (section,))
+
+
+_SPLIT = Moved("rows are held out in `data.split`: `split: {val: 0.2, test: 0.1}`")
 _LAYER = "an activation is a layer of its own: `- ReLU` after `- Linear: 10`"
+_PRECISION = Moved("`precision` stands under device: `device: {precision: float64}`")
+_PATIENCE = _callback("early_stopping: {patience: 10}")
 
-SECTIONS: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(("lr", "learning_rate", "initial_lr"), (_OPTIMIZER, "lr")),
-    **dict.fromkeys(("weight_decay", "decay"), (_OPTIMIZER, "weight_decay")),
-    "momentum": ("`momentum` belongs to the optimizer: `optimizer: {{SGD: {{lr: …, momentum: …}}}}`", ""),
-    "betas": (_OPTIMIZER, "betas"),
-    **dict.fromkeys(("epochs", "max_epochs", "num_epochs", "n_epochs", "nb_epochs"), (_TRAIN, "epochs")),
-    **dict.fromkeys(("batch_size", "batch", "train_batch_size"), (_TRAIN, "batch_size")),
-    "shuffle": (_TRAIN, "shuffle"),
-    "drop_last": (_TRAIN, "drop_last"),
-    **dict.fromkeys(
-        ("layers", "network", "net", "architecture", "backbone", "encoder", "decoder"), (_SECTION, "model")
-    ),
-    **dict.fromkeys(("criterion", "loss_fn", "loss_function", "objective"), (_SECTION, "loss")),
-    **dict.fromkeys(("optim", "optimiser", "optimizers", "solver"), (_SECTION, "optimizer")),
-    **dict.fromkeys(("lr_scheduler", "learning_rate_scheduler", "lr_schedule", "schedule"), (_SECTION, "scheduler")),
-    **dict.fromkeys(("trainer", "training", "fit", "train_cfg", "train_config", "trainer_args"), (_SECTION, "train")),
+SECTIONS: dict[str, Moved] = {
+    **dict.fromkeys(("lr", "learning_rate", "initial_lr"), _of_optimizer("lr")),
+    **dict.fromkeys(("weight_decay", "decay"), _of_optimizer("weight_decay")),
+    "momentum": Moved("`momentum` belongs to the optimizer: `optimizer: {SGD: {lr: …, momentum: …}}`", ("optimizer",)),
+    "betas": _of_optimizer("betas"),
+    **dict.fromkeys(("epochs", "max_epochs", "num_epochs", "n_epochs", "nb_epochs"), _under_train("epochs")),
+    **dict.fromkeys(("batch_size", "batch", "train_batch_size"), _under_train("batch_size")),
+    "shuffle": _under_train("shuffle"),
+    "drop_last": _under_train("drop_last"),
+    **dict.fromkeys(("layers", "network", "net", "architecture", "backbone", "encoder", "decoder"), _called("model")),
+    "combiner": Moved("every layer stands in `model`"),
+    **dict.fromkeys(("criterion", "loss_fn", "loss_function", "objective"), _called("loss")),
+    **dict.fromkeys(("optim", "optimiser", "optimizers", "solver"), _called("optimizer")),
+    "compile": Moved("`loss`, `optimizer` and `metrics` are sections of their own", ("loss", "optimizer")),
+    **dict.fromkeys(("lr_scheduler", "learning_rate_scheduler", "lr_schedule", "schedule"), _called("scheduler")),
+    **dict.fromkeys(("trainer", "training", "fit", "train_cfg", "train_config", "trainer_args"), _called("train")),
     **dict.fromkeys(
         ("dataset", "datasets", "datamodule", "data_module", "dataloader", "train_dataloader", "preprocessing"),
-        (_SECTION, "data"),
-    ),
-    **dict.fromkeys(("input_features", "inputs", "features"), ("the inputs are options of the data component", "")),
-    **dict.fromkeys(
-        ("output_features", "outputs", "targets", "labels"), ("the targets are options of the data component", "")
-    ),
-    **dict.fromkeys(("validation_split", "val_split", "test_split", "split", "validation"), (_SPLIT, "")),
-    **dict.fromkeys(("seed_everything", "random_seed", "random_state", "manual_seed"), (_SECTION, "seed")),
-    **dict.fromkeys(("accelerator", "devices", "gpus", "gpu", "backend"), (_SECTION, "device")),
-    "precision": ("`precision` stands under device: `device: {{type: auto, precision: float64}}`", ""),
-    "deterministic": ("`deterministic` stands under device: `device: {{type: auto, deterministic: true}}`", ""),
-    "threads": ("`threads` stands under device: `device: {{type: cpu, threads: 1}}`", ""),
-    **dict.fromkeys(("logger", "loggers", "logging", "mlflow", "experiment", "wandb"), (_SECTION, "tracking")),
-    "activation": (_LAYER, ""),
-    **dict.fromkeys(("metric", "val_metrics", "evaluation"), (_SECTION, "metrics")),
-    **dict.fromkeys(("callback", "hooks", "default_hooks"), (_SECTION, "callbacks")),
-    **dict.fromkeys(
-        ("early_stopping", "EarlyStopping"), ("it is a callback: `callbacks: [early_stopping: {{patience: 10}}]`", "")
+        _called("data"),
     ),
     **dict.fromkeys(
-        ("checkpoint", "checkpointing"), ("it is a callback: `callbacks: [checkpoint: {{every: 10}}]`", "")
+        ("input_features", "inputs", "features"), Moved("the inputs are options of the data component", ("data",))
     ),
-    **dict.fromkeys(("plot", "figures", "visualizations"), (_SECTION, "plots")),
-    **dict.fromkeys(("defaults", "_base_", "base", "include", "import", "inherits"), (_SECTION, "extends")),
-    **dict.fromkeys(("vars", "params", "parameters", "constants"), (_SECTION, "variables")),
-    **dict.fromkeys(("custom_imports", "imports", "plugin"), (_SECTION, "plugins")),
-    **dict.fromkeys(("notes", "note", "desc"), (_SECTION, "description")),
-    **dict.fromkeys(("_target_", "class_path"), ("a component is named by its own name: `optimizer: {{Adam: …}}`", "")),
+    **dict.fromkeys(
+        ("output_features", "outputs", "targets", "labels"),
+        Moved("the targets are options of the data component", ("data",)),
+    ),
+    **dict.fromkeys(("validation_split", "val_split", "test_split", "split", "validation"), _SPLIT),
+    **dict.fromkeys(("seed_everything", "random_seed", "random_state", "manual_seed"), _called("seed")),
+    **dict.fromkeys(("accelerator", "devices", "gpus", "gpu", "backend"), _called("device")),
+    "precision": _PRECISION,
+    "deterministic": Moved("`deterministic` stands under device: `device: {type: auto, deterministic: true}`"),
+    "threads": Moved("`threads` stands under device: `device: {type: cpu, threads: 1}`"),
+    **dict.fromkeys(("logger", "loggers", "logging", "mlflow", "experiment", "wandb"), _called("tracking")),
+    "activation": Moved(_LAYER),
+    **dict.fromkeys(("metric", "val_metrics", "evaluation"), _called("metrics")),
+    **dict.fromkeys(("callback", "hooks", "default_hooks"), _called("callbacks")),
+    **dict.fromkeys(("early_stopping", "EarlyStopping"), _PATIENCE),
+    **dict.fromkeys(("checkpoint", "checkpointing"), _callback("checkpoint: {every: 10}")),
+    **dict.fromkeys(("plot", "figures", "visualizations"), _called("plots")),
+    "defaults": Moved("`extends` takes the path of one spec, not a list: `extends: base.yaml`", ("extends",)),
+    **dict.fromkeys(("_base_", "base", "include", "import", "inherits"), _called("extends")),
+    **dict.fromkeys(("vars", "params", "parameters", "constants"), _called("variables")),
+    **dict.fromkeys(("custom_imports", "imports", "plugin"), _called("plugins")),
+    **dict.fromkeys(("notes", "note", "desc"), _called("description")),
+    **dict.fromkeys(("run_name", "experiment_name"), _called("name")),
+    **dict.fromkeys(("_target_", "class_path"), Moved("a component is named by its own name: `optimizer: {Adam: …}`")),
 }
 
-SECTION_OPTIONS: dict[tuple[str, str], str] = {
-    **{("train", word): "it is called `epochs` here" for word in ("max_epochs", "num_epochs", "n_epochs", "epoch")},
-    **{("train", word): "it is called `batch_size` here" for word in ("batch", "batchsize", "train_batch_size")},
+SECTION_OPTIONS: dict[tuple[str, str], Moved] = {
+    **{("train", word): _called("epochs", "train") for word in ("max_epochs", "num_epochs", "n_epochs", "epoch")},
+    **{("train", word): _called("batch_size", "train") for word in ("batch", "batchsize", "train_batch_size")},
     **{
-        ("train", word): "it is called `evaluate_every` here"
+        ("train", word): _called("evaluate_every", "train")
         for word in (
-            "check_val_every_n_epoch",
-            "val_check_interval",
-            "validation_freq",
-            "eval_every",
+            *("check_val_every_n_epoch", "val_check_interval", "validation_freq", "eval_every"),
             "steps_per_checkpoint",
         )
     },
+    **{("train", word): _of_optimizer("lr") for word in ("lr", "learning_rate")},
+    ("train", "weight_decay"): _of_optimizer("weight_decay"),
+    ("train", "momentum"): SECTIONS["momentum"],
     **{
-        ("train", word): "it belongs to the optimizer: `optimizer: {Adam: {lr: …}}`"
-        for word in ("lr", "learning_rate", "weight_decay", "momentum")
+        ("train", section): _own_section(section)
+        for section in ("optimizer", "loss", "metrics", "callbacks", "seed", "device", "scheduler")
     },
-    ("train", "optimizer"): "`optimizer` is a section of its own",
-    ("train", "loss"): "`loss` is a section of its own",
-    ("train", "metrics"): "`metrics` is a section of its own",
-    ("train", "callbacks"): "`callbacks` is a section of its own",
-    ("train", "seed"): "`seed` is a section of its own",
-    ("train", "device"): "`device` is a section of its own",
-    ("train", "scheduler"): "`scheduler` is a section of its own",
-    **{
-        ("train", word): "it is a callback: `callbacks: [early_stopping: {patience: 10}]`"
-        for word in ("early_stop", "early_stopping", "patience")
-    },
-    **{
-        ("train", word): "rows are held out in `data.split`: `split: {val: 0.2}`"
-        for word in ("validation_split", "val_split", "validation_data")
-    },
-    **{("train", word): "`precision` stands under device" for word in ("precision", "dtype")},
-    **{("train", word): "`device` is a section of its own" for word in ("accelerator", "devices", "gpus")},
-    **{("data.split", word): "it is called `val` here" for word in ("validation", "valid", "dev", "eval")},
-    ("data.split", "train"): "what `val` and `test` leave is the train split",
-    ("device", "name"): "it is called `type` here",
-    ("device", "dtype"): "it is called `precision` here",
-    ("tracking", "tracking_uri"): "it is called `uri` here",
-    ("tracking", "experiment_name"): "it is called `experiment` here",
-    ("tracking", "run_name"): "the run's name is the section `name`",
+    **{("train", word): _PATIENCE for word in ("early_stop", "early_stopping", "patience")},
+    **{("train", word): _SPLIT for word in ("validation_split", "val_split", "validation_data")},
+    **{("train", word): _PRECISION for word in ("precision", "dtype")},
+    **{("train", word): _own_section("device") for word in ("accelerator", "devices", "gpus")},
+    **{("data.split", word): _called("val", "data.split") for word in ("validation", "valid", "dev", "eval")},
+    ("data.split", "train"): Moved("what `val` and `test` leave is the train split"),
+    ("device", "name"): _called("type", "device"),
+    ("device", "dtype"): _called("precision", "device"),
+    ("tracking", "tracking_uri"): _called("uri", "tracking"),
+    ("tracking", "experiment_name"): _called("experiment", "tracking"),
+    ("tracking", "run_name"): Moved("the run's name is the section `name`", ("name",)),
 }
 
+# a word with two counterparts names both, a space between them
 COMPONENTS: dict[tuple[str, str], str] = {
     **{("layer", word): "Linear" for word in ("dense", "fc", "fullyconnected", "inner_product", "affine")},
     **{("layer", f"conv{n}d"): f"Conv{n}d" for n in (1, 2, 3)},
@@ -113,8 +133,7 @@ COMPONENTS: dict[tuple[str, str], str] = {
     **{("layer", f"maxpooling{n}d"): f"MaxPool{n}d" for n in (1, 2, 3)},
     **{("layer", f"averagepooling{n}d"): f"AvgPool{n}d" for n in (1, 2, 3)},
     **{("layer", f"globalaveragepooling{n}d"): f"AdaptiveAvgPool{n}d" for n in (1, 2, 3)},
-    ("layer", "batchnormalization"): "BatchNorm1d",
-    ("layer", "batchnorm"): "BatchNorm1d",
+    **{("layer", word): "BatchNorm1d BatchNorm2d" for word in ("batchnormalization", "batchnorm")},
     ("layer", "layernormalization"): "LayerNorm",
     ("layer", "swish"): "SiLU",
     ("layer", "reshape"): "Unflatten",
@@ -249,26 +268,23 @@ _NO_OPTION: dict[tuple[str, str], str] = {
 }
 
 
-def section_word(word: str, known: Iterable[str]) -> str:
-    """What another tool's top-level word is here, or the empty string."""
-    sentence, own = SECTIONS.get(word, ("", ""))
-    if sentence == _SECTION and own not in known:
-        return ""
-    return sentence.format(word=word, own=own)
+def section_word(word: str) -> Moved:
+    """What another tool's top-level word is here; says nothing of an unknown one."""
+    return SECTIONS.get(word, Moved(""))
 
 
-def section_option_word(section: str, word: str) -> str:
-    """What another tool's option of a section is here, or the empty string."""
-    return SECTION_OPTIONS.get((section, word), "")
+def section_option_word(section: str, word: str) -> Moved:
+    """What another tool's option of a section is here; says nothing of an unknown one."""
+    return SECTION_OPTIONS.get((section, word), Moved(""))
 
 
 def component_word(kind: str, word: str, exists: Callable[[str], bool]) -> str:
     """What another tool's component is called here, where there `exists` such a one, or the empty string."""
     key = (kind, word.rpartition(".")[2].casefold())
-    own = COMPONENTS.get(key)
-    if own and exists(own):
-        return f"it is called '{own}' here"
-    return _NO_COMPONENT.get(key, "")
+    own = COMPONENTS.get(key, "").split()
+    if own and all(map(exists, own)):
+        return f"it is called {' or '.join(map(repr, own))} here"
+    return _NO_COMPONENT.get(key, "") or python_word(kind, word, exists)
 
 
 def option_word(kind: str, word: str, options: Iterable[str]) -> tuple[str, str]:

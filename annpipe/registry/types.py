@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
 from annpipe.registry.kinds import KINDS, with_article
+from annpipe.registry.phrases import either, limits
 
 SCALARS = {
     "int": "a whole number",
@@ -233,7 +234,7 @@ def _hashable(value: Any) -> bool:
 
 def words(type_: OptionType, bounds: Mapping[str, float] | None = None) -> str:
     """The type in a user's words: "a number greater than 0", "one of 'mean', 'sum'"."""
-    limit = _limits(bounds or {})
+    limit = limits(bounds or {})
     match type_:
         case Named(name=name) if type_.is_component:
             return with_article(name)
@@ -254,15 +255,7 @@ def words(type_: OptionType, bounds: Mapping[str, float] | None = None) -> str:
         case MappingOf(value=value):
             return f"a mapping, each value {words(value, bounds)}"
         case OneOf(members=members):
-            return " or ".join(words(member, bounds) for member in members)
-
-
-_LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
-
-
-def _limits(bounds: Mapping[str, float]) -> str:
-    said = [f"{phrase} {bounds[key]:g}" for key, phrase in _LIMITS.items() if key in bounds]
-    return " " + " and ".join(said) if said else ""
+            return either([words(m, bounds) for m in members if m != Named("int") or Named("float") not in members])
 
 
 def annotation(type_: OptionType, bounds: Mapping[str, float] | None = None, component: Any = Any) -> Any:

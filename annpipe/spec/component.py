@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from annpipe.errors import Place, Problem
@@ -17,23 +18,66 @@ class Call:
     place: Place
 
 
-def read_call(node: Node, what: str) -> Call | Problem:
-    """Reads `ReLU`, `Linear: 100`, `Conv2d: [32, 3]` or `Linear: {out_features: 100}`; `what` names it in an error."""
+KEEP_ONE = "keep one"
+BEGIN_EACH = "begin `{name}` with `- `: it is a component of its own"
+ONE_OR_EACH = "keep one, or begin each with `- ` where a list is meant"
+
+_NAMES = re.compile(r"[^\W\d]\w*(?:, *[^\W\d]\w*)*\Z")
+# how other tools name a component beside its options
+_NAMING = ("_target_", "class_path", "class_name", "class", "type", "name")
+_OPTIONS = ("init_args", "kwargs", "args", "config")
+
+
+def read_call(node: Node, what: str, several: str = ONE_OR_EACH) -> Call | Problem:
+    """Reads `ReLU`, `Linear: 100`, `Conv2d: [32, 3]` or `Linear: {out_features: 100}`.
+
+    `what` names it in an error; `several` is the remedy where there are two.
+    """
     match node:
         case ScalarNode(value=str() as name) if name:
             return Call(name, None, node.place)
+        case MappingNode() if help_ := _other_form(node):
+            message = f"{what} is not named by `{node.keys[0]}`"
+            return Problem("not-a-component", message, node.pairs[0][0].place, help_)
         case MappingNode(pairs=((key, ScalarNode(value=None)),)):
             return Call(str(key.value), None, key.place)
         case MappingNode(pairs=((key, options),)):
             return Call(str(key.value), options, key.place)
         case MappingNode(pairs=(_, _, *_)) if own := _extending(node):
-            return read_call(own, what)
+            return read_call(own, what, several)
         case MappingNode(pairs=(_, (second, _), *_)):
             message = f"{what} is one component; found {len(node.pairs)} names: {', '.join(node.keys)}"
-            help_ = "indent the options below the component's name, or begin each component with `- `"
-            return Problem("not-a-component", message, second.place, help_)
+            return Problem("not-a-component", message, second.place, _one_of(node, several))
     help_ = "write a name, or `name: value`, or `name: {option: value}`"
+    if isinstance(node, ListNode) and any(isinstance(read_call(item, what), Call) for item in node.items):
+        keep = "keep one, and " if len(node.items) > 1 and several == KEEP_ONE else ""
+        help_ = f"{keep}take the {'inner ' if several == BEGIN_EACH else ''}dash or brackets away"
     return Problem("not-a-component", f"{what} must be a component; found {found(node)}", node.place, help_)
+
+
+def _other_form(node: MappingNode) -> str:
+    """How `{_target_: torch.optim.Adam, lr: 0.1}` is written here; empty for a mapping of another form."""
+    if not node.pairs or node.keys[0] not in _NAMING:
+        return ""
+    (_, value), *options = node.pairs
+    if not isinstance(value, ScalarNode) or not isinstance(value.value, str):
+        return ""
+    name = value.value.rpartition(".")[2]
+    if len(options) == 1 and options[0][0].value in _OPTIONS and isinstance(options[0][1], MappingNode):
+        options = list(options[0][1].pairs)
+    said = ", ".join(f"{key.value}: {v.text if isinstance(v, ScalarNode) else '…'}" for key, v in options)
+    return f"write `{name}: {{{said}}}`" if options else f"write `{name}`"
+
+
+def _one_of(node: MappingNode, several: str) -> str:
+    """The remedy where several names stand at one level: options beside their component, or several components."""
+    (first, value), *rest = node.pairs
+    bare = isinstance(value, ScalarNode) and value.value is None
+    beside = [str(key.value) for key, below in rest if bare or not isinstance(below, MappingNode)]
+    options = [name for name in beside if name[:1].islower()]
+    if options and len(options) == len(rest):
+        return f"indent {', '.join(f'`{name}`' for name in options)} below `{first.value}`"
+    return several.format(name=rest[0][0].value)
 
 
 def _extending(node: MappingNode) -> MappingNode | None:
@@ -51,6 +95,8 @@ def read_calls(node: Node, what: str) -> tuple[list[Call], list[Problem]]:
         return [], []
     if not isinstance(node, ListNode):
         help_ = "begin each component with `- `, or write [one, two]"
+        if isinstance(node, ScalarNode) and _NAMES.match(node.text):
+            help_ = f"write `{what}: [{node.text}]`"
         return [], [Problem("not-a-list", f"`{what}` must be a list; found {found(node)}", node.place, help_)]
-    read = [read_call(item, f"`{what}` number {number}") for number, item in enumerate(node.items, start=1)]
+    read = [read_call(item, f"`{what}` number {n}", BEGIN_EACH) for n, item in enumerate(node.items, start=1)]
     return [r for r in read if isinstance(r, Call)], [r for r in read if isinstance(r, Problem)]

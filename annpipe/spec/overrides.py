@@ -6,7 +6,7 @@ list, and everything to be removed is looked up before anything is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -14,7 +14,7 @@ from annpipe.errors import COMMAND_LINE, Place, Problem, SpecError
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.composer import compose
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
-from annpipe.spec.spec import LIST_SECTIONS, TOP_KEYS
+from annpipe.spec.spec import LIST_SECTIONS, REQUIRED, TOP_KEYS
 
 UNSET = "--unset "
 DEVICE = "--device "
@@ -31,12 +31,16 @@ class Override:
 
     def fault(self, message: str, help_: str | None = None, *, step: int | None = None) -> SpecError:
         """The error, its carets under the whole path or under the step at fault."""
+        whole = ".".join(self.path)
+        place = self.place(step)
+        return SpecError([Problem("override", f"`{whole}`: {message}", place, help_ or None)])
+
+    def place(self, step: int | None = None) -> Place:
+        """The whole path in the command line, or one step of it."""
         start = self.said.index(" ") + 2
         before = sum(len(part) + 1 for part in self.path[: step or 0])
-        whole = ".".join(self.path)
-        length = len(whole) if step is None else len(self.path[step])
-        place = Place(self.said, 1, start + before, length)
-        return SpecError([Problem("override", f"`{whole}`: {message}", place, help_ or None)])
+        length = len(".".join(self.path)) if step is None else len(self.path[step])
+        return Place(self.said, 1, start + before, length)
 
 
 def override(root: MappingNode, text: str) -> MappingNode:
@@ -69,9 +73,16 @@ def unset(root: MappingNode, paths: Iterable[str]) -> MappingNode:
     parsed = [Override(_steps(path, UNSET), f"{UNSET}{path}") for path in paths]
     for change in parsed:
         _look_up(root, change)
-    changed = _without(root, {change.path for change in parsed})
+    changed = _without(root, {change.path: change.place() for change in parsed})
     assert isinstance(changed, MappingNode)
-    return changed
+    emptied = [_emptied(change) for change in parsed if change.path[0] in REQUIRED and len(change.path) == 1]
+    return replace(changed, pairs=(*changed.pairs, *dict(emptied).items()))
+
+
+def _emptied(change: Override) -> tuple[ScalarNode, Node]:
+    """What every spec needs stays there, empty, so that the command line is the place where it is missed."""
+    place, name = change.place(), change.path[0]
+    return ScalarNode(name, name, True, place), ScalarNode(None, "", True, place)
 
 
 def _opened_device(root: MappingNode) -> MappingNode:
@@ -88,7 +99,7 @@ def _opened_device(root: MappingNode) -> MappingNode:
 def _with_section(root: MappingNode, change: Override) -> MappingNode:
     """An empty section to set something in, where the spec has none."""
     assert change.value
-    section, place = change.path[0], change.value.place
+    section, place = change.path[0], change.place(0)
     empty: Node = ListNode((), place) if section in LIST_SECTIONS else MappingNode((), place)
     pairs = tuple(pair for pair in root.pairs if pair[0].value != section)
     return replace(root, pairs=(*pairs, (ScalarNode(section, section, True, place), empty)))
@@ -104,8 +115,9 @@ def _parse(text: str) -> Override:
     said = f"{COMMAND_LINE}{text}"
     # spaces for what stands before the value, so that columns count in the command line
     before = len(said) - len(value)
-    node = compose(" " * before + value, said) or ScalarNode(None, "", True, Place(said, 1, before + 1))
-    return Override(_steps(path.removesuffix("+"), COMMAND_LINE), said, node, appends)
+    change = Override(_steps(path.removesuffix("+"), COMMAND_LINE), said, appends=appends)
+    node = compose(" " * before + value, said) or ScalarNode(None, "", True, change.place(len(change.path) - 1))
+    return replace(change, value=node)
 
 
 def _steps(path: str, option: str) -> tuple[str, ...]:
@@ -154,8 +166,8 @@ def _in_mapping(node: MappingNode, change: Override, depth: int) -> MappingNode:
     if below is None and not is_last and node.pairs:
         raise change.fault(f"there is no '{step}' here", _nearest(step, node.keys), step=depth)
     if below is None:
-        key = ScalarNode(step, step, True, change.value.place)
-        empty = MappingNode((), node.place)
+        key = ScalarNode(step, step, True, change.place(depth))
+        empty = MappingNode((), change.place(depth))
         return replace(node, pairs=(*node.pairs, (key, _changed(empty, change, depth + 1))))
     if isinstance(below, ScalarNode) and below.value is None and not is_last:
         below = MappingNode((), below.place)
@@ -196,18 +208,24 @@ def _no_way(change: Override, depth: int) -> NoReturn:
     raise change.fault(f"'{change.path[depth]}' leads into a plain value", f"`--unset {above}` removes it", step=depth)
 
 
-def _without(node: Node, paths: set[tuple[str, ...]]) -> Node:
-    heads = {path[0] for path in paths if len(path) == 1}
+def _without(node: Node, paths: Mapping[tuple[str, ...], Place]) -> Node:
+    """The node without what is at `paths`; one that is emptied by them has its place in the command line."""
+    heads = {path[0]: place for path, place in paths.items() if len(path) == 1}
 
     def below(step: str, value: Node) -> Node:
-        deeper = {path[1:] for path in paths if len(path) > 1 and path[0] == step}
+        deeper = {path[1:]: place for path, place in paths.items() if len(path) > 1 and path[0] == step}
         return _without(value, deeper) if deeper else value
 
     match node:
         case MappingNode(pairs=pairs):
-            kept = ((key, below(str(key.value), value)) for key, value in pairs if key.value not in heads)
-            return replace(node, pairs=tuple(kept))
+            kept = [(key, below(str(key.value), value)) for key, value in pairs if key.value not in heads]
+            return replace(node, pairs=tuple(kept), place=node.place if kept else _last(heads, node))
         case ListNode(items=items):
             numbered = ((str(number), item) for number, item in enumerate(items))
-            return replace(node, items=tuple(below(step, item) for step, item in numbered if step not in heads))
+            left = [below(step, item) for step, item in numbered if step not in heads]
+            return replace(node, items=tuple(left), place=node.place if left else _last(heads, node))
     return node
+
+
+def _last(places: Mapping[str, Place], node: Node) -> Place:
+    return [node.place, *places.values()][-1]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Word = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -61,3 +61,11 @@ class Head(Section):
     tags: dict[str, str | int | float | bool] = Field({}, description="tags for the record")
     plugins: list[str] = Field([], description="plugin files, relative to the spec")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="the seed of every random stream")
+
+    @field_validator("version", mode="before")
+    @classmethod
+    def _is_whole(cls, version: Any) -> Any:
+        """In Python true and 1.0 equal 1; a version is neither."""
+        if type(version) is not int:
+            raise ValueError
+        return version

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar, cast, get_args
-
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from annpipe.errors import Place, Problem
-from annpipe.registry.moved import section_option_word, section_word
-from annpipe.registry.suggest import did_you_mean
-from annpipe.registry.types import from_annotation, words
-from annpipe.spec.component import Call, read_call, read_calls
+from annpipe.registry.moved import section_word
+from annpipe.registry.suggest import did_you_mean, nearest
+from annpipe.spec.checking import EXAMPLES, REQUIRED, S, check, meant_by, stand_in, used_note
+from annpipe.spec.component import KEEP_ONE, Call, read_call, read_calls
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
-from annpipe.spec.other_yaml import yaml_hint
-from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
+from annpipe.spec.sections import Device, Head, Split, Tracking, Train
+
+__all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "check", "read_spec", "used_note"]
 
 SECTIONS = (
     *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "model", "loss", "optimizer"),
@@ -26,10 +23,8 @@ SECTIONS = (
 )
 LIST_SECTIONS = frozenset({"plugins", "model", "metrics", "plots", "callbacks"})
 TOP_KEYS = ("extends", "variables", *SECTIONS)  # the first two are gone once a spec is composed
-REQUIRED = ("version", "name", "data", "model", "loss", "optimizer", "train")
 
 DEVICE_WORD = re.compile(r"(auto|cpu|cuda(:\d+)?|mps)\Z")
-S = TypeVar("S", bound=Section)
 
 
 @dataclass(frozen=True)
@@ -125,29 +120,44 @@ class _Reading:
         self.root = root
         self.problems: list[Problem] = []
         self._nothing = Call("", None, root.place)
+        self._meant: set[str] = set()  # sections and options that an unknown section stands for
 
     def keys(self) -> None:
-        """Unknown and missing sections."""
+        """Unknown and missing sections; one that an unknown word stands for is not missing besides."""
         for key, _ in self.root.pairs:
             if key.value not in SECTIONS:
-                word = str(key.value)
-                near = section_word(word, TOP_KEYS) or did_you_mean(word, TOP_KEYS)
-                hint = near or f"the sections are {', '.join(TOP_KEYS)}"
-                self.problems.append(Problem("unknown-section", f"there is no section '{key.value}'", key.place, hint))
+                self._unknown(key)
+        train = self.root.get("train")
+        for word in train.keys if isinstance(train, MappingNode) else ():
+            if word not in Train.model_fields:
+                self._meant.update(meant_by(Train, "train", word))
         for name in REQUIRED:
-            if not _given(self.root.get(name)):
-                node = self.root.key(name)
-                place = node.place if node else self.root.place
-                message = f"the section '{name}' is " + ("empty" if node else "missing")
-                self.problems.append(Problem("missing-section", message, place, _EXAMPLES[name]))
+            if name not in self._meant and not _given(self.root.get(name)):
+                self.problems.append(self._missing(name))
+
+    def _missing(self, name: str) -> Problem:
+        key, value = self.root.key(name), self.root.get(name)
+        if key is None or value is None:
+            return Problem("missing-section", f"the section '{name}' is missing", self.root.place, EXAMPLES[name])
+        # what was unset has one place, that in the command line
+        said = "missing" if key.place == value.place else "empty"
+        place = value.place if value.place.on_command_line else key.place
+        return Problem("missing-section", f"the section '{name}' is {said}", place, EXAMPLES[name])
+
+    def _unknown(self, key: ScalarNode) -> None:
+        word = str(key.value)
+        moved = section_word(word)
+        self._meant.update(moved.stands_for if moved.said else nearest(word, TOP_KEYS, 1))
+        hint = moved.said or did_you_mean(word, TOP_KEYS) or f"the sections are {', '.join(TOP_KEYS)}"
+        self.problems.append(Problem("unknown-section", f"there is no section '{word}'", key.place, hint))
 
     def section(self, model: type[S], node: Node | None, name: str = "") -> S:
         if not _given(node) or not isinstance(node, MappingNode):
             if _given(node) and node is not None:
                 message = f"`{name}` must be a mapping; found {found(node)}"
-                self.problems.append(Problem("wrong-type", message, node.place, _EXAMPLES.get(name), used_note(node)))
-            return _stand_in(model)
-        checked, problems = check(model, node, name)
+                self.problems.append(Problem("wrong-type", message, node.place, EXAMPLES.get(name), used_note(node)))
+            return stand_in(model)
+        checked, problems = check(model, node, name, self._meant)
         self.problems += problems
         return checked
 
@@ -176,7 +186,7 @@ class _Reading:
         node = self.root.get(name)
         if not _given(node) or node is None:
             return self._nothing
-        read = read_call(node, f"`{name}`")
+        read = read_call(node, f"`{name}`", KEEP_ONE)
         return self._taken(read)
 
     def calls(self, name: str) -> tuple[Call, ...]:
@@ -186,7 +196,7 @@ class _Reading:
         calls, problems = read_calls(node, name)
         self.problems += problems
         if name == "model" and not calls and not problems and _given(node):
-            self.problems.append(Problem("missing-section", "the model has no layer", node.place, _EXAMPLES["model"]))
+            self.problems.append(Problem("missing-section", "the model has no layer", node.place, EXAMPLES["model"]))
         return tuple(calls)
 
     def data_call(self) -> Call:
@@ -194,12 +204,21 @@ class _Reading:
         node = self.root.get("data")
         if not isinstance(node, MappingNode):
             return self.call("data")
-        pairs = tuple(pair for pair in node.pairs if pair[0].value != "split")
+        pairs = tuple(pair for pair in node.pairs if not self._is_split(pair[0], node))
         if not pairs:
             message = "`data` names no data component"
-            self.problems.append(Problem("not-a-component", message, node.place, _EXAMPLES["data"]))
+            self.problems.append(Problem("not-a-component", message, node.place, EXAMPLES["data"]))
             return self._nothing
-        return self._taken(read_call(replace(node, pairs=pairs), "`data`"))
+        return self._taken(read_call(replace(node, pairs=pairs), "`data`", KEEP_ONE))
+
+    def _is_split(self, key: ScalarNode, data: MappingNode) -> bool:
+        """Whether a key is `split`, or was meant to be: beside a data component nothing else stands."""
+        word = str(key.value)
+        if word != "split" and len(data.pairs) > 1 and nearest(word, ["split"]):
+            help_ = did_you_mean(word, ["split"])
+            self.problems.append(Problem("unknown-option", f"`data` has no option '{word}'", key.place, help_))
+            return True
+        return word == "split"
 
     def split(self) -> Split:
         data = self.root.get("data")
@@ -216,69 +235,3 @@ class _Reading:
             return read
         self.problems.append(read)
         return self._nothing
-
-
-def check(model: type[S], node: MappingNode, name: str) -> tuple[S, list[Problem]]:
-    """Validates a section's node; its problems carry places and the user's words."""
-    try:
-        return model.model_validate(plain(node)), []
-    except ValidationError as error:
-        problems: dict[tuple[Place | None, str], Problem] = {}
-        for detail in error.errors():
-            problem = _section_problem(model, node, name, detail["type"], detail["loc"])
-            if problem:
-                problems.setdefault((problem.place, problem.code), problem)
-        return _stand_in(model), list(problems.values())
-
-
-def _stand_in(model: type[S]) -> S:
-    """A section of defaults, None where there is none, for a spec that is refused anyway (or lacks the section)."""
-    required = {name: None for name, field in model.model_fields.items() if field.is_required()}
-    return cast(S, model.model_construct(**required))
-
-
-def _section_problem(
-    model: type[BaseModel], node: MappingNode, name: str, kind: str, loc: tuple[str | int, ...]
-) -> Problem | None:
-    key = str(loc[0])
-    shown = f"{name}.{key}" if name else key
-    if kind == "extra_forbidden":
-        key_node = node.key(key)
-        assert key_node
-        near = section_option_word(name, key) or did_you_mean(key, model.model_fields)
-        hint = near or f"`{name}` takes {', '.join(model.model_fields)}"
-        return Problem("unknown-option", f"`{name}` has no option '{key}'", key_node.place, hint)
-    if kind == "missing":
-        if key in REQUIRED and not name:
-            return None  # said once, as a missing section
-        return Problem("missing-option", f"`{shown}` is missing", node.place, _EXAMPLES.get(name))
-    value, _ = descend(node, loc)
-    field = model.model_fields[key]
-    expected = words(from_annotation(field.annotation), _bounds(field))
-    message = f"`{shown}` must be {expected}; found {found(value)}"
-    return Problem("wrong-type", message, value.place, yaml_hint(value) or field.description, used_note(value))
-
-
-def used_note(node: Node) -> tuple[tuple[Place, str], ...]:
-    """Where a faulty value is used, when a variable says it elsewhere."""
-    return ((node.used, "used here"),) if node.used else ()
-
-
-def _bounds(field: FieldInfo) -> Mapping[str, float]:
-    """The bounds of a field, those of a union's members included."""
-    members = [note for member in get_args(field.annotation) for note in getattr(member, "__metadata__", ())]
-    parts = [part for note in (*field.metadata, *members) for part in (note, *getattr(note, "metadata", ()))]
-    return {key: getattr(part, key) for part in parts for key in ("gt", "ge", "lt", "le") if hasattr(part, key)}
-
-
-_EXAMPLES = {
-    "version": "write `version: 1`",
-    "name": "write `name: my_run`",
-    "data": "for example `data: {table: {inputs: {x: [0, 1]}, targets: {y: [1, 3]}}}`; `annpipe list data` shows all",
-    "model": "for example `model: [Linear: 10, ReLU, Linear: 1]`; `annpipe list layer` shows all layers",
-    "loss": "for example `loss: L1Loss`; `annpipe list loss` shows all",
-    "optimizer": "for example `optimizer: {Adam: {lr: 1e-3}}`; `annpipe list optimizer` shows all",
-    "train": "for example `train: {epochs: 100, batch_size: 32}`",
-    "data.split": "for example `split: {val: 0.2, test: 0.1}`",
-    "tracking": "for example `tracking: {experiment: curves}`",
-}

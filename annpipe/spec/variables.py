@@ -18,6 +18,7 @@ KEY = "variables"
 MAX_TEXT = 10_000  # characters of one value, so that variables made of variables cannot swell
 
 _USE = re.compile(r"(\$?)\$\{([^{}]*)\}")
+_ARITHMETIC = re.compile(r"\w\s*[-+*/%]+\s*\w")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -63,15 +64,18 @@ class _Filling:
         self.problems: list[Problem] = []
         self.unfilled: set[Place] = set()
         self._values: dict[str, _Measured] = {}
+        self._coming: dict[str, Place] = {}  # variables whose definition is not read yet
 
     def define(self, section: MappingNode) -> None:
         """Takes each variable in turn; it sees those before it."""
+        self._coming = {str(key.value): key.place for key, _ in section.pairs}
         for key, value in section.pairs:
             name = str(key.value)
             if not _NAME.match(name):
                 message = f"'{name}' cannot name a variable"
                 self.problems.append(Problem("wrong-value", message, key.place, "use letters, digits and _"))
             self._values[name] = self.fill(value)
+            del self._coming[name]
 
     def fill(self, node: Node) -> _Measured:
         match node:
@@ -83,10 +87,20 @@ class _Filling:
                 parts = [self.fill(item) for item in items]
                 return self._whole(replace(node, items=tuple(part.node for part in parts)), parts)
             case MappingNode(pairs=pairs):
+                for key, _ in pairs:
+                    self._refuse_key(key)
                 parts = [self.fill(value) for _, value in pairs]
                 filled = tuple((key, part.node) for (key, _), part in zip(pairs, parts, strict=True))
                 beneath = self.fill(node.beneath).node if node.beneath else None
                 return self._whole(replace(node, pairs=filled, beneath=beneath), parts)
+
+    def _refuse_key(self, key: ScalarNode) -> None:
+        use = _USE.fullmatch(key.text)
+        if use and not use[1]:
+            self.unfilled.add(key.place)
+            message = f"`{use[0]}` stands for a key, and a variable is no key"
+            help_ = "write the name itself here; a variable takes the place of a value"
+            self.problems.append(Problem("unknown-variable", message, key.place, help_))
 
     def _whole(self, node: Node, parts: list[_Measured]) -> _Measured:
         size = 1 + sum(part.size for part in parts)
@@ -129,15 +143,27 @@ class _Filling:
         if name in self._values:
             return self._values[name]
         self.unfilled.add(node.place)
-        names = list(self._values)
-        hint = did_you_mean(name, names) or _where_to_define(name, names)
-        self.problems.append(Problem("unknown-variable", f"there is no variable '{name}'", _inside(node, use), hint))
+        place = _inside(node, use)
+        if name in self._coming:
+            message, help_ = f"the variable '{name}' is defined after this", "move its definition above this one"
+            if name == next(iter(self._coming)):
+                message, help_ = f"the variable '{name}' uses itself", "write the value, or use another variable"
+            related = ((self._coming[name], "defined here"),)
+            self.problems.append(Problem("unknown-variable", message, place, help_, related))
+            return None
+        hint = did_you_mean(name, self._values) or _where_to_define(name, list(self._values))
+        self.problems.append(Problem("unknown-variable", f"there is no variable '{name}'", place, hint))
         return None
 
 
 def _where_to_define(name: str, names: list[str]) -> str:
+    if _ARITHMETIC.search(name):
+        return "nothing is computed here: define a variable for the result; only a formula computes"
+    define = f"define it at the top: `variables: {{{name if _NAME.match(name) else 'width'}: …}}`"
+    if name.isupper():
+        return f"the environment is not read: {define}"
     there = f"the variables before this one are {', '.join(names)}; " if names else ""
-    return f"{there}define it at the top: `variables: {{{name if _NAME.match(name) else 'width'}: …}}`"
+    return f"{there}{define}"
 
 
 def _inside(node: ScalarNode, use: re.Match[str]) -> Place:

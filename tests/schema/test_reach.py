@@ -124,6 +124,7 @@ BEYOND = {
         "options/power-for-whole",
         "options/whole-written-as-fraction",
         "sections/train-epochs-a-power",
+        "sections/version-a-fraction",
     ],
     "nan is below no bound": ["options/rate-not-a-number"],
 }

@@ -101,3 +101,28 @@ def test_unset_of_what_is_not_there_is_refused(path: str, words: str) -> None:
     place = caught.value.problems[0].place
     assert place is not None
     assert place.file == f"--unset {path}"
+
+
+def test_a_key_made_by_an_override_has_its_place_at_its_step() -> None:
+    """A misspelt option of the command line is marked where it was typed, not under its value."""
+    root = override(read_text(SPEC, "s.yaml"), "optimizer.Adam.beta=0.9")
+    key = root.get("optimizer").get("Adam").key("beta")  # type: ignore[union-attr]
+    assert key.place.file[key.place.column - 1 :][: key.place.length] == "beta"
+
+
+def test_an_empty_value_has_its_place_at_the_last_step() -> None:
+    """There is no character of its own to mark."""
+    place = override(read_text(SPEC, "s.yaml"), "loss=").get("loss").place  # type: ignore[union-attr]
+    assert place.file[place.column - 1 :][: place.length] == "loss"
+
+
+@pytest.mark.parametrize("path", ["loss", "optimizer.Adam.lr", "device"])
+def test_what_is_emptied_from_the_command_line_has_its_place_there(path: str) -> None:
+    """Also a section that every spec needs; one that may be left out is gone."""
+    root = unset(read_text(SPEC, "s.yaml"), [path])
+    section, *below = path.split(".")
+    node = root.get(section)
+    if below:
+        node = node.get(below[0])  # type: ignore[union-attr]
+    assert (node is None) == (path == "device")
+    assert node is None or node.place.on_command_line

@@ -97,3 +97,19 @@ def test_variables_nested_in_variables_cannot_grow_too_deep() -> None:
     """Each level adds one."""
     lines = [f"  v{n}: ['${{v{n - 1}}}']" for n in range(1, 200)]
     assert problems("\n".join(["variables:", "  v0: 1", *lines, ""]))[0].code == "spec-too-deep"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("variables: {b: '${a}', a: 1}\n", "move its definition above"),
+        ("variables: {a: '${a}'}\n", "use another variable"),
+        ("a: ${USER}\n", "the environment is not read"),
+        ("variables: {v: 1}\na: ${v * 2}\n", "nothing is computed here"),
+        ("variables: {v: 1}\n'${v}': 2\n", "write the name itself"),
+    ],
+)
+def test_what_other_tools_fill_in_is_told_apart(text: str, said: str) -> None:
+    """Order, itself, the environment, arithmetic, keys: each has its own remedy."""
+    (problem,) = problems(text)
+    assert said in (problem.help or "")
