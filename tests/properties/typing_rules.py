@@ -1,0 +1,263 @@
+"""Is a spec right by its types alone? The language's rules once more, apart from the engine, as plain predicates.
+
+A changed spec that is wrong by these rules must be refused; one that is right by them is *free* to be accepted:
+
+- a name that the spec itself makes up (a column, a tag, the run's name and its description) may be any other;
+- a value may be any other one that the option's type and bounds take too, an option any other that may be left out;
+- a component may be any other of its kind, in any of the four spellings.
+
+What only a component can know (that a formula's names are columns, that shapes fit) is no matter of types: for such
+specs nothing is demanded but that annpipe either takes them or refuses them in its own words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, OneOf, OptionType, TupleOf
+
+Rule = Callable[[Any], bool]
+
+LIMITS: dict[str, Callable[[float, float], bool]] = {
+    "gt": lambda value, bound: value > bound,
+    "ge": lambda value, bound: value >= bound,
+    "lt": lambda value, bound: value < bound,
+    "le": lambda value, bound: value <= bound,
+}
+DEVICE = re.compile(r"(auto|cpu|cuda(:\d+)?|mps)\Z")
+
+
+def is_right(spec: Mapping[str, Any], registry: Registry) -> bool:
+    """Whether every section, name and value of a spec, as plain data, fits its type."""
+    return (
+        set(spec) <= {*SECTIONS, *COMPONENTS}
+        and all(spec.get(name) is not None for name in REQUIRED)
+        and all(_fits_section(SECTIONS[name], value) for name, value in spec.items() if name in SECTIONS)
+        and all(_fits_components(name, spec[name], registry) for name in COMPONENTS if name in spec)
+    )
+
+
+# --- sections of plain values
+
+
+def is_text(value: Any) -> bool:
+    """A text, also an empty one."""
+    return isinstance(value, str)
+
+
+def is_word(value: Any) -> bool:
+    """A text with something in it."""
+    return isinstance(value, str) and value != ""
+
+
+def is_bool(value: Any) -> bool:
+    """true or false."""
+    return isinstance(value, bool)
+
+
+def whole(least: int, below: float = math.inf) -> Rule:
+    """A whole number from `least`, less than `below`."""
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value < below
+
+
+def number(least: float, below: float = math.inf, *, open_below: bool = False) -> Rule:
+    """A number from `least` (without it where the interval is open) up to `below`."""
+    return lambda value: _is_number(value) and (value > least if open_below else value >= least) and value <= below
+
+
+def one_of(*values: Any) -> Rule:
+    """One of these values, of the same type: `true` is no 1."""
+    return lambda value: type(value) in map(type, values) and value in values
+
+
+def either(*rules: Rule) -> Rule:
+    """What any of the rules takes."""
+    return lambda value: any(rule(value) for rule in rules)
+
+
+def is_null(value: Any) -> bool:
+    """Nothing."""
+    return value is None
+
+
+def mapping_of(rule: Rule) -> Rule:
+    """A mapping whose values all keep the rule."""
+    return lambda value: isinstance(value, dict) and all(map(rule, value.values()))
+
+
+def list_of(rule: Rule) -> Rule:
+    """A list whose items all keep the rule."""
+    return lambda value: isinstance(value, list) and all(map(rule, value))
+
+
+def is_device(value: Any) -> bool:
+    """A device's word."""
+    return isinstance(value, str) and DEVICE.match(value) is not None
+
+
+def fraction(value: Any) -> bool:
+    """A share that leaves something."""
+    return _is_number(value) and 0 <= value < 1
+
+
+REQUIRED = ("version", "name", "data", "model", "loss", "optimizer", "train")
+COMPONENTS = {
+    "data": "data",
+    "model": "layer",
+    "loss": "loss",
+    "optimizer": "optimizer",
+    "scheduler": "scheduler",
+    "metrics": "metric",
+    "plots": "plot",
+    "callbacks": "callback",
+}
+LISTS = ("model", "metrics", "plots", "callbacks")
+SPLIT = {"val": fraction, "test": fraction}
+SECTIONS: dict[str, Rule | dict[str, Rule]] = {
+    "version": one_of(1),
+    "name": is_word,
+    "description": is_text,
+    "tags": mapping_of(either(is_text, is_bool, lambda value: isinstance(value, int | float))),
+    "plugins": list_of(is_text),
+    "seed": whole(0, 2**63),
+    "device": {
+        "type": is_device,
+        "threads": either(one_of("auto"), whole(1)),
+        "precision": one_of("float32", "float64"),
+        "deterministic": is_bool,
+    },
+    "train": {
+        "epochs": whole(1),
+        "batch_size": either(one_of("all"), whole(1)),
+        "shuffle": is_bool,
+        "drop_last": is_bool,
+        "evaluate_every": whole(1),
+        "checkpoint_seconds": number(0, open_below=True),
+    },
+    "tracking": {"experiment": either(is_word, is_null), "uri": either(is_word, is_null), "wait_seconds": number(0)},
+}
+NEEDED = {"train": {"epochs"}}
+
+
+def _fits_section(rule: Rule | dict[str, Rule], value: Any) -> bool:
+    if not isinstance(rule, dict):
+        return rule(value)
+    if value is None:
+        return rule is not SECTIONS["train"]  # a section without anything below it is one of defaults
+    if rule is SECTIONS["device"] and is_device(value):
+        return True
+    needed = NEEDED["train"] if rule is SECTIONS["train"] else set()
+    return isinstance(value, dict) and needed <= set(value) <= set(rule) and all(rule[k](v) for k, v in value.items())
+
+
+# --- components
+
+
+def _fits_components(section: str, value: Any, registry: Registry) -> bool:
+    kind = COMPONENTS[section]
+    if value is None:
+        return section not in REQUIRED
+    if section in LISTS:
+        return (
+            isinstance(value, list)
+            and (value != [] or section != "model")
+            and all(fits_component(kind, item, registry) for item in value)
+        )
+    if section == "data" and isinstance(value, dict) and "split" in value:
+        value, split = {k: v for k, v in value.items() if k != "split"}, value["split"]
+        if not _fits_section(SPLIT, split) or sum((split or {}).values()) >= 1:
+            return False
+    return fits_component(kind, value, registry)
+
+
+def fits_component(kind: str, value: Any, registry: Registry) -> bool:
+    """A component in one of the four spellings."""
+    if isinstance(value, str):
+        value = {value: None}
+    if not isinstance(value, dict) or len(value) != 1:
+        return False
+    ((name, options),) = value.items()
+    entry = registry.find(kind, name)
+    return entry is not None and _fits_options(entry, options, registry)
+
+
+def _fits_options(entry: Entry, options: Any, registry: Registry) -> bool:
+    if isinstance(options, dict):
+        named = options.keys() <= {option.name for option in _writable(entry)}
+        if not named and entry.options and len(options) == 1:  # the first option's own component
+            return _fits_named(entry, {entry.options[0].name: options}, registry)
+        return named and _fits_named(entry, options, registry)
+    values = [] if options is None else options if isinstance(options, list) else [options]
+    names = [option.name for option in entry.options]
+    return len(values) <= len(names) and _fits_named(entry, dict(zip(names, values, strict=False)), registry)
+
+
+def _writable(entry: Entry) -> tuple[Parameter, ...]:
+    """The options; of a layer also the sizes that the engine would fill in, written where they agree."""
+    return entry.parameters if entry.kind == "layer" else entry.options
+
+
+def _fits_named(entry: Entry, given: Mapping[str, Any], registry: Registry) -> bool:
+    needed = {option.name for option in entry.options if option.required}
+    known = {parameter.name: parameter for parameter in entry.parameters}
+    return needed <= given.keys() and all(
+        fits(known[name].option_type, known[name].bounds, value, registry) for name, value in given.items()
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def fits(type_: OptionType, bounds: Mapping[str, float], value: Any, registry: Registry) -> bool:
+    """Whether an option of the type takes the value."""
+    match type_:
+        case OneOf(members=members):
+            return any(fits(member, bounds, value, registry) for member in members)
+        case Choice(values=values):
+            return one_of(*values)(value)
+        case ListOf(item=item):
+            return isinstance(value, list) and all(fits(item, bounds, each, registry) for each in value)
+        case TupleOf(items=items):
+            return (
+                isinstance(value, list)
+                and len(value) == len(items)
+                and all(fits(item, bounds, each, registry) for item, each in zip(items, value, strict=True))
+            )
+        case MappingOf(value=inner):
+            return isinstance(value, dict) and all(fits(inner, bounds, each, registry) for each in value.values())
+        case Formula():
+            return SCALARS["expression"](value)
+        case Named(name=name) if type_.is_component:
+            return fits_component(name, value, registry)
+        case Named(name=name):
+            return SCALARS[name](value) and (not bounds or _within(value, bounds))
+
+
+def _tensor(value: Any, depth: int = 3) -> bool:
+    if not isinstance(value, list):
+        return _is_number(value)
+    return depth > 0 and all(_tensor(item, depth - 1) for item in value)
+
+
+SCALARS: dict[str, Rule] = {
+    "int": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "float": _is_number,
+    "bool": is_bool,
+    "str": is_text,
+    "None": is_null,
+    "any": lambda value: True,
+    "tensor": _tensor,
+    "path": is_text,
+    "expression": lambda value: isinstance(value, str) or (_is_number(value) and math.isfinite(value)),
+}
+
+
+def _within(value: Any, bounds: Mapping[str, float]) -> bool:
+    if isinstance(value, list):
+        return all(_within(item, bounds) for item in value)
+    return not _is_number(value) or all(LIMITS[key](value, bound) for key, bound in bounds.items())
