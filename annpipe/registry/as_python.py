@@ -12,6 +12,15 @@ MAX_LENGTH = 200  # a longer text is no name
 _BLANK = re.compile(r"(\w+)[ ]+(\S+)\Z")
 
 
+def bare_name(word: str) -> str:
+    """The last part of a dotted name, without the arguments of a call.
+
+    >>> bare_name("keras.layers.Dense(3, name='a.b')")
+    'Dense'
+    """
+    return word.partition("(")[0].rpartition(".")[2].strip()
+
+
 def python_word(kind: str, word: str, exists: Callable[[str], bool]) -> str:
     """How the component is written in a spec, where there `exists` such a one, or the empty string.
 

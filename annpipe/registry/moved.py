@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from annpipe.registry.as_python import python_word
+from annpipe.registry.as_python import bare_name, python_word
 
 
 @dataclass(frozen=True)
@@ -280,11 +280,13 @@ def section_option_word(section: str, word: str) -> Moved:
 
 def component_word(kind: str, word: str, exists: Callable[[str], bool]) -> str:
     """What another tool's component is called here, where there `exists` such a one, or the empty string."""
-    key = (kind, word.rpartition(".")[2].casefold())
+    if said := python_word(kind, word, exists):
+        return said
+    key = (kind, bare_name(word).casefold())
     own = COMPONENTS.get(key, "").split()
     if own and all(map(exists, own)):
         return f"it is called {' or '.join(map(repr, own))} here"
-    return _NO_COMPONENT.get(key, "") or python_word(kind, word, exists)
+    return _NO_COMPONENT.get(key, "")
 
 
 def option_word(kind: str, word: str, options: Iterable[str]) -> tuple[str, str]:

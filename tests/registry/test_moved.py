@@ -50,3 +50,9 @@ def test_an_option_of_another_tool_is_one_that_some_component_has(registry: Regi
     """Every word of the table leads to at least one option."""
     known = {option.name for kind in KINDS for entry in registry.entries(kind) for option in entry.parameters}
     assert {own for owns in OPTIONS.values() for own in owns} - known == set()
+
+
+@pytest.mark.parametrize("word", ["Dense", "keras.layers.Dense", "Dense(3)", "keras.layers.Dense(3, kernel='a.b')"])
+def test_modules_and_arguments_hide_no_word(word: str) -> None:
+    """The name alone is looked up."""
+    assert component_word("layer", word, {"Linear"}.__contains__) == "it is called 'Linear' here"
