@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from annpipe.errors import Place, Problem
@@ -65,8 +66,8 @@ def _written(node: ScalarNode) -> Iterator[tuple[str, Place]]:
     opening = "" if node.plain or len(lines) < place.line else lines[place.line - 1][place.column - 1 : place.column]
     visible = _VISIBLE.get(opening, _ANY_VISIBLE)
     first, column = (place.line + 1, 0) if opening in ("|", ">") else (place.line, place.column - 1 + len(opening))
-    for number, line in enumerate(lines[first - 1 :], start=first):
-        for match in visible.finditer(line, column):
+    for number in range(first, len(lines) + 1):
+        for match in visible.finditer(lines[number - 1], column):
             if not (opening == '"' and _BLANK_ESCAPE.match(match[0])):
                 yield match[0], Place(place.file, number, match.start() + 1, len(match[0]))
         column = 0
@@ -76,6 +77,12 @@ def _lines(place: Place) -> list[str]:
     if place.on_command_line:
         return [place.file]
     try:
-        return Path(place.file).read_text(encoding="utf-8-sig").splitlines()
+        return _lines_of(place.file, Path(place.file).stat().st_mtime_ns)
     except (OSError, UnicodeDecodeError, ValueError):
         return []
+
+
+@lru_cache(maxsize=1)
+def _lines_of(file: str, changed: int) -> list[str]:
+    """A file may have thousands of faults: it is read once for all that are found in a row."""
+    return Path(file).read_text(encoding="utf-8-sig").splitlines()

@@ -47,7 +47,7 @@ def forward_problem(
         help_ = "take numbers with `Linear` instead, or data whose inputs are whole numbers"
         return Problem("shape", message, component.place, help_)
     message = f"{component.name} cannot take the shape {shown} that arrives: {reason}"
-    related = _raised_in(entry, error)
+    related = raised_in(entry, error)
     help_ = (
         "mend the plugin's line, or change the layers before it" if related else "change it, or the layers before it"
     )
@@ -80,7 +80,7 @@ def _rank_help(needs: str, rank: int) -> str:
     return "add a layer before it that gives that shape (Flatten, Unflatten, …)"
 
 
-def _raised_in(entry: Entry, error: Exception) -> tuple[tuple[Place, str], ...]:
+def raised_in(entry: Entry, error: Exception) -> tuple[tuple[Place, str], ...]:
     """The last line of the plugin's own file that led to the error."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == entry.origin.file]
     if not frames:

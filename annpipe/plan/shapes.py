@@ -12,9 +12,9 @@ from annpipe.contract import Fields
 from annpipe.errors import Place, Problem, SpecError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
-from annpipe.plan.layer_faults import forward_problem, rank_problem, steps_first
+from annpipe.plan.layer_faults import forward_problem, raised_in, rank_problem, steps_first
 from annpipe.plan.plan import Layer
-from annpipe.registry import Registry
+from annpipe.registry import Entry, Registry
 from annpipe.registry.discovery import PluginFault
 
 BATCH = 7  # rows on the meta device: a prime that is unlikely to be a size of the model
@@ -140,16 +140,16 @@ def _construct(component: Component, registry: Registry) -> torch.nn.Module:
     except PluginFault as fault:
         raise SpecError([fault.problem]) from fault
     except Exception as error:  # a layer may raise anything for options it refuses: it becomes a fault of the spec
-        raise SpecError([refused(component, error)]) from error
+        raise SpecError([refused(component, error, registry.find(component.kind, component.name))]) from error
     assert isinstance(module, torch.nn.Module), component.name
     return module.eval()
 
 
-def refused(component: Component, error: Exception) -> Problem:
-    """A component whose own constructor refuses its options."""
+def refused(component: Component, error: Exception, entry: Entry | None = None) -> Problem:
+    """A component whose own constructor refuses its options, with the line of the plugin that `entry` comes from."""
     message = f"{component.name} refuses its options: {first_line(error)}"
     help_ = f"`annpipe show {component.kind} {component.name}` shows its options"
-    return Problem("wrong-value", message, component.place, help_)
+    return Problem("wrong-value", message, component.place, help_, raised_in(entry, error) if entry else ())
 
 
 def _forward(

@@ -15,6 +15,19 @@ class Faulty(torch.nn.Module):
 
 
 @layer
+class Choosy(torch.nn.Module):
+    """Refuses an option."""
+
+    def __init__(self, size: int = 3) -> None:
+        super().__init__()
+        if size % 2 == 0:
+            raise ValueError("size must be odd")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+@layer
 class Wordy(torch.nn.Module):
     """Gives a word."""
 
