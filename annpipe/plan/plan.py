@@ -17,6 +17,7 @@ from annpipe.registry import Registry
 from annpipe.secrets import scrubbed
 from annpipe.spec.reader import core_value
 from annpipe.spec.sections import Device, Head, Split, Tracking, Train
+from annpipe.spec.variables import escaped
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Plan:
 
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""
-        return yaml.dump(self.to_data(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+        return yaml.dump(_escaped(self.to_data()), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
     def params(self) -> dict[str, str]:
         """Every option by its dotted path, as text; the name, notes and tags of a run are no options of it."""
@@ -100,6 +101,18 @@ class Plan:
     @property
     def n_parameters(self) -> int:
         return sum(layer.parameters for layer in self.model)
+
+
+def _escaped(value: Any) -> Any:
+    """Plain data whose texts hold no variables; keys are never filled."""
+    match value:
+        case str():
+            return escaped(value)
+        case dict():
+            return {key: _escaped(item) for key, item in value.items()}
+        case list():
+            return [_escaped(item) for item in value]
+    return value
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -123,7 +136,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     try:
-        ambiguous = not isinstance(core_value(text), str)
+        ambiguous = not isinstance(core_value(text), str) or text != text.strip()
     except ValueError:
         ambiguous = True
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if ambiguous else None)

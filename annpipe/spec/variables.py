@@ -57,6 +57,15 @@ def substituted(root: MappingNode) -> Filled:
     return Filled(node, tuple(filling.problems), frozenset(filling.unfilled))
 
 
+def escaped(text: str) -> str:
+    """The text as a spec writes it so that nothing in it is taken for a variable.
+
+    >>> escaped("costs ${x}")
+    'costs $${x}'
+    """
+    return re.sub(r"\$\{(?=[^{}]*\})", "$${", text)
+
+
 class _Filling:
     """Replaces variables, gathers problems, and keeps what comes out within the reader's limits."""
 

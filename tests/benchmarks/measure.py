@@ -84,11 +84,11 @@ def alternate(jobs: Mapping[str, Callable[[], float]], rounds: int) -> dict[str,
     return seconds
 
 
-def timed(command: Sequence[str | Path], cwd: Path, expect: int = 0) -> float:
-    """Wall seconds of a process from start to end; no environment decides where things go."""
+def timed(command: Sequence[str | Path], cwd: Path, expect: int = 0, **also: str) -> float:
+    """Wall seconds of a process from start to end; no environment but `also` decides where things go."""
     begin = time.perf_counter()
     done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=environment(), capture_output=True, text=True, check=False
+        list(map(str, command)), cwd=cwd, env=environment() | also, capture_output=True, text=True, check=False
     )
     seconds = time.perf_counter() - begin
     if done.returncode != expect:
