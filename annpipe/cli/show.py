@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +134,9 @@ def _table(entry: Entry, width: int) -> Iterator[str]:
 def _default(parameter: Parameter) -> str:
     if parameter.supplied:
         return "supplied"
-    return "required" if parameter.required else _yaml(parameter.default)
+    from annpipe.registry.examples import as_yaml
+
+    return "required" if parameter.required else as_yaml(parameter.default)
 
 
 def _meaning(parameter: Parameter) -> str:
@@ -146,110 +147,15 @@ def _meaning(parameter: Parameter) -> str:
 
 def examples(entry: Entry, registry: Registry) -> list[str]:
     """The spellings of the component that make sense, each one line of a spec."""
-    return [_in_section(entry.kind, spelling) for spelling in _spellings(entry, _Samples(registry))]
+    from annpipe.registry.examples import spellings
+
+    return [_in_section(entry.kind, spelling) for spelling in spellings(entry, registry)]
 
 
 def _in_section(kind: str, spelling: Any) -> str:
+    from annpipe.registry.examples import as_yaml
+
+    text = as_yaml(spelling)
     if kind in SECTIONS:
-        return f"{SECTIONS[kind]}: [{_yaml(spelling)}]"
-    text = _yaml(spelling)
+        return f"{SECTIONS[kind]}: [{text}]"
     return text.removeprefix("{").removesuffix("}") if kind == "distribution" else f"{kind}: {text}"
-
-
-def _spellings(entry: Entry, samples: _Samples) -> Iterator[Any]:
-    from annpipe.registry.types import MappingOf
-
-    options = entry.options
-    required = [option for option in options if option.required]
-    if not required:
-        yield entry.name
-    if not options:
-        return
-    values = {option.name: samples.of(option) for option in options}
-    n_leading = max(1, len(required))
-    leading = [values[option.name] for option in options[:n_leading]]
-    nests = any(isinstance(option.option_type, MappingOf) for option in required)
-    if list(options[: len(required)]) == required and None not in leading and not nests:
-        if n_leading > 1:
-            yield {entry.name: leading}
-        elif not isinstance(leading[0], list | dict):
-            yield {entry.name: leading[0]}
-    optional = [option for option in options if not option.required and option.default is not None]
-    named = [*required, *optional][: max(len(required), 2)] or options[:1]
-    yield {entry.name: {option.name: values[option.name] for option in named}}
-
-
-class _Samples:
-    """Values that options accept: the default, else a plausible one inside the bounds."""
-
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
-        self.integers = iter([16, 3, *[2] * 20])
-        self.floats = iter(range(40))
-        self.keys = iter("xyzuvw")
-
-    def of(self, parameter: Parameter) -> Any:
-        if parameter.default is not None:
-            return parameter.default
-        return self._of_type(parameter.option_type, parameter) if parameter.required else None
-
-    def _of_type(self, type_: Any, parameter: Parameter) -> Any:
-        from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, TupleOf
-
-        match type_:
-            case Named(name=name) if type_.is_component:
-                return self._component(name, parameter)
-            case Named(name="int"):
-                return int(_inside(next(self.integers), parameter.bounds))
-            case Named(name="float" | "tensor"):
-                return float(_inside(next(self.floats), parameter.bounds))
-            case Formula(names=names):
-                return f"0.95**{names[0]}"
-            case Named(name="expression"):
-                return "x**2"
-            case Named(name=name):
-                return {"bool": True, "None": None, "path": "./rows.csv"}.get(name, "word")
-            case Choice(values=values):
-                return values[0]
-            case ListOf(item=item):
-                return [self._of_type(item, parameter)]
-            case TupleOf(items=items):
-                return [self._of_type(item, parameter) for item in items]
-            case MappingOf(value=value):
-                return {next(self.keys): self._of_type(value, parameter)}
-        return self._of_type(type_.members[0], parameter)
-
-    def _component(self, kind: str, parameter: Parameter) -> Any:
-        """One whose name is like the parameter's, else the first whose options are all plain."""
-        from annpipe.registry.types import Named
-
-        entries = self.registry.entries(kind)
-        like = [entry for entry in entries if entry.name.lower().endswith(parameter.name.replace("_", ""))]
-        plain = [
-            entry
-            for entry in entries
-            if all(
-                isinstance(o.option_type, Named) and not o.option_type.is_component for o in entry.options if o.required
-            )
-            and any(o.required for o in entry.options)
-        ]
-        found = (like or plain or entries)[:1]
-        inside = _Samples(self.registry)
-        return next((spelling for entry in found for spelling in _spellings(entry, inside)), "name")
-
-
-def _inside(value: float, bounds: Mapping[str, float]) -> float:
-    """The value, moved into the bounds where it lies outside."""
-    lower = bounds.get("ge", bounds["gt"] + 1 if "gt" in bounds else -math.inf)
-    upper = bounds.get("le", bounds.get("lt", math.inf))
-    if math.isfinite(lower) and math.isfinite(upper):
-        return (bounds.get("ge", bounds.get("gt", lower)) + upper) / 2
-    return max(lower, value) if value < upper else upper - 1
-
-
-def _yaml(value: Any) -> str:
-    """The value as YAML on one line."""
-    import yaml
-
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
-    return text.removesuffix("\n").removesuffix("\n...")

@@ -75,7 +75,7 @@ def wrong_types(entry: Entry, parameter: Parameter, node: Node, value: Any, regi
         path = ".".join((entry.name, parameter.name, *misfit.path))
         message = f"`{path}` {misfit.rule}; found {found(misfit.node)}"
         used = ((misfit.used, "used here"),) if misfit.used else ()
-        help_ = yaml_hint(misfit.node) or _remedy(misfit, parameter, registry)
+        help_ = yaml_hint(misfit.node, misfit.type_) or _remedy(misfit, parameter, registry)
         yield Problem("wrong-type", message, misfit.node.place, help_, used)
 
 

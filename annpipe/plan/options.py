@@ -19,6 +19,7 @@ from annpipe.plan.component import Component
 from annpipe.plan.formula_place import formula_problem
 from annpipe.plan.option_faults import missing_options, mixed_options, no_component, show_options, wrong_types
 from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry.as_python import bare_name
 from annpipe.registry.kinds import with_article
 from annpipe.registry.moved import component_word, option_word
 from annpipe.registry.suggest import did_you_mean, nearest
@@ -67,7 +68,7 @@ class Resolving:
     def _unknown(self, call: Call, kind: str) -> Problem:
         names = [entry.name for entry in self.registry.entries(kind)]
         moved = component_word(kind, call.name, lambda own: self.registry.find(kind, own) is not None)
-        hint = moved or did_you_mean(call.name, names)
+        hint = moved or did_you_mean(bare_name(call.name), names)
         elsewhere = [other for other in self.registry.kinds_of(call.name) if other != kind]
         if elsewhere:
             hint = f"'{call.name}' is {with_article(elsewhere[0])}, not {with_article(kind)}"
@@ -194,12 +195,12 @@ class Resolving:
 
 
 def _default(parameter: Parameter) -> Any:
-    """The default as pydantic would give it: 0 is 0.0 where the option is a number."""
-    default, members = parameter.default, alternatives(parameter.option_type)
-    takes_floats = Named("float") in members and Named("int") not in members
-    if isinstance(default, int) and not isinstance(default, bool) and takes_floats:
-        return float(default)
-    return default
+    """The default as it would be had the spec written it: 0 is 0.0 where the option is a number."""
+    model = _model_of(((parameter.name, parameter.type, tuple(sorted(parameter.bounds.items()))),))
+    try:
+        return _as_lists(getattr(model(**{parameter.name: parameter.default}), parameter.name))
+    except ValidationError:  # a plugin's own business: torch, too, has defaults outside the type that it announces
+        return parameter.default
 
 
 def _item(type_: ListOf | TupleOf, position: int) -> OptionType:

@@ -181,7 +181,7 @@ def show(shape: Sequence[int]) -> str:
 def first_line(error: Exception) -> str:
     """What an exception says, on one line."""
     text = str(error).strip().splitlines()
-    return text[0] if text else type(error).__name__
+    return text[0].rstrip(": ") if text else type(error).__name__
 
 
 def target_tensor(fields: Fields, *, classes: bool) -> torch.Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -27,9 +27,9 @@ def refusals(drafted: Draft, layers: Sequence[Layer]) -> list[Problem]:
     optimizer, problems = _tried(_unfused(drafted.optimizer), registry, {"params": parameters})
     if drafted.scheduler is not None and not problems:
         problems += _tried(drafted.scheduler, registry, {"optimizer": optimizer})[1]
-    for component in (*drafted.callbacks, *drafted.metrics, *_distributions(drafted.data)):
+    for component in (*drafted.callbacks, *drafted.metrics):
         problems += _tried(component, registry, {})[1]
-    return problems
+    return problems + _refused_distributions(drafted)
 
 
 def _parameters(layers: Sequence[Layer], registry: Registry) -> list[torch.nn.Parameter]:
@@ -38,8 +38,15 @@ def _parameters(layers: Sequence[Layer], registry: Registry) -> list[torch.nn.Pa
     return [parameter for module in modules for parameter in module.parameters()]
 
 
-def _distributions(data: Component) -> Iterator[Component]:
-    return (inner for inner in components_in(dict(data.options)) if inner.kind == "distribution")
+def _refused_distributions(drafted: Draft) -> list[Problem]:
+    """Distributions are built as the data component will see them, in double precision."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        inner = [part for part in components_in(dict(drafted.data.options)) if part.kind == "distribution"]
+        return [problem for part in inner for problem in _tried(part, drafted.registry, {})[1]]
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _tried(component: Component, registry: Registry, supplied: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
@@ -53,7 +60,7 @@ def _tried(component: Component, registry: Registry, supplied: Mapping[str, Any]
         message = f"`{component.name}.{error.option}`: {error.message}"
         return None, [Problem("wrong-value", message, node.place if node else component.place, error.help)]
     except Exception as error:  # a component may refuse its options with anything
-        return None, [refused(component, error)]
+        return None, [refused(component, error, registry.find(component.kind, component.name))]
 
 
 def _unfused(optimizer: Component) -> Component:
