@@ -135,11 +135,18 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_quotes(text))
+
+
+def _quotes(text: str) -> str | None:
+    """Double quotes for what has to be escaped, single ones for what would be no text, none elsewhere."""
+    if not text.replace("\n", "").isprintable():
+        return '"'
     try:
-        ambiguous = not isinstance(core_value(text), str) or text != text.strip()
+        is_text = isinstance(core_value(text), str) and text == text.strip()
     except ValueError:
-        ambiguous = True
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if ambiguous else None)
+        is_text = False
+    return None if is_text else "'"
 
 
 def _represent_float(dumper: yaml.SafeDumper, value: float) -> yaml.ScalarNode:

@@ -25,9 +25,10 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
     `observe` makes the data of a component that does not tell its fields beforehand, to see them.
     """
     from annpipe.plan.plan import Plan
-    from annpipe.plan.shapes import check_output, run_shapes
+    from annpipe.plan.shapes import run_shapes
+    from annpipe.plan.targets import check_output
     from annpipe.plan.trial import refusals
-    from annpipe.plan.warn import linear_collapse
+    from annpipe.plan.warn import labels_as_numbers, linear_collapse
 
     spec, registry = drafted.spec, drafted.registry
     try:
@@ -55,7 +56,7 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
         callbacks=drafted.callbacks,
         tracking=spec.tracking,
         registry=registry,
-        warnings=tuple(linear_collapse(layers, registry)),
+        warnings=(*linear_collapse(layers, registry), *labels_as_numbers(drafted.data, drafted.loss, fields, registry)),
     )
 
 

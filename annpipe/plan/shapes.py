@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from annpipe.contract import Fields
-from annpipe.errors import Place, Problem, SpecError
+from annpipe.errors import Problem, SpecError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
 from annpipe.plan.layer_faults import forward_problem, raised_in, rank_problem, steps_first
@@ -182,73 +182,3 @@ def first_line(error: Exception) -> str:
     """What an exception says, on one line."""
     text = str(error).strip().splitlines()
     return text[0].rstrip(": ") if text else type(error).__name__
-
-
-def target_tensor(fields: Fields, *, classes: bool) -> torch.Tensor:
-    """A meta tensor like the targets of a batch: class labels (rows,), or values (rows, targets)."""
-    if classes:
-        first = next(iter(fields.targets.values()))
-        return torch.empty((BATCH, *first.shape), dtype=torch.int64, device="meta")
-    if all(field.shape == () for field in fields.targets.values()):
-        return torch.empty((BATCH, len(fields.targets)), device="meta")
-    return torch.empty((BATCH, *next(iter(fields.targets.values())).shape), device="meta")
-
-
-def check_output(
-    layers: Sequence[Layer], data: Component, loss: Component, fields: Fields, registry: Registry
-) -> list[Problem]:
-    """Whether what the last layer gives fits the targets, and the loss takes both."""
-    entry = registry.find("loss", loss.name)
-    assert entry
-    classes = entry.traits.get("target") == "classes"
-    last = layers[-1]
-    prediction = torch.empty((BATCH, *last.output_shape), device="meta")
-    target = target_tensor(fields, classes=classes)
-    names = ", ".join(fields.targets)
-    place = last.component.place
-    if classes:
-        n_classes = next(iter(fields.targets.values())).classes
-        if prediction.ndim < 2 or (n_classes is not None and prediction.shape[1] < n_classes):
-            width = f"{n_classes} outputs, one for each class" if n_classes else "one output for each class"
-            message = f"the model gives {show(prediction.shape)}; {loss.name} on '{names}' needs {width}"
-            return [Problem("output-shape", message, place, "change the width of the last layer", _notes(data, loss))]
-    elif prediction.shape != target.shape:
-        message = f"the model gives {show(prediction.shape)}; the targets ({names}) need {show(target.shape)}"
-        return [Problem("output-shape", message, place, _width_hint(last, target), _notes(data, loss))]
-    return _check_loss(loss, prediction, target, entry.traits.get("takes"), registry)
-
-
-def _width_hint(last: Layer, target: torch.Tensor) -> str:
-    if target.ndim == 2 and len(last.output_shape) == 1:
-        return f"make the last layer {target.shape[1]} wide"
-    if target.ndim == 2 and "in_features" in last.component.options:
-        return "add `- Flatten` before it"
-    return f"end with layers that give {show(target.shape)}" + (", as `- Flatten` and a Linear do" * (target.ndim == 2))
-
-
-def _notes(data: Component, loss: Component) -> tuple[tuple[Place, str], ...]:
-    """What the last layer disagrees with: the data's targets, by way of the loss."""
-    noted = ((data, "the targets come from here"), (loss, "compared here"))
-    return tuple((component.place, note) for component, note in noted if component.place)
-
-
-def _check_loss(
-    loss: Component, prediction: torch.Tensor, target: torch.Tensor, takes: Any, registry: Registry
-) -> list[Problem]:
-    if isinstance(takes, list) and len(takes) != 2:
-        message = f"{loss.name} needs {', '.join(map(str, takes))}; a run has one prediction and one target"
-        return [Problem("loss-mismatch", message, loss.place, "write a loss of your own around it: see plugins/")]
-    try:
-        with torch.device("meta"):
-            value = instantiate(loss, registry)(prediction, target)
-    except PluginFault as fault:
-        return [fault.problem]
-    except NotImplementedError:
-        return []  # a kernel without a meta implementation: the run itself will tell
-    except Exception as error:  # a loss may raise anything: it becomes a fault of the spec
-        message = f"{loss.name} cannot compare {show(prediction.shape)} with {show(target.shape)}: {first_line(error)}"
-        return [Problem("loss-mismatch", message, loss.place)]
-    if value.ndim:
-        message = f"{loss.name} gives {show(value.shape)}, not one number"
-        return [Problem("loss-mismatch", message, loss.place, "use `reduction: mean` or `sum`")]
-    return []

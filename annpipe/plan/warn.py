@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from annpipe.contract import Fields
 from annpipe.errors import Problem
+from annpipe.plan.component import Component
 from annpipe.plan.plan import Layer
 from annpipe.registry import Registry
 
@@ -33,3 +35,19 @@ def linear_collapse(layers: Sequence[Layer], registry: Registry) -> Iterator[Pro
                 severity="warning",
             )
         before = layer if is_linear else None
+
+
+def labels_as_numbers(data: Component, loss: Component, fields: Fields, registry: Registry) -> Iterator[Problem]:
+    """Classes that a loss compares as the numbers 0, 1, 2: the third is then twice as wrong as the second."""
+    entry = registry.find("loss", loss.name)
+    if entry is None or entry.traits.get("target") == "classes":
+        return
+    for name, field in fields.targets.items():
+        if field.classes and field.classes > 2:
+            others = [other.name for other in registry.entries("loss") if other.traits.get("target") == "classes"]
+            message = (
+                f"{loss.name} compares the {field.classes} classes of '{name}' as the numbers 0 to {field.classes - 1}"
+            )
+            help_ = f"losses for classes are {', '.join(others)}"
+            related = ((data.place, "the classes come from here"),) if data.place else ()
+            yield Problem("loss-mismatch", message, loss.place, help_, related, severity="warning")

@@ -47,3 +47,14 @@ def test_refusals_and_a_fault_of_shape_come_in_one_report(annpipe_here: CliHere,
     _, _, said = annpipe_here("validate", "spec.yaml")
     assert said.index("error[shape]") < said.index("error[wrong-value]")
     assert said.endswith("2 errors\n")
+
+
+def test_classes_compared_as_numbers_are_warned_of(annpipe_here: CliHere, tmp_path: Path) -> None:
+    """The third class would be twice as wrong as the second; two classes are 0 and 1 for good."""
+    table = "{table: {inputs: {x: [0, 1, 2]}, targets: {kind: [cat, dog, owl]}}}"
+    data = "{formula: {rows: 8, inputs: {x: {Uniform: [0, 1]}}, targets: {y: x}}}"
+    for text, warned in ((table, True), (table.replace("owl", "dog"), False)):
+        (tmp_path / "spec.yaml").write_text(SPEC.replace(data, text), encoding="utf-8")
+        code, _, said = annpipe_here("validate", "spec.yaml")
+        assert code == 0
+        assert ("warning[loss-mismatch]: L1Loss compares the 3 classes of 'kind'" in said) == warned

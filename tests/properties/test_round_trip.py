@@ -1,0 +1,101 @@
+"""Spec → Plan → YAML → Plan is the identity, and a component is the same however it is spelled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from annpipe.plan import draft, resolve
+from annpipe.plan.options import Resolving
+from annpipe.plan.plan import Plan
+from annpipe.registry import KINDS, Entry, Parameter, Registry
+from annpipe.spec import load_spec
+from annpipe.spec.component import Call, read_call
+from annpipe.spec.reader import read_text
+from annpipe.train.data import observe_fields
+from tests.conftest import CliHere
+from tests.properties.generating import specs
+from tests.properties.settling import in_one_line, settled
+from tests.properties.typing_rules import fits
+
+ROOT = Path(__file__).parents[2]
+GALLERY = sorted((ROOT / "pipelines").rglob("*.yaml"))
+
+
+def read_again(plan: Plan, registry: Registry) -> Plan:
+    """The plan that a plan's own YAML gives, read from where the spec stood."""
+    Path(plan.file).write_text(plan.to_yaml(), encoding="utf-8")
+    return resolve(draft(load_spec(Path(plan.file)), registry.copy()), observe_fields)
+
+
+@settings(
+    max_examples=60,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_a_plan_in_yaml_is_that_plan(data: st.DataObject, tmp_path: Path, registry_entries: Registry) -> None:
+    """Equal, of the same digest, and the same YAML to the letter, whatever the spec says."""
+    plan = settled(data.draw(specs(registry_entries)), tmp_path / "spec.yaml", registry_entries)
+    again = read_again(plan, registry_entries)
+    assert again == plan
+    assert again.digest == plan.digest
+    assert again.to_yaml() == plan.to_yaml()
+
+
+@pytest.mark.parametrize("spec", GALLERY, ids=lambda path: path.stem)
+def test_the_gallery_printed_as_yaml_prints_the_same(spec: Path, annpipe_here: CliHere, tmp_path: Path) -> None:
+    """`annpipe plan --yaml` of what it printed: the same text again."""
+    code, printed, said = annpipe_here("plan", "--yaml", spec)
+    assert code == 0, said
+    (tmp_path / "printed.yaml").write_text(printed, encoding="utf-8")
+    assert annpipe_here("plan", "--yaml", tmp_path / "printed.yaml")[:2] == (0, printed)
+
+
+# --- the spellings of a component
+
+CANDIDATES = (2, 0.5, "word", True, [1, 2], {"x": [1]}, "ReLU", {"Normal": [0, 1]}, "ConstantLR", ["ConstantLR"])
+MADE_UP = {"inputs": {"x": {"Uniform": [0, 1]}}, "targets": {"y": "x"}, "lr_lambda": "epoch"}
+
+
+def values_of(entry: Entry, registry: Registry) -> dict[str, Any]:
+    """A value for every option: its default, or one that its type takes."""
+    return {option.name: _value(option, registry) for option in entry.options}
+
+
+def _value(option: Parameter, registry: Registry) -> Any:
+    known = [option.default] if not option.required else [MADE_UP.get(option.name), *CANDIDATES]
+    return next(value for value in known if fits(option.option_type, option.bounds, value, registry))
+
+
+def said(kind: str, value: Any, registry: Registry) -> str:
+    """The resolved component as a plan would write it, to the letter."""
+    resolving = Resolving(registry)
+    node = read_text(f"it: {in_one_line(value)}", "spec.yaml").get("it")
+    assert node
+    call = read_call(node, kind)
+    assert isinstance(call, Call), call
+    component = resolving.component(call, kind)
+    assert component, (value, resolving.problems)
+    return in_one_line(component.to_data())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_component_is_the_same_in_every_spelling(kind: str, registry_entries: Registry) -> None:
+    """By name, by position, as one value, and bare: each component of the registry, to the letter."""
+    for entry in registry_entries.entries(kind):
+        options = values_of(entry, registry_entries)
+        spellings = [[{entry.name: options}, {entry.name: list(options.values())}]]
+        if not any(option.required for option in entry.options):
+            spellings[0] += [entry.name, {entry.name: None}, {entry.name: {}}, {entry.name: []}]
+        if options and not any(option.required for option in entry.options[1:]):
+            first, value = next(iter(options.items()))
+            alone = [] if isinstance(value, list | dict | None) else [{entry.name: value}]
+            spellings.append([{entry.name: {first: value}}, {entry.name: [value]}, *alone])
+        for same in spellings:
+            assert len({said(kind, spelt, registry_entries) for spelt in same}) == 1, same
