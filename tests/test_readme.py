@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +15,13 @@ import pytest
 from annpipe.cli import COMMANDS
 from annpipe.spec.nodes import plain
 from annpipe.spec.reader import read_file, read_text
-from annpipe.spec.spec import SECTIONS
+from annpipe.spec.spec import TOP_KEYS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
 Cli = Callable[..., subprocess.CompletedProcess[str]]
+CliHere = Callable[..., tuple[int, str, str]]
 
 
 def block(language: str, containing: str) -> str:
@@ -75,6 +78,34 @@ train: {epochs: 3}
     assert "`Swish.beta` must be a number; found the word 'fast'" in annpipe("validate", "spec.yaml").stderr
 
 
+def test_the_extending_spec_of_the_readme_works(annpipe_here: CliHere, tmp_path: Path) -> None:
+    """Pasted beside the seed; its width comes from the variable and its rate from its own optimizer."""
+    shutil.copy(ROOT / "pipelines" / "quadratic.yaml", tmp_path)
+    (tmp_path / "wide.yaml").write_text(block("yaml", "extends: quadratic.yaml"), encoding="utf-8")
+    code, out, said = annpipe_here("plan", "wide.yaml", "--json")
+    assert code == 0, said
+    plan = json.loads(out)
+    assert plan["name"] == "wide"
+    assert plan["model"][0]["Linear"]["out_features"] == 200
+    assert plan["optimizer"]["Adam"]["lr"] == 1e-3
+    assert plan["train"]["epochs"] == 10_000
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        line.partition("SPEC ")[2].partition("#")[0]
+        for line in re.findall(r"^\$ annpipe run SPEC --.*$", README, re.MULTILINE)
+    ],
+)
+def test_the_overrides_of_the_readme_work(annpipe_here: CliHere, tmp_path: Path, options: str) -> None:
+    """Each line of them, on the seed with a scheduler to leave out."""
+    seed = (ROOT / "pipelines" / "quadratic.yaml").read_text(encoding="utf-8")
+    (tmp_path / "spec.yaml").write_text(f"{seed}\nscheduler: {{StepLR: 100}}\n", encoding="utf-8")
+    code, _, said = annpipe_here("run", "spec.yaml", *shlex.split(options), "--dry-run")
+    assert code == 0, said
+
+
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_is_in_the_readme(command: str) -> None:
     """And has help of its own."""
@@ -84,7 +115,7 @@ def test_every_command_is_in_the_readme(command: str) -> None:
 def test_every_section_is_in_the_readme() -> None:
     """The table of sections is complete."""
     table = README[README.index("| section | says") :]
-    assert not [section for section in SECTIONS if f"`{section}`" not in table]
+    assert not [section for section in TOP_KEYS if f"`{section}`" not in table]
 
 
 def test_links_and_images_lead_somewhere() -> None:
