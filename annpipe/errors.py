@@ -14,8 +14,9 @@ A mistake of the user's is always one of these; anything else that escapes is a 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from annpipe.secrets import scrub
 
@@ -61,6 +62,26 @@ class Problem:
         """Sorts problems as they stand in their files."""
         place = self.place or Place("", 0, 0)
         return (place.file, place.line, place.column, self.code)
+
+
+MAX_PROBLEMS = 50
+
+
+class Problems(list[Problem]):
+    """Gathers problems, and raises them as soon as there are too many to be of use: a hostile spec has thousands."""
+
+    def append(self, problem: Problem) -> None:
+        super().append(problem)
+        if len(self) >= MAX_PROBLEMS:
+            raise SpecError(self)
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self.append(problem)
+
+    def __iadd__(self, problems: Iterable[Problem]) -> Self:  # type: ignore[misc, override]  # narrower than the list's own
+        self.extend(problems)
+        return self
 
 
 class AnnpipeError(Exception):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from annpipe.errors import Place, Problem
+from annpipe.errors import MAX_PROBLEMS, Place, Problem
 from annpipe.report import render
 from annpipe.secrets import scrub
 
@@ -35,7 +35,8 @@ def as_text(problems: Sequence[Problem]) -> str:
 def count(problems: Sequence[Problem]) -> str:
     """`2 errors, 1 warning`."""
     n_errors = sum(map(is_error, problems))
-    said = [_plural(n_errors, "error"), _plural(len(problems) - n_errors, "warning")]
+    more = " or more" if n_errors >= MAX_PROBLEMS else ""
+    said = [_plural(n_errors, "error") + more, _plural(len(problems) - n_errors, "warning")]
     return ", ".join(part for part in said if part)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, InstanceOf, ValidationError, create_model
 
-from annpipe.errors import Place, Problem
+from annpipe.errors import Place, Problem, Problems
 from annpipe.expression import Expression, ExpressionFault
 from annpipe.plan.component import Component
 from annpipe.plan.formula_place import formula_problem
@@ -42,7 +42,7 @@ class Resolving:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.problems: list[Problem] = []
+        self.problems = Problems()
         self._failed: set[Place | None] = set()
         self._meant: set[str] = set()  # options that a misspelt one of the present component stands for
 

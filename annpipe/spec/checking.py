@@ -8,7 +8,7 @@ from typing import TypeVar, cast, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from annpipe.errors import Place, Problem
+from annpipe.errors import MAX_PROBLEMS, Place, Problem
 from annpipe.registry.moved import section_option_word
 from annpipe.registry.suggest import did_you_mean, nearest
 from annpipe.registry.types import ListOf, from_annotation, words
@@ -29,9 +29,9 @@ def check(model: type[S], node: MappingNode, name: str, meant: Collection[str] =
         return model.model_validate(plain(node)), []
     except ValidationError as error:
         problems: dict[tuple[Place | None, str], Problem] = {}
-        unknown = [str(key.value) for key, _ in node.pairs if key.value not in model.model_fields]
+        unknown = [str(key.value) for key, _ in node.pairs if key.value not in model.model_fields][:MAX_PROBLEMS]
         here = {option for key in unknown for option in meant_by(model, name, key)}
-        for detail in error.errors():
+        for detail in error.errors()[:MAX_PROBLEMS]:
             if detail["type"] == "missing" and _shown(name, detail["loc"]) in {*here, *meant}:
                 continue
             problem = _section_problem(model, node, name, detail["type"], detail["loc"])

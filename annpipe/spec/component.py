@@ -46,7 +46,8 @@ def read_call(node: Node, what: str, several: str = ONE_OR_EACH) -> Call | Probl
         case MappingNode(pairs=(_, _, *_)) if own := _extending(node):
             return read_call(own, what, several)
         case MappingNode(pairs=(_, (second, _), *_)):
-            message = f"{what} is one component; found {len(node.pairs)} names: {', '.join(node.keys)}"
+            shown = node.keys[:5] + ["…"] * (len(node.pairs) > 5)
+            message = f"{what} is one component; found {len(node.pairs)} names: {', '.join(shown)}"
             return Problem("not-a-component", message, second.place, _one_of(node, several))
     help_ = "write a name, or `name: value`, or `name: {option: value}`"
     if isinstance(node, ListNode) and any(isinstance(read_call(item, what), Call) for item in node.items):
@@ -76,15 +77,14 @@ def _one_of(node: MappingNode, several: str) -> str:
     beside = [str(key.value) for key, below in rest if bare or not isinstance(below, MappingNode)]
     options = [name for name in beside if name[:1].islower()]
     if options and len(options) == len(rest):
-        return f"indent {', '.join(f'`{name}`' for name in options)} below `{first.value}`"
+        return f"indent {', '.join(f'`{name}`' for name in options[:3])} below `{first.value}`"
     return several.format(name=rest[0][0].value)
 
 
 def _extending(node: MappingNode) -> MappingNode | None:
     """The one component that the extending spec names where its base names another."""
     own = [pair for pair in node.pairs if pair[0].place.file == node.place.file]
-    others = [pair for pair in node.pairs if pair not in own]
-    if len(own) != 1 or any(key.place.on_command_line for key, _ in others):
+    if len(own) != 1 or any(key.place.on_command_line for key, _ in node.pairs):
         return None
     return replace(node, pairs=tuple(own))
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import gc
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 
-from annpipe.errors import Place, Problem, SpecError
+from annpipe.errors import Place, Problem, Problems, SpecError
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
 from annpipe.spec.parser import Parser, events, parsers
 from annpipe.spec.scalars import core_value
@@ -26,7 +26,6 @@ from annpipe.spec.yaml_mistakes import explain
 
 MAX_DEPTH = 64
 MAX_NODES = 100_000
-MAX_PROBLEMS = 50
 
 _CONTENT = re.compile(r"(?:\A|(?<=[\r\n]))[ \t]*(?P<first>[^ \t\r\n#])")
 
@@ -91,7 +90,7 @@ class _Composer:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.root: Node | None = None
-        self.problems: list[Problem] = []
+        self.problems = Problems()
         self._open: list[_Open] = []
         self._anchors: dict[str, _Anchored] = {}
         self._documents = 0
@@ -131,7 +130,7 @@ class _Composer:
 
     def _note_slips(self, event: Any) -> None:
         if may_slip(event, self.source.text):
-            self._note(slips(event, self.source, in_brackets=self.open_bracket is not None))
+            self.problems += slips(event, self.source, in_brackets=self.open_bracket is not None)
 
     def refuse_directive(self, begin: int) -> None:
         """Stops at a `%` that begins the next line with content: a parser may take long over many of them."""
@@ -184,13 +183,7 @@ class _Composer:
         return Place(self.source.file, line + 1, start.column + 1)
 
     def _report(self, code: str, message: str, place: Place, help_: str, *related: tuple[Place, str]) -> None:
-        self._note((Problem(code, message, place, help_, related),))
-
-    def _note(self, problems: Iterable[Problem]) -> None:
-        """Keeps problems; raises all when there are too many to be of use."""
-        self.problems.extend(problems)
-        if len(self.problems) >= MAX_PROBLEMS:
-            raise SpecError(self.problems)
+        self.problems.append(Problem(code, message, place, help_, related))
 
     def _stop(self, code: str, message: str, event: yaml.Event, help_: str) -> None:
         """Raises at once: what follows could not be read sensibly."""

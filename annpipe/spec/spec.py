@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from annpipe.errors import Place, Problem
+from annpipe.errors import Place, Problem, Problems
 from annpipe.registry.moved import section_word
 from annpipe.registry.suggest import did_you_mean, nearest
 from annpipe.spec.checking import EXAMPLES, REQUIRED, S, check, meant_by, stand_in, used_note
@@ -118,7 +118,7 @@ class _Reading:
 
     def __init__(self, root: MappingNode) -> None:
         self.root = root
-        self.problems: list[Problem] = []
+        self.problems = Problems()
         self._nothing = Call("", None, root.place)
         self._meant: set[str] = set()  # sections and options that an unknown section stands for
 

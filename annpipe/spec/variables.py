@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from annpipe.errors import Place, Problem, SpecError
+from annpipe.errors import Place, Problem, Problems, SpecError
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, found
 from annpipe.spec.reader import MAX_DEPTH, MAX_NODES
@@ -70,7 +70,7 @@ class _Filling:
     """Replaces variables, gathers problems, and keeps what comes out within the reader's limits."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self.problems = Problems()
         self.unfilled: set[Place] = set()
         self._values: dict[str, _Measured] = {}
         self._coming: dict[str, Place] = {}  # variables whose definition is not read yet
