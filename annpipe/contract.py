@@ -29,10 +29,11 @@ class Field:
 
 @dataclass(frozen=True)
 class Fields:
-    """The inputs and targets of a dataset by name, known before any data is made."""
+    """The inputs and targets of a dataset by name, and the number of rows where it is known before they are made."""
 
     inputs: Mapping[str, Field]
     targets: Mapping[str, Field]
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,19 @@ class RunView:
     loss: str
 
 
+class MetricKey(str):
+    """The type of an option that names a metric of the run, as `val/loss`: that it is there is checked beforehand."""
+
+    __slots__ = ()
+
+
 @dataclass
 class Look:
     """What a callback sees at the end of an epoch: where the run is, its values, and what it may ask for.
 
-    `values` holds the latest metrics by key (`train/loss`, `val/loss`, …). `stop(reason)` ends the run after this
-    epoch; `keep(name)` writes a checkpoint `checkpoints/<name>`; `restore(name)` puts its parameters back when the
-    run ends.
+    `values` holds the latest metrics by key (`train/loss`, `val/loss`, …), `higher_is_better` the keys of which large
+    values are good. `stop(reason)` ends the run after this epoch; `keep(name)` writes a checkpoint
+    `checkpoints/<name>`; `restore(name)` puts its parameters back when the run ends.
     """
 
     epoch: int
@@ -85,3 +92,4 @@ class Look:
     stop: Callable[[str], None]
     keep: Callable[[str], None]
     restore: Callable[[str], None]
+    higher_is_better: frozenset[str] = frozenset()

@@ -49,7 +49,8 @@ def test_the_wheel_holds_two_packages_and_nothing_else(wheel: Path) -> None:
     (information,) = (top for top in tops if top.endswith(".dist-info"))
     assert tops == {"annpipe", "annpipe_std", information}
     kinds = {Path(name).suffix for name in names if not name.startswith(information)}
-    assert kinds <= {".py", ".json", ".typed"}
+    assert kinds <= {".py", ".json", ".md", ".typed"}
+    assert "annpipe/explanations/unknown-component.md" in names
     assert "annpipe_std/annpipe_index.json" in names
     assert f"{information}/licenses/LICENSE" in names
     assert "[annpipe.plugins]\nstd = annpipe_std" in entry_points

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from annpipe.errors import OptionError, Place, Problem, SpecError
 from annpipe.expression import ExpressionFault
 from annpipe.plan.component import Component
 from annpipe.plan.formula_place import formula_problem
+from annpipe.plan.metric_keys import unknown_metrics, watched_keys
 from annpipe.plan.options import Resolving
 from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
@@ -85,10 +86,17 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     elif not problems:  # an unknown name is no second fault when the plugin that may define it could not be read
         known += unknown
     fields, faults = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
-    errors = [*spec.problems, *problems, *known, *faults]
+    watched = [] if any(map(resolving.failed, drafted.metrics)) else list(_unknown_metrics(drafted))
+    errors = [*spec.problems, *problems, *known, *faults, *watched]
     if errors:
         raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked])
     return replace(drafted, fields=fields, unchecked=tuple(unchecked))
+
+
+def _unknown_metrics(drafted: Draft) -> Iterator[Problem]:
+    has_val, has_scheduler = drafted.spec.split.val > 0, drafted.scheduler is not None
+    keys = watched_keys(drafted.metrics, has_val=has_val, has_scheduler=has_scheduler)
+    return unknown_metrics(drafted.callbacks, drafted.registry, keys)
 
 
 UNCHECKED = "unchecked"

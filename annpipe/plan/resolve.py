@@ -25,6 +25,7 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
     `observe` makes the data of a component that does not tell its fields beforehand, to see them.
     """
     from annpipe.plan.plan import Plan
+    from annpipe.plan.rows import lone_row, too_few
     from annpipe.plan.shapes import run_shapes
     from annpipe.plan.targets import check_output
     from annpipe.plan.trial import refusals
@@ -37,6 +38,8 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted, ())]) from error
     problems = check_output(layers, drafted.data, drafted.loss, fields, registry) + refusals(drafted, layers)
+    if fields.rows is not None:
+        problems += list(too_few(fields.rows, spec)) or lone_row(fields.rows, spec, layers, registry)
     if problems:
         raise SpecError(problems)
     return Plan(

@@ -104,7 +104,7 @@ class _Samples:
             case Named(name="expression"):
                 return "x**2"
             case Named(name=name):
-                return {"bool": True, "None": None, "path": "./rows.csv"}.get(name, "word")
+                return {"bool": True, "None": None, "path": "./rows.csv", "metric_key": "train/loss"}.get(name, "word")
             case Choice(values=values):
                 return values[0]
             case ListOf(item=item):

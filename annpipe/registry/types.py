@@ -1,6 +1,6 @@
 """The types that an option can have: what YAML can say, written as Python writes annotations.
 
-    int   float   bool   str   None   any   tensor   path   expression   'a' | 'b'
+    int   float   bool   str   None   any   tensor   path   metric_key   expression   'a' | 'b'
     T | U   list[T]   tuple[T, U]   tuple[T, ...]   dict[str, T]   and each kind of component: layer, distribution, …
     expression[epoch]
 
@@ -31,6 +31,7 @@ SCALARS = {
     "any": "any value",
     "tensor": "a number or a list of numbers",
     "path": "a path",
+    "metric_key": "the key of a metric",
     "expression": "a formula",
 }
 
@@ -174,6 +175,7 @@ _BY_QUALIFIED_NAME = {
     "torch.optim.optimizer.Optimizer": "optimizer",
     "torch.optim.lr_scheduler.LRScheduler": "scheduler",
     "annpipe.expression.Expression": "expression",
+    "annpipe.contract.MetricKey": "metric_key",
 }
 _PLAIN: dict[Any, str] = {
     int: "int",
@@ -278,7 +280,7 @@ def annotation(type_: OptionType, bounds: Mapping[str, float] | None = None, com
         case Formula() | Named(name="expression"):
             return InstanceOf[Expression]
         case Named(name=name):
-            return {"bool": bool, "str": str, "None": None, "any": Any, "path": str}[name]
+            return {"bool": bool, "str": str, "None": None, "any": Any, "path": str, "metric_key": str}[name]
         case Choice(values=values):
             return Literal[values]
         case ListOf(item=item):

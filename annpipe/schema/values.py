@@ -37,6 +37,7 @@ SCALARS: Mapping[str, Schema] = {
     "None": {"type": "null"},
     "any": {},
     "path": {"type": "string"},
+    "metric_key": {"type": "string"},
     "expression": {"type": ["string", "number"]},
 }
 # the type stands in a list so that yaml-language-server does not add "string" to what it says was expected

@@ -13,6 +13,7 @@ from annpipe.errors import RunError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
 from annpipe.plan.plan import Plan
+from annpipe.plan.rows import held_out
 from annpipe.registry import Registry
 from annpipe.registry.marks import mark_of
 from annpipe.train.streams import drawing, generator
@@ -58,6 +59,7 @@ def observe_fields(component: Component, registry: Registry, seed: int) -> Field
     return Fields(
         {name: _field(tensor) for name, tensor in dataset.inputs.items()},
         {name: _field(tensor) for name, tensor in dataset.targets.items()},
+        dataset.rows,
     )
 
 
@@ -87,13 +89,7 @@ class Splits:
 
 def split_dataset(dataset: Dataset, plan: Plan) -> Splits:
     """Draws the held-out rows from the stream `split`; each split keeps the order of the data."""
-    n_val, n_test = (round(dataset.rows * fraction) for fraction in (plan.split.val, plan.split.test))
-    if dataset.rows - n_val - n_test < 1:
-        raise RunError(f"the split leaves none of the {dataset.rows} rows to train on")
-    for name, n_rows, fraction in (("val", n_val, plan.split.val), ("test", n_test, plan.split.test)):
-        if fraction and not n_rows:
-            taken = f"the {name} split of {fraction:g} takes none of the {dataset.rows} rows"
-            raise RunError(f"{taken}: raise the fraction")
+    n_val, n_test = held_out(dataset.rows, plan.split)
     if not n_val and not n_test:
         return Splits(dataset, None, None)
     order = torch.randperm(dataset.rows, generator=generator(plan.head.seed, "split"))

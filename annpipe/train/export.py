@@ -151,6 +151,7 @@ def _beside(node: ast.stmt, lines: Sequence[str]) -> tuple[list[str], list[str]]
 
 _NAMES = "from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need"
 _MARK = "(component=None, /, **_): return component if component is not None else (lambda marked: marked)"
+_TYPES = ("Dataset", "Field", "Fields", "Look", "MetricKey", "RunView", "Expression")
 _MARKS = ("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler")
 
 
@@ -161,7 +162,7 @@ def _stand_ins(node: ast.stmt) -> list[str]:
         own = next(alias.asname or alias.name for alias in node.names if alias.name == "annpipe")
         others = [f"import {ast.unparse(alias)}" for alias in node.names if alias.name != "annpipe"]
         marks = ", ".join(f"{mark}=_mark" for mark in _MARKS)
-        names = ", ".join(f"{name}=object" for name in ("Dataset", "Field", "Fields", "Look", "RunView", "Expression"))
+        names = ", ".join(f"{name}=object" for name in _TYPES)
         return [*others, f"def _mark{_MARK}", f"{own} = _Names({marks}, {names}, OptionError=Exception)"]
     return []
 

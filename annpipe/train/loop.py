@@ -168,7 +168,9 @@ class Loop:
             self.reporter.values(epoch, values)
         self.gear.scheduler_on_metric(self.memory.latest.get("val/loss", self.memory.latest["train/loss"]))
         self._take_rates()
-        look = Look(epoch, self.gear.step, dict(self.memory.latest), self._stop, self._keep_named, self._ask_restore)
+        latest = dict(self.memory.latest)
+        higher = frozenset(key for key in latest if key.partition("/")[2] in self.higher_is_better)
+        look = Look(epoch, self.gear.step, latest, self._stop, self._keep_named, self._ask_restore, higher)
         for callback in self.parts.callbacks:
             callback.on_look(look)
 

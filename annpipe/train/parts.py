@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from annpipe.contract import Dataset
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
+from annpipe.plan.metric_keys import metric_keys
 from annpipe.plan.plan import Plan
 from annpipe.train.data import Rows, Splits, lay_out, make_dataset, split_dataset
 from annpipe.train.streams import drawing
@@ -65,7 +65,7 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
         loss=loss,
         optimizer=optimizer,
         scheduler=instantiate(plan.scheduler, plan.registry, optimizer=optimizer) if plan.scheduler else None,
-        metrics=metric_keys(plan),
+        metrics=metric_keys(plan.metrics),
         callbacks=tuple(instantiate(callback, plan.registry) for callback in plan.callbacks),
     )
 
@@ -96,16 +96,6 @@ def takes_classes(plan: Plan) -> bool:
     entry = plan.registry.find("loss", plan.loss.name)
     assert entry
     return entry.traits.get("target") == "classes"
-
-
-def metric_keys(plan: Plan) -> dict[str, Component]:
-    """The metrics by the last part of their keys: `R2Score` is `r2_score`; a second one of a name is `r2_score_2`."""
-    keys: dict[str, Component] = {}
-    for metric in plan.metrics:
-        base = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", metric.name).lower()
-        number = 1 + sum(key.partition("__")[0] == base for key in keys)
-        keys[base if number == 1 else f"{base}__{number}"] = metric
-    return {key.replace("__", "_"): metric for key, metric in keys.items()}
 
 
 def trial_copy(parts: Parts, plan: Plan, device: torch.device) -> Parts:

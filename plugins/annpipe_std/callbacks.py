@@ -10,18 +10,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from annpipe import Look, OptionError, callback
+from annpipe import Look, MetricKey, OptionError, callback
 
 Goal = Literal["minimize", "maximize"]
+VAL_LOSS = MetricKey("val/loss")
 State = dict[str, float | int | None]
 
 
 class _Best:
     """The best value so far of one metric."""
 
-    def __init__(self, option: str, monitor: str, goal: Goal, min_delta: float = 0.0) -> None:
-        self.option, self.monitor, self.min_delta = option, monitor, min_delta
-        self.sign = 1 if goal == "minimize" else -1
+    def __init__(self, option: str, monitor: str, goal: Goal | None, min_delta: float = 0.0) -> None:
+        self.option, self.monitor, self.goal, self.min_delta = option, monitor, goal, min_delta
         self.value: float | None = None
 
     def measured(self, look: Look) -> bool:
@@ -43,7 +43,9 @@ class _Best:
         value = look.values[self.monitor]
         if math.isnan(value):
             return False
-        better = self.value is None or self.sign * value < self.sign * self.value - self.min_delta
+        own: Goal = "maximize" if self.monitor in look.higher_is_better else "minimize"
+        sign = 1 if (self.goal or own) == "minimize" else -1
+        better = self.value is None or sign * value < sign * self.value - self.min_delta
         if better:
             self.value = value
         return better
@@ -59,12 +61,14 @@ class EarlyStopping:
 
     def __init__(
         self,
-        monitor: Annotated[str, Field(description="The key of the metric to watch.")] = "val/loss",
+        monitor: Annotated[MetricKey, Field(description="The key of the metric to watch.")] = VAL_LOSS,
         patience: Annotated[
             int, Field(gt=0, description="Epochs without an improvement after which the run ends.")
         ] = 10,
         min_delta: Annotated[float, Field(ge=0, description="What a value must gain to count as better.")] = 0.0,
-        goal: Annotated[Goal, Field(description="Whether small or large values are good.")] = "minimize",
+        goal: Annotated[
+            Goal | None, Field(description="Whether small or large values are good; as the metric has it.")
+        ] = None,
         restore_best: Annotated[
             bool, Field(description="End with the parameters of the best epoch, not of the last.")
         ] = True,
@@ -103,8 +107,10 @@ class Checkpoint:
     def __init__(
         self,
         every: Annotated[int | None, Field(gt=0, description="Keep one each time so many epochs have passed.")] = None,
-        best: Annotated[str | None, Field(description="The key of the metric whose best epoch is kept.")] = None,
-        goal: Annotated[Goal, Field(description="Whether small or large values of it are good.")] = "minimize",
+        best: Annotated[MetricKey | None, Field(description="The key of the metric whose best epoch is kept.")] = None,
+        goal: Annotated[
+            Goal | None, Field(description="Whether small or large values of it are good; as the metric has it.")
+        ] = None,
     ) -> None:
         if every is None and best is None:
             raise OptionError(

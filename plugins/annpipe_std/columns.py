@@ -39,7 +39,7 @@ def formula_fields(
         if name not in targets:
             help_ = did_you_mean(name, targets) or f"the targets are {', '.join(targets)}"
             raise OptionError(f"noise.{name}", f"there is no target '{name}' to add noise to", help=help_)
-    return Fields({name: Field() for name in inputs}, {name: Field() for name in targets})
+    return Fields({name: Field() for name in inputs}, {name: Field() for name in targets}, rows)
 
 
 _FORMULA_EXAMPLES = {"inputs": "{x: {Uniform: [-1, 1]}}", "targets": "{y: x**2}"}
@@ -56,7 +56,9 @@ def table_fields(*, inputs: Mapping[str, Numbers], targets: Mapping[str, Numbers
     for name in targets:
         if name in inputs:
             raise OptionError(f"targets.{name}", f"'{name}' is an input already", help="give the target another name")
-    return Fields({name: Field() for name in inputs}, {name: _target_field(column) for name, column in targets.items()})
+    rows = repeat * len(next(iter(inputs.values())))
+    described = {name: _target_field(column) for name, column in targets.items()}
+    return Fields({name: Field() for name in inputs}, described, rows)
 
 
 def _check_rows(columns: Mapping[str, Numbers | Words]) -> None:

@@ -58,3 +58,48 @@ def test_classes_compared_as_numbers_are_warned_of(annpipe_here: CliHere, tmp_pa
         code, _, said = annpipe_here("validate", "spec.yaml")
         assert code == 0
         assert ("warning[loss-mismatch]: L1Loss compares the 3 classes of 'kind'" in said) == warned
+
+
+BATCHES = """\
+version: 1
+name: small
+data: {table: {inputs: {x: [0, 1, 2, 3, 4]}, targets: {y: [0, 1, 2, 3, 4]}}}
+model: [Linear: 4, BatchNorm1d, Linear: 1]
+loss: L1Loss
+optimizer: SGD
+train: {epochs: 1, batch_size: BATCH}
+"""
+
+
+@pytest.mark.parametrize(
+    ("batch", "refused"),
+    [("all", False), ("1", True), ("2", True), ("2, drop_last: true", False), ("3", False), ("4", True), ("9", False)],
+)
+def test_a_batch_of_one_row_is_refused_where_a_layer_cannot_learn_from_it(
+    annpipe_here: CliHere, tmp_path: Path, batch: str, refused: bool
+) -> None:
+    """Batch normalization of five rows; what validates also runs."""
+    (tmp_path / "spec.yaml").write_text(BATCHES.replace("BATCH", batch), encoding="utf-8")
+    code, _, said = annpipe_here("validate", "spec.yaml")
+    assert code == (3 if refused else 0), said
+    assert ("BatchNorm1d cannot learn from one" in said) == refused
+
+
+def test_early_stopping_takes_the_direction_of_its_metric(annpipe_here: CliHere, tmp_path: Path) -> None:
+    """R² rises from epoch to epoch: a run that took small values for good ones would stop after five."""
+    spec = """\
+version: 1
+name: small
+data: {table: {inputs: {x: [0, 1, 2, 3]}, targets: {y: [0, 1, 2, 3]}, repeat: 10}, split: {val: 0.5}}
+model: [Linear: 1]
+loss: L1Loss
+optimizer: {SGD: {lr: 0.01}}
+train: {epochs: 20}
+metrics: [R2Score]
+callbacks: [early_stopping: {monitor: val/r2_score, patience: 5}]
+tracking: {wait_seconds: 0}
+"""
+    (tmp_path / "spec.yaml").write_text(spec, encoding="utf-8")
+    code, out, said = annpipe_here("run", "spec.yaml", "--json")
+    assert code == 0, said
+    assert "epoch 20/20" in said, out

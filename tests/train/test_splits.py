@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annpipe.errors import RunError
+from annpipe.errors import SpecError
 from annpipe.train.data import Splits, make_dataset, split_dataset
 
 SPEC = """
@@ -70,7 +70,7 @@ def test_without_fractions_all_rows_train(planned: Any) -> None:
 
 def test_a_fraction_that_takes_no_row_or_every_row_is_refused(planned: Any) -> None:
     """Three rows: a tenth of them is none; most of them twice leaves none."""
-    with pytest.raises(RunError, match=r"the val split of 0\.1 takes none of the 3 rows"):
+    with pytest.raises(SpecError, match=r"the val split of 0\.1 takes none of the 3 rows"):
         splits(planned, 3, 0.1, 0.0)
-    with pytest.raises(RunError, match="leaves none of the 3 rows"):
+    with pytest.raises(SpecError, match="leaves none of the 3 rows"):
         splits(planned, 3, 0.5, 0.45)

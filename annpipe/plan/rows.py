@@ -1,0 +1,73 @@
+"""Are there rows enough: for each split, and in each batch?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from annpipe.errors import Problem
+from annpipe.plan.build import instantiate
+from annpipe.plan.plan import Layer
+from annpipe.plan.shapes import first_line
+from annpipe.registry import Registry
+from annpipe.spec.sections import Split
+from annpipe.spec.spec import Spec
+
+
+def held_out(rows: int, split: Split) -> tuple[int, int]:
+    """How many rows the val and the test split take."""
+    return round(rows * split.val), round(rows * split.test)
+
+
+def too_few(rows: int, spec: Spec) -> Iterator[Problem]:
+    """A split that is asked for and takes no row, or one that leaves none to train on."""
+    counts = held_out(rows, spec.split)
+    if rows - sum(counts) < 1:
+        message = f"the split leaves none of the {rows} rows to train on"
+        yield Problem("wrong-value", message, spec.place("data", "split"), "lower the fractions")
+    for name, count, fraction in zip(("val", "test"), counts, (spec.split.val, spec.split.test), strict=True):
+        if fraction and not count:
+            message = f"the {name} split of {fraction:g} takes none of the {rows} rows"
+            yield Problem("wrong-value", message, spec.place("data", "split", name), "raise the fraction")
+
+
+def lone_row(rows: int, spec: Spec, layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]:
+    """A layer that cannot learn from a batch of one row (batch normalization), where the last batch has one."""
+    n_train = rows - sum(held_out(rows, spec.split))
+    size = n_train if spec.train.batch_size == "all" else min(spec.train.batch_size, n_train)
+    last = n_train % size or size
+    if last != 1 or (spec.train.drop_last and size > 1 and n_train > size):
+        return
+    for layer in layers:
+        reason = _refusal(layer, registry)
+        if reason:
+            of = "every batch" if size == 1 else f"the last batch of {n_train} rows by {size}"
+            message = f"{of} has one row, and {layer.component.name} cannot learn from one: {reason}"
+            help_ = "take another `batch_size`" + ("" if size == 1 else ", or `drop_last: true`")
+            place = layer.component.place
+            related = ((spec.place("train", "batch_size"), "the size of a batch"),)
+            yield Problem("wrong-value", message, place, help_, related)
+
+
+def _refusal(layer: Layer, registry: Registry) -> str | None:
+    """What the layer says of one row while training, where it takes two."""
+    with torch.device("meta"):
+        module = instantiate(layer.component, registry).train()
+    try:
+        with torch.no_grad():
+            module(_input(layer, 1))
+    except Exception as error:  # a layer may refuse with anything; what it refuses of two rows too is no matter of rows
+        reason = first_line(error)
+    else:
+        return None
+    try:
+        with torch.no_grad():
+            module(_input(layer, 2))
+    except Exception:
+        return None
+    return reason
+
+
+def _input(layer: Layer, rows: int) -> torch.Tensor:
+    return torch.empty((rows, *layer.input_shape), device="meta")
