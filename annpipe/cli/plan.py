@@ -106,9 +106,18 @@ def show_plan(plan: Plan) -> str:
     ]
     if plan.scheduler:
         lines.append(f"scheduler  {said(plan.scheduler)}")
-    batch = "the whole train split" if plan.train.batch_size == "all" else f"{plan.train.batch_size} rows"
-    lines += [f"train      {plan.train.epochs:,} epochs, a step is {batch}", f"record     {_recorded(plan)}"]
+    lines += [f"train      {plan.train.epochs:,} epochs, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
     return "\n".join(lines)
+
+
+def _step(plan: Plan) -> str:
+    """What a step is: its rows, in how many batches, and how its gradients are clipped."""
+    train = plan.train
+    rows = "the whole train split" if train.batch_size == "all" else f"{train.batch_size * train.accumulate} rows"
+    batches = f" in {train.accumulate} batches" if train.accumulate > 1 else ""
+    clips = [("values", train.clip_value), ("norm", train.clip_norm)]
+    clipped = " and ".join(f"{what} to {most:g}" for what, most in clips if most is not None)
+    return rows + batches + (f", gradients clipped by {clipped}" if clipped else "")
 
 
 def said(component: Component) -> str:

@@ -87,7 +87,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         known += unknown
     fields, faults = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
     watched = [] if any(map(resolving.failed, drafted.metrics)) else list(_unknown_metrics(drafted))
-    errors = [*spec.problems, *problems, *known, *faults, *watched]
+    errors = [*spec.problems, *problems, *known, *faults, *watched, *_without_effect(drafted)]
     if errors:
         raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked])
     return replace(drafted, fields=fields, unchecked=tuple(unchecked))
@@ -97,6 +97,24 @@ def _unknown_metrics(drafted: Draft) -> Iterator[Problem]:
     has_val, has_scheduler = drafted.spec.split.val > 0, drafted.scheduler is not None
     keys = watched_keys(drafted.metrics, has_val=has_val, has_scheduler=has_scheduler)
     return unknown_metrics(drafted.callbacks, drafted.registry, keys)
+
+
+def _without_effect(drafted: Draft) -> Iterator[Problem]:
+    """Options of `train` that can do nothing beside the others."""
+    train, spec = drafted.spec.train, drafted.spec
+    if train.accumulate > 1 and train.batch_size == "all":
+        message = "`train.accumulate` adds batches up, and `batch_size: all` has only one"
+        yield Problem("wrong-value", message, spec.place("train", "accumulate"), "give `batch_size` in rows")
+    if train.scheduler_each == "step" and not drafted.spec.problems:
+        place = spec.place("train", "scheduler_each")
+        if drafted.scheduler is None:
+            message = "there is no scheduler that could go on at each step"
+            yield Problem("wrong-value", message, place, "add one, or leave this out")
+            return
+        entry = drafted.registry.find("scheduler", drafted.scheduler.name)
+        if entry and entry.traits.get("steps_on") == "metric":
+            message = f"{entry.name} follows a metric, and a metric is known once an epoch"
+            yield Problem("wrong-value", message, place, "leave it out")
 
 
 UNCHECKED = "unchecked"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from annpipe.registry.as_python import bare_name, python_word
+from annpipe.registry.moved_options import OPTIONS
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,15 @@ SECTION_OPTIONS: dict[tuple[str, str], Moved] = {
         )
     },
     **{("train", word): _of_optimizer("lr") for word in ("lr", "learning_rate")},
+    **{
+        ("train", word): _called("clip_norm", "train")
+        for word in ("gradient_clip_val", "max_grad_norm", "clipnorm", "grad_clip", "gradient_clipping")
+    },
+    ("train", "clipvalue"): _called("clip_value", "train"),
+    **{
+        ("train", word): _called("accumulate", "train")
+        for word in ("accumulate_grad_batches", "gradient_accumulation_steps", "accumulation_steps")
+    },
     ("train", "weight_decay"): _of_optimizer("weight_decay"),
     ("train", "momentum"): SECTIONS["momentum"],
     **{
@@ -173,72 +183,6 @@ _NO_COMPONENT: dict[tuple[str, str], str] = {
         for word in ("input", "inputlayer", "input_layer")
     },
     ("layer", "sequential"): "`model` is a sequence already: list the layers",
-}
-
-OPTIONS: dict[str, tuple[str, ...]] = {
-    "units": ("out_features",),
-    "n_units": ("out_features",),
-    "num_units": ("out_features",),
-    "output_size": ("out_features", "hidden_size"),
-    "out_dim": ("out_features",),
-    "output_dim": ("out_features", "embedding_dim"),
-    "size": ("out_features", "kernel_size"),
-    "width": ("out_features",),
-    "filters": ("out_channels",),
-    "num_filters": ("out_channels",),
-    "channels": ("out_channels",),
-    "kernel": ("kernel_size",),
-    "pool_size": ("kernel_size",),
-    "strides": ("stride",),
-    "dilation_rate": ("dilation",),
-    "use_bias": ("bias",),
-    "rate": ("p", "dropout"),
-    "dropout_rate": ("p", "dropout"),
-    "drop_prob": ("p",),
-    "alpha": ("negative_slope",),
-    "input_dim": ("num_embeddings", "in_features"),
-    "vocab_size": ("num_embeddings",),
-    "num_heads": ("nhead",),
-    "nhead": ("num_heads",),
-    "epsilon": ("eps",),
-    "axis": ("dim",),
-    "learning_rate": ("lr",),
-    "initial_lr": ("lr",),
-    "step_size": ("lr",),
-    "decay": ("weight_decay",),
-    "l2": ("weight_decay",),
-    "beta_1": ("betas",),
-    "beta_2": ("betas",),
-    "beta1": ("betas",),
-    "beta2": ("betas",),
-    "rho": ("alpha", "rho"),
-    "decay_rate": ("gamma",),
-    "decay_steps": ("step_size", "T_max"),
-    "n_samples": ("rows",),
-    "num_samples": ("rows",),
-    "samples": ("rows",),
-    "size_average": ("reduction",),
-    "min": ("low", "min_val"),
-    "max": ("high", "max_val"),
-    "minval": ("low",),
-    "maxval": ("high",),
-    "mean": ("loc",),
-    "std": ("scale",),
-    "stddev": ("scale",),
-    "sigma": ("scale",),
-    "mu": ("loc",),
-    "mode": ("goal",),
-    "metric": ("monitor", "best"),
-    "save_best_only": ("best",),
-    "every_n_epochs": ("every",),
-    "save_top_k": ("best",),
-    "restore_best_weights": ("restore_best",),
-    "label": ("targets",),
-    "labels": ("targets",),
-    "outputs": ("targets",),
-    "x": ("inputs",),
-    "y": ("targets",),
-    "features": ("inputs",),
 }
 
 _NO_OPTION: dict[tuple[str, str], str] = {

@@ -40,6 +40,14 @@ class Train(Section):
     batch_size: Literal["all"] | Positive = Field("all", description="rows a step; all is the full batch")
     shuffle: bool = Field(True, description="draw a new order of rows each epoch (mini-batches only)")
     drop_last: bool = Field(False, description="leave out the last batch of an epoch when it is smaller")
+    accumulate: Positive = Field(1, description="batches a step; their gradients add up to those of one large batch")
+    clip_norm: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="the most that all gradients together may be long; longer ones are scaled down"
+    )
+    clip_value: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="the most that each number of a gradient may be, up and down; cut before clip_norm"
+    )
+    scheduler_each: Literal["epoch", "step"] = Field("epoch", description="when the scheduler goes on")
     evaluate_every: Positive = Field(1, description="epochs between evaluations of the val split")
     checkpoint_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="seconds between safety checkpoints")
 

@@ -8,6 +8,7 @@ import torch
 
 from annpipe.plan.plan import Plan
 from annpipe.train.data import Rows
+from annpipe.train.gradients import gradients
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.steps import QuickStep
@@ -43,7 +44,7 @@ class Batches:
         self._generator = generator(seed, "shuffle")
         self._epoch_start = self._generator.get_state()
         self._order: torch.Tensor | None = None
-        self.is_full = schedule.batch_size >= len(rows)
+        self.is_full = schedule.step_rows >= len(rows)
 
     def begin_epoch(self) -> None:
         """Draws the order of the coming epoch."""
@@ -51,12 +52,12 @@ class Batches:
             self._epoch_start = self._generator.get_state()
             self._order = torch.randperm(len(self._rows), generator=self._generator).to(self._rows.x.device)
 
-    def batch(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The batch at `place` of the epoch: x (batch, …), y (batch, …)."""
+    def at(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the step at `place` of the epoch sees: x (rows, …), y (rows, …)."""
         if self.is_full:
             return self._rows.x, self._rows.y
-        begin = place * self._schedule.batch_size
-        end = min(begin + self._schedule.batch_size, len(self._rows))
+        begin = place * self._schedule.step_rows
+        end = min(begin + self._schedule.step_rows, len(self._rows))
         if self._order is None:
             return self._rows.x[begin:end], self._rows.y[begin:end]
         chosen = self._order[begin:end]
@@ -84,6 +85,8 @@ class Eager:
         self._parameters = [parameter for parameter in parts.parameters if parameter.requires_grad]
         self._batches = Batches(parts.rows["train"], schedule, plan.head.seed, shuffle=plan.train.shuffle)
         self._steps_per_epoch = schedule.steps_per_epoch
+        self._scheduler_stride = 1 if plan.train.scheduler_each == "step" else self._steps_per_epoch
+        self._gradients = gradients(plan, self._model, self._loss, self._parameters)
         self._stream = GlobalStream(plan.head.seed, "dropout", parts.rows["train"].x.device)
         self._take = self._closure_step if _trait(plan, "optimizer", "closure") else self._plain_step
         self._quick_step = QuickStep(parts.optimizer)
@@ -98,10 +101,10 @@ class Eager:
                 place = self.step % self._steps_per_epoch
                 if place == 0:
                     self._batches.begin_epoch()
-                x, y = self._batches.batch(place)
+                x, y = self._batches.at(place)
                 losses.append(self._take(x, y))
                 self.step += 1
-                if self._scheduler is not None and self.step % self._steps_per_epoch == 0:
+                if self._scheduler is not None and self.step % self._scheduler_stride == 0:
                     self._scheduler.step()
                     self._note_rate()
         return torch.stack(losses)
@@ -119,8 +122,9 @@ class Eager:
         return [(1, self._last_rate)] if self._parts.scheduler is not None else []
 
     def _note_rate(self) -> None:
+        """Notes the rate that the next epoch begins with, if it is another."""
         rate = self._rate
-        if rate != self._last_rate:
+        if rate != self._last_rate and not self._mid_epoch:
             self._last_rate = rate
             self._rates.append((self.step // self._steps_per_epoch + 1, rate))
 
@@ -134,24 +138,17 @@ class Eager:
             self._note_rate()
 
     def _plain_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        for parameter in self._parameters:
-            parameter.grad = None
-        loss: torch.Tensor = self._loss(self._model(x), y)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's own
+        loss = self._gradients(x, y)
         self._quick_step()
-        return loss.detach()
+        return loss
 
     def _closure_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """One step of an optimizer that evaluates the model several times; the first loss is the step's."""
         evaluated: list[torch.Tensor] = []
 
         def closure() -> torch.Tensor:
-            for parameter in self._parameters:
-                parameter.grad = None
-            loss: torch.Tensor = self._loss(self._model(x), y)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-            evaluated.append(loss.detach())
-            return loss
+            evaluated.append(self._gradients(x, y))
+            return evaluated[-1]
 
         self._optimizer.step(closure)  # type: ignore[arg-type]  # LBFGS takes tensors
         return evaluated[0]
@@ -165,6 +162,7 @@ class Eager:
             "scheduler": self._parts.scheduler.state_dict() if self._parts.scheduler else None,
             "shuffle": self._batches.state(mid_epoch=self._mid_epoch),
             "dropout": self._stream.state,
+            "rate": self._last_rate,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -176,7 +174,7 @@ class Eager:
             self._parts.scheduler.load_state_dict(state["scheduler"])
         self._batches.load_state(state["shuffle"], mid_epoch=self._mid_epoch)
         self._stream.state = state["dropout"]
-        self._last_rate = self._rate
+        self._last_rate = state["rate"]
         self._rates = [] if self.step else self._first_rates()
 
 

@@ -138,7 +138,7 @@ class Loop:
         per_epoch, memory = self.schedule.steps_per_epoch, self.memory
         first_epoch, means = begin_step // per_epoch + 1, list[float]()
         for step, loss in enumerate(losses, start=begin_step):
-            rows = self.schedule.batch_rows(step % per_epoch)
+            rows = self.schedule.rows_at(step % per_epoch)
             memory.loss_sum += loss * rows
             memory.loss_rows += rows
             if (step + 1) % per_epoch == 0 or not math.isfinite(loss):

@@ -10,18 +10,18 @@ from annpipe.plan.plan import Plan
 
 @dataclass(frozen=True)
 class Schedule:
-    """The steps of a run. `look_every` is in epochs; None: only at the end."""
+    """The steps of a run. A step sees `step_rows` rows; `look_every` is in epochs; None: only at the end."""
 
     n_rows: int
-    batch_size: int
+    step_rows: int
     epochs: int
     drop_last: bool
     look_every: int | None
 
     @property
     def steps_per_epoch(self) -> int:
-        whole = self.n_rows // self.batch_size
-        return max(1, whole if self.drop_last else math.ceil(self.n_rows / self.batch_size))
+        whole = self.n_rows // self.step_rows
+        return max(1, whole if self.drop_last else math.ceil(self.n_rows / self.step_rows))
 
     @property
     def total_steps(self) -> int:
@@ -30,7 +30,7 @@ class Schedule:
     def next_look(self, step: int) -> int:
         """The first look after `step` steps are done; the last step of the run is always one.
 
-        >>> Schedule(n_rows=10, batch_size=5, epochs=10, drop_last=False, look_every=3).next_look(6)
+        >>> Schedule(n_rows=10, step_rows=5, epochs=10, drop_last=False, look_every=3).next_look(6)
         12
         """
         if self.look_every is None:
@@ -38,14 +38,15 @@ class Schedule:
         stride = self.look_every * self.steps_per_epoch
         return min(self.total_steps, (step // stride + 1) * stride)
 
-    def batch_rows(self, place: int) -> int:
-        """How many rows the batch at `place` (from 0) of an epoch has."""
-        return min(self.batch_size, self.n_rows - place * self.batch_size)
+    def rows_at(self, place: int) -> int:
+        """How many rows the step at `place` (from 0) of an epoch sees."""
+        return min(self.step_rows, self.n_rows - place * self.step_rows)
 
 
 def schedule(plan: Plan, n_rows: int) -> Schedule:
     """The schedule of a plan over `n_rows` rows to train on."""
-    size = n_rows if plan.train.batch_size == "all" else min(plan.train.batch_size, n_rows)
+    batch = n_rows if plan.train.batch_size == "all" else plan.train.batch_size
+    size = min(batch * plan.train.accumulate, n_rows)
     looks = bool(plan.split.val or plan.callbacks or _steps_on_metric(plan))
     return Schedule(n_rows, size, plan.train.epochs, plan.train.drop_last, plan.train.evaluate_every if looks else None)
 

@@ -75,3 +75,12 @@ def test_origin_reads_well_in_a_terminal(annpipe_here: CliHere, tmp_path: Path) 
     _, out, _ = annpipe_here("plan", "mine.yaml", "--origin")
     line = next(line for line in out.splitlines() if line.startswith("optimizer.Adam.lr"))
     assert line.split() == ["optimizer.Adam.lr", "0.1", "mine.yaml:6:24"]
+
+
+def test_the_plan_says_what_a_step_is(annpipe_here: CliHere, tmp_path: Path) -> None:
+    """Its rows, its batches, and how gradients are clipped."""
+    (tmp_path / "mine.yaml").write_text(BASE, encoding="utf-8")
+    options = ["train.batch_size=8", "train.accumulate=4", "train.clip_norm=0.5", "train.clip_value=0.1"]
+    code, out, said = annpipe_here("plan", "mine.yaml", *(part for option in options for part in ("--set", option)))
+    assert code == 0, said
+    assert "5 epochs, a step is 32 rows in 4 batches, gradients clipped by values to 0.1 and norm to 0.5" in out

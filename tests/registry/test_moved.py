@@ -6,7 +6,8 @@ import pytest
 from pydantic import BaseModel
 
 from annpipe.registry import KINDS, Registry
-from annpipe.registry.moved import COMPONENTS, OPTIONS, SECTION_OPTIONS, SECTIONS, component_word
+from annpipe.registry.moved import COMPONENTS, SECTION_OPTIONS, SECTIONS, component_word
+from annpipe.registry.moved_options import OPTIONS
 from annpipe.spec.sections import Device, Split, Tracking, Train
 from annpipe.spec.spec import TOP_KEYS
 

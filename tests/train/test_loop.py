@@ -46,15 +46,22 @@ def hold_equal(one: Any, other: Any) -> None:
     assert one.loop.memory.best == other.loop.memory.best
 
 
-@pytest.mark.parametrize("scheduler", ["{StepLR: {step_size: 2, gamma: 0.7}}", "{ReduceLROnPlateau: {patience: 0}}"])
+@pytest.mark.parametrize(
+    ("overrides", "steps"),
+    [
+        ([], STEPS),
+        (["scheduler={ReduceLROnPlateau: {patience: 0}}"], STEPS),
+        (["train.accumulate=2", "train.clip_norm=0.5", "train.scheduler_each=step"], 4 * 3),
+    ],
+)
 def test_a_run_interrupted_after_any_step_ends_as_if_it_never_was(
-    scheduler: str, fit: Any, monkeypatch: pytest.MonkeyPatch
+    overrides: list[str], steps: int, fit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nineteen runs, each stopped after another step (mid-epoch and between epochs) and taken up again."""
-    overrides = [f"scheduler={scheduler}"]
+    """Each is stopped after another step (mid-epoch and between epochs) and taken up again."""
     whole = fit(SPEC, *overrides)
+    assert whole.loop.gear.step == steps
     monkeypatch.setattr("annpipe.train.loop.MOST_STEPS", 1)
-    for at in range(1, STEPS):
+    for at in range(1, steps):
         first = fit(SPEC, *overrides, stop_at=at)
         assert first.loop.gear.step == at
         second = fit(SPEC, *overrides, resume=True)

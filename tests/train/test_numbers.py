@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,14 @@ model: [Linear: 8, Tanh, Dropout: DROPOUT, Linear: 1]
 loss: MSELoss
 optimizer: OPTIMIZER
 scheduler: SCHEDULER
-train: {{epochs: 12, batch_size: BATCH, drop_last: DROP_LAST}}
+train:
+  epochs: 12
+  batch_size: BATCH
+  drop_last: DROP_LAST
+  accumulate: ACCUMULATE
+  clip_norm: CLIP_NORM
+  clip_value: CLIP_VALUE
+  scheduler_each: EACH
 """
 
 
@@ -58,6 +66,10 @@ class Case:
     make_scheduler: Callable[[Any], Any] | None = None
     val: float = 0.0
     dropout: float = 0.0
+    accumulate: int = 1
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    each: str = "epoch"
 
     @property
     def spec(self) -> str:
@@ -69,10 +81,14 @@ class Case:
             "DROP_LAST": str(self.drop_last).lower(),
             "DROPOUT": self.dropout,
             "VAL": self.val,
+            "ACCUMULATE": self.accumulate,
+            "CLIP_NORM": "null" if self.clip_norm is None else self.clip_norm,
+            "CLIP_VALUE": "null" if self.clip_value is None else self.clip_value,
+            "EACH": self.each,
         }
         text = SPEC
         for word, value in words.items():
-            text = text.replace(f" {word}", f" {value}")
+            text = re.sub(rf" {word}\b", lambda _, value=value: f" {value}", text)
         return text
 
 
@@ -95,37 +111,47 @@ def by_hand(case: Case) -> tuple[list[float], list[float], list[torch.Tensor]]:
     losses, rates = [], []
     for _ in range(12):
         rates.append(optimizer.param_groups[0]["lr"])
-        losses.append(_epoch(case, model, optimizer, x, y, shuffle))
+        losses.append(_epoch(case, model, optimizer, x, y, shuffle, scheduler if case.each == "step" else None))
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             with torch.no_grad():
                 model.eval()
                 scheduler.step(nn.functional.mse_loss(model(x_val), y_val).item() if n_val else losses[-1])
                 model.train()
-        elif scheduler is not None:
+        elif scheduler is not None and case.each == "epoch":
             scheduler.step()
     return losses, rates, [parameter.detach() for parameter in model.parameters()]
 
 
-def _epoch(case: Case, model: Any, optimizer: Any, x: Any, y: Any, shuffle: Any) -> float:
+def _epoch(case: Case, model: Any, optimizer: Any, x: Any, y: Any, shuffle: Any, scheduler: Any) -> float:
     total, rows = 0.0, 0
     if case.batch == "all":
         batches = [torch.arange(len(x))]
     else:
         assert isinstance(case.batch, int)
-        batches = list(torch.randperm(len(x), generator=shuffle).split(case.batch))
-        if case.drop_last and len(batches[-1]) < case.batch:
+        rows_a_step = case.batch * case.accumulate
+        batches = list(torch.randperm(len(x), generator=shuffle).split(rows_a_step))
+        if case.drop_last and len(batches[-1]) < rows_a_step:
             batches.pop()
     for batch in batches:
         first: list[float] = []
 
         def closure(batch: torch.Tensor = batch, first: list[float] = first) -> torch.Tensor:
             optimizer.zero_grad()
-            loss = nn.functional.mse_loss(model(x[batch]), y[batch])
-            loss.backward()
+            loss = torch.zeros((), dtype=x.dtype)
+            for part in batch.split(case.batch if isinstance(case.batch, int) else len(batch)):
+                share = nn.functional.mse_loss(model(x[part]), y[part]) * (len(part) / len(batch))
+                share.backward()
+                loss += share.detach()
+            if case.clip_value is not None:
+                nn.utils.clip_grad_value_(model.parameters(), case.clip_value)
+            if case.clip_norm is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), case.clip_norm)
             first.append(loss.item())
             return loss
 
         optimizer.step(closure)
+        if scheduler is not None:
+            scheduler.step()
         total, rows = total + first[0] * len(batch), rows + len(batch)
     return total / rows
 
@@ -226,3 +252,41 @@ def test_the_loss_of_an_epoch_is_the_mean_over_rows(fit: Any) -> None:
     with torch.no_grad():
         whole = nn.functional.mse_loss(run.parts.model(x), y).item()
     assert run.losses == pytest.approx([whole] * 12, rel=1e-12)
+
+
+@pytest.mark.parametrize("precision", TOLERANCE)
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"accumulate": 2},
+        {"accumulate": 3, "drop_last": True},
+        {"accumulate": 20},
+        {"clip_norm": 0.05},
+        {"clip_value": 0.01},
+        {"clip_value": 0.02, "clip_norm": 0.03, "batch": "all"},
+        {"accumulate": 2, "clip_norm": 0.05, "dropout": 0.3},
+    ],
+)
+def test_gradients_are_gathered_and_clipped_as_by_hand(how: dict[str, Any], precision: str, fit: Any) -> None:
+    """Batches of a step weigh as many as their rows; numbers are cut first, then the length of all."""
+    hold_against_plain_torch(Case(SGD, sgd, precision=precision, **how), fit)
+
+
+def test_lbfgs_clips_at_each_evaluation(fit: Any) -> None:
+    """Its closure is called several times a step."""
+    optimizer, make = OPTIMIZERS["LBFGS"]
+    hold_against_plain_torch(Case(optimizer, make, batch="all", clip_norm=0.5), fit)
+
+
+def test_batches_of_a_step_add_up_to_one_large_batch(fit: Any) -> None:
+    """Without dropout the run is that of the large batch."""
+    small, large = Case(SGD, sgd, batch=4, accumulate=4), Case(SGD, sgd, batch=16)
+    losses = [list(fit(case.spec).told.series["train/loss"].values()) for case in (small, large)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-10)
+
+
+@pytest.mark.parametrize("scheduler", ["StepLR", "LambdaLR"])
+def test_a_scheduler_may_step_with_the_optimizer(scheduler: str, fit: Any) -> None:
+    """The rate told for an epoch is the one it begins with."""
+    text, make = SCHEDULERS[scheduler]
+    hold_against_plain_torch(Case(SGD, sgd, scheduler=text, make_scheduler=make, each="step"), fit)

@@ -14,7 +14,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
     n_rows = draw(st.integers(1, 40))
     return Schedule(
         n_rows=n_rows,
-        batch_size=draw(st.integers(1, n_rows)),
+        step_rows=draw(st.integers(1, n_rows)),
         epochs=draw(st.integers(1, 9)),
         drop_last=draw(st.booleans()),
         look_every=draw(st.none() | st.integers(1, 12)),
@@ -24,9 +24,9 @@ def schedules(draw: st.DrawFn) -> Schedule:
 def written_out(schedule: Schedule) -> list[list[int]]:
     """The rows of each step of each epoch."""
     rows = list(range(schedule.n_rows))
-    batches = [rows[begin : begin + schedule.batch_size] for begin in range(0, len(rows), schedule.batch_size)]
+    batches = [rows[begin : begin + schedule.step_rows] for begin in range(0, len(rows), schedule.step_rows)]
     if schedule.drop_last:
-        batches = [batch for batch in batches if len(batch) == schedule.batch_size]
+        batches = [batch for batch in batches if len(batch) == schedule.step_rows]
     return [[len(batch) for batch in batches] for _ in range(schedule.epochs)]
 
 
@@ -36,7 +36,7 @@ def test_steps_and_rows_are_those_of_the_list(schedule: Schedule) -> None:
     epochs = written_out(schedule)
     assert schedule.steps_per_epoch == len(epochs[0])
     assert schedule.total_steps == sum(len(batches) for batches in epochs)
-    assert [schedule.batch_rows(place) for place in range(schedule.steps_per_epoch)] == epochs[0]
+    assert [schedule.rows_at(place) for place in range(schedule.steps_per_epoch)] == epochs[0]
 
 
 @given(schedules())
