@@ -73,7 +73,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         data=one(spec.data, "data"),
         model=many(spec.model, "layer"),
         loss=one(spec.loss, "loss"),
-        optimizer=_fused(one(spec.optimizer, "optimizer"), registry),
+        optimizer=_fused(one(spec.optimizer, "optimizer"), registry, scaled=spec.device.autocast == "float16"),
         scheduler=one(spec.scheduler, "scheduler") if spec.scheduler else None,
         metrics=many(spec.metrics, "metric"),
         plots=many(spec.plots, "plot"),
@@ -105,6 +105,10 @@ def _without_effect(drafted: Draft) -> Iterator[Problem]:
     if train.accumulate > 1 and train.batch_size == "all":
         message = "`train.accumulate` adds batches up, and `batch_size: all` has only one"
         yield Problem("wrong-value", message, spec.place("train", "accumulate"), "give `batch_size` in rows")
+    optimizer = drafted.registry.find("optimizer", drafted.optimizer.name)
+    if spec.device.autocast == "float16" and optimizer and optimizer.traits.get("closure"):
+        message = f"{optimizer.name} evaluates the model several times a step, and float16 scales one gradient a step"
+        yield Problem("wrong-value", message, spec.place("device", "autocast"), "take bfloat16, or another optimizer")
     if train.scheduler_each == "step" and not drafted.spec.problems:
         place = spec.place("train", "scheduler_each")
         if drafted.scheduler is None:
@@ -198,11 +202,15 @@ def _other_file(text: str, folder: Path) -> str:
     return "paths are relative to the spec; name a file, as in ./layers.py"
 
 
-def _fused(optimizer: Component, registry: Registry) -> Component:
-    """`fused: true` where torch has a fused kernel and the spec asks for no other implementation."""
+def _fused(optimizer: Component, registry: Registry, *, scaled: bool) -> Component:
+    """`fused: true` where torch has a fused kernel and the spec asks for no other implementation.
+
+    Not where gradients are scaled: torch 2.13's fused SGD begins with a momentum of whatever lay in memory when its
+    first step is skipped, as it is while the scale is still too large.
+    """
     entry = registry.find("optimizer", optimizer.name)
     other = any(optimizer.options.get(name) for name in ("foreach", "capturable", "differentiable"))
-    if entry is None or "fused" not in entry.traits or other or optimizer.options.get("fused") is not None:
+    if entry is None or scaled or "fused" not in entry.traits or other or optimizer.options.get("fused") is not None:
         return optimizer
     return optimizer.with_options(fused=True) if optimizer.options else optimizer
 

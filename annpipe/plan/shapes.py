@@ -77,6 +77,7 @@ def _run_layer(component: Component, tensor: torch.Tensor, registry: Registry) -
     filled = fill(component, tuple(tensor.shape), registry)
     module = _construct(filled, registry)
     output, takes_first = _forward(filled, module, tensor, registry)
+    _check_training(filled, module, tensor, registry)
     if output.ndim == 0 or output.shape[0] != len(tensor):
         message = f"{component.name} turns {show(tensor.shape)} into {show(output.shape)}: the rows are lost"
         raise SpecError([Problem("shape", message, component.place, "a layer keeps the first dimension, the rows")])
@@ -170,6 +171,17 @@ def _forward(
         message = f"{component.name} gives {type(first).__name__}, not a tensor"
         raise SpecError([Problem("shape", message, component.place, "a layer returns a tensor, or a tuple of them")])
     return first, takes_first
+
+
+def _check_training(component: Component, module: torch.nn.Module, tensor: torch.Tensor, registry: Registry) -> None:
+    """Runs the layer as training does, where it may refuse what it took before: batch normalization an `eps` of 0."""
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            module.train()(tensor)
+    except NotImplementedError:
+        return  # a kernel without a meta implementation: the run itself will tell
+    except Exception as error:  # a layer may refuse with anything
+        raise SpecError([refused(component, error, registry.find(component.kind, component.name))]) from error
 
 
 def show(shape: Sequence[int]) -> str:

@@ -23,6 +23,10 @@ class Device(Section):
     type: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps")
     threads: Literal["auto"] | Positive = Field("auto", description="CPU threads; auto measures a few steps")
     precision: Literal["float32", "float64"] = Field("float32", description="the dtype of parameters and data")
+    autocast: Literal["off", "bfloat16", "float16"] = Field(
+        "off",
+        description="the shorter dtype that torch.autocast computes with while training; parameters keep theirs",
+    )
     deterministic: bool = Field(False, description="deterministic kernels only, and one thread unless given")
 
 

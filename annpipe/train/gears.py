@@ -8,7 +8,7 @@ import torch
 
 from annpipe.plan.plan import Plan
 from annpipe.train.data import Rows
-from annpipe.train.gradients import gradients
+from annpipe.train.gradients import grad_scaler, gradients
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.steps import QuickStep
@@ -79,15 +79,16 @@ class Eager:
 
     def __init__(self, plan: Plan, parts: Parts, schedule: Schedule) -> None:
         self.step = 0
-        self._parts, self._model, self._loss, self._optimizer = parts, parts.model, parts.loss, parts.optimizer
+        self._parts, self._model, self._optimizer = parts, parts.model, parts.optimizer
         self._scheduler = None if _trait(plan, "scheduler", "steps_on") == "metric" else parts.scheduler
         self._on_metric = parts.scheduler if self._scheduler is None else None
-        self._parameters = [parameter for parameter in parts.parameters if parameter.requires_grad]
         self._batches = Batches(parts.rows["train"], schedule, plan.head.seed, shuffle=plan.train.shuffle)
         self._steps_per_epoch = schedule.steps_per_epoch
         self._scheduler_stride = 1 if plan.train.scheduler_each == "step" else self._steps_per_epoch
-        self._gradients = gradients(plan, self._model, self._loss, self._parameters)
-        self._stream = GlobalStream(plan.head.seed, "dropout", parts.rows["train"].x.device)
+        device = parts.rows["train"].x.device
+        self._stream = GlobalStream(plan.head.seed, "dropout", device)
+        self._scaler = grad_scaler(plan, device)
+        self._gradients = gradients(plan, parts, device, self._scaler)
         self._take = self._closure_step if _trait(plan, "optimizer", "closure") else self._plain_step
         self._quick_step = QuickStep(parts.optimizer)
         self._last_rate = self._rate
@@ -139,7 +140,11 @@ class Eager:
 
     def _plain_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = self._gradients(x, y)
-        self._quick_step()
+        if self._scaler is None:
+            self._quick_step()
+        else:
+            self._scaler.step(self._optimizer)
+            self._scaler.update()
         return loss
 
     def _closure_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -163,6 +168,7 @@ class Eager:
             "shuffle": self._batches.state(mid_epoch=self._mid_epoch),
             "dropout": self._stream.state,
             "rate": self._last_rate,
+            "scaler": self._scaler.state_dict() if self._scaler else None,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -174,6 +180,8 @@ class Eager:
             self._parts.scheduler.load_state_dict(state["scheduler"])
         self._batches.load_state(state["shuffle"], mid_epoch=self._mid_epoch)
         self._stream.state = state["dropout"]
+        if self._scaler is not None:
+            self._scaler.load_state_dict(state["scaler"])
         self._last_rate = state["rate"]
         self._rates = [] if self.step else self._first_rates()
 

@@ -2,41 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from annpipe.plan.plan import Plan
+from annpipe.train.parts import Parts
 
 Gradients = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """x, (rows, …), and y, (rows, …) -> the loss, detached; the gradients are then in the parameters."""
 
 
-def gradients(
-    plan: Plan, model: torch.nn.Module, loss: torch.nn.Module, parameters: Sequence[torch.nn.Parameter]
-) -> Gradients:
-    """The function that a plan asks for: whole or in batches, clipped or not."""
+def grad_scaler(plan: Plan, device: torch.device) -> torch.amp.GradScaler | None:
+    """What keeps small gradients from vanishing in half precision: the loss is scaled up, the gradients down again."""
+    return torch.amp.GradScaler(device.type) if plan.device.autocast == "float16" else None
+
+
+def gradients(plan: Plan, parts: Parts, device: torch.device, scaler: torch.amp.GradScaler | None) -> Gradients:
+    """The function that a plan asks for: whole or in batches, in mixed precision or not, clipped or not."""
+    parameters = [parameter for parameter in parts.parameters if parameter.requires_grad]
+    compute = _forward(plan, parts, device)
+    scale: Callable[[torch.Tensor], Any] = scaler.scale if scaler else _as_it_is
 
     def whole(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         for parameter in parameters:
             parameter.grad = None
-        value: torch.Tensor = loss(model(x), y)
-        value.backward()  # type: ignore[no-untyped-call]  # torch's own
+        value = compute(x, y)
+        scale(value).backward()
         return value.detach()
 
     size = plan.train.batch_size
     computed: Gradients = whole
     if plan.train.accumulate > 1 and size != "all":
-        computed = _in_batches(model, loss, parameters, size, is_sum=plan.loss.options.get("reduction") == "sum")
+        is_sum = plan.loss.options.get("reduction") == "sum"
+        computed = _in_batches(compute, scale, parameters, size, is_sum=is_sum)
+    if scaler is not None:
+        computed = _unscaled(computed, scaler, parts.optimizer)
     if plan.train.clip_norm is None and plan.train.clip_value is None:
         return computed
     return _clipped(computed, parameters, plan.train.clip_norm, plan.train.clip_value)
 
 
+def _as_it_is(value: torch.Tensor) -> torch.Tensor:
+    return value
+
+
+def _forward(plan: Plan, parts: Parts, device: torch.device) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """x and y -> the loss, with its graph."""
+    model, loss = parts.model, parts.loss
+
+    def plain(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        value: torch.Tensor = loss(model(x), y)
+        return value
+
+    if plan.device.autocast == "off":
+        return plain
+    dtype = getattr(torch, plan.device.autocast)
+
+    def mixed(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device.type, dtype):
+            return plain(x, y)
+
+    return mixed
+
+
 def _in_batches(
-    model: torch.nn.Module,
-    loss: torch.nn.Module,
-    parameters: Sequence[torch.nn.Parameter],
+    compute: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    scale: Callable[[torch.Tensor], Any],
+    parameters: list[torch.nn.Parameter],
     size: int,
     *,
     is_sum: bool,
@@ -49,16 +83,25 @@ def _in_batches(
         values = []
         for x_batch, y_batch in zip(torch.split(x, size), torch.split(y, size), strict=True):
             share = 1.0 if is_sum else len(x_batch) / len(x)
-            value: torch.Tensor = loss(model(x_batch), y_batch) * share
-            value.backward()  # type: ignore[no-untyped-call]  # torch's own
+            value = compute(x_batch, y_batch) * share
+            scale(value).backward()
             values.append(value.detach())
         return torch.stack(values).sum()
 
     return accumulated
 
 
+def _unscaled(computed: Gradients, scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> Gradients:
+    def unscaled(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        loss = computed(x, y)
+        scaler.unscale_(optimizer)
+        return loss
+
+    return unscaled
+
+
 def _clipped(
-    computed: Gradients, parameters: Sequence[torch.nn.Parameter], norm: float | None, value: float | None
+    computed: Gradients, parameters: list[torch.nn.Parameter], norm: float | None, value: float | None
 ) -> Gradients:
     def clipped(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = computed(x, y)

@@ -105,6 +105,7 @@ def _scalars(name: str, bounds: Mapping[str, float]) -> st.SearchStrategy[Any]:
         "None": st.none(),
         "str": WORDS,
         "path": WORDS,
+        "metric_key": st.just("train/loss"),
         "tensor": number | st.lists(number, min_size=1, max_size=3),
         "expression": formulas(("epoch",)),
         "any": st.none() | st.booleans() | st.integers(0, 3) | WORDS,

@@ -54,9 +54,8 @@ def settled(spec: Spec, file: Path, registry: Registry) -> Plan:
     """The plan of a spec, what its components refuse left out or put back to a plain one."""
     for _ in range(12):
         file.write_text(as_text(spec), encoding="utf-8")
-        drafted = draft(load_spec(file), registry.copy())
         try:
-            return resolve(drafted, observe_fields)
+            return resolve(draft(load_spec(file), registry.copy()), observe_fields)
         except SpecError as error:
             assert error.problems[0].place
             spec = _plainer(spec, {problem.place.line for problem in error.problems if problem.place})
@@ -75,6 +74,8 @@ def _plainer(spec: Spec, lines: set[int]) -> Spec:
             changed["loss"] = "CrossEntropyLoss" if are_classes(_targets(spec)) else "L1Loss"
         elif section in LISTS:
             changed[section] = _without(changed.get(section, spec[section]), position)
+        elif section == "data" and "split" in spec["data"]:
+            changed["data"] = {key: value for key, value in spec["data"].items() if key != "split"}
         elif section == "data":
             changed["data"] = _with_plain_distributions(spec["data"])
         else:

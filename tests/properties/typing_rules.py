@@ -253,6 +253,7 @@ SCALARS: dict[str, Rule] = {
     "any": lambda value: True,
     "tensor": _tensor,
     "path": is_text,
+    "metric_key": is_text,
     "expression": lambda value: isinstance(value, str) or (_is_number(value) and math.isfinite(value)),
 }
 

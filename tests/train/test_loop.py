@@ -52,6 +52,7 @@ def hold_equal(one: Any, other: Any) -> None:
         ([], STEPS),
         (["scheduler={ReduceLROnPlateau: {patience: 0}}"], STEPS),
         (["train.accumulate=2", "train.clip_norm=0.5", "train.scheduler_each=step"], 4 * 3),
+        (["device.autocast=float16"], STEPS),
     ],
 )
 def test_a_run_interrupted_after_any_step_ends_as_if_it_never_was(
