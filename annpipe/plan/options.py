@@ -6,9 +6,11 @@ parameters checks all values, strictly.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, InstanceOf, ValidationError, create_model
@@ -38,10 +40,11 @@ from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, plain
 
 
 class Resolving:
-    """Resolves components against a registry and collects problems."""
+    """Resolves components against a registry and collects problems; a spec's paths must lie in `within`, if given."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, within: Path | None = None) -> None:
         self.registry = registry
+        self.within = within
         self.problems = Problems()
         self._failed: set[Place | None] = set()
         self._meant: set[str] = set()  # options that a misspelt one of the present component stands for
@@ -170,10 +173,25 @@ class Resolving:
         for member in members:
             if isinstance(member, Named) and member.is_component and plain(node) is not None:
                 return self._nested(member.name, node, path)
+            if member == Named("path") and isinstance(node, ScalarNode) and isinstance(node.value, str):
+                return self._path(node.value, node.place)
             is_formula = member == Named("expression") or isinstance(member, Formula)
             if is_formula and isinstance(node, ScalarNode) and not isinstance(node.value, bool | None):
                 return self._expression(node, member.names if isinstance(member, Formula) else None)
         return plain(node)
+
+    def _path(self, text: str, place: Place) -> str:
+        """A path from the root, so that a run's plan finds the file: relative to the file that says it, `~` expanded.
+
+        What the command line says is relative to the working directory.
+        """
+        folder = Path.cwd() if place.on_command_line else Path(place.file).resolve().parent
+        path = os.path.normpath(folder / os.path.expanduser(text))
+        within = None if place.on_command_line else self.within
+        if within is not None and "\0" not in path and not Path(path).resolve().is_relative_to(within.resolve()):
+            message = f"the file '{text}' lies outside the folder of an untrusted spec"
+            self.problems.append(Problem("wrong-value", message, place, "move it beside the spec"))
+        return path
 
     def _nested(self, kind: str, node: Node, path: str) -> Component | None:
         call = read_call(node, f"`{path}`")

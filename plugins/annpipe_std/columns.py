@@ -1,4 +1,4 @@
-"""Which columns will `formula` and `table` make? Told from their options alone, without torch.
+"""Which columns will a data component make? Told without torch: `formula` and `table` by their options alone.
 
 Apart from the components themselves, so that a spec can be checked before torch is imported.
 """
@@ -6,8 +6,12 @@ Apart from the components themselves, so that a spec can be checked before torch
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from annpipe import Expression, Field, Fields, OptionError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Numbers = list[float]
 Words = list[str]
@@ -77,3 +81,16 @@ def _target_field(column: Numbers | Words) -> Field:
 
 def are_words(column: Numbers | Words) -> bool:
     return isinstance(column[0], str)
+
+
+def array_fields(inputs: Mapping[str, np.ndarray[Any, Any]], targets: Mapping[str, np.ndarray[Any, Any]]) -> Fields:
+    """The columns that arrays become; whole numbers are class labels among the targets, tokens among the inputs."""
+    rows = len(next(iter(inputs.values())))
+    described = {name: _array_field(array) for name, array in inputs.items()}
+    return Fields(described, {name: _array_field(array, target=True) for name, array in targets.items()}, rows)
+
+
+def _array_field(array: np.ndarray[Any, Any], *, target: bool = False) -> Field:
+    if array.dtype.kind != "i":
+        return Field(array.shape[1:])
+    return Field(array.shape[1:], "int", int(array.max()) + 1 if target else None)

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import LinearRegression
 
 from annpipe.plan import draft, resolve
 from annpipe.plan.plan import Plan
@@ -28,7 +30,7 @@ from annpipe.record.store import Store
 from annpipe.registry import Registry
 from annpipe.running import begin
 from annpipe.spec import load_spec
-from annpipe.train.data import dataset_digest, make_dataset, observe_fields
+from annpipe.train.data import dataset_digest, make_dataset, observe_fields, split_dataset
 
 # MLflow warns of its own use of pandas and SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
@@ -37,8 +39,11 @@ ROOT = Path(__file__).parents[2]
 SPECS = sorted((ROOT / "pipelines").rglob("*.yaml"))
 NAMES = [
     "activations",
+    "diabetes",
+    "digits_mlp",
     "linear_collapse",
     "linear_regression",
+    "moons",
     "perceptron_and",
     "perceptron_xor",
     "quadratic",
@@ -139,9 +144,9 @@ def data_of(name: str, folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[A
 
 
 def test_the_gallery_is_whole() -> None:
-    """Seven specs, each named like its file."""
+    """Ten specs, each named like its file."""
     assert [spec.stem for spec in SPECS] == NAMES
-    assert len(SPECS) == 7
+    assert len(SPECS) == 10
     assert [load_spec(spec).head.name for spec in SPECS] == NAMES
 
 
@@ -280,3 +285,31 @@ def test_each_activation_learns_the_curve(command: str, type_in: Type) -> None:
     function = {"relu": "ReLU", "tanh": "Tanh", "sigmoid": "Sigmoid"}[name]
     assert re.findall(r"torch\.nn\.(\w+)\(\)", source) == [function, function]
     assert 0.35 < ran.final["train/loss"] < 0.45
+
+
+def test_diabetes_has_the_coefficients_of_scikit_learn(run: Type) -> None:
+    """On the rows that the run trained on, each within a thousandth; so has it the same score on the others."""
+    ran = run("diabetes")
+    plan = plan_of("diabetes")
+    splits = split_dataset(make_dataset(plan.data, plan.registry, plan.head.seed), plan)
+    assert splits.test is not None
+    x, y = (np.stack(list(columns.values()), axis=1) for columns in (splits.train.inputs, splits.train.targets))
+    assert len(x) + splits.test.rows == len(load_diabetes().data)
+    expected = LinearRegression().fit(x, y[:, 0])
+    np.testing.assert_allclose(ran.weights["0.weight"][0], expected.coef_, rtol=1e-3)
+    np.testing.assert_allclose(ran.weights["0.bias"][0], expected.intercept_, rtol=1e-3)
+    test_x, test_y = (np.stack(list(part.values()), axis=1) for part in (splits.test.inputs, splits.test.targets))
+    assert ran.final["test/r2_score"] == pytest.approx(expected.score(test_x, test_y[:, 0]), abs=1e-4)
+    assert_as_expected("diabetes", "test/r2_score", ran)
+
+
+@pytest.mark.parametrize("name", ["digits_mlp", "moons"])
+def test_a_classifier_has_the_accuracy_of_its_header(name: str, run: Type) -> None:
+    """On the rows that it has not seen."""
+    assert_as_expected(name, "test/accuracy", run(name))
+
+
+def assert_as_expected(name: str, key: str, ran: Ran) -> None:
+    """The final value lies between the two that the header gives."""
+    ((low, high),) = re.findall(rf"final/{key} between ([\d.]+) and ([\d.]+)", header(ROOT / f"pipelines/{name}.yaml"))
+    assert float(low) <= ran.final[key] <= float(high)

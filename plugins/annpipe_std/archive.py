@@ -1,0 +1,155 @@
+"""Which arrays does `npz` take from an archive, and do they fit? Told without torch, and nothing is unpickled."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from zipfile import BadZipFile
+
+from annpipe import Fields, OptionError, did_you_mean
+from annpipe_std.columns import array_fields
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+Names = list[str] | dict[str, str]
+
+
+def npz_arrays(
+    *,
+    file: str | Path,
+    inputs: Names,
+    targets: Names,
+    labels: bool = False,
+    tokens: bool = False,
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The arrays of an archive by column, checked: float64, or int64 where they are labels or tokens.
+
+    Nothing is unpickled. Raises OptionError at the option that does not fit the archive.
+    """
+    roles = {"inputs": _by_column(inputs), "targets": _by_column(targets)}
+    for role, names in roles.items():
+        if not names:
+            raise OptionError(role, "names no column", help=f"as in `{role}: [x]`")
+    for name in roles["targets"]:
+        if name in roles["inputs"]:
+            help_ = "give the target another name, as in `targets: {y: x}`"
+            raise OptionError("targets", f"'{name}' is an input already", help=help_)
+    read = _archived(Path(file), {f"{role}.{name}": array for role in roles for name, array in roles[role].items()})
+    _check_joined(read)
+    whole = {"inputs": tokens, "targets": labels}
+    made = {
+        role: {name: _numbers(f"{role}.{name}", read[f"{role}.{name}"], whole=whole[role]) for name in names}
+        for role, names in roles.items()
+    }
+    for name, array in made["targets"].items():
+        if labels:
+            _check_labels(f"targets.{name}", array)
+    return made["inputs"], made["targets"]
+
+
+def npz_fields(
+    *, file: str | Path, inputs: Names, targets: Names, labels: bool = False, tokens: bool = False
+) -> Fields:
+    """The columns that `npz` would make; reads the archive, and raises OptionError where it does not fit."""
+    return array_fields(*npz_arrays(file=file, inputs=inputs, targets=targets, labels=labels, tokens=tokens))
+
+
+def _by_column(names: Names) -> Mapping[str, str]:
+    return names if isinstance(names, Mapping) else {name: name for name in names}
+
+
+def _archived(file: Path, wanted: Mapping[str, str]) -> dict[str, Array]:
+    """The wanted arrays by option; `wanted` has for each option the name of its array."""
+    if not os.path.isfile(file):  # unlike Path.is_file, false for a name that no file can have
+        near = did_you_mean(file.name, _beside(file))
+        raise OptionError("file", f"there is no file '{file}'", help=near or "paths are relative to the spec")
+    try:
+        stream = file.open("rb")  # not by numpy, which leaves a broken file open
+    except OSError as error:
+        raise OptionError("file", f"'{file}' cannot be read: {error.strerror}", help="see who may read it") from error
+    with stream:
+        archive = _opened(stream, file)
+        return {option: _array(archive, option, name) for option, name in wanted.items()}
+
+
+def _beside(file: Path) -> list[str]:
+    try:
+        return os.listdir(file.parent)
+    except (OSError, ValueError):
+        return []
+
+
+def _opened(stream: BinaryIO, file: Path) -> Mapping[str, Array]:
+    import numpy as np
+
+    try:
+        archive = np.load(stream, allow_pickle=False)
+    except (ValueError, EOFError, BadZipFile, OSError) as error:
+        raise OptionError("file", f"'{file}' is not an archive of NumPy arrays", help=_WRITE) from error
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise OptionError("file", f"'{file}' holds one array without a name, not an archive", help=_WRITE)
+    return archive
+
+
+_WRITE = "write it with `numpy.savez(file, x=…, y=…)`"
+
+
+def _array(archive: Mapping[str, Array], option: str, name: str) -> Array:
+    if name not in archive:
+        help_ = did_you_mean(name, archive) or f"it has {', '.join(archive) or 'no arrays'}"
+        raise OptionError(option, f"the archive has no array '{name}'", help=help_)
+    try:
+        return archive[name]
+    except ValueError as error:  # an array of objects is pickled, and a pickle can run any program
+        message = f"'{name}' holds Python objects, which are never read" if "pickle" in str(error) else str(error)
+        raise OptionError(option, message, help="save an array of numbers") from error
+    except (BadZipFile, EOFError, OSError, zlib.error) as error:
+        raise OptionError("file", f"the array '{name}' cannot be read: {error}", help="save the file again") from error
+
+
+def _check_joined(arrays: Mapping[str, Array]) -> None:
+    """As many rows everywhere; several columns of a role are joined, so each must be one number a row."""
+    first = next(iter(arrays))
+    for option, array in arrays.items():
+        if array.ndim == 0 or not len(array):
+            raise OptionError(option, "has no rows", help="the first dimension of an array is its rows")
+        if len(array) != len(arrays[first]):
+            message = f"has {len(array)} rows; '{first}' has {len(arrays[first])}"
+            raise OptionError(option, message, help="every column needs a value for each row")
+        role = option.partition(".")[0]
+        if array.ndim > 1 and sum(other.startswith(f"{role}.") for other in arrays) > 1:
+            message = f"has the shape {array.shape} and cannot be joined with other {role}"
+            raise OptionError(option, message, help=f"take one array for the {role}, or columns of shape (rows,)")
+
+
+def _numbers(option: str, array: Array, *, whole: bool) -> Array:
+    if array.dtype.kind not in "biuf":
+        raise OptionError(option, f"holds {array.dtype}, not numbers", help="save an array of numbers")
+    import numpy as np
+
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        message = f"is {array[tuple(bad[0])]} in row {bad[0][0]}, and {len(bad)} of its values are not finite"
+        raise OptionError(option, message, help="leave such rows out, or fill them in")
+    if whole and not (array == np.round(array)).all():
+        word = "labels" if option.startswith("targets") else "tokens"
+        message = f"has values that are not whole numbers, which {word} must be"
+        raise OptionError(option, message, help=f"leave `{word}` out to take them as numbers")
+    return array.astype(np.int64 if whole else np.float64)
+
+
+def _check_labels(option: str, labels: Array) -> None:
+    """The numbers 0, 1, … up to the last, each of them in some row."""
+    if labels.min() < 0:
+        raise OptionError(option, f"has the label {labels.min()}; labels begin at 0", help="number the classes 0, 1, …")
+    present = set(labels.ravel().tolist())
+    missing = next((label for label in range(len(present)) if label not in present), None)
+    if missing is not None:
+        message = f"has labels up to {labels.max()}, and none of its rows has {missing}"
+        raise OptionError(option, message, help="number the classes 0, 1, … without a gap")
