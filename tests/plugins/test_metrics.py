@@ -13,13 +13,37 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annpipe_std.metrics import Accuracy, MeanAbsoluteError, MeanSquaredError, R2Score, RootMeanSquaredError
+from annpipe_std.metrics import (
+    Accuracy,
+    ExplainedVariance,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    PearsonCorrCoef,
+    R2Score,
+    RootMeanSquaredError,
+)
+
+
+def correlation(target: Any, prediction: Any) -> float:
+    """numpy's, the mean over outputs."""
+    columns = zip(np.asarray(target).T, np.asarray(prediction).T, strict=True)
+    return float(np.mean([np.corrcoef(true, predicted)[0, 1] for true, predicted in columns]))
+
 
 ERRORS: list[tuple[Any, Any]] = [
     (MeanAbsoluteError, reference.mean_absolute_error),
     (MeanSquaredError, reference.mean_squared_error),
     (RootMeanSquaredError, lambda y, p: math.sqrt(reference.mean_squared_error(y, p))),
+    (lambda: MeanSquaredError(squared=False), lambda y, p: math.sqrt(reference.mean_squared_error(y, p))),
+    (MeanAbsolutePercentageError, reference.mean_absolute_percentage_error),
     (R2Score, reference.r2_score),
+    (ExplainedVariance, reference.explained_variance_score),
+    (PearsonCorrCoef, correlation),
+]
+NUMBERS = [
+    *(MeanAbsoluteError, MeanAbsolutePercentageError, MeanSquaredError, RootMeanSquaredError, R2Score),
+    *(ExplainedVariance, PearsonCorrCoef),
 ]
 
 
@@ -80,7 +104,7 @@ def test_r2_of_an_outlier_first_row_is_stable() -> None:
     assert measured(R2Score(), prediction, target, [1, 500]) == pytest.approx(whole, rel=1e-12)
 
 
-@pytest.mark.parametrize("metric", [MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError, R2Score, Accuracy])
+@pytest.mark.parametrize("metric", [*NUMBERS, Accuracy])
 def test_a_metric_without_rows_is_nan(metric: Any) -> None:
     """Nothing was measured; an empty batch does not change that."""
     assert math.isnan(metric().compute())
@@ -89,12 +113,50 @@ def test_a_metric_without_rows_is_nan(metric: Any) -> None:
     assert math.isnan(empty.compute())
 
 
-def test_r2_of_one_row_is_nan() -> None:
+@pytest.mark.parametrize("metric", [R2Score, ExplainedVariance, PearsonCorrCoef])
+def test_the_variance_of_one_row_is_nan(metric: Any) -> None:
     """A single row has no variance to explain."""
-    assert math.isnan(measured(R2Score(), torch.ones(1, 1), torch.zeros(1, 1)))
+    assert math.isnan(measured(metric(), torch.ones(1, 1), torch.zeros(1, 1)))
 
 
-@pytest.mark.parametrize("metric", [MeanAbsoluteError, MeanSquaredError, R2Score])
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e9 / 3])
+def test_explained_variance_of_a_constant_target_follows_scikit_learn(value: float) -> None:
+    """1 when the predictions never vary either, however far away; otherwise 0."""
+    target = torch.full((7, 1), value, dtype=torch.float64)
+    assert measured(ExplainedVariance(), target + 1, target, [3]) == 1.0
+    assert measured(ExplainedVariance(), target + torch.arange(7.0)[:, None], target, [3]) == 0.0
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e9 / 3])
+def test_nothing_correlates_with_a_constant(value: float) -> None:
+    """nan, whatever rounding would make of the mean; predictions that collapsed to their mean included."""
+    constant, varying = torch.full((7, 1), value, dtype=torch.float64), torch.arange(7.0).double()[:, None]
+    assert math.isnan(measured(PearsonCorrCoef(), varying, constant, [3]))
+    assert math.isnan(measured(PearsonCorrCoef(), constant, varying, [3]))
+
+
+def test_correlation_stands_differences_of_scale() -> None:
+    """Predictions in other units than the targets correlate all the same, and never beyond 1."""
+    target = torch.randn(500, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert measured(PearsonCorrCoef(), target * 1e-9 + 3, target * 1e6, [1, 77]) == pytest.approx(1, abs=1e-6)
+    assert measured(PearsonCorrCoef(), target * -7, target, [1, 77]) == pytest.approx(-1, abs=1e-12)
+    assert measured(PearsonCorrCoef(), target, target, [1, 77]) <= 1
+
+
+def test_a_percentage_of_a_zero_target_is_huge_but_finite() -> None:
+    """As scikit-learn has it."""
+    prediction, target = torch.ones(2, 1).double(), torch.tensor([[0.0], [1.0]]).double()
+    wanted = reference.mean_absolute_percentage_error(target, prediction)
+    assert measured(MeanAbsolutePercentageError(), prediction, target) == pytest.approx(wanted)
+
+
+def test_directions_of_metrics_of_numbers() -> None:
+    """Errors should fall; early stopping takes its direction from here."""
+    good = [metric.__name__ for metric in NUMBERS if getattr(metric, "higher_is_better", False)]
+    assert good == ["R2Score", "ExplainedVariance", "PearsonCorrCoef"]
+
+
+@pytest.mark.parametrize("metric", NUMBERS)
 def test_shapes_that_would_broadcast_are_refused(metric: Any) -> None:
     """(rows, 1) against (rows,) compares every row with every other."""
     with pytest.raises(ValueError, match="one shape"):

@@ -1,0 +1,75 @@
+"""The figure `residuals`: by how much, and where, the predictions miss the truth."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from annpipe import OptionError, RunView, plot
+from annpipe_std.plots.style import (
+    MAX_PANELS,
+    MAX_POINTS,
+    SPLIT_COLOURS,
+    TRUTH,
+    column,
+    legend,
+    message,
+    numbers,
+    panels,
+    points,
+    rows_label,
+    sample,
+    shown,
+    splits,
+    styled,
+)
+
+TITLE = "residuals"
+
+
+@plot
+@styled
+def residuals(view: RunView) -> Figure:
+    """Prediction minus truth against prediction, a panel for each target; a good fit is a cloud around zero.
+
+    A slope or a bend shows what the model has not learned, a funnel noise that grows with the prediction. Raises
+    OptionError where the loss takes classes, or the targets are more than single numbers.
+    """
+    if not splits(view):
+        return message(view, TITLE, "There are no rows.")
+    targets = _number_targets(view)
+    if not targets:
+        raise OptionError(
+            "residuals",
+            f"{view.loss or 'the loss'} is not trained on single numbers here: there is no difference to draw",
+            help="draw `confusion_matrix` for classes",
+        )
+    figure, all_axes = panels(view, TITLE, len(targets))
+    for axes, target in zip(all_axes, targets, strict=True):
+        _draw(axes, view, target, MAX_POINTS // len(targets))
+    return figure
+
+
+def _number_targets(view: RunView) -> list[str]:
+    """The targets of one number a row for which the model gives one number."""
+    first = next(iter(splits(view).values()))
+    outputs = view.predict({name: values[:1] for name, values in first.inputs.items()})
+    single = [name for name in numbers(view.train.targets) if outputs[name][0].numel() == 1]
+    return single[:MAX_PANELS]
+
+
+def _draw(axes: Axes, view: RunView, target: str, limit: int) -> None:
+    total = sum(split.rows for split in splits(view).values())
+    axes.axhline(0, color=TRUTH, linestyle=(0, (4, 2)), linewidth=1.2, label="prediction = truth")
+    for name, split in splits(view).items():
+        chosen = sample(split.rows, max(1, limit * split.rows // total) if total > limit else split.rows)
+        predicted = column(view.predict({key: values[chosen] for key, values in split.inputs.items()})[target])
+        residual = predicted - column(split.targets[target])[chosen]
+        label = rows_label(name, len(chosen), split.rows)
+        if lost := int((~np.isfinite(residual)).sum()):
+            label += f", {lost:,} not finite"
+        points(axes, predicted, residual, color=SPLIT_COLOURS[name], label=label)
+    axes.set_xlabel(f"predicted {shown(target)}")
+    axes.set_ylabel("predicted - true")
+    legend(axes)
