@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -59,6 +60,8 @@ def fitted(type_: OptionType, value: Any) -> Any:
         return torch.tensor(value, dtype=torch.get_default_dtype())
     if isinstance(value, list) and any(isinstance(m, TupleOf) and len(m.items) == len(value) for m in members):
         return tuple(value)
+    if isinstance(value, str) and Named("path") in members:
+        return Path(value)
     item = next((m.item for m in members if isinstance(m, ListOf)), None)
     if isinstance(value, list) and item is not None:
         return [fitted(item, inner) for inner in value] if isinstance(item, Formula) else value

@@ -58,7 +58,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     unchecked = [_not_imported(text, place) for _, text, place in files] if untrusted else []
     if not untrusted:
         problems += _add_plugins(files, registry)
-    resolving = Resolving(registry)
+    resolving = Resolving(registry, within=spec.folder if untrusted else None)
 
     def one(call: Call, kind: str) -> Component:
         found = resolving.component(call, kind) if call.name else None

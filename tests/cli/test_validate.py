@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy
 import pytest
 
 from tests.conftest import Cli, CliHere
@@ -150,6 +151,19 @@ def test_an_untrusted_spec_reads_nothing_outside_its_folder(annpipe_here: CliHer
     code, _out, err = annpipe_here("validate", "inner/mine.yaml", "--untrusted")
     assert code == 3
     assert "outside the folder of an untrusted spec" in err
+
+
+def test_an_untrusted_spec_reads_no_data_outside_its_folder(annpipe_here: CliHere, tmp_path: Path) -> None:
+    """The same path is read when the spec is trusted."""
+    (tmp_path / "inner").mkdir()
+    numpy.savez(tmp_path / "rows.npz", x=numpy.arange(3.0), y=numpy.arange(3.0))
+    table = "table: {inputs: {x: [0, 1]}, targets: {y: [1, 3]}}"
+    write(tmp_path, SPEC.replace(table, "npz: {file: ../rows.npz, inputs: [x], targets: [y]}"), "inner/mine.yaml")
+    code, _, said = annpipe_here("validate", "inner/mine.yaml")
+    assert code == 0, said
+    code, _, said = annpipe_here("validate", "inner/mine.yaml", "--untrusted")
+    assert code == 3
+    assert "../rows.npz" in said
 
 
 @pytest.mark.parametrize("name", ["os.system", "logging.os.system", "torch.hub.load", "builtins.eval", "__import__"])
