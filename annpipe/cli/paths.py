@@ -11,8 +11,11 @@ from annpipe.cli.known import known_components
 
 # What the sections' models say; importing them would take as long as a whole answer may. A test holds the two together.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "device": ("type", "threads", "precision", "deterministic"),
-    "train": ("epochs", "batch_size", "shuffle", "drop_last", "evaluate_every", "checkpoint_seconds"),
+    "device": ("type", "threads", "precision", "autocast", "deterministic"),
+    "train": (
+        *("epochs", "batch_size", "shuffle", "drop_last", "accumulate", "clip_norm", "clip_value", "scheduler_each"),
+        *("evaluate_every", "checkpoint_seconds"),
+    ),
     "tracking": ("experiment", "uri", "wait_seconds"),
     "data.split": ("val", "test"),
 }
