@@ -118,6 +118,14 @@ def mlflow_runs(project: Path) -> list[Any]:
     return list(client.search_runs([e.experiment_id for e in client.search_experiments() if e.experiment_id != "0"]))
 
 
+def wait_for_status(project: Path, status: str, seconds: float = 120) -> None:
+    """The one run of the store gets this status, though on a busy machine its shipper may outlive the command."""
+    deadline = time.monotonic() + seconds
+    while [run.info.status for run in mlflow_runs(project)] != [status]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def mlflow_history(project: Path, run_id: str, key: str) -> list[tuple[int, float]]:
     """The points of a metric in the store."""
     from mlflow.tracking.client import MlflowClient
@@ -144,7 +152,7 @@ def hold_as_if_never_interrupted(project: Path, folder: Path, whole: Path) -> No
 
 
 def test_ctrl_c_and_sigterm_and_resume_give_the_run_that_was_never_stopped(project: Path, go: Any) -> None:
-    """Stopped at whatever step it was, until at least twice and once within an epoch; exit codes 130 and 143."""
+    """Stopped at whatever step it was, twice and once within an epoch where the run lasts so long; codes 130 and 143."""
     steps: list[int] = []
     while len(steps) < 2 or all(step % STEPS_AN_EPOCH == 0 for step in steps):
         number = (signal.SIGINT, signal.SIGTERM)[len(steps) % 2]
@@ -153,18 +161,21 @@ def test_ctrl_c_and_sigterm_and_resume_give_the_run_that_was_never_stopped(proje
             wait_for(lambda before=before: epochs_done(project) > before + 5, process)
             process.send_signal(number)
             output, errors = process.communicate(timeout=180)
-        assert process.returncode == 128 + number
         folder = run_folder(project)
         assert folder is not None
+        if steps and process.returncode == 0:  # it was done before the second signal came
+            break
+        assert process.returncode == 128 + number
         steps.append(checkpoint_step(folder))
         assert f"stopped after step {steps[-1]}; `annpipe resume {folder.name}` goes on" in errors
         assert output.startswith("KILLED")
         assert journal.status(folder) == "KILLED"
-        assert [run.info.status for run in mlflow_runs(project)] == ["KILLED"]
+        wait_for_status(project, "KILLED")
     assert steps == sorted(set(steps))
-    with command(project, "resume", "--last") as process:
-        output, errors = process.communicate(timeout=180)
-    assert (process.returncode, output[:8]) == (0, "FINISHED"), errors
+    if journal.status(folder) != "FINISHED":
+        with command(project, "resume", "--last") as process:
+            output, errors = process.communicate(timeout=180)
+        assert (process.returncode, output[:8]) == (0, "FINISHED"), errors
     whole = go(SPEC)
     assert whole.outcome.status == "FINISHED"
     hold_as_if_never_interrupted(project, folder, whole.folder)
