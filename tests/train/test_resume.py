@@ -152,7 +152,7 @@ def hold_as_if_never_interrupted(project: Path, folder: Path, whole: Path) -> No
 
 
 def test_ctrl_c_and_sigterm_and_resume_give_the_run_that_was_never_stopped(project: Path, go: Any) -> None:
-    """Stopped at whatever step it was, twice and once within an epoch where the run lasts so long; codes 130 and 143."""
+    """Stopped at whatever step it was, twice and once within an epoch if it lasts so long; codes 130 and 143."""
     steps: list[int] = []
     while len(steps) < 2 or all(step % STEPS_AN_EPOCH == 0 for step in steps):
         number = (signal.SIGINT, signal.SIGTERM)[len(steps) % 2]
