@@ -19,21 +19,30 @@ if TYPE_CHECKING:
 class Field:
     """One named tensor of a dataset: the shape of a row (`()` for a number), its dtype, and the number of classes.
 
-    `dtype` is "float" (the run's precision) or "int" (int64: tokens, class labels).
+    `dtype` is "float" (the run's precision) or "int" (int64: tokens, class labels). `type` is "number", "category" or
+    "boolean"; the values of a category are positions in `categories`, NaN where there is none. `missing` counts the
+    rows whose value is NaN.
     """
 
     shape: tuple[int, ...] = ()
     dtype: str = "float"
     classes: int | None = None
+    type: str = "number"
+    categories: tuple[str, ...] = ()
+    missing: int = 0
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The inputs and targets of a dataset by name, and the number of rows where it is known before they are made."""
+    """The inputs and targets of a dataset by name, and the number of rows where it is known before they are made.
+
+    `features` is the shape of a row as the first layer meets it, where transforms make it another than the inputs' own.
+    """
 
     inputs: Mapping[str, Field]
     targets: Mapping[str, Field]
     rows: int | None = None
+    features: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,11 +50,15 @@ class Dataset:
     """Named tensors with rows first: `inputs`, `targets`, and where they are known the noiseless targets, `truth`.
 
     Every tensor is (rows, …) and on the CPU; floats are kept in double precision until the run casts them.
+    `categories` names what the values of a column stand for: those of a column of categories are positions in it, NaN
+    where missing, of a boolean 0 and 1. `aside` has columns that are neither, kept for `data.split`.
     """
 
     inputs: Mapping[str, torch.Tensor]
     targets: Mapping[str, torch.Tensor]
     truth: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    aside: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

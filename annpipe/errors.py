@@ -3,7 +3,8 @@
     AnnpipeError                 exit code 1
     ├── SpecError                exit code 3: the spec, or a plugin it lists, is wrong; carries every Problem
     ├── RunError                 exit code 1: training started and failed
-    │   └── NonFiniteLoss        the loss became nan or infinite at a known step
+    │   ├── NonFiniteLoss        the loss became nan or infinite at a known step
+    │   └── SplitError           the rows do not fit what `data.split` says
     ├── OptionError              a component refuses an option's value; the engine adds the place
     ├── StoreError               exit code 5: the tracking store cannot be reached
     └── NotFound                 exit code 2: no such run, component or file as named on the command line
@@ -122,6 +123,14 @@ class OptionError(AnnpipeError):
     def __init__(self, option: str, message: str, *, help: str | None = None) -> None:
         self.option, self.message, self.help = option, message, help
         super().__init__(f"{option}: {message}")
+
+
+class SplitError(RunError):
+    """The rows do not fit what `data.split.<option>` says."""
+
+    def __init__(self, option: str, message: str, help: str) -> None:
+        self.option, self.message, self.help = option, message, help
+        super().__init__(f"`data.split.{option}`: {message}; {help}")
 
 
 class StoreError(AnnpipeError):

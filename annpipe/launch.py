@@ -122,7 +122,7 @@ def read(
 def complete(drafted: Draft, watcher: Watcher) -> Plan:
     """The plan of a draft, its warnings shown; imports torch; raises SpecError."""
     from annpipe.plan import resolve
-    from annpipe.train.data import observe_fields
+    from annpipe.train.observe import observe_fields
 
     plan = resolve(drafted, observe_fields)
     for warning in plan.warnings:

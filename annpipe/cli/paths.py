@@ -17,7 +17,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         *("evaluate_every", "checkpoint_seconds"),
     ),
     "tracking": ("experiment", "uri", "wait_seconds"),
-    "data.split": ("val", "test"),
+    "data.split": ("val", "test", "stratify", "groups", "order", "by", "val_rows", "test_rows", "folds", "fold"),
 }
 VALUES = ("version", "name", "description", "seed")
 KINDS = {
@@ -71,7 +71,7 @@ def _below(steps: Sequence[str], root: dict[str, Any], spec: Path | None) -> lis
         return [f"{name}=" for name in VALUES] + [f"{name}." for name in (*KINDS, "train", "device", "tracking")]
     node = _descend(root, steps)
     named = SECTIONS.get(".".join(steps), ())
-    more = ["split."] if list(steps) == ["data"] else []
+    more = ["split.", "transforms."] if list(steps) == ["data"] else []
     kind = KINDS.get(steps[0])
     names = [step for step in steps[1:] if not step.isdecimal()]
     if kind and not named and len(names) == 1 and names[0] == steps[-1]:

@@ -149,13 +149,16 @@ def examples(entry: Entry, registry: Registry) -> list[str]:
     """The spellings of the component that make sense, each one line of a spec."""
     from annpipe.registry.examples import spellings
 
-    return [_in_section(entry.kind, spelling) for spelling in spellings(entry, registry)]
+    return [_in_section(entry, spelling) for spelling in spellings(entry, registry)]
 
 
-def _in_section(kind: str, spelling: Any) -> str:
+def _in_section(entry: Entry, spelling: Any) -> str:
     from annpipe.registry.examples import as_yaml
 
-    text = as_yaml(spelling)
+    kind, text = entry.kind, as_yaml(spelling)
+    if kind == "transform":
+        takes = entry.traits.get("takes")
+        return f"transforms: {{{'number' if takes == 'any' else takes}: {text}}}"
     if kind in SECTIONS:
         return f"{SECTIONS[kind]}: [{text}]"
     return text.removeprefix("{").removesuffix("}") if kind == "distribution" else f"{kind}: {text}"

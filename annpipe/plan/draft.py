@@ -9,16 +9,18 @@ from pathlib import Path
 from annpipe.contract import Fields
 from annpipe.errors import OptionError, Place, Problem, SpecError
 from annpipe.expression import ExpressionFault
+from annpipe.plan.columns import Transforming, column_faults
 from annpipe.plan.component import Component
 from annpipe.plan.formula_place import formula_problem
 from annpipe.plan.metric_keys import unknown_metrics, watched_keys
 from annpipe.plan.options import Resolving
-from annpipe.registry import Registry
+from annpipe.registry import Entry, Registry
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.registry import imported
 from annpipe.registry.suggest import nearest
 from annpipe.spec.component import Call
 from annpipe.spec.nodes import MappingNode, Node, ScalarNode
+from annpipe.spec.sections import Split
 from annpipe.spec.spec import Spec
 
 
@@ -33,6 +35,7 @@ class Draft:
     spec: Spec
     registry: Registry
     data: Component
+    transforms: tuple[Transforming, ...]
     model: tuple[Component, ...]
     loss: Component
     optimizer: Component
@@ -71,6 +74,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         spec,
         registry,
         data=one(spec.data, "data"),
+        transforms=tuple(Transforming(s.columns, many(s.calls, "transform"), s.place) for s in spec.transforms or ()),
         model=many(spec.model, "layer"),
         loss=one(spec.loss, "loss"),
         optimizer=_fused(one(spec.optimizer, "optimizer"), registry, scaled=spec.device.autocast == "float16"),
@@ -87,6 +91,12 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         known += unknown
     fields, faults = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
     watched = [] if any(map(resolving.failed, drafted.metrics)) else list(_unknown_metrics(drafted))
+    if (
+        fields
+        and spec.transforms is not None
+        and not any(resolving.failed(step) for part in drafted.transforms for step in part.steps)
+    ):
+        faults += column_faults(drafted.transforms, fields, drafted.data, registry)
     errors = [*spec.problems, *problems, *known, *faults, *watched, *_without_effect(drafted)]
     if errors:
         raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked])
@@ -94,7 +104,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
 
 
 def _unknown_metrics(drafted: Draft) -> Iterator[Problem]:
-    has_val, has_scheduler = drafted.spec.split.val > 0, drafted.scheduler is not None
+    has_val, has_scheduler = drafted.spec.split.has_val, drafted.scheduler is not None
     keys = watched_keys(drafted.metrics, has_val=has_val, has_scheduler=has_scheduler)
     return unknown_metrics(drafted.callbacks, drafted.registry, keys)
 
@@ -148,12 +158,18 @@ def _told_fields(drafted: Draft) -> tuple[Fields | None, list[Problem]]:
     if not isinstance(target, str):
         return None, []
     try:
-        fields: Fields = imported(target)(**drafted.data.options)
+        fields: Fields = imported(target)(**drafted.data.options, **supplied_aside(drafted.spec.split, entry))
     except PluginFault as fault:
         return None, [fault.problem]
     except OptionError as error:
         return None, [option_problem(drafted, error)]
     return fields, []
+
+
+def supplied_aside(split: Split, entry: Entry | None) -> dict[str, Sequence[str]]:
+    """The columns that the split needs, for a data component that can lay columns aside."""
+    takes = entry is not None and entry.parameter("aside") is not None
+    return {"aside": split.columns} if takes else {}
 
 
 def _plugin_files(spec: Spec, project: Path) -> tuple[list[tuple[Path, str, Place]], list[Problem]]:

@@ -12,6 +12,7 @@ import yaml
 
 from annpipe.contract import Fields
 from annpipe.errors import Problem
+from annpipe.plan.columns import Transforming
 from annpipe.plan.component import Component
 from annpipe.registry import Registry
 from annpipe.secrets import scrubbed
@@ -40,6 +41,7 @@ class Plan:
     device: Device
     data: Component
     split: Split
+    transforms: tuple[Transforming, ...]
     fields: Fields
     model: tuple[Layer, ...]
     loss: Component
@@ -73,7 +75,7 @@ class Plan:
         data = {
             **self.head.model_dump(),
             "device": self.device.model_dump(),
-            "data": {**component, "split": self.split.model_dump()},
+            "data": {**component, "transforms": self._transforms(), "split": self.split.model_dump()},
             "model": [layer.component.to_data() for layer in self.model],
             "loss": self.loss.to_data(),
             "optimizer": self.optimizer.to_data(),
@@ -86,6 +88,9 @@ class Plan:
         }
         found: dict[str, Any] = scrubbed(data)
         return found
+
+    def _transforms(self) -> dict[str, Any]:
+        return {part.columns: [step.to_data() for step in part.steps] for part in self.transforms}
 
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""

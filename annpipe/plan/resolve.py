@@ -8,24 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from annpipe.contract import Fields
-from annpipe.errors import OptionError, Problem, SpecError
-from annpipe.plan.component import Component
+from annpipe.errors import OptionError, Problem, SpecError, SplitError
 from annpipe.plan.draft import Draft, option_problem
-from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
 
 if TYPE_CHECKING:
     from annpipe.plan.plan import Plan
+    from annpipe.plan.rows import Observed
 
 
-def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields]) -> Plan:
+def resolve(drafted: Draft, observe: Callable[[Draft], Observed]) -> Plan:
     """Runs the checks that need torch and returns the Plan; raises SpecError.
 
-    `observe` makes the data of a component that does not tell its fields beforehand, to see them.
+    `observe` makes data that does not tell its fields beforehand, to see them, splits them and fits the transforms.
     """
     from annpipe.plan.plan import Plan
-    from annpipe.plan.rows import lone_row, too_few
+    from annpipe.plan.rows import held_out, lone_row, too_few
     from annpipe.plan.shapes import run_shapes
     from annpipe.plan.targets import check_output
     from annpipe.plan.trial import refusals
@@ -33,13 +31,15 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
 
     spec, registry = drafted.spec, drafted.registry
     try:
-        fields = drafted.fields or _fields(drafted, observe)
+        observed = _observed(drafted, observe)
+        fields = observed.fields
         layers = run_shapes(drafted.model, drafted.data, fields, registry)
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted, ())]) from error
     problems = check_output(layers, drafted.data, drafted.loss, fields, registry) + refusals(drafted, layers)
     if fields.rows is not None:
-        problems += list(too_few(fields.rows, spec)) or lone_row(fields.rows, spec, layers, registry)
+        held = observed.held or held_out(fields.rows, spec.split)
+        problems += list(too_few(fields.rows, held, spec)) or lone_row(fields.rows - sum(held), spec, layers, registry)
     if problems:
         raise SpecError(problems)
     return Plan(
@@ -48,6 +48,7 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
         device=spec.device,
         data=drafted.data,
         split=spec.split,
+        transforms=drafted.transforms,
         fields=fields,
         model=layers,
         loss=drafted.loss,
@@ -63,20 +64,27 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
     )
 
 
-def _fields(drafted: Draft, observe: Callable[[Component, Registry, int], Fields]) -> Fields:
+def _observed(drafted: Draft, observe: Callable[[Draft], Observed]) -> Observed:
     from annpipe.plan.shapes import first_line
 
     try:
-        fields = observe(drafted.data, drafted.registry, drafted.spec.head.seed)
+        observed = observe(drafted)
+    except SpecError:
+        raise
     except PluginFault as fault:
         raise SpecError([fault.problem]) from fault
     except OptionError as error:
         raise SpecError([option_problem(drafted, error)]) from error
+    except SplitError as error:
+        place = drafted.spec.place("data", "split", *error.option.split("."))
+        message = f"`data.split.{error.option}`: {error.message}"
+        raise SpecError([Problem("wrong-value", message, place, error.help)]) from error
     except Exception as error:  # a data component may raise anything: reported at its line
         message = f"the data component '{drafted.data.name}' raised {type(error).__name__}: {first_line(error)}"
         raise SpecError([Problem("data", message, drafted.data.place)]) from error
-    shaped = [name for name, field in fields.inputs.items() if field.shape]
-    if shaped and len(fields.inputs) > 1:
-        message = f"the inputs {', '.join(fields.inputs)} cannot be joined: '{shaped[0]}' is not one number a row"
+    inputs = observed.fields.inputs
+    shaped = [name for name, field in inputs.items() if field.shape]
+    if shaped and len(inputs) > 1:
+        message = f"the inputs {', '.join(inputs)} cannot be joined: '{shaped[0]}' is not one number a row"
         raise SpecError([Problem("data", message, drafted.data.place, "give one input, or numbers only")])
-    return fields
+    return observed

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
+from annpipe.contract import Fields
 from annpipe.errors import Problem
 from annpipe.plan.build import instantiate
 from annpipe.plan.plan import Layer
@@ -16,13 +18,24 @@ from annpipe.spec.spec import Spec
 
 
 def held_out(rows: int, split: Split) -> tuple[int, int]:
-    """How many rows the val and the test split take."""
-    return round(rows * split.val), round(rows * split.test)
+    """How many rows the val and the test split take; of folds, the one that is val."""
+    n_test = round(rows * split.test)
+    if not split.folds:
+        return round(rows * split.val), n_test
+    whole, more = divmod(rows - n_test, split.folds)
+    return whole + (split.fold < more), n_test
 
 
-def too_few(rows: int, spec: Spec) -> Iterator[Problem]:
+@dataclass(frozen=True)
+class Observed:
+    """What was seen of the data: its fields, and how many rows are held out for val and test where known."""
+
+    fields: Fields
+    held: tuple[int, int] | None = None
+
+
+def too_few(rows: int, counts: tuple[int, int], spec: Spec) -> Iterator[Problem]:
     """A split that is asked for and takes no row, or one that leaves none to train on."""
-    counts = held_out(rows, spec.split)
     if rows - sum(counts) < 1:
         message = f"the split leaves none of the {rows} rows to train on"
         yield Problem("wrong-value", message, spec.place("data", "split"), "lower the fractions")
@@ -32,9 +45,8 @@ def too_few(rows: int, spec: Spec) -> Iterator[Problem]:
             yield Problem("wrong-value", message, spec.place("data", "split", name), "raise the fraction")
 
 
-def lone_row(rows: int, spec: Spec, layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]:
+def lone_row(n_train: int, spec: Spec, layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]:
     """A layer that cannot learn from a batch of one row (batch normalization), where the last batch has one."""
-    n_train = rows - sum(held_out(rows, spec.split))
     size = n_train if spec.train.batch_size == "all" else min(spec.train.batch_size, n_train)
     last = n_train % size or size
     if last != 1 or (spec.train.drop_last and size > 1 and n_train > size):

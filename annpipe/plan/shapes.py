@@ -38,6 +38,8 @@ FREE = frozenset({"normalized_shape"})  # names that may differ from the shape's
 
 def input_tensor(fields: Fields) -> torch.Tensor:
     """A meta tensor like the batches the model will get: (rows, inputs), or one input in its own shape."""
+    if fields.features is not None:
+        return torch.empty((BATCH, *fields.features), device="meta")
     if all(field.shape == () for field in fields.inputs.values()):
         only_int = len(fields.inputs) == 1 and next(iter(fields.inputs.values())).dtype == "int"
         dtype = torch.int64 if only_int else torch.float32

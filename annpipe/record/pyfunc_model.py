@@ -55,8 +55,11 @@ class Network(PythonModel):
 
         inputs = self.description["inputs"]
         columns = [as_array(model_input, item["name"], index, len(inputs)) for index, item in enumerate(inputs)]
+        columns = [positions(column, item.get("categories")) for column, item in zip(columns, inputs, strict=True)]
         is_whole = all(item["type"] in {"integer", "long", "int32", "int64"} for item in inputs)
-        number = torch.int64 if is_whole else getattr(torch, self.description.get("precision", "float32"))
+        is_raw = self.description.get("transforms", False)  # the model makes features of raw columns by itself
+        precision = "float64" if is_raw else self.description.get("precision", "float32")
+        number = torch.int64 if is_whole else getattr(torch, precision)
         if len(inputs) == 1 and inputs[0]["shape"]:
             return torch.as_tensor(columns[0]).reshape(-1, *inputs[0]["shape"]).to(number)
         flat = [column.reshape(len(column), -1) for column in columns]
@@ -69,6 +72,20 @@ class Network(PythonModel):
             return numbers
         columns = numbers.reshape(len(numbers), -1)
         return pd.DataFrame({item["name"]: columns[:, index] for index, item in enumerate(outputs)})
+
+
+def positions(column: np.ndarray[Any, Any], categories: list[str] | None) -> np.ndarray[Any, Any]:
+    """Words as their positions among the categories: -1 for one that the model does not know, NaN for none."""
+    if not categories:
+        return column
+    known = {word: float(position) for position, word in enumerate(categories)}
+    known |= {str(float(word)): known[word] for word in categories if word.isdecimal()}  # 2007 may come as 2007.0
+    return np.array([np.nan if pd.isna(word) else known.get(_word(word), -1.0) for word in column.ravel()])
+
+
+def _word(value: Any) -> str:
+    """A cell as the category that it names: booleans and numbers come as what they are."""
+    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value).strip()
 
 
 def as_array(model_input: Any, name: str, index: int, n_inputs: int) -> np.ndarray[Any, Any]:

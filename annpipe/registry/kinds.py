@@ -18,7 +18,10 @@ class Kind:
 
 
 _KINDS = (
-    Kind("data", "a Dataset of named tensors", frozenset({"generator"})),
+    Kind("data", "a Dataset of named tensors", frozenset({"generator", "aside"})),
+    Kind(
+        "transform", "a torch.nn.Module with fit(x), fitted on the rows of the train split", frozenset({"categories"})
+    ),
     Kind(
         "layer",
         "a torch.nn.Module that takes one tensor",

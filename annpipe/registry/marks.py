@@ -54,6 +54,31 @@ def data(
 
 
 @overload
+def transform(component: C, /) -> C: ...
+@overload
+def transform(
+    *, name: str | None = None, takes: str = "number", gives: str = "number", fills: bool = False
+) -> Callable[[C], C]: ...
+def transform(
+    component: C | None = None,
+    /,
+    *,
+    name: str | None = None,
+    takes: str = "number",
+    gives: str = "number",
+    fills: bool = False,
+) -> C | Callable[[C], C]:
+    """Marks a `torch.nn.Module` class with `fit(x)` and `forward(x)`, x of shape (rows, columns), NaN where missing.
+
+    `takes` says for which columns it is: "number" (booleans too), "category", "any", or "image" for one input of
+    images; `gives` what becomes of them: "number", or "same"; `fills` whether no value is missing afterwards. What it
+    learns in `fit` goes into buffers (or into parameters, which are then trained with the model). One that may stand
+    for a target has `inverse(y)`. One whose class says `only_training = True` acts on each batch while training.
+    """
+    return _marking(component, Mark("transform", name, {"takes": takes, "gives": gives, "fills": fills}))
+
+
+@overload
 def layer(component: C, /) -> C: ...
 @overload
 def layer(*, name: str | None = None) -> Callable[[C], C]: ...

@@ -74,7 +74,8 @@ def kind_schemas(registry: Registry, *, any_name: bool) -> dict[str, Schema]:
 
 def _named(entry: Entry) -> Schema:
     """`Linear: {out_features: 100}`."""
-    writable = [option for option in entry.parameters if not (option.supplied and option.type == "any")]
+    is_layer = entry.kind == "layer"  # its sizes may be said, where they agree
+    writable = [o for o in entry.parameters if not o.supplied or (is_layer and o.type != "any")]
     properties = {option.name: option_schema(option) for option in writable}
     required = [option.name for option in entry.options if option.required]
     needs = {"required": required} if required and entry.kind not in MERGED else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from annpipe.registry import Registry
 from annpipe.schema.components import kind_schemas
-from annpipe.schema.sections import DATA, section_schema, split_schema, train_requires
+from annpipe.schema.sections import DATA, section_schema, split_schema, train_requires, transforms_schema
 from annpipe.schema.values import VARIABLE, Schema, reference, type_schemas
 from annpipe.schema.whole import exactly, whole_name, whole_schemas
 from annpipe.spec.spec import REQUIRED, SECTIONS
@@ -27,7 +27,7 @@ def spec_schema(registry: Registry, *, any_name: bool = False, variables: bool =
     `${name}` stands for no value: for tools that make specs from the schema.
     """
     kinds = kind_schemas(registry, any_name=any_name)
-    kinds[DATA] |= _with_split(kinds[DATA])
+    kinds[DATA] |= _with_more(kinds[DATA])
     shared = {"variable": VARIABLE if variables else False} | type_schemas(registry) | whole_schemas(registry)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -52,12 +52,14 @@ def _whole() -> Schema:
     return {"required": list(REQUIRED), "patternProperties": exactly(sections | {"train": train_requires()})}
 
 
-def _with_split(data: Schema) -> Schema:
-    """`data` with `split` beside its component."""
+def _with_more(data: Schema) -> Schema:
+    """`data` with `split` and `transforms` beside its component."""
+    both = {"required": ["split", "transforms"]}
+    either = {"anyOf": [{"required": ["split"]}, {"required": ["transforms"]}]}
     return {
-        "properties": {**data["properties"], "split": split_schema()},
+        "properties": {**data["properties"], "split": split_schema(), "transforms": transforms_schema()},
         "allOf": [{"minProperties": 1}],
-        "if": {"required": ["split"]},
-        "then": {"maxProperties": 2},
-        "else": {"maxProperties": 1},
+        "if": both,
+        "then": {"maxProperties": 3},
+        "else": {"if": either, "then": {"maxProperties": 2}, "else": {"maxProperties": 1}},
     }

@@ -15,7 +15,7 @@ ONE = {"data": "data", "loss": "loss", "optimizer": "optimizer", "scheduler": "s
 LISTS = {"model": "layer", "metrics": "metric", "plots": "plot", "callbacks": "callback"}
 DESCRIPTIONS = {
     "device": "where and how the run computes",
-    "data": "one data component, and `split` for the rows held out",
+    "data": "one data component, `transforms` of its columns, and `split` for the rows held out",
     "model": "the layers, in order; sizes that arrive are filled in",
     "loss": "what training makes small",
     "optimizer": "how the parameters are stepped",
@@ -55,6 +55,17 @@ def split_schema() -> Schema:
     """`split`, which stands beside the data component."""
     words = "the fractions of rows held out for validation and test"
     return {"description": words, **_mapping(Split, is_required=False)}
+
+
+def transforms_schema() -> Schema:
+    """`transforms`, which stands beside the data component: one transform or a list of them for each column."""
+    words = "what becomes of columns before the first layer, by name, pattern or type (number, category, boolean)"
+    steps: Schema = {"type": "array", "items": reference("transform"), "minItems": 1}
+    return {
+        "description": words,
+        "type": ["object", "null"],
+        "additionalProperties": {"anyOf": [reference("transform"), steps]},
+    }
 
 
 def train_requires() -> Schema:

@@ -21,8 +21,14 @@ def whole_schemas(registry: Registry) -> dict[str, Schema]:
     for kind in MERGED:
         needs = {entry.name: _needs(entry) for entry in registry.entries(kind)}
         definitions[whole_name(kind)] = {"patternProperties": exactly({name: n for name, n in needs.items() if n})}
-    # `split` is no component
-    definitions[whole_name("data")] |= {"if": {"required": ["split"]}, "then": {"minProperties": 2}}
+    # `split` and `transforms` are no components
+    definitions[whole_name("data")] |= {
+        "allOf": [
+            {"if": {"required": ["split"]}, "then": {"minProperties": 2}},
+            {"if": {"required": ["transforms"]}, "then": {"minProperties": 2}},
+            {"if": {"required": ["split", "transforms"]}, "then": {"minProperties": 3}},
+        ]
+    }
     return definitions
 
 

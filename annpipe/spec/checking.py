@@ -105,5 +105,6 @@ EXAMPLES = {
     "optimizer": "for example `optimizer: {Adam: {lr: 1e-3}}`; `annpipe list optimizer` shows all",
     "train": "for example `train: {epochs: 100, batch_size: 32}`",
     "data.split": "for example `split: {val: 0.2, test: 0.1}`",
+    "data.transforms": "for example `transforms: {number: standardize, category: one_hot}`",
     "tracking": "for example `tracking: {experiment: curves}`",
 }

@@ -31,10 +31,41 @@ class Device(Section):
 
 
 class Split(Section):
-    """`data.split`: the fractions of rows held out, drawn by the stream `split`."""
+    """`data.split`: which rows are held out: fractions drawn by the stream `split`, or as columns or files say."""
 
     val: Fraction = Field(0.0, description="fraction of rows for validation")
     test: Fraction = Field(0.0, description="fraction of rows for the test at the end")
+    stratify: Word | None = Field(None, description="a column whose values each split has in the same proportions")
+    groups: Word | None = Field(None, description="a column; rows of the same value stay in one split")
+    order: Word | None = Field(
+        None, description="a column to sort by: the last rows are the test, those before them val"
+    )
+    by: Word | None = Field(None, description="a column that says train, val or test for each row")
+    val_rows: Word | None = Field(None, description="a file with the numbers of the rows for val, from 0, one a line")
+    test_rows: Word | None = Field(None, description="the same for the test")
+    folds: Annotated[int, Field(ge=2)] | None = Field(None, description="parts of equal size; one of them is val")
+    fold: Annotated[int, Field(ge=0)] = Field(0, description="which of the folds is val, from 0")
+
+    @property
+    def has_val(self) -> bool:
+        """Whether there is a val split, as far as can be told without rows: a column may name one."""
+        return bool(self.val or self.folds or self.by or self.val_rows)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it needs beside inputs and targets."""
+        return tuple(name for name in (self.groups, self.order, self.by) if name)
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that name rows, by the part that these are for."""
+        named = {"val": self.val_rows, "test": self.test_rows}
+        return {part: file for part, file in named.items() if file}
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether only the rows themselves tell how many are held out."""
+        return bool(self.groups or self.by or self.files)
 
 
 class Train(Section):

@@ -14,6 +14,7 @@ from annpipe.spec.checking import EXAMPLES, REQUIRED, S, check, meant_by, stand_
 from annpipe.spec.component import KEEP_ONE, Call, read_call, read_calls
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
 from annpipe.spec.sections import Device, Head, Split, Tracking, Train
+from annpipe.spec.splits import split_faults, split_files
 
 __all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "check", "read_spec", "used_note"]
 
@@ -27,13 +28,25 @@ TOP_KEYS = ("extends", "variables", *SECTIONS)  # the first two are gone once a 
 DEVICE_WORD = re.compile(r"(auto|cpu|cuda(:\d+)?|mps)\Z")
 
 
+BESIDE_DATA = ("split", "transforms")  # what stands in `data` beside its component
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What `data.transforms` says of columns: their name, pattern or type, and the transforms in order."""
+
+    columns: str
+    calls: tuple[Call, ...]
+    place: Place
+
+
 @dataclass(frozen=True)
 class Spec:
     """What the user wrote: sections checked, components not yet resolved. `file` and `root` keep the places.
 
-    `problems` holds what is wrong with the sections; where there are some, a stand-in holds the place of what could
-    not be read, and `plan.draft` raises them together with its own. `unfilled` are the places of values whose variable
-    is unknown.
+    `transforms` is None where they could not be read. `problems` holds what is wrong with the sections; where there are
+    some, a stand-in holds the place of what could not be read, and `plan.draft` raises them together with its own.
+    `unfilled` are the places of values whose variable is unknown.
     """
 
     file: str
@@ -42,6 +55,7 @@ class Spec:
     device: Device
     data: Call
     split: Split
+    transforms: tuple[Steps, ...] | None
     model: tuple[Call, ...]
     loss: Call
     optimizer: Call
@@ -92,6 +106,7 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         device=reading.device(),
         data=reading.data_call(),
         split=reading.split(),
+        transforms=reading.transforms(),
         model=reading.calls("model"),
         loss=reading.call("loss"),
         optimizer=reading.call("optimizer"),
@@ -121,6 +136,7 @@ class _Reading:
         self.problems = Problems()
         self._nothing = Call("", None, root.place)
         self._meant: set[str] = set()  # sections and options that an unknown section stands for
+        self._lost = False  # whether what stands beside the data component could not be read
 
     def keys(self) -> None:
         """Unknown and missing sections; one that an unknown word stands for is not missing besides."""
@@ -200,35 +216,67 @@ class _Reading:
         return tuple(calls)
 
     def data_call(self) -> Call:
-        """The data component: the one key of `data` that is not `split`."""
+        """The data component: the one key of `data` that is neither `split` nor `transforms`."""
         node = self.root.get("data")
         if not isinstance(node, MappingNode):
             return self.call("data")
-        pairs = tuple(pair for pair in node.pairs if not self._is_split(pair[0], node))
+        pairs = tuple(pair for pair in node.pairs if not self._is_beside(pair[0], node))
         if not pairs:
             message = "`data` names no data component"
             self.problems.append(Problem("not-a-component", message, node.place, EXAMPLES["data"]))
             return self._nothing
         return self._taken(read_call(replace(node, pairs=pairs), "`data`", KEEP_ONE))
 
-    def _is_split(self, key: ScalarNode, data: MappingNode) -> bool:
-        """Whether a key is `split`, or was meant to be: beside a data component nothing else stands."""
+    def _is_beside(self, key: ScalarNode, data: MappingNode) -> bool:
+        """Whether a key is `split` or `transforms`, or was meant to be: beside a data component nothing else stands."""
         word = str(key.value)
-        if word != "split" and len(data.pairs) > 1 and nearest(word, ["split"]):
-            help_ = did_you_mean(word, ["split"])
+        if word not in BESIDE_DATA and len(data.pairs) > 1 and nearest(word, BESIDE_DATA):
+            help_ = did_you_mean(word, BESIDE_DATA)
             self.problems.append(Problem("unknown-option", f"`data` has no option '{word}'", key.place, help_))
+            self._lost = True
             return True
-        return word == "split"
+        return word in BESIDE_DATA
+
+    def _beside_data(self, name: str) -> Node | None:
+        data = self.root.get("data")
+        return data.get(name) if isinstance(data, MappingNode) else None
 
     def split(self) -> Split:
-        data = self.root.get("data")
-        node = data.get("split") if isinstance(data, MappingNode) else None
+        node = self._beside_data("split")
         split = self.section(Split, node, "data.split")
-        held = split.val + split.test
-        if node is not None and held >= 1:
-            message = f"val and test together take {held:g} of the rows; none are left to train"
-            self.problems.append(Problem("wrong-value", message, node.place, "their sum must be less than 1"))
-        return split
+        if not isinstance(node, MappingNode):
+            return split
+        self.problems += split_faults(split, node)
+        return split_files(split, node)
+
+    def transforms(self) -> tuple[Steps, ...] | None:
+        """The columns of `data.transforms`, each with one transform or a list of them; None where they are at fault."""
+        node = self._beside_data("transforms")
+        if not _given(node) or node is None:
+            return None if self._lost else ()
+        if not isinstance(node, MappingNode):
+            message = f"`data.transforms` must be a mapping; found {found(node)}"
+            self.problems.append(
+                Problem("wrong-type", message, node.place, EXAMPLES["data.transforms"], used_note(node))
+            )
+            return None
+        steps = tuple(self._steps(key, value) for key, value in node.pairs)
+        return steps if all(part.calls for part in steps) else None
+
+    def _steps(self, key: ScalarNode, value: Node) -> Steps:
+        what = f"data.transforms.{key.value}"
+        if isinstance(value, ListNode):
+            calls, problems = read_calls(value, what)
+            self.problems += problems
+        elif _given(value):
+            read = read_call(value, f"`{what}`")
+            calls = [read] if isinstance(read, Call) else []
+            self.problems += [read] if isinstance(read, Problem) else []
+        else:
+            calls = []
+            message = f"`{what}` names no transform"
+            self.problems.append(Problem("not-a-component", message, key.place, EXAMPLES["data.transforms"]))
+        return Steps(str(key.value), tuple(calls), key.place)
 
     def _taken(self, read: Call | Problem) -> Call:
         if isinstance(read, Call):

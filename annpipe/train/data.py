@@ -1,31 +1,32 @@
-"""The data of a run: made by its component, split, and laid out as tensors on the device."""
+"""The data of a run: made by its component, and laid out as tensors on the device."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from annpipe.contract import Dataset, Field, Fields
+from annpipe.contract import Dataset
 from annpipe.errors import RunError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
-from annpipe.plan.plan import Plan
-from annpipe.plan.rows import held_out
 from annpipe.registry import Registry
-from annpipe.registry.marks import mark_of
+from annpipe.train.columns_model import Targets
 from annpipe.train.streams import drawing, generator
 
 
-def make_dataset(component: Component, registry: Registry, seed: int) -> Dataset:
-    """Calls the data component inside the stream `data`; floats are made in double precision."""
+def make_dataset(component: Component, registry: Registry, seed: int, aside: Sequence[str] = ()) -> Dataset:
+    """Calls the data component inside the stream `data`; floats are made in double precision.
+
+    `aside` are columns for the split, for a component that can lay some aside.
+    """
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
         with drawing(seed, "data"):
-            dataset = instantiate(component, registry, generator=generator(seed, "data"))
+            dataset = instantiate(component, registry, generator=generator(seed, "data"), aside=tuple(aside))
     finally:
         torch.set_default_dtype(before)
     _check(component, dataset)
@@ -46,69 +47,50 @@ def _check(component: Component, dataset: object) -> None:
         raise RunError(f"the data component '{component.name}' gave no rows")
 
 
-def observe_fields(component: Component, registry: Registry, seed: int) -> Fields:
-    """The fields of a data component: told by its `fields`, otherwise seen on the data it makes."""
-    entry = registry.find("data", component.name)
-    assert entry
-    mark = mark_of(registry.load(entry))
-    tell = mark.traits.get("fields") if mark else None
-    if tell is not None:
-        fields: Fields = tell(**component.options)
-        return fields
-    dataset = make_dataset(component, registry, seed)
-    return Fields(
-        {name: _field(tensor) for name, tensor in dataset.inputs.items()},
-        {name: _field(tensor) for name, tensor in dataset.targets.items()},
-        dataset.rows,
-    )
+@dataclass(frozen=True)
+class Transformed:
+    """The transforms that are applied once: `columns` to raw inputs, `targets` to targets; None where there is none."""
 
+    columns: torch.nn.Module | None = None
+    targets: Targets | None = None
 
-def _field(tensor: torch.Tensor) -> Field:
-    return Field(tuple(tensor.shape[1:]), "float" if tensor.is_floating_point() else "int")
+    def features(self, inputs: Mapping[str, torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
+        """Inputs by name, (rows, …) each -> what the model takes, (rows, features) or (rows, …)."""
+        if self.columns is None:
+            return joined(inputs, dtype)
+        with torch.no_grad():
+            features: torch.Tensor = self.columns(joined(inputs, torch.float64))
+        return features.to(dtype)
 
 
 @dataclass(frozen=True)
 class Rows:
-    """One split as the gear sees it: `x` (rows, inputs) or (rows, …), `y` (rows, targets), (rows, …) or (rows,)."""
+    """One split as the gear sees it: `x` (rows, inputs) or (rows, …), `y` (rows, targets), (rows, …) or (rows,).
+
+    `raw` is `y` in the units of the data, where transforms make it another.
+    """
 
     x: torch.Tensor
     y: torch.Tensor
+    raw: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
 
-@dataclass(frozen=True)
-class Splits:
-    """The dataset cut by the plan's fractions; the parts that are not asked for are None."""
-
-    train: Dataset
-    val: Dataset | None
-    test: Dataset | None
-
-
-def split_dataset(dataset: Dataset, plan: Plan) -> Splits:
-    """Draws the held-out rows from the stream `split`; each split keeps the order of the data."""
-    n_val, n_test = held_out(dataset.rows, plan.split)
-    if not n_val and not n_test:
-        return Splits(dataset, None, None)
-    order = torch.randperm(dataset.rows, generator=generator(plan.head.seed, "split"))
-    parts = torch.split(order, [n_val, n_test, dataset.rows - n_val - n_test])
-    val, test, train = (_taken(dataset, part.sort().values) for part in parts)
-    return Splits(train, val if n_val else None, test if n_test else None)
-
-
-def _taken(dataset: Dataset, rows: torch.Tensor) -> Dataset:
-    def take(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return {name: tensor[rows] for name, tensor in tensors.items()}
-
-    return Dataset(take(dataset.inputs), take(dataset.targets), take(dataset.truth))
-
-
-def lay_out(dataset: Dataset, device: torch.device, dtype: torch.dtype, *, classes: bool) -> Rows:
-    """A split as contiguous tensors on the device; `classes` asks for int64 labels."""
-    y = _labels(dataset.targets) if classes else joined(dataset.targets, dtype)
-    return Rows(joined(dataset.inputs, dtype).to(device), y.to(device))
+def lay_out(
+    dataset: Dataset, device: torch.device, dtype: torch.dtype, *, classes: bool, columns: Transformed | None = None
+) -> Rows:
+    """A split as contiguous tensors on the device, transformed; `classes` asks for int64 labels."""
+    columns = columns or Transformed()
+    x = columns.features(dataset.inputs, dtype)
+    if classes:
+        return Rows(x.to(device), _labels(dataset.targets).to(device))
+    y = joined(dataset.targets, torch.float64)
+    raw = y if y.is_floating_point() else y.double()
+    if columns.targets is None:
+        return Rows(x.to(device), raw.to(device, dtype))
+    return Rows(x.to(device), columns.targets(raw).to(device, dtype), raw.to(device))
 
 
 def joined(tensors: Mapping[str, torch.Tensor], dtype: torch.dtype) -> torch.Tensor:

@@ -35,7 +35,7 @@ def evaluate(plan: Plan, parts: Parts, rows: Rows) -> dict[str, float]:
             for x, y in zip(torch.split(rows.x, BLOCK), torch.split(rows.y, BLOCK), strict=True):
                 predictions.append(parts.model(x))
                 for metric in metrics.values():
-                    metric.update(predictions[-1], y)
+                    metric.update(*_in_units(parts, predictions[-1], y))
             loss = parts.loss(torch.cat(predictions), rows.y)  # a sum or a weighted mean has no blocks
     finally:
         parts.model.train(was_training)
@@ -43,6 +43,12 @@ def evaluate(plan: Plan, parts: Parts, rows: Rows) -> dict[str, float]:
     for key, metric in metrics.items():
         values[key] = _computed(key, metric.compute())
     return values
+
+
+def _in_units(parts: Parts, prediction: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Prediction and truth as metrics see them: in the units of the data, which a loss need not see."""
+    scale = parts.transformed.targets
+    return (prediction, y) if scale is None else (scale.inverse(prediction), scale.inverse(y))
 
 
 def _computed(key: str, value: object) -> float:

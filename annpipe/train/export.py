@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -13,11 +14,14 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from annpipe.contract import Field
+from annpipe.contract import Dataset, Field
 from annpipe.plan.build import fitted
 from annpipe.plan.component import Component
 from annpipe.plan.plan import Plan
 from annpipe.registry import Entry
+from annpipe.train import columns_model
+from annpipe.train.columns import Fitted
+from annpipe.train.export_columns import IMPORT, model_lines
 from annpipe.train.parts import Parts, takes_classes
 
 _HEAD = '''"""The network of the run "{name}" in plain PyTorch; `weights.safetensors` holds its state dict."""
@@ -41,16 +45,27 @@ _FIRST_OUTPUTS = '''class FirstOutputs(torch.nn.Sequential):
 def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
     """Writes the three files, and beside them a copy of each plugin file that a layer comes from."""
     folder.mkdir(exist_ok=True)
-    (folder / "network.py").write_text(network_source(plan), encoding="utf-8")
+    (folder / "network.py").write_text(network_source(plan, parts.fitted), encoding="utf-8")
     for file, name in _plugin_modules(plan).items():
         source = standalone(Path(file).read_text(encoding="utf-8"))
         (folder / f"{name}.py").write_text(source, encoding="utf-8")
-    weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in parts.model.state_dict().items()}
+    if parts.fitted:
+        shutil.copy(columns_model.__file__, folder / "columns_model.py")
+    state = saved_model(parts).state_dict()
+    weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
     save_file(weights, folder / "weights.safetensors")
     (folder / "model.json").write_text(json.dumps(_description(plan, parts), indent=2), encoding="utf-8")
 
 
-def network_source(plan: Plan) -> str:
+def saved_model(parts: Parts) -> torch.nn.Module:
+    """The trained network, between its transforms where it has some: raw rows in, predictions in the data's units."""
+    if parts.fitted is None:
+        return parts.model
+    dtype = parts.rows["train"].x.dtype
+    return columns_model.Model(parts.transformed.columns, parts.model, parts.transformed.targets, dtype).eval()
+
+
+def network_source(plan: Plan, transforms: Fitted | None = None) -> str:
     """A Python file whose `build()` makes the plan's network."""
     imports = {"import torch"}
     lines = [
@@ -59,9 +74,14 @@ def network_source(plan: Plan) -> str:
     ]
     takes_first = any(layer.takes_first for layer in plan.model)
     stack = "FirstOutputs" if takes_first else "torch.nn.Sequential"
-    head = _HEAD.format(name=plan.head.name.replace('"', "'").replace("\\", "/"), imports="\n".join(sorted(imports)))
     end = "    ).double()" if plan.device.precision == "float64" else "    )"
-    body = "\n".join(["def build():", '    """The untrained network."""', f"    return {stack}(", *lines, end, ""])
+    ends = [end]
+    if transforms:
+        ends = [end, *model_lines(transforms, lambda step: _call(step, plan, imports), plan.device.precision)]
+        imports.add(IMPORT)
+    begin = "network =" if transforms else "return"
+    body = "\n".join(["def build():", '    """The untrained network."""', f"    {begin} {stack}(", *lines, *ends, ""])
+    head = _HEAD.format(name=plan.head.name.replace('"', "'").replace("\\", "/"), imports="\n".join(sorted(imports)))
     return head + (_FIRST_OUTPUTS if takes_first else "\n") + body
 
 
@@ -74,7 +94,7 @@ def _call(component: Component, plan: Plan, imports: set[str]) -> str:
     entry = plan.registry.find(component.kind, component.name)
     assert entry
     where, _, attribute = entry.target.rpartition(":")
-    where = _plugin_modules(plan).get(where, where)
+    where = _plugin_modules(plan).get(_own_file(entry), where)
     imports.add(f"import {where}")
     arguments = []
     for parameter in entry.parameters:
@@ -110,17 +130,26 @@ def _layers(component: Component, plan: Plan) -> Iterator[Entry]:
 
 
 def _entries(plan: Plan) -> list[Entry]:
-    return [entry for layer in plan.model for entry in _layers(layer.component, plan)]
+    steps = [step for part in plan.transforms for step in part.steps]
+    components = [*steps, *(layer.component for layer in plan.model)]
+    return [entry for component in components for entry in _layers(component, plan)]
 
 
 def _plugin_modules(plan: Plan) -> dict[str, str]:
     """Each plugin file that the model needs, with the name under which it travels: two files may share a stem."""
-    files = dict.fromkeys(entry.target.rpartition(":")[0] for entry in _entries(plan) if entry.origin.file)
+    files = dict.fromkeys(map(_own_file, _entries(plan)))
     names: dict[str, str] = {}
     for file in files:
         name = re.sub(r"\W", "_", f"plugin_{Path(file).stem}", flags=re.ASCII)
         names[file] = f"{name}_{len(names) + 1}" if name in names.values() else name
     return {file: name for file, name in names.items() if file.endswith(".py")}
+
+
+def _own_file(entry: Entry) -> str:
+    """The file that must travel with the model: a plugin file, or one of the built-in library; "" where none must."""
+    if entry.origin.distribution == "annpipe":
+        return entry.file
+    return entry.target.rpartition(":")[0] if entry.origin.file else ""
 
 
 def standalone(source: str) -> str:
@@ -133,8 +162,10 @@ def standalone(source: str) -> str:
     class A: ...
     """
     lines = source.split("\n")
-    for node in reversed(ast.parse(source).body):
-        stand_ins = _stand_ins(node)
+    statements = ast.parse(source).body
+    bounds_only = all(_takes_field(node) for node in statements if _is_from(node, "pydantic"))
+    for node in reversed(statements):
+        stand_ins = _FIELD if bounds_only and _is_from(node, "pydantic") else _stand_ins(node)
         if stand_ins:
             before, after = _beside(node, lines)
             lines[node.lineno - 1 : node.end_lineno] = [*before, _NAMES, *stand_ins, *after]
@@ -152,7 +183,18 @@ def _beside(node: ast.stmt, lines: Sequence[str]) -> tuple[list[str], list[str]]
 _NAMES = "from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need"
 _MARK = "(component=None, /, **_): return component if component is not None else (lambda marked: marked)"
 _TYPES = ("Dataset", "Field", "Fields", "Look", "MetricKey", "RunView", "Expression")
-_MARKS = ("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler")
+_MARKS = ("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler", "transform")
+
+
+_FIELD = ["def Field(*_, **__): return None  # bounds and words of options, which the model does not need"]
+
+
+def _is_from(node: ast.stmt, package: str) -> bool:
+    return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == package
+
+
+def _takes_field(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and [(a.name, a.asname) for a in node.names] == [("Field", None)]
 
 
 def _stand_ins(node: ast.stmt) -> list[str]:
@@ -176,12 +218,34 @@ def _stand_in(name: str, own: str) -> str:
 def _description(plan: Plan, parts: Parts) -> dict[str, Any]:
     train = parts.splits.train
     return {
-        "inputs": [_variable(name, field) for name, field in plan.fields.inputs.items()],
+        "inputs": [_input(name, field, train.categories.get(name, ())) for name, field in plan.fields.inputs.items()],
         "outputs": outputs(plan),
         "precision": plan.device.precision,
+        "transforms": bool(plan.transforms),
         "requirements": _requirements(plan),
-        "inputs_example": {name: tensor[:3].tolist() for name, tensor in train.inputs.items()},
+        "inputs_example": _example(plan, train),
     }
+
+
+def _input(name: str, field: Field, categories: Sequence[str]) -> dict[str, Any]:
+    """A raw column: one of categories or of booleans is given by its words, which `categories` has in their order."""
+    if not categories:
+        return _variable(name, field)
+    return {"name": name, "type": "string", "shape": [], "categories": list(categories)}
+
+
+def _example(plan: Plan, train: Dataset) -> dict[str, list[Any]]:
+    """Three rows, those without a missing value first."""
+    lost = torch.zeros(train.rows, dtype=torch.bool)
+    for tensor in train.inputs.values():
+        lost |= tensor.reshape(train.rows, -1).isnan().any(1)
+    rows = torch.argsort(lost.int(), stable=True)[:3]
+    example = {}
+    for name, tensor in train.inputs.items():
+        words = train.categories.get(name, ())
+        values = tensor[rows].tolist()
+        example[name] = [words[int(value)] if value == value else None for value in values] if words else values
+    return example
 
 
 def _variable(name: str, field: Field) -> dict[str, Any]:

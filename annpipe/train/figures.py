@@ -11,7 +11,6 @@ import torch
 from annpipe.contract import RunView
 from annpipe.plan.component import Component
 from annpipe.plan.plan import Plan
-from annpipe.train.data import joined
 from annpipe.train.evaluate import predict
 from annpipe.train.parts import Parts, takes_classes
 
@@ -32,7 +31,9 @@ def predictor(plan: Plan, parts: Parts) -> Callable[[Mapping[str, torch.Tensor]]
     names = list(plan.fields.targets)
 
     def by_name(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        output = predict(parts.model, joined(inputs, dtype).to(device)).cpu()
+        output = predict(parts.model, parts.transformed.features(inputs, dtype).to(device)).cpu()
+        if parts.transformed.targets is not None:
+            output = parts.transformed.targets.inverse(output)
         if takes_classes(plan) or (len(names) == 1 and plan.fields.targets[names[0]].shape):
             return {names[0]: output}
         return {name: output[:, position] for position, name in enumerate(names)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,10 @@ from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
 from annpipe.plan.metric_keys import metric_keys
 from annpipe.plan.plan import Plan
-from annpipe.train.data import Rows, Splits, lay_out, make_dataset, split_dataset
+from annpipe.train.columns import Fitted, fit_columns, known_categories
+from annpipe.train.columns_model import begun_with
+from annpipe.train.data import Rows, Transformed, lay_out, make_dataset
+from annpipe.train.splits import Splits, split_dataset
 from annpipe.train.streams import drawing
 
 
@@ -29,7 +32,10 @@ class FirstOutputs(torch.nn.Sequential):
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of, on its device. `rows` holds the splits by name as the gear sees them."""
+    """What a run is made of, on its device. `rows` holds the splits by name as the gear sees them.
+
+    `fitted` are the transforms, and `transformed` those of them that were applied to the rows.
+    """
 
     dataset: Dataset
     splits: Splits
@@ -40,6 +46,8 @@ class Parts:
     scheduler: Any | None
     metrics: dict[str, Component]
     callbacks: tuple[Any, ...]
+    fitted: Fitted | None = None
+    transformed: Transformed = field(default_factory=Transformed)
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -49,12 +57,13 @@ class Parts:
 
 def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
     """Makes data, model, loss, optimizer, scheduler and callbacks; the default dtype must be the run's."""
-    dataset = make_dataset(plan.data, plan.registry, plan.head.seed)
-    splits = split_dataset(dataset, plan)
-    by_name = {"train": splits.train, "val": splits.val, "test": splits.test}
+    dataset = make_dataset(plan.data, plan.registry, plan.head.seed, plan.split.columns)
+    splits = known_categories(split_dataset(dataset, plan.split, plan.head.seed), plan.fields)
+    fitted = _fitted(plan, splits.train)
+    once = Transformed(fitted.columns(fitted.before), fitted.target_columns) if fitted else Transformed()
     classes = takes_classes(plan)
-    rows = {name: lay_out(part, device, dtype, classes=classes) for name, part in by_name.items() if part}
-    model = build_model(plan).to(device)
+    rows = {name: lay_out(part, device, dtype, classes=classes, columns=once) for name, part in splits.by_name.items()}
+    model = build_model(plan, fitted).to(device)
     loss = instantiate(plan.loss, plan.registry).to(device)
     optimizer = build_optimizer(plan, [*model.parameters(), *loss.parameters()], device)
     return Parts(
@@ -67,15 +76,24 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
         scheduler=instantiate(plan.scheduler, plan.registry, optimizer=optimizer) if plan.scheduler else None,
         metrics=metric_keys(plan.metrics),
         callbacks=tuple(instantiate(callback, plan.registry) for callback in plan.callbacks),
+        fitted=fitted,
+        transformed=once,
     )
 
 
-def build_model(plan: Plan) -> torch.nn.Module:
-    """The stack of layers with its initial weights, drawn from the stream `init`."""
+def _fitted(plan: Plan, train: Dataset) -> Fitted | None:
+    if not plan.transforms:
+        return None
+    return fit_columns(plan.transforms, plan.fields, train, plan.registry, plan.head.seed)
+
+
+def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:
+    """The transforms that go with each batch, and the layers with initial weights drawn from the stream `init`."""
     with drawing(plan.head.seed, "init"):
         layers = [instantiate(layer.component, plan.registry) for layer in plan.model]
     stack = FirstOutputs if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
-    return stack(*layers)
+    columns = fitted.columns(fitted.inside) if fitted else None
+    return stack(*layers) if columns is None else begun_with(columns.to(torch.get_default_dtype()), stack(*layers))
 
 
 def build_optimizer(plan: Plan, parameters: list[torch.nn.Parameter], device: torch.device) -> torch.optim.Optimizer:

@@ -12,9 +12,10 @@ import torch
 from annpipe.plan import draft, resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.data import Rows, observe_fields
+from annpipe.train.data import Rows
 from annpipe.train.device import computing, measured_threads
 from annpipe.train.gears import Eager
+from annpipe.train.observe import observe_fields
 from annpipe.train.parts import build, trial_copy
 from annpipe.train.schedule import schedule
 

@@ -122,8 +122,8 @@ def test_plugin_files_are_python_files(tab: Tab) -> None:
         ("tr", ["train.", "tracking."]),
         ("train.e", ["train.epochs=", "train.evaluate_every="]),
         ("device.t", ["device.type=", "device.threads="]),
-        ("data.", ["data.formula.", "data.split."]),
-        ("data.split.", ["data.split.val=", "data.split.test="]),
+        ("data.", ["data.formula.", "data.split.", "data.transforms."]),
+        ("data.split.t", ["data.split.test=", "data.split.test_rows="]),
         ("data.formula.inputs.x.", ["data.formula.inputs.x.Uniform."]),
         ("optimizer.", ["optimizer.Adam."]),
         ("optimizer.Adam.l", ["optimizer.Adam.lr="]),
@@ -233,7 +233,7 @@ def test_the_tables_say_what_the_models_say() -> None:
     models: dict[str, Any] = {"device": sections.Device, "train": sections.Train, "tracking": sections.Tracking}
     models["data.split"] = sections.Split
     assert {name: tuple(model.model_fields) for name, model in models.items()} == dict(paths.SECTIONS)
-    assert set(paths.KINDS.values()) == set(KINDS) - {"distribution"}
+    assert set(paths.KINDS.values()) == set(KINDS) - {"distribution", "transform"}
     assert {*paths.KINDS, *paths.VALUES, "train", "device", "tracking"} <= set(specs.SECTIONS)
     assert (known.GROUP, known.SHIPPED) == (registry.GROUP, index.SHIPPED)
 

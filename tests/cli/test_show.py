@@ -13,7 +13,7 @@ from annpipe.cli.show import examples
 from annpipe.plan.options import Resolving
 from annpipe.registry import KINDS, Registry
 from annpipe.spec.component import Call, read_call
-from annpipe.spec.nodes import ListNode
+from annpipe.spec.nodes import ListNode, MappingNode
 from annpipe.spec.reader import read_text
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -115,6 +115,9 @@ def test_every_example_of_every_component_is_a_valid_part_of_a_spec(registry_ent
             for example in examples(entry, registry_entries):
                 text = f"in: {{{example}}}" if kind == "distribution" else example
                 node = read_text(text, "example.yaml").pairs[0][1]
+                if kind == "transform":
+                    assert isinstance(node, MappingNode)
+                    node = node.pairs[0][1]
                 call = read_call(node.items[0] if isinstance(node, ListNode) else node, example)
                 assert isinstance(call, Call), example
                 resolving = Resolving(registry_entries)

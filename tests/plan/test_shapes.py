@@ -15,7 +15,7 @@ from annpipe.registry import Registry
 from annpipe.registry.marks import data, layer
 from annpipe.spec.reader import read_text
 from annpipe.spec.spec import read_spec
-from annpipe.train.data import observe_fields
+from annpipe.train.observe import observe_fields
 
 MADE: list[str] = []
 

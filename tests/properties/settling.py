@@ -13,7 +13,7 @@ from annpipe.plan import draft, resolve
 from annpipe.plan.plan import Plan
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.data import observe_fields
+from annpipe.train.observe import observe_fields
 from tests.properties.generating import LISTS, Spec, are_classes
 
 

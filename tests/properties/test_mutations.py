@@ -63,7 +63,7 @@ class Bench:
 
     def finished(self, drafted: Draft) -> Plan | SpecError:
         """What comes of it with torch."""
-        from annpipe.train.data import observe_fields
+        from annpipe.train.observe import observe_fields
 
         try:
             return resolve(drafted, observe_fields)

@@ -16,7 +16,7 @@ from annpipe.registry import KINDS, Entry, Parameter, Registry
 from annpipe.spec import load_spec
 from annpipe.spec.component import Call, read_call
 from annpipe.spec.reader import read_text
-from annpipe.train.data import observe_fields
+from annpipe.train.observe import observe_fields
 from tests.conftest import CliHere
 from tests.properties.generating import specs
 from tests.properties.settling import in_one_line, settled

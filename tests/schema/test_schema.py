@@ -123,6 +123,9 @@ def test_every_spelling_that_show_prints_validates(
         if entry.kind == "distribution":
             drawn = f"{{{text}}}" if ":" in text else text
             section = f"data: {{formula: {{rows: 1, inputs: {{x: {drawn}}}, targets: {{y: x}}}}}}"
+        if entry.kind == "transform":
+            drawn = "formula: {rows: 1, inputs: {number: {Uniform: [0, 1]}}, targets: {y: number}}"
+            section = f"data: {{{drawn}, {text}}}"
         if found := complaints(spec_with(section)):
             wrong[text] = found
     assert len(shown) > 400

@@ -17,10 +17,10 @@ from annpipe.registry import Registry
 from annpipe.running import Outcome, begin, reopen
 from annpipe.spec import load_spec
 from annpipe.train.checkpoint import load_checkpoint
-from annpipe.train.data import observe_fields
 from annpipe.train.device import computing
 from annpipe.train.gears import Eager
 from annpipe.train.loop import LAST, Loop
+from annpipe.train.observe import observe_fields
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import Schedule, schedule
 

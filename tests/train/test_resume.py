@@ -21,8 +21,8 @@ from annpipe.record.state import is_recorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
-# Seconds of training, so that several interruptions find it at work. A run stops where a pause or a look falls: looks are
-# seconds apart, and the first pauses, after 1, 3, 7, … steps, fall within an epoch of 16.
+# Seconds of training, so that several interruptions find it at work. A run stops where a pause or a look falls: looks
+# are far apart, and the first pauses, after 1, 3, 7, … steps, fall within an epoch of 16.
 STEPS_AN_EPOCH, EPOCHS = 16, 600
 SPEC = f"""
 version: 1

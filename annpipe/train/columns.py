@@ -1,0 +1,214 @@
+"""The transforms of a plan, fitted on the rows of the train split: raw columns → features, and targets and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from annpipe.contract import Dataset, Fields
+from annpipe.errors import OptionError, Problem, SpecError
+from annpipe.plan.build import instantiate
+from annpipe.plan.columns import INVERTIBLE, Groups, Transforming, grouped
+from annpipe.plan.component import Component
+from annpipe.registry import Registry
+from annpipe.registry.discovery import PluginFault
+from annpipe.train.columns_model import Columns, Targets, Whole
+from annpipe.train.splits import Splits
+from annpipe.train.streams import drawing
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform of a group: its module, and the component with what the engine supplied to it."""
+
+    module: torch.nn.Module
+    component: Component
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it goes with each batch, as what is trained or random does; the others are applied once."""
+        return bool(getattr(self.module, "only_training", False)) or any(True for _ in self.module.parameters())
+
+
+@dataclass(frozen=True)
+class Group:
+    """Columns by their positions in the matrix that arrives, and what they go through."""
+
+    positions: tuple[int, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All transforms of a plan. `before` is applied once to each split, `inside` begins the model, `targets` ends it.
+
+    Each of the three is groups, empty where it has nothing to do; `is_whole` where the input has a shape of its own.
+    `shape` is that of a row as the first layer meets it.
+    """
+
+    before: tuple[Group, ...]
+    inside: tuple[Group, ...]
+    targets: tuple[tuple[Step, ...], ...]
+    is_whole: bool
+    shape: tuple[int, ...]
+
+    def columns(self, groups: Sequence[Group]) -> torch.nn.Module | None:
+        """The module of `before` or `inside`, None where there is nothing to do."""
+        if not groups:
+            return None
+        if self.is_whole:
+            return Whole(*(step.module for step in groups[0].steps))
+        return Columns([(group.positions, [step.module for step in group.steps]) for group in groups])
+
+    @property
+    def target_columns(self) -> Targets | None:
+        """The module that scales targets and leads predictions back."""
+        if not any(self.targets):
+            return None
+        return Targets([[step.module for step in steps] for steps in self.targets])
+
+
+def known_categories(splits: Splits, fields: Fields) -> Splits:
+    """The splits with the categories that the train split has: a row of another one has -1, as the unseen has later."""
+    train = splits.train
+    names = [name for name, field in fields.inputs.items() if field.type == "category" and name in train.categories]
+    if not names:
+        return splits
+    kept = {name: _present(train.inputs[name], len(train.categories[name])) for name in names}
+    parts = {name: _recoded(part, kept) for name, part in splits.by_name.items()}
+    return Splits(parts["train"], parts.get("val"), parts.get("test"))
+
+
+def _present(codes: torch.Tensor, n_categories: int) -> torch.Tensor:
+    """The new position of each category, -1 for those that no row has."""
+    has = torch.zeros(n_categories, dtype=torch.bool)
+    has[codes[~codes.isnan()].long()] = True
+    return torch.where(has, has.cumsum(0) - 1, -1)
+
+
+def _recoded(part: Dataset, kept: Mapping[str, torch.Tensor]) -> Dataset:
+    inputs, categories = dict(part.inputs), dict(part.categories)
+    for name, positions in kept.items():
+        codes = inputs[name]
+        new = positions[codes.nan_to_num(nan=0.0).long()].to(codes.dtype)
+        inputs[name] = torch.where(codes.isnan(), codes, new)
+        categories[name] = tuple(word for word, at in zip(categories[name], positions, strict=True) if at >= 0)
+    return replace(part, inputs=inputs, categories=categories)
+
+
+def fit_columns(
+    transforms: Sequence[Transforming], fields: Fields, train: Dataset, registry: Registry, seed: int
+) -> Fitted:
+    """Fits every transform on the rows of the train split; raises SpecError at the one that refuses them."""
+    groups = grouped(transforms, fields)
+    is_whole = any(field.shape for field in fields.inputs.values())
+    with drawing(seed, "columns"):
+        targets = _target_steps(groups, fields, train, registry)
+        if is_whole:
+            (name, x), *_ = train.inputs.items()
+            steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), registry)
+            before, inside = ((Group((), part),) if part else () for part in _cut(steps))
+            return Fitted(before, inside, targets, True, tuple(out.shape[1:]))
+        return _fit_table(groups, train, targets, registry)
+
+
+def _steps_of(groups: Groups, name: str) -> Sequence[Component]:
+    return [step for part, names in groups.inputs if name in names for step in part.steps]
+
+
+def _fit_table(groups: Groups, train: Dataset, targets: tuple[tuple[Step, ...], ...], registry: Registry) -> Fitted:
+    """Columns first through what is applied once, group by group; then through what belongs to the model."""
+    names = list(train.inputs)
+    before: list[Group] = []
+    inside: list[Group] = []
+    start = width = 0
+    parts = [(part.steps, taken) for part, taken in groups.inputs]
+    for components, taken in [*parts, ((), groups.rest)]:
+        if not taken:
+            continue
+        x = torch.stack([train.inputs[name].double() for name in taken], 1)
+        counts = [len(train.categories.get(name, ())) if _is_coded(train, name) else 0 for name in taken]
+        steps, out = _fitted_steps(components, x, counts, taken, registry)
+        once, later = _cut(steps)
+        for step in once:
+            x = step.module(x)
+        before.append(Group(tuple(names.index(name) for name in taken), once))
+        inside.append(Group(tuple(range(start, start + x.shape[1])), later))
+        start += x.shape[1]
+        width += out.shape[1]
+    in_order = [position for group in before for position in group.positions] == list(range(len(names)))
+    nothing_before = in_order and not any(group.steps for group in before)
+    nothing_inside = not any(group.steps for group in inside)
+    return Fitted(
+        () if nothing_before else tuple(before), () if nothing_inside else tuple(inside), targets, False, (width,)
+    )
+
+
+def _is_coded(train: Dataset, name: str) -> bool:
+    """Whether a column has categories; a boolean has names too, and stays 0 and 1."""
+    return name in train.categories and train.categories[name] not in (("false", "true"), ("no", "yes"))
+
+
+def _cut(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """What is applied once, and what goes with each batch: from the first such step on."""
+    first = next((number for number, step in enumerate(steps) if step.is_inside), len(steps))
+    return tuple(steps[:first]), tuple(steps[first:])
+
+
+def _target_steps(groups: Groups, fields: Fields, train: Dataset, registry: Registry) -> tuple[tuple[Step, ...], ...]:
+    found = []
+    for name in fields.targets:
+        part = groups.targets.get(name)
+        y = train.targets[name].double()
+        steps = _fitted_steps(part.steps if part else (), y[:, None], [0], (name,), registry)[0] if y.ndim == 1 else []
+        for step in steps:
+            if not hasattr(step.module, "inverse"):
+                message = f"{step.component.name} has no way back, which predictions of the target '{name}' need"
+                raise SpecError([Problem("column-type", message, step.component.place, INVERTIBLE)])
+        found.append(tuple(steps))
+    return tuple(found) if groups.targets else ()
+
+
+def _fitted_steps(
+    components: Sequence[Component], x: torch.Tensor, counts: Sequence[int], names: Sequence[str], registry: Registry
+) -> tuple[list[Step], torch.Tensor]:
+    """Each step fitted on what the one before gives, and what the last one gives of the rows."""
+    steps = []
+    supplied: dict[str, Any] = {"categories": list(counts)}
+    for component in components:
+        entry = registry.find("transform", component.name)
+        assert entry
+        if entry.parameter("categories"):
+            component = component.with_options(**supplied)
+        module = _tried(component, x, names, registry)
+        with torch.no_grad():
+            x = module(x.float() if any(True for _ in module.parameters()) else x)
+        if entry.traits.get("gives") != "same":
+            supplied = {"categories": [0] * x.shape[1]}
+        steps.append(Step(module, component))
+    return steps, x
+
+
+def _tried(component: Component, x: torch.Tensor, names: Sequence[str], registry: Registry) -> torch.nn.Module:
+    """The transform, fitted; what it refuses is a fault at its line."""
+    try:
+        module: torch.nn.Module = instantiate(component, registry)
+        module.eval().fit(x)  # type: ignore[operator]  # a transform's own
+        with torch.no_grad():
+            module(x[:2].float() if any(True for _ in module.parameters()) else x[:2])
+    except PluginFault as fault:
+        raise SpecError([fault.problem]) from fault
+    except OptionError as error:
+        node = component.given.get(error.option)
+        message = f"`{component.name}.{error.option}`: {error.message}"
+        raise SpecError(
+            [Problem("wrong-value", message, node.place if node else component.place, error.help)]
+        ) from error
+    except Exception as error:  # a transform may refuse columns with anything
+        what = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        message = f"{component.name} cannot be fitted on {what}: {error}"
+        raise SpecError([Problem("wrong-value", message, component.place)]) from error
+    return module

@@ -1,0 +1,34 @@
+"""The transforms of a model as Python source: what `network.py` says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from annpipe.plan.component import Component
+from annpipe.train.columns import Fitted, Group, Step
+
+IMPORT = "from columns_model import Columns, Model, Targets, Whole, begun_with"
+
+
+def model_lines(fitted: Fitted, call: Callable[[Component], str], precision: str) -> list[str]:
+    """The lines that put a `network` between its transforms; `call` says a transform as an expression."""
+    lines = []
+    if fitted.inside:
+        double = ".double()" if precision == "float64" else ""
+        lines += [f"    network = begun_with({_columns(fitted.inside, fitted, call)}{double}, network)"]
+    before = _columns(fitted.before, fitted, call) if fitted.before else "None"
+    targets = "None"
+    if any(fitted.targets):
+        targets = f"Targets([{', '.join(_steps(steps, call) for steps in fitted.targets)}])"
+    return [*lines, f"    columns = {before}", f"    return Model(columns, network, {targets}, torch.{precision})"]
+
+
+def _columns(groups: Sequence[Group], fitted: Fitted, call: Callable[[Component], str]) -> str:
+    if fitted.is_whole:
+        return f"Whole({', '.join(call(step.component) for step in groups[0].steps)})"
+    inner = "".join(f"        ({list(group.positions)}, {_steps(group.steps, call)}),\n" for group in groups)
+    return f"Columns([\n{inner}    ])"
+
+
+def _steps(steps: Sequence[Step], call: Callable[[Component], str]) -> str:
+    return f"[{', '.join(call(step.component) for step in steps)}]"

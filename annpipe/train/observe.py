@@ -1,0 +1,75 @@
+"""What must be known of the data before a plan stands: its fields, how many rows are held out, what transforms give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from annpipe.contract import Dataset, Field, Fields
+from annpipe.errors import SpecError
+from annpipe.plan.columns import column_faults
+from annpipe.plan.draft import Draft, supplied_aside
+from annpipe.plan.rows import Observed
+from annpipe.registry.marks import mark_of
+from annpipe.train.columns import fit_columns, known_categories
+from annpipe.train.data import make_dataset
+from annpipe.train.splits import split_dataset
+
+
+def observe_fields(drafted: Draft) -> Observed:
+    """The fields of the draft's data: told, otherwise seen on the data it makes.
+
+    With transforms the data is made, split and transformed as the run will do it, since what they give depends on the
+    rows. Raises SpecError, OptionError, SplitError, and whatever a data component raises.
+    """
+    spec = drafted.spec
+    made: Dataset | None = None
+    fields = drafted.fields or _told(drafted)
+    if fields is None:
+        made = make_dataset(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+        fields = _seen(made)
+    faults = column_faults(drafted.transforms, fields, drafted.data, drafted.registry)
+    if faults:
+        raise SpecError(faults)
+    if not drafted.transforms and not spec.split.needs_rows and not spec.split.stratify and not spec.split.order:
+        return Observed(fields)
+    made = made or make_dataset(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+    splits = split_dataset(made, spec.split, spec.head.seed)
+    held = tuple(part.rows if part else 0 for part in (splits.val, splits.test))
+    if drafted.transforms:
+        train = known_categories(splits, fields).train
+        fitted = fit_columns(drafted.transforms, fields, train, drafted.registry, spec.head.seed)
+        fields = replace(fields, features=fitted.shape)
+    return Observed(fields, (held[0], held[1]))
+
+
+def _told(drafted: Draft) -> Fields | None:
+    """What the component tells of its fields, where that needs torch."""
+    entry = drafted.registry.find("data", drafted.data.name)
+    assert entry
+    mark = mark_of(drafted.registry.load(entry))
+    tell = mark.traits.get("fields") if mark else None
+    if tell is None:
+        return None
+    fields: Fields = tell(**drafted.data.options, **supplied_aside(drafted.spec.split, entry))
+    return fields
+
+
+def _seen(dataset: Dataset) -> Fields:
+    inputs, targets = (
+        {name: _field(name, tensor, dataset) for name, tensor in tensors.items()}
+        for tensors in (dataset.inputs, dataset.targets)
+    )
+    return Fields(inputs, targets, dataset.rows)
+
+
+def _field(name: str, tensor: torch.Tensor, dataset: Dataset) -> Field:
+    categories = dataset.categories.get(name, ())
+    shape, is_float = tuple(tensor.shape[1:]), tensor.is_floating_point()
+    missing = int(tensor.isnan().sum()) if is_float else 0
+    if name in dataset.targets and not is_float and categories:
+        return Field(shape, "int", len(categories), "category", categories)
+    return Field(
+        shape, "float" if is_float else "int", None, "category" if categories else "number", categories, missing
+    )

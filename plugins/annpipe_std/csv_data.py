@@ -1,0 +1,105 @@
+"""The data components `csv` and `parquet`: columns of files, found and typed by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from annpipe import Dataset, data
+from annpipe_std.tables.choosing import Table, csv_fields, csv_table, parquet_fields, parquet_table
+from annpipe_std.tables.columns import Column
+from annpipe_std.tables.files import MISSING
+
+Files = Annotated[
+    Path | list[Path],
+    Field(description="A file, a glob (`data/*.csv`) or a list of them; relative to the spec."),
+]
+Target = Annotated[str | list[str], Field(description="What is predicted: columns by name or pattern.")]
+Features = Annotated[
+    str | list[str] | None,
+    Field(description='What it is predicted from, by name or pattern ("age*"); all other columns if left out.'),
+]
+Ignore = Annotated[str | list[str] | None, Field(description="Columns to leave out, by name or pattern.")]
+Types = Annotated[
+    dict[str, Literal["number", "category", "boolean"]] | None,
+    Field(description="What a column is, where it is not what it looks like: {year: category}."),
+]
+DropMissing = Annotated[
+    str | list[str] | None,
+    Field(description='Columns by name or pattern ("*" for all) whose missing values drop the row.'),
+]
+
+
+@data(fields=csv_fields)
+def csv(
+    *,
+    files: Files,
+    target: Target,
+    features: Features = None,
+    ignore: Ignore = None,
+    types: Types = None,
+    missing: Annotated[list[str], Field(description="Words that stand for a missing value.")] = list(MISSING),  # noqa: B006  # read only
+    drop_missing: DropMissing = None,
+    delimiter: Annotated[str, Field(description="What stands between two cells.")] = ",",
+    decimal: Annotated[str, Field(description="The decimal point of its numbers.")] = ".",
+    names: Annotated[
+        list[str] | None, Field(description="Names of the columns, for a file without a row of names.")
+    ] = None,
+    aside: tuple[str, ...] = (),
+) -> Dataset:
+    """Takes columns of CSV files, in UTF-8 with a row of names; finds whether they are numbers, categories or booleans.
+
+    A column whose cells are numbers is a number, one of true and false (yes and no) a boolean; words are categories,
+    in alphabetical order. A column with a different word in most rows is text, and refused. A target of categories
+    is class labels, and their names go with the model.
+
+    **Shape:** every column is (rows,): float64, NaN where a feature is missing; class labels int64.
+    """
+    return dataset(
+        csv_table(
+            files=files, target=target, features=features, ignore=ignore, types=types, missing=missing,
+            drop_missing=drop_missing, delimiter=delimiter, decimal=decimal, names=names, aside=aside,
+        )
+    )  # fmt: skip
+
+
+@data(fields=parquet_fields)
+def parquet(
+    *,
+    files: Files,
+    target: Target,
+    features: Features = None,
+    ignore: Ignore = None,
+    types: Types = None,
+    drop_missing: DropMissing = None,
+    aside: tuple[str, ...] = (),
+) -> Dataset:
+    """Takes columns of Parquet files; their types are those of the file, as `csv` would name them.
+
+    **Shape:** every column is (rows,): float64, NaN where a feature is missing; class labels int64.
+    """
+    return dataset(
+        parquet_table(
+            files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
+            aside=aside,
+        )
+    )  # fmt: skip
+
+
+def dataset(table: Table) -> Dataset:
+    """The table as tensors; categories of inputs stay float64, so that NaN can stand for a missing one."""
+    columns = {**table.inputs, **table.targets, **table.aside}
+    return Dataset(
+        {name: torch.from_numpy(column.values) for name, column in table.inputs.items()},
+        {name: _target(column) for name, column in table.targets.items()},
+        categories={name: column.categories for name, column in columns.items() if column.categories},
+        aside={name: torch.from_numpy(column.values) for name, column in table.aside.items()},
+    )
+
+
+def _target(column: Column) -> torch.Tensor:
+    values = torch.from_numpy(column.values)
+    return values.to(torch.int64) if column.type == "category" else values

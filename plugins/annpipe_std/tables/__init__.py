@@ -1,0 +1,1 @@
+"""Tables from files, without torch: which columns there are, of which type, and which are inputs and targets."""

@@ -1,0 +1,178 @@
+"""Files → a table of Arrow columns: globs, several files, and what is wrong with them in plain words."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from annpipe import OptionError, did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Paths = str | Path | list[str] | list[Path]
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+_HEADER = "name the columns with `names: [a, b, …]`"
+
+
+@dataclass(frozen=True)
+class Raw:
+    """A table as read: `arrow` has every column; `files` and `ends` say which rows came from which file."""
+
+    arrow: pa.Table
+    files: tuple[str, ...]
+    ends: tuple[int, ...]
+
+    def where(self, row: int) -> str:
+        """A row as a person counts: from 1, the header left out, within its file."""
+        position = next(number for number, end in enumerate(self.ends) if row < end)
+        start = self.ends[position - 1] if position else 0
+        of = f" of {os.path.basename(self.files[position])}" if len(self.files) > 1 else ""
+        return f"row {row - start + 1}{of}"
+
+
+def found_files(files: Paths) -> list[str]:
+    """The files that a path, a glob or a list of them names, each once; raises OptionError where there are none."""
+    texts = [str(path) for path in (files if isinstance(files, list) else [files])]
+    if not texts:
+        raise OptionError("files", "names no file", help="as in `files: table.csv`")
+    found: dict[str, None] = {}
+    for text in texts:
+        is_glob = any(sign in text for sign in "*?[") and not os.path.exists(text)
+        here = sorted(glob.glob(text, recursive=True)) if is_glob else [text]
+        if not here:
+            raise OptionError("files", f"no file fits '{text}'", help="paths are relative to the spec")
+        for file in here:
+            _check_file(file)
+            found[file] = None
+    return list(found)
+
+
+def _check_file(file: str) -> None:
+    if os.path.isdir(file):
+        raise OptionError("files", f"'{file}' is a folder", help=f"name its files: '{file}/*.csv'")
+    if not os.path.isfile(file):
+        beside = os.path.dirname(file) or "."
+        names = os.listdir(beside) if os.path.isdir(beside) else []
+        near = did_you_mean(os.path.basename(file), names)
+        raise OptionError("files", f"there is no file '{file}'", help=near or "paths are relative to the spec")
+    if not os.path.getsize(file):
+        raise OptionError("files", f"'{file}' is empty", help="it needs a row of names and rows of values")
+
+
+def stamp(files: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a file does: each file's name, size and time."""
+    stats = [(file, os.stat(file)) for file in files]
+    return tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats)
+
+
+def read_csv(
+    files: Sequence[str], *, delimiter: str, decimal: str, names: Sequence[str] | None, missing: Sequence[str]
+) -> Raw:
+    """Every column of the files, types as Arrow finds them; what it cannot take for a number stays text."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    reading = csv.ReadOptions(column_names=list(names) if names else None)
+    parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    converting = csv.ConvertOptions(
+        null_values=list(missing), strings_can_be_null=True, decimal_point=decimal, timestamp_parsers=[]
+    )
+
+    def read(file: str) -> pa.Table:
+        try:
+            table = csv.read_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)
+        except pa.ArrowInvalid:
+            reading.use_threads = False  # then Arrow tells the line of the fault
+            table = csv.read_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)
+        if not names:
+            _check_header(file, table.column_names, delimiter)
+        return table
+
+    return _joined(files, read)
+
+
+def _check_header(file: str, header: Sequence[str], delimiter: str) -> None:
+    if all(_is_number(name) for name in header):
+        raise OptionError("files", f"the first row of '{file}' has numbers, not names", help=_HEADER)
+    if len(header) == 1 and delimiter == ",":
+        other = next((sign for sign in (";", "\t", "|") if sign in header[0]), None)
+        if other:
+            message = f"'{file}' has one column, '{header[0]}'"
+            help_ = 'write `delimiter: "\\t"`' if other == "\t" else f"write `delimiter: '{other}'`"
+            raise OptionError("delimiter", message, help=help_)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def read_parquet(files: Sequence[str]) -> Raw:
+    """Every column of the files, in the types they were written with."""
+    from pyarrow import parquet
+
+    return _joined(files, lambda file: parquet.read_table(file, partitioning=None))
+
+
+def _joined(files: Sequence[str], read: Callable[[str], pa.Table]) -> Raw:
+    import pyarrow as pa
+
+    tables = [_table(file, read) for file in files]
+    first = tables[0].column_names
+    for file, table in zip(files, tables, strict=True):
+        if sorted(table.column_names) != sorted(first):
+            other = sorted(set(first) ^ set(table.column_names))
+            message = f"'{files[0]}' and '{file}' differ in the columns {', '.join(other)}"
+            raise OptionError("files", message, help="every file needs the same columns")
+    ends, total = [], 0
+    for table in tables:
+        total += table.num_rows
+        ends.append(total)
+    if not total:
+        raise OptionError("files", f"'{files[0]}' has no rows", help="it needs rows of values below the names")
+    whole = _united([table.select(first) for table in tables], pa)
+    return Raw(whole, tuple(files), tuple(ends))
+
+
+def _united(tables: Sequence[pa.Table], pa: Any) -> pa.Table:
+    """Files one after the other; a column that is text in one of them is text in all."""
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        mixed = {name for name in tables[0].column_names if len({str(t.schema.field(name).type) for t in tables}) > 1}
+        as_text = [
+            table.cast(pa.schema([pa.field(f.name, pa.string()) if f.name in mixed else f for f in table.schema]))
+            for table in tables
+        ]
+        return pa.concat_tables(as_text, promote_options="permissive")
+
+
+def _table(file: str, read: Callable[[str], pa.Table]) -> pa.Table:
+    import pyarrow as pa
+
+    try:
+        table = read(file)
+    except (pa.ArrowException, OSError) as error:
+        raise OptionError("files", f"'{file}' cannot be read: {_plain(error)}", help=_REMEDY) from error
+    twice = next((name for name in table.column_names if table.column_names.count(name) > 1), None)
+    if twice is not None:
+        raise OptionError("files", f"'{file}' has two columns '{twice}'", help="rename one of them in the file")
+    return table
+
+
+_REMEDY = "see whether it is the file you mean, and mend or leave out the row"
+
+
+def _plain(error: Exception) -> str:
+    """Arrow's own words without its prefixes: "line 3: Expected 2 columns, got 1: 3"."""
+    text = " ".join(str(error).split())
+    return text.removeprefix("CSV parse error: ").replace("Row #", "line ")[:200]

@@ -1,0 +1,73 @@
+"""The transform `impute`: a value for what is missing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+
+from annpipe import OptionError, transform
+
+
+@transform(name="impute", takes="any", gives="same", fills=True)
+class Impute(torch.nn.Module):
+    """Fills in missing values with a statistic of the train split.
+
+    **Shape:** (rows, columns) -> (rows, columns), or twice as many with `indicator`: 1 where a value was missing.
+    Of several values that are most frequent the least is taken. Categories have no mean.
+    """
+
+    fill: torch.Tensor
+
+    def __init__(
+        self,
+        strategy: Annotated[
+            Literal["mean", "median", "most_frequent", "constant"],
+            Field(description="What stands for a missing value; constant takes `value`."),
+        ] = "mean",
+        value: Annotated[float | None, Field(description="The constant.")] = None,
+        indicator: Annotated[
+            bool, Field(description="Whether to add a column that tells where values were missing.")
+        ] = False,
+        *,
+        categories: list[int],
+    ) -> None:
+        super().__init__()
+        if (strategy == "constant") != (value is not None):
+            found = "missing" if strategy == "constant" else f"for `strategy: constant`, not for {strategy}"
+            raise OptionError("value", f"is {found}", help="as in `impute: {strategy: constant, value: 0}`")
+        if any(categories) and (strategy != "most_frequent" or indicator):
+            message = "an indicator of categories" if indicator else f"categories have no {strategy}"
+            raise OptionError(
+                "indicator" if indicator else "strategy",
+                message,
+                help="take most_frequent; one_hot and embedding know missing values by themselves",
+            )
+        self.strategy, self.value, self.indicator = strategy, value, indicator
+        self.register_buffer("fill", torch.zeros(0, dtype=torch.float64))
+
+    def fit(self, x: torch.Tensor) -> None:
+        """Learns what each column is filled with; raises ValueError where it has no value."""
+        if self.value is not None:
+            self.fill = torch.full((x.shape[1],), self.value, dtype=x.dtype)
+            return
+        empty = x.isnan().all(0)
+        if empty.any():
+            raise ValueError(f"a column has no value in the train split, so it has no {self.strategy}")
+        self.fill = torch.stack([self._statistic(column[~column.isnan()]) for column in x.unbind(1)])
+
+    def _statistic(self, values: torch.Tensor) -> torch.Tensor:
+        if self.strategy == "mean":
+            return values.mean()
+        if self.strategy == "median":
+            ordered = values.sort().values
+            return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+        distinct, counts = values.unique(return_counts=True)  # type: ignore[no-untyped-call]  # torch's own
+        most: torch.Tensor = distinct[counts.argmax()]
+        return most
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        lost = x.isnan()
+        filled = torch.where(lost, self.fill.to(x.dtype), x)
+        return torch.cat([filled, lost.to(x.dtype)], 1) if self.indicator else filled
