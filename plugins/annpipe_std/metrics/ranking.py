@@ -24,13 +24,8 @@ Average = Annotated[
 ]
 
 
-@metric
-class AUROC:
-    """The chance that a row of a class scores higher than one that is not: the area under the ROC curve.
-
-    1 is perfect, 0.5 is chance; rows with the same score count half. A class of no row or of all rows has no such
-    chance and is left out of the average; nan when none is left, or when a score is nan.
-    """
+class _Ranking:
+    """What the metrics of an order share: the average over classes, and the keeping of scores."""
 
     higher_is_better = True
 
@@ -41,6 +36,15 @@ class AUROC:
     def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
         """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
         self._scores.add(prediction, target)
+
+
+@metric
+class AUROC(_Ranking):
+    """The chance that a row of a class scores higher than one that is not: the area under the ROC curve.
+
+    1 is perfect, 0.5 is chance; rows with the same score count half. A class of no row or of all rows has no such
+    chance and is left out of the average; nan when none is left, or when a score is nan.
+    """
 
     def compute(self) -> float:
         levels = self._scores.levels()
@@ -48,22 +52,12 @@ class AUROC:
 
 
 @metric
-class AveragePrecision:
+class AveragePrecision(_Ranking):
     """The area under the precision-recall curve: precision at each level of score, weighted by the recall it adds.
 
     Without interpolation, as in scikit-learn; but a class without rows has no such curve and is left out of the average
     (scikit-learn counts 0); nan when none is left, or when a score is nan.
     """
-
-    higher_is_better = True
-
-    def __init__(self, average: Average = "macro") -> None:
-        self.average = average
-        self._scores = Scores()
-
-    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
-        """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
-        self._scores.add(prediction, target)
 
     def compute(self) -> float:
         levels = self._scores.levels()
