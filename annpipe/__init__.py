@@ -1,10 +1,9 @@
 """annpipe: a YAML file is a training run.
 
 For plugin authors: the marks (`data`, `layer`, `loss`, `optimizer`, `scheduler`, `distribution`, `metric`, `callback`,
-`plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`, `MetricKey`, `RunView`,
-`Expression`),
-`OptionError` to refuse an option's value, `did_you_mean` for its help; and for classes that cannot carry a mark,
-`describe`, `Typing` and `Entry`.
+`plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`, `MetricKey`, `Outline`,
+`RunView`, `Expression`), `OptionError` to refuse an option's value, `did_you_mean` for its help; and for classes that
+cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one.
 """
 
@@ -14,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annpipe.contract import Dataset, Field, Fields, Look, MetricKey, RunView
+    from annpipe.contract import Dataset, Field, Fields, Look, MetricKey, Outline, RunView
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
     from annpipe.launch import run
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from annpipe.registry.suggest import did_you_mean
 
 _HOMES = {
-    "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "MetricKey", "RunView"),
+    "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "MetricKey", "Outline", "RunView"),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
     "annpipe.launch": ("run",),
@@ -47,6 +46,7 @@ __all__ = [
     "Look",
     "MetricKey",
     "OptionError",
+    "Outline",
     "Registry",
     "RunView",
     "Typing",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -41,15 +41,32 @@ class Dataset:
     """Named tensors with rows first: `inputs`, `targets`, and where they are known the noiseless targets, `truth`.
 
     Every tensor is (rows, …) and on the CPU; floats are kept in double precision until the run casts them.
+    `class_names` holds the names of classes for targets that are labels: of label 0, of label 1, and so on.
     """
 
     inputs: Mapping[str, torch.Tensor]
     targets: Mapping[str, torch.Tensor]
     truth: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    class_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
         return len(next(iter(self.inputs.values())))
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a run before it trains, for the `check` of a plot that cannot be drawn of every run.
+
+    `loss` is the name of the loss, `takes_classes` tells whether it compares with class labels. `dataset` makes the
+    data, and is None where they must not be made: ask it only where the fields do not tell. `options` are the plot's.
+    """
+
+    fields: Fields
+    loss: str
+    takes_classes: bool
+    dataset: Callable[[], Dataset] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

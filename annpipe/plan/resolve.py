@@ -6,9 +6,10 @@ Shapes on the meta device, the output against the targets, the loss, and what co
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
-from annpipe.contract import Fields
+from annpipe.contract import Dataset, Fields, Outline
 from annpipe.errors import OptionError, Problem, SpecError
 from annpipe.plan.component import Component
 from annpipe.plan.draft import Draft, option_problem
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
     from annpipe.plan.plan import Plan
 
 
-def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields]) -> Plan:
+Maker = Callable[[Component, Registry, int], Dataset]
+
+
+def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields], make: Maker | None = None) -> Plan:
     """Runs the checks that need torch and returns the Plan; raises SpecError.
 
-    `observe` makes the data of a component that does not tell its fields beforehand, to see them.
+    `observe` makes the data of a component that does not tell its fields beforehand, to see them; `make` makes them for
+    a plot of which the fields do not tell whether it can be drawn, and left out lets such a plot pass.
     """
     from annpipe.plan.plan import Plan
+    from annpipe.plan.plots import refused_plots
     from annpipe.plan.rows import lone_row, too_few
     from annpipe.plan.shapes import run_shapes
     from annpipe.plan.targets import check_output
@@ -40,6 +46,7 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
     problems = check_output(layers, drafted.data, drafted.loss, fields, registry) + refusals(drafted, layers)
     if fields.rows is not None:
         problems += list(too_few(fields.rows, spec)) or lone_row(fields.rows, spec, layers, registry)
+    problems += refused_plots(drafted, _outline(drafted, fields, None if problems else make))
     if problems:
         raise SpecError(problems)
     return Plan(
@@ -61,6 +68,13 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
         registry=registry,
         warnings=(*linear_collapse(layers, registry), *labels_as_numbers(drafted.data, drafted.loss, fields, registry)),
     )
+
+
+def _outline(drafted: Draft, fields: Fields, make: Maker | None) -> Outline:
+    entry = drafted.registry.find("loss", drafted.loss.name)
+    takes_classes = bool(entry and entry.traits.get("target") == "classes")
+    made = None if make is None else cache(lambda: make(drafted.data, drafted.registry, drafted.spec.head.seed))
+    return Outline(fields, drafted.loss.name, takes_classes, made)
 
 
 def _fields(drafted: Draft, observe: Callable[[Component, Registry, int], Fields]) -> Fields:

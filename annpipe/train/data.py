@@ -102,7 +102,7 @@ def _taken(dataset: Dataset, rows: torch.Tensor) -> Dataset:
     def take(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {name: tensor[rows] for name, tensor in tensors.items()}
 
-    return Dataset(take(dataset.inputs), take(dataset.targets), take(dataset.truth))
+    return Dataset(take(dataset.inputs), take(dataset.targets), take(dataset.truth), dataset.class_names)
 
 
 def lay_out(dataset: Dataset, device: torch.device, dtype: torch.dtype, *, classes: bool) -> Rows:

@@ -100,7 +100,7 @@ class EarlyStopping:
         self._best.value, self._since = state["best"], None if since is None else int(since)
 
 
-@callback(name="checkpoint")
+@callback(name="checkpoint", example={"best": "val/loss"})
 class Checkpoint:
     """Keeps checkpoints: every so many epochs, and the one at which a metric was best."""
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import matplotlib
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.lines import Line2D
 
-from annpipe import Dataset, RunView
+from annpipe import RunView
 
 INK, FAINT = "#262626", "#e4e4e4"
 TRAIN, VAL, TEST = "#0072B2", "#E69F00", "#CC79A7"
@@ -123,37 +122,6 @@ def shown(name: str) -> str:
     return short.replace("$", r"\$")
 
 
-def splits(view: RunView) -> dict[str, Dataset]:
-    """The splits that have rows, by name."""
-    named = {"train": view.train, "val": view.val, "test": view.test}
-    return {name: split for name, split in named.items() if split is not None and split.rows}
-
-
-def numbers(columns: Mapping[str, torch.Tensor]) -> dict[str, Doubles]:
-    """The columns that hold one number a row."""
-    return {name: column(tensor) for name, tensor in columns.items() if tensor.ndim == 1}
-
-
-def column(tensor: torch.Tensor) -> Doubles:
-    """(rows,) or (rows, 1) as doubles."""
-    flat = tensor if tensor.ndim == 1 else tensor.flatten(1)[:, 0]
-    values: Doubles = flat.detach().to("cpu").to(torch.float64).numpy()
-    return values
-
-
-def sample(rows: int, limit: int) -> Indices:
-    """All rows, or `limit` of them chosen at random but always the same, in their order."""
-    if rows <= limit:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(0).choice(rows, size=max(1, limit), replace=False))
-
-
-def rows_label(name: str, drawn: int, rows: int) -> str:
-    """`train, 700 rows`, or how many of them are drawn."""
-    of = f"{drawn:,} of {rows:,} rows" if drawn < rows else f"{rows:,} row{'s' * (rows != 1)}"
-    return f"{name}, {of}"
-
-
 def points(axes: Axes, x: Doubles, y: Doubles, **look: Any) -> None:
     """Points, the smaller and fainter the more there are."""
     size, alpha = (
@@ -176,9 +144,3 @@ def legend(axes: Axes) -> None:
         if isinstance(handle, Line2D):
             handle.set_alpha(1)
             handle.set_markersize(max(6.0, handle.get_markersize()))
-
-
-def is_discrete(values: Doubles) -> bool:
-    """Whether the values are a few whole numbers, as classes and truth values are."""
-    different = np.unique(values)
-    return len(different) <= len(CLASS_COLOURS) and bool((different == np.round(different)).all())
