@@ -48,7 +48,7 @@ class AUROC(_Ranking):
 
     def compute(self) -> float:
         levels = self._scores.levels()
-        return _averaged([_area(inside, outside) for inside, outside in levels], levels, self.average)
+        return _averaged([area(inside, outside) for inside, outside in levels], levels, self.average)
 
 
 @metric
@@ -61,7 +61,7 @@ class AveragePrecision(_Ranking):
 
     def compute(self) -> float:
         levels = self._scores.levels()
-        return _averaged([_precision(inside, outside) for inside, outside in levels], levels, self.average)
+        return _averaged([average_precision(inside, outside) for inside, outside in levels], levels, self.average)
 
 
 Level = tuple[torch.Tensor, torch.Tensor]
@@ -95,23 +95,24 @@ class Scores:
         scores, truth = (torch.cat(parts) for parts in zip(*batches, strict=True))
         if scores.isnan().any():
             return []
-        return [_levels(score, inside) for score, inside in zip(scores.unbind(1), truth.unbind(1), strict=True)]
+        return [levels_of(score, inside) for score, inside in zip(scores.unbind(1), truth.unbind(1), strict=True)]
 
 
-def _levels(score: torch.Tensor, inside: torch.Tensor) -> Level:
+def levels_of(score: torch.Tensor, inside: torch.Tensor) -> Level:
+    """The levels of one class out of its scores and whether each row is inside it, both (rows,)."""
     different, places = score.unique(return_inverse=True)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     empty = torch.zeros(len(different), dtype=torch.int64, device=score.device)
     return empty.index_add(0, places, inside.to(empty)), empty.index_add(0, places, (~inside).to(empty))
 
 
-def _area(inside: torch.Tensor, outside: torch.Tensor) -> float:
+def area(inside: torch.Tensor, outside: torch.Tensor) -> float:
     """Mann and Whitney's U over the number of pairs, counted in halves and whole numbers."""
     below = 2 * outside.cumsum(0) - outside
     pairs = int(inside.sum()) * int(outside.sum())
     return int((inside * below).sum()) / (2 * pairs) if pairs else math.nan
 
 
-def _precision(inside: torch.Tensor, outside: torch.Tensor) -> float:
+def average_precision(inside: torch.Tensor, outside: torch.Tensor) -> float:
     """Σ precision · added recall over the levels, from the highest."""
     hits, misses = (double(counts.flip(0).cumsum(0)) for counts in (inside, outside))
     rows = int(inside.sum())

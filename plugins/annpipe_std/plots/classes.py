@@ -88,6 +88,12 @@ def refused(plot: str, loss: str) -> OptionError:
     return OptionError("", f"{plot} shows classes, and {message}", help=help_)
 
 
+def refused_scores(plot: str, loss: str) -> OptionError:
+    """Why a figure of scores cannot be drawn of a run."""
+    message = f"{plot} needs a score for each class, and {loss or 'the loss'} gives none here"
+    return OptionError("", message, help="train with a loss of classes, as CrossEntropyLoss")
+
+
 def _classified(
     target: str, true: torch.Tensor, output: torch.Tensor, split: Dataset, *, logits: bool
 ) -> Iterator[Classified]:

@@ -119,7 +119,7 @@ def _regions(axes: Axes, view: RunView, inputs: list[str], labelled: Labelled, l
     draw_classes(axes, x, y, values, target.target, names=target.names)
     axes.grid(False)
     axes.set(xlim=_margins(x), ylim=_margins(y))
-    axes.set_title(f"background: prediction, marks: {label}", fontsize=9)
+    axes.set_title(f"background: prediction\nmarks: {label}", fontsize=9)
 
 
 def _plane(inputs: list[str], x: Doubles, y: Doubles) -> tuple[Doubles, Doubles, dict[str, torch.Tensor]]:
@@ -149,7 +149,7 @@ def _surface(figure: Figure, axes: Axes, view: RunView, inputs: list[str], targe
         axes.scatter(x, y, c=values, cmap=COLOUR_MAP, vmin=low, vmax=high, s=18, linewidths=0.6, edgecolors="white")
     axes.grid(False)
     axes.set(xlabel=shown(inputs[0]), ylabel=shown(inputs[1]), xlim=_margins(x), ylim=_margins(y))
-    axes.set_title(f"background: prediction, marks: {label}", fontsize=9)
+    axes.set_title(f"background: prediction\nmarks: {label}", fontsize=9)
 
 
 def _margins(values: Doubles) -> tuple[float, float]:

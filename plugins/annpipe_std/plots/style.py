@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, Literal, ParamSpec
 
 import matplotlib
 import numpy as np
@@ -72,15 +72,18 @@ _WIDE_FONTS = (
 )  # fmt: skip
 
 
-def styled(draw: Callable[[RunView], Figure]) -> Callable[[RunView], Figure]:
+Options = ParamSpec("Options")
+
+
+def styled(draw: Callable[Concatenate[RunView, Options], Figure]) -> Callable[Concatenate[RunView, Options], Figure]:
     """Draws with annpipe's style alone, whatever the user's matplotlibrc says, and leaves that as it was."""
 
     @functools.wraps(draw)
-    def drawn(view: RunView) -> Figure:
+    def drawn(view: RunView, /, *options: Options.args, **named: Options.kwargs) -> Figure:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(_STYLE | {"font.family": _fonts()})
-            figure = draw(view)
+            figure = draw(view, *options, **named)
             figure.draw_without_rendering()  # ticks are made when a figure is first drawn, with the settings of then
             figure.set_layout_engine("none")  # laid out it is now: saving would draw it once more to do that again
             return figure
@@ -104,8 +107,26 @@ def panels(view: RunView, title: str, count: int = 1) -> tuple[Figure, list[Axes
     axes: list[Axes] = [grid[place // columns, place % columns] for place in range(count)]
     for place in range(count, rows * columns):
         grid[place // columns, place % columns].set_axis_off()
-    figure.suptitle(f"{shown(view.name)} · {title}" if view.name else title, x=0.012, ha="left")
+    figure.suptitle(_title(view, title), x=0.012, ha="left")
     return figure, axes
+
+
+def panels_over_strips(view: RunView, title: str, count: int = 1) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """A titled figure with `count` panels, each over a low strip with the same x axis."""
+    columns = count if count <= 3 else math.ceil(count / 2)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=({1: 6.4, 2: 9.0, 3: 11.0}[columns], {1: 4.8, 2: 8.0}[rows]), layout="constrained")
+    grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[3, 1] * rows)
+    pairs = [(grid[2 * row, column], grid[2 * row + 1, column]) for row in range(rows) for column in range(columns)]
+    for pair in pairs[count:]:
+        for axes in pair:
+            axes.set_axis_off()
+    figure.suptitle(_title(view, title), x=0.012, ha="left")
+    return figure, pairs[:count]
+
+
+def _title(view: RunView, title: str) -> str:
+    return f"{shown(view.name)} · {title}" if view.name else title
 
 
 def message(view: RunView, title: str, text: str) -> Figure:
@@ -138,9 +159,9 @@ def span(values: Doubles) -> tuple[float, float]:
     return (low, high) if low < high else (low - gap, high + gap)
 
 
-def legend(axes: Axes) -> None:
+def legend(axes: Axes, place: Literal["best", "lower left", "lower right"] = "best") -> None:
     """A legend where it hides least, with points that are full and large whatever they are in the plot."""
-    for handle in axes.legend(loc="best").legend_handles:
+    for handle in axes.legend(loc=place).legend_handles:
         if isinstance(handle, Line2D):
             handle.set_alpha(1)
             handle.set_markersize(max(6.0, handle.get_markersize()))
