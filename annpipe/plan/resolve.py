@@ -29,8 +29,8 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
     `observe` makes the data of a component that does not tell its fields beforehand, to see them; `make` makes them for
     a plot of which the fields do not tell whether it can be drawn, and left out lets such a plot pass.
     """
+    from annpipe.plan.outline import misfits
     from annpipe.plan.plan import Plan
-    from annpipe.plan.plots import refused_plots
     from annpipe.plan.rows import lone_row, too_few
     from annpipe.plan.shapes import run_shapes
     from annpipe.plan.targets import check_output
@@ -46,7 +46,7 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
     problems = check_output(layers, drafted.data, drafted.loss, fields, registry) + refusals(drafted, layers)
     if fields.rows is not None:
         problems += list(too_few(fields.rows, spec)) or lone_row(fields.rows, spec, layers, registry)
-    problems += refused_plots(drafted, _outline(drafted, fields, None if problems else make))
+    problems += misfits(drafted, _outline(drafted, fields, None if problems else make))
     if problems:
         raise SpecError(problems)
     return Plan(
@@ -74,7 +74,7 @@ def _outline(drafted: Draft, fields: Fields, make: Maker | None) -> Outline:
     entry = drafted.registry.find("loss", drafted.loss.name)
     takes_classes = bool(entry and entry.traits.get("target") == "classes")
     made = None if make is None else cache(lambda: make(drafted.data, drafted.registry, drafted.spec.head.seed))
-    return Outline(fields, drafted.loss.name, takes_classes, made)
+    return Outline(fields, drafted.loss.name, takes_classes, drafted.spec.split.val > 0, made)
 
 
 def _fields(drafted: Draft, observe: Callable[[Component, Registry, int], Fields]) -> Fields:

@@ -119,15 +119,23 @@ def metric(component: C | None = None, /, *, name: str | None = None) -> C | Cal
 @overload
 def callback(component: C, /) -> C: ...
 @overload
-def callback(*, name: str | None = None, example: Example | None = None) -> Callable[[C], C]: ...
 def callback(
-    component: C | None = None, /, *, name: str | None = None, example: Example | None = None
+    *, name: str | None = None, check: Callable[..., None] | None = None, example: Example | None = None
+) -> Callable[[C], C]: ...
+def callback(
+    component: C | None = None,
+    /,
+    *,
+    name: str | None = None,
+    check: Callable[..., None] | None = None,
+    example: Example | None = None,
 ) -> C | Callable[[C], C]:
     """Marks a class with `on_look(look)`, called after each epoch at which the run looks.
 
+    `check`, called with the `Outline` of a run before it begins, raises OptionError for a run that it does not fit.
     `example` holds options to show where no single one is required and yet some must be given.
     """
-    return _marking(component, Mark("callback", name, _given(example=example)))
+    return _marking(component, Mark("callback", name, _given(check=check, example=example)))
 
 
 @overload

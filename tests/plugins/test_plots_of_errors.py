@@ -151,7 +151,10 @@ def test_what_cannot_be_drawn_is_known_before_the_run(
 ) -> None:
     """From fields and loss; the data are made only where these do not tell, which None as values would not survive."""
     outline = Outline(
-        Fields({"x": Field()}, {"y": field}), loss, takes_classes, lambda: Dataset({"x": X}, {"y": _there(values)})
+        Fields({"x": Field()}, {"y": field}),
+        loss,
+        takes_classes,
+        dataset=lambda: Dataset({"x": X}, {"y": _there(values)}),
     )
     for check in (without_classes, without_scores, without_numbers):
         if check.__name__ in refused or (check is without_scores and "without_classes" in refused):

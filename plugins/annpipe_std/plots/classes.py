@@ -11,8 +11,6 @@ from annpipe import Dataset, OptionError, RunView
 from annpipe_std.plots.rows import outputs, rows_label, sample, splits
 
 MAX_COUNTED = 50_000
-LOGIT_LOSSES = ("BCEWithLogitsLoss",)
-"""Losses whose single outputs mean 1 above 0; with all others they do above 0.5."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,14 @@ def judged(view: RunView) -> Judged | None:
     targets = [
         classified
         for target, values in split.targets.items()
-        for classified in _classified(target, values[chosen], output[target], split, logits=view.loss in LOGIT_LOSSES)
+        for classified in _classified(target, values[chosen], output[target], split, logits=is_logit(view.loss))
     ]
     return Judged(rows_label(name, len(chosen), split.rows), tuple(targets))
+
+
+def is_logit(loss: str) -> bool:
+    """Whether a single output means 1 above 0, as with this loss; with all others it does above 0.5."""
+    return loss == "BCEWithLogitsLoss"
 
 
 def class_shares(output: torch.Tensor, *, logits: bool) -> torch.Tensor:

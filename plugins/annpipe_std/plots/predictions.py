@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from annpipe import RunView, plot
-from annpipe_std.plots.classes import LOGIT_LOSSES, Classified, class_shares, judged
+from annpipe_std.plots.classes import Classified, class_shares, is_logit, judged
 from annpipe_std.plots.confusion_matrix import draw_confusion
 from annpipe_std.plots.data import draw_classes, draw_rows, draw_truth, gathered
 from annpipe_std.plots.rows import column, is_discrete, numbers, outputs, rows_label, shared_out, splits
@@ -103,7 +103,7 @@ def _regions(axes: Axes, view: RunView, inputs: list[str], labelled: Labelled, l
     target, _ = labelled
     x, y, values, label = gathered(view, inputs, target.target, limit)
     grid_x, grid_y, plane = _plane(inputs, x, y)
-    share = class_shares(view.predict(plane)[target.target], logits=view.loss in LOGIT_LOSSES).numpy()
+    share = class_shares(view.predict(plane)[target.target], logits=is_logit(view.loss)).numpy()
     called = share.argmax(1)
     colours = np.array([to_rgb(colour) for colour in CLASS_COLOURS[: share.shape[1]]])
     sure = (share.max(1, keepdims=True) - 1 / share.shape[1]) / (1 - 1 / share.shape[1])

@@ -98,10 +98,10 @@ def _fonts() -> list[str]:
 
 
 def panels(view: RunView, title: str, count: int = 1) -> tuple[Figure, list[Axes]]:
-    """A titled figure with `count` panels, up to three in a row; 6.4 by 4 inches when there is one."""
-    columns = count if count <= 3 else math.ceil(count / 2)
+    """A titled figure with up to twelve panels, `count`, at most four in a row; 6.4 by 4 inches when there is one."""
+    columns = count if count <= 3 else min(4, math.ceil(count / 2))
     rows = math.ceil(count / columns)
-    width, height = {1: 6.4, 2: 9.0, 3: 11.0}[columns], {1: 4.0, 2: 6.4}[rows]
+    width, height = {1: 6.4, 2: 9.0, 3: 11.0, 4: 12.0}[columns], {1: 4.0, 2: 6.4, 3: 8.4}[rows]
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     axes: list[Axes] = [grid[place // columns, place % columns] for place in range(count)]

@@ -1,4 +1,4 @@
-"""What do plots refuse before the run? Each one's `check` is asked about the run's outline."""
+"""Which plots and callbacks do not fit the run? Each one's `check` is asked about its outline, before it begins."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from annpipe.registry.marks import mark_of
 from annpipe.registry.registry import imported
 
 
-def refused_plots(drafted: Draft, outline: Outline) -> Iterator[Problem]:
-    """A problem at the line of each plot that could not be drawn of such a run."""
-    for plot in drafted.plots:
-        entry = drafted.registry.find("plot", plot.name)
+def misfits(drafted: Draft, outline: Outline) -> Iterator[Problem]:
+    """A problem at the line of each plot and callback that such a run has no use for."""
+    for component in (*drafted.plots, *drafted.callbacks):
+        entry = drafted.registry.find(component.kind, component.name)
         assert entry
         try:
             check = _check(entry, drafted.registry)
             if check is not None:
-                check(replace(outline, options=plot.options))
+                check(replace(outline, options=component.options))
         except PluginFault as fault:
             yield fault.problem
         except OptionError as error:
-            node = plot.given.get(error.option)
-            of = f"{plot.name}.{error.option}" if error.option else plot.name
-            place = node.place if node else plot.place
+            node = component.given.get(error.option)
+            of = f"{component.name}.{error.option}" if error.option else component.name
+            place = node.place if node else component.place
             yield Problem("wrong-value", f"`{of}`: {error.message}", place, error.help)
-        except Exception as error:  # a plugin's check may raise anything: reported at the plot's line
-            yield _raised(plot, error)
+        except Exception as error:  # a plugin's check may raise anything: reported at its line
+            yield _raised(component, error)
 
 
 def _check(entry: Entry, registry: Registry) -> Callable[[Outline], None] | None:
-    """The plot's check: by its own name where it stands apart from the drawing, else from the plot's mark."""
+    """The check: by its own name where it stands in a module of its own, else from the component's mark."""
     told = entry.traits.get("check")
     if isinstance(told, str):
         found: Callable[[Outline], None] = imported(told)
@@ -46,6 +46,6 @@ def _check(entry: Entry, registry: Registry) -> Callable[[Outline], None] | None
     return mark.traits["check"] if mark else None
 
 
-def _raised(plot: Component, error: Exception) -> Problem:
-    message = f"the check of the plot '{plot.name}' raised {type(error).__name__}: {first_line(error)}"
-    return Problem("wrong-value", message, plot.place)
+def _raised(component: Component, error: Exception) -> Problem:
+    message = f"the check of '{component.name}' raised {type(error).__name__}: {first_line(error)}"
+    return Problem("wrong-value", message, component.place)
