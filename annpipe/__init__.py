@@ -2,9 +2,8 @@
 
 For plugin authors: the marks (`data`, `transform`, `layer`, `loss`, `optimizer`, `scheduler`, `distribution`, `metric`,
 `callback`, `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`, `MetricKey`,
-`RunView`, `Expression`),
-`OptionError` to refuse an option's value, `did_you_mean` for its help; and for classes that cannot carry a mark,
-`describe`, `Typing` and `Entry`.
+`Outline`, `RunView`, `Expression`), `OptionError` to refuse an option's value, `did_you_mean` for its help; and for
+classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one.
 """
 
@@ -14,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annpipe.contract import Dataset, Field, Fields, Look, MetricKey, RunView
+    from annpipe.contract import Dataset, Field, Fields, Look, MetricKey, Outline, RunView
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
     from annpipe.launch import run
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from annpipe.registry.suggest import did_you_mean
 
 _HOMES = {
-    "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "MetricKey", "RunView"),
+    "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "MetricKey", "Outline", "RunView"),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
     "annpipe.launch": ("run",),
@@ -59,6 +58,7 @@ __all__ = [
     "Look",
     "MetricKey",
     "OptionError",
+    "Outline",
     "Registry",
     "RunView",
     "Typing",

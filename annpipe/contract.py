@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,23 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Outline:
+    """What is known of a run before it trains, for the `check` of a plot or callback that does not fit every run.
+
+    `loss` is the name of the loss, `takes_classes` tells whether it compares with class labels, `has_val` whether rows
+    are held out for validation. `dataset` makes the data, and is None where they must not be made: ask it only where
+    the fields do not tell. `options` are those of the plot or callback.
+    """
+
+    fields: Fields
+    loss: str
+    takes_classes: bool
+    has_val: bool = False
+    dataset: Callable[[], Dataset] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RunView:
     """What a plot may see of a run.
 
@@ -90,6 +108,10 @@ class MetricKey(str):
     __slots__ = ()
 
 
+def _no_run(*asked: object) -> Any:
+    raise RuntimeError("this look was made without a run to show")
+
+
 @dataclass
 class Look:
     """What a callback sees at the end of an epoch: where the run is, its values, and what it may ask for.
@@ -97,6 +119,11 @@ class Look:
     `values` holds the latest metrics by key (`train/loss`, `val/loss`, …), `higher_is_better` the keys of which large
     values are good. `stop(reason)` ends the run after this epoch; `keep(name)` writes a checkpoint
     `checkpoints/<name>`; `restore(name)` puts its parameters back when the run ends.
+
+    The rest costs what it gives, and nothing until it is called. `parameters()` and `gradients()` are copies by name,
+    on the CPU: the trained parameters, and what the last step followed (after clipping). `view()` is the run as a plot
+    sees it, with its splits and `predict`. `artifact(name, content)` keeps a text or a matplotlib figure as
+    `looks/<name>` with the run's artifacts; a figure's name is given without its ending.
     """
 
     epoch: int
@@ -106,3 +133,7 @@ class Look:
     keep: Callable[[str], None]
     restore: Callable[[str], None]
     higher_is_better: frozenset[str] = frozenset()
+    parameters: Callable[[], Mapping[str, torch.Tensor]] = dict
+    gradients: Callable[[], Mapping[str, torch.Tensor]] = dict
+    view: Callable[[], RunView] = _no_run
+    artifact: Callable[[str, str | Figure], None] = _no_run

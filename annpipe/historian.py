@@ -6,10 +6,14 @@ import signal
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
+from annpipe.errors import RunError
 from annpipe.record.journal import Journal, now_ms
+from annpipe.record.location import scrub
+from annpipe.train.figures import save_figure
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -27,8 +31,8 @@ class Display(Protocol):
 class Historian:
     """Writes what the loop reports to the journal and keeps the series for the figures."""
 
-    def __init__(self, journal: Journal, display: Display) -> None:
-        self.journal, self._display = journal, display
+    def __init__(self, journal: Journal, display: Display, folder: Path) -> None:
+        self.journal, self._display, self._folder = journal, display, folder
         self.signal: int | None = None
         self._last_ms = now_ms()
         self._history: dict[str, tuple[array[int], array[float]]] = {}
@@ -62,6 +66,21 @@ class Historian:
 
     def event(self, message: str) -> None:
         self._display.event(message)
+
+    def artifact(self, name: str, content: Any) -> None:
+        """Keeps a text or a figure that a callback gives; raises RunError for a name outside `looks/`."""
+        place = PurePosixPath(name)
+        if not place.parts or place.is_absolute() or any(part.startswith(".") for part in place.parts):
+            raise RunError(f"a callback named an artifact '{name}': use a relative path, as samples/epoch_10.csv")
+        folder = self._folder / "artifacts" / "looks" / place.parent
+        if isinstance(content, str):
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / place.name
+            path.write_text(scrub(content), encoding="utf-8")
+        else:
+            path = save_figure(content, folder, place.name)
+        to = (PurePosixPath("looks") / place.parent).as_posix()
+        self.journal.write("artifact", file=path.relative_to(self._folder).as_posix(), to=to)
 
 
 @contextmanager

@@ -122,9 +122,10 @@ def read(
 def complete(drafted: Draft, watcher: Watcher) -> Plan:
     """The plan of a draft, its warnings shown; imports torch; raises SpecError."""
     from annpipe.plan import resolve
+    from annpipe.train.data import make_dataset
     from annpipe.train.observe import observe_fields
 
-    plan = resolve(drafted, observe_fields)
+    plan = resolve(drafted, observe_fields, make_dataset)
     for warning in plan.warnings:
         watcher.warn(warning)
     return plan

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from annpipe.train.figures import draw, run_view
 from annpipe.train.gears import Eager
 from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import Parts, build, trial_copy
+from annpipe.train.rates import RateTest, range_test
 from annpipe.train.schedule import Schedule, schedule
 
 
@@ -58,7 +59,7 @@ class Run:
 
         `on_start` hears the schedule, the device and the steps already done, just before the first step.
         """
-        historian = Historian(self.journal, self.display)
+        historian = Historian(self.journal, self.display, self.folder)
         with signals_noted(historian):
             try:
                 outcome = self._train(historian, on_start)
@@ -197,6 +198,15 @@ def begin(plan: Plan, folder: Path, display: Display, *, tracking_uri: str, arti
     run._artifact("plan.yaml", plan.to_yaml(), "")
     run._artifact("environment.txt", environment_text(), "")
     return run
+
+
+def try_rates(plan: Plan, *, low: float, high: float, steps: int) -> RateTest:
+    """A learning rate test of the plan, on parts made for it: neither a run nor its numbers know of it."""
+    device = find_device(plan.device.type, None)
+    with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
+        torch.set_num_threads(1 if plan.device.threads == "auto" else plan.device.threads)
+        parts = build(replace(plan, scheduler=None), device, dtype)
+        return range_test(replace(plan, scheduler=None), parts, low=low, high=high, steps=steps)
 
 
 def reopen(plan: Plan, folder: Path, display: Display) -> Run:

@@ -24,6 +24,7 @@ COMMANDS = {
     "plan": "show the resolved plan: layers, shapes, parameters",
     "list": "list the components of the registry",
     "show": "show one component: options, types, defaults, origin",
+    "lr": "suggest a learning rate by a short test",
     "explain": "explain the code of an error, with a wrong and a right example",
     "schema": "print the JSON Schema of specs, or install it for an editor",
     "runs": "list the runs of this project with their status",

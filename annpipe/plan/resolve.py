@@ -6,10 +6,14 @@ Shapes on the meta device, the output against the targets, the loss, and what co
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
+from annpipe.contract import Dataset, Fields, Outline
 from annpipe.errors import OptionError, Problem, SpecError, SplitError
+from annpipe.plan.component import Component
 from annpipe.plan.draft import Draft, option_problem
+from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
 
 if TYPE_CHECKING:
@@ -17,11 +21,17 @@ if TYPE_CHECKING:
     from annpipe.plan.rows import Observed
 
 
-def resolve(drafted: Draft, observe: Callable[[Draft], Observed]) -> Plan:
+Maker = Callable[[Component, Registry, int], Dataset]
+
+
+def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | None = None) -> Plan:
     """Runs the checks that need torch and returns the Plan; raises SpecError.
 
-    `observe` makes data that does not tell its fields beforehand, to see them, splits them and fits the transforms.
+    `observe` makes data that does not tell its fields beforehand, to see them, splits them and fits the transforms;
+    `make` makes them for a plot of which the fields do not tell whether it can be drawn, and left out lets such a plot
+    pass.
     """
+    from annpipe.plan.outline import misfits
     from annpipe.plan.plan import Plan
     from annpipe.plan.rows import held_out, lone_row, too_few
     from annpipe.plan.shapes import run_shapes
@@ -40,6 +50,7 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed]) -> Plan:
     if fields.rows is not None:
         held = observed.held or held_out(fields.rows, spec.split)
         problems += list(too_few(fields.rows, held, spec)) or lone_row(fields.rows - sum(held), spec, layers, registry)
+    problems += misfits(drafted, _outline(drafted, fields, None if problems else make))
     if problems:
         raise SpecError(problems)
     return Plan(
@@ -62,6 +73,13 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed]) -> Plan:
         registry=registry,
         warnings=(*linear_collapse(layers, registry), *labels_as_numbers(drafted.data, drafted.loss, fields, registry)),
     )
+
+
+def _outline(drafted: Draft, fields: Fields, make: Maker | None) -> Outline:
+    entry = drafted.registry.find("loss", drafted.loss.name)
+    takes_classes = bool(entry and entry.traits.get("target") == "classes")
+    made = None if make is None else cache(lambda: make(drafted.data, drafted.registry, drafted.spec.head.seed))
+    return Outline(fields, drafted.loss.name, takes_classes, drafted.spec.split.has_val, made)
 
 
 def _observed(drafted: Draft, observe: Callable[[Draft], Observed]) -> Observed:

@@ -73,7 +73,7 @@ def _marked(module: ModuleType) -> Iterator[tuple[Any, Mark]]:
 
 def describe_marked(component: Any, mark: Mark) -> Entry:
     """The entry of a marked component; raises PluginFault at the parameter that cannot be an option."""
-    traits: dict[str, Json] = {key: value for key, value in mark.traits.items() if not callable(value)}
+    traits: dict[str, Json] = {key: True if callable(value) else value for key, value in mark.traits.items()}
     traits |= {key: f"{value.__module__}:{value.__qualname__}" for key, value in _apart(component, mark)}
     try:
         return describe(mark.kind, component, name=mark.name, traits=traits)

@@ -53,6 +53,9 @@ def as_yaml(value: Any) -> str:
 
 
 def _spellings(entry: Entry, samples: _Samples) -> Iterator[Any]:
+    if shown := entry.traits.get("example"):
+        yield {entry.name: shown}
+        return
     options = entry.options
     required = [option for option in options if option.required]
     if not required:

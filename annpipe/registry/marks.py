@@ -18,6 +18,7 @@ from typing import Any, TypeVar, overload
 ATTRIBUTE = "__annpipe__"
 
 C = TypeVar("C", bound=Callable[..., Any])
+Example = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,24 @@ def mark_of(component: Any) -> Mark | None:
 @overload
 def data(component: C, /) -> C: ...
 @overload
-def data(*, name: str | None = None, fields: Callable[..., Any] | None = None) -> Callable[[C], C]: ...
 def data(
-    component: C | None = None, /, *, name: str | None = None, fields: Callable[..., Any] | None = None
+    *, name: str | None = None, fields: Callable[..., Any] | None = None, example: Example | None = None
+) -> Callable[[C], C]: ...
+def data(
+    component: C | None = None,
+    /,
+    *,
+    name: str | None = None,
+    fields: Callable[..., Any] | None = None,
+    example: Example | None = None,
 ) -> C | Callable[[C], C]:
     """Marks a callable that returns a `Dataset`.
 
     `fields`, called with the same options, tells the `Fields` of that dataset without making it, so that shapes
-    are checked before any data exists; without it the data is made to see its shapes.
+    are checked before any data exists; without it the data is made to see its shapes. `example` holds options to show
+    where no single one is required and yet some must be given.
     """
-    return _marking(component, Mark("data", name, {"fields": fields} if fields else {}))
+    return _marking(component, Mark("data", name, _given(fields=fields, example=example)))
 
 
 @overload
@@ -135,19 +144,41 @@ def metric(component: C | None = None, /, *, name: str | None = None) -> C | Cal
 @overload
 def callback(component: C, /) -> C: ...
 @overload
-def callback(*, name: str | None = None) -> Callable[[C], C]: ...
-def callback(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
-    """Marks a class with `on_look(look)`, called after each epoch at which the run looks."""
-    return _marking(component, Mark("callback", name))
+def callback(
+    *, name: str | None = None, check: Callable[..., None] | None = None, example: Example | None = None
+) -> Callable[[C], C]: ...
+def callback(
+    component: C | None = None,
+    /,
+    *,
+    name: str | None = None,
+    check: Callable[..., None] | None = None,
+    example: Example | None = None,
+) -> C | Callable[[C], C]:
+    """Marks a class with `on_look(look)`, called after each epoch at which the run looks.
+
+    `check`, called with the `Outline` of a run before it begins, raises OptionError for a run that it does not fit.
+    `example` holds options to show where no single one is required and yet some must be given.
+    """
+    return _marking(component, Mark("callback", name, _given(check=check, example=example)))
 
 
 @overload
 def plot(component: C, /) -> C: ...
 @overload
-def plot(*, name: str | None = None) -> Callable[[C], C]: ...
-def plot(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
-    """Marks a function whose first parameter is a `RunView` and that returns a matplotlib figure."""
-    return _marking(component, Mark("plot", name))
+def plot(*, name: str | None = None, check: Callable[..., None] | None = None) -> Callable[[C], C]: ...
+def plot(
+    component: C | None = None, /, *, name: str | None = None, check: Callable[..., None] | None = None
+) -> C | Callable[[C], C]:
+    """Marks a function whose first parameter is a `RunView` and that returns a matplotlib figure.
+
+    `check`, called with the `Outline` of a run before it begins, raises OptionError for a run that it cannot draw.
+    """
+    return _marking(component, Mark("plot", name, _given(check=check)))
+
+
+def _given(**traits: Any) -> dict[str, Any]:
+    return {key: value for key, value in traits.items() if value is not None}
 
 
 def _marking(component: C | None, mark: Mark) -> C | Callable[[C], C]:

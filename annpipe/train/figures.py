@@ -46,7 +46,7 @@ def draw(plan: Plan, view: RunView, folder: Path) -> Iterator[tuple[Path, str | 
     for number, plot in enumerate(plan.plots):
         name = plot.name if plot.name not in [p.name for p in plan.plots[:number]] else f"{plot.name}_{number}"
         try:
-            file = _save(_figure(plan, plot, view), folder, name)
+            file = save_figure(_figure(plan, plot, view), folder, name)
         except Exception as error:  # a plot that fails costs its figure, never the run; the reason is shown
             yield folder / f"{name}.svg", f"{type(error).__name__}: {error}"
         else:
@@ -59,7 +59,7 @@ def _figure(plan: Plan, plot: Component, view: RunView) -> Any:
     return plan.registry.load(entry)(view, **plot.options)
 
 
-def _save(figure: Any, folder: Path, name: str) -> Path:
+def save_figure(figure: Any, folder: Path, name: str) -> Path:
     """As SVG; a drawing that would be large as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.svg"

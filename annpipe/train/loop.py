@@ -20,6 +20,7 @@ from annpipe.errors import NonFiniteLoss, RunError
 from annpipe.plan.plan import Plan
 from annpipe.train.checkpoint import FOLDER, load_checkpoint, save_checkpoint
 from annpipe.train.evaluate import evaluate
+from annpipe.train.figures import run_view
 from annpipe.train.gears import Gear
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
@@ -46,6 +47,13 @@ class Reporter(Protocol):
 
     def event(self, message: str) -> None:
         """Something a person wants to read."""
+
+    def artifact(self, name: str, content: Any) -> None:
+        """A text or a figure to keep as `looks/<name>`."""
+
+    @property
+    def history(self) -> Mapping[str, tuple[list[int], list[float]]]:
+        """The epochs and values told so far, by key."""
 
 
 @dataclass
@@ -168,11 +176,28 @@ class Loop:
             self.reporter.values(epoch, values)
         self.gear.scheduler_on_metric(self.memory.latest.get("val/loss", self.memory.latest["train/loss"]))
         self._take_rates()
-        latest = dict(self.memory.latest)
-        higher = frozenset(key for key in latest if key.partition("/")[2] in self.higher_is_better)
-        look = Look(epoch, self.gear.step, latest, self._stop, self._keep_named, self._ask_restore, higher)
+        look = self._shown(epoch)
         for callback in self.parts.callbacks:
             callback.on_look(look)
+
+    def _shown(self, epoch: int) -> Look:
+        """The look of this epoch; what it can show beyond its values is made when a callback asks."""
+        latest, model = dict(self.memory.latest), self.parts.model
+        return Look(
+            epoch=epoch,
+            step=self.gear.step,
+            values=latest,
+            stop=self._stop,
+            keep=self._keep_named,
+            restore=self._ask_restore,
+            higher_is_better=frozenset(key for key in latest if key.partition("/")[2] in self.higher_is_better),
+            parameters=lambda: {name: copied(one) for name, one in model.named_parameters() if one.requires_grad},
+            gradients=lambda: {
+                name: copied(one.grad) for name, one in model.named_parameters() if one.grad is not None
+            },
+            view=lambda: run_view(self.plan, self.parts, self.reporter.history),
+            artifact=self.reporter.artifact,
+        )
 
     def _stop(self, reason: str) -> None:
         self.memory.ended_by = reason
@@ -223,6 +248,11 @@ class Loop:
         for callback, kept in zip(self.parts.callbacks, state["callbacks"], strict=True):
             if kept is not None:
                 callback.load_state_dict(kept)
+
+
+def copied(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor's values on the CPU, apart from it."""
+    return tensor.detach().to("cpu", copy=True)
 
 
 def _callback_state(callback: Any) -> Any:

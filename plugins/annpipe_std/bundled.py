@@ -9,7 +9,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from annpipe import Fields, OptionError, did_you_mean
@@ -26,10 +26,14 @@ _OURS = re.compile(r"random_state|as_frame|sparse|return_\w+")  # what a spec le
 
 @dataclass(frozen=True)
 class Rows:
-    """Columns by name: inputs (rows,) each, or one of images; targets (rows,) each, int64 where they are labels."""
+    """Columns by name: inputs (rows,) each, or one of images; targets (rows,) each, int64 where they are labels.
+
+    `class_names` has the words for labels 0, 1, … of a target, where scikit-learn has some.
+    """
 
     inputs: dict[str, Array]
     targets: dict[str, Array]
+    class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def sklearn_rows(
@@ -135,7 +139,9 @@ def _loaded(bunch: Any, *, images: bool) -> Rows:
     targets = _targets(bunch.target, bunch.get("target_names") or () if bunch.target.ndim > 1 else ())
     if images:  # (rows, 8, 8) -> (rows, 1, 8, 8)
         return Rows({"image": _doubles(bunch.images[:, None])}, targets)
-    return Rows(_columns([_plain(name) for name in bunch.feature_names], bunch.data), targets)
+    names = tuple(map(str, bunch.get("target_names", ()))) if targets.get("y", bunch.data).dtype.kind == "i" else ()
+    are_words = {"y": names} if any(not name.isdecimal() for name in names) else {}
+    return Rows(_columns([_plain(name) for name in bunch.feature_names], bunch.data), targets, are_words)
 
 
 def _plain(name: str) -> str:

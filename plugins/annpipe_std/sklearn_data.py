@@ -11,7 +11,7 @@ from annpipe import Dataset, data
 from annpipe_std.bundled import sklearn_fields, sklearn_rows
 
 
-@data(name="sklearn", fields=sklearn_fields)
+@data(name="sklearn", fields=sklearn_fields, example={"load": "iris"})
 def sklearn_data(
     *,
     load: Annotated[
@@ -40,4 +40,5 @@ def sklearn_data(
     return Dataset(
         {name: torch.from_numpy(array) for name, array in rows.inputs.items()},
         {name: torch.from_numpy(array) for name, array in rows.targets.items()},
+        categories=rows.class_names,
     )

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from annpipe.cli.show import examples
+from annpipe.plan.build import instantiate
 from annpipe.plan.options import Resolving
 from annpipe.registry import KINDS, Registry
+from annpipe.registry.registry import imported
 from annpipe.spec.component import Call, read_call
 from annpipe.spec.nodes import ListNode, MappingNode
 from annpipe.spec.reader import read_text
@@ -125,3 +127,25 @@ def test_every_example_of_every_component_is_a_valid_part_of_a_spec(registry_ent
                 assert not resolving.problems, (example, resolving.problems)
                 n_checked += 1
     assert n_checked > 400
+
+
+def test_a_component_takes_its_own_examples(registry_entries: Registry) -> None:
+    """What only the component can refuse: callbacks are built, data that needs no file tells its fields."""
+    n_taken = 0
+    for kind in ("callback", "data"):
+        for entry in registry_entries.entries(kind):
+            if any("path" in option.type for option in entry.options):
+                continue
+            for example in examples(entry, registry_entries):
+                node = read_text(example, "example.yaml").pairs[0][1]
+                call = read_call(node.items[0] if isinstance(node, ListNode) else node, example)
+                assert isinstance(call, Call)
+                component = Resolving(registry_entries).component(call, kind)
+                assert component
+                told = entry.traits.get("fields")
+                if isinstance(told, str):
+                    assert imported(told)(**component.options).targets
+                else:
+                    instantiate(component, registry_entries)
+                n_taken += 1
+    assert n_taken >= 6

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from annpipe import Look, OptionError
+from annpipe import Dataset, Field, Fields, Look, OptionError, Outline, RunView
 from annpipe_std.callbacks import Checkpoint, EarlyStopping
+from annpipe_std.callbacks.histograms import Histograms, counted, histograms
+from annpipe_std.callbacks.samples import SamplePredictions, check_samples, sample_table
+
+X = torch.arange(100.0).double()
+KIND = torch.arange(100) % 3
+
+
+def predict(columns: Any) -> dict[str, torch.Tensor]:
+    """The double of x, and logits that are right for all but the first class."""
+    called = KIND[columns["x"].long()].clamp(min=1)
+    return {"y": columns["x"] * 2, "kind": 5.0 * nn.functional.one_hot(called, 3)}
+
+
+ROWS = Dataset({"x": X, "image": torch.zeros(100, 2, 2)}, {"y": X**2, "kind": KIND}, categories={"kind": ("a", "b")})
+RUN = RunView("toy", ROWS, None, None, {}, predict, nn.Linear(1, 1), "CrossEntropyLoss")
+
+
+def weights() -> dict[str, torch.Tensor]:
+    return {"0.weight": torch.randn(30, 20, generator=torch.Generator().manual_seed(0)), "0.bias": torch.zeros(30)}
 
 
 @dataclass
@@ -21,6 +43,7 @@ class Asked:
     stopped: list[int] = field(default_factory=list)
     kept: list[tuple[int, str]] = field(default_factory=list)
     restored: list[str] = field(default_factory=list)
+    artifacts: dict[str, Any] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
 
     def stop(self, reason: str) -> None:
@@ -41,6 +64,7 @@ def driven(
         asked.epoch = first + number * every
         latest |= {} if value is None else {key: value}
         look = Look(asked.epoch, asked.epoch * 10, dict(latest), asked.stop, asked.keep, asked.restored.append)
+        look = replace(look, parameters=weights, gradients=dict, view=lambda: RUN, artifact=asked.artifacts.__setitem__)
         callback.on_look(look)
         if asked.stopped:
             break
@@ -127,6 +151,8 @@ def test_a_checkpoint_callback_that_keeps_nothing_is_refused() -> None:
 MAKERS: list[Callable[[], Any]] = [
     lambda: EarlyStopping(patience=3),
     lambda: Checkpoint(every=2, best="val/loss"),
+    lambda: Histograms(every=2, of=["weights"]),
+    lambda: SamplePredictions(every=3),
 ]
 
 
@@ -142,4 +168,80 @@ def test_resumed_equals_never_interrupted(make: Callable[[], Any], cut: int) -> 
     after = driven(second, values[cut:], first=1 + cut)
     assert before.kept + after.kept == whole.kept
     assert before.stopped + after.stopped == whole.stopped
+    assert [*before.artifacts, *after.artifacts] == list(whole.artifacts)
     assert after.restored[-1:] == whole.restored[-1:]
+
+
+def test_histograms_are_drawn_every_so_many_epochs() -> None:
+    """A figure of the weights and one of the gradients, under names of their own."""
+    drawn = driven(Histograms(every=4), [1.0] * 5, first=3, every=3).artifacts
+    assert list(drawn) == [f"histograms/{what}_epoch_{n}" for n in (6, 9, 12) for what in ("weights", "gradients")]
+    axes = drawn["histograms/weights_epoch_6"].axes
+    assert [one.get_title("left") for one in axes] == ["0.weight, 30 × 20", "0.bias, 30"]
+    counts = axes[0].patches[0].get_data().values
+    assert counts.sum() == 600
+    assert [text.get_text() for text in drawn["histograms/gradients_epoch_6"].axes[0].texts] == ["The model has none."]
+
+
+def test_a_histogram_counts_what_numpy_counts() -> None:
+    """In as many parts as asked for, or fewer where the values are few."""
+    values = weights()["0.weight"].double().flatten().numpy()
+    counts, edges = counted(values, 40)
+    wanted, wanted_edges = np.histogram(values, bins=40)
+    np.testing.assert_array_equal(counts, wanted)
+    np.testing.assert_array_equal(edges, wanted_edges)
+    assert len(counted(values[:4], 40)[0]) == 5
+
+
+def test_of_many_tensors_some_matrices_are_drawn() -> None:
+    """From the first to the last; values that are not finite are counted, not drawn."""
+    tensors = {f"{n}.{part}": torch.ones(3, 3) if part == "weight" else torch.ones(3)
+               for n in range(20) for part in ("weight", "bias")}  # fmt: skip
+    tensors["0.weight"][0, 0] = torch.nan
+    figure = histograms(RUN, "weights", tensors, 10, "black")
+    titles = [axes.get_title("left") for axes in figure.axes if axes.get_title("left")]
+    assert (len(titles), titles[0], titles[-1]) == (12, "0.weight, 3 × 3", "19.weight, 3 × 3")
+    assert figure.axes[0].get_xlabel() == "1 not finite"
+    assert "12 of 40 tensors" in figure.get_suptitle()
+
+
+def test_sample_predictions_are_a_table_of_the_same_rows_each_time() -> None:
+    """First to last at equal distances; numbers as numbers, classes by name with the probability, images left out."""
+    written = driven(SamplePredictions(rows=3, every=2), [1.0] * 4).artifacts
+    assert list(written) == ["samples/epoch_2.csv", "samples/epoch_4.csv"]
+    header, *rows = written["samples/epoch_2.csv"].splitlines()
+    assert header == "row,x,y,y_predicted,kind,kind_predicted,kind_probability"
+    share = float(torch.tensor([0.0, 5.0, 0.0]).softmax(0)[1])
+    chosen = (0, 50, 99)
+    names = {0: "a", 1: "b", 2: "2"}
+    for text, at in zip(rows, chosen, strict=True):
+        row, x, y, predicted, kind, called, probability = text.split(",")
+        assert (int(row), float(x), float(y), float(predicted)) == (at, at, at**2, at * 2)
+        assert (kind, called) == (names[at % 3], names[max(1, at % 3)])
+        assert float(probability) == pytest.approx(share, abs=1e-5)
+
+
+def test_a_single_logit_is_a_class_with_the_probability_of_the_predicted_one() -> None:
+    """As BCEWithLogitsLoss has it: the sigmoid, or what it leaves."""
+    bits = Dataset({"x": X[:2]}, {"bit": torch.tensor([0.0, 1.0])})
+    run = replace(RUN, train=bits, loss="BCEWithLogitsLoss", predict=lambda columns: {"bit": columns["x"] * 2 - 1})
+    share = f"{float(torch.tensor(1.0, dtype=torch.float64).sigmoid()):.6g}"
+    assert sample_table(run, 5, None).splitlines()[1:] == [f"0,0,0,0,{share}", f"1,1,1,1,{share}"]
+
+
+def test_the_val_split_is_sampled_where_there_is_one() -> None:
+    """Unless the train split is asked for."""
+    run = replace(RUN, val=Dataset({"x": X[7:8]}, {"y": X[7:8], "kind": KIND[7:8]}, categories=ROWS.categories))
+    assert sample_table(run, 5, None).splitlines()[1].startswith("0,7,7,14,b,b,")
+    assert len(sample_table(run, 5, "train").splitlines()) == 6
+
+
+@pytest.mark.parametrize(("split", "shape", "option"), [("val", (), "split"), (None, (2, 2), "")])
+def test_a_table_that_cannot_be_written_is_refused_beforehand(
+    split: str | None, shape: tuple[int, ...], option: str
+) -> None:
+    """A split that is not there, targets that are images."""
+    fields = Fields({"x": Field()}, {"y": Field(shape)})
+    with pytest.raises(OptionError) as caught:
+        check_samples(Outline(fields, "MSELoss", takes_classes=False, options={"split": split}))
+    assert caught.value.option == option

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from annpipe_std.metrics import (
     AUROC,
+    Accuracy,
     AveragePrecision,
     CohenKappa,
     F1Score,
@@ -30,7 +31,11 @@ SHARES = [
     (Recall, reference.recall_score),
     (F1Score, reference.f1_score),
 ]
-AGREEMENTS = [(CohenKappa, reference.cohen_kappa_score), (MatthewsCorrCoef, reference.matthews_corrcoef)]
+AGREEMENTS = [
+    (Accuracy, reference.accuracy_score),
+    (CohenKappa, reference.cohen_kappa_score),
+    (MatthewsCorrCoef, reference.matthews_corrcoef),
+]
 RANKINGS = [(AUROC, reference.roc_auc_score), (AveragePrecision, reference.average_precision_score)]
 EVERY = [metric for metric, _ in (*SHARES, *AGREEMENTS, *RANKINGS)]
 ROWS, CUTS, SEEDS = st.integers(1, 60), st.lists(st.integers(0, 60), max_size=5), st.integers(0, 999)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import nn
@@ -249,8 +250,40 @@ def test_predictions_of_classes_are_counted() -> None:
     scores = torch.eye(3)[torch.tensor([0, 1, 2, 1])]
     for output in (scores, scores.argmax(1)):
         figure = predictions(view(train, predict=lambda columns, output=output: {"kind": output}))
-        assert words(figure).split() == ["1", "0", "0", "0", "1", "0", "0", "1", "1"]
+        assert words(figure).split()[::2] == ["1", "0", "0", "0", "1", "0", "0", "1", "1"]  # after each its share
         assert figure.axes[0].get_title("left") == "train, 4 rows: 75.0% right"
+
+
+def halves(columns: Columns) -> Columns:
+    """Class 2 above the line a + b = 0, class 0 below; class 1 nowhere."""
+    above = total(columns) > 0
+    return {"kind": torch.stack([~above, above & False, above], 1).double() * 9}
+
+
+def test_classes_of_two_inputs_are_regions_of_the_plane() -> None:
+    """Each place in the colour of the class that the model calls, the boundary where two are called alike."""
+    train = numbers(2)
+    kind = torch.where(train.targets["y"] > 0, 2, 0)
+    classes = Dataset(train.inputs, {"kind": kind}, categories={"kind": ("low", "mid", "high")})
+    axes = predictions(view(classes, predict=halves)).axes[0]
+    assert labels(axes) == ["kind = low", "kind = high"]
+    low, high = (np.array(to_rgb(line(axes, f"kind = {name}").get_color())) for name in ("low", "high"))
+    (mesh,) = (drawn for drawn in axes.collections if drawn.get_rasterized())
+    painted = np.asarray(mesh.get_array()).reshape(-1, 3)
+    for colour, corner in ((low, painted[0]), (high, painted[-1])):
+        np.testing.assert_allclose(corner, 1 - 0.5 * (1 - colour), atol=0.01)
+    (boundary, *_) = (drawn.get_paths()[0].vertices for drawn in axes.collections if drawn is not mesh)
+    assert np.abs(np.asarray(boundary).sum(1)).max() < 0.1
+
+
+def test_two_classes_of_one_output_are_regions_too() -> None:
+    """A label of 0 or 1 against a single logit; a float of 0 or 1 stays a surface."""
+    train = numbers(2)
+    bit = (train.targets["y"] > 0).long()
+    run = view(Dataset(train.inputs, {"bit": bit}), loss="BCEWithLogitsLoss", predict=lambda c: {"bit": total(c)})
+    assert labels(predictions(run).axes[0]) == ["bit = 0", "bit = 1"]
+    surface = predictions(view(Dataset(train.inputs, {"bit": bit.double()}), predict=lambda c: {"bit": total(c)}))
+    assert surface.axes[1].get_ylabel() == "predicted bit"
 
 
 def test_activations_are_those_of_the_model() -> None:

@@ -15,8 +15,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from annpipe import Dataset, OptionError, RunView
+from annpipe import Dataset, Field, Fields, OptionError, Outline, RunView
 from annpipe_std.plots.confusion_matrix import confusion_matrix
+from annpipe_std.plots.refusals import without_classes, without_numbers, without_scores
 from annpipe_std.plots.residuals import residuals
 
 Columns = Mapping[str, torch.Tensor]
@@ -104,6 +105,70 @@ def test_a_negative_label_is_of_no_class() -> None:
     assert fields(confusion_matrix(view(Dataset({"x": X}, {"kind": gaps}), scores)))[6:] == ["0", "0", "0"]
 
 
+def test_classes_have_their_names() -> None:
+    """As far as the data tell them; the rest have their numbers."""
+    named = Dataset({"x": X}, {"kind": KINDS}, categories={"kind": ("cat", "dog")})
+    axes = confusion_matrix(view(named, scores)).axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["cat", "dog", "2"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["cat", "dog", "2"]
+
+
+def test_several_columns_of_zeros_and_ones_are_a_matrix_each() -> None:
+    """In one tensor (rows, labels) as in columns of their own."""
+    bits = torch.stack([BITS, 1 - BITS], 1)
+    run = view(Dataset({"x": X}, {"tags": bits}), lambda columns: {"tags": bits}, loss="BCELoss")
+    figure = confusion_matrix(run)
+    assert [axes.get_xlabel() for axes in figure.axes[:2]] == ["predicted tags_0", "predicted tags_1"]
+    assert fields(figure) == ["4\n100%", "0\n0%", "0\n0%", "4\n100%"]
+
+
+def test_labels_at_places_are_counted_place_by_place() -> None:
+    """Scores (rows, classes, places) against labels (rows, places)."""
+    train = Dataset({"x": X[:4]}, {"kind": KINDS.reshape(4, 2)})
+    figure = confusion_matrix(
+        view(train, lambda columns: {"kind": torch.eye(3)[CALLED].reshape(4, 2, 3).movedim(2, 1)})
+    )
+    assert fields(figure)[0] == "3\n75%"
+
+
+OUTLINES = [
+    # the target, the loss, whether it compares labels, the data; and which checks refuse that
+    (Field(), "MSELoss", False, X, "without_classes"),
+    (Field(), "MSELoss", False, BITS, ""),
+    (Field(), "BCEWithLogitsLoss", False, None, ""),
+    (Field(dtype="int", classes=3), "MSELoss", False, None, "without_scores"),
+    (Field(dtype="int"), "MSELoss", False, KINDS, "without_scores"),
+    (Field(dtype="int"), "MSELoss", False, BITS.long(), ""),
+    (Field(), "CrossEntropyLoss", True, None, "without_numbers"),
+    (Field((4, 4)), "BCELoss", False, None, "without_classes without_numbers"),
+    (Field((3,)), "BCELoss", False, None, "without_numbers"),
+]
+
+
+@pytest.mark.parametrize(("field", "loss", "takes_classes", "values", "refused"), OUTLINES)
+def test_what_cannot_be_drawn_is_known_before_the_run(
+    field: Field, loss: str, takes_classes: bool, values: torch.Tensor | None, refused: str
+) -> None:
+    """From fields and loss; the data are made only where these do not tell, which None as values would not survive."""
+    outline = Outline(
+        Fields({"x": Field()}, {"y": field}),
+        loss,
+        takes_classes,
+        dataset=lambda: Dataset({"x": X}, {"y": _there(values)}),
+    )
+    for check in (without_classes, without_scores, without_numbers):
+        if check.__name__ in refused or (check is without_scores and "without_classes" in refused):
+            with pytest.raises(OptionError):
+                check(outline)
+        else:
+            check(outline)
+
+
+def _there(values: torch.Tensor | None) -> torch.Tensor:
+    assert values is not None
+    return values
+
+
 def test_a_confusion_matrix_of_numbers_is_refused() -> None:
     """With the loss, and what would serve."""
     with pytest.raises(OptionError, match="L1Loss is not trained on classes") as caught:
@@ -153,7 +218,7 @@ def test_residuals_count_what_cannot_be_drawn() -> None:
 )
 def test_residuals_of_classes_and_images_are_refused(run: RunView) -> None:
     """They are no differences of single numbers."""
-    with pytest.raises(OptionError, match="not trained on single numbers"):
+    with pytest.raises(OptionError, match="is not trained on single numbers"):
         residuals(run)
 
 

@@ -33,6 +33,7 @@ class Told:
     said: list[str] = field(default_factory=list)
     stop_at: int | None = None
     step: int = 0
+    kept: dict[str, Any] = field(default_factory=dict)
 
     def losses(self, first_epoch: int, values: Sequence[float]) -> None:
         self._take("train/loss", dict(enumerate(values, start=first_epoch)))
@@ -54,6 +55,13 @@ class Told:
 
     def event(self, message: str) -> None:
         self.said.append(message)
+
+    def artifact(self, name: str, content: Any) -> None:
+        self.kept[name] = content
+
+    @property
+    def history(self) -> Mapping[str, tuple[list[int], list[float]]]:
+        return {key: (list(points), list(points.values())) for key, points in self.series.items()}
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """Metrics of predicted classes: how many rows are called what they are.
 
 **Shape:** scores (rows, classes, …) with int64 labels (rows, …), where the largest score names the class; or prediction
-and target both (rows, outputs) with targets of 0 and 1, where an output above `threshold` says 1. All but Accuracy
-leave out rows whose label is negative (`ignore_index` of CrossEntropyLoss).
+and target both (rows, outputs) with targets of 0 and 1, where an output above `threshold` says 1. Rows whose label is
+negative (`ignore_index` of CrossEntropyLoss) are left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 
 from annpipe import metric
-from annpipe_std.metrics.sums import Mean, check_shapes, placed
+from annpipe_std.metrics.sums import check_shapes, placed
 
 Threshold = Annotated[
     float,
@@ -32,113 +32,83 @@ Average = Annotated[
 ]
 
 
+class _Counted:
+    """What the metrics of counts share: where a single output becomes a 1, and the counting."""
+
+    higher_is_better = True
+
+    def __init__(self, threshold: Threshold = 0.5) -> None:
+        self.threshold = threshold
+        self._calls = Calls()
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
+        self._calls.add(prediction, target, self.threshold)
+
+
+class _Averaged(_Counted):
+    """What the metrics of each class share: how the classes become one number."""
+
+    def __init__(self, threshold: Threshold = 0.5, average: Average = "macro") -> None:
+        super().__init__(threshold)
+        self.average = average
+
+
 @metric
-class Accuracy:
+class Accuracy(_Counted):
     """The share of predictions that name the right class.
 
     Class labels (int64) are held against the largest of the scores; targets of 0 and 1 against which side of
     `threshold` the prediction lies on, each output by itself.
     """
 
-    higher_is_better = True
-
-    def __init__(self, threshold: Threshold = 0.5) -> None:
-        self.threshold = threshold
-        self._mean = Mean()
-
-    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
-        """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
-        if names_classes(prediction, target):
-            self._mean.add(prediction.argmax(1) == target)
-            return
-        self._mean.add((as_target(prediction, target) > self.threshold) == (target > 0.5))
-
     def compute(self) -> float:
-        return self._mean.value()
+        rows, right, _, _, _ = self._calls.agreement()
+        return right / rows if rows else math.nan
 
 
 @metric
-class Precision:
+class Precision(_Averaged):
     """Of the rows called a class, the share that are of it.
 
     A single output is asked about its 1s, several outputs of 0 and 1 each about its own. A class that nothing is called
     scores 0, as in scikit-learn; one that is neither called nor there is left out of the average.
     """
 
-    higher_is_better = True
-
-    def __init__(self, threshold: Threshold = 0.5, average: Average = "macro") -> None:
-        self.threshold, self.average = threshold, average
-        self._calls = Calls()
-
-    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
-        """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
-        self._calls.add(prediction, target, self.threshold)
-
     def compute(self) -> float:
         return self._calls.averaged(self.average, called=1, there=0)
 
 
 @metric
-class Recall:
+class Recall(_Averaged):
     """Of the rows of a class, the share that are called it.
 
     A single output is asked about its 1s, several outputs of 0 and 1 each about its own. A class that has no rows but
     is called scores 0, as in scikit-learn; one that is neither called nor there is left out of the average.
     """
 
-    higher_is_better = True
-
-    def __init__(self, threshold: Threshold = 0.5, average: Average = "macro") -> None:
-        self.threshold, self.average = threshold, average
-        self._calls = Calls()
-
-    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
-        """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
-        self._calls.add(prediction, target, self.threshold)
-
     def compute(self) -> float:
         return self._calls.averaged(self.average, called=0, there=1)
 
 
 @metric
-class F1Score:
+class F1Score(_Averaged):
     """The harmonic mean of precision and recall, 2 · hits / (called + there), of each class.
 
     A single output is asked about its 1s, several outputs of 0 and 1 each about its own. A class that is neither called
     nor there is left out of the average; a single output without a 1 on either side scores 0, as in scikit-learn.
     """
 
-    higher_is_better = True
-
-    def __init__(self, threshold: Threshold = 0.5, average: Average = "macro") -> None:
-        self.threshold, self.average = threshold, average
-        self._calls = Calls()
-
-    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
-        """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
-        self._calls.add(prediction, target, self.threshold)
-
     def compute(self) -> float:
         return self._calls.averaged(self.average, called=0.5, there=0.5)
 
 
 @metric
-class CohenKappa:
+class CohenKappa(_Counted):
     """The accuracy beyond chance (Cohen, 1960): 1 is perfect, 0 is what guessing at the same rates would reach.
 
     Several outputs of 0 and 1 are counted together. nan when all rows are of one class and are called it.
     """
-
-    higher_is_better = True
-
-    def __init__(self, threshold: Threshold = 0.5) -> None:
-        self.threshold = threshold
-        self._calls = Calls()
-
-    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
-        """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
-        self._calls.add(prediction, target, self.threshold)
 
     def compute(self) -> float:
         rows, right, chance, _, _ = self._calls.agreement()
@@ -147,22 +117,12 @@ class CohenKappa:
 
 
 @metric
-class MatthewsCorrCoef:
+class MatthewsCorrCoef(_Counted):
     """The correlation of predicted and true class (Matthews, 1975; several classes: Gorodkin, 2004), from -1 to 1.
 
     Several outputs of 0 and 1 are counted together. As in scikit-learn, 0 when all rows are of one class or are called
     one.
     """
-
-    higher_is_better = True
-
-    def __init__(self, threshold: Threshold = 0.5) -> None:
-        self.threshold = threshold
-        self._calls = Calls()
-
-    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
-        """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
-        self._calls.add(prediction, target, self.threshold)
 
     def compute(self) -> float:
         rows, right, chance, called, there = self._calls.agreement()

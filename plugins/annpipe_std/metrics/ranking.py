@@ -24,50 +24,44 @@ Average = Annotated[
 ]
 
 
+class _Ranking:
+    """What the metrics of an order share: the average over classes, and the keeping of scores."""
+
+    higher_is_better = True
+
+    def __init__(self, average: Average = "macro") -> None:
+        self.average = average
+        self._scores = Scores()
+
+    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
+        """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
+        self._scores.add(prediction, target)
+
+
 @metric
-class AUROC:
+class AUROC(_Ranking):
     """The chance that a row of a class scores higher than one that is not: the area under the ROC curve.
 
     1 is perfect, 0.5 is chance; rows with the same score count half. A class of no row or of all rows has no such
     chance and is left out of the average; nan when none is left, or when a score is nan.
     """
 
-    higher_is_better = True
-
-    def __init__(self, average: Average = "macro") -> None:
-        self.average = average
-        self._scores = Scores()
-
-    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
-        """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
-        self._scores.add(prediction, target)
-
     def compute(self) -> float:
         levels = self._scores.levels()
-        return _averaged([_area(inside, outside) for inside, outside in levels], levels, self.average)
+        return _averaged([area(inside, outside) for inside, outside in levels], levels, self.average)
 
 
 @metric
-class AveragePrecision:
+class AveragePrecision(_Ranking):
     """The area under the precision-recall curve: precision at each level of score, weighted by the recall it adds.
 
     Without interpolation, as in scikit-learn; but a class without rows has no such curve and is left out of the average
     (scikit-learn counts 0); nan when none is left, or when a score is nan.
     """
 
-    higher_is_better = True
-
-    def __init__(self, average: Average = "macro") -> None:
-        self.average = average
-        self._scores = Scores()
-
-    def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
-        """Takes a batch: scores (rows, classes, …) with labels (rows, …), or both (rows, outputs)."""
-        self._scores.add(prediction, target)
-
     def compute(self) -> float:
         levels = self._scores.levels()
-        return _averaged([_precision(inside, outside) for inside, outside in levels], levels, self.average)
+        return _averaged([average_precision(inside, outside) for inside, outside in levels], levels, self.average)
 
 
 Level = tuple[torch.Tensor, torch.Tensor]
@@ -101,23 +95,24 @@ class Scores:
         scores, truth = (torch.cat(parts) for parts in zip(*batches, strict=True))
         if scores.isnan().any():
             return []
-        return [_levels(score, inside) for score, inside in zip(scores.unbind(1), truth.unbind(1), strict=True)]
+        return [levels_of(score, inside) for score, inside in zip(scores.unbind(1), truth.unbind(1), strict=True)]
 
 
-def _levels(score: torch.Tensor, inside: torch.Tensor) -> Level:
+def levels_of(score: torch.Tensor, inside: torch.Tensor) -> Level:
+    """The levels of one class out of its scores and whether each row is inside it, both (rows,)."""
     different, places = score.unique(return_inverse=True)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     empty = torch.zeros(len(different), dtype=torch.int64, device=score.device)
     return empty.index_add(0, places, inside.to(empty)), empty.index_add(0, places, (~inside).to(empty))
 
 
-def _area(inside: torch.Tensor, outside: torch.Tensor) -> float:
+def area(inside: torch.Tensor, outside: torch.Tensor) -> float:
     """Mann and Whitney's U over the number of pairs, counted in halves and whole numbers."""
     below = 2 * outside.cumsum(0) - outside
     pairs = int(inside.sum()) * int(outside.sum())
     return int((inside * below).sum()) / (2 * pairs) if pairs else math.nan
 
 
-def _precision(inside: torch.Tensor, outside: torch.Tensor) -> float:
+def average_precision(inside: torch.Tensor, outside: torch.Tensor) -> float:
     """Σ precision · added recall over the levels, from the highest."""
     hits, misses = (double(counts.flip(0).cumsum(0)) for counts in (inside, outside))
     rows = int(inside.sum())

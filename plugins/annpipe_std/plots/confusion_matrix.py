@@ -8,29 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from annpipe import Dataset, OptionError, RunView, plot
-from annpipe_std.plots.style import (
-    INK,
-    MAX_PANELS,
-    Indices,
-    message,
-    panels,
-    rows_label,
-    sample,
-    shown,
-    splits,
-    styled,
-)
+from annpipe import RunView, plot
+from annpipe_std.plots.classes import Classified, judged, refused
+from annpipe_std.plots.refusals import without_classes
+from annpipe_std.plots.style import INK, MAX_PANELS, Doubles, Indices, message, panels, shown, styled
 
 TITLE = "confusion matrix"
-MAX_COUNTED = 50_000
 MAX_SHARES, MAX_COUNTS = 10, 15
 """Classes up to which a field has room for its share, and for its count; from there on the colour alone speaks."""
-LOGIT_LOSSES = ("BCEWithLogitsLoss",)
-"""Losses whose single outputs mean 1 above 0; with all others they do above 0.5."""
 
 
-@plot
+@plot(check=without_classes)
 @styled
 def confusion_matrix(view: RunView) -> Figure:
     """True against predicted classes of the validation split, or of the training split where there is none.
@@ -38,64 +26,53 @@ def confusion_matrix(view: RunView) -> Figure:
     Each field has the number of rows and their share of the true class, which is also its colour. Takes scores of
     classes, and single outputs with targets of 0 and 1. Raises OptionError where the loss takes neither.
     """
-    found = {name: split for name, split in splits(view).items() if name in ("train", "val")}
-    if not found:
+    found = judged(view)
+    if found is None:
         return message(view, TITLE, "There are no rows.")
-    name, split = next(reversed(found.items()))
-    chosen = sample(split.rows, MAX_COUNTED)
-    matrices = _matrices(view, split, chosen)
-    if not matrices:
-        raise OptionError(
-            "confusion_matrix",
-            f"{view.loss or 'the loss'} is not trained on classes here: no target is a class label or 0 and 1",
-            help="draw `residuals` for numbers, or train with a loss of classes, as CrossEntropyLoss",
-        )
-    figure, all_axes = panels(view, TITLE, len(matrices))
-    for axes, (target, counts) in zip(all_axes, matrices.items(), strict=True):
-        _draw(figure, axes, target, counts)
-        right = counts.trace() / max(1, counts.sum())
-        axes.set_title(f"{rows_label(name, len(chosen), split.rows)}: {right:.1%} right", fontsize=9)
+    if not found.targets:
+        raise refused("confusion_matrix", view.loss)
+    drawn = found.targets[:MAX_PANELS]
+    figure, all_axes = panels(view, TITLE, len(drawn))
+    for axes, target in zip(all_axes, drawn, strict=True):
+        draw_confusion(figure, axes, target, found.rows)
     return figure
 
 
-def _matrices(view: RunView, split: Dataset, chosen: Indices) -> dict[str, Indices]:
-    """The counts, (true, predicted), of each target that is a class."""
-    outputs = view.predict({name: values[chosen] for name, values in split.inputs.items()})
-    matrices: dict[str, Indices] = {}
-    for target, values in list(split.targets.items())[:MAX_PANELS]:
-        true, output = values[chosen], outputs[target]
-        if true.ndim != 1:
-            continue
-        if output.ndim == 2 and output.shape[1] > 1:
-            matrices[target] = _counted(true.long(), output.argmax(1), output.shape[1])
-        elif ((true == 0) | (true == 1)).all():
-            above = output.flatten() > (0 if view.loss in LOGIT_LOSSES else 0.5)
-            matrices[target] = _counted(true.long(), above.long(), 2)
-    return matrices
+def draw_confusion(figure: Figure, axes: Axes, target: Classified, rows: str) -> None:
+    """The matrix of one target, with the share of right predictions in the title."""
+    counts = confusion(target.labels, target.predicted, target.classes)
+    shares: Doubles = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    bar = figure.colorbar(image, ax=axes, label="share of the true class", format=lambda share, _: f"{share:.0%}")
+    bar.outline.set_visible(False)
+    if target.classes <= MAX_COUNTS:
+        _write(axes, counts, shares)
+    axes.grid(False)
+    _name_classes(axes, target)
+    axes.set(xlabel=f"predicted {shown(target.target)}", ylabel=f"true {shown(target.target)}")
+    axes.set_title(f"{rows}: {counts.trace() / max(1, counts.sum()):.1%} right", fontsize=9)
 
 
-def _counted(true: torch.Tensor, predicted: torch.Tensor, classes: int) -> Indices:
-    """Rows by true and predicted class, (classes, classes); a negative label is of no class."""
-    named = true >= 0
-    places = true[named] * classes + predicted.to(true)[named]
+def confusion(labels: torch.Tensor, predicted: torch.Tensor, classes: int) -> Indices:
+    """Rows by true and predicted class, (classes, classes)."""
+    places = labels * classes + predicted.to(labels)
     counts: Indices = torch.bincount(places, minlength=classes * classes).reshape(classes, classes).numpy()
     return counts
 
 
-def _draw(figure: Figure, axes: Axes, target: str, counts: Indices) -> None:
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    bar = figure.colorbar(image, ax=axes, label="share of the true class", format=lambda share, _: f"{share:.0%}")
-    bar.outline.set_visible(False)
-    if len(counts) <= MAX_COUNTS:
-        _write(axes, counts, shares)
-    axes.grid(False)
+def _name_classes(axes: Axes, target: Classified) -> None:
+    """The classes' names where they have some and there is room, their numbers otherwise."""
+    if target.classes <= MAX_COUNTS:
+        names = [shown(name) for name in target.names]
+        long = max(map(len, names)) * target.classes > 40
+        axes.set_xticks(range(target.classes), names, rotation=30 if long else 0, ha="right" if long else "center")
+        axes.set_yticks(range(target.classes), names)
+        return
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True, nbins=MAX_COUNTS if len(counts) <= MAX_COUNTS else 10))
-    axes.set(xlabel=f"predicted {shown(target)}", ylabel=f"true {shown(target)}")
+        axis.set_major_locator(MaxNLocator(integer=True, nbins=10))
 
 
-def _write(axes: Axes, counts: Indices, shares: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> None:
+def _write(axes: Axes, counts: Indices, shares: Doubles) -> None:
     """The numbers in each field; a class without rows has no shares."""
     size = min(10.0, (66 if len(counts) <= MAX_SHARES else 100) / len(counts))
     for (row, place), count in np.ndenumerate(counts):

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from annpipe import RunView, plot
+from annpipe_std.plots.rows import is_discrete, numbers, rows_label, sample, shared_out, splits
 from annpipe_std.plots.style import (
     CLASS_COLOURS,
     CLASS_MARKERS,
@@ -19,16 +20,11 @@ from annpipe_std.plots.style import (
     SPLIT_COLOURS,
     TRUTH,
     Doubles,
-    is_discrete,
     legend,
     message,
-    numbers,
     panels,
     points,
-    rows_label,
-    sample,
     shown,
-    splits,
     styled,
 )
 
@@ -71,9 +67,7 @@ def _over_each_input(view: RunView, inputs: list[str], target: str) -> Figure:
 
 def draw_rows(axes: Axes, view: RunView, input_: str, target: str, limit: int) -> None:
     """The rows of each split, target over input; the limit is shared out by their sizes."""
-    total = sum(split.rows for split in splits(view).values())
-    for name, split in splits(view).items():
-        chosen = sample(split.rows, max(1, limit * split.rows // total) if total > limit else split.rows)
+    for name, split, chosen in shared_out(view, limit):
         x, y = numbers(split.inputs)[input_][chosen], numbers(split.targets)[target][chosen]
         points(axes, x, y, color=SPLIT_COLOURS[name], label=rows_label(name, len(chosen), split.rows))
     axes.set_xlabel(shown(input_))
@@ -99,7 +93,7 @@ def _over_two_inputs(view: RunView, inputs: list[str], targets: list[str]) -> Fi
         x, y, values, label = gathered(view, inputs, target, MAX_POINTS // len(targets))
         axes.set_title(label, fontsize=9)
         if is_discrete(values):
-            draw_classes(axes, x, y, values, target)
+            draw_classes(axes, x, y, values, target, names=view.train.categories.get(target, ()))
         else:
             drawn = axes.scatter(x, y, c=values, cmap=COLOUR_MAP, s=14, linewidths=0)
             figure.colorbar(drawn, ax=axes, label=shown(target)).outline.set_visible(False)
@@ -118,12 +112,21 @@ def gathered(view: RunView, inputs: list[str], target: str, limit: int) -> tuple
 
 
 def draw_classes(
-    axes: Axes, x: Doubles, y: Doubles, values: Doubles, target: str, colours: Sequence[Any] = CLASS_COLOURS
+    axes: Axes,
+    x: Doubles,
+    y: Doubles,
+    values: Doubles,
+    target: str,
+    colours: Sequence[Any] = CLASS_COLOURS,
+    names: Sequence[str] = (),
 ) -> None:
-    """The rows of each class in a colour and with a mark of its own."""
-    for place, value in enumerate(np.unique(values)):
-        mine = values == value
+    """The rows of each class in a colour and with a mark of its own: a label's own, whichever others are there."""
+    different = np.unique(values)
+    are_labels = different.min() >= 0 and different.max() < len(CLASS_COLOURS)
+    for number, value in enumerate(different):
+        mine, place = values == value, int(value) if are_labels and colours is CLASS_COLOURS else number
         look = {"color": colours[place], "marker": CLASS_MARKERS[place], "mew": 0.8, "mec": "white"}
-        points(axes, x[mine], y[mine], label=f"{shown(target)} = {value:g}", **look)
+        said = shown(names[int(value)]) if 0 <= value < len(names) else f"{value:g}"
+        points(axes, x[mine], y[mine], label=f"{shown(target)} = {said}", **look)
     axes.margins(0.12)
     legend(axes)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from annpipe import Dataset, RunView, plot
+from annpipe import RunView, plot
+from annpipe_std.plots.classes import Classified, class_shares, is_logit, judged
+from annpipe_std.plots.confusion_matrix import draw_confusion
 from annpipe_std.plots.data import draw_classes, draw_rows, draw_truth, gathered
+from annpipe_std.plots.rows import column, is_discrete, numbers, outputs, rows_label, shared_out, splits
 from annpipe_std.plots.style import (
+    CLASS_COLOURS,
     COLOUR_MAP,
     INK,
     MAX_PANELS,
@@ -21,19 +25,12 @@ from annpipe_std.plots.style import (
     SPLIT_COLOURS,
     TRUTH,
     Doubles,
-    Indices,
-    column,
-    is_discrete,
     legend,
     message,
-    numbers,
     panels,
     points,
-    rows_label,
-    sample,
     shown,
     span,
-    splits,
     styled,
 )
 
@@ -42,23 +39,28 @@ CURVE_POINTS = 400
 SURFACE_POINTS = 120
 MAX_MARKS = 500
 """Rows on a surface, which must be seen between them."""
-MAX_CLASSES = 20
-MAX_COUNTED = 50_000
 
 
 @plot
 @styled
 def predictions(view: RunView) -> Figure:
-    """The model's curve or surface over the data; with more inputs, predicted against true; classes as counts."""
+    """The model's curve or surface over the data, predicted against true, or its classes as regions or counts.
+
+    Which of them depends on the number of inputs; classes are regions of the plane of two inputs, and of others a
+    matrix of which is taken for which.
+    """
     inputs, targets = list(numbers(view.train.inputs)), list(numbers(view.train.targets))[:MAX_PANELS]
     if not splits(view):
         return message(view, TITLE, "There are no rows.")
     if not targets:
         return message(view, TITLE, "Targets of more than single numbers have no axis to be drawn on.")
     figure, all_axes = panels(view, TITLE, len(targets))
+    classes = _labelled(view, targets)
     for axes, target in zip(all_axes, targets, strict=True):
-        if not view.train.targets[target].is_floating_point():
-            _confusion(axes, view, target)
+        if target in classes and len(inputs) == len(view.train.inputs) == 2 and _few(classes[target]):
+            _regions(axes, view, inputs, classes[target], MAX_MARKS // len(targets))
+        elif target in classes:
+            draw_confusion(figure, axes, *classes[target])
         elif len(inputs) == len(view.train.inputs) == 1:
             _curve(axes, view, inputs[0], target, MAX_POINTS // len(targets))
         elif len(inputs) == len(view.train.inputs) == 2:
@@ -66,6 +68,24 @@ def predictions(view: RunView) -> Figure:
         else:
             _against_truth(axes, view, target, MAX_POINTS // len(targets))
     return figure
+
+
+Labelled = tuple[Classified, str]
+
+
+def _labelled(view: RunView, targets: list[str]) -> Mapping[str, Labelled]:
+    """The targets that are labels or have scores of classes, and words for their rows; floats of 0 and 1 are none."""
+    found = judged(view)
+    if found is None:
+        return {}
+    labels = {target for target in targets if not view.train.targets[target].is_floating_point()}
+    scores = {one.target for one in found.scored if one.score is not None and one.score.shape[1] > 1}
+    return {one.target: (one, found.rows) for one in found.targets if one.target in labels | scores}
+
+
+def _few(labelled: Labelled) -> bool:
+    """Whether there are colours for the classes, and scores of them."""
+    return labelled[0].score is not None and labelled[0].classes <= len(CLASS_COLOURS)
 
 
 def _curve(axes: Axes, view: RunView, input_: str, target: str, limit: int) -> None:
@@ -78,15 +98,45 @@ def _curve(axes: Axes, view: RunView, input_: str, target: str, limit: int) -> N
     legend(axes)
 
 
+def _regions(axes: Axes, view: RunView, inputs: list[str], labelled: Labelled, limit: int) -> None:
+    """The plane in the colours of the classes that the model calls, paler the less sure; their boundaries as lines."""
+    target, _ = labelled
+    x, y, values, label = gathered(view, inputs, target.target, limit)
+    grid_x, grid_y, plane = _plane(inputs, x, y)
+    share = class_shares(view.predict(plane)[target.target], logits=is_logit(view.loss)).numpy()
+    called = share.argmax(1)
+    colours = np.array([to_rgb(colour) for colour in CLASS_COLOURS[: share.shape[1]]])
+    sure = (share.max(1, keepdims=True) - 1 / share.shape[1]) / (1 - 1 / share.shape[1])
+    mixed = 1 - (0.08 + 0.42 * sure) * (1 - colours[called])
+    shape = len(grid_y), len(grid_x)
+    axes.pcolormesh(grid_x, grid_y, mixed.reshape(*shape, 3), shading="nearest", rasterized=True)
+    for place in range(share.shape[1]) if share.shape[1] > 2 else [1]:
+        rest = np.delete(share, place, axis=1).max(1)
+        margin = (share[:, place] - rest).reshape(shape)
+        if margin.min() < 0 < margin.max():
+            axes.contour(grid_x, grid_y, margin, levels=[0.0], colors=[INK], linewidths=1.2)
+    axes.set(xlabel=shown(inputs[0]), ylabel=shown(inputs[1]))
+    draw_classes(axes, x, y, values, target.target, names=target.names)
+    axes.grid(False)
+    axes.set(xlim=_margins(x), ylim=_margins(y))
+    axes.set_title(f"background: prediction\nmarks: {label}", fontsize=9)
+
+
+def _plane(inputs: list[str], x: Doubles, y: Doubles) -> tuple[Doubles, Doubles, dict[str, torch.Tensor]]:
+    """A grid over the rows: its two sides, and the inputs of its places, (places,) each, the first input fastest."""
+    grid_x, grid_y = (torch.linspace(*_margins(side), SURFACE_POINTS, dtype=torch.float64) for side in (x, y))
+    plane_x, plane_y = torch.meshgrid(grid_x, grid_y, indexing="xy")
+    return grid_x.numpy(), grid_y.numpy(), {inputs[0]: plane_x.flatten(), inputs[1]: plane_y.flatten()}
+
+
 def _surface(figure: Figure, axes: Axes, view: RunView, inputs: list[str], target: str, limit: int) -> None:
     """The predictions as the colour of the plane, the rows on it in the same colours."""
     x, y, values, label = gathered(view, inputs, target, limit)
-    grid_x, grid_y = (torch.linspace(*_margins(side), SURFACE_POINTS, dtype=torch.float64) for side in (x, y))
-    plane_x, plane_y = torch.meshgrid(grid_x, grid_y, indexing="xy")
-    predicted = column(view.predict({inputs[0]: plane_x.flatten(), inputs[1]: plane_y.flatten()})[target])
+    grid_x, grid_y, plane = _plane(inputs, x, y)
+    predicted = column(view.predict(plane)[target])
     low, high = span(values)
     mesh = axes.pcolormesh(
-        grid_x.numpy(), grid_y.numpy(), predicted.reshape(plane_x.shape), cmap=COLOUR_MAP, vmin=low, vmax=high,
+        grid_x, grid_y, predicted.reshape(len(grid_y), len(grid_x)), cmap=COLOUR_MAP, vmin=low, vmax=high,
         shading="nearest", rasterized=True,
     )  # fmt: skip
     beyond = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
@@ -99,7 +149,7 @@ def _surface(figure: Figure, axes: Axes, view: RunView, inputs: list[str], targe
         axes.scatter(x, y, c=values, cmap=COLOUR_MAP, vmin=low, vmax=high, s=18, linewidths=0.6, edgecolors="white")
     axes.grid(False)
     axes.set(xlabel=shown(inputs[0]), ylabel=shown(inputs[1]), xlim=_margins(x), ylim=_margins(y))
-    axes.set_title(f"background: prediction, marks: {label}", fontsize=9)
+    axes.set_title(f"background: prediction\nmarks: {label}", fontsize=9)
 
 
 def _margins(values: Doubles) -> tuple[float, float]:
@@ -108,12 +158,10 @@ def _margins(values: Doubles) -> tuple[float, float]:
 
 
 def _against_truth(axes: Axes, view: RunView, target: str, limit: int) -> None:
-    total = sum(split.rows for split in splits(view).values())
     seen: list[Doubles] = []
-    for name, split in splits(view).items():
-        chosen = sample(split.rows, max(1, limit * split.rows // total) if total > limit else split.rows)
+    for name, split, chosen in shared_out(view, limit):
         true = column(split.targets[target])[chosen]
-        predicted = _predicted(view, split, target, chosen)
+        predicted = column(outputs(view, split, chosen)[target])
         points(axes, true, predicted, color=SPLIT_COLOURS[name], label=rows_label(name, len(chosen), split.rows))
         seen += [true, predicted[np.isfinite(predicted)]]
     ends = span(np.concatenate(seen))
@@ -121,35 +169,3 @@ def _against_truth(axes: Axes, view: RunView, target: str, limit: int) -> None:
     axes.set_xlabel(f"true {shown(target)}")
     axes.set_ylabel(f"predicted {shown(target)}")
     legend(axes)
-
-
-def _predicted(view: RunView, split: Dataset, target: str, chosen: Indices) -> Doubles:
-    return column(view.predict({name: values[chosen] for name, values in split.inputs.items()})[target])
-
-
-def _confusion(axes: Axes, view: RunView, target: str) -> None:
-    """How many rows of each class were predicted to be of which, in the last split that there is."""
-    name, split = next(reversed(splits(view).items()))
-    chosen = sample(split.rows, MAX_COUNTED)
-    output = view.predict({key: values[chosen] for key, values in split.inputs.items()})[target]
-    predicted = (output.argmax(1) if output.ndim > 1 and output.shape[1] > 1 else output.flatten().round()).numpy()
-    true = split.targets[target].numpy()[chosen]
-    classes = int(max(predicted.max(), true.max())) + 1
-    counts = np.zeros((classes, classes), dtype=int)
-    np.add.at(counts, (true.astype(int), predicted.astype(int)), 1)
-    axes.imshow(counts / np.maximum(counts.sum(1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
-    if classes <= MAX_CLASSES:
-        _write_counts(axes, counts)
-    axes.grid(False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel=f"predicted {shown(target)}", ylabel=f"true {shown(target)}")
-    right = counts.trace() / max(1, counts.sum())
-    axes.set_title(f"{rows_label(name, len(chosen), split.rows)}: {right:.1%} right", fontsize=9)
-
-
-def _write_counts(axes: Axes, counts: Indices) -> None:
-    size = min(10.0, 60 / math.sqrt(len(counts)) / 2)
-    for (row, place), count in np.ndenumerate(counts):
-        dark = count > counts[row].sum() / 2
-        axes.text(place, row, f"{count:,}", ha="center", va="center", color="white" if dark else INK, fontsize=size)

@@ -7,28 +7,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from annpipe import OptionError, RunView, plot
+from annpipe_std.plots.refusals import without_numbers
+from annpipe_std.plots.rows import column, numbers, outputs, rows_label, shared_out, splits
 from annpipe_std.plots.style import (
     MAX_PANELS,
     MAX_POINTS,
     SPLIT_COLOURS,
     TRUTH,
-    column,
     legend,
     message,
-    numbers,
     panels,
     points,
-    rows_label,
-    sample,
     shown,
-    splits,
     styled,
 )
 
 TITLE = "residuals"
 
 
-@plot
+@plot(check=without_numbers)
 @styled
 def residuals(view: RunView) -> Figure:
     """Prediction minus truth against prediction, a panel for each target; a good fit is a cloud around zero.
@@ -41,8 +38,8 @@ def residuals(view: RunView) -> Figure:
     targets = _number_targets(view)
     if not targets:
         raise OptionError(
-            "residuals",
-            f"{view.loss or 'the loss'} is not trained on single numbers here: there is no difference to draw",
+            "",
+            f"{view.loss or 'the loss'} is not trained on single numbers here: residuals have no difference to draw",
             help="draw `confusion_matrix` for classes",
         )
     figure, all_axes = panels(view, TITLE, len(targets))
@@ -54,17 +51,15 @@ def residuals(view: RunView) -> Figure:
 def _number_targets(view: RunView) -> list[str]:
     """The targets of one number a row for which the model gives one number."""
     first = next(iter(splits(view).values()))
-    outputs = view.predict({name: values[:1] for name, values in first.inputs.items()})
-    single = [name for name in numbers(view.train.targets) if outputs[name][0].numel() == 1]
+    output = outputs(view, first, np.arange(1))
+    single = [name for name in numbers(view.train.targets) if output[name][0].numel() == 1]
     return single[:MAX_PANELS]
 
 
 def _draw(axes: Axes, view: RunView, target: str, limit: int) -> None:
-    total = sum(split.rows for split in splits(view).values())
     axes.axhline(0, color=TRUTH, linestyle=(0, (4, 2)), linewidth=1.2, label="prediction = truth")
-    for name, split in splits(view).items():
-        chosen = sample(split.rows, max(1, limit * split.rows // total) if total > limit else split.rows)
-        predicted = column(view.predict({key: values[chosen] for key, values in split.inputs.items()})[target])
+    for name, split, chosen in shared_out(view, limit):
+        predicted = column(outputs(view, split, chosen)[target])
         residual = predicted - column(split.targets[target])[chosen]
         label = rows_label(name, len(chosen), split.rows)
         if lost := int((~np.isfinite(residual)).sum()):

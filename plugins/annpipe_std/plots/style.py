@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Concatenate, Literal, ParamSpec
 
 import matplotlib
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.lines import Line2D
 
-from annpipe import Dataset, RunView
+from annpipe import RunView
 
 INK, FAINT = "#262626", "#e4e4e4"
 TRAIN, VAL, TEST = "#0072B2", "#E69F00", "#CC79A7"
@@ -73,15 +72,18 @@ _WIDE_FONTS = (
 )  # fmt: skip
 
 
-def styled(draw: Callable[[RunView], Figure]) -> Callable[[RunView], Figure]:
+Options = ParamSpec("Options")
+
+
+def styled(draw: Callable[Concatenate[RunView, Options], Figure]) -> Callable[Concatenate[RunView, Options], Figure]:
     """Draws with annpipe's style alone, whatever the user's matplotlibrc says, and leaves that as it was."""
 
     @functools.wraps(draw)
-    def drawn(view: RunView) -> Figure:
+    def drawn(view: RunView, /, *options: Options.args, **named: Options.kwargs) -> Figure:
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
             matplotlib.rcParams.update(_STYLE | {"font.family": _fonts()})
-            figure = draw(view)
+            figure = draw(view, *options, **named)
             figure.draw_without_rendering()  # ticks are made when a figure is first drawn, with the settings of then
             figure.set_layout_engine("none")  # laid out it is now: saving would draw it once more to do that again
             return figure
@@ -96,17 +98,35 @@ def _fonts() -> list[str]:
 
 
 def panels(view: RunView, title: str, count: int = 1) -> tuple[Figure, list[Axes]]:
-    """A titled figure with `count` panels, up to three in a row; 6.4 by 4 inches when there is one."""
-    columns = count if count <= 3 else math.ceil(count / 2)
+    """A titled figure with up to twelve panels, `count`, at most four in a row; 6.4 by 4 inches when there is one."""
+    columns = count if count <= 3 else min(4, math.ceil(count / 2))
     rows = math.ceil(count / columns)
-    width, height = {1: 6.4, 2: 9.0, 3: 11.0}[columns], {1: 4.0, 2: 6.4}[rows]
+    width, height = {1: 6.4, 2: 9.0, 3: 11.0, 4: 12.0}[columns], {1: 4.0, 2: 6.4, 3: 8.4}[rows]
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     axes: list[Axes] = [grid[place // columns, place % columns] for place in range(count)]
     for place in range(count, rows * columns):
         grid[place // columns, place % columns].set_axis_off()
-    figure.suptitle(f"{shown(view.name)} · {title}" if view.name else title, x=0.012, ha="left")
+    figure.suptitle(_title(view, title), x=0.012, ha="left")
     return figure, axes
+
+
+def panels_over_strips(view: RunView, title: str, count: int = 1) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """A titled figure with `count` panels, each over a low strip with the same x axis."""
+    columns = count if count <= 3 else math.ceil(count / 2)
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=({1: 6.4, 2: 9.0, 3: 11.0}[columns], {1: 4.8, 2: 8.0}[rows]), layout="constrained")
+    grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[3, 1] * rows)
+    pairs = [(grid[2 * row, column], grid[2 * row + 1, column]) for row in range(rows) for column in range(columns)]
+    for pair in pairs[count:]:
+        for axes in pair:
+            axes.set_axis_off()
+    figure.suptitle(_title(view, title), x=0.012, ha="left")
+    return figure, pairs[:count]
+
+
+def _title(view: RunView, title: str) -> str:
+    return f"{shown(view.name)} · {title}" if view.name else title
 
 
 def message(view: RunView, title: str, text: str) -> Figure:
@@ -121,37 +141,6 @@ def shown(name: str) -> str:
     """A name as text: short enough for an axis, and never read as a formula of TeX."""
     short = name if len(name) <= MAX_LETTERS else f"{name[: MAX_LETTERS - 1]}…"
     return short.replace("$", r"\$")
-
-
-def splits(view: RunView) -> dict[str, Dataset]:
-    """The splits that have rows, by name."""
-    named = {"train": view.train, "val": view.val, "test": view.test}
-    return {name: split for name, split in named.items() if split is not None and split.rows}
-
-
-def numbers(columns: Mapping[str, torch.Tensor]) -> dict[str, Doubles]:
-    """The columns that hold one number a row."""
-    return {name: column(tensor) for name, tensor in columns.items() if tensor.ndim == 1}
-
-
-def column(tensor: torch.Tensor) -> Doubles:
-    """(rows,) or (rows, 1) as doubles."""
-    flat = tensor if tensor.ndim == 1 else tensor.flatten(1)[:, 0]
-    values: Doubles = flat.detach().to("cpu").to(torch.float64).numpy()
-    return values
-
-
-def sample(rows: int, limit: int) -> Indices:
-    """All rows, or `limit` of them chosen at random but always the same, in their order."""
-    if rows <= limit:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(0).choice(rows, size=max(1, limit), replace=False))
-
-
-def rows_label(name: str, drawn: int, rows: int) -> str:
-    """`train, 700 rows`, or how many of them are drawn."""
-    of = f"{drawn:,} of {rows:,} rows" if drawn < rows else f"{rows:,} row{'s' * (rows != 1)}"
-    return f"{name}, {of}"
 
 
 def points(axes: Axes, x: Doubles, y: Doubles, **look: Any) -> None:
@@ -170,15 +159,9 @@ def span(values: Doubles) -> tuple[float, float]:
     return (low, high) if low < high else (low - gap, high + gap)
 
 
-def legend(axes: Axes) -> None:
+def legend(axes: Axes, place: Literal["best", "lower left", "lower right"] = "best") -> None:
     """A legend where it hides least, with points that are full and large whatever they are in the plot."""
-    for handle in axes.legend(loc="best").legend_handles:
+    for handle in axes.legend(loc=place).legend_handles:
         if isinstance(handle, Line2D):
             handle.set_alpha(1)
             handle.set_markersize(max(6.0, handle.get_markersize()))
-
-
-def is_discrete(values: Doubles) -> bool:
-    """Whether the values are a few whole numbers, as classes and truth values are."""
-    different = np.unique(values)
-    return len(different) <= len(CLASS_COLOURS) and bool((different == np.round(different)).all())

@@ -1,4 +1,4 @@
-"""Callbacks: what may happen at a look, the end of an epoch at which the run's values are known.
+"""Callbacks that follow a metric: `early_stopping` and `checkpoint`.
 
 Both remember something, so both have `state_dict` and `load_state_dict`: a resumed run decides as it would have.
 """
@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from annpipe import Look, MetricKey, OptionError, callback
+from annpipe_std.callbacks.every import Every
 
 Goal = Literal["minimize", "maximize"]
 VAL_LOSS = MetricKey("val/loss")
@@ -100,9 +101,13 @@ class EarlyStopping:
         self._best.value, self._since = state["best"], None if since is None else int(since)
 
 
-@callback(name="checkpoint")
+@callback(name="checkpoint", example={"best": "val/loss"})
 class Checkpoint:
-    """Keeps checkpoints: every so many epochs, and the one at which a metric was best."""
+    """Keeps checkpoints: every so many epochs, and the one at which a metric was best.
+
+    They lie in the run's folder, `checkpoints/epoch_<n>` and `checkpoints/best_<metric>`; the last one, from which a
+    run is resumed, is always kept there as `last`.
+    """
 
     def __init__(
         self,
@@ -116,22 +121,21 @@ class Checkpoint:
             raise OptionError(
                 "every", "there is nothing to keep", help="give `every: 100` or `best: val/loss`, or both"
             )
-        self.every = every
+        self._every = Every(every) if every else None
         self._best = _Best("best", best, goal) if best else None
-        self._kept = 0
 
     def on_look(self, look: Look) -> None:
         """Keeps `epoch_<n>` at the first look in each stretch of `every` epochs, `best_<metric>` at each new best."""
-        if self.every and look.epoch // self.every > self._kept // self.every:
+        if self._every and self._every.is_due(look.epoch):
             look.keep(f"epoch_{look.epoch}")
-            self._kept = look.epoch
         if self._best and self._best.measured(look) and self._best.improved(look):
             look.keep(self._best.checkpoint)
 
     def state_dict(self) -> State:
-        return {"best": self._best.value if self._best else None, "kept": self._kept}
+        return {"best": self._best.value if self._best else None, "kept": self._every.last if self._every else 0}
 
     def load_state_dict(self, state: State) -> None:
-        self._kept = int(state["kept"] or 0)
+        if self._every:
+            self._every.last = int(state["kept"] or 0)
         if self._best:
             self._best.value = state["best"]

@@ -1,0 +1,10 @@
+"""Callbacks: what may happen at a look, the end of an epoch at which the run's values are known.
+
+`best` follows a metric; `histograms` and `samples` leave figures and tables among the run's artifacts.
+"""
+
+from __future__ import annotations
+
+from annpipe_std.callbacks.best import Checkpoint, EarlyStopping
+
+__all__ = ["Checkpoint", "EarlyStopping"]
