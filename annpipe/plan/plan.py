@@ -13,6 +13,7 @@ import yaml
 from annpipe.contract import Fields
 from annpipe.errors import Problem
 from annpipe.plan.component import Component
+from annpipe.plan.metric_keys import followed_metric
 from annpipe.registry import Registry
 from annpipe.secrets import scrubbed
 from annpipe.spec.reader import core_value
@@ -97,6 +98,11 @@ class Plan:
         for name in ("name", "description", "tags", "tracking"):
             data.pop(name)
         return dict(_flat(data))
+
+    @property
+    def followed_metric(self) -> str | None:
+        """The key of the metric that the scheduler is stepped with; None for one that steps by itself."""
+        return followed_metric(self.scheduler, self.registry, has_val=self.split.val > 0)
 
     @property
     def n_parameters(self) -> int:

@@ -80,7 +80,7 @@ class Eager:
     def __init__(self, plan: Plan, parts: Parts, schedule: Schedule) -> None:
         self.step = 0
         self._parts, self._model, self._optimizer = parts, parts.model, parts.optimizer
-        self._scheduler = None if _trait(plan, "scheduler", "steps_on") == "metric" else parts.scheduler
+        self._scheduler = None if plan.followed_metric else parts.scheduler
         self._on_metric = parts.scheduler if self._scheduler is None else None
         self._batches = Batches(parts.rows["train"], schedule, plan.head.seed, shuffle=plan.train.shuffle)
         self._steps_per_epoch = schedule.steps_per_epoch
@@ -89,7 +89,7 @@ class Eager:
         self._stream = GlobalStream(plan.head.seed, "dropout", device)
         self._scaler = grad_scaler(plan, device)
         self._gradients = gradients(plan, parts, device, self._scaler)
-        self._take = self._closure_step if _trait(plan, "optimizer", "closure") else self._plain_step
+        self._take = self._closure_step if _needs_closure(plan) else self._plain_step
         self._quick_step = QuickStep(parts.optimizer)
         self._last_rate = self._rate
         self._rates = self._first_rates()
@@ -186,8 +186,7 @@ class Eager:
         self._rates = [] if self.step else self._first_rates()
 
 
-def _trait(plan: Plan, kind: str, trait: str) -> Any:
-    """A trait of the plan's optimizer or scheduler, None without one."""
-    component = {"optimizer": plan.optimizer, "scheduler": plan.scheduler}[kind]
-    entry = plan.registry.find(kind, component.name) if component else None
-    return entry.traits.get(trait) if entry else None
+def _needs_closure(plan: Plan) -> bool:
+    """Whether the optimizer evaluates the model several times a step."""
+    entry = plan.registry.find("optimizer", plan.optimizer.name)
+    return bool(entry and entry.traits.get("closure"))

@@ -166,7 +166,8 @@ class Loop:
             for key, value in values.items():
                 self.memory.note(key, value, epoch, higher=key.partition("/")[2] in self.higher_is_better)
             self.reporter.values(epoch, values)
-        self.gear.scheduler_on_metric(self.memory.latest.get("val/loss", self.memory.latest["train/loss"]))
+        if (followed := self.plan.followed_metric) is not None:
+            self.gear.scheduler_on_metric(self.memory.latest[followed])
         self._take_rates()
         latest = dict(self.memory.latest)
         higher = frozenset(key for key in latest if key.partition("/")[2] in self.higher_is_better)

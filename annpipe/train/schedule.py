@@ -47,10 +47,5 @@ def schedule(plan: Plan, n_rows: int) -> Schedule:
     """The schedule of a plan over `n_rows` rows to train on."""
     batch = n_rows if plan.train.batch_size == "all" else plan.train.batch_size
     size = min(batch * plan.train.accumulate, n_rows)
-    looks = bool(plan.split.val or plan.callbacks or _steps_on_metric(plan))
+    looks = bool(plan.split.val or plan.callbacks or plan.followed_metric)
     return Schedule(n_rows, size, plan.train.epochs, plan.train.drop_last, plan.train.evaluate_every if looks else None)
-
-
-def _steps_on_metric(plan: Plan) -> bool:
-    entry = plan.registry.find("scheduler", plan.scheduler.name) if plan.scheduler else None
-    return bool(entry and entry.traits.get("steps_on") == "metric")

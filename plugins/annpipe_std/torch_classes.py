@@ -103,8 +103,6 @@ def _traits(kind: str, cls: Any) -> dict[str, Any]:
         traits["target"] = "classes"
     if kind == "optimizer":
         traits |= _optimizer_traits(cls)
-    if kind == "scheduler" and "metrics" in required_arguments(cls.step):
-        traits["steps_on"] = "metric"
     if cls.__name__ in DEFAULTS:
         traits["native_defaults"] = _native_defaults(cls)
     return traits

@@ -178,7 +178,7 @@ def test_types_that_signatures_do_not_say() -> None:
 
 
 def test_traits_that_the_engine_reads() -> None:
-    """What a layer, a loss, an optimizer and a scheduler tell beyond their options."""
+    """What a layer, a loss and an optimizer tell beyond their options."""
     assert entry_of("CrossEntropyLoss").traits == {"target": "classes"}
     assert entry_of("TripletMarginLoss").traits == {"takes": ["anchor", "positive", "negative"]}
     assert entry_of("Linear").traits == {"linear": True}
@@ -186,5 +186,4 @@ def test_traits_that_the_engine_reads() -> None:
     assert entry_of("MultiheadAttention").traits["takes"] == ["query", "key", "value"]
     assert entry_of("LSTM").traits == {"needs": "(rows, length, features)", "native_defaults": {"batch_first": False}}
     assert entry_of("LBFGS").traits == {"closure": True}
-    assert entry_of("ReduceLROnPlateau").traits == {"steps_on": "metric"}
     assert entry_of("L1Loss").traits == {}
