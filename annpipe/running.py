@@ -133,7 +133,7 @@ class Run:
         """The series up to the checkpoint, out of the journal."""
         for event in journals.read(self.folder):
             for key, step, value, _ in journals.points(event):
-                if step <= epoch + (key == "lr"):  # a rate is written before the epoch that it holds for
+                if step <= epoch + _is_rate(key):  # a rate is written before the epoch that it holds for
                     historian.remember(key, step, value)
 
     def _record_start(self, parts: Parts, digest: str, device: torch.device, threads: int) -> None:
@@ -151,7 +151,7 @@ class Run:
             found = evaluate(self.plan, parts, rows)
             # the loss of the last epoch's steps stands for the train split; the others are measured now
             final |= {f"{name}/{key}": value for key, value in found.items() if (name, key) != ("train", "loss")}
-        summary = {f"final/{key}": value for key, value in final.items() if key != "lr"}
+        summary = {f"final/{key}": value for key, value in final.items() if not _is_rate(key)}
         summary |= {f"best/{key}": value for key, (value, _) in memory.best.items()}
         self.journal.metrics(0, summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
         export_model(self.plan, parts, self.folder / "model")
@@ -172,6 +172,11 @@ class Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         self.journal.write("artifact", file=file, to=to)
+
+
+def _is_rate(key: str) -> bool:
+    """Whether a key is that of a learning rate: `lr`, or `lr/1` of the first group with its own."""
+    return key.partition("/")[0] == "lr"
 
 
 def begin(plan: Plan, folder: Path, display: Display, *, tracking_uri: str, artifact_root: str | None) -> Run:

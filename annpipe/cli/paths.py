@@ -71,7 +71,7 @@ def _below(steps: Sequence[str], root: dict[str, Any], spec: Path | None) -> lis
         return [f"{name}=" for name in VALUES] + [f"{name}." for name in (*KINDS, "train", "device", "tracking")]
     node = _descend(root, steps)
     named = SECTIONS.get(".".join(steps), ())
-    more = ["split."] if list(steps) == ["data"] else []
+    more = {"data": ["split."], "optimizer": ["groups+="]}.get(".".join(steps), [])
     kind = KINDS.get(steps[0])
     names = [step for step in steps[1:] if not step.isdecimal()]
     if kind and not named and len(names) == 1 and names[0] == steps[-1]:

@@ -103,6 +103,7 @@ def show_plan(plan: Plan) -> str:
         f"parameters {plan.n_parameters:,} ({_bytes(plan.n_parameters * size)} in {plan.device.precision})",
         f"loss       {said(plan.loss)}",
         f"optimizer  {said(plan.optimizer)}",
+        *(f"           {', '.join(group.patterns)}  {said_options(group.options)}" for group in plan.groups),
     ]
     if plan.scheduler:
         lines.append(f"scheduler  {said(plan.scheduler)}")
@@ -122,8 +123,14 @@ def _step(plan: Plan) -> str:
 
 def said(component: Component) -> str:
     """A component on one line, as a spec would say it."""
+    options = said_options(component)
+    return f"{component.name} {options}" if options else component.name
+
+
+def said_options(component: Component) -> str:
+    """The options of a component on one line, in braces; empty where there are none."""
     options = ", ".join(f"{key}: {_value(value)}" for key, value in component.options.items() if value is not None)
-    return f"{component.name} {{{options}}}" if options else component.name
+    return f"{{{options}}}" if options else ""
 
 
 def _value(value: Any) -> str:

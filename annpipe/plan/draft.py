@@ -12,6 +12,7 @@ from annpipe.expression import ExpressionFault
 from annpipe.plan.component import Component
 from annpipe.plan.contradictions import contradictions
 from annpipe.plan.formula_place import formula_problem
+from annpipe.plan.groups import ParameterGroup
 from annpipe.plan.metric_keys import unknown_metrics, watched_keys
 from annpipe.plan.options import Resolving
 from annpipe.registry import Registry
@@ -37,6 +38,7 @@ class Draft:
     model: tuple[Component, ...]
     loss: Component
     optimizer: Component
+    groups: tuple[ParameterGroup, ...]
     scheduler: Component | None
     metrics: tuple[Component, ...]
     plots: tuple[Component, ...]
@@ -75,6 +77,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         model=many(spec.model, "layer"),
         loss=one(spec.loss, "loss"),
         optimizer=_fused(one(spec.optimizer, "optimizer"), registry, scaled=spec.device.autocast == "float16"),
+        groups=tuple(_groups(spec, resolving)),
         scheduler=one(spec.scheduler, "scheduler") if spec.scheduler else None,
         metrics=many(spec.metrics, "metric"),
         plots=many(spec.plots, "plot"),
@@ -92,6 +95,18 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     if errors:
         raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked])
     return replace(drafted, fields=fields, unchecked=tuple(unchecked))
+
+
+def _groups(spec: Spec, resolving: Resolving) -> Iterator[ParameterGroup]:
+    """The optimizer's groups; their options are those of the optimizer."""
+    if resolving.registry.find("optimizer", spec.optimizer.name) is None:
+        return
+    for group in spec.groups:
+        call = Call(spec.optimizer.name, group.options, group.options.place)
+        options = resolving.component(call, "optimizer", in_part=True)
+        if options is not None:
+            patterns, places = zip(*group.patterns, strict=True)
+            yield ParameterGroup(patterns, options, places)
 
 
 def _unknown_metrics(drafted: Draft) -> Iterator[Problem]:

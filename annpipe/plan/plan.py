@@ -13,6 +13,7 @@ import yaml
 from annpipe.contract import Fields
 from annpipe.errors import Problem
 from annpipe.plan.component import Component
+from annpipe.plan.groups import ParameterGroup, optimizer_data
 from annpipe.plan.metric_keys import followed_metric
 from annpipe.registry import Registry
 from annpipe.secrets import scrubbed
@@ -45,6 +46,7 @@ class Plan:
     model: tuple[Layer, ...]
     loss: Component
     optimizer: Component
+    groups: tuple[ParameterGroup, ...]
     scheduler: Component | None
     train: Train
     metrics: tuple[Component, ...]
@@ -77,7 +79,7 @@ class Plan:
             "data": {**component, "split": self.split.model_dump()},
             "model": [layer.component.to_data() for layer in self.model],
             "loss": self.loss.to_data(),
-            "optimizer": self.optimizer.to_data(),
+            "optimizer": optimizer_data(self.optimizer, self.groups),
             "scheduler": self.scheduler.to_data() if self.scheduler else None,
             "train": self.train.model_dump(),
             "metrics": [metric.to_data() for metric in self.metrics],

@@ -52,6 +52,7 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
         model=layers,
         loss=drafted.loss,
         optimizer=drafted.optimizer,
+        groups=drafted.groups,
         scheduler=drafted.scheduler,
         train=spec.train,
         metrics=drafted.metrics,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from annpipe.registry import Registry
 from annpipe.schema.components import kind_schemas
-from annpipe.schema.sections import DATA, section_schema, split_schema, train_requires
+from annpipe.schema.sections import DATA, groups_schema, section_schema, split_schema, train_requires
 from annpipe.schema.values import VARIABLE, Schema, reference, type_schemas
 from annpipe.schema.whole import exactly, whole_name, whole_schemas
 from annpipe.spec.spec import REQUIRED, SECTIONS
@@ -27,7 +27,8 @@ def spec_schema(registry: Registry, *, any_name: bool = False, variables: bool =
     `${name}` stands for no value: for tools that make specs from the schema.
     """
     kinds = kind_schemas(registry, any_name=any_name)
-    kinds[DATA] |= _with_split(kinds[DATA])
+    kinds[DATA] |= _with(kinds[DATA], "split", split_schema())
+    kinds["optimizer"] |= _with(kinds["optimizer"], "groups", groups_schema(registry.entries("optimizer")))
     shared = {"variable": VARIABLE if variables else False} | type_schemas(registry) | whole_schemas(registry)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -52,12 +53,12 @@ def _whole() -> Schema:
     return {"required": list(REQUIRED), "patternProperties": exactly(sections | {"train": train_requires()})}
 
 
-def _with_split(data: Schema) -> Schema:
-    """`data` with `split` beside its component."""
+def _with(kind: Schema, name: str, beside: Schema) -> Schema:
+    """A kind with something else beside its component, as `data` has `split`."""
     return {
-        "properties": {**data["properties"], "split": split_schema()},
+        "properties": {**kind["properties"], name: beside},
         "allOf": [{"minProperties": 1}],
-        "if": {"required": ["split"]},
+        "if": {"required": [name]},
         "then": {"maxProperties": 2},
         "else": {"maxProperties": 1},
     }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from annpipe.registry import Entry, Parameter
 from annpipe.registry.types import from_annotation, words
-from annpipe.schema.values import LIMITS, Schema, or_variable, reference
+from annpipe.schema.values import LIMITS, Schema, option_schema, or_variable, reference, type_name
 from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
 from annpipe.spec.spec import REQUIRED
 
@@ -55,6 +57,33 @@ def split_schema() -> Schema:
     """`split`, which stands beside the data component."""
     words = "the fractions of rows held out for validation and test"
     return {"description": words, **_mapping(Split, is_required=False)}
+
+
+def groups_schema(optimizers: Sequence[Entry]) -> Schema:
+    """`groups`, which stand beside the optimizer: patterns, and any option that some optimizer has."""
+    options: dict[str, list[Parameter]] = {}
+    for option in (option for entry in optimizers for option in entry.options):
+        same = options.setdefault(option.name, [])
+        if type_name(option) not in map(type_name, same):
+            same.append(option)
+    patterns = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    said = {"description": "patterns over the names of parameters, as 0.weight or *.bias"}
+    params = said | or_variable([{"type": "string", "errorMessage": "must be a pattern or a list of them"}, patterns])
+    group: Schema = {
+        "properties": {"params": params} | {name: _one_or_other(same) for name, same in options.items()},
+        "required": ["params"],
+        "minProperties": 2,
+        "additionalProperties": False,
+        "anyOf": [{"type": "object", "errorMessage": "must be a mapping with `params`"}, reference("variable")],
+    }
+    whole = {"type": ["array", "null"], "errorMessage": "must be a list of groups"}
+    words = "parameters with options of their own; the first group that fits a parameter has it"
+    return {"description": words, "items": group, "anyOf": [whole, reference("variable")]}
+
+
+def _one_or_other(options: Sequence[Parameter]) -> Schema:
+    schemas = [option_schema(option) for option in options]
+    return schemas[0] if len(schemas) == 1 else {"anyOf": [reference(type_name(option)) for option in options]}
 
 
 def train_requires() -> Schema:

@@ -21,8 +21,8 @@ def whole_schemas(registry: Registry) -> dict[str, Schema]:
     for kind in MERGED:
         needs = {entry.name: _needs(entry) for entry in registry.entries(kind)}
         definitions[whole_name(kind)] = {"patternProperties": exactly({name: n for name, n in needs.items() if n})}
-    # `split` is no component
-    definitions[whole_name("data")] |= {"if": {"required": ["split"]}, "then": {"minProperties": 2}}
+    for kind, beside in (("data", "split"), ("optimizer", "groups")):  # these are no components
+        definitions[whole_name(kind)] |= {"if": {"required": [beside]}, "then": {"minProperties": 2}}
     return definitions
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from annpipe.errors import Place, Problem, Problems
 from annpipe.registry.moved import section_word
 from annpipe.registry.suggest import did_you_mean, nearest
+from annpipe.spec import groups
 from annpipe.spec.checking import EXAMPLES, REQUIRED, S, check, meant_by, stand_in, used_note
 from annpipe.spec.component import KEEP_ONE, Call, read_call, read_calls
+from annpipe.spec.groups import GroupCall
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
 from annpipe.spec.sections import Device, Head, Split, Tracking, Train
 
@@ -45,6 +47,7 @@ class Spec:
     model: tuple[Call, ...]
     loss: Call
     optimizer: Call
+    groups: tuple[GroupCall, ...]
     scheduler: Call | None
     train: Train
     metrics: tuple[Call, ...]
@@ -90,11 +93,12 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         root=root,
         head=head,
         device=reading.device(),
-        data=reading.data_call(),
+        data=reading.component_beside("data", "split"),
         split=reading.split(),
         model=reading.calls("model"),
         loss=reading.call("loss"),
-        optimizer=reading.call("optimizer"),
+        optimizer=reading.component_beside("optimizer", groups.KEY),
+        groups=reading.groups(),
         scheduler=reading.call("scheduler") if _given(root.get("scheduler")) else None,
         train=reading.section(Train, root.get("train"), "train"),
         metrics=reading.calls("metrics"),
@@ -199,26 +203,34 @@ class _Reading:
             self.problems.append(Problem("missing-section", "the model has no layer", node.place, EXAMPLES["model"]))
         return tuple(calls)
 
-    def data_call(self) -> Call:
-        """The data component: the one key of `data` that is not `split`."""
-        node = self.root.get("data")
+    def component_beside(self, name: str, other: str) -> Call:
+        """The component of `name`: its one key that is not `other`, as `data` has `split`."""
+        node = self.root.get(name)
         if not isinstance(node, MappingNode):
-            return self.call("data")
-        pairs = tuple(pair for pair in node.pairs if not self._is_split(pair[0], node))
+            return self.call(name)
+        pairs = tuple(pair for pair in node.pairs if not self._is_other(pair[0], node, name, other))
         if not pairs:
-            message = "`data` names no data component"
-            self.problems.append(Problem("not-a-component", message, node.place, EXAMPLES["data"]))
-            return self._nothing
-        return self._taken(read_call(replace(node, pairs=pairs), "`data`", KEEP_ONE))
+            if node.pairs or name == "data":
+                message = f"`{name}` names no {'data component' if name == 'data' else name}"
+                self.problems.append(Problem("not-a-component", message, node.place, EXAMPLES[name]))
+                return self._nothing
+            return self.call(name)
+        return self._taken(read_call(replace(node, pairs=pairs), f"`{name}`", KEEP_ONE))
 
-    def _is_split(self, key: ScalarNode, data: MappingNode) -> bool:
-        """Whether a key is `split`, or was meant to be: beside a data component nothing else stands."""
+    def _is_other(self, key: ScalarNode, node: MappingNode, name: str, other: str) -> bool:
+        """Whether a key is the other one, or was meant to be: beside a component nothing else stands."""
         word = str(key.value)
-        if word != "split" and len(data.pairs) > 1 and nearest(word, ["split"]):
-            help_ = did_you_mean(word, ["split"])
-            self.problems.append(Problem("unknown-option", f"`data` has no option '{word}'", key.place, help_))
+        if word != other and len(node.pairs) > 1 and nearest(word, [other]):
+            help_ = did_you_mean(word, [other])
+            self.problems.append(Problem("unknown-option", f"`{name}` has no option '{word}'", key.place, help_))
             return True
-        return word == "split"
+        return word == other
+
+    def groups(self) -> tuple[GroupCall, ...]:
+        optimizer = self.root.get("optimizer")
+        calls, problems = groups.read_groups(optimizer.get(groups.KEY) if isinstance(optimizer, MappingNode) else None)
+        self.problems += problems
+        return tuple(calls)
 
     def split(self) -> Split:
         data = self.root.get("data")

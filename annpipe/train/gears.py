@@ -23,8 +23,8 @@ class Gear(Protocol):
     def advance(self, n_steps: int) -> torch.Tensor:
         """Takes `n_steps` optimizer steps and returns their losses, (n_steps,), on the device."""
 
-    def drain_rates(self) -> list[tuple[int, float]]:
-        """The learning rates that took effect since the last call, each with the epoch it begins to hold for."""
+    def drain_rates(self) -> list[tuple[int, dict[str, float]]]:
+        """The learning rates that took effect since the last call by key, with the epoch they begin to hold for."""
 
     def scheduler_on_metric(self, value: float) -> None:
         """Steps a scheduler that follows a metric; others step by themselves at the end of each epoch."""
@@ -91,7 +91,8 @@ class Eager:
         self._gradients = gradients(plan, parts, device, self._scaler)
         self._take = self._closure_step if _needs_closure(plan) else self._plain_step
         self._quick_step = QuickStep(parts.optimizer)
-        self._last_rate = self._rate
+        self._rate_groups = rate_groups(plan)
+        self._last_rates = self._present_rates()
         self._rates = self._first_rates()
 
     def advance(self, n_steps: int) -> torch.Tensor:
@@ -114,22 +115,25 @@ class Eager:
     def _mid_epoch(self) -> bool:
         return self.step % self._steps_per_epoch != 0
 
-    @property
-    def _rate(self) -> float:
-        return float(self._optimizer.param_groups[0].get("lr", 0.0))
+    def _present_rates(self) -> dict[str, float]:
+        groups = self._optimizer.param_groups
+        return {key: float(groups[number].get("lr", 0.0)) for key, number in self._rate_groups.items()}
 
-    def _first_rates(self) -> list[tuple[int, float]]:
+    def _first_rates(self) -> list[tuple[int, dict[str, float]]]:
         """A rate that never changes is an option of the plan, not a series."""
-        return [(1, self._last_rate)] if self._parts.scheduler is not None else []
+        return [(1, self._last_rates)] if self._parts.scheduler is not None else []
 
     def _note_rate(self) -> None:
-        """Notes the rate that the next epoch begins with, if it is another."""
-        rate = self._rate
-        if rate != self._last_rate and not self._mid_epoch:
-            self._last_rate = rate
-            self._rates.append((self.step // self._steps_per_epoch + 1, rate))
+        """Notes the rates that the next epoch begins with, those that are others."""
+        if self._mid_epoch:
+            return
+        rates = self._present_rates()
+        changed = {key: rate for key, rate in rates.items() if rate != self._last_rates[key]}
+        if changed:
+            self._last_rates = rates
+            self._rates.append((self.step // self._steps_per_epoch + 1, changed))
 
-    def drain_rates(self) -> list[tuple[int, float]]:
+    def drain_rates(self) -> list[tuple[int, dict[str, float]]]:
         rates, self._rates = self._rates, []
         return rates
 
@@ -167,7 +171,7 @@ class Eager:
             "scheduler": self._parts.scheduler.state_dict() if self._parts.scheduler else None,
             "shuffle": self._batches.state(mid_epoch=self._mid_epoch),
             "dropout": self._stream.state,
-            "rate": self._last_rate,
+            "rates": self._last_rates,
             "scaler": self._scaler.state_dict() if self._scaler else None,
         }
 
@@ -182,8 +186,14 @@ class Eager:
         self._stream.state = state["dropout"]
         if self._scaler is not None:
             self._scaler.load_state_dict(state["scaler"])
-        self._last_rate = state["rate"]
+        self._last_rates = state["rates"]
         self._rates = [] if self.step else self._first_rates()
+
+
+def rate_groups(plan: Plan) -> dict[str, int]:
+    """The keys of the learning rates, each with its place among torch's groups: one for each group with its own."""
+    own = [n for n, group in enumerate(plan.groups, start=1) if "lr" in group.options.options]
+    return {"lr": 0, **{f"lr/{number}": number for number in own}}
 
 
 def _needs_closure(plan: Plan) -> bool:

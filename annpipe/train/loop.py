@@ -153,9 +153,9 @@ class Loop:
         self._take_rates()
 
     def _take_rates(self) -> None:
-        for epoch, rate in self.gear.drain_rates():
-            self.memory.latest["lr"] = rate
-            self.reporter.values(epoch, {"lr": rate})
+        for epoch, rates in self.gear.drain_rates():
+            self.memory.latest |= rates
+            self.reporter.values(epoch, rates)
 
     def _look(self) -> None:
         epoch = self.epoch
