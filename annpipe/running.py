@@ -193,7 +193,7 @@ def begin(plan: Plan, folder: Path, display: Display, *, tracking_uri: str, arti
         artifact_root=artifact_root,
         time=now_ms(),
         description=plan.head.description,
-        expected_points=plan.train.epochs,
+        expected_points=plan.train.epochs or plan.train.steps,  # with steps no more than these
         tags=tags,
         params=plan.params(),
     )

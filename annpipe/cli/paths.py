@@ -13,7 +13,18 @@ from annpipe.cli.known import known_components
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "device": ("type", "threads", "precision", "autocast", "deterministic"),
     "train": (
-        *("epochs", "batch_size", "shuffle", "drop_last", "accumulate", "clip_norm", "clip_value", "scheduler_each"),
+        *(
+            "epochs",
+            "steps",
+            "max_seconds",
+            "batch_size",
+            "shuffle",
+            "drop_last",
+            "accumulate",
+            "clip_norm",
+            "clip_value",
+            "scheduler_each",
+        ),
         *("evaluate_every", "checkpoint_seconds"),
     ),
     "tracking": ("experiment", "uri", "wait_seconds"),

@@ -107,8 +107,15 @@ def show_plan(plan: Plan) -> str:
     ]
     if plan.scheduler:
         lines.append(f"scheduler  {said(plan.scheduler)}")
-    lines += [f"train      {plan.train.epochs:,} epochs, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
+    lines += [f"train      {_length(plan)}, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
     return "\n".join(lines)
+
+
+def _length(plan: Plan) -> str:
+    """How long the run is: epochs or steps, and the seconds that end it."""
+    train = plan.train
+    length = f"{train.steps:,} steps" if train.epochs is None else f"{train.epochs:,} epochs"
+    return length + (f" or {train.max_seconds:g} seconds" if train.max_seconds is not None else "")
 
 
 def _step(plan: Plan) -> str:

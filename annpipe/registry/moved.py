@@ -52,6 +52,8 @@ SECTIONS: dict[str, Moved] = {
     "momentum": Moved("`momentum` belongs to the optimizer: `optimizer: {SGD: {lr: …, momentum: …}}`", ("optimizer",)),
     "betas": _of_optimizer("betas"),
     **dict.fromkeys(("epochs", "max_epochs", "num_epochs", "n_epochs", "nb_epochs"), _under_train("epochs")),
+    **dict.fromkeys(("steps", "max_steps", "num_steps", "train_steps"), _under_train("steps")),
+    **dict.fromkeys(("max_seconds", "max_time", "time_limit"), _under_train("max_seconds")),
     **dict.fromkeys(("batch_size", "batch", "train_batch_size"), _under_train("batch_size")),
     "shuffle": _under_train("shuffle"),
     "drop_last": _under_train("drop_last"),
@@ -97,6 +99,14 @@ SECTIONS: dict[str, Moved] = {
 
 SECTION_OPTIONS: dict[tuple[str, str], Moved] = {
     **{("train", word): _called("epochs", "train") for word in ("max_epochs", "num_epochs", "n_epochs", "epoch")},
+    **{
+        ("train", word): _called("steps", "train")
+        for word in ("max_steps", "total_steps", "num_steps", "n_steps", "train_steps", "iterations", "max_iter")
+    },
+    **{
+        ("train", word): _called("max_seconds", "train")
+        for word in ("max_time", "time_limit", "max_duration", "time_limit_s", "seconds")
+    },
     **{("train", word): _called("batch_size", "train") for word in ("batch", "batchsize", "train_batch_size")},
     **{
         ("train", word): _called("evaluate_every", "train")

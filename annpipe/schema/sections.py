@@ -87,8 +87,13 @@ def _one_or_other(options: Sequence[Parameter]) -> Schema:
 
 
 def train_requires() -> Schema:
-    """What `train` must say unless a base does."""
-    return {"required": [name for name, field in Train.model_fields.items() if field.is_required()]}
+    """What `train` must say unless a base does: its length, once."""
+    number = {"type": ["integer", "string"]}  # a whole number or a variable
+    return {
+        "if": {"required": ["steps"], "properties": {"steps": number}},
+        "then": {"properties": {"epochs": {"type": "null"}, "steps": number}},
+        "else": {"required": ["epochs"], "properties": {"epochs": number}},
+    }
 
 
 def _list(kind: str, *, is_required: bool) -> Schema:

@@ -100,7 +100,7 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         optimizer=reading.component_beside("optimizer", groups.KEY),
         groups=reading.groups(),
         scheduler=reading.call("scheduler") if _given(root.get("scheduler")) else None,
-        train=reading.section(Train, root.get("train"), "train"),
+        train=reading.train(),
         metrics=reading.calls("metrics"),
         plots=reading.calls("plots"),
         callbacks=reading.calls("callbacks"),
@@ -164,6 +164,28 @@ class _Reading:
         checked, problems = check(model, node, name, self._meant)
         self.problems += problems
         return checked
+
+    def train(self) -> Train:
+        """`train`, which says its length in epochs or in steps."""
+        node = self.root.get("train")
+        train = self.section(Train, node, "train")
+        if isinstance(node, MappingNode):
+            said = [name for name in ("epochs", "steps") if _given(node.get(name))]
+            here = {
+                option
+                for word in node.keys
+                if word not in Train.model_fields
+                for option in meant_by(Train, "train", word)
+            }
+            if not said and not {"train.epochs", "train.steps"} & (self._meant | here):
+                message, help_ = "`train.epochs` is missing", f"{EXAMPLES['train']}, or give `steps`"
+                place = next((null.place for name in ("epochs", "steps") if (null := node.get(name))), node.place)
+                self.problems.append(Problem("missing-option", message, place, help_))
+            elif len(said) == 2:
+                message = "`train` says its length in epochs and in steps"
+                help_ = "keep one; what a base says is taken back with `epochs: null`"
+                self.problems.append(Problem("wrong-value", message, descend(node, ["steps"])[0].place, help_))
+        return train
 
     def device(self) -> Device:
         node = self.root.get("device")

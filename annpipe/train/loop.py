@@ -56,6 +56,7 @@ class Memory:
     loss_rows: int = 0
     latest: dict[str, float] = field(default_factory=dict)
     best: dict[str, tuple[float, int]] = field(default_factory=dict)
+    seconds: float = 0.0
     ended_by: str | None = None
     restore: str | None = None
 
@@ -84,12 +85,17 @@ class Loop:
     def __post_init__(self) -> None:
         self._chunk = 1
         self._finite_checkpoint: str | None = None
-        self._kept_at = time.monotonic()
+        self._kept_at = self._timed_at = time.monotonic()
 
     @property
     def epoch(self) -> int:
         """Whole epochs done."""
         return self.gear.step // self.schedule.steps_per_epoch
+
+    @property
+    def begun_epoch(self) -> int:
+        """The epoch of the last step, from 1; it may have ended or not."""
+        return -(-self.gear.step // self.schedule.steps_per_epoch)
 
     @property
     def is_done(self) -> bool:
@@ -100,12 +106,18 @@ class Loop:
 
         Raises NonFiniteLoss, RunError, OptionError, and whatever a plugin raises.
         """
+        self._timed_at = time.monotonic()
         if self.gear.step == 0:
             self.keep(LAST)
         while not self.is_done:
             self._stretch()
-            if self.gear.step == self.schedule.next_look(self.gear.step - 1):
+            out_of_time = self._is_out_of_time()
+            if out_of_time:
+                self._take_mean(self.begun_epoch)
+            if out_of_time or self.gear.step == self.schedule.next_look(self.gear.step - 1):
                 self._look()
+            if out_of_time and not self.is_done:
+                self._end(f"ended after step {self.gear.step}: its {self.plan.train.max_seconds:g} seconds are over")
             if self.is_done:
                 break
             if self.reporter.stopped():
@@ -131,7 +143,25 @@ class Loop:
         seconds = time.perf_counter() - begin
         self._chunk = max(1, min(MOST_STEPS, self._chunk * 2, int(PAUSE_SECONDS * n_steps / max(seconds, 1e-9))))
         self._take_losses(begin_step, losses)
+        self._take_time()
         self.reporter.progress(self.gear.step, losses[-1])
+
+    def _take_time(self) -> None:
+        now = time.monotonic()
+        self.memory.seconds += now - self._timed_at
+        self._timed_at = now
+
+    def _is_out_of_time(self) -> bool:
+        most = self.plan.train.max_seconds
+        return most is not None and self.memory.seconds >= most
+
+    def _take_mean(self, epoch: int) -> None:
+        """The mean over the rows of an epoch that the run ends in; nothing where the epoch was told already."""
+        if self.memory.loss_rows:
+            mean = self.memory.loss_sum / self.memory.loss_rows
+            self.memory.loss_sum, self.memory.loss_rows = 0.0, 0
+            self.memory.note("train/loss", mean, epoch)
+            self.reporter.losses(epoch, [mean])
 
     def _take_losses(self, begin_step: int, losses: Sequence[float]) -> None:
         """Step losses → epoch losses: the mean over rows, as the epochs' ends pass."""
@@ -150,6 +180,8 @@ class Loop:
                 raise NonFiniteLoss(step + 1, loss, self._finite_checkpoint)
         if means:
             self.reporter.losses(first_epoch, means)
+        if self.gear.step == self.schedule.total_steps:
+            self._take_mean(self.begun_epoch)
         self._take_rates()
 
     def _take_rates(self) -> None:
@@ -158,7 +190,7 @@ class Loop:
             self.reporter.values(epoch, rates)
 
     def _look(self) -> None:
-        epoch = self.epoch
+        epoch = self.begun_epoch
         if self.schedule.look_every is None:
             return
         if "val" in self.parts.rows:
@@ -176,8 +208,11 @@ class Loop:
             callback.on_look(look)
 
     def _stop(self, reason: str) -> None:
-        self.memory.ended_by = reason
-        self.reporter.event(f"stopped after epoch {self.epoch}: {reason}")
+        self._end(f"stopped after epoch {self.begun_epoch}: {reason}")
+
+    def _end(self, message: str) -> None:
+        self.memory.ended_by = message
+        self.reporter.event(message)
 
     def _keep_named(self, name: str) -> None:
         if not name or name == LAST or name.startswith(".") or "/" in name:
@@ -197,6 +232,7 @@ class Loop:
         """
         if not self._is_finite():
             return
+        self._take_time()
         save_checkpoint(self.folder, name, self.state())
         if name == LAST:
             self._kept_at = time.monotonic()

@@ -247,9 +247,11 @@ def width(targets: Mapping[str, Any]) -> int:
 
 
 def _trains() -> st.SearchStrategy[Spec]:
-    return st.fixed_dictionaries(
-        {"epochs": BIG},
+    length = st.one_of(*(st.fixed_dictionaries({name: BIG}) for name in ("epochs", "steps")))
+    options = st.fixed_dictionaries(
+        {},
         optional={
+            "max_seconds": numbers({"gt": 0}) | st.none(),
             "batch_size": st.just("all") | BIG,
             "shuffle": st.booleans(),
             "drop_last": st.booleans(),
@@ -257,6 +259,7 @@ def _trains() -> st.SearchStrategy[Spec]:
             "checkpoint_seconds": numbers({"gt": 0}),
         },
     )
+    return st.builds(lambda one, other: {**one, **other}, length, options)
 
 
 def _devices() -> st.SearchStrategy[Any]:
