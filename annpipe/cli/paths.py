@@ -37,6 +37,7 @@ KINDS = {
     "loss": "loss",
     "optimizer": "optimizer",
     "scheduler": "scheduler",
+    "average": "average",
     "metrics": "metric",
     "plots": "plot",
     "callbacks": "callback",

@@ -61,6 +61,7 @@ def show_draft(drafted: Draft) -> str:
     layers = [f"  {number}  {said(layer)}" for number, layer in enumerate(drafted.model)]
     known = [("data", drafted.data), ("loss", drafted.loss), ("optimizer", drafted.optimizer)]
     known += [("scheduler", drafted.scheduler)] if drafted.scheduler else []
+    known += [("average", drafted.average)] if drafted.average else []
     lines = [f"{name:<10} {said(component)}" for name, component in known]
     head = f"{drafted.spec.head.name}  (unchecked: shapes and parameters are known with the plugins only)"
     return "\n".join([head, "", *lines, "layers", *layers])
@@ -107,6 +108,8 @@ def show_plan(plan: Plan) -> str:
     ]
     if plan.scheduler:
         lines.append(f"scheduler  {said(plan.scheduler)}")
+    if plan.average:
+        lines.append(f"average    {said(plan.average)}")
     lines += [f"train      {_length(plan)}, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
     return "\n".join(lines)
 

@@ -40,6 +40,7 @@ class Draft:
     optimizer: Component
     groups: tuple[ParameterGroup, ...]
     scheduler: Component | None
+    average: Component | None
     metrics: tuple[Component, ...]
     plots: tuple[Component, ...]
     callbacks: tuple[Component, ...]
@@ -79,6 +80,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         optimizer=_fused(one(spec.optimizer, "optimizer"), registry, scaled=spec.device.autocast == "float16"),
         groups=tuple(_groups(spec, resolving)),
         scheduler=one(spec.scheduler, "scheduler") if spec.scheduler else None,
+        average=one(spec.average, "average") if spec.average else None,
         metrics=many(spec.metrics, "metric"),
         plots=many(spec.plots, "plot"),
         callbacks=many(spec.callbacks, "callback"),

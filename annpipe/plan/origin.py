@@ -57,6 +57,7 @@ def origins(plan: Plan, spec: Spec) -> list[Origin]:
     for number, group in enumerate(plan.groups):
         found += tracing.group(f"optimizer.groups.{number}", group)
     found += tracing.component("scheduler", plan.scheduler) if plan.scheduler else []
+    found += tracing.component("average", plan.average) if plan.average else []
     found += tracing.section("train.", plan.train, root.get("train"))
     for name, components in (("metrics", plan.metrics), ("plots", plan.plots), ("callbacks", plan.callbacks)):
         for number, component in enumerate(components):

@@ -48,6 +48,7 @@ class Plan:
     optimizer: Component
     groups: tuple[ParameterGroup, ...]
     scheduler: Component | None
+    average: Component | None
     train: Train
     metrics: tuple[Component, ...]
     plots: tuple[Component, ...]
@@ -81,6 +82,7 @@ class Plan:
             "loss": self.loss.to_data(),
             "optimizer": optimizer_data(self.optimizer, self.groups),
             "scheduler": self.scheduler.to_data() if self.scheduler else None,
+            "average": self.average.to_data() if self.average else None,
             "train": self.train.model_dump(),
             "metrics": [metric.to_data() for metric in self.metrics],
             "plots": [plot.to_data() for plot in self.plots],

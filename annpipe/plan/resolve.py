@@ -54,6 +54,7 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
         optimizer=drafted.optimizer,
         groups=drafted.groups,
         scheduler=drafted.scheduler,
+        average=drafted.average,
         train=spec.train,
         metrics=drafted.metrics,
         plots=drafted.plots,

@@ -19,7 +19,7 @@ from annpipe.registry.discovery import PluginFault
 
 
 def refusals(drafted: Draft, layers: Sequence[Layer]) -> list[Problem]:
-    """What optimizer, scheduler, callbacks, metrics and the data's distributions refuse.
+    """What optimizer, scheduler, average, callbacks, metrics and the data's distributions refuse.
 
     The optimizer is built over the model's own parameters, or over a matrix where `layers` is empty.
     """
@@ -33,6 +33,8 @@ def refusals(drafted: Draft, layers: Sequence[Layer]) -> list[Problem]:
     problems += [] if problems else _of_no_group(optimizer, groups)
     if drafted.scheduler is not None and not problems:
         problems += _tried(drafted.scheduler, registry, {"optimizer": optimizer})[1]
+    if drafted.average is not None:
+        problems += _tried(drafted.average, registry, {"model": torch.nn.Linear(1, 1, device="meta")})[1]
     for component in (*drafted.callbacks, *drafted.metrics):
         problems += _tried(component, registry, {})[1]
     return unfit + problems + _refused_distributions(drafted)

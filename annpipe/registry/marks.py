@@ -96,6 +96,28 @@ def scheduler(
 
 
 @overload
+def average(component: C, /) -> C: ...
+@overload
+def average(
+    *, name: str | None = None, each: Literal["step", "epoch"] = "step", update_bn: bool = False
+) -> Callable[[C], C]: ...
+def average(
+    component: C | None = None,
+    /,
+    *,
+    name: str | None = None,
+    each: Literal["step", "epoch"] = "step",
+    update_bn: bool = False,
+) -> C | Callable[[C], C]:
+    """Marks a `torch.optim.swa_utils.AveragedModel` class; its `model` comes from the engine.
+
+    `each` says when parameters are taken in, `update_bn` whether the statistics of BatchNorm are measured anew. An
+    option `start` is the share of the run after which averaging begins.
+    """
+    return _marking(component, Mark("average", name, {"each": each, "update_bn": update_bn}))
+
+
+@overload
 def distribution(component: C, /) -> C: ...
 @overload
 def distribution(*, name: str | None = None) -> Callable[[C], C]: ...

@@ -46,6 +46,9 @@ _LAYER = "an activation is a layer of its own: `- ReLU` after `- Linear: 10`"
 _PRECISION = Moved("`precision` stands under device: `device: {precision: float64}`")
 _PATIENCE = _callback("early_stopping: {patience: 10}")
 
+_EMA = Moved("it is a section of its own: `average: {EMA: {decay: 0.999}}`", ("average",))
+_SWA = Moved("it is a section of its own: `average: {SWA: {start: 0.75}}`", ("average",))
+
 SECTIONS: dict[str, Moved] = {
     **dict.fromkeys(("lr", "learning_rate", "initial_lr"), _of_optimizer("lr")),
     **dict.fromkeys(("weight_decay", "decay"), _of_optimizer("weight_decay")),
@@ -63,6 +66,9 @@ SECTIONS: dict[str, Moved] = {
     **dict.fromkeys(("optim", "optimiser", "optimizers", "solver"), _called("optimizer")),
     "compile": Moved("`loss`, `optimizer` and `metrics` are sections of their own", ("loss", "optimizer")),
     **dict.fromkeys(("lr_scheduler", "learning_rate_scheduler", "lr_schedule", "schedule"), _called("scheduler")),
+    **dict.fromkeys(("ema", "model_ema", "use_ema"), _EMA),
+    **dict.fromkeys(("swa", "stochastic_weight_avg", "stochastic_weight_averaging"), _SWA),
+    **dict.fromkeys(("averaging", "weight_averaging"), _called("average")),
     **dict.fromkeys(("trainer", "training", "fit", "train_cfg", "train_config", "trainer_args"), _called("train")),
     **dict.fromkeys(
         ("dataset", "datasets", "datamodule", "data_module", "dataloader", "train_dataloader", "preprocessing"),
@@ -125,6 +131,9 @@ SECTION_OPTIONS: dict[tuple[str, str], Moved] = {
         ("train", word): _called("accumulate", "train")
         for word in ("accumulate_grad_batches", "gradient_accumulation_steps", "accumulation_steps")
     },
+    **{("train", word): _EMA for word in ("ema", "use_ema", "ema_decay", "model_ema")},
+    **{("train", word): _SWA for word in ("swa", "stochastic_weight_avg", "swa_start")},
+    ("train", "average"): _own_section("average"),
     ("train", "weight_decay"): _of_optimizer("weight_decay"),
     ("train", "momentum"): SECTIONS["momentum"],
     **{
@@ -197,6 +206,14 @@ _NO_COMPONENT: dict[tuple[str, str], str] = {
         ("layer", word): "no layer stands for the input: its size comes from the data"
         for word in ("input", "inputlayer", "input_layer")
     },
+    **{
+        ("callback", word): _SWA.said
+        for word in ("stochasticweightaveraging", "stochastic_weight_averaging", "swa", "swapemaweights")
+    },
+    **{
+        ("callback", word): _EMA.said
+        for word in ("ema", "emaweightaveraging", "weightaveraging", "exponentialmovingaverage")
+    },
     ("layer", "sequential"): "`model` is a sequence already: list the layers",
 }
 
@@ -221,6 +238,11 @@ _NO_OPTION: dict[tuple[str, str], str] = {
     ("data", "shuffle"): "`shuffle` stands under train",
     ("data", "seed"): "`seed` is a section of its own",
     ("data", "noise_std"): "write the distribution: `noise: {y: {Normal: [0, 5]}}`",
+    **{("optimizer", word): _EMA.said for word in ("use_ema", "ema_momentum", "ema_decay")},
+    **{
+        ("optimizer", word): "`groups` stands beside the optimizer: `groups: [{params: '*.bias', weight_decay: 0}]`"
+        for word in ("groups", "param_groups", "parameter_groups")
+    },
     **{
         ("optimizer", word): "`scheduler` is a section of its own" for word in ("scheduler", "lr_scheduler", "schedule")
     },

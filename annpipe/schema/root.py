@@ -49,7 +49,7 @@ def spec_schema(registry: Registry, *, any_name: bool = False, variables: bool =
 
 def _whole() -> Schema:
     """What must be there when nothing is extended."""
-    sections = {name: reference(whole_name(name)) for name in ("data", "loss", "optimizer", "scheduler")}
+    sections = {name: reference(whole_name(name)) for name in ("data", "loss", "optimizer", "scheduler", "average")}
     return {"required": list(REQUIRED), "patternProperties": exactly(sections | {"train": train_requires()})}
 
 

@@ -13,7 +13,7 @@ from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
 from annpipe.spec.spec import REQUIRED
 
 DATA = "data"
-ONE = {"data": "data", "loss": "loss", "optimizer": "optimizer", "scheduler": "scheduler"}
+ONE = {"data": "data", "loss": "loss", "optimizer": "optimizer", "scheduler": "scheduler", "average": "average"}
 LISTS = {"model": "layer", "metrics": "metric", "plots": "plot", "callbacks": "callback"}
 DESCRIPTIONS = {
     "device": "where and how the run computes",
@@ -22,6 +22,7 @@ DESCRIPTIONS = {
     "loss": "what training makes small",
     "optimizer": "how the parameters are stepped",
     "scheduler": "how the learning rate changes over the run",
+    "average": "which average of the parameters is evaluated and saved",
     "train": "how long, in what batches, and when the run looks",
     "metrics": "what is measured on each split",
     "plots": "the figures that are drawn",

@@ -21,7 +21,7 @@ __all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "check",
 
 SECTIONS = (
     *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "model", "loss", "optimizer"),
-    *("scheduler", "train", "metrics", "plots", "callbacks", "tracking"),
+    *("scheduler", "average", "train", "metrics", "plots", "callbacks", "tracking"),
 )
 LIST_SECTIONS = frozenset({"plugins", "model", "metrics", "plots", "callbacks"})
 TOP_KEYS = ("extends", "variables", *SECTIONS)  # the first two are gone once a spec is composed
@@ -49,6 +49,7 @@ class Spec:
     optimizer: Call
     groups: tuple[GroupCall, ...]
     scheduler: Call | None
+    average: Call | None
     train: Train
     metrics: tuple[Call, ...]
     plots: tuple[Call, ...]
@@ -100,6 +101,7 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         optimizer=reading.component_beside("optimizer", groups.KEY),
         groups=reading.groups(),
         scheduler=reading.call("scheduler") if _given(root.get("scheduler")) else None,
+        average=reading.call("average") if _given(root.get("average")) else None,
         train=reading.train(),
         metrics=reading.calls("metrics"),
         plots=reading.calls("plots"),

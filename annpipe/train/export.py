@@ -152,7 +152,7 @@ def _beside(node: ast.stmt, lines: Sequence[str]) -> tuple[list[str], list[str]]
 _NAMES = "from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need"
 _MARK = "(component=None, /, **_): return component if component is not None else (lambda marked: marked)"
 _TYPES = ("Dataset", "Field", "Fields", "Look", "MetricKey", "RunView", "Expression")
-_MARKS = ("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler")
+_MARKS = ("average", "callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler")
 
 
 def _stand_ins(node: ast.stmt) -> list[str]:

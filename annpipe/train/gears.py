@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 
 from annpipe.plan.plan import Plan
+from annpipe.train.average import Average
 from annpipe.train.data import Rows
 from annpipe.train.gradients import grad_scaler, gradients
 from annpipe.train.parts import Parts
@@ -28,6 +29,15 @@ class Gear(Protocol):
 
     def scheduler_on_metric(self, value: float) -> None:
         """Steps a scheduler that follows a metric; others step by themselves at the end of each epoch."""
+
+    def result(self) -> torch.nn.Module:
+        """The model to evaluate: the trained one, or the average of it that has begun."""
+
+    def settle(self, state: dict[str, Any] | None = None) -> bool:
+        """Puts the parameters of `result` (out of a state, where one is given) into the model: the run is over.
+
+        Whether they are an average.
+        """
 
     def state(self) -> dict[str, Any]:
         """Everything the next step depends on, as tensors and JSON values."""
@@ -90,6 +100,7 @@ class Eager:
         self._scaler = grad_scaler(plan, device)
         self._gradients = gradients(plan, parts, device, self._scaler)
         self._take = self._closure_step if _needs_closure(plan) else self._plain_step
+        self._average = Average(plan, parts, schedule) if plan.average else None
         self._quick_step = QuickStep(parts.optimizer)
         self._rate_groups = rate_groups(plan)
         self._last_rates = self._present_rates()
@@ -106,6 +117,8 @@ class Eager:
                 x, y = self._batches.at(place)
                 losses.append(self._take(x, y))
                 self.step += 1
+                if self._average is not None:
+                    self._average.after(self.step)
                 if self._scheduler is not None and self.step % self._scheduler_stride == 0:
                     self._scheduler.step()
                     self._note_rate()
@@ -142,6 +155,22 @@ class Eager:
             self._on_metric.step(value)
             self._note_rate()
 
+    def result(self) -> torch.nn.Module:
+        if self._average is None or not self._average.has_begun:
+            return self._model
+        return self._average.settled()
+
+    def settle(self, state: dict[str, Any] | None = None) -> bool:
+        if state is not None:
+            self._model.load_state_dict(state["model"])
+            if self._average is not None:
+                self._average.load_state(state["average"])
+        result = self.result()
+        if result is self._model:
+            return False
+        self._model.load_state_dict(result.state_dict())
+        return True
+
     def _plain_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = self._gradients(x, y)
         if self._scaler is None:
@@ -173,6 +202,7 @@ class Eager:
             "dropout": self._stream.state,
             "rates": self._last_rates,
             "scaler": self._scaler.state_dict() if self._scaler else None,
+            "average": self._average.state() if self._average else None,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -186,6 +216,8 @@ class Eager:
         self._stream.state = state["dropout"]
         if self._scaler is not None:
             self._scaler.load_state_dict(state["scaler"])
+        if self._average is not None:
+            self._average.load_state(state["average"])
         self._last_rates = state["rates"]
         self._rates = [] if self.step else self._first_rates()
 

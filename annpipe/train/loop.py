@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,8 +130,9 @@ class Loop:
             keeping = f"; the last finite checkpoint is kept in {kept}" if kept else ""
             raise RunError(f"the parameters became nan or infinite at step {self.gear.step}{keeping}")
         self.keep(LAST)
-        if self.memory.restore:
-            self._restore(self.memory.restore)
+        restored = load_checkpoint(self.folder, self.memory.restore)["gear"] if self.memory.restore else None
+        if not self.gear.settle(restored) and self.plan.average:
+            self.reporter.event(f"{self.plan.average.name} took no parameters in: the model is that of the last step")
         return True
 
     def _stretch(self) -> None:
@@ -194,7 +195,8 @@ class Loop:
         if self.schedule.look_every is None:
             return
         if "val" in self.parts.rows:
-            values = {f"val/{key}": v for key, v in evaluate(self.plan, self.parts, self.parts.rows["val"]).items()}
+            evaluated = replace(self.parts, model=self.gear.result())
+            values = {f"val/{key}": v for key, v in evaluate(self.plan, evaluated, self.parts.rows["val"]).items()}
             for key, value in values.items():
                 self.memory.note(key, value, epoch, higher=key.partition("/")[2] in self.higher_is_better)
             self.reporter.values(epoch, values)
@@ -221,9 +223,6 @@ class Loop:
 
     def _ask_restore(self, name: str) -> None:
         self.memory.restore = name
-
-    def _restore(self, name: str) -> None:
-        self.parts.model.load_state_dict(load_checkpoint(self.folder, name)["gear"]["model"])
 
     def keep(self, name: str) -> None:
         """Writes the checkpoint `name`; parameters that are not finite never replace ones that are.

@@ -223,6 +223,7 @@ def specs(draw: st.DrawFn, registry: Registry) -> Spec:
         "seed": st.sampled_from([0, 1, 2**63 - 1]) | st.integers(0, 2**63 - 1),
         "device": _devices(),
         "scheduler": components(registry, "scheduler") | st.none(),
+        "average": components(registry, "average") | st.none(),
         "metrics": st.lists(components(registry, "metric"), max_size=2),
         "plots": st.lists(components(registry, "plot"), max_size=2),
         "callbacks": st.lists(components(registry, "callback"), max_size=2),

@@ -111,6 +111,7 @@ COMPONENTS = {
     "loss": "loss",
     "optimizer": "optimizer",
     "scheduler": "scheduler",
+    "average": "average",
     "metrics": "metric",
     "plots": "plot",
     "callbacks": "callback",
