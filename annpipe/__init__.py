@@ -1,8 +1,8 @@
 """annpipe: a YAML file is a training run.
 
 For plugin authors: the marks (`data`, `layer`, `loss`, `optimizer`, `scheduler`, `average`, `distribution`, `metric`,
-`callback`, `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`, `MetricKey`,
-`RunView`, `Expression`),
+`callback`, `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`, `Loss`,
+`MetricKey`, `RunView`, `Expression`),
 `OptionError` to refuse an option's value, `did_you_mean` for its help; and for classes that cannot carry a mark,
 `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one.
@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annpipe.contract import Dataset, Field, Fields, Look, MetricKey, RunView
+    from annpipe.contract import Dataset, Field, Fields, Look, Loss, MetricKey, RunView
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
     from annpipe.launch import run
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from annpipe.registry.suggest import did_you_mean
 
 _HOMES = {
-    "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "MetricKey", "RunView"),
+    "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "RunView"),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
     "annpipe.launch": ("run",),
@@ -56,6 +56,7 @@ __all__ = [
     "Field",
     "Fields",
     "Look",
+    "Loss",
     "MetricKey",
     "OptionError",
     "Registry",

@@ -12,6 +12,8 @@ from annpipe.plan.build import instantiate, parameter_groups
 from annpipe.plan.component import Component, components_in
 from annpipe.plan.draft import Draft
 from annpipe.plan.groups import FOR_ALL, ParameterGroup, without_parameters
+from annpipe.plan.losses import unweighted
+from annpipe.plan.option_faults import option_refused
 from annpipe.plan.plan import Layer
 from annpipe.plan.shapes import refused
 from annpipe.registry import Registry
@@ -45,7 +47,7 @@ def _parameters(layers: Sequence[Layer], loss: Component, registry: Registry) ->
     with torch.device("meta"):
         modules = {str(n): instantiate(layer.component, registry) for n, layer in enumerate(layers) if layer.parameters}
         found = {f"{n}.{name}": p for n, module in modules.items() for name, p in module.named_parameters()}
-        built = _tried(loss, registry, {})[0] if layers else None
+        built = _tried(unweighted(loss, registry), registry, {})[0] if layers else None
     own = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
     return found | {f"loss.{name}": parameter for name, parameter in own}
 
@@ -83,9 +85,7 @@ def _tried(component: Component, registry: Registry, supplied: Mapping[str, Any]
     except PluginFault as fault:
         return None, [fault.problem]
     except OptionError as error:
-        node = component.given.get(error.option)
-        message = f"`{component.name}.{error.option}`: {error.message}"
-        return None, [Problem("wrong-value", message, node.place if node else component.place, error.help)]
+        return None, [option_refused(component, error)]
     except Exception as error:  # a component may refuse its options with anything
         return None, [refused(component, error, registry.find(component.kind, component.name))]
 

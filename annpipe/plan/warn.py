@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from annpipe.contract import Fields
 from annpipe.errors import Problem
 from annpipe.plan.component import Component
+from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Layer
 from annpipe.registry import Registry
 
@@ -39,8 +40,7 @@ def linear_collapse(layers: Sequence[Layer], registry: Registry) -> Iterator[Pro
 
 def labels_as_numbers(data: Component, loss: Component, fields: Fields, registry: Registry) -> Iterator[Problem]:
     """Classes that a loss compares as the numbers 0, 1, 2: the third is then twice as wrong as the second."""
-    entry = registry.find("loss", loss.name)
-    if entry is None or entry.traits.get("target") == "classes":
+    if takes_classes(loss, registry):
         return
     for name, field in fields.targets.items():
         if field.classes and field.classes > 2:

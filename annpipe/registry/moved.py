@@ -63,6 +63,14 @@ SECTIONS: dict[str, Moved] = {
     **dict.fromkeys(("layers", "network", "net", "architecture", "backbone", "encoder", "decoder"), _called("model")),
     "combiner": Moved("every layer stands in `model`"),
     **dict.fromkeys(("criterion", "loss_fn", "loss_function", "objective"), _called("loss")),
+    **dict.fromkeys(
+        ("class_weight", "class_weights"),
+        Moved("class weights belong to the loss: `loss: {CrossEntropyLoss: {weight: balanced}}`", ("loss",)),
+    ),
+    **dict.fromkeys(
+        ("losses", "loss_weights"),
+        Moved("several losses stand in one: `loss: {weighted_sum: [[MSELoss, L1Loss], [1, 0.5]]}`", ("loss",)),
+    ),
     **dict.fromkeys(("optim", "optimiser", "optimizers", "solver"), _called("optimizer")),
     "compile": Moved("`loss`, `optimizer` and `metrics` are sections of their own", ("loss", "optimizer")),
     **dict.fromkeys(("lr_scheduler", "learning_rate_scheduler", "lr_schedule", "schedule"), _called("scheduler")),
@@ -134,6 +142,7 @@ SECTION_OPTIONS: dict[tuple[str, str], Moved] = {
     **{("train", word): _EMA for word in ("ema", "use_ema", "ema_decay", "model_ema")},
     **{("train", word): _SWA for word in ("swa", "stochastic_weight_avg", "swa_start")},
     ("train", "average"): _own_section("average"),
+    **{("train", word): SECTIONS[word] for word in ("class_weight", "class_weights", "loss_weights")},
     ("train", "weight_decay"): _of_optimizer("weight_decay"),
     ("train", "momentum"): SECTIONS["momentum"],
     **{

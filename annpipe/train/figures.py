@@ -10,10 +10,11 @@ import torch
 
 from annpipe.contract import RunView
 from annpipe.plan.component import Component
+from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
 from annpipe.train.data import joined
 from annpipe.train.evaluate import predict
-from annpipe.train.parts import Parts, takes_classes
+from annpipe.train.parts import Parts
 
 LARGE = 1_000_000  # bytes from which a PNG serves better than an SVG
 
@@ -33,7 +34,7 @@ def predictor(plan: Plan, parts: Parts) -> Callable[[Mapping[str, torch.Tensor]]
 
     def by_name(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         output = predict(parts.model, joined(inputs, dtype).to(device)).cpu()
-        if takes_classes(plan) or (len(names) == 1 and plan.fields.targets[names[0]].shape):
+        if takes_classes(plan.loss, plan.registry) or (len(names) == 1 and plan.fields.targets[names[0]].shape):
             return {names[0]: output}
         return {name: output[:, position] for position, name in enumerate(names)}
 

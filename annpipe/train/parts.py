@@ -12,9 +12,11 @@ import torch
 from annpipe.contract import Dataset
 from annpipe.plan.build import instantiate, parameter_groups
 from annpipe.plan.component import Component
+from annpipe.plan.losses import takes_classes
 from annpipe.plan.metric_keys import metric_keys
 from annpipe.plan.plan import Plan
 from annpipe.train.data import Rows, Splits, lay_out, make_dataset, split_dataset
+from annpipe.train.losses import build_loss
 from annpipe.train.streams import drawing
 
 
@@ -53,10 +55,10 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
     dataset = make_dataset(plan.data, plan.registry, plan.head.seed)
     splits = split_dataset(dataset, plan)
     by_name = {"train": splits.train, "val": splits.val, "test": splits.test}
-    classes = takes_classes(plan)
+    classes = takes_classes(plan.loss, plan.registry)
     rows = {name: lay_out(part, device, dtype, classes=classes) for name, part in by_name.items() if part}
     model = build_model(plan).to(device)
-    loss = instantiate(plan.loss, plan.registry).to(device)
+    loss = build_loss(plan, rows["train"].y).to(device)
     optimizer = build_optimizer(plan, named_parameters(model, loss), device)
     return Parts(
         dataset=dataset,
@@ -98,13 +100,6 @@ def build_optimizer(
     optimizer = instantiate(component, plan.registry, params=params)
     assert isinstance(optimizer, torch.optim.Optimizer)
     return optimizer
-
-
-def takes_classes(plan: Plan) -> bool:
-    """Whether the loss compares with int64 class labels."""
-    entry = plan.registry.find("loss", plan.loss.name)
-    assert entry
-    return entry.traits.get("target") == "classes"
 
 
 def trial_copy(parts: Parts, plan: Plan, device: torch.device) -> Parts:

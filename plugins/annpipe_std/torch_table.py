@@ -139,7 +139,6 @@ TABLE: dict[str, dict[str, Option]] = {
         "log_input": _o("whether predictions are logarithms of the rate"),
         "log_target": _o("whether targets are log-probabilities"),
         "margin": _o("the distance from which on nothing is lost"),
-        "pos_weight": _o("a weight of positive targets, one for each output", "tensor | None", ge=0),
         "reduction": _o("how the losses of the rows become one number", REDUCTION),
         "swap": _o("whether the nearer of anchor and positive is held against the negative"),
         "weight": _o("a weight for each class", "tensor | None", ge=0),
@@ -286,7 +285,21 @@ def _adaptive_pools() -> dict[str, dict[str, Option]]:
 
 _PAIR = "int | tuple[int, int]"
 
+_CLASS_WEIGHT = _o(
+    "a weight for each class; balanced: rows / (classes · rows of the class), of the train split",
+    "tensor | 'balanced' | None",
+    ge=0,
+)
 OF_CLASS: dict[str, dict[str, Option]] = {
+    "CrossEntropyLoss": {"weight": _CLASS_WEIGHT},
+    "NLLLoss": {"weight": _CLASS_WEIGHT},
+    "BCEWithLogitsLoss": {
+        "pos_weight": _o(
+            "a weight of the 1s, one for each output; balanced: 0s for each 1, of the train split",
+            "tensor | 'balanced' | None",
+            ge=0,
+        ),
+    },
     **_pads("Circular", "Constant", "Reflection", "Replication", "Zero"),
     **_convolutions(),
     **_adaptive_pools(),
@@ -315,7 +328,7 @@ OF_CLASS: dict[str, dict[str, Option]] = {
     },
     "KLDivLoss": {"reduction": _o("how the losses become one number", "'none' | 'mean' | 'sum' | 'batchmean'")},
     "LocalResponseNorm": {"alpha": _o("the factor of the sum of squares")},
-    "MultiMarginLoss": {"p": _o("the power of the distance", "1 | 2")},
+    "MultiMarginLoss": {"weight": _CLASS_WEIGHT, "p": _o("the power of the distance", "1 | 2")},
     "PairwiseDistance": {"p": _o("the p of the p-norm")},
     "Softplus": {"beta": _o("how sharp the bend is"), "threshold": _o("above this the function is the identity")},
     "Threshold": {"threshold": _o("inputs above this pass"), "value": _o("what all other inputs become")},

@@ -165,7 +165,7 @@ def test_types_that_signatures_do_not_say() -> None:
         ("MaxPool1d", "stride"): "int | tuple[int] | None",
         ("TransformerEncoder", "encoder_layer"): "layer",
         ("MultiheadAttention", "num_heads"): "int",
-        ("BCEWithLogitsLoss", "pos_weight"): "tensor | None",
+        ("BCEWithLogitsLoss", "pos_weight"): "tensor | 'balanced' | None",
         ("CrossEntropyLoss", "reduction"): "'none' | 'mean' | 'sum'",
         ("Adam", "lr"): "float",
         ("LambdaLR", "lr_lambda"): "expression[epoch] | list[expression[epoch]]",

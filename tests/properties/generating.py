@@ -115,7 +115,7 @@ def _scalars(name: str, bounds: Mapping[str, float]) -> st.SearchStrategy[Any]:
 
 def has_components(entry: Entry) -> bool:
     """Whether some option of the component is a component itself."""
-    return any(re.search(r"\b(layer|distribution|scheduler)\b", option.type) for option in entry.options)
+    return any(re.search(r"\b(layer|loss|distribution|scheduler)\b", option.type) for option in entry.options)
 
 
 @st.composite
