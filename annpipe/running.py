@@ -29,6 +29,7 @@ from annpipe.train.figures import draw, run_view
 from annpipe.train.gears import Eager
 from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import Parts, build, trial_copy
+from annpipe.train.reach import out_of_reach
 from annpipe.train.schedule import Schedule, schedule
 
 
@@ -84,6 +85,9 @@ class Run:
         device = find_device(plan.device.type, None)
         with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
             parts = build(plan, device, dtype)
+            if self.checkpoint is None:
+                for said in out_of_reach(plan, parts.rows["train"].y):
+                    self.display.event(f"warning: {said}")
             steps = schedule(plan, len(parts.rows["train"]))
             threads = self._threads(parts, steps, device)
             digest = dataset_digest(parts.dataset)

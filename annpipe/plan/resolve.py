@@ -30,6 +30,7 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
     from annpipe.plan.targets import check_output
     from annpipe.plan.trial import refusals
     from annpipe.plan.warn import labels_as_numbers, linear_collapse
+    from annpipe.plan.warn_outputs import activation_and_loss, goal_of_scheduler, thresholds_of_logits
 
     spec, registry = drafted.spec, drafted.registry
     try:
@@ -61,7 +62,13 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
         callbacks=drafted.callbacks,
         tracking=spec.tracking,
         registry=registry,
-        warnings=(*linear_collapse(layers, registry), *labels_as_numbers(drafted.data, drafted.loss, fields, registry)),
+        warnings=(
+            *linear_collapse(layers, registry),
+            *labels_as_numbers(drafted.data, drafted.loss, fields, registry),
+            *activation_and_loss(layers, drafted.loss, registry),
+            *thresholds_of_logits(layers, drafted.loss, drafted.metrics, registry),
+            *goal_of_scheduler(drafted.scheduler, drafted.metrics, registry, has_val=spec.split.val > 0),
+        ),
     )
 
 
