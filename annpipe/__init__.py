@@ -1,9 +1,9 @@
 """annpipe: a YAML file is a training run.
 
-For plugin authors: the marks (`data`, `transform`, `layer`, `loss`, `optimizer`, `scheduler`, `distribution`, `metric`,
-`callback`, `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`, `MetricKey`,
-`Outline`, `RunView`, `Expression`), `OptionError` to refuse an option's value, `did_you_mean` for its help; and for
-classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
+For plugin authors: the marks (`data`, `transform`, `layer`, `loss`, `optimizer`, `scheduler`, `average`, `metric`,
+`distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`,
+`Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`), `OptionError` to refuse an option's value, `did_you_mean` for
+its help; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one.
 """
 
@@ -13,12 +13,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annpipe.contract import Dataset, Field, Fields, Look, MetricKey, Outline, RunView
+    from annpipe.contract import Dataset, Field, Fields, Look, Loss, MetricKey, Outline, RunView
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
     from annpipe.launch import run
     from annpipe.registry.entry import Entry
     from annpipe.registry.marks import (
+        average,
         callback,
         data,
         distribution,
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
     from annpipe.registry.suggest import did_you_mean
 
 _HOMES = {
-    "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "MetricKey", "Outline", "RunView"),
+    "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView"),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
     "annpipe.launch": ("run",),
     "annpipe.registry.entry": ("Entry",),
     "annpipe.registry.marks": (
-        *("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler"),
+        *("average", "callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler"),
         "transform",
     ),
     "annpipe.registry.registry": ("Registry",),
@@ -56,12 +57,14 @@ __all__ = [
     "Field",
     "Fields",
     "Look",
+    "Loss",
     "MetricKey",
     "OptionError",
     "Outline",
     "Registry",
     "RunView",
     "Typing",
+    "average",
     "callback",
     "data",
     "describe",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import torch
@@ -106,6 +106,12 @@ class MetricKey(str):
     """The type of an option that names a metric of the run, as `val/loss`: that it is there is checked beforehand."""
 
     __slots__ = ()
+
+
+class Loss(Protocol):
+    """The type of an option that is a loss: a module (prediction, target) -> scalar."""
+
+    def __call__(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor: ...
 
 
 def _no_run(*asked: object) -> Any:

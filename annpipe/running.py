@@ -30,6 +30,7 @@ from annpipe.train.gears import Eager
 from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import Parts, build, trial_copy
 from annpipe.train.rates import RateTest, range_test
+from annpipe.train.reach import out_of_reach
 from annpipe.train.schedule import Schedule, schedule
 
 
@@ -85,6 +86,9 @@ class Run:
         device = find_device(plan.device.type, None)
         with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
             parts = build(plan, device, dtype)
+            if self.checkpoint is None:
+                for said in out_of_reach(plan, parts.rows["train"].y):
+                    self.display.event(f"warning: {said}")
             steps = schedule(plan, len(parts.rows["train"]))
             threads = self._threads(parts, steps, device)
             digest = dataset_digest(parts.dataset)
@@ -134,7 +138,7 @@ class Run:
         """The series up to the checkpoint, out of the journal."""
         for event in journals.read(self.folder):
             for key, step, value, _ in journals.points(event):
-                if step <= epoch + (key == "lr"):  # a rate is written before the epoch that it holds for
+                if step <= epoch + _is_rate(key):  # a rate is written before the epoch that it holds for
                     historian.remember(key, step, value)
 
     def _record_start(self, parts: Parts, digest: str, device: torch.device, threads: int) -> None:
@@ -152,7 +156,7 @@ class Run:
             found = evaluate(self.plan, parts, rows)
             # the loss of the last epoch's steps stands for the train split; the others are measured now
             final |= {f"{name}/{key}": value for key, value in found.items() if (name, key) != ("train", "loss")}
-        summary = {f"final/{key}": value for key, value in final.items() if key != "lr"}
+        summary = {f"final/{key}": value for key, value in final.items() if not _is_rate(key)}
         summary |= {f"best/{key}": value for key, (value, _) in memory.best.items()}
         self.journal.metrics(0, summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
         export_model(self.plan, parts, self.folder / "model")
@@ -175,6 +179,11 @@ class Run:
         self.journal.write("artifact", file=file, to=to)
 
 
+def _is_rate(key: str) -> bool:
+    """Whether a key is that of a learning rate: `lr`, or `lr/1` of the first group with its own."""
+    return key.partition("/")[0] == "lr"
+
+
 def begin(plan: Plan, folder: Path, display: Display, *, tracking_uri: str, artifact_root: str | None) -> Run:
     """Opens the journal of a new run in `folder` and writes down all that is known before it starts."""
     journal = Journal.create(folder)
@@ -189,7 +198,7 @@ def begin(plan: Plan, folder: Path, display: Display, *, tracking_uri: str, arti
         artifact_root=artifact_root,
         time=now_ms(),
         description=plan.head.description,
-        expected_points=plan.train.epochs,
+        expected_points=plan.train.epochs or plan.train.steps,  # with steps no more than these
         tags=tags,
         params=plan.params(),
     )

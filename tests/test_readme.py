@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 import shutil
@@ -11,8 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from annpipe.cli import COMMANDS
+from annpipe.plan import draft
+from annpipe.plan.build import instantiate
+from annpipe.registry import Registry
+from annpipe.spec import load_spec
 from annpipe.spec.nodes import plain
 from annpipe.spec.reader import read_file, read_text
 from annpipe.spec.spec import TOP_KEYS
@@ -89,6 +95,24 @@ def test_the_extending_spec_of_the_readme_works(annpipe_here: CliHere, tmp_path:
     assert plan["model"][0]["Linear"]["out_features"] == 200
     assert plan["optimizer"]["Adam"]["lr"] == 1e-3
     assert plan["train"]["epochs"] == 10_000
+
+
+def test_the_warm_up_of_the_readme_warms_up(tmp_path: Path, registry_entries: Registry) -> None:
+    """Laid over the seed: five epochs up to the optimizer's rate from a hundredth of it, then down to nothing."""
+    shutil.copy(ROOT / "pipelines" / "quadratic.yaml", tmp_path)
+    text = "extends: quadratic.yaml\n" + block("yaml", "SequentialLR")
+    (tmp_path / "spec.yaml").write_text(text, encoding="utf-8")
+    drafted = draft(load_spec(tmp_path / "spec.yaml"), registry_entries.copy())
+    assert drafted.scheduler
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = instantiate(drafted.scheduler, drafted.registry, optimizer=optimizer)
+    rates = []
+    for _ in range(drafted.spec.train.epochs or 0):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    up, down = [0.01 + 0.99 * n / 5 for n in range(5)], [(1 + math.cos(math.pi * n / 95)) / 2 for n in range(95)]
+    assert rates == pytest.approx(up + down)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,26 @@ FILES = {
     "swish.py": '"""Under --untrusted nobody may read this."""\n',
     "device.yaml": f"{WHOLE.replace('Linear: 4, ', '')}device: cuda\n",
 }
+OF_CLASSES = WHOLE.replace("y: [1, 3]", "y: [a, b]").replace("Linear: 4, Linear: 1", "Linear: 2")
+OF_ONES = WHOLE.replace("y: [1, 3]", "y: [0, 1]").replace("Linear: 4, ", "").replace("L1Loss", "BCEWithLogitsLoss")
+OF_THREE = OF_ONES.replace("x: [0, 1]", "x: [0, 1, 2]").replace("y: [0, 1]", "y: [a, b, c]")
+WARNED = {
+    "softmax-twice.yaml": OF_CLASSES.replace("L1Loss", "CrossEntropyLoss").replace("2]", "2, Softmax, Identity]"),
+    "log-softmax-twice.yaml": OF_CLASSES.replace("L1Loss", "CrossEntropyLoss").replace("2]", "2, LogSoftmax]"),
+    "softmax-for-its-logarithm.yaml": OF_CLASSES.replace("L1Loss", "NLLLoss").replace("2]", "2, Softmax]"),
+    "no-softmax-at-all.yaml": OF_CLASSES.replace("L1Loss", "NLLLoss"),
+    "sigmoid-twice.yaml": OF_ONES.replace("Linear: 1]", "Linear: 1, Sigmoid]"),
+    "no-sigmoid-at-all.yaml": OF_ONES.replace("BCEWithLogitsLoss", "BCELoss"),
+    "sigmoid-inside-a-sum.yaml": OF_ONES.replace("1]\n", "1, Sigmoid]\n").replace(
+        "BCEWithLogitsLoss", "{weighted_sum: [[MSELoss, BCEWithLogitsLoss]]}"
+    ),
+    "ones-of-three-classes.yaml": OF_THREE,
+    "probabilities-of-three-classes.yaml": OF_THREE.replace("BCEWithLogits", "BCE").replace("1]\n", "1, Sigmoid]\n"),
+    "threshold-of-logits.yaml": f"{OF_ONES}metrics: [Accuracy, F1Score: {{threshold: 0.2}}, AUROC]\n",
+    "goal-of-scheduler.yaml": f"{WHOLE.replace('Linear: 4, ', '')}scheduler: {{ReduceLROnPlateau: {{mode: max}}}}\n",
+}
 COMMANDS = {
+    **{file.removesuffix(".yaml"): (f"validate warned/{file}", 0) for file in WARNED},
     "file-not-found": ("validate yaml-of-mine/spec.yaml", 3),
     "file-not-found-with-others-there": ("validate made/colapse.yaml", 3),
     "file-not-readable": ("validate yaml", 3),
@@ -125,9 +144,10 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_exactly_this_report(name: str, call: Validate, corpus: Path) -> None:
-    (corpus / "made").mkdir(exist_ok=True)
-    for file, text in FILES.items():
-        (corpus / "made" / file).write_text(text, encoding="utf-8")
+    for folder, files in (("made", FILES), ("warned", WARNED)):
+        (corpus / folder).mkdir(exist_ok=True)
+        for file, text in files.items():
+            (corpus / folder / file).write_text(text, encoding="utf-8")
     command, expected = COMMANDS[name]
     code, _, report = call(*shlex.split(command))
     assert code == expected, report

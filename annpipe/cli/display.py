@@ -91,7 +91,7 @@ class _Bar:
     def __init__(self, total_steps: int, steps_per_epoch: int, done: int) -> None:
         self._begun, self._begun_at = done, time.monotonic()
         self._progress = _rich_progress()
-        epochs = total_steps // steps_per_epoch
+        epochs = -(-total_steps // steps_per_epoch)
         self._per_epoch, self._epochs = steps_per_epoch, epochs
         self._task = self._progress.add_task(
             "", total=total_steps, completed=done, loss="-", epoch=f"{done // steps_per_epoch}/{epochs}", rate="-"

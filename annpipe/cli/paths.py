@@ -13,7 +13,18 @@ from annpipe.cli.known import known_components
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "device": ("type", "threads", "precision", "autocast", "deterministic"),
     "train": (
-        *("epochs", "batch_size", "shuffle", "drop_last", "accumulate", "clip_norm", "clip_value", "scheduler_each"),
+        *(
+            "epochs",
+            "steps",
+            "max_seconds",
+            "batch_size",
+            "shuffle",
+            "drop_last",
+            "accumulate",
+            "clip_norm",
+            "clip_value",
+            "scheduler_each",
+        ),
         *("evaluate_every", "checkpoint_seconds"),
     ),
     "tracking": ("experiment", "uri", "wait_seconds"),
@@ -26,6 +37,7 @@ KINDS = {
     "loss": "loss",
     "optimizer": "optimizer",
     "scheduler": "scheduler",
+    "average": "average",
     "metrics": "metric",
     "plots": "plot",
     "callbacks": "callback",
@@ -71,7 +83,7 @@ def _below(steps: Sequence[str], root: dict[str, Any], spec: Path | None) -> lis
         return [f"{name}=" for name in VALUES] + [f"{name}." for name in (*KINDS, "train", "device", "tracking")]
     node = _descend(root, steps)
     named = SECTIONS.get(".".join(steps), ())
-    more = ["split.", "transforms."] if list(steps) == ["data"] else []
+    more = {"data": ["split.", "transforms."], "optimizer": ["groups+="]}.get(".".join(steps), [])
     kind = KINDS.get(steps[0])
     names = [step for step in steps[1:] if not step.isdecimal()]
     if kind and not named and len(names) == 1 and names[0] == steps[-1]:

@@ -61,6 +61,7 @@ def show_draft(drafted: Draft) -> str:
     layers = [f"  {number}  {said(layer)}" for number, layer in enumerate(drafted.model)]
     known = [("data", drafted.data), ("loss", drafted.loss), ("optimizer", drafted.optimizer)]
     known += [("scheduler", drafted.scheduler)] if drafted.scheduler else []
+    known += [("average", drafted.average)] if drafted.average else []
     lines = [f"{name:<10} {said(component)}" for name, component in known]
     head = f"{drafted.spec.head.name}  (unchecked: shapes and parameters are known with the plugins only)"
     return "\n".join([head, "", *lines, "layers", *layers])
@@ -103,11 +104,21 @@ def show_plan(plan: Plan) -> str:
         f"parameters {plan.n_parameters:,} ({_bytes(plan.n_parameters * size)} in {plan.device.precision})",
         f"loss       {said(plan.loss)}",
         f"optimizer  {said(plan.optimizer)}",
+        *(f"           {', '.join(group.patterns)}  {said_options(group.options)}" for group in plan.groups),
     ]
     if plan.scheduler:
         lines.append(f"scheduler  {said(plan.scheduler)}")
-    lines += [f"train      {plan.train.epochs:,} epochs, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
+    if plan.average:
+        lines.append(f"average    {said(plan.average)}")
+    lines += [f"train      {_length(plan)}, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
     return "\n".join(lines)
+
+
+def _length(plan: Plan) -> str:
+    """How long the run is: epochs or steps, and the seconds that end it."""
+    train = plan.train
+    length = f"{train.steps:,} steps" if train.epochs is None else f"{train.epochs:,} epochs"
+    return length + (f" or {train.max_seconds:g} seconds" if train.max_seconds is not None else "")
 
 
 def _step(plan: Plan) -> str:
@@ -122,8 +133,14 @@ def _step(plan: Plan) -> str:
 
 def said(component: Component) -> str:
     """A component on one line, as a spec would say it."""
+    options = said_options(component)
+    return f"{component.name} {options}" if options else component.name
+
+
+def said_options(component: Component) -> str:
+    """The options of a component on one line, in braces; empty where there are none."""
     options = ", ".join(f"{key}: {_value(value)}" for key, value in component.options.items() if value is not None)
-    return f"{component.name} {{{options}}}" if options else component.name
+    return f"{{{options}}}" if options else ""
 
 
 def _value(value: Any) -> str:

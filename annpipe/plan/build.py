@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 
 from annpipe.expression import Expression
 from annpipe.plan.component import Component, transform
+from annpipe.plan.groups import ParameterGroup, assigned
 from annpipe.registry import Registry
 from annpipe.registry.types import Formula, ListOf, Named, OptionType, TupleOf, alternatives
 
@@ -33,6 +34,22 @@ def instantiate(component: Component, registry: Registry, **supplied: Any) -> An
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch's advice about options the user can see in the plan
         return registry.load(entry)(**options)
+
+
+def parameter_groups(
+    parameters: Mapping[str, torch.nn.Parameter], groups: Sequence[ParameterGroup], registry: Registry
+) -> list[Any]:
+    """What an optimizer takes for `params`: the parameters, or with groups a mapping for each, first the others."""
+    if not groups:
+        return list(parameters.values())
+    options: list[dict[str, Any]] = [{}]
+    for group in groups:
+        entry = registry.find("optimizer", group.options.name)
+        assert entry
+        given = group.options.options
+        options.append({p.name: fitted(p.option_type, given[p.name]) for p in entry.parameters if p.name in given})
+    split = assigned(list(parameters), groups)
+    return [{"params": [parameters[n] for n in names], **own} for names, own in zip(split, options, strict=True)]
 
 
 def _passed_on(inner: Component, supplied: Mapping[str, Any]) -> dict[str, Any]:

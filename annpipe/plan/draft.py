@@ -11,7 +11,9 @@ from annpipe.errors import OptionError, Place, Problem, SpecError
 from annpipe.expression import ExpressionFault
 from annpipe.plan.columns import Transforming, column_faults
 from annpipe.plan.component import Component
+from annpipe.plan.contradictions import contradictions
 from annpipe.plan.formula_place import formula_problem
+from annpipe.plan.groups import ParameterGroup
 from annpipe.plan.metric_keys import unknown_metrics, watched_keys
 from annpipe.plan.options import Resolving
 from annpipe.registry import Entry, Registry
@@ -39,7 +41,9 @@ class Draft:
     model: tuple[Component, ...]
     loss: Component
     optimizer: Component
+    groups: tuple[ParameterGroup, ...]
     scheduler: Component | None
+    average: Component | None
     metrics: tuple[Component, ...]
     plots: tuple[Component, ...]
     callbacks: tuple[Component, ...]
@@ -78,7 +82,9 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         model=many(spec.model, "layer"),
         loss=one(spec.loss, "loss"),
         optimizer=_fused(one(spec.optimizer, "optimizer"), registry, scaled=spec.device.autocast == "float16"),
+        groups=tuple(_groups(spec, resolving)),
         scheduler=one(spec.scheduler, "scheduler") if spec.scheduler else None,
+        average=one(spec.average, "average") if spec.average else None,
         metrics=many(spec.metrics, "metric"),
         plots=many(spec.plots, "plot"),
         callbacks=many(spec.callbacks, "callback"),
@@ -97,38 +103,30 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         and not any(resolving.failed(step) for part in drafted.transforms for step in part.steps)
     ):
         faults += column_faults(drafted.transforms, fields, drafted.data, registry)
-    errors = [*spec.problems, *problems, *known, *faults, *watched, *_without_effect(drafted)]
+    errors = [*spec.problems, *problems, *known, *faults, *watched, *contradictions(drafted)]
     if errors:
         raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked])
     return replace(drafted, fields=fields, unchecked=tuple(unchecked))
 
 
+def _groups(spec: Spec, resolving: Resolving) -> Iterator[ParameterGroup]:
+    """The optimizer's groups; their options are those of the optimizer."""
+    if resolving.registry.find("optimizer", spec.optimizer.name) is None:
+        return
+    for group in spec.groups:
+        call = Call(spec.optimizer.name, group.options, group.options.place)
+        options = resolving.component(call, "optimizer", in_part=True)
+        if options is not None:
+            patterns, places = zip(*group.patterns, strict=True)
+            yield ParameterGroup(patterns, options, places)
+
+
 def _unknown_metrics(drafted: Draft) -> Iterator[Problem]:
     has_val, has_scheduler = drafted.spec.split.has_val, drafted.scheduler is not None
     keys = watched_keys(drafted.metrics, has_val=has_val, has_scheduler=has_scheduler)
-    return unknown_metrics(drafted.callbacks, drafted.registry, keys)
-
-
-def _without_effect(drafted: Draft) -> Iterator[Problem]:
-    """Options of `train` that can do nothing beside the others."""
-    train, spec = drafted.spec.train, drafted.spec
-    if train.accumulate > 1 and train.batch_size == "all":
-        message = "`train.accumulate` adds batches up, and `batch_size: all` has only one"
-        yield Problem("wrong-value", message, spec.place("train", "accumulate"), "give `batch_size` in rows")
-    optimizer = drafted.registry.find("optimizer", drafted.optimizer.name)
-    if spec.device.autocast == "float16" and optimizer and optimizer.traits.get("closure"):
-        message = f"{optimizer.name} evaluates the model several times a step, and float16 scales one gradient a step"
-        yield Problem("wrong-value", message, spec.place("device", "autocast"), "take bfloat16, or another optimizer")
-    if train.scheduler_each == "step" and not drafted.spec.problems:
-        place = spec.place("train", "scheduler_each")
-        if drafted.scheduler is None:
-            message = "there is no scheduler that could go on at each step"
-            yield Problem("wrong-value", message, place, "add one, or leave this out")
-            return
-        entry = drafted.registry.find("scheduler", drafted.scheduler.name)
-        if entry and entry.traits.get("steps_on") == "metric":
-            message = f"{entry.name} follows a metric, and a metric is known once an epoch"
-            yield Problem("wrong-value", message, place, "leave it out")
+    yield from unknown_metrics(drafted.callbacks, drafted.registry, keys)
+    if drafted.scheduler is not None:  # it would follow what it sets
+        yield from unknown_metrics([drafted.scheduler], drafted.registry, [key for key in keys if key != "lr"])
 
 
 UNCHECKED = "unchecked"

@@ -43,6 +43,15 @@ def unknown_metrics(components: Iterable[Component], registry: Registry, keys: S
                 yield Problem("unknown-metric", message, place, _remedy(key, keys))
 
 
+def followed_metric(scheduler: Component | None, registry: Registry, *, has_val: bool) -> str | None:
+    """The key of the metric that a scheduler is stepped with; None for one that steps by itself."""
+    entry = registry.find("scheduler", scheduler.name) if scheduler else None
+    if scheduler is None or entry is None or entry.traits.get("steps_on") != "metric":
+        return None
+    keys = [scheduler.options.get(p.name) for p in entry.options if Named("metric_key") in alternatives(p.option_type)]
+    return next((key for key in keys if isinstance(key, str)), "val/loss" if has_val else "train/loss")
+
+
 def _remedy(key: str, keys: Sequence[str]) -> str:
     if key.startswith("val/") and "val/loss" not in keys:
         return "hold rows out for it: `split: {val: 0.2}` beside the data component"

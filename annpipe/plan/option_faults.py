@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, InstanceOf, ValidationError, create_model
 
-from annpipe.errors import Place, Problem
+from annpipe.errors import OptionError, Place, Problem
 from annpipe.plan.component import Component
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.examples import as_yaml, example, example_value, example_values, familiar
@@ -161,3 +161,10 @@ def _fits(type_: OptionType, bounds: Mapping[str, float], value: Any) -> bool:
 def _model(type_: OptionType, bounds: tuple[tuple[str, float], ...]) -> type[BaseModel]:
     value: Any = (annotation(type_, dict(bounds), InstanceOf[Component]), ...)
     return create_model("Value", __config__=ConfigDict(strict=True), value=value)
+
+
+def option_refused(component: Component, error: OptionError) -> Problem:
+    """A value that a component's constructor refuses, at the option's line."""
+    node = component.given.get(error.option)
+    message = f"`{component.name}.{error.option}`: {error.message}"
+    return Problem("wrong-value", message, node.place if node else component.place, error.help)

@@ -49,8 +49,11 @@ class Resolving:
         self._failed: set[Place | None] = set()
         self._meant: set[str] = set()  # options that a misspelt one of the present component stands for
 
-    def component(self, call: Call, kind: str) -> Component | None:
-        """The resolved component, or None with the problems noted."""
+    def component(self, call: Call, kind: str, *, in_part: bool = False) -> Component | None:
+        """The resolved component, or None with the problems noted.
+
+        `in_part` asks for the options that are given only: others are neither missed nor filled in.
+        """
         entry = self.registry.find(kind, call.name)
         if entry is None:
             self.problems.append(self._unknown(call, kind))
@@ -59,7 +62,7 @@ class Resolving:
         self._meant = set()
         before = len(self.problems)
         given = self._laid_out(call, entry)
-        component = None if given is None else self._checked(call, entry, given)
+        component = None if given is None else self._checked(call, entry, given, in_part=in_part)
         if len(self.problems) > before:
             self._failed.add(call.place)
         return component
@@ -129,10 +132,10 @@ class Resolving:
                 given[name] = value
         return given
 
-    def _checked(self, call: Call, entry: Entry, given: Mapping[str, Node]) -> Component | None:
+    def _checked(self, call: Call, entry: Entry, given: Mapping[str, Node], *, in_part: bool) -> Component | None:
         before = len(self.problems)
         missing = [p for p in entry.options if p.required and p.name not in given and p.name not in self._meant]
-        if missing:
+        if missing and not in_part:
             self.problems.append(missing_options(call, entry, missing, self.registry))
         values = {}
         for name, node in given.items():
@@ -145,7 +148,7 @@ class Resolving:
         self._check_types(entry, {name: node for name, node in given.items() if name in values}, values)
         if len(self.problems) > before:
             return None
-        shown = [p for p in entry.parameters if not p.supplied or p.name in given]
+        shown = [p for p in entry.parameters if p.name in given or not (p.supplied or in_part)]
         options = {p.name: values[p.name] if p.name in values else _default(p) for p in shown}
         return Component(entry.kind, entry.name, options, call.place, given)
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from annpipe.errors import Place
 from annpipe.plan.component import Component, to_data
+from annpipe.plan.groups import ParameterGroup
 from annpipe.plan.plan import Plan
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
 from annpipe.spec.spec import Spec
@@ -56,7 +57,10 @@ def origins(plan: Plan, spec: Spec) -> list[Origin]:
     for number, layer in enumerate(plan.model):
         found += tracing.component(f"model.{number}", layer.component)
     found += [*tracing.component("loss", plan.loss), *tracing.component("optimizer", plan.optimizer)]
+    for number, group in enumerate(plan.groups):
+        found += tracing.group(f"optimizer.groups.{number}", group)
     found += tracing.component("scheduler", plan.scheduler) if plan.scheduler else []
+    found += tracing.component("average", plan.average) if plan.average else []
     found += tracing.section("train.", plan.train, root.get("train"))
     for name, components in (("metrics", plan.metrics), ("plots", plan.plots), ("callbacks", plan.callbacks)):
         for number, component in enumerate(components):
@@ -87,6 +91,11 @@ class _Tracing:
             if chosen == "default" and value != parameter.default and not isinstance(value, Component):
                 chosen = "annpipe"
             yield from self._value(f"{path}.{component.name}.{name}", value, component.given.get(name), chosen)
+
+    def group(self, path: str, group: ParameterGroup) -> Iterator[Origin]:
+        yield Origin(f"{path}.params", list(group.patterns), _source(group.places[0]), group.places[0])
+        for name, value in group.options.options.items():
+            yield from self._value(f"{path}.{name}", value, group.options.given.get(name), "default")
 
     def _value(self, path: str, value: Any, node: Node | None, otherwise: Source) -> Iterator[Origin]:
         match value, node:

@@ -14,6 +14,8 @@ from annpipe.contract import Fields
 from annpipe.errors import Problem
 from annpipe.plan.columns import Transforming
 from annpipe.plan.component import Component
+from annpipe.plan.groups import ParameterGroup, optimizer_data
+from annpipe.plan.metric_keys import followed_metric
 from annpipe.registry import Registry
 from annpipe.secrets import scrubbed
 from annpipe.spec.reader import core_value
@@ -46,7 +48,9 @@ class Plan:
     model: tuple[Layer, ...]
     loss: Component
     optimizer: Component
+    groups: tuple[ParameterGroup, ...]
     scheduler: Component | None
+    average: Component | None
     train: Train
     metrics: tuple[Component, ...]
     plots: tuple[Component, ...]
@@ -78,8 +82,9 @@ class Plan:
             "data": {**component, "transforms": self._transforms(), "split": self.split.model_dump()},
             "model": [layer.component.to_data() for layer in self.model],
             "loss": self.loss.to_data(),
-            "optimizer": self.optimizer.to_data(),
+            "optimizer": optimizer_data(self.optimizer, self.groups),
             "scheduler": self.scheduler.to_data() if self.scheduler else None,
+            "average": self.average.to_data() if self.average else None,
             "train": self.train.model_dump(),
             "metrics": [metric.to_data() for metric in self.metrics],
             "plots": [plot.to_data() for plot in self.plots],
@@ -102,6 +107,11 @@ class Plan:
         for name in ("name", "description", "tags", "tracking"):
             data.pop(name)
         return dict(_flat(data))
+
+    @property
+    def followed_metric(self) -> str | None:
+        """The key of the metric that the scheduler is stepped with; None for one that steps by itself."""
+        return followed_metric(self.scheduler, self.registry, has_val=self.split.has_val)
 
     @property
     def n_parameters(self) -> int:

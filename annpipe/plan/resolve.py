@@ -38,6 +38,7 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
     from annpipe.plan.targets import check_output
     from annpipe.plan.trial import refusals
     from annpipe.plan.warn import labels_as_numbers, linear_collapse
+    from annpipe.plan.warn_outputs import activation_and_loss, goal_of_scheduler, thresholds_of_logits
 
     spec, registry = drafted.spec, drafted.registry
     try:
@@ -64,14 +65,22 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
         model=layers,
         loss=drafted.loss,
         optimizer=drafted.optimizer,
+        groups=drafted.groups,
         scheduler=drafted.scheduler,
+        average=drafted.average,
         train=spec.train,
         metrics=drafted.metrics,
         plots=drafted.plots,
         callbacks=drafted.callbacks,
         tracking=spec.tracking,
         registry=registry,
-        warnings=(*linear_collapse(layers, registry), *labels_as_numbers(drafted.data, drafted.loss, fields, registry)),
+        warnings=(
+            *linear_collapse(layers, registry),
+            *labels_as_numbers(drafted.data, drafted.loss, fields, registry),
+            *activation_and_loss(layers, drafted.loss, registry),
+            *thresholds_of_logits(layers, drafted.loss, drafted.metrics, registry),
+            *goal_of_scheduler(drafted.scheduler, drafted.metrics, registry, has_val=spec.split.has_val),
+        ),
     )
 
 

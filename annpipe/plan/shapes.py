@@ -163,6 +163,8 @@ def _forward(
     assert entry
     try:
         with torch.no_grad():
+            if isinstance(module, torch.nn.Softmax | torch.nn.Softmin):  # torch 2.13 takes any `dim` of a meta tensor
+                tensor.size(module.dim)
             output = module(tensor)
     except Exception as error:  # whatever a layer says of a shape it cannot take is reported at its line
         shown, reason = show(tensor.shape), first_line(error)

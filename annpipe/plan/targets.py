@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from annpipe.contract import Fields
-from annpipe.errors import Place, Problem
+from annpipe.errors import OptionError, Place, Problem
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
+from annpipe.plan.losses import compares_classes, leaves, takes_classes, unweighted
+from annpipe.plan.option_faults import option_refused
 from annpipe.plan.plan import Layer
 from annpipe.plan.shapes import BATCH, first_line, show
 from annpipe.registry import Registry
@@ -31,9 +32,9 @@ def check_output(
     layers: Sequence[Layer], data: Component, loss: Component, fields: Fields, registry: Registry
 ) -> list[Problem]:
     """Whether what the last layer gives fits the targets, and the loss takes both."""
-    entry = registry.find("loss", loss.name)
-    assert entry
-    classes = entry.traits.get("target") == "classes"
+    if differing := _differing(loss, registry):
+        return [differing]
+    classes = takes_classes(loss, registry)
     last = layers[-1]
     prediction = torch.empty((BATCH, *last.output_shape), device="meta")
     names = ", ".join(fields.targets)
@@ -52,7 +53,19 @@ def check_output(
     elif prediction.shape != target.shape:
         message = f"the model gives {show(prediction.shape)}; the targets ({names}) need {show(target.shape)}"
         return [Problem("output-shape", message, place, _width_hint(last, target), _notes(data, loss))]
-    return _check_loss(loss, prediction, target, entry.traits.get("takes"), registry)
+    return _check_loss(loss, prediction, target, registry)
+
+
+def _differing(loss: Component, registry: Registry) -> Problem | None:
+    """Losses in one that compare with labels and with values: the targets of a run are one or the other."""
+    parts = list(leaves(loss))
+    classes = [part for part in parts if compares_classes(part, registry)]
+    values = [part for part in parts if part not in classes]
+    if not classes or not values:
+        return None
+    message = f"{classes[0].name} compares with class labels, and {values[0].name} with values"
+    related = ((values[0].place, "with values"),) if values[0].place else ()
+    return Problem("loss-mismatch", message, classes[0].place, f"{loss.name} needs losses of one kind", related)
 
 
 def _width_hint(last: Layer, target: torch.Tensor) -> str:
@@ -69,17 +82,20 @@ def _notes(data: Component, loss: Component | None = None) -> tuple[tuple[Place,
     return tuple((component.place, note) for component, note in noted if component.place)
 
 
-def _check_loss(
-    loss: Component, prediction: torch.Tensor, target: torch.Tensor, takes: Any, registry: Registry
-) -> list[Problem]:
-    if isinstance(takes, list) and len(takes) != 2:
-        message = f"{loss.name} needs {', '.join(map(str, takes))}; a run has one prediction and one target"
-        return [Problem("loss-mismatch", message, loss.place, "write a loss of your own around it: see plugins/")]
+def _check_loss(loss: Component, prediction: torch.Tensor, target: torch.Tensor, registry: Registry) -> list[Problem]:
+    for leaf in leaves(loss):
+        entry = registry.find("loss", leaf.name)
+        takes = entry.traits.get("takes") if entry else None
+        if isinstance(takes, list) and len(takes) != 2:
+            message = f"{leaf.name} needs {', '.join(map(str, takes))}; a run has one prediction and one target"
+            return [Problem("loss-mismatch", message, leaf.place, "write a loss of your own around it: see plugins/")]
     try:
         with torch.device("meta"):
-            value = instantiate(loss, registry)(prediction, target)
+            value = instantiate(unweighted(loss, registry), registry)(prediction, target)
     except PluginFault as fault:
         return [fault.problem]
+    except OptionError as error:
+        return [option_refused(loss, error)]
     except NotImplementedError:
         return []  # a kernel without a meta implementation: the run itself will tell
     except Exception as error:  # a loss may raise anything: it becomes a fault of the spec

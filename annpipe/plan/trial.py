@@ -8,9 +8,12 @@ from typing import Any
 import torch
 
 from annpipe.errors import OptionError, Problem
-from annpipe.plan.build import instantiate
+from annpipe.plan.build import instantiate, parameter_groups
 from annpipe.plan.component import Component, components_in
 from annpipe.plan.draft import Draft
+from annpipe.plan.groups import FOR_ALL, ParameterGroup, without_parameters
+from annpipe.plan.losses import unweighted
+from annpipe.plan.option_faults import option_refused
 from annpipe.plan.plan import Layer
 from annpipe.plan.shapes import refused
 from annpipe.registry import Registry
@@ -18,24 +21,50 @@ from annpipe.registry.discovery import PluginFault
 
 
 def refusals(drafted: Draft, layers: Sequence[Layer]) -> list[Problem]:
-    """What optimizer, scheduler, callbacks, metrics and the data's distributions refuse.
+    """What optimizer, scheduler, average, callbacks, metrics and the data's distributions refuse.
 
     The optimizer is built over the model's own parameters, or over a matrix where `layers` is empty.
     """
     registry = drafted.registry
-    parameters = _parameters(layers, registry) or [torch.nn.Parameter(torch.empty(2, 2, device="meta"))]
-    optimizer, problems = _tried(_unfused(drafted.optimizer), registry, {"params": parameters})
+    parameters = _parameters(layers, drafted.loss, registry)
+    unfit = list(without_parameters(list(parameters), drafted.groups)) if layers else []
+    groups = drafted.groups if layers and not unfit else ()
+    parameters = parameters or {"": torch.nn.Parameter(torch.empty(2, 2, device="meta"))}
+    params = parameter_groups(parameters, groups, registry)
+    optimizer, problems = _tried(_unfused(drafted.optimizer), registry, {"params": params})
+    problems += [] if problems else _of_no_group(optimizer, groups)
     if drafted.scheduler is not None and not problems:
         problems += _tried(drafted.scheduler, registry, {"optimizer": optimizer})[1]
+    if drafted.average is not None:
+        problems += _tried(drafted.average, registry, {"model": torch.nn.Linear(1, 1, device="meta")})[1]
     for component in (*drafted.callbacks, *drafted.metrics):
         problems += _tried(component, registry, {})[1]
-    return problems + _refused_distributions(drafted)
+    return unfit + problems + _refused_distributions(drafted)
 
 
-def _parameters(layers: Sequence[Layer], registry: Registry) -> list[torch.nn.Parameter]:
+def _parameters(layers: Sequence[Layer], loss: Component, registry: Registry) -> dict[str, torch.nn.Parameter]:
+    """The model's parameters by name, `0.weight`, and the loss's own, `loss.weight`."""
     with torch.device("meta"):
-        modules = [instantiate(layer.component, registry) for layer in layers if layer.parameters]
-    return [parameter for module in modules for parameter in module.parameters()]
+        modules = {str(n): instantiate(layer.component, registry) for n, layer in enumerate(layers) if layer.parameters}
+        found = {f"{n}.{name}": p for n, module in modules.items() for name, p in module.named_parameters()}
+        built = _tried(unweighted(loss, registry), registry, {})[0] if layers else None
+    own = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
+    return found | {f"loss.{name}": parameter for name, parameter in own}
+
+
+def _of_no_group(optimizer: Any, groups: Sequence[ParameterGroup]) -> list[Problem]:
+    """Options of groups that the optimizer does not keep for each group: they would change nothing."""
+    return [
+        Problem(
+            "wrong-value",
+            f"{group.options.name} has one `{name}` for all parameters",
+            node.place,
+            f"write it as an option of {group.options.name} itself",
+        )
+        for group in groups
+        for name, node in group.options.given.items()
+        if name in FOR_ALL or name not in optimizer.defaults
+    ]
 
 
 def _refused_distributions(drafted: Draft) -> list[Problem]:
@@ -56,9 +85,7 @@ def _tried(component: Component, registry: Registry, supplied: Mapping[str, Any]
     except PluginFault as fault:
         return None, [fault.problem]
     except OptionError as error:
-        node = component.given.get(error.option)
-        message = f"`{component.name}.{error.option}`: {error.message}"
-        return None, [Problem("wrong-value", message, node.place if node else component.place, error.help)]
+        return None, [option_refused(component, error)]
     except Exception as error:  # a component may refuse its options with anything
         return None, [refused(component, error, registry.find(component.kind, component.name))]
 

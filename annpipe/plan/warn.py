@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from annpipe.contract import Fields
 from annpipe.errors import Problem
 from annpipe.plan.component import Component
+from annpipe.plan.losses import leaves, takes_classes
 from annpipe.plan.plan import Layer
 from annpipe.registry import Registry
 
 PASSING = frozenset({"Identity", "Flatten", "Unflatten"})  # these change no value
+TWO = ("logits", "probabilities")  # what losses of 0 and 1 take the output for
 
 
 def linear_collapse(layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]:
@@ -39,11 +41,16 @@ def linear_collapse(layers: Sequence[Layer], registry: Registry) -> Iterator[Pro
 
 def labels_as_numbers(data: Component, loss: Component, fields: Fields, registry: Registry) -> Iterator[Problem]:
     """Classes that a loss compares as the numbers 0, 1, 2: the third is then twice as wrong as the second."""
-    entry = registry.find("loss", loss.name)
-    if entry is None or entry.traits.get("target") == "classes":
+    if takes_classes(loss, registry):
         return
     for name, field in fields.targets.items():
         if field.classes and field.classes > 2:
+            if leaf := _of_two(loss, registry):
+                message = f"{leaf.name} compares with 0 and 1; '{name}' has {field.classes} classes"
+                help_ = f"for one class of several take CrossEntropyLoss and {field.classes} outputs"
+                related = ((data.place, "the classes come from here"),) if data.place else ()
+                yield Problem("loss-mismatch", message, leaf.place, help_, related, severity="warning")
+                continue
             others = [other.name for other in registry.entries("loss") if other.traits.get("target") == "classes"]
             message = (
                 f"{loss.name} compares the {field.classes} classes of '{name}' as the numbers 0 to {field.classes - 1}"
@@ -51,3 +58,9 @@ def labels_as_numbers(data: Component, loss: Component, fields: Fields, registry
             help_ = f"losses for classes are {', '.join(others)}"
             related = ((data.place, "the classes come from here"),) if data.place else ()
             yield Problem("loss-mismatch", message, loss.place, help_, related, severity="warning")
+
+
+def _of_two(loss: Component, registry: Registry) -> Component | None:
+    """The loss, or one inside it, that knows two classes only: 0 and 1."""
+    known = ((leaf, registry.find("loss", leaf.name)) for leaf in leaves(loss))
+    return next((leaf for leaf, entry in known if entry and entry.traits.get("expects") in TWO), None)

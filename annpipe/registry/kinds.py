@@ -42,6 +42,7 @@ _KINDS = (
     Kind("loss", "a module (prediction, target) -> scalar"),
     Kind("optimizer", "a torch.optim.Optimizer", frozenset({"params"})),
     Kind("scheduler", "a learning-rate scheduler", frozenset({"optimizer"})),
+    Kind("average", "a torch.optim.swa_utils.AveragedModel", frozenset({"model"})),
     Kind("distribution", "a torch.distributions.Distribution"),
     Kind("metric", "an accumulator with update(prediction, target) and compute()"),
     Kind("callback", "an object that acts at looks: on_look(look)"),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 ATTRIBUTE = "__annpipe__"
 
@@ -117,10 +117,38 @@ def optimizer(component: C | None = None, /, *, name: str | None = None) -> C | 
 @overload
 def scheduler(component: C, /) -> C: ...
 @overload
-def scheduler(*, name: str | None = None) -> Callable[[C], C]: ...
-def scheduler(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
-    """Marks a learning-rate scheduler class; its `optimizer` comes from the engine."""
-    return _marking(component, Mark("scheduler", name))
+def scheduler(*, name: str | None = None, steps_on: Literal["metric"] | None = None) -> Callable[[C], C]: ...
+def scheduler(
+    component: C | None = None, /, *, name: str | None = None, steps_on: Literal["metric"] | None = None
+) -> C | Callable[[C], C]:
+    """Marks a learning-rate scheduler class; its `optimizer` comes from the engine.
+
+    One that `steps_on="metric"` is stepped with the value of a metric after each look: of the one that its option of
+    the type `MetricKey` names, else of the loss.
+    """
+    return _marking(component, Mark("scheduler", name, {"steps_on": steps_on} if steps_on else {}))
+
+
+@overload
+def average(component: C, /) -> C: ...
+@overload
+def average(
+    *, name: str | None = None, each: Literal["step", "epoch"] = "step", update_bn: bool = False
+) -> Callable[[C], C]: ...
+def average(
+    component: C | None = None,
+    /,
+    *,
+    name: str | None = None,
+    each: Literal["step", "epoch"] = "step",
+    update_bn: bool = False,
+) -> C | Callable[[C], C]:
+    """Marks a `torch.optim.swa_utils.AveragedModel` class; its `model` comes from the engine.
+
+    `each` says when parameters are taken in, `update_bn` whether the statistics of BatchNorm are measured anew. An
+    option `start` is the share of the run after which averaging begins.
+    """
+    return _marking(component, Mark("average", name, {"each": each, "update_bn": update_bn}))
 
 
 @overload

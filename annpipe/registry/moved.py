@@ -46,21 +46,37 @@ _LAYER = "an activation is a layer of its own: `- ReLU` after `- Linear: 10`"
 _PRECISION = Moved("`precision` stands under device: `device: {precision: float64}`")
 _PATIENCE = _callback("early_stopping: {patience: 10}")
 
+_EMA = Moved("it is a section of its own: `average: {EMA: {decay: 0.999}}`", ("average",))
+_SWA = Moved("it is a section of its own: `average: {SWA: {start: 0.75}}`", ("average",))
+
 SECTIONS: dict[str, Moved] = {
     **dict.fromkeys(("lr", "learning_rate", "initial_lr"), _of_optimizer("lr")),
     **dict.fromkeys(("weight_decay", "decay"), _of_optimizer("weight_decay")),
     "momentum": Moved("`momentum` belongs to the optimizer: `optimizer: {SGD: {lr: …, momentum: …}}`", ("optimizer",)),
     "betas": _of_optimizer("betas"),
     **dict.fromkeys(("epochs", "max_epochs", "num_epochs", "n_epochs", "nb_epochs"), _under_train("epochs")),
+    **dict.fromkeys(("steps", "max_steps", "num_steps", "train_steps"), _under_train("steps")),
+    **dict.fromkeys(("max_seconds", "max_time", "time_limit"), _under_train("max_seconds")),
     **dict.fromkeys(("batch_size", "batch", "train_batch_size"), _under_train("batch_size")),
     "shuffle": _under_train("shuffle"),
     "drop_last": _under_train("drop_last"),
     **dict.fromkeys(("layers", "network", "net", "architecture", "backbone", "encoder", "decoder"), _called("model")),
     "combiner": Moved("every layer stands in `model`"),
     **dict.fromkeys(("criterion", "loss_fn", "loss_function", "objective"), _called("loss")),
+    **dict.fromkeys(
+        ("class_weight", "class_weights"),
+        Moved("class weights belong to the loss: `loss: {CrossEntropyLoss: {weight: balanced}}`", ("loss",)),
+    ),
+    **dict.fromkeys(
+        ("losses", "loss_weights"),
+        Moved("several losses stand in one: `loss: {weighted_sum: [[MSELoss, L1Loss], [1, 0.5]]}`", ("loss",)),
+    ),
     **dict.fromkeys(("optim", "optimiser", "optimizers", "solver"), _called("optimizer")),
     "compile": Moved("`loss`, `optimizer` and `metrics` are sections of their own", ("loss", "optimizer")),
     **dict.fromkeys(("lr_scheduler", "learning_rate_scheduler", "lr_schedule", "schedule"), _called("scheduler")),
+    **dict.fromkeys(("ema", "model_ema", "use_ema"), _EMA),
+    **dict.fromkeys(("swa", "stochastic_weight_avg", "stochastic_weight_averaging"), _SWA),
+    **dict.fromkeys(("averaging", "weight_averaging"), _called("average")),
     **dict.fromkeys(("trainer", "training", "fit", "train_cfg", "train_config", "trainer_args"), _called("train")),
     **dict.fromkeys(
         ("dataset", "datasets", "datamodule", "data_module", "dataloader", "train_dataloader", "preprocessing"),
@@ -97,6 +113,14 @@ SECTIONS: dict[str, Moved] = {
 
 SECTION_OPTIONS: dict[tuple[str, str], Moved] = {
     **{("train", word): _called("epochs", "train") for word in ("max_epochs", "num_epochs", "n_epochs", "epoch")},
+    **{
+        ("train", word): _called("steps", "train")
+        for word in ("max_steps", "total_steps", "num_steps", "n_steps", "train_steps", "iterations", "max_iter")
+    },
+    **{
+        ("train", word): _called("max_seconds", "train")
+        for word in ("max_time", "time_limit", "max_duration", "time_limit_s", "seconds")
+    },
     **{("train", word): _called("batch_size", "train") for word in ("batch", "batchsize", "train_batch_size")},
     **{
         ("train", word): _called("evaluate_every", "train")
@@ -115,6 +139,10 @@ SECTION_OPTIONS: dict[tuple[str, str], Moved] = {
         ("train", word): _called("accumulate", "train")
         for word in ("accumulate_grad_batches", "gradient_accumulation_steps", "accumulation_steps")
     },
+    **{("train", word): _EMA for word in ("ema", "use_ema", "ema_decay", "model_ema")},
+    **{("train", word): _SWA for word in ("swa", "stochastic_weight_avg", "swa_start")},
+    ("train", "average"): _own_section("average"),
+    **{("train", word): SECTIONS[word] for word in ("class_weight", "class_weights", "loss_weights")},
     ("train", "weight_decay"): _of_optimizer("weight_decay"),
     ("train", "momentum"): SECTIONS["momentum"],
     **{
@@ -187,6 +215,14 @@ _NO_COMPONENT: dict[tuple[str, str], str] = {
         ("layer", word): "no layer stands for the input: its size comes from the data"
         for word in ("input", "inputlayer", "input_layer")
     },
+    **{
+        ("callback", word): _SWA.said
+        for word in ("stochasticweightaveraging", "stochastic_weight_averaging", "swa", "swapemaweights")
+    },
+    **{
+        ("callback", word): _EMA.said
+        for word in ("ema", "emaweightaveraging", "weightaveraging", "exponentialmovingaverage")
+    },
     ("layer", "sequential"): "`model` is a sequence already: list the layers",
 }
 
@@ -211,6 +247,11 @@ _NO_OPTION: dict[tuple[str, str], str] = {
     ("data", "shuffle"): "`shuffle` stands under train",
     ("data", "seed"): "`seed` is a section of its own",
     ("data", "noise_std"): "write the distribution: `noise: {y: {Normal: [0, 5]}}`",
+    **{("optimizer", word): _EMA.said for word in ("use_ema", "ema_momentum", "ema_decay")},
+    **{
+        ("optimizer", word): "`groups` stands beside the optimizer: `groups: [{params: '*.bias', weight_decay: 0}]`"
+        for word in ("groups", "param_groups", "parameter_groups")
+    },
     **{
         ("optimizer", word): "`scheduler` is a section of its own" for word in ("scheduler", "lr_scheduler", "schedule")
     },

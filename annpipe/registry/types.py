@@ -175,6 +175,7 @@ _BY_QUALIFIED_NAME = {
     "torch.optim.optimizer.Optimizer": "optimizer",
     "torch.optim.lr_scheduler.LRScheduler": "scheduler",
     "annpipe.expression.Expression": "expression",
+    "annpipe.contract.Loss": "loss",
     "annpipe.contract.MetricKey": "metric_key",
 }
 _PLAIN: dict[Any, str] = {

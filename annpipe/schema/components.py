@@ -13,7 +13,7 @@ from annpipe.registry import KINDS, Entry, Registry
 from annpipe.registry.kinds import with_article
 from annpipe.schema.values import Schema, is_json, option_schema, reference, scalar_schemas, type_of
 
-MERGED = ("data", "loss", "optimizer", "scheduler", "distribution")
+MERGED = ("data", "loss", "optimizer", "scheduler", "average", "distribution")
 """The kinds that stand in mappings: an extending spec may give some options of one, and its base the others."""
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from annpipe.registry import Registry
 from annpipe.schema.components import kind_schemas
-from annpipe.schema.sections import DATA, section_schema, split_schema, train_requires, transforms_schema
+from annpipe.schema.sections import (
+    DATA,
+    groups_schema,
+    section_schema,
+    split_schema,
+    train_requires,
+    transforms_schema,
+)
 from annpipe.schema.values import VARIABLE, Schema, reference, type_schemas
 from annpipe.schema.whole import exactly, whole_name, whole_schemas
 from annpipe.spec.spec import REQUIRED, SECTIONS
@@ -27,7 +36,8 @@ def spec_schema(registry: Registry, *, any_name: bool = False, variables: bool =
     `${name}` stands for no value: for tools that make specs from the schema.
     """
     kinds = kind_schemas(registry, any_name=any_name)
-    kinds[DATA] |= _with_more(kinds[DATA])
+    kinds[DATA] |= _with(kinds[DATA], {"split": split_schema(), "transforms": transforms_schema()})
+    kinds["optimizer"] |= _with(kinds["optimizer"], {"groups": groups_schema(registry.entries("optimizer"))})
     shared = {"variable": VARIABLE if variables else False} | type_schemas(registry) | whole_schemas(registry)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -48,18 +58,15 @@ def spec_schema(registry: Registry, *, any_name: bool = False, variables: bool =
 
 def _whole() -> Schema:
     """What must be there when nothing is extended."""
-    sections = {name: reference(whole_name(name)) for name in ("data", "loss", "optimizer", "scheduler")}
+    sections = {name: reference(whole_name(name)) for name in ("data", "loss", "optimizer", "scheduler", "average")}
     return {"required": list(REQUIRED), "patternProperties": exactly(sections | {"train": train_requires()})}
 
 
-def _with_more(data: Schema) -> Schema:
-    """`data` with `split` and `transforms` beside its component."""
-    both = {"required": ["split", "transforms"]}
-    either = {"anyOf": [{"required": ["split"]}, {"required": ["transforms"]}]}
-    return {
-        "properties": {**data["properties"], "split": split_schema(), "transforms": transforms_schema()},
-        "allOf": [{"minProperties": 1}],
-        "if": both,
-        "then": {"maxProperties": 3},
-        "else": {"if": either, "then": {"maxProperties": 2}, "else": {"maxProperties": 1}},
-    }
+def _with(kind: Schema, beside: Schema) -> Schema:
+    """A kind with something else beside its component, as `data` has `split`."""
+    most: Schema = {"maxProperties": 1}
+    for count in range(1, len(beside) + 1):
+        some = [{"required": list(names)} for names in combinations(beside, count)]
+        condition = some[0] if len(some) == 1 else {"anyOf": some}
+        most = {"if": condition, "then": {"maxProperties": 1 + count}, "else": most}
+    return {"properties": {**kind["properties"], **beside}, "allOf": [{"minProperties": 1}], **most}

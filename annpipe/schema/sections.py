@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+from annpipe.registry import Entry, Parameter
 from annpipe.registry.types import from_annotation, words
-from annpipe.schema.values import LIMITS, Schema, or_variable, reference
+from annpipe.schema.values import LIMITS, Schema, option_schema, or_variable, reference, type_name
 from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
 from annpipe.spec.spec import REQUIRED
 
 DATA = "data"
-ONE = {"data": "data", "loss": "loss", "optimizer": "optimizer", "scheduler": "scheduler"}
+ONE = {"data": "data", "loss": "loss", "optimizer": "optimizer", "scheduler": "scheduler", "average": "average"}
 LISTS = {"model": "layer", "metrics": "metric", "plots": "plot", "callbacks": "callback"}
 DESCRIPTIONS = {
     "device": "where and how the run computes",
@@ -20,6 +22,7 @@ DESCRIPTIONS = {
     "loss": "what training makes small",
     "optimizer": "how the parameters are stepped",
     "scheduler": "how the learning rate changes over the run",
+    "average": "which average of the parameters is evaluated and saved",
     "train": "how long, in what batches, and when the run looks",
     "metrics": "what is measured on each split",
     "plots": "the figures that are drawn",
@@ -68,9 +71,41 @@ def transforms_schema() -> Schema:
     }
 
 
+def groups_schema(optimizers: Sequence[Entry]) -> Schema:
+    """`groups`, which stand beside the optimizer: patterns, and any option that some optimizer has."""
+    options: dict[str, list[Parameter]] = {}
+    for option in (option for entry in optimizers for option in entry.options):
+        same = options.setdefault(option.name, [])
+        if type_name(option) not in map(type_name, same):
+            same.append(option)
+    patterns = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    said = {"description": "patterns over the names of parameters, as 0.weight or *.bias"}
+    params = said | or_variable([{"type": "string", "errorMessage": "must be a pattern or a list of them"}, patterns])
+    group: Schema = {
+        "properties": {"params": params} | {name: _one_or_other(same) for name, same in options.items()},
+        "required": ["params"],
+        "minProperties": 2,
+        "additionalProperties": False,
+        "anyOf": [{"type": "object", "errorMessage": "must be a mapping with `params`"}, reference("variable")],
+    }
+    whole = {"type": ["array", "null"], "errorMessage": "must be a list of groups"}
+    words = "parameters with options of their own; the first group that fits a parameter has it"
+    return {"description": words, "items": group, "anyOf": [whole, reference("variable")]}
+
+
+def _one_or_other(options: Sequence[Parameter]) -> Schema:
+    schemas = [option_schema(option) for option in options]
+    return schemas[0] if len(schemas) == 1 else {"anyOf": [reference(type_name(option)) for option in options]}
+
+
 def train_requires() -> Schema:
-    """What `train` must say unless a base does."""
-    return {"required": [name for name, field in Train.model_fields.items() if field.is_required()]}
+    """What `train` must say unless a base does: its length, once."""
+    number = {"type": ["integer", "string"]}  # a whole number or a variable
+    return {
+        "if": {"required": ["steps"], "properties": {"steps": number}},
+        "then": {"properties": {"epochs": {"type": "null"}, "steps": number}},
+        "else": {"required": ["epochs"], "properties": {"epochs": number}},
+    }
 
 
 def _list(kind: str, *, is_required: bool) -> Schema:

@@ -21,7 +21,8 @@ def whole_schemas(registry: Registry) -> dict[str, Schema]:
     for kind in MERGED:
         needs = {entry.name: _needs(entry) for entry in registry.entries(kind)}
         definitions[whole_name(kind)] = {"patternProperties": exactly({name: n for name, n in needs.items() if n})}
-    # `split` and `transforms` are no components
+    # these are no components
+    definitions[whole_name("optimizer")] |= {"if": {"required": ["groups"]}, "then": {"minProperties": 2}}
     definitions[whole_name("data")] |= {
         "allOf": [
             {"if": {"required": ["split"]}, "then": {"minProperties": 2}},

@@ -71,7 +71,11 @@ class Split(Section):
 class Train(Section):
     """`train`: how long, in what batches, and when the run looks."""
 
-    epochs: Positive = Field(description="passes over the train split")
+    epochs: Positive | None = Field(None, description="passes over the train split; this or steps")
+    steps: Positive | None = Field(None, description="optimizer steps in all; this or epochs")
+    max_seconds: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="seconds of training after which the run ends, wherever it is"
+    )
     batch_size: Literal["all"] | Positive = Field("all", description="rows a step; all is the full batch")
     shuffle: bool = Field(True, description="draw a new order of rows each epoch (mini-batches only)")
     drop_last: bool = Field(False, description="leave out the last batch of an epoch when it is smaller")

@@ -10,8 +10,10 @@ from pathlib import Path
 from annpipe.errors import Place, Problem, Problems
 from annpipe.registry.moved import section_word
 from annpipe.registry.suggest import did_you_mean, nearest
+from annpipe.spec import groups
 from annpipe.spec.checking import EXAMPLES, REQUIRED, S, check, meant_by, stand_in, used_note
 from annpipe.spec.component import KEEP_ONE, Call, read_call, read_calls
+from annpipe.spec.groups import GroupCall
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
 from annpipe.spec.sections import Device, Head, Split, Tracking, Train
 from annpipe.spec.splits import split_faults, split_files
@@ -20,7 +22,7 @@ __all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "check",
 
 SECTIONS = (
     *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "model", "loss", "optimizer"),
-    *("scheduler", "train", "metrics", "plots", "callbacks", "tracking"),
+    *("scheduler", "average", "train", "metrics", "plots", "callbacks", "tracking"),
 )
 LIST_SECTIONS = frozenset({"plugins", "model", "metrics", "plots", "callbacks"})
 TOP_KEYS = ("extends", "variables", *SECTIONS)  # the first two are gone once a spec is composed
@@ -59,7 +61,9 @@ class Spec:
     model: tuple[Call, ...]
     loss: Call
     optimizer: Call
+    groups: tuple[GroupCall, ...]
     scheduler: Call | None
+    average: Call | None
     train: Train
     metrics: tuple[Call, ...]
     plots: tuple[Call, ...]
@@ -104,14 +108,16 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         root=root,
         head=head,
         device=reading.device(),
-        data=reading.data_call(),
+        data=reading.component_beside("data", BESIDE_DATA),
         split=reading.split(),
         transforms=reading.transforms(),
         model=reading.calls("model"),
         loss=reading.call("loss"),
-        optimizer=reading.call("optimizer"),
+        optimizer=reading.component_beside("optimizer", (groups.KEY,)),
+        groups=reading.groups(),
         scheduler=reading.call("scheduler") if _given(root.get("scheduler")) else None,
-        train=reading.section(Train, root.get("train"), "train"),
+        average=reading.call("average") if _given(root.get("average")) else None,
+        train=reading.train(),
         metrics=reading.calls("metrics"),
         plots=reading.calls("plots"),
         callbacks=reading.calls("callbacks"),
@@ -177,6 +183,28 @@ class _Reading:
         self.problems += problems
         return checked
 
+    def train(self) -> Train:
+        """`train`, which says its length in epochs or in steps."""
+        node = self.root.get("train")
+        train = self.section(Train, node, "train")
+        if isinstance(node, MappingNode):
+            said = [name for name in ("epochs", "steps") if _given(node.get(name))]
+            here = {
+                option
+                for word in node.keys
+                if word not in Train.model_fields
+                for option in meant_by(Train, "train", word)
+            }
+            if not said and not {"train.epochs", "train.steps"} & (self._meant | here):
+                message, help_ = "`train.epochs` is missing", f"{EXAMPLES['train']}, or give `steps`"
+                place = next((null.place for name in ("epochs", "steps") if (null := node.get(name))), node.place)
+                self.problems.append(Problem("missing-option", message, place, help_))
+            elif len(said) == 2:
+                message = "`train` says its length in epochs and in steps"
+                help_ = "keep one; what a base says is taken back with `epochs: null`"
+                self.problems.append(Problem("wrong-value", message, descend(node, ["steps"])[0].place, help_))
+        return train
+
     def device(self) -> Device:
         node = self.root.get("device")
         if not isinstance(node, MappingNode):
@@ -215,31 +243,39 @@ class _Reading:
             self.problems.append(Problem("missing-section", "the model has no layer", node.place, EXAMPLES["model"]))
         return tuple(calls)
 
-    def data_call(self) -> Call:
-        """The data component: the one key of `data` that is neither `split` nor `transforms`."""
-        node = self.root.get("data")
+    def component_beside(self, name: str, others: Sequence[str]) -> Call:
+        """The component of `name`: its one key that is none of `others`, as `data` has `split`."""
+        node = self.root.get(name)
         if not isinstance(node, MappingNode):
-            return self.call("data")
-        pairs = tuple(pair for pair in node.pairs if not self._is_beside(pair[0], node))
+            return self.call(name)
+        pairs = tuple(pair for pair in node.pairs if not self._is_other(pair[0], node, name, others))
         if not pairs:
-            message = "`data` names no data component"
-            self.problems.append(Problem("not-a-component", message, node.place, EXAMPLES["data"]))
-            return self._nothing
-        return self._taken(read_call(replace(node, pairs=pairs), "`data`", KEEP_ONE))
+            if node.pairs or name == "data":
+                message = f"`{name}` names no {'data component' if name == 'data' else name}"
+                self.problems.append(Problem("not-a-component", message, node.place, EXAMPLES[name]))
+                return self._nothing
+            return self.call(name)
+        return self._taken(read_call(replace(node, pairs=pairs), f"`{name}`", KEEP_ONE))
 
-    def _is_beside(self, key: ScalarNode, data: MappingNode) -> bool:
-        """Whether a key is `split` or `transforms`, or was meant to be: beside a data component nothing else stands."""
+    def _is_other(self, key: ScalarNode, node: MappingNode, name: str, others: Sequence[str]) -> bool:
+        """Whether a key is one of the others, or was meant to be: beside a component nothing else stands."""
         word = str(key.value)
-        if word not in BESIDE_DATA and len(data.pairs) > 1 and nearest(word, BESIDE_DATA):
-            help_ = did_you_mean(word, BESIDE_DATA)
-            self.problems.append(Problem("unknown-option", f"`data` has no option '{word}'", key.place, help_))
-            self._lost = True
+        if word not in others and len(node.pairs) > 1 and nearest(word, others):
+            help_ = did_you_mean(word, others)
+            self.problems.append(Problem("unknown-option", f"`{name}` has no option '{word}'", key.place, help_))
+            self._lost = self._lost or name == "data"
             return True
-        return word in BESIDE_DATA
+        return word in others
 
     def _beside_data(self, name: str) -> Node | None:
         data = self.root.get("data")
         return data.get(name) if isinstance(data, MappingNode) else None
+
+    def groups(self) -> tuple[GroupCall, ...]:
+        optimizer = self.root.get("optimizer")
+        calls, problems = groups.read_groups(optimizer.get(groups.KEY) if isinstance(optimizer, MappingNode) else None)
+        self.problems += problems
+        return tuple(calls)
 
     def split(self) -> Split:
         node = self._beside_data("split")

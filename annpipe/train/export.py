@@ -17,12 +17,13 @@ from safetensors.torch import save_file
 from annpipe.contract import Dataset, Field
 from annpipe.plan.build import fitted
 from annpipe.plan.component import Component
+from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
 from annpipe.registry import Entry
 from annpipe.train import columns_model
 from annpipe.train.columns import Fitted
 from annpipe.train.export_columns import IMPORT, model_lines
-from annpipe.train.parts import Parts, takes_classes
+from annpipe.train.parts import Parts
 
 _HEAD = '''"""The network of the run "{name}" in plain PyTorch; `weights.safetensors` holds its state dict."""
 
@@ -182,9 +183,11 @@ def _beside(node: ast.stmt, lines: Sequence[str]) -> tuple[list[str], list[str]]
 
 _NAMES = "from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need"
 _MARK = "(component=None, /, **_): return component if component is not None else (lambda marked: marked)"
-_TYPES = ("Dataset", "Field", "Fields", "Look", "MetricKey", "RunView", "Expression")
-_MARKS = ("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler", "transform")
-
+_TYPES = ("Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "RunView", "Expression")
+_MARKS = (
+    *("average", "callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler"),
+    "transform",
+)
 
 _FIELD = ["def Field(*_, **__): return None  # bounds and words of options, which the model does not need"]
 
@@ -255,7 +258,7 @@ def _variable(name: str, field: Field) -> dict[str, Any]:
 def outputs(plan: Plan) -> list[dict[str, Any]]:
     """What the model gives: the targets by name, or a score for each class, `label_0`, `label_1`, …"""
     shape = plan.model[-1].output_shape
-    if takes_classes(plan) and len(shape) == 1:
+    if takes_classes(plan.loss, plan.registry) and len(shape) == 1:
         name = next(iter(plan.fields.targets))
         return [{"name": f"{name}_{number}", "type": "double", "shape": []} for number in range(shape[0])]
     return [_variable(name, Field(field.shape)) for name, field in plan.fields.targets.items()]

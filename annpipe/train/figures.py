@@ -10,9 +10,10 @@ import torch
 
 from annpipe.contract import RunView
 from annpipe.plan.component import Component
+from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
 from annpipe.train.evaluate import predict
-from annpipe.train.parts import Parts, takes_classes
+from annpipe.train.parts import Parts
 
 LARGE = 1_000_000  # bytes from which a PNG serves better than an SVG
 
@@ -34,7 +35,7 @@ def predictor(plan: Plan, parts: Parts) -> Callable[[Mapping[str, torch.Tensor]]
         output = predict(parts.model, parts.transformed.features(inputs, dtype).to(device)).cpu()
         if parts.transformed.targets is not None:
             output = parts.transformed.targets.inverse(output)
-        if takes_classes(plan) or (len(names) == 1 and plan.fields.targets[names[0]].shape):
+        if takes_classes(plan.loss, plan.registry) or (len(names) == 1 and plan.fields.targets[names[0]].shape):
             return {names[0]: output}
         return {name: output[:, position] for position, name in enumerate(names)}
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 
 from annpipe.plan.plan import Plan
+from annpipe.train.average import Average
 from annpipe.train.data import Rows
 from annpipe.train.gradients import grad_scaler, gradients
 from annpipe.train.parts import Parts
@@ -23,11 +24,20 @@ class Gear(Protocol):
     def advance(self, n_steps: int) -> torch.Tensor:
         """Takes `n_steps` optimizer steps and returns their losses, (n_steps,), on the device."""
 
-    def drain_rates(self) -> list[tuple[int, float]]:
-        """The learning rates that took effect since the last call, each with the epoch it begins to hold for."""
+    def drain_rates(self) -> list[tuple[int, dict[str, float]]]:
+        """The learning rates that took effect since the last call by key, with the epoch they begin to hold for."""
 
     def scheduler_on_metric(self, value: float) -> None:
         """Steps a scheduler that follows a metric; others step by themselves at the end of each epoch."""
+
+    def result(self) -> torch.nn.Module:
+        """The model to evaluate: the trained one, or the average of it that has begun."""
+
+    def settle(self, state: dict[str, Any] | None = None) -> bool:
+        """Puts the parameters of `result` (out of a state, where one is given) into the model: the run is over.
+
+        Whether they are an average.
+        """
 
     def state(self) -> dict[str, Any]:
         """Everything the next step depends on, as tensors and JSON values."""
@@ -80,7 +90,7 @@ class Eager:
     def __init__(self, plan: Plan, parts: Parts, schedule: Schedule) -> None:
         self.step = 0
         self._parts, self._model, self._optimizer = parts, parts.model, parts.optimizer
-        self._scheduler = None if _trait(plan, "scheduler", "steps_on") == "metric" else parts.scheduler
+        self._scheduler = None if plan.followed_metric else parts.scheduler
         self._on_metric = parts.scheduler if self._scheduler is None else None
         self._batches = Batches(parts.rows["train"], schedule, plan.head.seed, shuffle=plan.train.shuffle)
         self._steps_per_epoch = schedule.steps_per_epoch
@@ -89,9 +99,11 @@ class Eager:
         self._stream = GlobalStream(plan.head.seed, "dropout", device)
         self._scaler = grad_scaler(plan, device)
         self._gradients = gradients(plan, parts, device, self._scaler)
-        self._take = self._closure_step if _trait(plan, "optimizer", "closure") else self._plain_step
+        self._take = self._closure_step if _needs_closure(plan) else self._plain_step
+        self._average = Average(plan, parts, schedule) if plan.average else None
         self._quick_step = QuickStep(parts.optimizer)
-        self._last_rate = self._rate
+        self._rate_groups = rate_groups(plan)
+        self._last_rates = self._present_rates()
         self._rates = self._first_rates()
 
     def advance(self, n_steps: int) -> torch.Tensor:
@@ -105,6 +117,8 @@ class Eager:
                 x, y = self._batches.at(place)
                 losses.append(self._take(x, y))
                 self.step += 1
+                if self._average is not None:
+                    self._average.after(self.step)
                 if self._scheduler is not None and self.step % self._scheduler_stride == 0:
                     self._scheduler.step()
                     self._note_rate()
@@ -114,22 +128,25 @@ class Eager:
     def _mid_epoch(self) -> bool:
         return self.step % self._steps_per_epoch != 0
 
-    @property
-    def _rate(self) -> float:
-        return float(self._optimizer.param_groups[0].get("lr", 0.0))
+    def _present_rates(self) -> dict[str, float]:
+        groups = self._optimizer.param_groups
+        return {key: float(groups[number].get("lr", 0.0)) for key, number in self._rate_groups.items()}
 
-    def _first_rates(self) -> list[tuple[int, float]]:
+    def _first_rates(self) -> list[tuple[int, dict[str, float]]]:
         """A rate that never changes is an option of the plan, not a series."""
-        return [(1, self._last_rate)] if self._parts.scheduler is not None else []
+        return [(1, self._last_rates)] if self._parts.scheduler is not None else []
 
     def _note_rate(self) -> None:
-        """Notes the rate that the next epoch begins with, if it is another."""
-        rate = self._rate
-        if rate != self._last_rate and not self._mid_epoch:
-            self._last_rate = rate
-            self._rates.append((self.step // self._steps_per_epoch + 1, rate))
+        """Notes the rates that the next epoch begins with, those that are others."""
+        if self._mid_epoch:
+            return
+        rates = self._present_rates()
+        changed = {key: rate for key, rate in rates.items() if rate != self._last_rates[key]}
+        if changed:
+            self._last_rates = rates
+            self._rates.append((self.step // self._steps_per_epoch + 1, changed))
 
-    def drain_rates(self) -> list[tuple[int, float]]:
+    def drain_rates(self) -> list[tuple[int, dict[str, float]]]:
         rates, self._rates = self._rates, []
         return rates
 
@@ -137,6 +154,22 @@ class Eager:
         if self._on_metric is not None:
             self._on_metric.step(value)
             self._note_rate()
+
+    def result(self) -> torch.nn.Module:
+        if self._average is None or not self._average.has_begun:
+            return self._model
+        return self._average.settled()
+
+    def settle(self, state: dict[str, Any] | None = None) -> bool:
+        if state is not None:
+            self._model.load_state_dict(state["model"])
+            if self._average is not None:
+                self._average.load_state(state["average"])
+        result = self.result()
+        if result is self._model:
+            return False
+        self._model.load_state_dict(result.state_dict())
+        return True
 
     def _plain_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = self._gradients(x, y)
@@ -167,8 +200,9 @@ class Eager:
             "scheduler": self._parts.scheduler.state_dict() if self._parts.scheduler else None,
             "shuffle": self._batches.state(mid_epoch=self._mid_epoch),
             "dropout": self._stream.state,
-            "rate": self._last_rate,
+            "rates": self._last_rates,
             "scaler": self._scaler.state_dict() if self._scaler else None,
+            "average": self._average.state() if self._average else None,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -182,12 +216,19 @@ class Eager:
         self._stream.state = state["dropout"]
         if self._scaler is not None:
             self._scaler.load_state_dict(state["scaler"])
-        self._last_rate = state["rate"]
+        if self._average is not None:
+            self._average.load_state(state["average"])
+        self._last_rates = state["rates"]
         self._rates = [] if self.step else self._first_rates()
 
 
-def _trait(plan: Plan, kind: str, trait: str) -> Any:
-    """A trait of the plan's optimizer or scheduler, None without one."""
-    component = {"optimizer": plan.optimizer, "scheduler": plan.scheduler}[kind]
-    entry = plan.registry.find(kind, component.name) if component else None
-    return entry.traits.get(trait) if entry else None
+def rate_groups(plan: Plan) -> dict[str, int]:
+    """The keys of the learning rates, each with its place among torch's groups: one for each group with its own."""
+    own = [n for n, group in enumerate(plan.groups, start=1) if "lr" in group.options.options]
+    return {"lr": 0, **{f"lr/{number}": number for number in own}}
+
+
+def _needs_closure(plan: Plan) -> bool:
+    """Whether the optimizer evaluates the model several times a step."""
+    entry = plan.registry.find("optimizer", plan.optimizer.name)
+    return bool(entry and entry.traits.get("closure"))

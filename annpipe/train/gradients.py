@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from annpipe.plan.losses import leaves
 from annpipe.plan.plan import Plan
 from annpipe.train.parts import Parts
 
@@ -35,7 +36,7 @@ def gradients(plan: Plan, parts: Parts, device: torch.device, scaler: torch.amp.
     size = plan.train.batch_size
     computed: Gradients = whole
     if plan.train.accumulate > 1 and size != "all":
-        is_sum = plan.loss.options.get("reduction") == "sum"
+        is_sum = all(leaf.options.get("reduction") == "sum" for leaf in leaves(plan.loss))
         computed = _in_batches(compute, scale, parameters, size, is_sum=is_sum)
     if scaler is not None:
         computed = _unscaled(computed, scaler, parts.optimizer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -64,6 +64,7 @@ class Memory:
     loss_rows: int = 0
     latest: dict[str, float] = field(default_factory=dict)
     best: dict[str, tuple[float, int]] = field(default_factory=dict)
+    seconds: float = 0.0
     ended_by: str | None = None
     restore: str | None = None
 
@@ -92,12 +93,17 @@ class Loop:
     def __post_init__(self) -> None:
         self._chunk = 1
         self._finite_checkpoint: str | None = None
-        self._kept_at = time.monotonic()
+        self._kept_at = self._timed_at = time.monotonic()
 
     @property
     def epoch(self) -> int:
         """Whole epochs done."""
         return self.gear.step // self.schedule.steps_per_epoch
+
+    @property
+    def begun_epoch(self) -> int:
+        """The epoch of the last step, from 1; it may have ended or not."""
+        return -(-self.gear.step // self.schedule.steps_per_epoch)
 
     @property
     def is_done(self) -> bool:
@@ -108,12 +114,18 @@ class Loop:
 
         Raises NonFiniteLoss, RunError, OptionError, and whatever a plugin raises.
         """
+        self._timed_at = time.monotonic()
         if self.gear.step == 0:
             self.keep(LAST)
         while not self.is_done:
             self._stretch()
-            if self.gear.step == self.schedule.next_look(self.gear.step - 1):
+            out_of_time = self._is_out_of_time()
+            if out_of_time:
+                self._take_mean(self.begun_epoch)
+            if out_of_time or self.gear.step == self.schedule.next_look(self.gear.step - 1):
                 self._look()
+            if out_of_time and not self.is_done:
+                self._end(f"ended after step {self.gear.step}: its {self.plan.train.max_seconds:g} seconds are over")
             if self.is_done:
                 break
             if self.reporter.stopped():
@@ -126,8 +138,9 @@ class Loop:
             keeping = f"; the last finite checkpoint is kept in {kept}" if kept else ""
             raise RunError(f"the parameters became nan or infinite at step {self.gear.step}{keeping}")
         self.keep(LAST)
-        if self.memory.restore:
-            self._restore(self.memory.restore)
+        restored = load_checkpoint(self.folder, self.memory.restore)["gear"] if self.memory.restore else None
+        if not self.gear.settle(restored) and self.plan.average:
+            self.reporter.event(f"{self.plan.average.name} took no parameters in: the model is that of the last step")
         return True
 
     def _stretch(self) -> None:
@@ -139,7 +152,25 @@ class Loop:
         seconds = time.perf_counter() - begin
         self._chunk = max(1, min(MOST_STEPS, self._chunk * 2, int(PAUSE_SECONDS * n_steps / max(seconds, 1e-9))))
         self._take_losses(begin_step, losses)
+        self._take_time()
         self.reporter.progress(self.gear.step, losses[-1])
+
+    def _take_time(self) -> None:
+        now = time.monotonic()
+        self.memory.seconds += now - self._timed_at
+        self._timed_at = now
+
+    def _is_out_of_time(self) -> bool:
+        most = self.plan.train.max_seconds
+        return most is not None and self.memory.seconds >= most
+
+    def _take_mean(self, epoch: int) -> None:
+        """The mean over the rows of an epoch that the run ends in; nothing where the epoch was told already."""
+        if self.memory.loss_rows:
+            mean = self.memory.loss_sum / self.memory.loss_rows
+            self.memory.loss_sum, self.memory.loss_rows = 0.0, 0
+            self.memory.note("train/loss", mean, epoch)
+            self.reporter.losses(epoch, [mean])
 
     def _take_losses(self, begin_step: int, losses: Sequence[float]) -> None:
         """Step losses → epoch losses: the mean over rows, as the epochs' ends pass."""
@@ -158,23 +189,27 @@ class Loop:
                 raise NonFiniteLoss(step + 1, loss, self._finite_checkpoint)
         if means:
             self.reporter.losses(first_epoch, means)
+        if self.gear.step == self.schedule.total_steps:
+            self._take_mean(self.begun_epoch)
         self._take_rates()
 
     def _take_rates(self) -> None:
-        for epoch, rate in self.gear.drain_rates():
-            self.memory.latest["lr"] = rate
-            self.reporter.values(epoch, {"lr": rate})
+        for epoch, rates in self.gear.drain_rates():
+            self.memory.latest |= rates
+            self.reporter.values(epoch, rates)
 
     def _look(self) -> None:
-        epoch = self.epoch
+        epoch = self.begun_epoch
         if self.schedule.look_every is None:
             return
         if "val" in self.parts.rows:
-            values = {f"val/{key}": v for key, v in evaluate(self.plan, self.parts, self.parts.rows["val"]).items()}
+            evaluated = replace(self.parts, model=self.gear.result())
+            values = {f"val/{key}": v for key, v in evaluate(self.plan, evaluated, self.parts.rows["val"]).items()}
             for key, value in values.items():
                 self.memory.note(key, value, epoch, higher=key.partition("/")[2] in self.higher_is_better)
             self.reporter.values(epoch, values)
-        self.gear.scheduler_on_metric(self.memory.latest.get("val/loss", self.memory.latest["train/loss"]))
+        if (followed := self.plan.followed_metric) is not None:
+            self.gear.scheduler_on_metric(self.memory.latest[followed])
         self._take_rates()
         look = self._shown(epoch)
         for callback in self.parts.callbacks:
@@ -200,8 +235,11 @@ class Loop:
         )
 
     def _stop(self, reason: str) -> None:
-        self.memory.ended_by = reason
-        self.reporter.event(f"stopped after epoch {self.epoch}: {reason}")
+        self._end(f"stopped after epoch {self.begun_epoch}: {reason}")
+
+    def _end(self, message: str) -> None:
+        self.memory.ended_by = message
+        self.reporter.event(message)
 
     def _keep_named(self, name: str) -> None:
         if not name or name == LAST or name.startswith(".") or "/" in name:
@@ -211,9 +249,6 @@ class Loop:
     def _ask_restore(self, name: str) -> None:
         self.memory.restore = name
 
-    def _restore(self, name: str) -> None:
-        self.parts.model.load_state_dict(load_checkpoint(self.folder, name)["gear"]["model"])
-
     def keep(self, name: str) -> None:
         """Writes the checkpoint `name`; parameters that are not finite never replace ones that are.
 
@@ -221,6 +256,7 @@ class Loop:
         """
         if not self._is_finite():
             return
+        self._take_time()
         save_checkpoint(self.folder, name, self.state())
         if name == LAST:
             self._kept_at = time.monotonic()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from annpipe.contract import Dataset
-from annpipe.plan.build import instantiate
+from annpipe.plan.build import instantiate, parameter_groups
 from annpipe.plan.component import Component
+from annpipe.plan.losses import takes_classes
 from annpipe.plan.metric_keys import metric_keys
 from annpipe.plan.plan import Plan
 from annpipe.train.columns import Fitted, fit_columns, known_categories
 from annpipe.train.columns_model import begun_with
 from annpipe.train.data import Rows, Transformed, lay_out, make_dataset
+from annpipe.train.losses import build_loss
 from annpipe.train.splits import Splits, split_dataset
 from annpipe.train.streams import drawing
 
@@ -52,7 +55,7 @@ class Parts:
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
         """What is trained: the model's parameters, and the loss's own where it has some."""
-        return [*self.model.parameters(), *self.loss.parameters()]
+        return list(named_parameters(self.model, self.loss).values())
 
 
 def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
@@ -61,11 +64,11 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
     splits = known_categories(split_dataset(dataset, plan.split, plan.head.seed), plan.fields)
     fitted = _fitted(plan, splits.train)
     once = Transformed(fitted.columns(fitted.before), fitted.target_columns) if fitted else Transformed()
-    classes = takes_classes(plan)
+    classes = takes_classes(plan.loss, plan.registry)
     rows = {name: lay_out(part, device, dtype, classes=classes, columns=once) for name, part in splits.by_name.items()}
     model = build_model(plan, fitted).to(device)
-    loss = instantiate(plan.loss, plan.registry).to(device)
-    optimizer = build_optimizer(plan, [*model.parameters(), *loss.parameters()], device)
+    loss = build_loss(plan, rows["train"].y).to(device)
+    optimizer = build_optimizer(plan, named_parameters(model, loss), device)
     return Parts(
         dataset=dataset,
         splits=splits,
@@ -96,27 +99,28 @@ def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:
     return stack(*layers) if columns is None else begun_with(columns.to(torch.get_default_dtype()), stack(*layers))
 
 
-def build_optimizer(plan: Plan, parameters: list[torch.nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
-    """The optimizer over the parameters, fused where torch has a kernel for the device."""
+def named_parameters(model: torch.nn.Module, loss: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """What is trained by name: `0.weight` of the model, `loss.weight` of the loss."""
+    return {**dict(model.named_parameters()), **{f"loss.{name}": own for name, own in loss.named_parameters()}}
+
+
+def build_optimizer(
+    plan: Plan, parameters: Mapping[str, torch.nn.Parameter], device: torch.device
+) -> torch.optim.Optimizer:
+    """The optimizer over the parameters in their groups, fused where torch has a kernel for the device."""
     component = plan.optimizer
     entry = plan.registry.find("optimizer", component.name)
     assert entry
     kernels = entry.traits.get("fused") or []
     if component.options.get("fused") and isinstance(kernels, list) and device.type not in kernels:
         component = component.with_options(fused=None)
-    optimizer = instantiate(component, plan.registry, params=parameters)
+    params = parameter_groups(parameters, plan.groups, plan.registry)
+    optimizer = instantiate(component, plan.registry, params=params)
     assert isinstance(optimizer, torch.optim.Optimizer)
     return optimizer
-
-
-def takes_classes(plan: Plan) -> bool:
-    """Whether the loss compares with int64 class labels."""
-    entry = plan.registry.find("loss", plan.loss.name)
-    assert entry
-    return entry.traits.get("target") == "classes"
 
 
 def trial_copy(parts: Parts, plan: Plan, device: torch.device) -> Parts:
     """Parts whose model, loss and optimizer may be stepped without touching the run's own."""
     trial = replace(parts, model=copy.deepcopy(parts.model), loss=copy.deepcopy(parts.loss), scheduler=None)
-    return replace(trial, optimizer=build_optimizer(plan, trial.parameters, device))
+    return replace(trial, optimizer=build_optimizer(plan, named_parameters(trial.model, trial.loss), device))

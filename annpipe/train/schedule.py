@@ -10,13 +10,17 @@ from annpipe.plan.plan import Plan
 
 @dataclass(frozen=True)
 class Schedule:
-    """The steps of a run. A step sees `step_rows` rows; `look_every` is in epochs; None: only at the end."""
+    """The steps of a run. A step sees `step_rows` rows; `look_every` is in epochs; None: only at the end.
+
+    The length is `steps` where it is given, which need be no whole number of epochs; else `epochs`.
+    """
 
     n_rows: int
     step_rows: int
-    epochs: int
+    epochs: int | None
     drop_last: bool
     look_every: int | None
+    steps: int | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -25,6 +29,9 @@ class Schedule:
 
     @property
     def total_steps(self) -> int:
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None  # the spec says one of the two
         return self.epochs * self.steps_per_epoch
 
     def next_look(self, step: int) -> int:
@@ -47,10 +54,6 @@ def schedule(plan: Plan, n_rows: int) -> Schedule:
     """The schedule of a plan over `n_rows` rows to train on."""
     batch = n_rows if plan.train.batch_size == "all" else plan.train.batch_size
     size = min(batch * plan.train.accumulate, n_rows)
-    looks = bool(plan.split.has_val or plan.callbacks or _steps_on_metric(plan))
-    return Schedule(n_rows, size, plan.train.epochs, plan.train.drop_last, plan.train.evaluate_every if looks else None)
-
-
-def _steps_on_metric(plan: Plan) -> bool:
-    entry = plan.registry.find("scheduler", plan.scheduler.name) if plan.scheduler else None
-    return bool(entry and entry.traits.get("steps_on") == "metric")
+    looks = bool(plan.split.has_val or plan.callbacks or plan.followed_metric)
+    train = plan.train
+    return Schedule(n_rows, size, train.epochs, train.drop_last, train.evaluate_every if looks else None, train.steps)

@@ -16,6 +16,7 @@ import torch
 from torch.nn.modules import activation, conv
 
 from annpipe import Entry, Typing, describe
+from annpipe_std.torch_outputs import EXPECTS, GIVES, RANGES
 from annpipe_std.torch_table import DEFAULTS, EXCLUDED, FUSED, HIDDEN, NEEDS, NEEDS_BY_NAME, RANK_SIZES, options_of
 from annpipe_std.torch_words import SUMMARIES
 
@@ -101,10 +102,10 @@ def _traits(kind: str, cls: Any) -> dict[str, Any]:
         traits |= _layer_traits(cls)
     if kind == "loss" and cls.__name__ in CLASS_LABELS:
         traits["target"] = "classes"
+    if kind == "loss" and cls.__name__ in EXPECTS:
+        traits["expects"] = EXPECTS[cls.__name__]
     if kind == "optimizer":
         traits |= _optimizer_traits(cls)
-    if kind == "scheduler" and "metrics" in required_arguments(cls.step):
-        traits["steps_on"] = "metric"
     if cls.__name__ in DEFAULTS:
         traits["native_defaults"] = _native_defaults(cls)
     return traits
@@ -116,6 +117,10 @@ def _layer_traits(cls: type) -> dict[str, Any]:
         traits["linear"] = True
     if cls.__module__ == activation.__name__ and cls is not torch.nn.MultiheadAttention:
         traits["nonlinear"] = True
+    if cls.__name__ in GIVES:
+        traits["gives"] = GIVES[cls.__name__]
+    if cls.__name__ in RANGES:
+        traits["range"] = list(RANGES[cls.__name__])
     rank = _rank(cls.__name__)
     needs = NEEDS_BY_NAME.get(cls.__name__) or (NEEDS[rank] if rank else None)
     if needs:

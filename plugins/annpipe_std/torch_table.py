@@ -139,7 +139,6 @@ TABLE: dict[str, dict[str, Option]] = {
         "log_input": _o("whether predictions are logarithms of the rate"),
         "log_target": _o("whether targets are log-probabilities"),
         "margin": _o("the distance from which on nothing is lost"),
-        "pos_weight": _o("a weight of positive targets, one for each output", "tensor | None", ge=0),
         "reduction": _o("how the losses of the rows become one number", REDUCTION),
         "swap": _o("whether the nearer of anchor and positive is held against the negative"),
         "weight": _o("a weight for each class", "tensor | None", ge=0),
@@ -190,12 +189,10 @@ TABLE: dict[str, dict[str, Option]] = {
         "anneal_strategy": _o("whether the rate falls on a cosine or a line"),
         "base_lr": _o("the lowest rate", ge=0),
         "base_momentum": _o("the lowest momentum", ge=0),
-        "cooldown": _o("looks to wait after a fall before counting again", ge=0),
         "cycle_momentum": _o("whether momentum moves against the rate; the optimizer must have one"),
         "div_factor": _o("the first rate is max_lr divided by this", gt=0),
         "end_factor": _o("the factor at the end", ge=0, le=1),
         "epochs": _o("number of epochs, in place of total_steps", ge=1),
-        "eps": _o("a fall of the rate smaller than this is left out", ge=0),
         "eta_min": _o("the lowest rate", ge=0),
         "factor": _o("what the rate is multiplied by", ge=0, le=1),
         "final_div_factor": _o("the last rate is the first one divided by this", gt=0),
@@ -204,10 +201,8 @@ TABLE: dict[str, dict[str, Option]] = {
         "max_lr": _o("the highest rate", ge=0),
         "max_momentum": _o("the highest momentum", ge=0),
         "milestones": _o("the steps at which something changes", "list[int]", ge=0),
-        "min_lr": _o("the lowest rate", "float | list[float]", ge=0),
         "mode": _o("whether the metric should fall or rise"),
         "optimizer": _o("the optimizer whose rate is set"),
-        "patience": _o("looks without improvement before the rate falls", ge=0),
         "pct_start": _o("the share of the cycle in which the rate rises", ge=0, le=1),
         "power": _o("the power of the polynomial"),
         "scale_mode": _o("whether the scale follows cycles or steps"),
@@ -218,8 +213,6 @@ TABLE: dict[str, dict[str, Option]] = {
         "step_size_up": _o("steps from the lowest to the highest rate", ge=1),
         "steps_per_epoch": _o("number of steps in an epoch, with epochs", ge=1),
         "three_phase": _o("whether a third phase brings the rate to its end"),
-        "threshold": _o("the least change that counts as an improvement", ge=0),
-        "threshold_mode": _o("whether the threshold is a share of the best value or a difference"),
         "total_iters": _o("steps until the end", ge=1),
         "total_steps": _o("steps in the cycle", ge=1),
     },
@@ -292,7 +285,21 @@ def _adaptive_pools() -> dict[str, dict[str, Option]]:
 
 _PAIR = "int | tuple[int, int]"
 
+_CLASS_WEIGHT = _o(
+    "a weight for each class; balanced: rows / (classes · rows of the class), of the train split",
+    "tensor | 'balanced' | None",
+    ge=0,
+)
 OF_CLASS: dict[str, dict[str, Option]] = {
+    "CrossEntropyLoss": {"weight": _CLASS_WEIGHT},
+    "NLLLoss": {"weight": _CLASS_WEIGHT},
+    "BCEWithLogitsLoss": {
+        "pos_weight": _o(
+            "a weight of the 1s, one for each output; balanced: 0s for each 1, of the train split",
+            "tensor | 'balanced' | None",
+            ge=0,
+        ),
+    },
     **_pads("Circular", "Constant", "Reflection", "Replication", "Zero"),
     **_convolutions(),
     **_adaptive_pools(),
@@ -321,7 +328,7 @@ OF_CLASS: dict[str, dict[str, Option]] = {
     },
     "KLDivLoss": {"reduction": _o("how the losses become one number", "'none' | 'mean' | 'sum' | 'batchmean'")},
     "LocalResponseNorm": {"alpha": _o("the factor of the sum of squares")},
-    "MultiMarginLoss": {"p": _o("the power of the distance", "1 | 2")},
+    "MultiMarginLoss": {"weight": _CLASS_WEIGHT, "p": _o("the power of the distance", "1 | 2")},
     "PairwiseDistance": {"p": _o("the p of the p-norm")},
     "Softplus": {"beta": _o("how sharp the bend is"), "threshold": _o("above this the function is the identity")},
     "Threshold": {"threshold": _o("inputs above this pass"), "value": _o("what all other inputs become")},
@@ -356,7 +363,6 @@ OF_CLASS: dict[str, dict[str, Option]] = {
     "MultiStepLR": {"milestones": _o("the steps at which the rate falls", "list[int]", ge=0)},
     "SequentialLR": {"milestones": _o("the steps at which the next scheduler takes over", "list[int]", ge=0)},
     "CyclicLR": {"mode": _o("the form of the cycle"), "gamma": _o("the factor of each step, for mode exp_range")},
-    "ReduceLROnPlateau": {"factor": _o("what the rate is multiplied by", ge=0, lt=1)},
     # distributions
     "Categorical": {"probs": _WEIGHTS},
     "GeneralizedPareto": {"concentration": _o("the shape: how heavy the tail is", "tensor")},
@@ -462,6 +468,7 @@ EXCLUDED: dict[str, str] = {
     "RNNBase": _BASE,
     "RNNCellBase": _BASE,
     "Sequential": _CONTAINER,
+    "ReduceLROnPlateau": "annpipe_std.schedulers has it, with the choice of the metric that it follows",
     "SyncBatchNorm": "needs a group of processes: write BatchNorm1d, 2d or 3d",
     "TransformedDistribution": "takes transforms, which are Python objects",
     **dict.fromkeys(

@@ -176,7 +176,6 @@ SUMMARIES: dict[str, str] = {
     "MultiplicativeLR": "The rate is multiplied by a formula of the epoch at every step.",
     "OneCycleLR": "One rise to a high rate and a long fall.",
     "PolynomialLR": "The rate falls to zero on a polynomial.",
-    "ReduceLROnPlateau": "The rate falls when a metric stops improving.",
     "SequentialLR": "One scheduler after the other.",
     "StepLR": "The rate is multiplied by gamma every step_size steps.",
     # distributions

@@ -125,7 +125,7 @@ def test_plugin_files_are_python_files(tab: Tab) -> None:
         ("data.", ["data.formula.", "data.split.", "data.transforms."]),
         ("data.split.t", ["data.split.test=", "data.split.test_rows="]),
         ("data.formula.inputs.x.", ["data.formula.inputs.x.Uniform."]),
-        ("optimizer.", ["optimizer.Adam."]),
+        ("optimizer.", ["optimizer.Adam.", "optimizer.groups+="]),
         ("optimizer.Adam.l", ["optimizer.Adam.lr="]),
         ("loss.", ["loss.L1Loss."]),
         ("loss.L1Loss.r", ["loss.L1Loss.reduction="]),
@@ -151,7 +151,7 @@ def test_a_path_to_leave_out_has_no_value(tab: Tab) -> None:
 def test_paths_of_an_extending_spec_include_its_base(project: Path) -> None:
     """A circle of bases ends; so does a spec that nobody would wait for."""
     (project / "over.yaml").write_text("extends: small.yaml\noptimizer: {Adam: {eps: 1}}\n", encoding="utf-8")
-    assert paths.paths("optimizer.", project / "over.yaml") == ["optimizer.Adam."]
+    assert paths.paths("optimizer.", project / "over.yaml") == ["optimizer.Adam.", "optimizer.groups+="]
     assert paths.paths("model.1", project / "over.yaml") == ["model.1."]
     (project / "round.yaml").write_text("extends: round.yaml\nloss: L1Loss\n", encoding="utf-8")
     assert paths.paths("loss.", project / "round.yaml") == ["loss.L1Loss."]
@@ -161,7 +161,7 @@ def test_paths_of_an_extending_spec_include_its_base(project: Path) -> None:
 
 def test_a_broken_spec_still_offers_the_sections(tab: Tab) -> None:
     assert tab("annpipe run broken.yaml --set tr") == ["train.", "tracking."]
-    assert tab("annpipe run broken.yaml --set optimizer.") == []
+    assert tab("annpipe run broken.yaml --set optimizer.") == ["optimizer.groups+="]
 
 
 def test_devices_and_codes(tab: Tab) -> None:

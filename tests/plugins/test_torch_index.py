@@ -21,7 +21,7 @@ from annpipe.registry.entry import from_json
 from annpipe.registry.index import made_with
 from annpipe.registry.regenerate import fresh_index
 from annpipe.registry.types import Named, alternatives
-from annpipe_std import torch_table
+from annpipe_std import torch_outputs, torch_table
 from annpipe_std.torch_words import SUMMARIES
 
 SHIPPED = Path(torch_table.__file__).parent / "annpipe_index.json"
@@ -113,7 +113,15 @@ def test_the_tables_hold_no_stale_rows() -> None:
     if json.loads(SHIPPED.read_text(encoding="utf-8"))["made_with"] != made_with():
         pytest.skip("another torch has other classes")
     names = {entry.name for entry in ENTRIES}
-    tables = (SUMMARIES, torch_table.OF_CLASS, torch_table.DEFAULTS, torch_table.NEEDS_BY_NAME, torch_table.FUSED)
+    outputs = (torch_outputs.GIVES, torch_outputs.EXPECTS, torch_outputs.RANGES)
+    tables = (
+        *outputs,
+        SUMMARIES,
+        torch_table.OF_CLASS,
+        torch_table.DEFAULTS,
+        torch_table.NEEDS_BY_NAME,
+        torch_table.FUSED,
+    )
     assert [name for table in tables for name in table if name not in names] == []
     for kind, rows in torch_table.TABLE.items():
         kinds = ("layer", "loss") if kind == "layer" else (kind,)
@@ -165,7 +173,7 @@ def test_types_that_signatures_do_not_say() -> None:
         ("MaxPool1d", "stride"): "int | tuple[int] | None",
         ("TransformerEncoder", "encoder_layer"): "layer",
         ("MultiheadAttention", "num_heads"): "int",
-        ("BCEWithLogitsLoss", "pos_weight"): "tensor | None",
+        ("BCEWithLogitsLoss", "pos_weight"): "tensor | 'balanced' | None",
         ("CrossEntropyLoss", "reduction"): "'none' | 'mean' | 'sum'",
         ("Adam", "lr"): "float",
         ("LambdaLR", "lr_lambda"): "expression[epoch] | list[expression[epoch]]",
@@ -178,13 +186,24 @@ def test_types_that_signatures_do_not_say() -> None:
 
 
 def test_traits_that_the_engine_reads() -> None:
-    """What a layer, a loss, an optimizer and a scheduler tell beyond their options."""
-    assert entry_of("CrossEntropyLoss").traits == {"target": "classes"}
+    """What a layer, a loss and an optimizer tell beyond their options."""
+    assert entry_of("CrossEntropyLoss").traits == {"target": "classes", "expects": "scores"}
     assert entry_of("TripletMarginLoss").traits == {"takes": ["anchor", "positive", "negative"]}
     assert entry_of("Linear").traits == {"linear": True}
-    assert entry_of("ReLU").traits == {"nonlinear": True}
+    assert entry_of("ReLU").traits == {"nonlinear": True, "range": [0, None]}
     assert entry_of("MultiheadAttention").traits["takes"] == ["query", "key", "value"]
     assert entry_of("LSTM").traits == {"needs": "(rows, length, features)", "native_defaults": {"batch_first": False}}
     assert entry_of("LBFGS").traits == {"closure": True}
-    assert entry_of("ReduceLROnPlateau").traits == {"steps_on": "metric"}
     assert entry_of("L1Loss").traits == {}
+
+
+@pytest.mark.parametrize("name", torch_outputs.RANGES)
+def test_an_activation_gives_numbers_of_its_range(name: str) -> None:
+    """On numbers from -5000 to 5000, which nearly reach the ends of the range."""
+    low, high = torch_outputs.RANGES[name]
+    layer = REGISTRY.load(entry_of(name))(**torch_table.DEFAULTS.get(name, {}))
+    given = layer(torch.linspace(-5000, 5000, 400, dtype=torch.float64).reshape(2, 2, 10, 10))
+    assert low is None or (given.min() >= low and given.min() < low + 0.1)
+    assert high is None or (given.max() <= high and given.max() > high - 0.1)
+    if name in torch_outputs.GIVES:
+        assert entry_of(name).traits["gives"] == torch_outputs.GIVES[name]

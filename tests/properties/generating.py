@@ -115,7 +115,7 @@ def _scalars(name: str, bounds: Mapping[str, float]) -> st.SearchStrategy[Any]:
 
 def has_components(entry: Entry) -> bool:
     """Whether some option of the component is a component itself."""
-    return any(re.search(r"\b(layer|distribution|scheduler)\b", option.type) for option in entry.options)
+    return any(re.search(r"\b(layer|loss|distribution|scheduler)\b", option.type) for option in entry.options)
 
 
 @st.composite
@@ -223,6 +223,7 @@ def specs(draw: st.DrawFn, registry: Registry) -> Spec:
         "seed": st.sampled_from([0, 1, 2**63 - 1]) | st.integers(0, 2**63 - 1),
         "device": _devices(),
         "scheduler": components(registry, "scheduler") | st.none(),
+        "average": components(registry, "average") | st.none(),
         "metrics": st.lists(components(registry, "metric"), max_size=2),
         "plots": st.lists(components(registry, "plot"), max_size=2),
         "callbacks": st.lists(components(registry, "callback"), max_size=2),
@@ -247,9 +248,11 @@ def width(targets: Mapping[str, Any]) -> int:
 
 
 def _trains() -> st.SearchStrategy[Spec]:
-    return st.fixed_dictionaries(
-        {"epochs": BIG},
+    length = st.one_of(*(st.fixed_dictionaries({name: BIG}) for name in ("epochs", "steps")))
+    options = st.fixed_dictionaries(
+        {},
         optional={
+            "max_seconds": numbers({"gt": 0}) | st.none(),
             "batch_size": st.just("all") | BIG,
             "shuffle": st.booleans(),
             "drop_last": st.booleans(),
@@ -257,6 +260,7 @@ def _trains() -> st.SearchStrategy[Spec]:
             "checkpoint_seconds": numbers({"gt": 0}),
         },
     )
+    return st.builds(lambda one, other: {**one, **other}, length, options)
 
 
 def _devices() -> st.SearchStrategy[Any]:

@@ -111,6 +111,7 @@ COMPONENTS = {
     "loss": "loss",
     "optimizer": "optimizer",
     "scheduler": "scheduler",
+    "average": "average",
     "metrics": "metric",
     "plots": "plot",
     "callbacks": "callback",
@@ -131,7 +132,9 @@ SECTIONS: dict[str, Rule | dict[str, Rule]] = {
         "deterministic": is_bool,
     },
     "train": {
-        "epochs": whole(1),
+        "epochs": either(whole(1), is_null),
+        "steps": either(whole(1), is_null),
+        "max_seconds": either(number(0, open_below=True), is_null),
         "batch_size": either(one_of("all"), whole(1)),
         "shuffle": is_bool,
         "drop_last": is_bool,
@@ -140,7 +143,6 @@ SECTIONS: dict[str, Rule | dict[str, Rule]] = {
     },
     "tracking": {"experiment": either(is_word, is_null), "uri": either(is_word, is_null), "wait_seconds": number(0)},
 }
-NEEDED = {"train": {"epochs"}}
 
 
 def _fits_section(rule: Rule | dict[str, Rule], value: Any) -> bool:
@@ -150,8 +152,10 @@ def _fits_section(rule: Rule | dict[str, Rule], value: Any) -> bool:
         return rule is not SECTIONS["train"]  # a section without anything below it is one of defaults
     if rule is SECTIONS["device"] and is_device(value):
         return True
-    needed = NEEDED["train"] if rule is SECTIONS["train"] else set()
-    return isinstance(value, dict) and needed <= set(value) <= set(rule) and all(rule[k](v) for k, v in value.items())
+    if not isinstance(value, dict) or not set(value) <= set(rule):
+        return False
+    has_length = [value.get("epochs"), value.get("steps")].count(None) == 1 or rule is not SECTIONS["train"]
+    return has_length and all(rule[k](v) for k, v in value.items())
 
 
 # --- components

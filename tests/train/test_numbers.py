@@ -7,17 +7,21 @@ follow from the run's seed.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import math
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.optim import lr_scheduler as lrs
+
+from annpipe.registry import Registry
 
 ROWS, SEED = 37, 5
 X = [[math.sin(1.7 * row), math.cos(0.9 * row)] for row in range(ROWS)]
@@ -116,7 +120,7 @@ def by_hand(case: Case) -> tuple[list[float], list[float], list[torch.Tensor]]:
     for _ in range(12):
         rates.append(optimizer.param_groups[0]["lr"])
         losses.append(_epoch(case, model, optimizer, x, y, shuffle, scheduler if case.each == "step" else None, scaler))
-        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        if isinstance(scheduler, lrs.ReduceLROnPlateau):
             with torch.no_grad():
                 model.eval()
                 scheduler.step(nn.functional.mse_loss(model(x_val), y_val).item() if n_val else losses[-1])
@@ -179,6 +183,7 @@ def sgd(parameters: Any) -> Any:
 SGD = "{SGD: {lr: 0.1, momentum: 0.9, nesterov: true}}"
 OPTIMIZERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "SGD": (SGD, sgd),
+    "SGD, momentum": ("{SGD: {lr: 0.1, momentum: 0.9}}", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)),
     "Adam": ("{Adam: {lr: 0.02}}", lambda p: torch.optim.Adam(p, lr=0.02, foreach=False)),
     "AdamW": (
         "{AdamW: {lr: 0.02, weight_decay: 0.1, betas: [0.8, 0.99]}}",
@@ -191,27 +196,53 @@ OPTIMIZERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "LBFGS": ("{LBFGS: {lr: 0.5, max_iter: 4}}", lambda p: torch.optim.LBFGS(p, lr=0.5, max_iter=4)),
 }
 SCHEDULERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "StepLR": (
-        "{StepLR: {step_size: 4, gamma: 0.5}}",
-        lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, step_size=4, gamma=0.5),
+    "StepLR": ("{StepLR: {step_size: 4, gamma: 0.5}}", lambda o: lrs.StepLR(o, step_size=4, gamma=0.5)),
+    "MultiStepLR": ("{MultiStepLR: [[2, 5, 9], 0.5]}", lambda o: lrs.MultiStepLR(o, [2, 5, 9], 0.5)),
+    "ExponentialLR": ("{ExponentialLR: 0.9}", lambda o: lrs.ExponentialLR(o, 0.9)),
+    "CosineAnnealingLR": ("{CosineAnnealingLR: {T_max: 12}}", lambda o: lrs.CosineAnnealingLR(o, T_max=12)),
+    "CosineAnnealingWarmRestarts": (
+        "{CosineAnnealingWarmRestarts: {T_0: 3, T_mult: 2, eta_min: 0.001}}",
+        lambda o: lrs.CosineAnnealingWarmRestarts(o, T_0=3, T_mult=2, eta_min=0.001),
     ),
-    "CosineAnnealingLR": (
-        "{CosineAnnealingLR: {T_max: 12}}",
-        lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=12),
+    "OneCycleLR": (
+        "{OneCycleLR: {max_lr: 0.2, total_steps: 60}}",
+        lambda o: lrs.OneCycleLR(o, max_lr=0.2, total_steps=60),
     ),
-    "LambdaLR": (
-        "{LambdaLR: 0.9 ** epoch}",
-        lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch),
+    "CyclicLR": (
+        "{CyclicLR: {base_lr: 0.01, max_lr: 0.1, step_size_up: 3, mode: exp_range, gamma: 0.95}}",
+        lambda o: lrs.CyclicLR(o, base_lr=0.01, max_lr=0.1, step_size_up=3, mode="exp_range", gamma=0.95),
     ),
+    "LinearLR": (
+        "{LinearLR: {start_factor: 0.1, total_iters: 7}}",
+        lambda o: lrs.LinearLR(o, start_factor=0.1, total_iters=7),
+    ),
+    "ConstantLR": (
+        "{ConstantLR: {factor: 0.25, total_iters: 4}}",
+        lambda o: lrs.ConstantLR(o, factor=0.25, total_iters=4),
+    ),
+    "PolynomialLR": (
+        "{PolynomialLR: {total_iters: 9, power: 2}}",
+        lambda o: lrs.PolynomialLR(o, total_iters=9, power=2.0),
+    ),
+    "LambdaLR": ("{LambdaLR: 0.9 ** epoch}", lambda o: lrs.LambdaLR(o, lambda epoch: 0.9**epoch)),
     "MultiplicativeLR": (
         "{MultiplicativeLR: 1 / (1 + epoch)}",
-        lambda optimizer: torch.optim.lr_scheduler.MultiplicativeLR(optimizer, lambda epoch: 1 / (1 + epoch)),
+        lambda o: lrs.MultiplicativeLR(o, lambda epoch: 1 / (1 + epoch)),
+    ),
+    "SequentialLR": (  # a warm-up, and then a cosine
+        "{SequentialLR: [[LinearLR: [0.1, 1.0, 3], CosineAnnealingLR: 9], [3]]}",
+        lambda o: lrs.SequentialLR(o, [lrs.LinearLR(o, 0.1, 1.0, 3), lrs.CosineAnnealingLR(o, 9)], [3]),
+    ),
+    "ChainedScheduler": (
+        "{ChainedScheduler: [[{ConstantLR: [0.1, 2]}, {ExponentialLR: 0.9}]]}",
+        lambda o: lrs.ChainedScheduler([lrs.ConstantLR(o, 0.1, 2), lrs.ExponentialLR(o, 0.9)], o),
     ),
     "ReduceLROnPlateau": (
         "{ReduceLROnPlateau: {patience: 0, factor: 0.3, threshold: 0.2}}",
-        lambda optimizer: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.3, threshold=0.2),
+        lambda o: lrs.ReduceLROnPlateau(o, patience=0, factor=0.3, threshold=0.2),
     ),
 }
+BY_THEMSELVES = [name for name in SCHEDULERS if name != "ReduceLROnPlateau"]
 
 
 def hold_against_plain_torch(case: Case, fit: Any) -> list[float]:
@@ -251,7 +282,7 @@ def test_a_scheduler_steps_once_an_epoch(scheduler: str, val: float, fit: Any) -
     """On the loss of the val split, or of the train split without one, where it follows a metric."""
     text, make = SCHEDULERS[scheduler]
     rates = hold_against_plain_torch(Case(SGD, sgd, scheduler=text, make_scheduler=make, val=val), fit)
-    assert len(set(rates)) > 2
+    assert len(set(rates)) >= 2
 
 
 def test_dropout_draws_from_its_own_stream(fit: Any) -> None:
@@ -301,11 +332,44 @@ def test_batches_of_a_step_add_up_to_one_large_batch(fit: Any) -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-10)
 
 
-@pytest.mark.parametrize("scheduler", ["StepLR", "LambdaLR"])
+@pytest.mark.parametrize("scheduler", BY_THEMSELVES)
 def test_a_scheduler_may_step_with_the_optimizer(scheduler: str, fit: Any) -> None:
     """The rate told for an epoch is the one it begins with."""
     text, make = SCHEDULERS[scheduler]
     hold_against_plain_torch(Case(SGD, sgd, scheduler=text, make_scheduler=make, each="step"), fit)
+
+
+def test_every_scheduler_of_the_registry_is_held_here(registry_entries: Registry) -> None:
+    """A new one of torch's has to be added."""
+    assert {entry.name for entry in registry_entries.entries("scheduler")} == set(SCHEDULERS)
+
+
+def test_a_scheduler_may_follow_any_metric(fit: Any) -> None:
+    """Stepped by hand with the metric that it names, it gives the same rates; with the loss it would give others."""
+    plateau = "{ReduceLROnPlateau: {mode: max, patience: 0, factor: 0.3, threshold: 0.1, monitor: val/r2_score}}"
+    case = Case(SGD, sgd, scheduler=plateau, val=0.3)
+    run = fit(case.spec, "metrics=[R2Score]")
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    by_hand = lrs.ReduceLROnPlateau(sgd([parameter]), mode="max", patience=0, factor=0.3, threshold=0.1)
+    expected = {1: 0.1}
+    for epoch, score in run.told.series["val/r2_score"].items():
+        by_hand.step(score)
+        rate = by_hand.optimizer.param_groups[0]["lr"]
+        if rate != list(expected.values())[-1]:
+            expected[epoch + 1] = rate
+    assert len(expected) > 2
+    assert run.told.series["lr"] == expected
+    on_loss = fit(replace(case, scheduler=plateau.replace("monitor: val/r2_score", "monitor: train/loss")).spec)
+    assert on_loss.told.series["lr"] != expected
+
+
+def test_the_plateau_s_options_are_torch_s_and_one_more(registry_entries: Registry) -> None:
+    """Names, order and defaults."""
+    entry = registry_entries.find("scheduler", "ReduceLROnPlateau")
+    assert entry
+    torchs = {name: p.default for name, p in inspect.signature(lrs.ReduceLROnPlateau).parameters.items()}
+    torchs.pop("optimizer")
+    assert {option.name: option.default for option in entry.options} == torchs | {"monitor": None}
 
 
 @pytest.mark.parametrize("autocast", ["bfloat16", "float16"])

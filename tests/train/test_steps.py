@@ -22,6 +22,9 @@ OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     ),
     "Adam": lambda p: torch.optim.Adam(p, lr=0.1),
     "AdamW, fused": lambda p: torch.optim.AdamW(p, lr=0.1, fused=True),
+    "AdamW, fused, in groups": lambda p: torch.optim.AdamW(
+        [{"params": one, "lr": 0.1 / n} for n, one in enumerate(p, start=1)], lr=0.1, fused=True
+    ),
     "SGD with momentum, fused": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, fused=True),
     "RMSprop": lambda p: torch.optim.RMSprop(p, lr=0.1),
 }

@@ -1,0 +1,62 @@
+"""The average of the parameters that a run passes through: kept by torch's AveragedModel, evaluated and saved."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.optim.swa_utils import AveragedModel, update_bn
+
+from annpipe.plan.build import instantiate
+from annpipe.plan.plan import Plan
+from annpipe.train.parts import Parts
+from annpipe.train.schedule import Schedule
+from annpipe.train.streams import drawing
+
+
+class Average:
+    """Takes the parameters in at its steps; `settled` is the model to evaluate once it has begun."""
+
+    def __init__(self, plan: Plan, parts: Parts, schedule: Schedule) -> None:
+        assert plan.average
+        entry = plan.registry.find("average", plan.average.name)
+        assert entry
+        averaged = instantiate(plan.average, plan.registry, model=parts.model)
+        assert isinstance(averaged, AveragedModel)
+        self.averaged = averaged
+        self._model, self._x = parts.model, parts.rows["train"].x
+        self._seed, self._train, self._step_rows = plan.head.seed, plan.train, schedule.step_rows
+        self._stride = schedule.steps_per_epoch if entry.traits.get("each") == "epoch" else 1
+        self._begin = float(plan.average.options.get("start") or 0.0) * schedule.total_steps
+        self._updates_bn = bool(entry.traits.get("update_bn"))
+
+    @property
+    def has_begun(self) -> bool:
+        return bool(self.averaged.n_averaged > 0)
+
+    def after(self, step: int) -> None:
+        """Takes the parameters in, if the average does so after `step` steps."""
+        if step % self._stride == 0 and step > self._begin:
+            self.averaged.update_parameters(self._model)
+
+    def settled(self) -> torch.nn.Module:
+        """The averaged model. Where it asks for it, its BatchNorm statistics are those of the train split under the
+        averaged parameters (`torch.optim.swa_utils.update_bn`); dropout draws the same masks each time."""
+        if self._updates_bn:
+            with drawing(self._seed, "dropout"):
+                update_bn(self._batches(), self.averaged.module)
+        return self.averaged.module
+
+    def _batches(self) -> list[torch.Tensor]:
+        """The train split in its own order, in batches as the run sees them."""
+        size = self._train.batch_size
+        blocks = torch.split(self._x, len(self._x) if size == "all" else size)
+        n_whole = len(self._x) // self._step_rows * self._train.accumulate
+        return list(blocks[: max(1, n_whole)] if self._train.drop_last else blocks)
+
+    def state(self) -> dict[str, Any]:
+        """The average so far and how often parameters were taken in."""
+        return self.averaged.state_dict()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.averaged.load_state_dict(state)
