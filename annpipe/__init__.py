@@ -2,7 +2,7 @@
 
 For plugin authors: the marks (`data`, `layer`, `loss`, `optimizer`, `scheduler`, `distribution`, `metric`, `callback`,
 `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`, `MetricKey`, `RunView`,
-`Expression`),
+`Expression`, `Stack`),
 `OptionError` to refuse an option's value, `did_you_mean` for its help; and for classes that cannot carry a mark,
 `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from annpipe.registry.registry import Registry
     from annpipe.registry.signature import Typing, describe
     from annpipe.registry.suggest import did_you_mean
+    from annpipe.stack import Stack
 
 _HOMES = {
     "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "MetricKey", "RunView"),
@@ -36,6 +37,7 @@ _HOMES = {
     "annpipe.registry.registry": ("Registry",),
     "annpipe.registry.signature": ("Typing", "describe"),
     "annpipe.registry.suggest": ("did_you_mean",),
+    "annpipe.stack": ("Stack",),
 }
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "OptionError",
     "Registry",
     "RunView",
+    "Stack",
     "Typing",
     "callback",
     "data",

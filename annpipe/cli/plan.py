@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from annpipe.cli.specs import spec_argument, spec_options, untrusted_option
 if TYPE_CHECKING:
     from annpipe.plan import Draft
     from annpipe.plan.component import Component
-    from annpipe.plan.plan import Plan
+    from annpipe.plan.plan import Layer, Plan
 
 BYTES = {"float32": 4, "float64": 8}
 
@@ -120,9 +120,10 @@ def _step(plan: Plan) -> str:
     return rows + batches + (f", gradients clipped by {clipped}" if clipped else "")
 
 
-def said(component: Component) -> str:
+def said(component: Component, without: Collection[str] = ()) -> str:
     """A component on one line, as a spec would say it."""
-    options = ", ".join(f"{key}: {_value(value)}" for key, value in component.options.items() if value is not None)
+    given = {key: value for key, value in component.options.items() if value is not None and key not in without}
+    options = ", ".join(f"{key}: {_value(value)}" for key, value in given.items())
     return f"{component.name} {{{options}}}" if options else component.name
 
 
@@ -143,11 +144,27 @@ def _split(plan: Plan) -> list[str]:
 
 
 def _layers(plan: Plan) -> list[str]:
-    rows = [("", "layer", "input", "output", "parameters")]
+    rows: list[tuple[str, ...]] = [("", "layer", "input", "output", "parameters")]
     for number, layer in enumerate(plan.model):
-        shapes = (_shape(layer.input_shape), _shape(layer.output_shape))
-        rows.append((str(number), said(layer.component), *shapes, f"{layer.parameters:,}"))
+        rows += _layer_rows(str(number), layer)
     return _aligned(rows)
+
+
+SHOWN_AS_SHAPES = ("input_shape", "output_shape", "output_shapes")
+
+
+def _layer_rows(number: str, layer: Layer, depth: int = 0) -> Iterator[tuple[str, ...]]:
+    """A row for the layer, and one for each layer inside it, further to the right."""
+    below = "  " * depth
+    stacks = {path.partition(".")[0] for path in layer.stacks}
+    name = said(layer.component, {*stacks, *SHOWN_AS_SHAPES} if stacks else ())
+    yield number, below + name, _shape(layer.input_shape), _shape(layer.output_shape), f"{layer.parameters:,}"
+    for path, inside in layer.stacks.items():
+        branch = path.partition(".")[2]
+        if branch:
+            yield "", f"{below}  branch {branch}", "", "", ""
+        for inner in inside:
+            yield from _layer_rows("", inner, depth + 1 + bool(branch))
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

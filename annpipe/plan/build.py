@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import torch
 from annpipe.expression import Expression
 from annpipe.plan.component import Component, transform
 from annpipe.registry import Registry
-from annpipe.registry.types import Formula, ListOf, Named, OptionType, TupleOf, alternatives
+from annpipe.registry.types import STACK, Formula, ListOf, Named, OptionType, TupleOf, alternatives, holds_stacks
+from annpipe.stack import Stack
 
 
 def instantiate(component: Component, registry: Registry, **supplied: Any) -> Any:
@@ -49,9 +50,19 @@ def _function(formula: Expression) -> Callable[[float], float]:
     return value
 
 
+def _stacked(members: Sequence[OptionType], value: list[Any]) -> Any:
+    """A list of layers as one module that runs them in order; a list of such lists as a list of such modules."""
+    item = next((member.item for member in members if isinstance(member, ListOf)), None)
+    if Named(STACK) in members and not any(isinstance(layer, list) for layer in value):
+        return Stack(*value)
+    return [fitted(item, inner) for inner in value] if item else value
+
+
 def fitted(type_: OptionType, value: Any) -> Any:
     """YAML's lists and numbers as what Python's signature asks for."""
     members = alternatives(type_)
+    if isinstance(value, list) and holds_stacks(type_):
+        return _stacked(members, value)
     if isinstance(value, Expression) and any(isinstance(m, Formula) for m in members):
         return _function(value)
     is_number = isinstance(value, float | int) and not isinstance(value, bool)

@@ -77,7 +77,7 @@ class _Tracing:
         yield Origin(path, component.name, _source(place) if place else "default", place)
         entry = self._registry.find(component.kind, component.name)
         assert entry
-        for name, value in component.options.items():
+        for name, value in (component.template or component).options.items():
             parameter = entry.parameter(name)
             assert parameter
             chosen: Source = "shape" if parameter.supplied else "default"

@@ -22,13 +22,28 @@ from annpipe.spec.variables import escaped
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the model with the shapes of a row that enters and leaves it, and its number of parameters."""
+    """One layer of the model with the shapes of a row that enters and leaves it, and its number of parameters.
+
+    `stacks` are the layers inside it, by the path of the option that holds them: `layers`, `branches.0`.
+    """
 
     component: Component
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     parameters: int
     takes_first: bool = False
+    stacks: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
+
+    @property
+    def inside(self) -> tuple[Layer, ...]:
+        """The layers of all its stacks."""
+        return tuple(layer for stack in self.stacks.values() for layer in stack)
+
+    def walk(self) -> Iterator[Layer]:
+        """The layer, then those inside it, at every depth."""
+        yield self
+        for layer in self.inside:
+            yield from layer.walk()
 
 
 @dataclass(frozen=True)
@@ -97,6 +112,11 @@ class Plan:
         for name in ("name", "description", "tags", "tracking"):
             data.pop(name)
         return dict(_flat(data))
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer of the model, those inside others after the one that holds them."""
+        return tuple(layer for top in self.model for layer in top.walk())
 
     @property
     def n_parameters(self) -> int:

@@ -33,6 +33,8 @@ _KINDS = (
                 "d_model",
                 "embed_dim",
                 "input_shape",
+                "output_shape",
+                "output_shapes",
             }
         ),
     ),

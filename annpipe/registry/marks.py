@@ -56,10 +56,16 @@ def data(
 @overload
 def layer(component: C, /) -> C: ...
 @overload
-def layer(*, name: str | None = None) -> Callable[[C], C]: ...
-def layer(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
-    """Marks a `torch.nn.Module` class whose forward takes one tensor, rows first."""
-    return _marking(component, Mark("layer", name))
+def layer(*, name: str | None = None, repeats: str | None = None) -> Callable[[C], C]: ...
+def layer(
+    component: C | None = None, /, *, name: str | None = None, repeats: str | None = None
+) -> C | Callable[[C], C]:
+    """Marks a `torch.nn.Module` class whose forward takes one tensor, rows first.
+
+    `repeats` names the option that says how many times its stack follows itself, each time with weights of its own:
+    the class gets one long stack.
+    """
+    return _marking(component, Mark("layer", name, {"repeats": repeats} if repeats else {}))
 
 
 @overload

@@ -11,7 +11,16 @@ from pathlib import Path
 
 from annpipe.registry import KINDS, Entry, Registry
 from annpipe.registry.kinds import with_article
-from annpipe.schema.values import Schema, is_json, option_schema, reference, scalar_schemas, type_of
+from annpipe.registry.types import holds_stacks
+from annpipe.schema.values import (
+    Schema,
+    is_json,
+    option_schema,
+    reference,
+    scalar_schemas,
+    type_of,
+    value_schema,
+)
 
 MERGED = ("data", "loss", "optimizer", "scheduler", "distribution")
 """The kinds that stand in mappings: an extending spec may give some options of one, and its base the others."""
@@ -85,6 +94,9 @@ def _listed(entry: Entry) -> Schema:
     """`Conv2d: [32, 3]`."""
     if not entry.options:
         return {"maxItems": 0}
+    if holds_stacks(type_of(entry.options[0].type)):  # a list is the first option itself
+        accepted = value_schema(type_of(entry.options[0].type), {})["anyOf"][0]
+        return {key: accepted[key] for key in ("items", "minItems") if key in accepted}
     name = _options_name(entry) if any("$ref" in scalar for scalar in _scalars(entry)) else component_name(entry)
     items = [reference(name, "properties", option.name) for option in entry.options]
     needed = [position for position, option in enumerate(entry.options, start=1) if option.required]

@@ -8,16 +8,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from textwrap import indent
+from typing import Any, TypeGuard
 
 import torch
 from safetensors.torch import save_file
 
 from annpipe.contract import Field
 from annpipe.plan.build import fitted
-from annpipe.plan.component import Component
+from annpipe.plan.component import Component, components_in
 from annpipe.plan.plan import Plan
-from annpipe.registry import Entry
+from annpipe.registry import Entry, Parameter
+from annpipe.registry.types import holds_stacks
 from annpipe.train.parts import Parts, takes_classes
 
 _HEAD = '''"""The network of the run "{name}" in plain PyTorch; `weights.safetensors` holds its state dict."""
@@ -54,15 +56,24 @@ def network_source(plan: Plan) -> str:
     """A Python file whose `build()` makes the plan's network."""
     imports = {"import torch"}
     lines = [
-        f"        {_call(layer.component, plan, imports)},  # {_arrow(layer.input_shape, layer.output_shape)}"
+        f"{indent(_call(layer.component, plan, imports), ' ' * 8)},  # {_arrow(layer.input_shape, layer.output_shape)}"
         for layer in plan.model
     ]
-    takes_first = any(layer.takes_first for layer in plan.model)
-    stack = "FirstOutputs" if takes_first else "torch.nn.Sequential"
+    takes_first, stack = _takes_first(plan), _stack(plan)
     head = _HEAD.format(name=plan.head.name.replace('"', "'").replace("\\", "/"), imports="\n".join(sorted(imports)))
     end = "    ).double()" if plan.device.precision == "float64" else "    )"
     body = "\n".join(["def build():", '    """The untrained network."""', f"    return {stack}(", *lines, end, ""])
     return head + (_FIRST_OUTPUTS if takes_first else "\n") + body
+
+
+def _takes_first(plan: Plan) -> bool:
+    """Whether some layer gives a tuple, of which the first flows on."""
+    return any(layer.takes_first for layer in plan.layers)
+
+
+def _stack(plan: Plan) -> str:
+    """The class that runs layers one after another."""
+    return "FirstOutputs" if _takes_first(plan) else "torch.nn.Sequential"
 
 
 def _arrow(before: tuple[int, ...], after: tuple[int, ...]) -> str:
@@ -74,7 +85,7 @@ def _call(component: Component, plan: Plan, imports: set[str]) -> str:
     entry = plan.registry.find(component.kind, component.name)
     assert entry
     where, _, attribute = entry.target.rpartition(":")
-    where = _plugin_modules(plan).get(where, where)
+    where = _plugin_modules(plan).get(_own_file(entry), where)
     imports.add(f"import {where}")
     arguments = []
     for parameter in entry.parameters:
@@ -82,8 +93,17 @@ def _call(component: Component, plan: Plan, imports: set[str]) -> str:
         native = entry.traits.get("native_defaults")
         default = native.get(parameter.name, parameter.default) if isinstance(native, Mapping) else parameter.default
         if parameter.required or value != default:
-            arguments.append(f"{parameter.name}={_literal(fitted(parameter.option_type, value), plan, imports)}")
+            arguments.append(f"{parameter.name}={_argument(parameter, value, plan, imports)}")
     return f"{where}.{attribute}({', '.join(arguments)})"
+
+
+def _argument(parameter: Parameter, value: Any, plan: Plan, imports: set[str]) -> str:
+    if not isinstance(value, list) or not holds_stacks(parameter.option_type):
+        return _literal(fitted(parameter.option_type, value), plan, imports)
+    if any(isinstance(layers, list) for layers in value):
+        return f"[{', '.join(_argument(parameter, layers, plan, imports) for layers in value)}]"
+    layers = "".join(f"{indent(_literal(layer, plan, imports), '    ')},\n" for layer in value)
+    return f"{_stack(plan)}(\n{layers})"
 
 
 def _literal(value: Any, plan: Plan, imports: set[str]) -> str:
@@ -103,10 +123,8 @@ def _layers(component: Component, plan: Plan) -> Iterator[Entry]:
     entry = plan.registry.find(component.kind, component.name)
     assert entry
     yield entry
-    for value in component.options.values():
-        for inner in value if isinstance(value, list) else [value]:
-            if isinstance(inner, Component):
-                yield from _layers(inner, plan)
+    for inner in components_in(dict(component.options)):
+        yield from _layers(inner, plan)
 
 
 def _entries(plan: Plan) -> list[Entry]:
@@ -115,12 +133,19 @@ def _entries(plan: Plan) -> list[Entry]:
 
 def _plugin_modules(plan: Plan) -> dict[str, str]:
     """Each plugin file that the model needs, with the name under which it travels: two files may share a stem."""
-    files = dict.fromkeys(entry.target.rpartition(":")[0] for entry in _entries(plan) if entry.origin.file)
+    files = dict.fromkeys(map(_own_file, _entries(plan)))
     names: dict[str, str] = {}
     for file in files:
         name = re.sub(r"\W", "_", f"plugin_{Path(file).stem}", flags=re.ASCII)
         names[file] = f"{name}_{len(names) + 1}" if name in names.values() else name
     return {file: name for file, name in names.items() if file.endswith(".py")}
+
+
+def _own_file(entry: Entry) -> str:
+    """The file that must travel with the model: a plugin file, or one of the built-in library; "" where none must."""
+    if entry.origin.distribution == "annpipe":
+        return entry.file
+    return entry.target.rpartition(":")[0] if entry.origin.file else ""
 
 
 def standalone(source: str) -> str:
@@ -133,8 +158,10 @@ def standalone(source: str) -> str:
     class A: ...
     """
     lines = source.split("\n")
-    for node in reversed(ast.parse(source).body):
-        stand_ins = _stand_ins(node)
+    statements = ast.parse(source).body
+    bounds_only = _names_of(statements, "pydantic") == ["Field"]
+    for node in reversed(statements):
+        stand_ins = _stand_ins(node) or (_FIELD if bounds_only and _is_from(node, "pydantic") else [])
         if stand_ins:
             before, after = _beside(node, lines)
             lines[node.lineno - 1 : node.end_lineno] = [*before, _NAMES, *stand_ins, *after]
@@ -151,12 +178,26 @@ def _beside(node: ast.stmt, lines: Sequence[str]) -> tuple[list[str], list[str]]
 
 _NAMES = "from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need"
 _MARK = "(component=None, /, **_): return component if component is not None else (lambda marked: marked)"
-_TYPES = ("Dataset", "Field", "Fields", "Look", "MetricKey", "RunView", "Expression")
+_TYPES = ("Dataset", "Field", "Fields", "Look", "MetricKey", "RunView", "Expression", "Stack")
 _MARKS = ("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler")
 
 
+_FIELD = ["def Field(*_, **__): return None  # bounds and words of options, which the model does not need"]
+
+
+def _is_from(node: ast.AST, package: str) -> TypeGuard[ast.ImportFrom]:
+    return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == package
+
+
+def _names_of(statements: Sequence[ast.stmt], package: str) -> list[str]:
+    """All that a file takes from a package, wherever it does; the package's own name where it imports that."""
+    nodes = [node for statement in statements for node in ast.walk(statement)]
+    whole = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names if a.name.partition(".")[0] == package]
+    return whole + [alias.asname or alias.name for node in nodes if _is_from(node, package) for alias in node.names]
+
+
 def _stand_ins(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "annpipe":
+    if _is_from(node, "annpipe"):
         return [_stand_in(alias.name, alias.asname or alias.name) for alias in node.names]
     if isinstance(node, ast.Import) and any(alias.name == "annpipe" for alias in node.names):
         own = next(alias.asname or alias.name for alias in node.names if alias.name == "annpipe")

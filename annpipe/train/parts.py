@@ -13,18 +13,9 @@ from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
 from annpipe.plan.metric_keys import metric_keys
 from annpipe.plan.plan import Plan
+from annpipe.stack import Stack
 from annpipe.train.data import Rows, Splits, lay_out, make_dataset, split_dataset
 from annpipe.train.streams import drawing
-
-
-class FirstOutputs(torch.nn.Sequential):
-    """A stack in which the first tensor of a tuple flows on: an LSTM's sequence, an attention's output."""
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        for module in self:
-            output = module(input)
-            input = output[0] if isinstance(output, tuple | list) else output
-        return input
 
 
 @dataclass(frozen=True)
@@ -74,7 +65,7 @@ def build_model(plan: Plan) -> torch.nn.Module:
     """The stack of layers with its initial weights, drawn from the stream `init`."""
     with drawing(plan.head.seed, "init"):
         layers = [instantiate(layer.component, plan.registry) for layer in plan.model]
-    stack = FirstOutputs if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
+    stack = Stack if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
     return stack(*layers)
 
 

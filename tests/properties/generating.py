@@ -92,6 +92,8 @@ def values(type_: OptionType, bounds: Mapping[str, float], registry: Registry) -
             return formulas(names)
         case Named(name=name) if type_.is_component:
             return components(registry, name, simple_only=True)
+        case Named(name="stack"):
+            return st.lists(components(registry, "layer", names=fitting_layers(registry)), min_size=1, max_size=2)
         case Named(name=name):
             return _scalars(name, bounds)
 
@@ -115,7 +117,7 @@ def _scalars(name: str, bounds: Mapping[str, float]) -> st.SearchStrategy[Any]:
 
 def has_components(entry: Entry) -> bool:
     """Whether some option of the component is a component itself."""
-    return any(re.search(r"\b(layer|distribution|scheduler)\b", option.type) for option in entry.options)
+    return any(re.search(r"\b(layer|stack|distribution|scheduler)\b", option.type) for option in entry.options)
 
 
 @st.composite
