@@ -154,7 +154,7 @@ def test_a_plan_with_containers_is_the_plan_of_its_own_yaml(plan: Any, tmp_path:
     again = resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed()), observe_fields)
     assert again == made
     assert again.digest == made.digest
-    assert made.to_yaml().count("repeat:") == 2
+    assert made.to_yaml().count("- repeat:") == 2
     assert [layer.output_shape for layer in made.model] == [(5,), (8,), (1,)]
 
 

@@ -209,7 +209,7 @@ def specs(draw: st.DrawFn, registry: Registry) -> Spec:
     if draw(st.booleans()):
         data["split"] = {"val": draw(st.sampled_from([0, 0.0, 0.25, 1e-300])), "test": draw(st.sampled_from([0, 0.5]))}
     targets = next(iter(data.values()))["targets"]
-    layers = components(registry, "layer", names=fitting_layers(registry))
+    layers = components(registry, "layer", names=fitting_layers(registry)) | containers(registry)
     spec = {
         "version": 1,
         "name": draw(WORDS),
@@ -272,6 +272,21 @@ def _devices() -> st.SearchStrategy[Any]:
             "precision": precision,
             "deterministic": st.booleans(),
         },
+    )
+
+
+def containers(registry: Registry) -> st.SearchStrategy[Any]:
+    """Layers that hold layers, in either spelling, one of them inside another."""
+    stack = values(text_type("stack"), {}, registry)
+    pair = st.lists(stack, min_size=2, max_size=2)
+    times = st.integers(1, 3)
+    return st.one_of(
+        st.builds(lambda layers: {"residual": layers}, stack),
+        st.builds(lambda layers: {"residual": {"layers": layers}}, stack),
+        st.builds(lambda times, layers: {"repeat": {"times": times, "layers": layers}}, times, stack),
+        st.builds(lambda times, layers: {"repeat": [times, [{"residual": layers}]]}, times, stack),
+        st.builds(lambda branches: {"parallel": branches}, pair),
+        st.builds(lambda branches: {"parallel": {"branches": branches, "dim": 1}}, pair),
     )
 
 
