@@ -17,3 +17,8 @@ class Stack(torch.nn.Sequential):
             output = module(input)
             input = output[0] if isinstance(output, tuple | list) else output
         return input
+
+
+def stacked(layers: Stack) -> Stack:
+    """A block, built: the stack itself."""
+    return layers

@@ -22,6 +22,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 VALUES = ("version", "name", "description", "seed")
 KINDS = {
     "data": "data",
+    "blocks": "layer",
     "model": "layer",
     "loss": "loss",
     "optimizer": "optimizer",

@@ -9,6 +9,7 @@ from pathlib import Path
 from annpipe.contract import Fields
 from annpipe.errors import OptionError, Place, Problem, SpecError
 from annpipe.expression import ExpressionFault
+from annpipe.plan.blocks import Blocks, expanded, faults, with_blocks
 from annpipe.plan.component import Component
 from annpipe.plan.formula_place import formula_problem
 from annpipe.plan.metric_keys import unknown_metrics, watched_keys
@@ -33,6 +34,7 @@ class Draft:
     spec: Spec
     registry: Registry
     data: Component
+    blocks: Blocks
     model: tuple[Component, ...]
     loss: Component
     optimizer: Component
@@ -58,6 +60,8 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     unchecked = [_not_imported(text, place) for _, text, place in files] if untrusted else []
     if not untrusted:
         problems += _add_plugins(files, registry)
+    registry, taken = with_blocks(spec, registry)
+    problems += taken
     resolving = Resolving(registry, within=spec.folder if untrusted else None)
 
     def one(call: Call, kind: str) -> Component:
@@ -71,6 +75,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         spec,
         registry,
         data=one(spec.data, "data"),
+        blocks={str(key.value): many(calls, "layer") for key, calls in spec.blocks},
         model=many(spec.model, "layer"),
         loss=one(spec.loss, "loss"),
         optimizer=_fused(one(spec.optimizer, "optimizer"), registry, scaled=spec.device.autocast == "float16"),
@@ -85,12 +90,14 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         unchecked += [_unchecked(problem, [place for _, _, place in files]) for problem in unknown]
     elif not problems:  # an unknown name is no second fault when the plugin that may define it could not be read
         known += unknown
-    fields, faults = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
+    fields, of_data = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
+    unfit = [] if unknown else list(faults(drafted.blocks, drafted.model, spec))
     watched = [] if any(map(resolving.failed, drafted.metrics)) else list(_unknown_metrics(drafted))
-    errors = [*spec.problems, *problems, *known, *faults, *watched, *_without_effect(drafted)]
+    errors = [*spec.problems, *problems, *known, *unfit, *of_data, *watched, *_without_effect(drafted)]
     if errors:
         raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked])
-    return replace(drafted, fields=fields, unchecked=tuple(unchecked))
+    model = tuple(expanded(layer, drafted.blocks) for layer in drafted.model)
+    return replace(drafted, model=model, fields=fields, unchecked=tuple(unchecked))
 
 
 def _unknown_metrics(drafted: Draft) -> Iterator[Problem]:

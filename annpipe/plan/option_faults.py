@@ -45,6 +45,8 @@ def missing_options(call: Call, entry: Entry, missing: Sequence[Parameter], regi
 
 def show_options(entry: Entry) -> str:
     """Where a component's options can be read."""
+    if "block" in entry.traits:
+        return f"a block of the spec is used by its name: `- {entry.name}`"
     return f"`annpipe show {entry.kind} {entry.name}` shows its options"
 
 

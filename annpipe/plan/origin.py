@@ -50,6 +50,9 @@ def origins(plan: Plan, spec: Spec) -> list[Origin]:
     found += tracing.component("data", plan.data)
     data = root.get("data")
     found += tracing.section("data.split.", plan.split, data.get("split") if isinstance(data, MappingNode) else None)
+    for name, block in plan.blocks.items():
+        for number, component in enumerate(block):
+            found += tracing.component(f"blocks.{name}.{number}", component)
     for number, layer in enumerate(plan.model):
         found += tracing.component(f"model.{number}", layer.component)
     found += [*tracing.component("loss", plan.loss), *tracing.component("optimizer", plan.optimizer)]

@@ -12,7 +12,7 @@ import yaml
 
 from annpipe.contract import Fields
 from annpipe.errors import Problem
-from annpipe.plan.component import Component
+from annpipe.plan.component import Component, to_data
 from annpipe.registry import Registry
 from annpipe.secrets import scrubbed
 from annpipe.spec.reader import core_value
@@ -56,6 +56,7 @@ class Plan:
     data: Component
     split: Split
     fields: Fields
+    blocks: Mapping[str, tuple[Component, ...]]
     model: tuple[Layer, ...]
     loss: Component
     optimizer: Component
@@ -89,6 +90,7 @@ class Plan:
             **self.head.model_dump(),
             "device": self.device.model_dump(),
             "data": {**component, "split": self.split.model_dump()},
+            **({"blocks": {name: to_data(layers) for name, layers in self.blocks.items()}} if self.blocks else {}),
             "model": [layer.component.to_data() for layer in self.model],
             "loss": self.loss.to_data(),
             "optimizer": self.optimizer.to_data(),

@@ -49,6 +49,7 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
         data=drafted.data,
         split=spec.split,
         fields=fields,
+        blocks=drafted.blocks,
         model=layers,
         loss=drafted.loss,
         optimizer=drafted.optimizer,

@@ -10,6 +10,7 @@ import torch
 
 from annpipe.contract import Fields
 from annpipe.errors import Problem, SpecError
+from annpipe.plan.blocks import MOST_LAYERS
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component, components_in
 from annpipe.plan.layer_faults import forward_problem, raised_in, rank_problem, steps_first
@@ -35,7 +36,6 @@ SIZES: Mapping[str, Callable[[Shape], Any]] = {
     "input_shape": lambda shape: list(shape[1:]),
 }
 FREE = frozenset({"normalized_shape"})  # names that may differ from the shape's own size
-MOST_LAYERS = 10_000
 
 
 def input_tensor(fields: Fields) -> torch.Tensor:

@@ -26,10 +26,10 @@ def linear_collapse(layers: Sequence[Layer], registry: Registry) -> Iterator[Pro
 
 
 def _in_sequence(layers: Sequence[Layer], registry: Registry) -> Iterator[Layer]:
-    """The layers with those in place of a repetition that it stands for: they follow the ones around it."""
+    """The layers with those in place of a repetition or a block that it stands for: they follow the ones around it."""
     for layer in layers:
         entry = registry.find("layer", layer.component.name)
-        if entry and "repeats" in entry.traits:
+        if entry and entry.traits.keys() & {"repeats", "block"}:
             yield from _in_sequence(layer.inside, registry)
         else:
             yield layer

@@ -7,6 +7,8 @@ values of its own type, so an editor reports a wrong option at that option.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from annpipe.registry import KINDS, Entry, Registry
@@ -22,6 +24,7 @@ from annpipe.schema.values import (
     value_schema,
 )
 
+BLOCK_NAME = "^[a-z_][a-z0-9_]*$"
 MERGED = ("data", "loss", "optimizer", "scheduler", "distribution")
 """The kinds that stand in mappings: an extending spec may give some options of one, and its base the others."""
 
@@ -68,8 +71,16 @@ def kind_schema(kind: str, registry: Registry, *, any_name: bool) -> Schema:
         "additionalProperties": any_name,
         # apart from the properties: beside them it would keep yaml-language-server from offering any for an empty value
         "allOf": [{"minProperties": 1, "maxProperties": 1}],
-        "anyOf": [mapping, *names, *([{"type": "string"}] if any_name else []), reference("variable")],
+        "anyOf": [mapping, *names, *_other_names(kind, entries, any_name=any_name), reference("variable")],
     }
+
+
+def _other_names(kind: str, entries: Sequence[Entry], *, any_name: bool) -> list[Schema]:
+    """Names that the registry lacks: of plugins that are not known, and of the spec's own blocks."""
+    if any_name:
+        return [{"type": "string"}]
+    known = [entry.name for entry in entries if re.match(BLOCK_NAME, entry.name)]
+    return [{"type": "string", "pattern": BLOCK_NAME, "not": {"enum": known}}] if kind == "layer" and known else []
 
 
 def kind_schemas(registry: Registry, *, any_name: bool) -> dict[str, Schema]:

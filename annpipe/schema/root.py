@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from annpipe.registry import Registry
 from annpipe.schema.components import kind_schemas
-from annpipe.schema.sections import DATA, section_schema, split_schema, train_requires
+from annpipe.schema.sections import DATA, no_block_without_blocks, section_schema, split_schema, train_requires
 from annpipe.schema.values import VARIABLE, Schema, reference, type_schemas
 from annpipe.schema.whole import exactly, whole_name, whole_schemas
 from annpipe.spec.spec import REQUIRED, SECTIONS
@@ -41,7 +41,7 @@ def spec_schema(registry: Registry, *, any_name: bool = False, variables: bool =
         },
         "additionalProperties": False,
         "if": {"required": ["extends"], "properties": {"extends": {"type": "string"}}},
-        "else": _whole(),
+        "else": _whole() | ({} if any_name else no_block_without_blocks(registry)),
         "definitions": kinds | shared,
     }
 

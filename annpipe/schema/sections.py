@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from annpipe.registry.types import from_annotation, words
-from annpipe.schema.values import LIMITS, Schema, or_variable, reference
+from annpipe.registry import Registry
+from annpipe.registry.types import Named, from_annotation, words
+from annpipe.schema.components import BLOCK_NAME, is_bare
+from annpipe.schema.values import LIMITS, Schema, or_variable, reference, value_schema
 from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
 from annpipe.spec.spec import REQUIRED
 
@@ -16,6 +18,7 @@ LISTS = {"model": "layer", "metrics": "metric", "plots": "plot", "callbacks": "c
 DESCRIPTIONS = {
     "device": "where and how the run computes",
     "data": "one data component, and `split` for the rows held out",
+    "blocks": "stacks of layers by name, to be used as layers in the model",
     "model": "the layers, in order; sizes that arrive are filled in",
     "loss": "what training makes small",
     "optimizer": "how the parameters are stepped",
@@ -46,6 +49,8 @@ def section_schema(name: str) -> Schema:
         schema = _list(LISTS[name], is_required=is_required)
     elif name == "device":
         schema = _device()
+    elif name == "blocks":
+        schema = _blocks()
     else:
         schema = _mapping(Train if name == "train" else Tracking, is_required=is_required)
     return {"description": DESCRIPTIONS[name], **schema}
@@ -76,6 +81,23 @@ def _mapping(model: type[Section], *, is_required: bool) -> Schema:
         "additionalProperties": False,
         "anyOf": [{"type": types, "errorMessage": "must be a mapping of options"}, reference("variable")],
     }
+
+
+def _blocks() -> Schema:
+    whole = {"type": ["object", "null"], "errorMessage": "must be a mapping from names to lists of layers"}
+    return {
+        "propertyNames": {"pattern": BLOCK_NAME},
+        "additionalProperties": value_schema(Named("stack"), {}),
+        "anyOf": [whole, reference("variable")],
+    }
+
+
+def no_block_without_blocks(registry: Registry) -> Schema:
+    """Where a spec has no blocks, a word in small letters names a layer: one that the registry has."""
+    known = [entry.name for entry in registry.entries("layer") if is_bare(entry)]
+    word = {"type": "string", "pattern": BLOCK_NAME}
+    item = {"anyOf": [{"not": word}, {"enum": known}], "errorMessage": "there is no layer of this name, and no block"}
+    return {"if": {"required": ["blocks"]}, "else": {"properties": {"model": {"items": item}}}}
 
 
 def _device() -> Schema:

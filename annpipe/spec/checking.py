@@ -101,6 +101,7 @@ EXAMPLES = {
     "name": "write `name: my_run`",
     "data": "for example `data: {table: {inputs: {x: [0, 1]}, targets: {y: [1, 3]}}}`; `annpipe list data` shows all",
     "model": "for example `model: [Linear: 10, ReLU, Linear: 1]`; `annpipe list layer` shows all layers",
+    "blocks": "for example `blocks: {hidden: [Linear: 10, ReLU]}`, and `- hidden` in `model`",
     "loss": "for example `loss: L1Loss`; `annpipe list loss` shows all",
     "optimizer": "for example `optimizer: {Adam: {lr: 1e-3}}`; `annpipe list optimizer` shows all",
     "train": "for example `train: {epochs: 100, batch_size: 32}`",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from annpipe.spec.sections import Device, Head, Split, Tracking, Train
 __all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "check", "read_spec", "used_note"]
 
 SECTIONS = (
-    *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "model", "loss", "optimizer"),
-    *("scheduler", "train", "metrics", "plots", "callbacks", "tracking"),
+    *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "blocks", "model", "loss"),
+    *("optimizer", "scheduler", "train", "metrics", "plots", "callbacks", "tracking"),
 )
 LIST_SECTIONS = frozenset({"plugins", "model", "metrics", "plots", "callbacks"})
 TOP_KEYS = ("extends", "variables", *SECTIONS)  # the first two are gone once a spec is composed
 
+BLOCK_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
 DEVICE_WORD = re.compile(r"(auto|cpu|cuda(:\d+)?|mps)\Z")
 
 
@@ -42,6 +43,7 @@ class Spec:
     device: Device
     data: Call
     split: Split
+    blocks: tuple[tuple[ScalarNode, tuple[Call, ...]], ...]
     model: tuple[Call, ...]
     loss: Call
     optimizer: Call
@@ -92,6 +94,7 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         device=reading.device(),
         data=reading.data_call(),
         split=reading.split(),
+        blocks=tuple(reading.blocks()),
         model=reading.calls("model"),
         loss=reading.call("loss"),
         optimizer=reading.call("optimizer"),
@@ -198,6 +201,28 @@ class _Reading:
         if name == "model" and not calls and not problems and _given(node):
             self.problems.append(Problem("missing-section", "the model has no layer", node.place, EXAMPLES["model"]))
         return tuple(calls)
+
+    def blocks(self) -> Iterator[tuple[ScalarNode, tuple[Call, ...]]]:
+        """Each block's name and its layers."""
+        node = self.root.get("blocks")
+        if not isinstance(node, MappingNode):
+            if _given(node) and node is not None:
+                message = f"`blocks` must be a mapping; found {found(node)}"
+                self.problems.append(Problem("wrong-type", message, node.place, EXAMPLES["blocks"], used_note(node)))
+            return
+        for key, value in node.pairs:
+            name = str(key.value)
+            if not BLOCK_NAME.match(name):
+                message = f"a block cannot be called '{name}'"
+                help_ = "a block's name has small letters, digits and _, as in `my_block`"
+                self.problems.append(Problem("block", message, key.place, help_))
+                continue
+            calls, problems = read_calls(value, f"blocks.{name}")
+            self.problems += problems
+            if not calls and not problems:
+                message = f"the block '{name}' has no layer"
+                self.problems.append(Problem("block", message, key.place, EXAMPLES["blocks"]))
+            yield key, tuple(calls)
 
     def data_call(self) -> Call:
         """The data component: the one key of `data` that is not `split`."""

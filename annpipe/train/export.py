@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from annpipe.contract import Field
-from annpipe.plan.build import fitted
+from annpipe.plan.build import fitted, module_names
 from annpipe.plan.component import Component, components_in
 from annpipe.plan.plan import Plan
 from annpipe.registry import Entry, Parameter
@@ -55,14 +55,12 @@ def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
 def network_source(plan: Plan) -> str:
     """A Python file whose `build()` makes the plan's network."""
     imports = {"import torch"}
-    lines = [
-        f"{indent(_call(layer.component, plan, imports), ' ' * 8)},  # {_arrow(layer.input_shape, layer.output_shape)}"
-        for layer in plan.model
-    ]
-    takes_first, stack = _takes_first(plan), _stack(plan)
+    takes_first = _takes_first(plan)
+    notes = [f"  # {_arrow(layer.input_shape, layer.output_shape)}" for layer in plan.model]
+    model = _stack_source([layer.component for layer in plan.model], plan, imports, notes)
     head = _HEAD.format(name=plan.head.name.replace('"', "'").replace("\\", "/"), imports="\n".join(sorted(imports)))
-    end = "    ).double()" if plan.device.precision == "float64" else "    )"
-    body = "\n".join(["def build():", '    """The untrained network."""', f"    return {stack}(", *lines, end, ""])
+    double = ".double()" if plan.device.precision == "float64" else ""
+    body = f'def build():\n    """The untrained network."""\n    return {indent(model, "    ").lstrip()}{double}\n'
     return head + (_FIRST_OUTPUTS if takes_first else "\n") + body
 
 
@@ -71,9 +69,18 @@ def _takes_first(plan: Plan) -> bool:
     return any(layer.takes_first for layer in plan.layers)
 
 
-def _stack(plan: Plan) -> str:
-    """The class that runs layers one after another."""
-    return "FirstOutputs" if _takes_first(plan) else "torch.nn.Sequential"
+def _stack_source(layers: Sequence[Component], plan: Plan, imports: set[str], notes: Sequence[str] = ()) -> str:
+    """The expression that makes a stack, a layer on a line, each with its note; names only where there are blocks."""
+    names = module_names(layers, plan.registry)
+    calls = [_call(layer, plan, imports) for layer in layers]
+    if any(not name.isdecimal() for name in names):
+        imports.add("from collections import OrderedDict")
+        calls = [f'("{name}", {call})' for name, call in zip(names, calls, strict=True)]
+    noted = zip(calls, notes or [""] * len(calls), strict=True)
+    lines = "".join(f"{indent(call, '    ')},{note}\n" for call, note in noted)
+    if any(not name.isdecimal() for name in names):
+        lines = f"    OrderedDict([\n{indent(lines, '    ')}    ])\n"
+    return f"{'FirstOutputs' if _takes_first(plan) else 'torch.nn.Sequential'}(\n{lines})"
 
 
 def _arrow(before: tuple[int, ...], after: tuple[int, ...]) -> str:
@@ -84,6 +91,8 @@ def _call(component: Component, plan: Plan, imports: set[str]) -> str:
     """The component as a Python expression; only what differs from its defaults is written."""
     entry = plan.registry.find(component.kind, component.name)
     assert entry
+    if "block" in entry.traits:
+        return _stack_source(component.options["layers"], plan, imports)
     where, _, attribute = entry.target.rpartition(":")
     where = _plugin_modules(plan).get(_own_file(entry), where)
     imports.add(f"import {where}")
@@ -102,8 +111,7 @@ def _argument(parameter: Parameter, value: Any, plan: Plan, imports: set[str]) -
         return _literal(fitted(parameter.option_type, value), plan, imports)
     if any(isinstance(layers, list) for layers in value):
         return f"[{', '.join(_argument(parameter, layers, plan, imports) for layers in value)}]"
-    layers = "".join(f"{indent(_literal(layer, plan, imports), '    ')},\n" for layer in value)
-    return f"{_stack(plan)}(\n{layers})"
+    return _stack_source(value, plan, imports)
 
 
 def _literal(value: Any, plan: Plan, imports: set[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from annpipe.contract import Dataset
-from annpipe.plan.build import instantiate
+from annpipe.plan.build import instantiate, named_modules
 from annpipe.plan.component import Component
 from annpipe.plan.metric_keys import metric_keys
 from annpipe.plan.plan import Plan
@@ -64,9 +64,9 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
 def build_model(plan: Plan) -> torch.nn.Module:
     """The stack of layers with its initial weights, drawn from the stream `init`."""
     with drawing(plan.head.seed, "init"):
-        layers = [instantiate(layer.component, plan.registry) for layer in plan.model]
+        layers = named_modules([layer.component for layer in plan.model], plan.registry)
     stack = Stack if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
-    return stack(*layers)
+    return stack(layers)
 
 
 def build_optimizer(plan: Plan, parameters: list[torch.nn.Parameter], device: torch.device) -> torch.optim.Optimizer:

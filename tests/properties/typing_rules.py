@@ -115,6 +115,7 @@ COMPONENTS = {
     "plots": "plot",
     "callbacks": "callback",
 }
+BLOCK = re.compile(r"[a-z_][a-z0-9_]*\Z")
 LISTS = ("model", "metrics", "plots", "callbacks")
 SPLIT = {"val": fraction, "test": fraction}
 SECTIONS: dict[str, Rule | dict[str, Rule]] = {

@@ -38,6 +38,12 @@ model: [Tanh]
 model: [Tanh: {}]
 model: [LayerNorm: {normalized_shape: [3, 4]}]
 model: [TransformerEncoder: {encoder_layer: {TransformerEncoderLayer: 2}, num_layers: 1, norm: LayerNorm}]
+model: [residual: [Linear: 3, ReLU]]
+model: [residual: {layers: [Linear: 3, residual: [ReLU]]}]
+model: [parallel: [[Linear: 3], [ReLU]]]
+model: [parallel: {branches: [[Linear: 3], [ReLU]], join: add}]
+model: [repeat: [2, [Linear: 3]]]
+model: [repeat: {times: 2, layers: [Linear: 3]}]
 optimizer: Adam
 optimizer: {Adam: 1}
 optimizer: {Adam: 1e-3}
@@ -74,6 +80,16 @@ seed: 0
 description: no
 """
 REFUSED = """
+model: [residual: ReLU]
+model: [residual: []]
+model: [residual: {Linear: 3}]
+model: [residual: [[Linear: 3]]]
+model: [residual]
+model: [parallel: [Linear: 3]]
+model: [parallel: {branches: [ReLU, Tanh]}]
+model: [repeat: [Linear: 3]]
+model: [repeat: {times: 0, layers: [ReLU]}]
+model: [repeat: {layers: [ReLU]}]
 model: []
 model: Linear
 model: {Linear: 1}
