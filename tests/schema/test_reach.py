@@ -64,11 +64,11 @@ def test_only_a_whole_variable_stands_for_a_number(section: str, complaints: Com
 
 def test_a_block_is_used_by_its_name(complaints: Complaints, spec_with: SpecWith) -> None:
     """Where there are blocks any word in small letters may be one; where there are none it is a mistake."""
-    blocks = "blocks: {hidden: [Linear: 3, ReLU]}\n"
-    assert complaints(spec_with(f"{blocks}model: [hidden, residual: [hidden]]")) == []
+    blocks = "blocks: {hidden: [Linear: 3, ReLU]}"
+    assert complaints(spec_with(blocks, "model: [hidden, residual: [hidden]]")) == []
     assert complaints(spec_with("model: [hidden]")) != []
-    assert complaints(spec_with(f"{blocks}model: [Hidden]")) != []
-    assert complaints(spec_with(f"{blocks}model: [residual]")) != []
+    assert complaints(spec_with(blocks, "model: [Hidden]")) != []
+    assert complaints(spec_with(blocks, "model: [residual]")) != []
     assert complaints(spec_with("blocks: {hidden: ReLU}")) != []
     assert complaints(spec_with("blocks: {hidden: []}")) != []
     assert complaints(spec_with("blocks: {Hidden: [ReLU]}")) != []
