@@ -1,8 +1,8 @@
 """annpipe: a YAML file is a training run.
 
-For plugin authors: the marks (`data`, `layer`, `loss`, `optimizer`, `scheduler`, `distribution`, `metric`, `callback`,
-`plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`, `MetricKey`, `RunView`,
-`Expression`, `Stack`),
+For plugin authors: the marks (`data`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `distribution`,
+`metric`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`,
+`MetricKey`, `RunView`, `Expression`, `Stack`),
 `OptionError` to refuse an option's value, `did_you_mean` for its help; and for classes that cannot carry a mark,
 `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one.
@@ -19,7 +19,18 @@ if TYPE_CHECKING:
     from annpipe.expression import Expression
     from annpipe.launch import run
     from annpipe.registry.entry import Entry
-    from annpipe.registry.marks import callback, data, distribution, layer, loss, metric, optimizer, plot, scheduler
+    from annpipe.registry.marks import (
+        callback,
+        data,
+        distribution,
+        initializer,
+        layer,
+        loss,
+        metric,
+        optimizer,
+        plot,
+        scheduler,
+    )
     from annpipe.registry.registry import Registry
     from annpipe.registry.signature import Typing, describe
     from annpipe.registry.suggest import did_you_mean
@@ -32,7 +43,18 @@ _HOMES = {
     "annpipe.launch": ("run",),
     "annpipe.registry.entry": ("Entry",),
     "annpipe.registry.marks": (
-        *("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler"),
+        *(
+            "callback",
+            "data",
+            "distribution",
+            "initializer",
+            "layer",
+            "loss",
+            "metric",
+            "optimizer",
+            "plot",
+            "scheduler",
+        ),
     ),
     "annpipe.registry.registry": ("Registry",),
     "annpipe.registry.signature": ("Typing", "describe"),
@@ -58,6 +80,7 @@ __all__ = [
     "describe",
     "did_you_mean",
     "distribution",
+    "initializer",
     "layer",
     "loss",
     "metric",

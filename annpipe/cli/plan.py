@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from annpipe.plan import Draft
     from annpipe.plan.component import Component
     from annpipe.plan.plan import Layer, Plan
-
-BYTES = {"float32": 4, "float64": 8}
+    from annpipe.registry import Registry
 
 
 @click.command("plan")
@@ -90,7 +89,6 @@ def origins_as_json(plan: Plan, drafted: Draft) -> str:
 
 def show_plan(plan: Plan) -> str:
     """The plan for a person to read."""
-    size = BYTES[plan.device.precision]
     lines = [
         f"{plan.head.name}  (plan {plan.digest}, seed {plan.head.seed}, device {plan.device.type})",
         "",
@@ -100,7 +98,8 @@ def show_plan(plan: Plan) -> str:
         "",
         *_layers(plan),
         "",
-        f"parameters {plan.n_parameters:,} ({_bytes(plan.n_parameters * size)} in {plan.device.precision})",
+        *_cost(plan),
+        *(f"init       {name}: {said(component)}" for name, component in plan.init.items()),
         f"loss       {said(plan.loss)}",
         f"optimizer  {said(plan.optimizer)}",
     ]
@@ -108,6 +107,35 @@ def show_plan(plan: Plan) -> str:
         lines.append(f"scheduler  {said(plan.scheduler)}")
     lines += [f"train      {plan.train.epochs:,} epochs, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
     return "\n".join(lines)
+
+
+def _cost(plan: Plan) -> list[str]:
+    """The numbers of parameters and multiply-adds, and the memory of a step."""
+    from annpipe.plan.cost import memory, multiply_adds
+
+    needed = memory(plan)
+    counts = [multiply_adds(layer, plan.registry) for layer in plan.model]
+    lines = [
+        f"parameters {plan.n_parameters:,} ({_bytes(needed.parameters)} in {plan.device.precision}){_frozen(plan)}",
+        f"compute    {_total(counts)} a row forwards",
+    ]
+    parts = [f"parameters {_bytes(needed.parameters)}", f"gradients {_bytes(needed.gradients)}"]
+    parts += [f"{plan.optimizer.name} {_bytes(needed.optimizer)}"] if needed.optimizer is not None else []
+    if needed.activations is not None:
+        parts.append(f"activations {_bytes(needed.activations)} for {needed.rows:,} rows")
+    return [*lines, f"memory     {', '.join(parts)}"]
+
+
+def _total(counts: Sequence[int | None]) -> str:
+    """The sum of multiply-adds; a least where some layer's are not known."""
+    known = sum(count for count in counts if count is not None)
+    return f"{'at least ' if None in counts else ''}{known:,} multiply-adds"
+
+
+def _frozen(plan: Plan) -> str:
+    """How many of the parameters are trained, where some are not."""
+    trained = plan.n_parameters - plan.n_frozen
+    return f", {trained:,} of them trained: {', '.join(plan.freeze)} frozen" if plan.freeze else ""
 
 
 def _step(plan: Plan) -> str:
@@ -144,27 +172,37 @@ def _split(plan: Plan) -> list[str]:
 
 
 def _layers(plan: Plan) -> list[str]:
-    rows: list[tuple[str, ...]] = [("", "layer", "input", "output", "parameters")]
+    rows: list[tuple[str, ...]] = [("", "layer", "input", "output", "parameters", "multiply-adds")]
     for number, layer in enumerate(plan.model):
-        rows += _layer_rows(str(number), layer)
+        rows += _layer_rows(str(number), layer, plan.registry)
     return _aligned(rows)
 
 
 SHOWN_AS_SHAPES = ("input_shape", "output_shape", "output_shapes")
 
 
-def _layer_rows(number: str, layer: Layer, depth: int = 0) -> Iterator[tuple[str, ...]]:
+def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -> Iterator[tuple[str, ...]]:
     """A row for the layer, and one for each layer inside it, further to the right."""
+    from annpipe.plan.cost import multiply_adds
+
+    count = multiply_adds(layer, registry)
     below = "  " * depth
     stacks = {path.partition(".")[0] for path in layer.stacks}
     name = said(layer.component, {*stacks, *SHOWN_AS_SHAPES} if stacks else ())
-    yield number, below + name, _shape(layer.input_shape), _shape(layer.output_shape), f"{layer.parameters:,}"
+    yield (
+        number,
+        below + name,
+        _shape(layer.input_shape),
+        _shape(layer.output_shape),
+        f"{layer.parameters:,}",
+        ("?" if count is None else f"{count:,}"),
+    )
     for path, inside in layer.stacks.items():
         branch = path.partition(".")[2]
         if branch:
-            yield "", f"{below}  branch {branch}", "", "", ""
+            yield "", f"{below}  branch {branch}", "", "", "", ""
         for inner in inside:
-            yield from _layer_rows("", inner, depth + 1 + bool(branch))
+            yield from _layer_rows("", inner, registry, depth + 1 + bool(branch))
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -156,6 +156,8 @@ def _in_section(kind: str, spelling: Any) -> str:
     from annpipe.registry.examples import as_yaml
 
     text = as_yaml(spelling)
+    if kind == "initializer":
+        return f"model: {{layers: [Linear: 1], init: {{weight: {text}}}}}"
     if kind in SECTIONS:
         return f"{SECTIONS[kind]}: [{text}]"
     return text.removeprefix("{").removesuffix("}") if kind == "distribution" else f"{kind}: {text}"

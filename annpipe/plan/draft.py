@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Draft:
     data: Component
     blocks: Blocks
     model: tuple[Component, ...]
+    init: Mapping[str, Component]
     loss: Component
     optimizer: Component
     scheduler: Component | None
@@ -77,6 +78,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         data=one(spec.data, "data"),
         blocks={str(key.value): many(calls, "layer") for key, calls in spec.blocks},
         model=many(spec.model, "layer"),
+        init={str(key.value): one(call, "initializer") for key, call in spec.init},
         loss=one(spec.loss, "loss"),
         optimizer=_fused(one(spec.optimizer, "optimizer"), registry, scaled=spec.device.autocast == "float16"),
         scheduler=one(spec.scheduler, "scheduler") if spec.scheduler else None,

@@ -53,8 +53,13 @@ def origins(plan: Plan, spec: Spec) -> list[Origin]:
     for name, block in plan.blocks.items():
         for number, component in enumerate(block):
             found += tracing.component(f"blocks.{name}.{number}", component)
+    model, section = ("model.layers", root.get("model")) if plan.init or plan.freeze else ("model", None)
     for number, layer in enumerate(plan.model):
-        found += tracing.component(f"model.{number}", layer.component)
+        found += tracing.component(f"{model}.{number}", layer.component)
+    for name, component in plan.init.items():
+        found += tracing.component(f"model.init.{name}", component)
+    if plan.freeze and isinstance(section, MappingNode):
+        found += tracing.value("model.freeze", list(plan.freeze), section.get("freeze"))
     found += [*tracing.component("loss", plan.loss), *tracing.component("optimizer", plan.optimizer)]
     found += tracing.component("scheduler", plan.scheduler) if plan.scheduler else []
     found += tracing.section("train.", plan.train, root.get("train"))
@@ -74,6 +79,9 @@ class _Tracing:
         for name, value in section.model_dump().items():
             given = node.get(name) if isinstance(node, MappingNode) else None
             yield from self._value(f"{prefix}{name}", value, given, "default")
+
+    def value(self, path: str, value: Any, node: Node | None) -> Iterator[Origin]:
+        yield from self._value(path, value, node, "default")
 
     def component(self, path: str, component: Component) -> Iterator[Origin]:
         place = component.place

@@ -48,7 +48,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run, decided. `file` is the spec's path; `registry` and `warnings` do not count in comparison."""
+    """A run, decided. `file` is the spec's path; `registry` and `warnings` do not count in comparison.
+
+    `init` are initializers by patterns of parameters, `freeze` the patterns of those that are not trained, `n_frozen`
+    the numbers in them.
+    """
 
     file: str
     head: Head
@@ -58,6 +62,9 @@ class Plan:
     fields: Fields
     blocks: Mapping[str, tuple[Component, ...]]
     model: tuple[Layer, ...]
+    init: Mapping[str, Component]
+    freeze: tuple[str, ...]
+    n_frozen: int
     loss: Component
     optimizer: Component
     scheduler: Component | None
@@ -91,7 +98,7 @@ class Plan:
             "device": self.device.model_dump(),
             "data": {**component, "split": self.split.model_dump()},
             **({"blocks": {name: to_data(layers) for name, layers in self.blocks.items()}} if self.blocks else {}),
-            "model": [layer.component.to_data() for layer in self.model],
+            "model": self._model_data(),
             "loss": self.loss.to_data(),
             "optimizer": self.optimizer.to_data(),
             "scheduler": self.scheduler.to_data() if self.scheduler else None,
@@ -103,6 +110,13 @@ class Plan:
         }
         found: dict[str, Any] = scrubbed(data)
         return found
+
+    def _model_data(self) -> Any:
+        """The layers, with how they begin and which stay so where the spec says."""
+        layers = [layer.component.to_data() for layer in self.model]
+        own: dict[str, Any] = {"init": {name: to_data(value) for name, value in self.init.items()}} if self.init else {}
+        own |= {"freeze": list(self.freeze)} if self.freeze else {}
+        return {"layers": layers, **own} if own else layers
 
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""

@@ -24,6 +24,7 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
 
     `observe` makes the data of a component that does not tell its fields beforehand, to see them.
     """
+    from annpipe.plan.initial import check_parameters
     from annpipe.plan.plan import Plan
     from annpipe.plan.rows import lone_row, too_few
     from annpipe.plan.shapes import run_shapes
@@ -38,6 +39,8 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted, ())]) from error
     problems = check_output(layers, drafted.data, drafted.loss, fields, registry) + refusals(drafted, layers)
+    of_parameters, n_frozen = check_parameters(drafted, layers)
+    problems += of_parameters
     if fields.rows is not None:
         problems += list(too_few(fields.rows, spec)) or lone_row(fields.rows, spec, layers, registry)
     if problems:
@@ -51,6 +54,9 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
         fields=fields,
         blocks=drafted.blocks,
         model=layers,
+        init=drafted.init,
+        freeze=tuple(str(node.value) for node in spec.freeze),
+        n_frozen=n_frozen,
         loss=drafted.loss,
         optimizer=drafted.optimizer,
         scheduler=drafted.scheduler,

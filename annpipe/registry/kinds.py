@@ -38,6 +38,7 @@ _KINDS = (
             }
         ),
     ),
+    Kind("initializer", "a function that fills a tensor with its first values", frozenset({"tensor", "generator"})),
     Kind("loss", "a module (prediction, target) -> scalar"),
     Kind("optimizer", "a torch.optim.Optimizer", frozenset({"params"})),
     Kind("scheduler", "a learning-rate scheduler", frozenset({"optimizer"})),

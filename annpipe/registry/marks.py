@@ -69,6 +69,15 @@ def layer(
 
 
 @overload
+def initializer(component: C, /) -> C: ...
+@overload
+def initializer(*, name: str | None = None) -> Callable[[C], C]: ...
+def initializer(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
+    """Marks a function whose parameter `tensor` is filled in place, from torch's own generator or from `generator`."""
+    return _marking(component, Mark("initializer", name))
+
+
+@overload
 def loss(component: C, /) -> C: ...
 @overload
 def loss(*, name: str | None = None, target: str = "values") -> Callable[[C], C]: ...

@@ -19,7 +19,7 @@ DESCRIPTIONS = {
     "device": "where and how the run computes",
     "data": "one data component, and `split` for the rows held out",
     "blocks": "stacks of layers by name, to be used as layers in the model",
-    "model": "the layers, in order; sizes that arrive are filled in",
+    "model": "the layers, in order; sizes that arrive are filled in; `layers`, `init` and `freeze` where more is said",
     "loss": "what training makes small",
     "optimizer": "how the parameters are stepped",
     "scheduler": "how the learning rate changes over the run",
@@ -45,6 +45,8 @@ def section_schema(name: str) -> Schema:
     is_required = name in REQUIRED
     if name in ONE:
         schema: Schema = {"anyOf": [reference(ONE[name]), *([] if is_required else [{"type": "null"}])]}
+    elif name == "model":
+        schema = _model()
     elif name in LISTS:
         schema = _list(LISTS[name], is_required=is_required)
     elif name == "device":
@@ -81,6 +83,25 @@ def _mapping(model: type[Section], *, is_required: bool) -> Schema:
         "additionalProperties": False,
         "anyOf": [{"type": types, "errorMessage": "must be a mapping of options"}, reference("variable")],
     }
+
+
+def _model() -> Schema:
+    """A list of layers; that list with how its parameters begin and which are not trained; or one layer alone."""
+    layers = _list("layer", is_required=True)
+    init = {
+        "description": "how parameters begin, by their names or a part of them, as in `weight` or `0.bias`",
+        "type": ["object", "null"],
+        "additionalProperties": reference("initializer"),
+    }
+    freeze = {
+        "description": "the parameters that are not trained, by their names or a part of them",
+        "type": ["array", "null"],
+        "items": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]},
+    }
+    options = {"layers": {key: layers[key] for key in ("items", "minItems", "anyOf")}, "init": init, "freeze": freeze}
+    long = {"type": "object", "properties": options, "additionalProperties": False}
+    alone: Schema = {"type": "object", "properties": dict.fromkeys(options, False), "allOf": [reference("layer")]}
+    return layers | {"anyOf": [*layers["anyOf"], long, alone]}
 
 
 def _blocks() -> Schema:

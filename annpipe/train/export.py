@@ -187,7 +187,18 @@ def _beside(node: ast.stmt, lines: Sequence[str]) -> tuple[list[str], list[str]]
 _NAMES = "from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need"
 _MARK = "(component=None, /, **_): return component if component is not None else (lambda marked: marked)"
 _TYPES = ("Dataset", "Field", "Fields", "Look", "MetricKey", "RunView", "Expression", "Stack")
-_MARKS = ("callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler")
+_MARKS = (
+    "callback",
+    "data",
+    "distribution",
+    "initializer",
+    "layer",
+    "loss",
+    "metric",
+    "optimizer",
+    "plot",
+    "scheduler",
+)
 
 
 _FIELD = ["def Field(*_, **__): return None  # bounds and words of options, which the model does not need"]

@@ -11,6 +11,7 @@ import torch
 from annpipe.contract import Dataset
 from annpipe.plan.build import instantiate, named_modules
 from annpipe.plan.component import Component
+from annpipe.plan.initial import freeze, initialize
 from annpipe.plan.metric_keys import metric_keys
 from annpipe.plan.plan import Plan
 from annpipe.stack import Stack
@@ -34,8 +35,8 @@ class Parts:
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """What is trained: the model's parameters, and the loss's own where it has some."""
-        return [*self.model.parameters(), *self.loss.parameters()]
+        """What is trained: the model's parameters that are not frozen, and the loss's own where it has some."""
+        return [p for p in (*self.model.parameters(), *self.loss.parameters()) if p.requires_grad]
 
 
 def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
@@ -47,7 +48,8 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
     rows = {name: lay_out(part, device, dtype, classes=classes) for name, part in by_name.items() if part}
     model = build_model(plan).to(device)
     loss = instantiate(plan.loss, plan.registry).to(device)
-    optimizer = build_optimizer(plan, [*model.parameters(), *loss.parameters()], device)
+    trained = [p for p in (*model.parameters(), *loss.parameters()) if p.requires_grad]
+    optimizer = build_optimizer(plan, trained, device)
     return Parts(
         dataset=dataset,
         splits=splits,
@@ -62,11 +64,14 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
 
 
 def build_model(plan: Plan) -> torch.nn.Module:
-    """The stack of layers with its initial weights, drawn from the stream `init`."""
+    """The stack of layers with its initial weights, drawn from the stream `init`, and what is frozen marked so."""
     with drawing(plan.head.seed, "init"):
         layers = named_modules([layer.component for layer in plan.model], plan.registry)
-    stack = Stack if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
-    return stack(layers)
+        stack = Stack if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
+        model = stack(layers)
+        initialize(model, plan.init, plan.registry)
+    freeze(model, plan.freeze)
+    return model
 
 
 def build_optimizer(plan: Plan, parameters: list[torch.nn.Parameter], device: torch.device) -> torch.optim.Optimizer:

@@ -223,6 +223,17 @@ TABLE: dict[str, dict[str, Option]] = {
         "total_iters": _o("steps until the end", ge=1),
         "total_steps": _o("steps in the cycle", ge=1),
     },
+    "initializer": {
+        "a": _o("the slope of leaky_relu's negative part", "float"),
+        "gain": _o("what the spread is multiplied by", "float"),
+        "groups": _o("into how many groups of channels the tensor is split", ge=1),
+        "mean": _o("the mean"),
+        "mode": _o("whether the spread is kept forwards (fan_in) or backwards (fan_out)"),
+        "nonlinearity": _o("what follows the layer; with relu or leaky_relu"),
+        "sparsity": _o("the share of zeros in each column", ge=0, le=1),
+        "std": _o("the standard deviation", ge=0),
+        "val": _o("the value"),
+    },
     "distribution": {
         "alpha": _o("the shape: larger falls faster", "tensor", gt=0),
         "base_distribution": _o("the distribution of each element", "distribution"),
@@ -293,6 +304,8 @@ def _adaptive_pools() -> dict[str, dict[str, Option]]:
 _PAIR = "int | tuple[int, int]"
 
 OF_CLASS: dict[str, dict[str, Option]] = {
+    "trunc_normal_": {"a": _o("the lower end", "float"), "b": _o("the upper end", "float")},
+    "uniform_": {"a": _o("the lower end", "float"), "b": _o("the upper end", "float")},
     **_pads("Circular", "Constant", "Reflection", "Replication", "Zero"),
     **_convolutions(),
     **_adaptive_pools(),
