@@ -1,9 +1,9 @@
 """annpipe: a YAML file is a training run.
 
-For plugin authors: the marks (`data`, `transform`, `layer`, `loss`, `optimizer`, `scheduler`, `average`, `metric`,
-`distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`, `Look`,
-`Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`), `OptionError` to refuse an option's value, `did_you_mean` for
-its help; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
+For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
+`metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`,
+`Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`), `OptionError` to refuse an option's value,
+`did_you_mean` for its help; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one.
 """
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         callback,
         data,
         distribution,
+        initializer,
         layer,
         loss,
         metric,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from annpipe.registry.registry import Registry
     from annpipe.registry.signature import Typing, describe
     from annpipe.registry.suggest import did_you_mean
+    from annpipe.stack import Stack
 
 _HOMES = {
     "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView"),
@@ -42,12 +44,13 @@ _HOMES = {
     "annpipe.launch": ("run",),
     "annpipe.registry.entry": ("Entry",),
     "annpipe.registry.marks": (
-        *("average", "callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler"),
-        "transform",
+        *("average", "callback", "data", "distribution", "initializer", "layer", "loss", "metric", "optimizer", "plot"),
+        *("scheduler", "transform"),
     ),
     "annpipe.registry.registry": ("Registry",),
     "annpipe.registry.signature": ("Typing", "describe"),
     "annpipe.registry.suggest": ("did_you_mean",),
+    "annpipe.stack": ("Stack",),
 }
 
 __all__ = [
@@ -63,6 +66,7 @@ __all__ = [
     "Outline",
     "Registry",
     "RunView",
+    "Stack",
     "Typing",
     "average",
     "callback",
@@ -70,6 +74,7 @@ __all__ = [
     "describe",
     "did_you_mean",
     "distribution",
+    "initializer",
     "layer",
     "loss",
     "metric",

@@ -33,6 +33,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 VALUES = ("version", "name", "description", "seed")
 KINDS = {
     "data": "data",
+    "blocks": "layer",
     "model": "layer",
     "loss": "loss",
     "optimizer": "optimizer",
@@ -86,9 +87,11 @@ def _below(steps: Sequence[str], root: dict[str, Any], spec: Path | None) -> lis
     more = {"data": ["split.", "transforms."], "optimizer": ["groups+="]}.get(".".join(steps), [])
     kind = KINDS.get(steps[0])
     names = [step for step in steps[1:] if not step.isdecimal()]
-    if kind and not named and len(names) == 1 and names[0] == steps[-1]:
-        named = _options(kind, names[0], _plugins(root, spec))
-    children = list(_components(node) if kind and not names else _keys(node))
+    in_a_stack = kind == "layer" and len(steps) > 1 and steps[-2].isdecimal()
+    if kind and not named and names and names[-1] == steps[-1] and (len(names) == 1 or in_a_stack):
+        named = _options(kind, names[-1], _plugins(root, spec))
+    is_component = kind and (not names or (kind == "layer" and steps[-1].isdecimal()))
+    children = list(_components(node) if is_component else _keys(node))
     own = [f"{name}=" for name in named if f"{name}." not in children]
     return list(dict.fromkeys([*children, *own, *more]))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,8 @@ from annpipe.cli.specs import spec_argument, spec_options, untrusted_option
 if TYPE_CHECKING:
     from annpipe.plan import Draft
     from annpipe.plan.component import Component
-    from annpipe.plan.plan import Plan
-
-BYTES = {"float32": 4, "float64": 8}
+    from annpipe.plan.plan import Layer, Plan
+    from annpipe.registry import Registry
 
 
 @click.command("plan")
@@ -91,7 +90,6 @@ def origins_as_json(plan: Plan, drafted: Draft) -> str:
 
 def show_plan(plan: Plan) -> str:
     """The plan for a person to read."""
-    size = BYTES[plan.device.precision]
     lines = [
         f"{plan.head.name}  (plan {plan.digest}, seed {plan.head.seed}, device {plan.device.type})",
         "",
@@ -101,7 +99,8 @@ def show_plan(plan: Plan) -> str:
         "",
         *_layers(plan),
         "",
-        f"parameters {plan.n_parameters:,} ({_bytes(plan.n_parameters * size)} in {plan.device.precision})",
+        *_cost(plan),
+        *(f"init       {name}: {said(component)}" for name, component in plan.init.items()),
         f"loss       {said(plan.loss)}",
         f"optimizer  {said(plan.optimizer)}",
         *(f"           {', '.join(group.patterns)}  {said_options(group.options)}" for group in plan.groups),
@@ -121,6 +120,35 @@ def _length(plan: Plan) -> str:
     return length + (f" or {train.max_seconds:g} seconds" if train.max_seconds is not None else "")
 
 
+def _cost(plan: Plan) -> list[str]:
+    """The numbers of parameters and multiply-adds, and the memory of a step."""
+    from annpipe.plan.cost import memory, multiply_adds
+
+    needed = memory(plan)
+    counts = [multiply_adds(layer, plan.registry) for layer in plan.model]
+    lines = [
+        f"parameters {plan.n_parameters:,} ({_bytes(needed.parameters)} in {plan.device.precision}){_frozen(plan)}",
+        f"compute    {_total(counts)} a row forwards",
+    ]
+    parts = [f"parameters {_bytes(needed.parameters)}", f"gradients {_bytes(needed.gradients)}"]
+    parts += [f"{plan.optimizer.name} {_bytes(needed.optimizer)}"] if needed.optimizer is not None else []
+    if needed.activations is not None:
+        parts.append(f"activations {_bytes(needed.activations)} for {needed.rows:,} rows")
+    return [*lines, f"memory     {', '.join(parts)}"]
+
+
+def _total(counts: Sequence[int | None]) -> str:
+    """The sum of multiply-adds; a least where some layer's are not known."""
+    known = sum(count for count in counts if count is not None)
+    return f"{'at least ' if None in counts else ''}{known:,} multiply-adds"
+
+
+def _frozen(plan: Plan) -> str:
+    """How many of the parameters are trained, where some are not."""
+    trained = plan.n_parameters - plan.n_frozen
+    return f", {trained:,} of them trained: {', '.join(plan.freeze)} frozen" if plan.freeze else ""
+
+
 def _step(plan: Plan) -> str:
     """What a step is: its rows, in how many batches, and how its gradients are clipped."""
     train = plan.train
@@ -131,15 +159,16 @@ def _step(plan: Plan) -> str:
     return rows + batches + (f", gradients clipped by {clipped}" if clipped else "")
 
 
-def said(component: Component) -> str:
+def said(component: Component, without: Collection[str] = ()) -> str:
     """A component on one line, as a spec would say it."""
-    options = said_options(component)
+    options = said_options(component, without)
     return f"{component.name} {options}" if options else component.name
 
 
-def said_options(component: Component) -> str:
+def said_options(component: Component, without: Collection[str] = ()) -> str:
     """The options of a component on one line, in braces; empty where there are none."""
-    options = ", ".join(f"{key}: {_value(value)}" for key, value in component.options.items() if value is not None)
+    given = {key: value for key, value in component.options.items() if value is not None and key not in without}
+    options = ", ".join(f"{key}: {_value(value)}" for key, value in given.items())
     return f"{{{options}}}" if options else ""
 
 
@@ -160,11 +189,37 @@ def _split(plan: Plan) -> list[str]:
 
 
 def _layers(plan: Plan) -> list[str]:
-    rows = [("", "layer", "input", "output", "parameters")]
+    rows: list[tuple[str, ...]] = [("", "layer", "input", "output", "parameters", "multiply-adds")]
     for number, layer in enumerate(plan.model):
-        shapes = (_shape(layer.input_shape), _shape(layer.output_shape))
-        rows.append((str(number), said(layer.component), *shapes, f"{layer.parameters:,}"))
+        rows += _layer_rows(str(number), layer, plan.registry)
     return _aligned(rows)
+
+
+SHOWN_AS_SHAPES = ("input_shape", "output_shape", "output_shapes")
+
+
+def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -> Iterator[tuple[str, ...]]:
+    """A row for the layer, and one for each layer inside it, further to the right."""
+    from annpipe.plan.cost import multiply_adds
+
+    count = multiply_adds(layer, registry)
+    below = "  " * depth
+    stacks = {path.partition(".")[0] for path in layer.stacks}
+    name = said(layer.component, {*stacks, *SHOWN_AS_SHAPES} if stacks else ())
+    yield (
+        number,
+        below + name,
+        _shape(layer.input_shape),
+        _shape(layer.output_shape),
+        f"{layer.parameters:,}",
+        ("?" if count is None else f"{count:,}"),
+    )
+    for path, inside in layer.stacks.items():
+        branch = path.partition(".")[2]
+        if branch:
+            yield "", f"{below}  branch {branch}", "", "", "", ""
+        for inner in inside:
+            yield from _layer_rows("", inner, registry, depth + 1 + bool(branch))
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from annpipe.expression import Expression
 from annpipe.plan.component import Component, transform
 from annpipe.plan.groups import ParameterGroup, assigned
 from annpipe.registry import Registry
-from annpipe.registry.types import Formula, ListOf, Named, OptionType, TupleOf, alternatives
+from annpipe.registry.types import Formula, ListOf, Named, OptionType, TupleOf, alternatives, holds_stacks
+from annpipe.stack import Stack
 
 
 def instantiate(component: Component, registry: Registry, **supplied: Any) -> Any:
@@ -27,6 +30,9 @@ def instantiate(component: Component, registry: Registry, **supplied: Any) -> An
     for parameter in entry.parameters:
         if parameter.name in component.options:
             value = component.options[parameter.name]
+            if isinstance(value, list) and holds_stacks(parameter.option_type):
+                options[parameter.name] = _stacked(value, registry)
+                continue
             built = transform(value, lambda inner: instantiate(inner, registry, **_passed_on(inner, supplied)))
             options[parameter.name] = fitted(parameter.option_type, built)
         elif parameter.name in supplied:
@@ -64,6 +70,36 @@ def _function(formula: Expression) -> Callable[[float], float]:
         return formula(number)
 
     return value
+
+
+def _stacked(layers: Sequence[Any], registry: Registry) -> Any:
+    """Layers as one module that runs them in order; a list of such lists as a list of such modules."""
+    if any(isinstance(branch, list) for branch in layers):
+        return [_stacked(branch, registry) for branch in layers]
+    return Stack(named_modules(layers, registry))
+
+
+def named_modules(layers: Sequence[Component], registry: Registry) -> OrderedDict[str, torch.nn.Module]:
+    """The built layers under the names that their parameters begin with: their positions, or the blocks they are.
+
+    The second use of a block in one stack is called `name_2`.
+    """
+    modules: OrderedDict[str, torch.nn.Module] = OrderedDict()
+    for name, layer in zip(module_names(layers, registry), layers, strict=True):
+        modules[name] = instantiate(layer, registry)
+    return modules
+
+
+def module_names(layers: Sequence[Component], registry: Registry) -> list[str]:
+    """The names of a stack's modules."""
+    names: list[str] = []
+    for position, layer in enumerate(layers):
+        entry = registry.find(layer.kind, layer.name)
+        assert entry
+        tries = (f"{layer.name}_{number}" for number in count(2))
+        own = layer.name if "block" in entry.traits else str(position)
+        names.append(own if own not in names else next(name for name in tries if name not in names))
+    return names
 
 
 def fitted(type_: OptionType, value: Any) -> Any:

@@ -19,7 +19,8 @@ class Component:
 
     `options` holds every option with its value: scalars, lists, mappings, Expressions and nested Components. Supplied
     parameters are there once they are known (a layer's `in_features` after its shapes ran). `given` are the nodes of
-    the options that the spec gives, by name.
+    the options that the spec gives, by name. `template` is the component as a spec says it, where that is less than
+    what is built: a stack that is repeated stands there once.
     """
 
     kind: str
@@ -27,6 +28,7 @@ class Component:
     options: Mapping[str, Any]
     place: Place | None = field(default=None, compare=False)
     given: Mapping[str, Node] = field(default_factory=dict, compare=False, repr=False)
+    template: Component | None = field(default=None, compare=False, repr=False)
 
     def __hash__(self) -> int:
         return hash((self.kind, self.name, repr(self.to_data())))
@@ -37,6 +39,8 @@ class Component:
 
     def to_data(self) -> Any:
         """What a spec would say: `name`, or `{name: {option: value}}`."""
+        if self.template is not None:
+            return self.template.to_data()
         if not self.options:
             return self.name
         return {self.name: {key: to_data(value) for key, value in self.options.items()}}

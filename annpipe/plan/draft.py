@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from annpipe.contract import Fields
 from annpipe.errors import OptionError, Place, Problem, SpecError
 from annpipe.expression import ExpressionFault
+from annpipe.plan.blocks import Blocks, expanded, faults, with_blocks
 from annpipe.plan.columns import Transforming, column_faults
 from annpipe.plan.component import Component
 from annpipe.plan.contradictions import contradictions
@@ -38,7 +39,9 @@ class Draft:
     registry: Registry
     data: Component
     transforms: tuple[Transforming, ...]
+    blocks: Blocks
     model: tuple[Component, ...]
+    init: Mapping[str, Component]
     loss: Component
     optimizer: Component
     groups: tuple[ParameterGroup, ...]
@@ -65,6 +68,8 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     unchecked = [_not_imported(text, place) for _, text, place in files] if untrusted else []
     if not untrusted:
         problems += _add_plugins(files, registry)
+    registry, taken = with_blocks(spec, registry)
+    problems += taken
     resolving = Resolving(registry, within=spec.folder if untrusted else None)
 
     def one(call: Call, kind: str) -> Component:
@@ -79,7 +84,9 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         registry,
         data=one(spec.data, "data"),
         transforms=tuple(Transforming(s.columns, many(s.calls, "transform"), s.place) for s in spec.transforms or ()),
+        blocks={str(key.value): many(calls, "layer") for key, calls in spec.blocks},
         model=many(spec.model, "layer"),
+        init={str(key.value): one(call, "initializer") for key, call in spec.init},
         loss=one(spec.loss, "loss"),
         optimizer=_fused(one(spec.optimizer, "optimizer"), registry, scaled=spec.device.autocast == "float16"),
         groups=tuple(_groups(spec, resolving)),
@@ -95,18 +102,20 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         unchecked += [_unchecked(problem, [place for _, _, place in files]) for problem in unknown]
     elif not problems:  # an unknown name is no second fault when the plugin that may define it could not be read
         known += unknown
-    fields, faults = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
+    fields, of_data = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
+    unfit = [] if unknown else list(faults(drafted.blocks, drafted.model, spec))
     watched = [] if any(map(resolving.failed, drafted.metrics)) else list(_unknown_metrics(drafted))
-    if (
-        fields
-        and spec.transforms is not None
-        and not any(resolving.failed(step) for part in drafted.transforms for step in part.steps)
-    ):
-        faults += column_faults(drafted.transforms, fields, drafted.data, registry)
-    errors = [*spec.problems, *problems, *known, *faults, *watched, *contradictions(drafted)]
+    if fields and spec.transforms is not None and not _any_failed(drafted.transforms, resolving):
+        of_data += column_faults(drafted.transforms, fields, drafted.data, registry)
+    errors = [*spec.problems, *problems, *known, *unfit, *of_data, *watched, *contradictions(drafted)]
     if errors:
         raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked])
-    return replace(drafted, fields=fields, unchecked=tuple(unchecked))
+    model = tuple(expanded(layer, drafted.blocks) for layer in drafted.model)
+    return replace(drafted, model=model, fields=fields, unchecked=tuple(unchecked))
+
+
+def _any_failed(transforms: Sequence[Transforming], resolving: Resolving) -> bool:
+    return any(resolving.failed(step) for part in transforms for step in part.steps)
 
 
 def _groups(spec: Spec, resolving: Resolving) -> Iterator[ParameterGroup]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any
 
 from annpipe.errors import Place, Problem
 from annpipe.plan.component import Component
+from annpipe.plan.names import means
 from annpipe.registry.suggest import did_you_mean
 
 SHOWN = 12  # names in an error
@@ -40,7 +40,7 @@ def assigned(names: Sequence[str], groups: Sequence[ParameterGroup]) -> list[lis
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    return any(means(pattern, name) for pattern in patterns)
 
 
 def without_parameters(names: Sequence[str], groups: Sequence[ParameterGroup]) -> Iterator[Problem]:
@@ -57,7 +57,7 @@ def without_parameters(names: Sequence[str], groups: Sequence[ParameterGroup]) -
 
 
 def _fits_any(names: Sequence[str], pattern: str) -> bool:
-    return any(fnmatchcase(name, pattern) for name in names)
+    return any(means(pattern, name) for name in names)
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -14,7 +14,17 @@ from annpipe.plan.component import Component
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.examples import as_yaml, example, example_value, example_values, familiar
 from annpipe.registry.kinds import with_article
-from annpipe.registry.types import ListOf, MappingOf, Named, OptionType, TupleOf, alternatives, annotation, words
+from annpipe.registry.types import (
+    ListOf,
+    MappingOf,
+    Named,
+    OptionType,
+    TupleOf,
+    alternatives,
+    annotation,
+    holds_stacks,
+    words,
+)
 from annpipe.spec.component import Call
 from annpipe.spec.nodes import ListNode, MappingNode, Node, found
 from annpipe.spec.other_yaml import yaml_hint
@@ -35,13 +45,18 @@ def missing_options(call: Call, entry: Entry, missing: Sequence[Parameter], regi
 
 def show_options(entry: Entry) -> str:
     """Where a component's options can be read."""
+    if "block" in entry.traits:
+        return f"a block of the spec is used by its name: `- {entry.name}`"
     return f"`annpipe show {entry.kind} {entry.name}` shows its options"
 
 
 def no_component(node: Node, path: str, kind: str, registry: Registry) -> Problem:
     """A value that should be a component of a kind."""
     message = f"`{path}` must be {with_article(kind)}; found {found(node)}"
-    return Problem("not-a-component", message, node.place, f"as in `{as_yaml(familiar(kind, registry))}`")
+    help_ = f"as in `{as_yaml(familiar(kind, registry))}`"
+    if isinstance(node, ListNode) and path.rpartition(".")[2].isdecimal():
+        help_ = "take the inner dash or brackets away"
+    return Problem("not-a-component", message, node.place, help_)
 
 
 def mixed_options(node: ListNode, entry: Entry) -> Problem | None:
@@ -82,7 +97,7 @@ def wrong_types(entry: Entry, parameter: Parameter, node: Node, value: Any, regi
 def _remedy(misfit: _Part, parameter: Parameter, registry: Registry) -> str | None:
     """An example where lists or mappings are wanted; else what the option is for, which is said at the option alone."""
     members = [member for member in alternatives(misfit.type_) if member != Named("None")]
-    if all(isinstance(member, ListOf | TupleOf | MappingOf) for member in members):
+    if all(isinstance(member, ListOf | TupleOf | MappingOf) or holds_stacks(member) for member in members):
         return f"as in `{parameter.name}: {as_yaml(example_value(parameter, registry))}`"
     return f"`{parameter.name}`: {parameter.description}" if not misfit.path and parameter.description else None
 

@@ -19,6 +19,7 @@ from annpipe.errors import Place, Problem, Problems
 from annpipe.expression import Expression, ExpressionFault
 from annpipe.plan.component import Component
 from annpipe.plan.formula_place import formula_problem
+from annpipe.plan.laid_over import settled
 from annpipe.plan.option_faults import missing_options, mixed_options, no_component, show_options, wrong_types
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.as_python import bare_name
@@ -26,6 +27,7 @@ from annpipe.registry.kinds import with_article
 from annpipe.registry.moved import component_word, option_word
 from annpipe.registry.suggest import did_you_mean, nearest
 from annpipe.registry.types import (
+    STACK,
     Formula,
     ListOf,
     MappingOf,
@@ -34,6 +36,7 @@ from annpipe.registry.types import (
     TupleOf,
     alternatives,
     annotation,
+    holds_stacks,
 )
 from annpipe.spec.component import Call, read_call
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, plain
@@ -93,7 +96,9 @@ class Resolving:
             return {}
         if isinstance(node, MappingNode) and not self._is_value_of_first(node, entry):
             beneath = self._laid_out(replace(call, options=node.beneath), entry) if node.beneath else {}
-            return None if beneath is None else beneath | self._named(node, entry)
+            return None if beneath is None else self._stacks_settled(beneath, self._named(node, entry), entry)
+        if isinstance(node, ListNode) and entry.options and holds_stacks(entry.options[0].option_type):
+            return {entry.options[0].name: node}
         if isinstance(node, ListNode) and (mixed := mixed_options(node, entry)):
             self.problems.append(mixed)
             return None
@@ -105,9 +110,23 @@ class Resolving:
             return None
         return {parameter.name: value for parameter, value in zip(entry.options, values, strict=False)}
 
+    def _stacks_settled(self, beneath: dict[str, Node], named: dict[str, Node], entry: Entry) -> dict[str, Node]:
+        """All options, and in lists of layers what an override says of their positions."""
+        given = beneath | named
+        for option in entry.options:
+            if option.name in given and holds_stacks(option.option_type):
+                node, problems = settled(given[option.name], beneath.get(option.name))
+                given[option.name] = node
+                self.problems += problems
+        return given
+
     def _is_value_of_first(self, node: MappingNode, entry: Entry) -> bool:
         """A mapping that names no option but a component, where the first option takes a component."""
-        if not entry.options or any(entry.parameter(key) for key in node.keys) or len(node.pairs) != 1:
+        if not entry.options or any(entry.parameter(key) for key in node.keys) or not node.pairs:
+            return False
+        if holds_stacks(entry.options[0].option_type):  # a list of layers that is written as a mapping
+            return all(self.registry.find("layer", key) for key in node.keys)
+        if len(node.pairs) != 1:
             return False
         first = alternatives(entry.options[0].option_type)
         return any(isinstance(t, Named) and t.is_component and self.registry.find(t.name, node.keys[0]) for t in first)
@@ -118,7 +137,7 @@ class Resolving:
         for key, value in node.pairs:
             name = str(key.value)
             parameter = entry.parameter(name)
-            if parameter and parameter.supplied and entry.kind != "layer":
+            if parameter and parameter.supplied and (entry.kind != "layer" or "block" in entry.traits):
                 message = f"{entry.name} has no option '{name}': annpipe gives it"
                 self.problems.append(Problem("unknown-option", message, key.place, "leave it out"))
             elif parameter is None:
@@ -173,6 +192,8 @@ class Resolving:
         if isinstance(node, MappingNode) and mappings:
             value = mappings[0].value
             return {str(k.value): self._value(value, v, f"{path}.{k.value}") for k, v in node.pairs}
+        if isinstance(node, ListNode) and Named(STACK) in members:
+            return [self._nested("layer", item, f"{path}.{number}") for number, item in enumerate(node.items)]
         for member in members:
             if isinstance(member, Named) and member.is_component and plain(node) is not None:
                 return self._nested(member.name, node, path)

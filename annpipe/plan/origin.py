@@ -54,8 +54,16 @@ def origins(plan: Plan, spec: Spec) -> list[Origin]:
     for part in plan.transforms:
         for number, step in enumerate(part.steps):
             found += tracing.component(f"data.transforms.{part.columns}.{number}", step)
+    for name, block in plan.blocks.items():
+        for number, component in enumerate(block):
+            found += tracing.component(f"blocks.{name}.{number}", component)
+    model, section = ("model.layers", root.get("model")) if plan.init or plan.freeze else ("model", None)
     for number, layer in enumerate(plan.model):
-        found += tracing.component(f"model.{number}", layer.component)
+        found += tracing.component(f"{model}.{number}", layer.component)
+    for name, component in plan.init.items():
+        found += tracing.component(f"model.init.{name}", component)
+    if plan.freeze and isinstance(section, MappingNode):
+        found += tracing.value("model.freeze", list(plan.freeze), section.get("freeze"))
     found += [*tracing.component("loss", plan.loss), *tracing.component("optimizer", plan.optimizer)]
     for number, group in enumerate(plan.groups):
         found += tracing.group(f"optimizer.groups.{number}", group)
@@ -79,12 +87,15 @@ class _Tracing:
             given = node.get(name) if isinstance(node, MappingNode) else None
             yield from self._value(f"{prefix}{name}", value, given, "default")
 
+    def value(self, path: str, value: Any, node: Node | None) -> Iterator[Origin]:
+        yield from self._value(path, value, node, "default")
+
     def component(self, path: str, component: Component) -> Iterator[Origin]:
         place = component.place
         yield Origin(path, component.name, _source(place) if place else "default", place)
         entry = self._registry.find(component.kind, component.name)
         assert entry
-        for name, value in component.options.items():
+        for name, value in (component.template or component).options.items():
             parameter = entry.parameter(name)
             assert parameter
             chosen: Source = "shape" if parameter.supplied else "default"

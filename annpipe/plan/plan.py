@@ -13,7 +13,7 @@ import yaml
 from annpipe.contract import Fields
 from annpipe.errors import Problem
 from annpipe.plan.columns import Transforming
-from annpipe.plan.component import Component
+from annpipe.plan.component import Component, to_data
 from annpipe.plan.groups import ParameterGroup, optimizer_data
 from annpipe.plan.metric_keys import followed_metric
 from annpipe.registry import Registry
@@ -25,18 +25,37 @@ from annpipe.spec.variables import escaped
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the model with the shapes of a row that enters and leaves it, and its number of parameters."""
+    """One layer of the model with the shapes of a row that enters and leaves it, and its number of parameters.
+
+    `stacks` are the layers inside it, by the path of the option that holds them: `layers`, `branches.0`.
+    """
 
     component: Component
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     parameters: int
     takes_first: bool = False
+    stacks: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
+
+    @property
+    def inside(self) -> tuple[Layer, ...]:
+        """The layers of all its stacks."""
+        return tuple(layer for stack in self.stacks.values() for layer in stack)
+
+    def walk(self) -> Iterator[Layer]:
+        """The layer, then those inside it, at every depth."""
+        yield self
+        for layer in self.inside:
+            yield from layer.walk()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run, decided. `file` is the spec's path; `registry` and `warnings` do not count in comparison."""
+    """A run, decided. `file` is the spec's path; `registry` and `warnings` do not count in comparison.
+
+    `init` are initializers by patterns of parameters, `freeze` the patterns of those that are not trained, `n_frozen`
+    the numbers in them.
+    """
 
     file: str
     head: Head
@@ -45,7 +64,11 @@ class Plan:
     split: Split
     transforms: tuple[Transforming, ...]
     fields: Fields
+    blocks: Mapping[str, tuple[Component, ...]]
     model: tuple[Layer, ...]
+    init: Mapping[str, Component]
+    freeze: tuple[str, ...]
+    n_frozen: int
     loss: Component
     optimizer: Component
     groups: tuple[ParameterGroup, ...]
@@ -80,7 +103,8 @@ class Plan:
             **self.head.model_dump(),
             "device": self.device.model_dump(),
             "data": {**component, "transforms": self._transforms(), "split": self.split.model_dump()},
-            "model": [layer.component.to_data() for layer in self.model],
+            **({"blocks": {name: to_data(layers) for name, layers in self.blocks.items()}} if self.blocks else {}),
+            "model": self._model_data(),
             "loss": self.loss.to_data(),
             "optimizer": optimizer_data(self.optimizer, self.groups),
             "scheduler": self.scheduler.to_data() if self.scheduler else None,
@@ -97,6 +121,13 @@ class Plan:
     def _transforms(self) -> dict[str, Any]:
         return {part.columns: [step.to_data() for step in part.steps] for part in self.transforms}
 
+    def _model_data(self) -> Any:
+        """The layers, with how they begin and which stay so where the spec says."""
+        layers = [layer.component.to_data() for layer in self.model]
+        own: dict[str, Any] = {"init": {name: to_data(value) for name, value in self.init.items()}} if self.init else {}
+        own |= {"freeze": list(self.freeze)} if self.freeze else {}
+        return {"layers": layers, **own} if own else layers
+
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""
         return yaml.dump(_escaped(self.to_data()), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
@@ -112,6 +143,11 @@ class Plan:
     def followed_metric(self) -> str | None:
         """The key of the metric that the scheduler is stepped with; None for one that steps by itself."""
         return followed_metric(self.scheduler, self.registry, has_val=self.split.has_val)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Every layer of the model, those inside others after the one that holds them."""
+        return tuple(layer for top in self.model for layer in top.walk())
 
     @property
     def n_parameters(self) -> int:

@@ -31,6 +31,7 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
     `make` makes them for a plot of which the fields do not tell whether it can be drawn, and left out lets such a plot
     pass.
     """
+    from annpipe.plan.initial import check_parameters
     from annpipe.plan.outline import misfits
     from annpipe.plan.plan import Plan
     from annpipe.plan.rows import held_out, lone_row, too_few
@@ -48,6 +49,8 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted, ())]) from error
     problems = check_output(layers, drafted.data, drafted.loss, fields, registry) + refusals(drafted, layers)
+    of_parameters, n_frozen = check_parameters(drafted, layers)
+    problems += of_parameters
     if fields.rows is not None:
         held = observed.held or held_out(fields.rows, spec.split)
         problems += list(too_few(fields.rows, held, spec)) or lone_row(fields.rows - sum(held), spec, layers, registry)
@@ -62,7 +65,11 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
         split=spec.split,
         transforms=drafted.transforms,
         fields=fields,
+        blocks=drafted.blocks,
         model=layers,
+        init=drafted.init,
+        freeze=tuple(str(node.value) for node in spec.freeze),
+        n_frozen=n_frozen,
         loss=drafted.loss,
         optimizer=drafted.optimizer,
         groups=drafted.groups,

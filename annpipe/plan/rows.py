@@ -51,15 +51,25 @@ def lone_row(n_train: int, spec: Spec, layers: Sequence[Layer], registry: Regist
     last = n_train % size or size
     if last != 1 or (spec.train.drop_last and size > 1 and n_train > size):
         return
-    for layer in layers:
-        reason = _refusal(layer, registry)
-        if reason:
+    told = set()
+    for layer, reason in _refusals(layers, registry):
+        if layer.component.place not in told:
+            told.add(layer.component.place)
             of = "every batch" if size == 1 else f"the last batch of {n_train} rows by {size}"
             message = f"{of} has one row, and {layer.component.name} cannot learn from one: {reason}"
             help_ = "take another `batch_size`" + ("" if size == 1 else ", or `drop_last: true`")
             place = layer.component.place
             related = ((spec.place("train", "batch_size"), "the size of a batch"),)
             yield Problem("wrong-value", message, place, help_, related)
+
+
+def _refusals(layers: Sequence[Layer], registry: Registry) -> Iterator[tuple[Layer, str]]:
+    """The layers that refuse one row, the innermost where they stand inside others."""
+    for layer in layers:
+        inside = list(_refusals(layer.inside, registry))
+        yield from inside
+        if not inside and (reason := _refusal(layer, registry)):
+            yield layer, reason
 
 
 def _refusal(layer: Layer, registry: Registry) -> str | None:

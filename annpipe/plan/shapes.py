@@ -10,12 +10,14 @@ import torch
 
 from annpipe.contract import Fields
 from annpipe.errors import Problem, SpecError
+from annpipe.plan.blocks import MOST_LAYERS
 from annpipe.plan.build import instantiate
-from annpipe.plan.component import Component
+from annpipe.plan.component import Component, components_in
 from annpipe.plan.layer_faults import forward_problem, raised_in, rank_problem, steps_first
 from annpipe.plan.plan import Layer
 from annpipe.registry import Entry, Registry
 from annpipe.registry.discovery import PluginFault
+from annpipe.registry.types import holds_stacks
 
 BATCH = 7  # rows on the meta device: a prime that is unlikely to be a size of the model
 
@@ -54,29 +56,56 @@ def run_shapes(model: Sequence[Component], data: Component, fields: Fields, regi
 
     The error shows two places: the layer, and what gives it the shape it cannot take.
     """
-    tensor, before = input_tensor(fields), data
-    layers = []
     for component in model:
+        _check_number(component, registry)
+    return _run_stack(model, input_tensor(fields), data, registry)[0]
+
+
+def _check_number(component: Component, registry: Registry) -> int:
+    """How many layers a component stands for, those inside included; raises SpecError where they are too many."""
+    entry = registry.find(component.kind, component.name)
+    assert entry
+    times: int = component.options.get(str(entry.traits.get("repeats")), 1)
+    count = 1 + times * sum(_check_number(inner, registry) for inner in components_in(dict(component.options)))
+    if count > MOST_LAYERS:
+        message = f"{component.name} stands for {count:,} layers; a model has at most {MOST_LAYERS:,}"
+        raise SpecError([Problem("wrong-value", message, component.place, "repeat it fewer times")])
+    return count
+
+
+def _run_stack(
+    components: Sequence[Component], tensor: torch.Tensor, before: Component, registry: Registry
+) -> tuple[tuple[Layer, ...], torch.Tensor]:
+    """The layers of a stack at which `tensor` arrives from `before`, and what leaves the last of them."""
+    layers = []
+    for component in components:
         try:
-            layer, after = _run_layer(component, tensor, registry)
+            layer, after = _run_layer(component, tensor, before, registry)
         except SpecError as error:
             raise SpecError([_with_giver(problem, before, tensor) for problem in error.problems]) from error
         tensor, before = after, component
         layers.append(layer)
-    return tuple(layers)
+    return tuple(layers), tensor
+
+
+GIVES = "this gives "
 
 
 def _with_giver(problem: Problem, before: Component, tensor: torch.Tensor) -> Problem:
-    """A fault of shape, with the component that gives the shape."""
-    if problem.code != "shape" or before.place is None:
+    """A fault of shape, with the component that gives the shape; inside a container it is known already."""
+    known = any(note.startswith(GIVES) for _, note in problem.related)
+    if problem.code != "shape" or before.place is None or known:
         return problem
-    return replace(problem, related=((before.place, f"this gives {show(tensor.shape)}"), *problem.related))
+    return replace(problem, related=((before.place, f"{GIVES}{show(tensor.shape)}"), *problem.related))
 
 
-def _run_layer(component: Component, tensor: torch.Tensor, registry: Registry) -> tuple[Layer, torch.Tensor]:
+def _run_layer(
+    component: Component, tensor: torch.Tensor, before: Component, registry: Registry
+) -> tuple[Layer, torch.Tensor]:
     if misfit := _misfit(component, tensor, registry):
         raise SpecError([misfit])
-    filled = fill(component, tuple(tensor.shape), registry)
+    filled, stacks = _with_stacks(component, tensor, before, registry)
+    filled = fill(filled, tuple(tensor.shape), registry)
     module = _construct(filled, registry)
     output, takes_first = _forward(filled, module, tensor, registry)
     _check_training(filled, module, tensor, registry)
@@ -84,7 +113,48 @@ def _run_layer(component: Component, tensor: torch.Tensor, registry: Registry) -
         message = f"{component.name} turns {show(tensor.shape)} into {show(output.shape)}: the rows are lost"
         raise SpecError([Problem("shape", message, component.place, "a layer keeps the first dimension, the rows")])
     count = sum(parameter.numel() for parameter in module.parameters())
-    return Layer(filled, tuple(tensor.shape[1:]), tuple(output.shape[1:]), count, takes_first), output
+    return Layer(filled, tuple(tensor.shape[1:]), tuple(output.shape[1:]), count, takes_first, stacks), output
+
+
+def _with_stacks(
+    component: Component, tensor: torch.Tensor, before: Component, registry: Registry
+) -> tuple[Component, dict[str, tuple[Layer, ...]]]:
+    """A container with the layers of its stacks filled, each stack starting from the shape that arrives."""
+    entry = registry.find(component.kind, component.name)
+    assert entry
+    stacks: dict[str, tuple[Layer, ...]] = {}
+    outputs: list[list[int]] = []
+    options = dict(component.options)
+    repeats = entry.traits.get("repeats")
+
+    def run(layers: Sequence[Component], path: str) -> list[Component]:
+        times = options[repeats] if isinstance(repeats, str) else 1
+        stacks[path], output = _run_stack(list(layers) * times, tensor, before, registry)
+        outputs.append(list(output.shape[1:]))
+        return [layer.component for layer in stacks[path]]
+
+    for option in entry.parameters:
+        value = options.get(option.name)
+        if not isinstance(value, list) or not holds_stacks(option.option_type):
+            continue
+        if any(isinstance(item, list) for item in value):
+            options[option.name] = [run(item, f"{option.name}.{number}") for number, item in enumerate(value)]
+        else:
+            options[option.name] = run(value, option.name)
+    if not stacks:
+        return component, {}
+    known = {"output_shape": outputs[0], "output_shapes": outputs}
+    for name in known.keys() & {option.name for option in entry.parameters if option.supplied}:
+        _agree(component, name, options.get(name), known[name])
+        options[name] = known[name]
+    short = component if repeats else None
+    return replace(component, options=options, template=component.template or short), stacks
+
+
+def _agree(component: Component, name: str, given: Any, known: Any) -> None:
+    if given not in (None, known):
+        message = f"the layers inside {component.name} give {known}; its `{name}` says {given}"
+        raise SpecError([Problem("shape", message, component.place, f"leave `{name}` out: it is filled in")])
 
 
 def _misfit(component: Component, tensor: torch.Tensor, registry: Registry) -> Problem | None:
@@ -115,7 +185,8 @@ def fill(component: Component, shape: Shape, registry: Registry) -> Component:
             message = f"{arrived}, so `{parameter.name}` is {size}; the spec says {given}"
             help_ = f"leave `{parameter.name}` out: it is filled from the shape"
             raise SpecError([Problem("shape", message, component.place, help_)])
-    inside = {key: _filled_inside(value, shape, registry) for key, value in options.items()}
+    stacks = {option.name for option in entry.parameters if holds_stacks(option.option_type)}  # filled already
+    inside = {key: value if key in stacks else _filled_inside(value, shape, registry) for key, value in options.items()}
     ordered = {p.name: inside[p.name] for p in entry.parameters if p.name in inside}
     return replace(component, options=ordered)
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from annpipe.errors import OptionError, Problem
-from annpipe.plan.build import instantiate, parameter_groups
+from annpipe.plan.build import instantiate, named_modules, parameter_groups
 from annpipe.plan.component import Component, components_in
 from annpipe.plan.draft import Draft
 from annpipe.plan.groups import FOR_ALL, ParameterGroup, without_parameters
@@ -45,8 +45,8 @@ def refusals(drafted: Draft, layers: Sequence[Layer]) -> list[Problem]:
 def _parameters(layers: Sequence[Layer], loss: Component, registry: Registry) -> dict[str, torch.nn.Parameter]:
     """The model's parameters by name, `0.weight`, and the loss's own, `loss.weight`."""
     with torch.device("meta"):
-        modules = {str(n): instantiate(layer.component, registry) for n, layer in enumerate(layers) if layer.parameters}
-        found = {f"{n}.{name}": p for n, module in modules.items() for name, p in module.named_parameters()}
+        modules = named_modules([layer.component for layer in layers], registry)
+        found = dict(torch.nn.Sequential(modules).named_parameters())
         built = _tried(unweighted(loss, registry), registry, {})[0] if layers else None
     own = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
     return found | {f"loss.{name}": parameter for name, parameter in own}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from annpipe.contract import Fields
 from annpipe.errors import Problem
@@ -16,12 +17,34 @@ TWO = ("logits", "probabilities")  # what losses of 0 and 1 take the output for
 
 
 def linear_collapse(layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]:
-    """Two linear layers with no nonlinearity between them: W₂(W₁x + b₁) + b₂ is again Wx + b."""
-    before: Layer | None = None
+    """Two linear layers with no nonlinearity between them: W₂(W₁x + b₁) + b₂ is again Wx + b.
+
+    What stands inside other layers is looked through too; each pair of lines is told once, however often it is built.
+    """
+    told: dict[tuple[Any, ...], Problem] = {}
+    for problem in _collapses(layers, registry):
+        told.setdefault((problem.place, problem.related), problem)
+    yield from told.values()
+
+
+def _in_sequence(layers: Sequence[Layer], registry: Registry) -> Iterator[Layer]:
+    """The layers with those in place of a repetition or a block that it stands for: they follow the ones around it."""
     for layer in layers:
+        entry = registry.find("layer", layer.component.name)
+        if entry and entry.traits.keys() & {"repeats", "block"}:
+            yield from _in_sequence(layer.inside, registry)
+        else:
+            yield layer
+
+
+def _collapses(layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]:
+    before: Layer | None = None
+    for layer in _in_sequence(layers, registry):
         component = layer.component
         if component.name in PASSING:
             continue
+        for stack in layer.stacks.values():
+            yield from _collapses(stack, registry)
         entry = registry.find("layer", component.name)
         is_linear = bool(entry and entry.traits.get("linear"))
         if is_linear and before is not None:

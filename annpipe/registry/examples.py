@@ -8,7 +8,7 @@ from typing import Any
 
 from annpipe.registry.entry import Entry, Parameter
 from annpipe.registry.registry import Registry
-from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, TupleOf
+from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, TupleOf, holds_stacks
 
 _FAMILIAR: dict[str, Any] = {"distribution": {"Uniform": [-1, 1]}, "layer": {"Linear": 10}, "scheduler": {"StepLR": 10}}
 
@@ -69,7 +69,7 @@ def _spellings(entry: Entry, samples: _Samples) -> Iterator[Any]:
     if list(options[: len(required)]) == required and None not in leading and not nests:
         if n_leading > 1:
             yield {entry.name: leading}
-        elif not isinstance(leading[0], list | dict):
+        elif not isinstance(leading[0], list | dict) or holds_stacks(options[0].option_type):
             yield {entry.name: leading[0]}
     optional = [option for option in options if not option.required and option.default is not None]
     named = [*required, *optional][: max(len(required), 2)] or options[:1]
@@ -106,12 +106,14 @@ class _Samples:
                 return f"0.95**{names[0]}"
             case Named(name="expression"):
                 return "x**2"
+            case Named(name="stack"):
+                return [familiar("layer", self.registry), *(["ReLU"] if self.registry.find("layer", "ReLU") else [])]
             case Named(name=name):
                 return {"bool": True, "None": None, "path": "./rows.csv", "metric_key": "train/loss"}.get(name, "word")
             case Choice(values=values):
                 return values[0]
             case ListOf(item=item):
-                return [self._of_type(item, parameter)]
+                return [self._of_type(item, parameter)] * (2 if holds_stacks(item) else 1)  # one branch joins nothing
             case TupleOf(items=items):
                 return [self._of_type(item, parameter) for item in items]
             case MappingOf(value=value):

@@ -36,9 +36,12 @@ _KINDS = (
                 "d_model",
                 "embed_dim",
                 "input_shape",
+                "output_shape",
+                "output_shapes",
             }
         ),
     ),
+    Kind("initializer", "a function that fills a tensor with its first values", frozenset({"tensor", "generator"})),
     Kind("loss", "a module (prediction, target) -> scalar"),
     Kind("optimizer", "a torch.optim.Optimizer", frozenset({"params"})),
     Kind("scheduler", "a learning-rate scheduler", frozenset({"optimizer"})),

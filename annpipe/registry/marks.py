@@ -90,10 +90,25 @@ def transform(
 @overload
 def layer(component: C, /) -> C: ...
 @overload
-def layer(*, name: str | None = None) -> Callable[[C], C]: ...
-def layer(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
-    """Marks a `torch.nn.Module` class whose forward takes one tensor, rows first."""
-    return _marking(component, Mark("layer", name))
+def layer(*, name: str | None = None, repeats: str | None = None) -> Callable[[C], C]: ...
+def layer(
+    component: C | None = None, /, *, name: str | None = None, repeats: str | None = None
+) -> C | Callable[[C], C]:
+    """Marks a `torch.nn.Module` class whose forward takes one tensor, rows first.
+
+    `repeats` names the option that says how many times its stack follows itself, each time with weights of its own:
+    the class gets one long stack.
+    """
+    return _marking(component, Mark("layer", name, {"repeats": repeats} if repeats else {}))
+
+
+@overload
+def initializer(component: C, /) -> C: ...
+@overload
+def initializer(*, name: str | None = None) -> Callable[[C], C]: ...
+def initializer(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
+    """Marks a function whose parameter `tensor` is filled in place, from torch's own generator or from `generator`."""
+    return _marking(component, Mark("initializer", name))
 
 
 @overload

@@ -77,6 +77,10 @@ class Registry:
         self._components[entry.kind, entry.name] = component
         return entry
 
+    def add_entries(self, entries: Iterable[Entry]) -> None:
+        """Adds entries as they are; raises PluginFault where a name is taken."""
+        self._add_all(entries)
+
     def _add_all(self, entries: Iterable[Entry]) -> None:
         """All entries of a plugin or, where one name is taken, none; the very same entry may come twice."""
         new: dict[tuple[str, str], Entry] = {}

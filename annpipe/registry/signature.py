@@ -152,7 +152,8 @@ def _typed(name: str, hint: Any, table: Typing, *, supplied: bool) -> tuple[str,
     description = table.descriptions.get(name, description)
     if name in table.types:
         return table.types[name], bounds, description
-    if supplied and (hint is inspect.Parameter.empty or name in ("generator", "params", "optimizer", "model")):
+    own = ("generator", "params", "optimizer", "model", "tensor")
+    if supplied and (hint is inspect.Parameter.empty or name in own):
         return "any", bounds, description
     if hint is inspect.Parameter.empty or isinstance(hint, str):
         raise SignatureFault(

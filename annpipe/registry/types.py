@@ -1,12 +1,12 @@
 """The types that an option can have: what YAML can say, written as Python writes annotations.
 
-    int   float   bool   str   None   any   tensor   path   metric_key   expression   'a' | 'b'
+    int   float   bool   str   None   any   tensor   path   metric_key   expression   stack   'a' | 'b'
     T | U   list[T]   tuple[T, U]   tuple[T, ...]   dict[str, T]   and each kind of component: layer, distribution, …
     expression[epoch]
 
 One text form serves the index, `annpipe show` and errors; `annotation` turns a type into what pydantic checks.
 `float` takes whole numbers too; `tensor` is a number or (nested) lists of numbers; `expression` is a formula, whose
-names the component checks, or which are given in brackets.
+names the component checks, or which are given in brackets; `stack` is a list of layers, run one after another.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ SCALARS = {
     "path": "a path",
     "metric_key": "the key of a metric",
     "expression": "a formula",
+    "stack": "a list of layers",
 }
+STACK = "stack"
 
 
 class UnsupportedType(Exception):
@@ -177,6 +179,7 @@ _BY_QUALIFIED_NAME = {
     "annpipe.expression.Expression": "expression",
     "annpipe.contract.Loss": "loss",
     "annpipe.contract.MetricKey": "metric_key",
+    "annpipe.stack.Stack": STACK,
 }
 _PLAIN: dict[Any, str] = {
     int: "int",
@@ -280,6 +283,8 @@ def annotation(type_: OptionType, bounds: Mapping[str, float] | None = None, com
             return number | list[number] | list[list[number]] | list[list[list[number]]]
         case Formula() | Named(name="expression"):
             return InstanceOf[Expression]
+        case Named(name="stack"):
+            return Annotated[list[component], Field(min_length=1)]
         case Named(name=name):
             return {"bool": bool, "str": str, "None": None, "any": Any, "path": str, "metric_key": str}[name]
         case Choice(values=values):
@@ -292,6 +297,14 @@ def annotation(type_: OptionType, bounds: Mapping[str, float] | None = None, com
             return dict[str, inner(value)]  # type: ignore[misc]  # as above
         case OneOf(members=members):
             return Union[tuple(inner(member) for member in members)]  # noqa: UP007  # built at run time
+
+
+def holds_stacks(type_: OptionType) -> bool:
+    """Whether a value of the type is a list of layers, or a list of such lists."""
+    return any(
+        member == Named(STACK) or (isinstance(member, ListOf) and holds_stacks(member.item))
+        for member in alternatives(type_)
+    )
 
 
 def alternatives(type_: OptionType) -> Sequence[OptionType]:

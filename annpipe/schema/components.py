@@ -7,12 +7,24 @@ values of its own type, so an editor reports a wrong option at that option.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from annpipe.registry import KINDS, Entry, Registry
 from annpipe.registry.kinds import with_article
-from annpipe.schema.values import Schema, is_json, option_schema, reference, scalar_schemas, type_of
+from annpipe.registry.types import holds_stacks
+from annpipe.schema.values import (
+    Schema,
+    is_json,
+    option_schema,
+    reference,
+    scalar_schemas,
+    type_of,
+    value_schema,
+)
 
+BLOCK_NAME = "^[a-z_][a-z0-9_]*$"
 MERGED = ("data", "loss", "optimizer", "scheduler", "average", "distribution")
 """The kinds that stand in mappings: an extending spec may give some options of one, and its base the others."""
 
@@ -59,8 +71,16 @@ def kind_schema(kind: str, registry: Registry, *, any_name: bool) -> Schema:
         "additionalProperties": any_name,
         # apart from the properties: beside them it would keep yaml-language-server from offering any for an empty value
         "allOf": [{"minProperties": 1, "maxProperties": 1}],
-        "anyOf": [mapping, *names, *([{"type": "string"}] if any_name else []), reference("variable")],
+        "anyOf": [mapping, *names, *_other_names(kind, entries, any_name=any_name), reference("variable")],
     }
+
+
+def _other_names(kind: str, entries: Sequence[Entry], *, any_name: bool) -> list[Schema]:
+    """Names that the registry lacks: of plugins that are not known, and of the spec's own blocks."""
+    if any_name:
+        return [{"type": "string"}]
+    known = [entry.name for entry in entries if re.match(BLOCK_NAME, entry.name)]
+    return [{"type": "string", "pattern": BLOCK_NAME, "not": {"enum": known}}] if kind == "layer" and known else []
 
 
 def kind_schemas(registry: Registry, *, any_name: bool) -> dict[str, Schema]:
@@ -86,6 +106,9 @@ def _listed(entry: Entry) -> Schema:
     """`Conv2d: [32, 3]`."""
     if not entry.options:
         return {"maxItems": 0}
+    if holds_stacks(type_of(entry.options[0].type)):  # a list is the first option itself
+        accepted = value_schema(type_of(entry.options[0].type), {})["anyOf"][0]
+        return {key: accepted[key] for key in ("items", "minItems") if key in accepted}
     name = _options_name(entry) if any("$ref" in scalar for scalar in _scalars(entry)) else component_name(entry)
     items = [reference(name, "properties", option.name) for option in entry.options]
     needed = [position for position, option in enumerate(entry.options, start=1) if option.required]

@@ -9,6 +9,7 @@ from annpipe.schema.components import kind_schemas
 from annpipe.schema.sections import (
     DATA,
     groups_schema,
+    no_block_without_blocks,
     section_schema,
     split_schema,
     train_requires,
@@ -51,7 +52,7 @@ def spec_schema(registry: Registry, *, any_name: bool = False, variables: bool =
         },
         "additionalProperties": False,
         "if": {"required": ["extends"], "properties": {"extends": {"type": "string"}}},
-        "else": _whole(),
+        "else": _whole() | ({} if any_name else no_block_without_blocks(registry)),
         "definitions": kinds | shared,
     }
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from annpipe.registry import Entry, Parameter
-from annpipe.registry.types import from_annotation, words
-from annpipe.schema.values import LIMITS, Schema, option_schema, or_variable, reference, type_name
+from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry.types import Named, from_annotation, words
+from annpipe.schema.components import BLOCK_NAME, is_bare
+from annpipe.schema.values import LIMITS, Schema, option_schema, or_variable, reference, type_name, value_schema
 from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
 from annpipe.spec.spec import REQUIRED
 
@@ -18,7 +19,8 @@ LISTS = {"model": "layer", "metrics": "metric", "plots": "plot", "callbacks": "c
 DESCRIPTIONS = {
     "device": "where and how the run computes",
     "data": "one data component, `transforms` of its columns, and `split` for the rows held out",
-    "model": "the layers, in order; sizes that arrive are filled in",
+    "blocks": "stacks of layers by name, to be used as layers in the model",
+    "model": "the layers, in order; sizes that arrive are filled in; `layers`, `init` and `freeze` where more is said",
     "loss": "what training makes small",
     "optimizer": "how the parameters are stepped",
     "scheduler": "how the learning rate changes over the run",
@@ -45,10 +47,14 @@ def section_schema(name: str) -> Schema:
     is_required = name in REQUIRED
     if name in ONE:
         schema: Schema = {"anyOf": [reference(ONE[name]), *([] if is_required else [{"type": "null"}])]}
+    elif name == "model":
+        schema = _model()
     elif name in LISTS:
         schema = _list(LISTS[name], is_required=is_required)
     elif name == "device":
         schema = _device()
+    elif name == "blocks":
+        schema = _blocks()
     else:
         schema = _mapping(Train if name == "train" else Tracking, is_required=is_required)
     return {"description": DESCRIPTIONS[name], **schema}
@@ -122,6 +128,42 @@ def _mapping(model: type[Section], *, is_required: bool) -> Schema:
         "additionalProperties": False,
         "anyOf": [{"type": types, "errorMessage": "must be a mapping of options"}, reference("variable")],
     }
+
+
+def _model() -> Schema:
+    """A list of layers; that list with how its parameters begin and which are not trained; or one layer alone."""
+    layers = _list("layer", is_required=True)
+    init = {
+        "description": "how parameters begin, by their names or a part of them, as in `weight` or `0.bias`",
+        "type": ["object", "null"],
+        "additionalProperties": reference("initializer"),
+    }
+    freeze = {
+        "description": "the parameters that are not trained, by their names or a part of them",
+        "type": ["array", "null"],
+        "items": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]},
+    }
+    options = {"layers": {key: layers[key] for key in ("items", "minItems", "anyOf")}, "init": init, "freeze": freeze}
+    long = {"type": "object", "properties": options, "additionalProperties": False}
+    alone: Schema = {"type": "object", "properties": dict.fromkeys(options, False), "allOf": [reference("layer")]}
+    return layers | {"anyOf": [*layers["anyOf"], long, alone]}
+
+
+def _blocks() -> Schema:
+    whole = {"type": ["object", "null"], "errorMessage": "must be a mapping from names to lists of layers"}
+    return {
+        "propertyNames": {"pattern": BLOCK_NAME},
+        "additionalProperties": value_schema(Named("stack"), {}),
+        "anyOf": [whole, reference("variable")],
+    }
+
+
+def no_block_without_blocks(registry: Registry) -> Schema:
+    """Where a spec has no blocks, a word in small letters names a layer: one that the registry has."""
+    known = [entry.name for entry in registry.entries("layer") if is_bare(entry)]
+    word = {"type": "string", "pattern": BLOCK_NAME}
+    item = {"anyOf": [{"not": word}, {"enum": known}], "errorMessage": "there is no layer of this name, and no block"}
+    return {"if": {"required": ["blocks"]}, "else": {"properties": {"model": {"items": item}}}}
 
 
 def _device() -> Schema:

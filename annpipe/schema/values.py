@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from annpipe.registry import KINDS, Parameter, Registry
 from annpipe.registry.types import (
+    STACK,
     Choice,
     Formula,
     ListOf,
@@ -39,6 +40,7 @@ SCALARS: Mapping[str, Schema] = {
     "path": {"type": "string"},
     "metric_key": {"type": "string"},
     "expression": {"type": ["string", "number"]},
+    "stack": {"type": "array", "items": {"$ref": "#/definitions/layer"}, "minItems": 1},
 }
 # the type stands in a list so that yaml-language-server does not add "string" to what it says was expected
 VARIABLE: Schema = {
@@ -100,7 +102,7 @@ def scalar_schemas(type_: OptionType, bounds: Mapping[str, float]) -> list[Schem
     simple = [
         member
         for member in alternatives(type_)
-        if isinstance(member, Choice | Formula | Named) and member != Named("None")
+        if isinstance(member, Choice | Formula | Named) and member not in (Named("None"), Named(STACK))
     ]
     parts = [part for member in simple for part in _accepted(member, bounds, only_scalars=True)]
     if parts and "$ref" not in parts[0]:

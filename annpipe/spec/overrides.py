@@ -14,7 +14,7 @@ from annpipe.errors import COMMAND_LINE, Place, Problem, SpecError
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.composer import compose
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
-from annpipe.spec.spec import LIST_SECTIONS, REQUIRED, TOP_KEYS
+from annpipe.spec.spec import LIST_SECTIONS, MODEL_KEYS, REQUIRED, TOP_KEYS
 
 UNSET = "--unset "
 DEVICE = "--device "
@@ -49,6 +49,8 @@ def override(root: MappingNode, text: str) -> MappingNode:
     section = change.path[0]
     if section == "device" and len(change.path) > 1:
         root = _opened_device(root)
+    if section == "model" and len(change.path) > 1 and change.path[1] in MODEL_KEYS:
+        root = _opened_model(root, change)
     missing = root.get(section)
     if section in TOP_KEYS and (missing is None or (isinstance(missing, ScalarNode) and missing.value is None)):
         root = _with_section(root, change)
@@ -94,6 +96,21 @@ def _opened_device(root: MappingNode) -> MappingNode:
         return MappingNode(((ScalarNode("type", "type", True, node.place), node),), node.place)
 
     return replace(root, pairs=tuple((k, opened(v) if k.value == "device" else v) for k, v in root.pairs))
+
+
+def _opened_model(root: MappingNode, change: Override) -> MappingNode:
+    """`model: [Linear: 1]` as the mapping it is short for, `model: {layers: [Linear: 1]}`, with a place for `init`."""
+    place = change.place(1)
+    empty: tuple[tuple[ScalarNode, Node], ...] = ((ScalarNode("init", "init", True, place), MappingNode((), place)),)
+
+    def opened(node: Node) -> Node:
+        if isinstance(node, ListNode):
+            node = MappingNode(((ScalarNode("layers", "layers", True, node.place), node),), node.place)
+        if isinstance(node, MappingNode) and change.path[1] == "init" and node.get("layers") and not node.get("init"):
+            return replace(node, pairs=(*node.pairs, *empty))
+        return node
+
+    return replace(root, pairs=tuple((k, opened(v) if k.value == "model" else v) for k, v in root.pairs))
 
 
 def _with_section(root: MappingNode, change: Override) -> MappingNode:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,12 +21,14 @@ from annpipe.spec.splits import split_faults, split_files
 __all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "check", "read_spec", "used_note"]
 
 SECTIONS = (
-    *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "model", "loss", "optimizer"),
-    *("scheduler", "average", "train", "metrics", "plots", "callbacks", "tracking"),
+    *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "blocks", "model", "loss"),
+    *("optimizer", "scheduler", "average", "train", "metrics", "plots", "callbacks", "tracking"),
 )
 LIST_SECTIONS = frozenset({"plugins", "model", "metrics", "plots", "callbacks"})
 TOP_KEYS = ("extends", "variables", *SECTIONS)  # the first two are gone once a spec is composed
 
+MODEL_KEYS = ("layers", "init", "freeze")
+BLOCK_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
 DEVICE_WORD = re.compile(r"(auto|cpu|cuda(:\d+)?|mps)\Z")
 
 
@@ -58,7 +60,10 @@ class Spec:
     data: Call
     split: Split
     transforms: tuple[Steps, ...] | None
+    blocks: tuple[tuple[ScalarNode, tuple[Call, ...]], ...]
     model: tuple[Call, ...]
+    init: tuple[tuple[ScalarNode, Call], ...]
+    freeze: tuple[ScalarNode, ...]
     loss: Call
     optimizer: Call
     groups: tuple[GroupCall, ...]
@@ -111,7 +116,10 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         data=reading.component_beside("data", BESIDE_DATA),
         split=reading.split(),
         transforms=reading.transforms(),
-        model=reading.calls("model"),
+        blocks=tuple(reading.blocks()),
+        model=reading.model(),
+        init=tuple(reading.init()),
+        freeze=reading.freeze(),
         loss=reading.call("loss"),
         optimizer=reading.component_beside("optimizer", (groups.KEY,)),
         groups=reading.groups(),
@@ -132,6 +140,11 @@ def _only(root: MappingNode, names: Sequence[str]) -> MappingNode:
 
 def _given(node: Node | None) -> bool:
     return node is not None and not (isinstance(node, ScalarNode) and node.value is None)
+
+
+def _is_name(value: object) -> bool:
+    """A word, or the number of a layer, with which the names of its parameters begin."""
+    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
 class _Reading:
@@ -233,8 +246,8 @@ class _Reading:
         read = read_call(node, f"`{name}`", KEEP_ONE)
         return self._taken(read)
 
-    def calls(self, name: str) -> tuple[Call, ...]:
-        node = self.root.get(name)
+    def calls(self, name: str, node: Node | None = None) -> tuple[Call, ...]:
+        node = node or self.root.get(name)
         if node is None:
             return ()
         calls, problems = read_calls(node, name)
@@ -242,6 +255,83 @@ class _Reading:
         if name == "model" and not calls and not problems and _given(node):
             self.problems.append(Problem("missing-section", "the model has no layer", node.place, EXAMPLES["model"]))
         return tuple(calls)
+
+    def _long_form(self) -> MappingNode | None:
+        """`model` where it is no list and no one layer: `{layers: […], init: …, freeze: …}`."""
+        node = self.root.get("model")
+        return node if isinstance(node, MappingNode) and node.keys and set(node.keys) & set(MODEL_KEYS) else None
+
+    def model(self) -> tuple[Call, ...]:
+        """The layers: a list, the list in the long form, or the one layer that is the whole model."""
+        node = self.root.get("model")
+        if long := self._long_form():
+            for key, _ in long.pairs:
+                if key.value not in MODEL_KEYS:
+                    help_ = did_you_mean(str(key.value), MODEL_KEYS) or f"`model` takes {', '.join(MODEL_KEYS)}"
+                    message = f"`model` has no option '{key.value}'"
+                    self.problems.append(Problem("unknown-option", message, key.place, help_))
+            layers = long.get("layers")
+            if layers is None or not _given(layers):
+                message = "`model.layers` is missing"
+                self.problems.append(Problem("missing-option", message, long.place, EXAMPLES["model.layers"]))
+                return ()
+            return self.calls("model", layers)
+        if isinstance(node, MappingNode) and len(node.pairs) == 1 and node.keys[0].isidentifier():
+            call = self._taken(read_call(node, "`model`"))
+            return (call,) if call.name else ()
+        return self.calls("model")
+
+    def init(self) -> Iterator[tuple[ScalarNode, Call]]:
+        """Each pattern of parameters with its initializer."""
+        long = self._long_form()
+        node = long.get("init") if long else None
+        if not _given(node) or node is None:
+            return
+        if not isinstance(node, MappingNode):
+            message = f"`model.init` must be a mapping from names of parameters to initializers; found {found(node)}"
+            self.problems.append(Problem("wrong-type", message, node.place, EXAMPLES["model.init"], used_note(node)))
+            return
+        for key, value in node.pairs:
+            yield key, self._taken(read_call(value, f"`model.init.{key.value}`"))
+
+    def freeze(self) -> tuple[ScalarNode, ...]:
+        """The patterns of parameters that are not trained."""
+        long = self._long_form()
+        node = long.get("freeze") if long else None
+        if not _given(node) or node is None:
+            return ()
+        items = node.items if isinstance(node, ListNode) else (node,)
+        words = [item for item in items if isinstance(item, ScalarNode) and _is_name(item.value)]
+        wrong = [item for item in items if item not in words] if isinstance(node, ListNode) else [node]
+        for item in wrong:
+            wanted = "names of parameters" if isinstance(node, ListNode) else "a list of names of parameters"
+            message = (
+                f"`model.freeze` {'holds' if isinstance(node, ListNode) else 'must be'} {wanted}; found {found(item)}"
+            )
+            self.problems.append(Problem("wrong-type", message, item.place, EXAMPLES["model.freeze"], used_note(item)))
+        return tuple(words) if isinstance(node, ListNode) else ()
+
+    def blocks(self) -> Iterator[tuple[ScalarNode, tuple[Call, ...]]]:
+        """Each block's name and its layers."""
+        node = self.root.get("blocks")
+        if not isinstance(node, MappingNode):
+            if _given(node) and node is not None:
+                message = f"`blocks` must be a mapping; found {found(node)}"
+                self.problems.append(Problem("wrong-type", message, node.place, EXAMPLES["blocks"], used_note(node)))
+            return
+        for key, value in node.pairs:
+            name = str(key.value)
+            if not BLOCK_NAME.match(name):
+                message = f"a block cannot be called '{name}'"
+                help_ = "a block's name has small letters, digits and _, as in `my_block`"
+                self.problems.append(Problem("block", message, key.place, help_))
+                continue
+            calls, problems = read_calls(value, f"blocks.{name}")
+            self.problems += problems
+            if not calls and not problems:
+                message = f"the block '{name}' has no layer"
+                self.problems.append(Problem("block", message, key.place, EXAMPLES["blocks"]))
+            yield key, tuple(calls)
 
     def component_beside(self, name: str, others: Sequence[str]) -> Call:
         """The component of `name`: its one key that is none of `others`, as `data` has `split`."""

@@ -9,17 +9,19 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from textwrap import indent
+from typing import Any, TypeGuard
 
 import torch
 from safetensors.torch import save_file
 
 from annpipe.contract import Dataset, Field
-from annpipe.plan.build import fitted
-from annpipe.plan.component import Component
+from annpipe.plan.build import fitted, module_names
+from annpipe.plan.component import Component, components_in
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
-from annpipe.registry import Entry
+from annpipe.registry import Entry, Parameter
+from annpipe.registry.types import holds_stacks
 from annpipe.train import columns_model
 from annpipe.train.columns import Fitted
 from annpipe.train.export_columns import IMPORT, model_lines
@@ -69,21 +71,38 @@ def saved_model(parts: Parts) -> torch.nn.Module:
 def network_source(plan: Plan, transforms: Fitted | None = None) -> str:
     """A Python file whose `build()` makes the plan's network."""
     imports = {"import torch"}
-    lines = [
-        f"        {_call(layer.component, plan, imports)},  # {_arrow(layer.input_shape, layer.output_shape)}"
-        for layer in plan.model
-    ]
-    takes_first = any(layer.takes_first for layer in plan.model)
-    stack = "FirstOutputs" if takes_first else "torch.nn.Sequential"
-    end = "    ).double()" if plan.device.precision == "float64" else "    )"
-    ends = [end]
+    takes_first = _takes_first(plan)
+    notes = [f"  # {_arrow(layer.input_shape, layer.output_shape)}" for layer in plan.model]
+    model = _stack_source([layer.component for layer in plan.model], plan, imports, notes)
+    double = ".double()" if plan.device.precision == "float64" else ""
+    made = f"{indent(model, '    ').lstrip()}{double}"
+    lines = [f"    return {made}"]
     if transforms:
-        ends = [end, *model_lines(transforms, lambda step: _call(step, plan, imports), plan.device.precision)]
+        between = model_lines(transforms, lambda step: _call(step, plan, imports), plan.device.precision)
+        lines = [f"    network = {made}", *between]
         imports.add(IMPORT)
-    begin = "network =" if transforms else "return"
-    body = "\n".join(["def build():", '    """The untrained network."""', f"    {begin} {stack}(", *lines, *ends, ""])
     head = _HEAD.format(name=plan.head.name.replace('"', "'").replace("\\", "/"), imports="\n".join(sorted(imports)))
+    body = "\n".join(["def build():", '    """The untrained network."""', *lines, ""])
     return head + (_FIRST_OUTPUTS if takes_first else "\n") + body
+
+
+def _takes_first(plan: Plan) -> bool:
+    """Whether some layer gives a tuple, of which the first flows on."""
+    return any(layer.takes_first for layer in plan.layers)
+
+
+def _stack_source(layers: Sequence[Component], plan: Plan, imports: set[str], notes: Sequence[str] = ()) -> str:
+    """The expression that makes a stack, a layer on a line, each with its note; names only where there are blocks."""
+    names = module_names(layers, plan.registry)
+    calls = [_call(layer, plan, imports) for layer in layers]
+    if any(not name.isdecimal() for name in names):
+        imports.add("from collections import OrderedDict")
+        calls = [f'("{name}", {call})' for name, call in zip(names, calls, strict=True)]
+    noted = zip(calls, notes or [""] * len(calls), strict=True)
+    lines = "".join(f"{indent(call, '    ')},{note}\n" for call, note in noted)
+    if any(not name.isdecimal() for name in names):
+        lines = f"    OrderedDict([\n{indent(lines, '    ')}    ])\n"
+    return f"{'FirstOutputs' if _takes_first(plan) else 'torch.nn.Sequential'}(\n{lines})"
 
 
 def _arrow(before: tuple[int, ...], after: tuple[int, ...]) -> str:
@@ -94,6 +113,8 @@ def _call(component: Component, plan: Plan, imports: set[str]) -> str:
     """The component as a Python expression; only what differs from its defaults is written."""
     entry = plan.registry.find(component.kind, component.name)
     assert entry
+    if "block" in entry.traits:
+        return _stack_source(component.options["layers"], plan, imports)
     where, _, attribute = entry.target.rpartition(":")
     where = _plugin_modules(plan).get(_own_file(entry), where)
     imports.add(f"import {where}")
@@ -103,8 +124,16 @@ def _call(component: Component, plan: Plan, imports: set[str]) -> str:
         native = entry.traits.get("native_defaults")
         default = native.get(parameter.name, parameter.default) if isinstance(native, Mapping) else parameter.default
         if parameter.required or value != default:
-            arguments.append(f"{parameter.name}={_literal(fitted(parameter.option_type, value), plan, imports)}")
+            arguments.append(f"{parameter.name}={_argument(parameter, value, plan, imports)}")
     return f"{where}.{attribute}({', '.join(arguments)})"
+
+
+def _argument(parameter: Parameter, value: Any, plan: Plan, imports: set[str]) -> str:
+    if not isinstance(value, list) or not holds_stacks(parameter.option_type):
+        return _literal(fitted(parameter.option_type, value), plan, imports)
+    if any(isinstance(layers, list) for layers in value):
+        return f"[{', '.join(_argument(parameter, layers, plan, imports) for layers in value)}]"
+    return _stack_source(value, plan, imports)
 
 
 def _literal(value: Any, plan: Plan, imports: set[str]) -> str:
@@ -124,10 +153,8 @@ def _layers(component: Component, plan: Plan) -> Iterator[Entry]:
     entry = plan.registry.find(component.kind, component.name)
     assert entry
     yield entry
-    for value in component.options.values():
-        for inner in value if isinstance(value, list) else [value]:
-            if isinstance(inner, Component):
-                yield from _layers(inner, plan)
+    for inner in components_in(dict(component.options)):
+        yield from _layers(inner, plan)
 
 
 def _entries(plan: Plan) -> list[Entry]:
@@ -164,9 +191,9 @@ def standalone(source: str) -> str:
     """
     lines = source.split("\n")
     statements = ast.parse(source).body
-    bounds_only = all(_takes_field(node) for node in statements if _is_from(node, "pydantic"))
+    bounds_only = _names_of(statements, "pydantic") == ["Field"]
     for node in reversed(statements):
-        stand_ins = _FIELD if bounds_only and _is_from(node, "pydantic") else _stand_ins(node)
+        stand_ins = _stand_ins(node) or (_FIELD if bounds_only and _is_from(node, "pydantic") else [])
         if stand_ins:
             before, after = _beside(node, lines)
             lines[node.lineno - 1 : node.end_lineno] = [*before, _NAMES, *stand_ins, *after]
@@ -183,25 +210,29 @@ def _beside(node: ast.stmt, lines: Sequence[str]) -> tuple[list[str], list[str]]
 
 _NAMES = "from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need"
 _MARK = "(component=None, /, **_): return component if component is not None else (lambda marked: marked)"
-_TYPES = ("Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "RunView", "Expression")
+_TYPES = ("Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView", "Expression", "Stack")
 _MARKS = (
-    *("average", "callback", "data", "distribution", "layer", "loss", "metric", "optimizer", "plot", "scheduler"),
-    "transform",
+    *("average", "callback", "data", "distribution", "initializer", "layer", "loss", "metric", "optimizer", "plot"),
+    *("scheduler", "transform"),
 )
+
 
 _FIELD = ["def Field(*_, **__): return None  # bounds and words of options, which the model does not need"]
 
 
-def _is_from(node: ast.stmt, package: str) -> bool:
+def _is_from(node: ast.AST, package: str) -> TypeGuard[ast.ImportFrom]:
     return isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == package
 
 
-def _takes_field(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and [(a.name, a.asname) for a in node.names] == [("Field", None)]
+def _names_of(statements: Sequence[ast.stmt], package: str) -> list[str]:
+    """All that a file takes from a package, wherever it does; the package's own name where it imports that."""
+    nodes = [node for statement in statements for node in ast.walk(statement)]
+    whole = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names if a.name.partition(".")[0] == package]
+    return whole + [alias.asname or alias.name for node in nodes if _is_from(node, package) for alias in node.names]
 
 
 def _stand_ins(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "annpipe":
+    if _is_from(node, "annpipe"):
         return [_stand_in(alias.name, alias.asname or alias.name) for alias in node.names]
     if isinstance(node, ast.Import) and any(alias.name == "annpipe" for alias in node.names):
         own = next(alias.asname or alias.name for alias in node.names if alias.name == "annpipe")

@@ -10,27 +10,19 @@ from typing import Any
 import torch
 
 from annpipe.contract import Dataset
-from annpipe.plan.build import instantiate, parameter_groups
+from annpipe.plan.build import instantiate, named_modules, parameter_groups
 from annpipe.plan.component import Component
+from annpipe.plan.initial import freeze, initialize
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.metric_keys import metric_keys
 from annpipe.plan.plan import Plan
+from annpipe.stack import Stack
 from annpipe.train.columns import Fitted, fit_columns, known_categories
 from annpipe.train.columns_model import begun_with
 from annpipe.train.data import Rows, Transformed, lay_out, make_dataset
 from annpipe.train.losses import build_loss
 from annpipe.train.splits import Splits, split_dataset
 from annpipe.train.streams import drawing
-
-
-class FirstOutputs(torch.nn.Sequential):
-    """A stack in which the first tensor of a tuple flows on: an LSTM's sequence, an attention's output."""
-
-    def forward(self, input: torch.Tensor) -> torch.Tensor:
-        for module in self:
-            output = module(input)
-            input = output[0] if isinstance(output, tuple | list) else output
-        return input
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ class Parts:
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """What is trained: the model's parameters, and the loss's own where it has some."""
+        """What is trained: the model's parameters that are not frozen, and the loss's own where it has some."""
         return list(named_parameters(self.model, self.loss).values())
 
 
@@ -91,17 +83,24 @@ def _fitted(plan: Plan, train: Dataset) -> Fitted | None:
 
 
 def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:
-    """The transforms that go with each batch, and the layers with initial weights drawn from the stream `init`."""
+    """The transforms that go with each batch, and the layers with initial weights drawn from the stream `init`.
+
+    What is frozen is marked so.
+    """
     with drawing(plan.head.seed, "init"):
-        layers = [instantiate(layer.component, plan.registry) for layer in plan.model]
-    stack = FirstOutputs if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
+        layers = named_modules([layer.component for layer in plan.model], plan.registry)
+        stack = Stack if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
+        model: torch.nn.Module = stack(layers)
+        initialize(model, plan.init, plan.registry)
+    freeze(model, plan.freeze)
     columns = fitted.columns(fitted.inside) if fitted else None
-    return stack(*layers) if columns is None else begun_with(columns.to(torch.get_default_dtype()), stack(*layers))
+    return model if columns is None else begun_with(columns.to(torch.get_default_dtype()), model)
 
 
 def named_parameters(model: torch.nn.Module, loss: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """What is trained by name: `0.weight` of the model, `loss.weight` of the loss."""
-    return {**dict(model.named_parameters()), **{f"loss.{name}": own for name, own in loss.named_parameters()}}
+    """What is trained by name: `0.weight` of the model where it is not frozen, `loss.weight` of the loss."""
+    every = {**dict(model.named_parameters()), **{f"loss.{name}": own for name, own in loss.named_parameters()}}
+    return {name: parameter for name, parameter in every.items() if parameter.requires_grad}
 
 
 def build_optimizer(

@@ -26,6 +26,7 @@ FAMILIES: tuple[tuple[str, str, Any], ...] = (
     ("scheduler", "torch.optim.lr_scheduler", torch.optim.lr_scheduler.LRScheduler),
     ("distribution", "torch.distributions", torch.distributions.Distribution),
 )
+INITIALIZERS = tuple(sorted(name for name in vars(torch.nn.init) if name.endswith("_") and not name.startswith("_")))
 CLASS_LABELS = ("CrossEntropyLoss", "MultiMarginLoss", "NLLLoss")
 
 
@@ -34,6 +35,8 @@ def annpipe_components() -> Iterable[Entry]:
     for kind, module, cls in public_classes():
         if cls.__name__ not in EXCLUDED:
             yield _entry(kind, module, cls)
+    for name in INITIALIZERS:
+        yield _entry("initializer", "torch.nn.init", getattr(torch.nn.init, name))
 
 
 def public_classes() -> Iterator[tuple[str, str, type]]:
@@ -54,7 +57,7 @@ def _at(module: str) -> Any:
     return found
 
 
-def _entry(kind: str, module: str, cls: type) -> Entry:
+def _entry(kind: str, module: str, cls: Any) -> Entry:
     name = cls.__name__
     options = options_of(kind, name)
     return describe(
@@ -81,7 +84,7 @@ def _rank(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def _rank_types(cls: type) -> dict[str, str]:
+def _rank_types(cls: Any) -> dict[str, str]:
     """Sizes of a layer of fixed rank: one for all dimensions or one for each."""
     rank = _rank(cls.__name__)
     if rank is None or "Pad" in cls.__name__:

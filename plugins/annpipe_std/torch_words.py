@@ -3,6 +3,21 @@
 from __future__ import annotations
 
 SUMMARIES: dict[str, str] = {
+    # initializers
+    "constant_": "Every value the same.",
+    "dirac_": "A convolution that passes as many channels on as it can.",
+    "eye_": "The identity matrix.",
+    "kaiming_normal_": "Normal, with a spread that keeps that of what a rectified layer gives (He et al., 2015).",
+    "kaiming_uniform_": "Uniform, with a spread that keeps that of what a rectified layer gives (He et al., 2015).",
+    "normal_": "Normal, with mean and std.",
+    "ones_": "Ones.",
+    "orthogonal_": "An orthogonal matrix, times gain (Saxe et al., 2013).",
+    "sparse_": "Normal columns of which a share is zero (Martens, 2010).",
+    "trunc_normal_": "Normal with mean and std, drawn again where outside [a, b].",
+    "uniform_": "Uniform between a and b.",
+    "xavier_normal_": "Normal, with a spread for as many inputs as outputs (Glorot and Bengio, 2010).",
+    "xavier_uniform_": "Uniform, with a spread for as many inputs as outputs (Glorot and Bengio, 2010).",
+    "zeros_": "Zeros.",
     # layers: linear and convolutional
     "Bilinear": "A learned bilinear map of two inputs.",
     "Identity": "Passes its input on.",

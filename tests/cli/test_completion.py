@@ -139,6 +139,23 @@ def test_set_completes_paths_of_the_spec_on_the_line(typed: str, answers: list[s
     assert sorted(tab(f"annpipe plan small.yaml --set {typed}")) == sorted(answers)
 
 
+@pytest.mark.parametrize(
+    ("typed", "answers"),
+    [
+        ("model.0.", ["model.0.residual."]),
+        ("model.0.residual.", ["model.0.residual.0.", "model.0.residual.1=", "model.0.residual.layers="]),
+        ("model.0.residual.0.Linear.", [f"model.0.residual.0.Linear.{name}=" for name in ("out_features", "bias")]),
+        ("model.1.repeat.", ["model.1.repeat.times=", "model.1.repeat.layers."]),
+        ("model.1.repeat.layers.0.", ["model.1.repeat.layers.0.Dropout."]),
+        ("model.1.repeat.layers.0.Dropout.", [f"model.1.repeat.layers.0.Dropout.{name}=" for name in ("p", "inplace")]),
+    ],
+)
+def test_paths_go_on_inside_layers_that_hold_layers(typed: str, answers: list[str], project: Path) -> None:
+    nested = "[{residual: [Linear: 4, ReLU]}, {repeat: {times: 2, layers: [Dropout: 0.5]}}, {Linear: 1}]"
+    (project / "nested.yaml").write_text(f"version: 1\nmodel: {nested}\n", encoding="utf-8")
+    assert sorted(paths.paths(typed, project / "nested.yaml")) == sorted(answers)
+
+
 def test_no_path_goes_on_from_a_value_or_from_nowhere(project: Path) -> None:
     for typed in ("optimizer.Adam.lr=", "optimizer.Adam.lr.", "model.9.", "nothing.", "seed.", "model.x.Linear."):
         assert paths.paths(typed, project / "small.yaml") == [], typed

@@ -11,7 +11,7 @@ import pytest
 from annpipe.plan import draft, resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.data import observe_fields
+from annpipe.train.observe import observe_fields
 
 SPEC = """
 version: 1

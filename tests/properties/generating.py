@@ -92,6 +92,8 @@ def values(type_: OptionType, bounds: Mapping[str, float], registry: Registry) -
             return formulas(names)
         case Named(name=name) if type_.is_component:
             return components(registry, name, simple_only=True)
+        case Named(name="stack"):
+            return st.lists(components(registry, "layer", names=fitting_layers(registry)), min_size=1, max_size=2)
         case Named(name=name):
             return _scalars(name, bounds)
 
@@ -115,7 +117,7 @@ def _scalars(name: str, bounds: Mapping[str, float]) -> st.SearchStrategy[Any]:
 
 def has_components(entry: Entry) -> bool:
     """Whether some option of the component is a component itself."""
-    return any(re.search(r"\b(layer|loss|distribution|scheduler)\b", option.type) for option in entry.options)
+    return any(re.search(r"\b(layer|stack|loss|distribution|scheduler)\b", option.type) for option in entry.options)
 
 
 @st.composite
@@ -207,7 +209,7 @@ def specs(draw: st.DrawFn, registry: Registry) -> Spec:
     if draw(st.booleans()):
         data["split"] = {"val": draw(st.sampled_from([0, 0.0, 0.25, 1e-300])), "test": draw(st.sampled_from([0, 0.5]))}
     targets = next(iter(data.values()))["targets"]
-    layers = components(registry, "layer", names=fitting_layers(registry))
+    layers = components(registry, "layer", names=fitting_layers(registry)) | containers(registry)
     spec = {
         "version": 1,
         "name": draw(WORDS),
@@ -274,6 +276,21 @@ def _devices() -> st.SearchStrategy[Any]:
             "precision": precision,
             "deterministic": st.booleans(),
         },
+    )
+
+
+def containers(registry: Registry) -> st.SearchStrategy[Any]:
+    """Layers that hold layers, in either spelling, one of them inside another."""
+    stack = values(text_type("stack"), {}, registry)
+    pair = st.lists(stack, min_size=2, max_size=2)
+    times = st.integers(1, 3)
+    return st.one_of(
+        st.builds(lambda layers: {"residual": layers}, stack),
+        st.builds(lambda layers: {"residual": {"layers": layers}}, stack),
+        st.builds(lambda times, layers: {"repeat": {"times": times, "layers": layers}}, times, stack),
+        st.builds(lambda times, layers: {"repeat": [times, [{"residual": layers}]]}, times, stack),
+        st.builds(lambda branches: {"parallel": branches}, pair),
+        st.builds(lambda branches: {"parallel": {"branches": branches, "dim": 1}}, pair),
     )
 
 

@@ -27,10 +27,12 @@ from tests.properties.walking import instances, narrowed
 
 # what only shapes and the components themselves can know
 KNOWN_LATE = frozenset({"shape", "output-shape", "loss-mismatch", "wrong-value"})
+CONTAINERS = ("residual", "repeat", "parallel")
 COMPONENTS = {
     "layer": (
         *("Linear", "ReLU", "LeakyReLU", "Tanh", "GELU", "ELU", "Softplus", "Hardtanh", "Dropout", "AlphaDropout"),
         *("BatchNorm1d", "LayerNorm", "RMSNorm", "Softmax", "PReLU", "Identity", "Flatten", "Threshold"),
+        *CONTAINERS,
     ),
     "data": ("formula", "table"),
     "distribution": ("Uniform", "Normal", "Laplace", "Gumbel", "Exponential"),
@@ -44,8 +46,12 @@ COMPONENTS = {
 COLUMN = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
 FORMULA = {"enum": ["x", "x**2 + 3", "sin(3*x) / 2", "where(x > 0, x, -x)", 3]}
 OF_X = {"type": "object", "properties": {"x": {"$ref": "#/definitions/distribution"}}, "required": ["x"]}
+STACK = {"type": "array", "items": {"$ref": "#/definitions/leaf"}, "minItems": 1, "maxItems": 2}
+BRANCHES = {"type": "array", "items": STACK, "minItems": 2, "maxItems": 3}
 # names that must fit together, and lengths: the schema cannot say that they do
 FITTING = {
+    "stack": STACK,
+    "list[stack]": BRANCHES,
     "dict[str, distribution]": OF_X,
     "dict[str, distribution] | None": {"type": "null"},
     "dict[str, expression]": {"type": "object", "properties": {"y": FORMULA}, "required": ["y"]},
@@ -77,6 +83,11 @@ def narrow(whole: dict[str, Any]) -> dict[str, Any]:
     known["data"] |= {"if": {"required": ["split"]}, "then": {"maxProperties": 2}, "else": {"maxProperties": 1}}
     known["data.formula"]["properties"]["rows"] = {"enum": [8, 16]}
     schema["properties"]["train"]["properties"]["batch_size"] = {"enum": ["all", 2]}
+    known["leaf"] = known["layer"] | {
+        "properties": {name: part for name, part in known["layer"]["properties"].items() if name not in CONTAINERS}
+    }  # a depth that ends
+    known["layer.residual"] |= STACK
+    known["layer.parallel"] |= BRANCHES
     for name in known:
         if name.startswith("tensor"):
             known[name] = known[name]["anyOf"][0]

@@ -116,6 +116,7 @@ COMPONENTS = {
     "plots": "plot",
     "callbacks": "callback",
 }
+BLOCK = re.compile(r"[a-z_][a-z0-9_]*\Z")
 LISTS = ("model", "metrics", "plots", "callbacks")
 SPLIT = {"val": fraction, "test": fraction}
 SECTIONS: dict[str, Rule | dict[str, Rule]] = {
@@ -196,6 +197,8 @@ def _fits_options(entry: Entry, options: Any, registry: Registry) -> bool:
             return _fits_named(entry, {entry.options[0].name: options}, registry)
         return named and _fits_named(entry, options, registry)
     values = [] if options is None else options if isinstance(options, list) else [options]
+    if isinstance(options, list) and entry.options and "stack" in entry.options[0].type:
+        values = [options]  # the list is the first option itself
     names = [option.name for option in entry.options]
     return len(values) <= len(names) and _fits_named(entry, dict(zip(names, values, strict=False)), registry)
 
@@ -238,6 +241,8 @@ def fits(type_: OptionType, bounds: Mapping[str, float], value: Any, registry: R
             return SCALARS["expression"](value)
         case Named(name=name) if type_.is_component:
             return fits_component(name, value, registry)
+        case Named(name="stack"):
+            return isinstance(value, list) and value != [] and all(fits_component("layer", v, registry) for v in value)
         case Named(name=name):
             return SCALARS[name](value) and (not bounds or _within(value, bounds))
 

@@ -62,6 +62,18 @@ def test_only_a_whole_variable_stands_for_a_number(section: str, complaints: Com
     assert complaints(spec_with(section)) != []
 
 
+def test_a_block_is_used_by_its_name(complaints: Complaints, spec_with: SpecWith) -> None:
+    """Where there are blocks any word in small letters may be one; where there are none it is a mistake."""
+    blocks = "blocks: {hidden: [Linear: 3, ReLU]}"
+    assert complaints(spec_with(blocks, "model: [hidden, residual: [hidden]]")) == []
+    assert complaints(spec_with("model: [hidden]")) != []
+    assert complaints(spec_with(blocks, "model: [Hidden]")) != []
+    assert complaints(spec_with(blocks, "model: [residual]")) != []
+    assert complaints(spec_with("blocks: {hidden: ReLU}")) != []
+    assert complaints(spec_with("blocks: {hidden: []}")) != []
+    assert complaints(spec_with("blocks: {Hidden: [ReLU]}")) != []
+
+
 def test_without_variables_none_is_accepted(registry_entries: Registry, spec_with: SpecWith) -> None:
     """For tools that make specs from the schema."""
     narrow = Draft7Validator(spec_schema(registry_entries, variables=False))
@@ -127,6 +139,7 @@ BEYOND = {
         "sections/version-a-fraction",
     ],
     "nan is below no bound": ["options/rate-not-a-number"],
+    "the names of the spec's own blocks are no constants": ["blocks/misspelt-use"],
 }
 TESTS = ROOT / "tests"
 WRONG = sorted(path for folder in ("golden", "specs_wrong") for path in (TESTS / folder).rglob("*.yaml"))

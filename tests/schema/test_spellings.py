@@ -38,6 +38,12 @@ model: [Tanh]
 model: [Tanh: {}]
 model: [LayerNorm: {normalized_shape: [3, 4]}]
 model: [TransformerEncoder: {encoder_layer: {TransformerEncoderLayer: 2}, num_layers: 1, norm: LayerNorm}]
+model: [residual: [Linear: 3, ReLU]]
+model: [residual: {layers: [Linear: 3, residual: [ReLU]]}]
+model: [parallel: [[Linear: 3], [ReLU]]]
+model: [parallel: {branches: [[Linear: 3], [ReLU]], join: add}]
+model: [repeat: [2, [Linear: 3]]]
+model: [repeat: {times: 2, layers: [Linear: 3]}]
 optimizer: Adam
 optimizer: {Adam: 1}
 optimizer: {Adam: 1e-3}
@@ -74,6 +80,16 @@ seed: 0
 description: no
 """
 REFUSED = """
+model: [residual: ReLU]
+model: [residual: []]
+model: [residual: {Linear: 3}]
+model: [residual: [[Linear: 3]]]
+model: [residual]
+model: [parallel: [Linear: 3]]
+model: [parallel: {branches: [ReLU, Tanh]}]
+model: [repeat: [Linear: 3]]
+model: [repeat: {times: 0, layers: [ReLU]}]
+model: [repeat: {layers: [ReLU]}]
 model: []
 model: Linear
 model: {Linear: 1}
@@ -199,7 +215,7 @@ import torch
 from annpipe import distribution, layer
 
 @layer
-class residual(torch.nn.Module):
+class around(torch.nn.Module):
     """Adds its input to what a layer gives."""
 
     def __init__(self, inner: torch.nn.Module, scale: float = 1.0) -> None:
@@ -234,23 +250,23 @@ def wrappers(tmp_path_factory: pytest.TempPathFactory, registry_entries: Registr
 @pytest.mark.parametrize(
     ("layer", "right"),
     [
-        ("residual: ReLU", True),
-        ("residual: {Linear: 3}", True),
-        ("residual: {residual: {residual: ReLU}}", True),
-        ("residual: [{Linear: 3}, 0.5]", True),
-        ("residual: {inner: {Linear: 3}, scale: 2}", True),
-        ("residual: {inner: ReLU}", True),
+        ("around: ReLU", True),
+        ("around: {Linear: 3}", True),
+        ("around: {around: {around: ReLU}}", True),
+        ("around: [{Linear: 3}, 0.5]", True),
+        ("around: {inner: {Linear: 3}, scale: 2}", True),
+        ("around: {inner: ReLU}", True),
         ("stack: {layers: [ReLU, Linear: 3]}", True),
         ("stack: [[ReLU, Linear: 3]]", True),
-        ("residual", False),
-        ("residual: ", False),
-        ("residual: 3", False),
-        ("residual: {Linear: none}", False),
-        ("residual: {Lineer: 3}", False),
-        ("residual: {Linear: 3, scale: 2}", False),
-        ("residual: {scale: 2}", False),
-        ("residual: [ReLU, Tanh]", False),
-        ("residual: L1Loss", False),
+        ("around", False),
+        ("around: ", False),
+        ("around: 3", False),
+        ("around: {Linear: none}", False),
+        ("around: {Lineer: 3}", False),
+        ("around: {Linear: 3, scale: 2}", False),
+        ("around: {scale: 2}", False),
+        ("around: [ReLU, Tanh]", False),
+        ("around: L1Loss", False),
         ("stack: [ReLU, Tanh]", False),
         ("stack: ReLU", False),
     ],
@@ -258,7 +274,7 @@ def wrappers(tmp_path_factory: pytest.TempPathFactory, registry_entries: Registr
 def test_a_mapping_may_be_the_first_options_own_component(
     layer: str, right: bool, wrappers: Registry, spec_with: SpecWith, is_right: IsRight
 ) -> None:
-    """`residual: {Linear: 3}` wraps a Linear, as in annpipe itself."""
+    """`around: {Linear: 3}` wraps a Linear, as in annpipe itself."""
     text = spec_with(f"model: [{{{layer}}}]" if ":" in layer else f"model: [{layer}]")
     assert is_right(text, wrappers) is right
     data = plain(read_text(text, "spec.yaml"))

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,11 @@ MODELS: dict[str, str] = {
     "import_annpipe": HEAD + COLUMNS + FIT + "plugins: [./shifting.py]\nmodel: [Linear: 8, Shift, Tanh, Linear: 1]\n",
     "lstm": HEAD + FIT + "data: {waves: 40}\nplugins: [./scaling.py, ./shifting.py]\n"
     "model: [LSTM: {hidden_size: 5, batch_first: true}, LastStep, Linear: 1]\n",
+    "containers": HEAD + COLUMNS + FIT + "plugins: [./scaling.py]\n"
+    "model: [Linear: 8, residual: [Linear: 6, scale, ReLU, Linear: 5], repeat: {times: 2, layers: [Linear: 4, Tanh]}, "
+    "parallel: [[Linear: 3], [residual: [Tanh]]], Linear: 1]\n",
+    "containers_of_sequences": HEAD + FIT + "data: {waves: 40}\nplugins: [./scaling.py, ./shifting.py]\n"
+    "model: [residual: [LSTM: 5], repeat: {times: 2, layers: [GRU: 4]}, LastStep, Linear: 1]\n",
     "classification": HEAD + CLASSES + "model: [Linear: 8, Tanh, Linear: 3]\n"
     "loss: CrossEntropyLoss\noptimizer: {Adam: {lr: 0.01}}\n",
 }
@@ -103,7 +109,7 @@ ALONE = """
 import importlib.util, json, os, sys
 import torch
 from safetensors.torch import load_file, save_file
-for name in ("annpipe", "annpipe_std"):
+for name in ("annpipe", "annpipe_std", "pydantic" if sys.argv[1].endswith("containers") else "annpipe"):
     sys.modules[name] = None
 for folder in sys.argv[1:]:
     if child := os.fork():
@@ -159,6 +165,19 @@ def test_every_saved_model_predicts_the_same_without_annpipe(precision: str, ans
             source = file.read_text(encoding="utf-8")
             assert "from annpipe" not in source, name
             assert "import annpipe" not in source, name
+
+
+def test_only_torch_is_needed_beside_a_file_of_the_built_in_library(answered_alone: Any) -> None:
+    """Its class travels as source, without pydantic's bounds."""
+    found = answered_alone({"containers": MODELS["containers"].replace("PRECISION", "float32")})
+    folder = found["containers"][-1]
+    assert sorted(file.name for file in folder.glob("*.py")) == [
+        "network.py", "plugin_scaling.py", "plugin_structure.py"
+    ]  # fmt: skip
+    assert "pydantic" not in (folder / "plugin_structure.py").read_text(encoding="utf-8")
+    assert json.loads((folder / "model.json").read_text())["requirements"] == sorted(
+        f"{name}=={version(name).partition('+')[0]}" for name in ("numpy", "pandas", "safetensors", "torch")
+    )
 
 
 def test_the_description_names_what_goes_in_and_comes_out(answered_alone: Any) -> None:

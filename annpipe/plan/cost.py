@@ -1,0 +1,107 @@
+"""What does a model cost: multiply-adds of a row, and the memory of a training step?
+
+Layers and optimizer are run on the meta device, so nothing is computed and nothing is allocated.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from annpipe.plan.build import instantiate, named_modules
+from annpipe.plan.initial import freeze
+from annpipe.plan.plan import Layer, Plan
+from annpipe.plan.rows import held_out
+from annpipe.registry import Registry
+
+BYTES = {"float32": 4, "float64": 8}
+ROWS = 7  # on the meta device; counts are divided by it
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a training step holds, each estimated; None where it cannot be told.
+
+    `activations` are the outputs of all layers for one batch of `rows` rows, which the backward pass needs.
+    """
+
+    parameters: int
+    gradients: int
+    optimizer: int | None
+    activations: int | None
+    rows: int | None
+
+
+def multiply_adds(layer: Layer, registry: Registry) -> int | None:
+    """The multiply-adds of a row that passes the layer forwards; None where its kernels do not run on the meta device.
+
+    They are those of matrix products, convolutions and attention: additions and functions of single numbers, which take
+    a fraction of the time, are not counted.
+    """
+    for dtype in (torch.get_default_dtype(), torch.int64):
+        try:
+            with torch.device("meta"), torch.no_grad():
+                module = instantiate(layer.component, registry).eval()
+                with FlopCounterMode(display=False) as counter:
+                    module(torch.empty((ROWS, *layer.input_shape), dtype=dtype))
+        except Exception:  # a layer may fail in any way on values that are not there
+            continue
+        return int(counter.get_total_flops()) // 2 // ROWS
+    return None
+
+
+def memory(plan: Plan) -> Memory:
+    """What a step of the plan holds, in the run's precision."""
+    size = BYTES[plan.device.precision]
+    rows = batch_rows(plan)
+    numbers = sum(math.prod(layer.output_shape) for layer in plan.layers if not _passes_on(layer, plan.registry))
+    numbers += math.prod(plan.model[0].input_shape)
+    return Memory(
+        parameters=plan.n_parameters * size,
+        gradients=(plan.n_parameters - plan.n_frozen) * size,
+        optimizer=_optimizer_bytes(plan),
+        activations=None if rows is None else rows * numbers * size,
+        rows=rows,
+    )
+
+
+def batch_rows(plan: Plan) -> int | None:
+    """The rows of a batch; None for the full batch of data whose rows are not known beforehand."""
+    if plan.fields.rows is None:
+        return None if plan.train.batch_size == "all" else plan.train.batch_size
+    train = plan.fields.rows - sum(held_out(plan.fields.rows, plan.split))
+    return train if plan.train.batch_size == "all" else min(plan.train.batch_size, train)
+
+
+def _passes_on(layer: Layer, registry: Registry) -> bool:
+    """Whether what leaves the layer is what leaves the last layer inside it, which is counted there."""
+    entry = registry.find("layer", layer.component.name)
+    return bool(entry and entry.traits.keys() & {"repeats", "block"})
+
+
+def _optimizer_bytes(plan: Plan) -> int | None:
+    """The tensors that the optimizer keeps after a step, by taking one."""
+    with torch.device("meta"):
+        model = torch.nn.Sequential(named_modules([layer.component for layer in plan.model], plan.registry))
+        freeze(model, plan.freeze)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        for parameter in trained:
+            parameter.grad = torch.empty_like(parameter)
+    component = plan.optimizer
+    component = component.with_options(fused=None) if "fused" in component.options else component
+    try:
+        optimizer = instantiate(component, plan.registry, params=trained)
+        optimizer.step()
+    except Exception:  # one that looks at values, as LBFGS does with its closure
+        return None
+    numbers = [int(value.numel()) for state in optimizer.state.values() for value in state.values() if _is_large(value)]
+    return sum(numbers) * BYTES[plan.device.precision]
+
+
+def _is_large(value: Any) -> bool:
+    """A tensor that grows with the parameters: no count of steps."""
+    return isinstance(value, torch.Tensor) and value.ndim > 0

@@ -1,0 +1,24 @@
+"""A list of layers as one module: what a model is, and what an option of the type `stack` becomes."""
+
+from __future__ import annotations
+
+import torch
+
+
+class Stack(torch.nn.Sequential):
+    """Layers run one after another; of a layer that gives a tuple the first flows on.
+
+    That is an LSTM's or GRU's sequence of hidden states (rows, steps, features) and an attention's output; the states
+    after the last step, and attention's weights, are let go.
+    """
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        for module in self:
+            output = module(input)
+            input = output[0] if isinstance(output, tuple | list) else output
+        return input
+
+
+def stacked(layers: Stack) -> Stack:
+    """A block, built: the stack itself."""
+    return layers
