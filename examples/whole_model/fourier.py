@@ -3,16 +3,17 @@
 from typing import Annotated
 
 import torch
-from annpipe import layer
 from pydantic import Field
+
+from annpipe import layer
 
 
 @layer(name="fourier_net")
 class FourierNet(torch.nn.Module):
     """A linear map of random Fourier features (Rahimi and Recht, 2007).
 
-    The inputs (rows, in_features) become `waves` cosines with random directions and phases, which stay as they are; what
-    is learned is their sum, (rows, outputs).
+    The inputs (rows, in_features) become `waves` cosines with random directions and phases, which stay as they are;
+    what is learned is their sum, (rows, outputs).
     """
 
     def __init__(
