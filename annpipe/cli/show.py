@@ -157,7 +157,7 @@ def _in_section(kind: str, spelling: Any) -> str:
 
     text = as_yaml(spelling)
     if kind == "initializer":
-        return f"model: {{layers: [Linear: 1], init: {{weight: {text}}}}}"
+        return f"weight: {text}"  # below `model.init`
     if kind in SECTIONS:
         return f"{SECTIONS[kind]}: [{text}]"
     return text.removeprefix("{").removesuffix("}") if kind == "distribution" else f"{kind}: {text}"
