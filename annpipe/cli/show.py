@@ -160,7 +160,7 @@ def _in_section(entry: Entry, spelling: Any) -> str:
         takes = entry.traits.get("takes")
         return f"transforms: {{{'number' if takes == 'any' else takes}: {text}}}"
     if kind == "initializer":
-        return f"model: {{layers: [Linear: 1], init: {{weight: {text}}}}}"
+        return f"weight: {text}"  # below `model.init`
     if kind in SECTIONS:
         return f"{SECTIONS[kind]}: [{text}]"
     return text.removeprefix("{").removesuffix("}") if kind == "distribution" else f"{kind}: {text}"

@@ -219,12 +219,14 @@ TABLE: dict[str, dict[str, Option]] = {
     "initializer": {
         "a": _o("the slope of leaky_relu's negative part", "float"),
         "gain": _o("what the spread is multiplied by", "float"),
+        "generator": _o("the one that random numbers are drawn from"),
         "groups": _o("into how many groups of channels the tensor is split", ge=1),
         "mean": _o("the mean"),
         "mode": _o("whether the spread is kept forwards (fan_in) or backwards (fan_out)"),
         "nonlinearity": _o("what follows the layer; with relu or leaky_relu"),
         "sparsity": _o("the share of zeros in each column", ge=0, le=1),
         "std": _o("the standard deviation", ge=0),
+        "tensor": _o("the parameter, which is filled in place"),
         "val": _o("the value"),
     },
     "distribution": {

@@ -78,10 +78,11 @@ def predictions(folder: Path, project: Path, column: str, values: list[float], *
 
 
 def test_every_example_is_tested_here() -> None:
-    """Two specs, each with command, expectation and time in its header."""
+    """Three specs, each with command, expectation and time in its header."""
     assert [spec.relative_to(EXAMPLES).as_posix() for spec in SPECS] == [
         "custom_plugin/spec.yaml",
         "plugin_distribution/spec.yaml",
+        "whole_model/spec.yaml",
     ]
     for spec in SPECS:
         assert re.search(r"# Expect: .*\n(#  .*\n)*# Takes: .*second", spec.read_text(encoding="utf-8"))
@@ -98,6 +99,28 @@ def test_components_of_a_local_file_train_to_the_promised_result(annpipe: Any, p
     answers = predictions(folder, project, "t", t, "annpipe", "annpipe_std")
     errors = [abs(y - math.exp(-0.2 * at) * math.sin(3 * at)) for at, y in zip(t, answers, strict=True)]
     assert sum(errors) / len(errors) < 0.15
+
+
+def test_one_layer_is_the_whole_model(annpipe: Any, project: Path) -> None:
+    """What it holds fixed travels with its weights; the model is loaded where annpipe cannot be imported."""
+    folder = run(annpipe, project, EXAMPLES / "whole_model" / "spec.yaml")
+    assert final(folder)["test/r2_score"] > 0.95
+    code = (
+        "import sys\n"
+        "sys.modules['annpipe'] = sys.modules['annpipe_std'] = None\n"
+        "import torch, network\n"
+        "from safetensors.torch import load_file\n"
+        "model = network.build()\n"
+        "model.load_state_dict(load_file('weights.safetensors'))\n"
+        "a, b = torch.meshgrid(torch.linspace(-1.5, 1.5, 9), torch.linspace(-1.5, 1.5, 9), indexing='ij')\n"
+        "y = model(torch.stack([a.flatten(), b.flatten()], 1))[:, 0]\n"
+        "print(float((y - torch.sin(2 * a.flatten()) * torch.cos(b.flatten())).abs().mean()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder / "model", capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 0.1
 
 
 @pytest.fixture(scope="module")

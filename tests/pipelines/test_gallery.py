@@ -42,6 +42,7 @@ SPECS = sorted((ROOT / "pipelines").rglob("*.yaml"))
 NAMES = [
     "activations",
     "diabetes",
+    "digits_convnet",
     "digits_mlp",
     "linear_collapse",
     "linear_regression",
@@ -50,6 +51,8 @@ NAMES = [
     "perceptron_and",
     "perceptron_xor",
     "quadratic",
+    "residual_mlp",
+    "sine_lstm",
     "xor",
 ]
 COMMAND = re.compile(r"^#   (annpipe run pipelines/\S+.*)$", re.MULTILINE)
@@ -147,9 +150,9 @@ def data_of(name: str, folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[A
 
 
 def test_the_gallery_is_whole() -> None:
-    """Ten specs, each named like its file."""
+    """Thirteen specs, each named like its file."""
     assert [spec.stem for spec in SPECS] == NAMES
-    assert len(SPECS) == 10
+    assert len(SPECS) == 13
     assert [load_spec(spec).head.name for spec in SPECS] == NAMES
 
 
@@ -306,7 +309,7 @@ def test_diabetes_has_the_coefficients_of_scikit_learn(run: Type) -> None:
     assert_as_expected("diabetes", "test/r2_score", ran)
 
 
-@pytest.mark.parametrize("name", ["digits_mlp", "moons", "penguins"])
+@pytest.mark.parametrize("name", ["digits_convnet", "digits_mlp", "moons", "penguins"])
 def test_a_classifier_has_the_accuracy_of_its_header(name: str, run: Type) -> None:
     """On the rows that it has not seen."""
     assert_as_expected(name, "test/accuracy", run(name))
@@ -352,6 +355,14 @@ def _models(ran: Ran, project: Path) -> list[Path]:
     return [
         file.parent for file in found if digest in [w.read_bytes() for w in file.parent.rglob("weights.safetensors")]
     ]
+
+
+@pytest.mark.parametrize("name", ["residual_mlp", "sine_lstm"])
+def test_a_curve_is_learnt_as_the_header_says(name: str, run: Type) -> None:
+    """On the rows that it has not seen; the network is drawn."""
+    ran = run(name)
+    assert_as_expected(name, "test/r2_score", ran)
+    assert (ran.folder / "artifacts" / "plots" / "network.svg").is_file()
 
 
 def assert_as_expected(name: str, key: str, ran: Ran) -> None:

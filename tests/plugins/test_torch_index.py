@@ -52,7 +52,7 @@ def public(module: Any, base: type) -> Iterator[type]:
 def signature_of(entry: Entry) -> dict[str, inspect.Parameter]:
     """Torch's own parameters; a recurrent network's are in its overloads."""
     cls: Any = REGISTRY.load(entry)
-    overloads = typing.get_overloads(cls.__init__)
+    overloads = typing.get_overloads(cls.__init__) if isinstance(cls, type) else []
     parameters = inspect.signature(overloads[0] if overloads else cls).parameters
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {name: p for name, p in parameters.items() if name != "self" and p.kind not in variadic}

@@ -83,6 +83,7 @@ def narrow(whole: dict[str, Any]) -> dict[str, Any]:
     known["data"] |= {"if": {"required": ["split"]}, "then": {"maxProperties": 2}, "else": {"maxProperties": 1}}
     known["data.formula"]["properties"]["rows"] = {"enum": [8, 16]}
     schema["properties"]["train"]["properties"]["batch_size"] = {"enum": ["all", 2]}
+    schema["properties"]["model"]["anyOf"] = schema["properties"]["model"]["anyOf"][:1]  # a list of layers
     known["leaf"] = known["layer"] | {
         "properties": {name: part for name, part in known["layer"]["properties"].items() if name not in CONTAINERS}
     }  # a depth that ends

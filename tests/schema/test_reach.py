@@ -139,6 +139,7 @@ BEYOND = {
         "sections/version-a-fraction",
     ],
     "nan is below no bound": ["options/rate-not-a-number"],
+    "a base may give the layers": ["model/no-layers"],
     "the names of the spec's own blocks are no constants": ["blocks/misspelt-use"],
 }
 TESTS = ROOT / "tests"

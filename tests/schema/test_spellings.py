@@ -17,6 +17,8 @@ SpecWith = Callable[..., str]
 IsRight = Callable[[str, Registry], bool]
 
 ACCEPTED = """
+model: {Linear: 1}
+model: {layers: [Linear: 1], init: {bias: zeros_}, freeze: [0]}
 model: [ReLU]
 model: [ReLU: ]
 model: [ReLU: []]
@@ -80,6 +82,9 @@ seed: 0
 description: no
 """
 REFUSED = """
+model: {Linear: 1, ReLU: }
+model: {layers: [Linear: 1], init: zeros_}
+model: {layers: [Linear: 1], freeze: bias}
 model: [residual: ReLU]
 model: [residual: []]
 model: [residual: {Linear: 3}]
@@ -92,7 +97,6 @@ model: [repeat: {times: 0, layers: [ReLU]}]
 model: [repeat: {layers: [ReLU]}]
 model: []
 model: Linear
-model: {Linear: 1}
 model: [Linear]
 model: [Linear: ]
 model: [Linear: []]

@@ -1,0 +1,171 @@
+"""The figure `network`: the model as a picture, its neurons where they are few, its layers as blocks otherwise."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Patch
+
+from annpipe import RunView, plot
+from annpipe_std.plots.network_blocks import Shapes, blocks
+from annpipe_std.plots.style import INK, PREDICTION, TRAIN, shown, splits, styled
+
+TITLE = "network"
+MAX_COLUMNS = 8
+MOST = 10
+"""Circles in a column; of a wider layer the first and the last are drawn."""
+ENDS = 4
+GAP, RADIUS = 1.0, 0.3
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column of circles: how many neurons, what they are, and the weights (out, in) that lead to them."""
+
+    width: int
+    below: Sequence[str]
+    weights: torch.Tensor | None = None
+    names: tuple[str, ...] = ()
+
+
+@plot
+@styled
+def network(view: RunView) -> Figure:
+    """The model: circles and weights for a small perceptron, else blocks with shapes and numbers of parameters."""
+    shapes = _shapes(view)
+    columns = _columns(view)
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure.suptitle(f"{shown(view.name)} · {TITLE}" if view.name else TITLE, x=0.012, ha="left")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.grid(visible=False)
+    axes.set_aspect("equal")
+    if columns:
+        _perceptron(axes, columns)
+    else:
+        blocks(axes, view.model, shapes)
+    width, height = axes.get_xlim()[1] - axes.get_xlim()[0], axes.get_ylim()[1] - axes.get_ylim()[0]
+    scale = 0.55 if columns else 1.0
+    figure.set_size_inches(min(18.0, max(4.8, width * scale)), min(40.0, max(2.4, height * scale + 0.5)))
+    return figure
+
+
+def _shapes(view: RunView) -> Shapes:
+    """What enters and leaves each module for one row, seen while the model predicts two."""
+    found: Shapes = {}
+
+    def note(module: torch.nn.Module, given: tuple[object, ...], output: object) -> None:
+        first = output[0] if isinstance(output, tuple | list) and output else output
+        before = given[0] if given else None
+        if isinstance(first, torch.Tensor) and isinstance(before, torch.Tensor):
+            found.setdefault(module, (tuple(before.shape[1:]), tuple(first.shape[1:])))
+
+    hooks = [module.register_forward_hook(note) for module in view.model.modules()]
+    try:
+        for split in list(splits(view).values())[:1]:
+            view.predict({name: tensor[:2] for name, tensor in split.inputs.items()})
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _columns(view: RunView) -> list[_Column]:
+    """The model as columns of neurons, empty where it is more than linear layers and functions of single numbers."""
+    layers = list(view.model.children())
+    linear = [layer for layer in layers if isinstance(layer, torch.nn.Linear)]
+    others = [layer for layer in layers if not isinstance(layer, torch.nn.Linear)]
+    if not linear or len(linear) >= MAX_COLUMNS or any(list(layer.parameters()) or _moves(layer) for layer in others):
+        return []
+    if any(tensor.ndim > 1 for tensor in view.train.inputs.values()):
+        return []
+    columns = [_Column(linear[0].in_features, ["input"], names=tuple(view.train.inputs))]
+    for layer in layers:
+        if isinstance(layer, torch.nn.Linear):
+            columns.append(_Column(layer.out_features, [type(layer).__name__], layer.weight.detach().float().cpu()))
+        else:
+            last = columns[-1]
+            columns[-1] = _Column(last.width, [*last.below, type(layer).__name__], last.weights, last.names)
+    last = columns[-1]
+    if last.width == len(view.train.targets):
+        columns[-1] = _Column(last.width, last.below, last.weights, tuple(view.train.targets))
+    return columns
+
+
+def _moves(layer: torch.nn.Module) -> bool:
+    """Whether a layer without parameters is more than a function of each number: it holds others or changes shapes."""
+    if list(layer.children()):
+        return True
+    probe = torch.zeros(2, 6)
+    try:
+        with torch.no_grad():
+            output = copy.deepcopy(layer).cpu().eval()(probe)
+    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError):
+        return True
+    return not isinstance(output, torch.Tensor) or output.shape != probe.shape
+
+
+def _perceptron(axes: Axes, columns: Sequence[_Column]) -> None:
+    """Circles in columns from left to right, and a line for each weight: blue above zero, orange below."""
+    step = max(3.0, 0.45 * max(min(column.width, MOST + 1) for column in columns))
+    places = [_places(column.width) for column in columns]
+    for number, (column, own) in enumerate(zip(columns, places, strict=True)):
+        x = number * step
+        if column.weights is not None:
+            _lines(axes, column.weights, (x - step, x), (places[number - 1], own))
+        for neuron, y in own.items():
+            is_end = number in (0, len(columns) - 1)
+            axes.add_patch(_circle(x, y, filled=is_end))
+            if is_end and neuron < len(column.names):
+                side = -1 if number == 0 else 1
+                ha = "right" if number == 0 else "left"
+                axes.text(x + side * 0.5, y, shown(column.names[neuron]), ha=ha, va="center")
+        if column.width > len(own):
+            for dot in (-0.22, 0.0, 0.22):
+                axes.plot([x], [dot], marker="o", markersize=2.2, color=INK)
+    low = min(min(own.values()) for own in places)
+    for number, column in enumerate(columns):
+        text = "\n".join([str(column.width), *column.below])
+        axes.text(number * step, low - 0.75, text, ha="center", va="top", fontsize=9, linespacing=1.35)
+    names = [column.names for column in (columns[0], columns[-1])]
+    margins = [1.0 + 0.22 * max((len(shown(name)) for name in own), default=0) for own in names]
+    axes.set_xlim(-margins[0], (len(columns) - 1) * step + margins[1])
+    top = max(max(own.values()) for own in places)
+    depth = low - 1.2 - 0.55 * (1 + max(len(column.below) for column in columns))
+    key = "blue: weights above 0, orange: below; the thicker, the larger among those beside it"
+    axes.text((len(columns) - 1) * step / 2, depth + 0.2, key, ha="center", va="bottom", fontsize=7, color="#555555")
+    axes.set_ylim(depth, top + 0.7)
+
+
+def _places(width: int) -> dict[int, float]:
+    """The height of each neuron that is drawn, around 0; of many the first and last few, with a gap between."""
+    if width <= MOST:
+        return {neuron: ((width - 1) / 2 - neuron) * GAP for neuron in range(width)}
+    upper = {neuron: (ENDS - neuron) * GAP for neuron in range(ENDS)}
+    return upper | {width - 1 - neuron: -(ENDS - neuron) * GAP for neuron in reversed(range(ENDS))}
+
+
+def _circle(x: float, y: float, *, filled: bool) -> Patch:
+    return Circle((x, y), RADIUS, facecolor="#dbe9f4" if filled else "white", edgecolor=INK, linewidth=1.1, zorder=3)
+
+
+def _lines(
+    axes: Axes, weights: torch.Tensor, x: tuple[float, float], places: tuple[dict[int, float], dict[int, float]]
+) -> None:
+    """A line for each weight between circles that are drawn, the stronger the larger it is among them."""
+    pairs = [(before, after) for before in places[0] for after in places[1]]
+    values = [float(weights[after, before]) for before, after in pairs]
+    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0) or 1.0
+    sizes = [abs(value) / largest if math.isfinite(value) else 1.0 for value in values]
+    ends = [((x[0] + RADIUS, places[0][b]), (x[1] - RADIUS, places[1][a])) for b, a in pairs]
+    colours = [TRAIN if value >= 0 else PREDICTION for value in values]
+    lines = LineCollection(ends, colors=colours, linewidths=[0.3 + 1.9 * size for size in sizes], zorder=1)
+    lines.set_alpha([0.15 + 0.75 * size for size in sizes])
+    axes.add_collection(lines)
