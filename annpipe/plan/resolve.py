@@ -38,7 +38,9 @@ def resolve(drafted: Draft, observe: Callable[[Component, Registry, int], Fields
         layers = run_shapes(drafted.model, drafted.data, fields, registry)
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted, ())]) from error
-    problems = check_output(layers, drafted.data, drafted.loss, fields, registry) + refusals(drafted, layers)
+    problems = check_output(layers, drafted.data, drafted.loss, fields, registry) + refusals(
+        drafted, layers, list(fields.targets)
+    )
     if fields.rows is not None:
         problems += list(too_few(fields.rows, spec)) or lone_row(fields.rows, spec, layers, registry)
     if problems:
