@@ -71,6 +71,7 @@ CANDIDATES = (
     "ConstantLR",
     ["ConstantLR"],
     ["L1Loss"],
+    {"y": "L1Loss"},
 )
 MADE_UP = {"inputs": {"x": {"Uniform": [0, 1]}}, "targets": {"y": "x"}, "lr_lambda": "epoch"}
 
