@@ -59,8 +59,9 @@ def parameter_groups(
 
 
 def _passed_on(inner: Component, supplied: Mapping[str, Any]) -> dict[str, Any]:
-    """A scheduler inside a scheduler drives the same optimizer."""
-    return {"optimizer": supplied["optimizer"]} if inner.kind == "scheduler" and "optimizer" in supplied else {}
+    """A scheduler inside a scheduler drives the same optimizer, a loss inside a loss knows the same targets."""
+    name = {"scheduler": "optimizer", "loss": "target_names"}.get(inner.kind, "")
+    return {name: supplied[name]} if name in supplied else {}
 
 
 def _function(formula: Expression) -> Callable[[float], float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from annpipe.plan.component import Component, components_in, transform
@@ -10,15 +10,28 @@ from annpipe.registry import Registry
 from annpipe.registry.types import Choice, Named, alternatives
 
 BALANCED = "balanced"
+Weights = Callable[[Component, str | None], Any]
+
+
+def by_target(loss: Component, target: str | None = None) -> Iterator[tuple[Component, str | None]]:
+    """The losses that compare, each with the target that it is for: losses in a mapping are one for each target."""
+    inside = list(_inside(loss, target))
+    if not inside:
+        yield loss, target
+    for part, name in inside:
+        yield from by_target(part, name)
+
+
+def _inside(loss: Component, target: str | None) -> Iterator[tuple[Component, str | None]]:
+    for value in loss.options.values():
+        named = value.items() if isinstance(value, Mapping) else [(target, value)]
+        for name, item in named:
+            yield from ((part, name) for part in components_in(item) if part.kind == "loss")
 
 
 def leaves(loss: Component) -> Iterator[Component]:
     """The losses that compare: the loss itself, or those that it is made of."""
-    inner = [part for part in components_in(dict(loss.options)) if part.kind == "loss"]
-    if not inner:
-        yield loss
-    for part in inner:
-        yield from leaves(part)
+    yield from (leaf for leaf, _ in by_target(loss))
 
 
 def compares_classes(loss: Component, registry: Registry) -> bool:
@@ -46,17 +59,23 @@ def _may_be_balanced(members: Any) -> bool:
     return Named("tensor") in members and any(isinstance(m, Choice) and BALANCED in m.values for m in members)
 
 
-def weighted(loss: Component, registry: Registry, weights: Callable[[Component], Any]) -> Component:
-    """The loss with numbers for `balanced`: what `weights` gives for each loss that asks for them."""
+def weighted(loss: Component, registry: Registry, weights: Weights, target: str | None = None) -> Component:
+    """The loss with numbers for `balanced`: what `weights` gives for each loss that asks for them, and its target."""
     names = balanced(loss, registry)
-    own = loss.with_options(**dict.fromkeys(names, weights(loss))) if names else loss
+    own = loss.with_options(**dict.fromkeys(names, weights(loss, target))) if names else loss
 
-    def inside(part: Component) -> Component:
-        return weighted(part, registry, weights) if part.kind == "loss" else part
+    def inside(value: Any, name: str | None) -> Any:
+        return transform(value, lambda part: weighted(part, registry, weights, name) if part.kind == "loss" else part)
 
-    return own.with_options(**{name: transform(value, inside) for name, value in own.options.items()})
+    options = {
+        key: {name: inside(item, name) for name, item in value.items()}
+        if isinstance(value, Mapping)
+        else inside(value, target)
+        for key, value in own.options.items()
+    }
+    return own.with_options(**options)
 
 
 def unweighted(loss: Component, registry: Registry) -> Component:
     """The loss without weights that come from the data, to be tried before there is any."""
-    return weighted(loss, registry, lambda part: None)
+    return weighted(loss, registry, lambda part, target: None)

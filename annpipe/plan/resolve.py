@@ -48,7 +48,8 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
         layers = run_shapes(drafted.model, drafted.data, fields, registry)
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted, ())]) from error
-    problems = check_output(layers, drafted.data, drafted.loss, fields, registry) + refusals(drafted, layers)
+    problems = check_output(layers, drafted.data, drafted.loss, fields, registry)
+    problems += refusals(drafted, layers, list(fields.targets))
     of_parameters, n_frozen = check_parameters(drafted, layers)
     problems += of_parameters
     if fields.rows is not None:

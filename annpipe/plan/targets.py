@@ -10,7 +10,7 @@ from annpipe.contract import Fields
 from annpipe.errors import OptionError, Place, Problem
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
-from annpipe.plan.losses import compares_classes, leaves, takes_classes, unweighted
+from annpipe.plan.losses import by_target, compares_classes, leaves, takes_classes, unweighted
 from annpipe.plan.option_faults import option_refused
 from annpipe.plan.plan import Layer
 from annpipe.plan.shapes import BATCH, first_line, show
@@ -53,11 +53,16 @@ def check_output(
     elif prediction.shape != target.shape:
         message = f"the model gives {show(prediction.shape)}; the targets ({names}) need {show(target.shape)}"
         return [Problem("output-shape", message, place, _width_hint(last, target), _notes(data, loss))]
-    return _check_loss(loss, prediction, target, registry)
+    return _check_loss(loss, prediction, target, list(fields.targets), registry)
 
 
 def _differing(loss: Component, registry: Registry) -> Problem | None:
     """Losses in one that compare with labels and with values: the targets of a run are one or the other."""
+    for part, name in by_target(loss):
+        if name is not None and compares_classes(part, registry):
+            message = f"{part.name} compares with class labels, and '{name}' is one column of numbers here"
+            help_ = "give a target of 0 and 1 BCEWithLogitsLoss; a single target of classes needs no other loss"
+            return Problem("loss-mismatch", message, part.place, help_)
     parts = list(leaves(loss))
     classes = [part for part in parts if compares_classes(part, registry)]
     values = [part for part in parts if part not in classes]
@@ -82,7 +87,9 @@ def _notes(data: Component, loss: Component | None = None) -> tuple[tuple[Place,
     return tuple((component.place, note) for component, note in noted if component.place)
 
 
-def _check_loss(loss: Component, prediction: torch.Tensor, target: torch.Tensor, registry: Registry) -> list[Problem]:
+def _check_loss(
+    loss: Component, prediction: torch.Tensor, target: torch.Tensor, names: Sequence[str], registry: Registry
+) -> list[Problem]:
     for leaf in leaves(loss):
         entry = registry.find("loss", leaf.name)
         takes = entry.traits.get("takes") if entry else None
@@ -91,7 +98,7 @@ def _check_loss(loss: Component, prediction: torch.Tensor, target: torch.Tensor,
             return [Problem("loss-mismatch", message, leaf.place, "write a loss of your own around it: see plugins/")]
     try:
         with torch.device("meta"):
-            value = instantiate(unweighted(loss, registry), registry)(prediction, target)
+            value = instantiate(unweighted(loss, registry), registry, target_names=names)(prediction, target)
     except PluginFault as fault:
         return [fault.problem]
     except OptionError as error:

@@ -20,13 +20,13 @@ from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
 
 
-def refusals(drafted: Draft, layers: Sequence[Layer]) -> list[Problem]:
+def refusals(drafted: Draft, layers: Sequence[Layer], targets: Sequence[str] = ()) -> list[Problem]:
     """What optimizer, scheduler, average, callbacks, metrics and the data's distributions refuse.
 
     The optimizer is built over the model's own parameters, or over a matrix where `layers` is empty.
     """
     registry = drafted.registry
-    parameters = _parameters(layers, drafted.loss, registry)
+    parameters = _parameters(layers, drafted.loss, targets, registry)
     unfit = list(without_parameters(list(parameters), drafted.groups)) if layers else []
     groups = drafted.groups if layers and not unfit else ()
     parameters = parameters or {"": torch.nn.Parameter(torch.empty(2, 2, device="meta"))}
@@ -42,12 +42,14 @@ def refusals(drafted: Draft, layers: Sequence[Layer]) -> list[Problem]:
     return unfit + problems + _refused_distributions(drafted)
 
 
-def _parameters(layers: Sequence[Layer], loss: Component, registry: Registry) -> dict[str, torch.nn.Parameter]:
+def _parameters(
+    layers: Sequence[Layer], loss: Component, targets: Sequence[str], registry: Registry
+) -> dict[str, torch.nn.Parameter]:
     """The model's parameters by name, `0.weight`, and the loss's own, `loss.weight`."""
     with torch.device("meta"):
         modules = named_modules([layer.component for layer in layers], registry)
         found = dict(torch.nn.Sequential(modules).named_parameters())
-        built = _tried(unweighted(loss, registry), registry, {})[0] if layers else None
+        built = _tried(unweighted(loss, registry), registry, {"target_names": targets})[0] if layers else None
     own = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
     return found | {f"loss.{name}": parameter for name, parameter in own}
 

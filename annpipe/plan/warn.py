@@ -8,7 +8,7 @@ from typing import Any
 from annpipe.contract import Fields
 from annpipe.errors import Problem
 from annpipe.plan.component import Component
-from annpipe.plan.losses import leaves, takes_classes
+from annpipe.plan.losses import by_target, takes_classes
 from annpipe.plan.plan import Layer
 from annpipe.registry import Registry
 
@@ -68,7 +68,7 @@ def labels_as_numbers(data: Component, loss: Component, fields: Fields, registry
         return
     for name, field in fields.targets.items():
         if field.classes and field.classes > 2:
-            if leaf := _of_two(loss, registry):
+            if leaf := _of_two(loss, name, registry):
                 message = f"{leaf.name} compares with 0 and 1; '{name}' has {field.classes} classes"
                 help_ = f"for one class of several take CrossEntropyLoss and {field.classes} outputs"
                 related = ((data.place, "the classes come from here"),) if data.place else ()
@@ -83,7 +83,7 @@ def labels_as_numbers(data: Component, loss: Component, fields: Fields, registry
             yield Problem("loss-mismatch", message, loss.place, help_, related, severity="warning")
 
 
-def _of_two(loss: Component, registry: Registry) -> Component | None:
-    """The loss, or one inside it, that knows two classes only: 0 and 1."""
-    known = ((leaf, registry.find("loss", leaf.name)) for leaf in leaves(loss))
-    return next((leaf for leaf, entry in known if entry and entry.traits.get("expects") in TWO), None)
+def _of_two(loss: Component, target: str, registry: Registry) -> Component | None:
+    """The loss, or one inside it, that compares a target and knows two classes only: 0 and 1."""
+    own = [(leaf, registry.find("loss", leaf.name)) for leaf, name in by_target(loss) if name in (None, target)]
+    return next((leaf for leaf, entry in own if entry and entry.traits.get("expects") in TWO), None)

@@ -42,7 +42,7 @@ _KINDS = (
         ),
     ),
     Kind("initializer", "a function that fills a tensor with its first values", frozenset({"tensor", "generator"})),
-    Kind("loss", "a module (prediction, target) -> scalar"),
+    Kind("loss", "a module (prediction, target) -> scalar", frozenset({"target_names"})),
     Kind("optimizer", "a torch.optim.Optimizer", frozenset({"params"})),
     Kind("scheduler", "a learning-rate scheduler", frozenset({"optimizer"})),
     Kind("average", "a torch.optim.swa_utils.AveragedModel", frozenset({"model"})),

@@ -49,6 +49,12 @@ _PATIENCE = _callback("early_stopping: {patience: 10}")
 _EMA = Moved("it is a section of its own: `average: {EMA: {decay: 0.999}}`", ("average",))
 _SWA = Moved("it is a section of its own: `average: {SWA: {start: 0.75}}`", ("average",))
 
+_WARM_UP = Moved(
+    "a warm-up is a scheduler before another: "
+    "`scheduler: {SequentialLR: [[LinearLR: [0.01, 1.0, 5], CosineAnnealingLR: 95], [5]]}`"
+)
+_WARM_UPS = ("warmup", "warm_up", "warmup_steps", "warmup_epochs", "num_warmup_steps", "warmup_ratio")
+
 SECTIONS: dict[str, Moved] = {
     **dict.fromkeys(("lr", "learning_rate", "initial_lr"), _of_optimizer("lr")),
     **dict.fromkeys(("weight_decay", "decay"), _of_optimizer("weight_decay")),
@@ -74,9 +80,9 @@ SECTIONS: dict[str, Moved] = {
     **dict.fromkeys(("optim", "optimiser", "optimizers", "solver"), _called("optimizer")),
     "compile": Moved("`loss`, `optimizer` and `metrics` are sections of their own", ("loss", "optimizer")),
     **dict.fromkeys(("lr_scheduler", "learning_rate_scheduler", "lr_schedule", "schedule"), _called("scheduler")),
+    **dict.fromkeys(_WARM_UPS, _WARM_UP),
     **dict.fromkeys(("ema", "model_ema", "use_ema"), _EMA),
     **dict.fromkeys(("swa", "stochastic_weight_avg", "stochastic_weight_averaging"), _SWA),
-    **dict.fromkeys(("averaging", "weight_averaging"), _called("average")),
     **dict.fromkeys(("trainer", "training", "fit", "train_cfg", "train_config", "trainer_args"), _called("train")),
     **dict.fromkeys(
         ("dataset", "datasets", "datamodule", "data_module", "dataloader", "train_dataloader", "preprocessing"),
@@ -139,15 +145,15 @@ SECTION_OPTIONS: dict[tuple[str, str], Moved] = {
         ("train", word): _called("accumulate", "train")
         for word in ("accumulate_grad_batches", "gradient_accumulation_steps", "accumulation_steps")
     },
+    **dict.fromkeys((("train", word) for word in _WARM_UPS), _WARM_UP),
     **{("train", word): _EMA for word in ("ema", "use_ema", "ema_decay", "model_ema")},
     **{("train", word): _SWA for word in ("swa", "stochastic_weight_avg", "swa_start")},
-    ("train", "average"): _own_section("average"),
     **{("train", word): SECTIONS[word] for word in ("class_weight", "class_weights", "loss_weights")},
     ("train", "weight_decay"): _of_optimizer("weight_decay"),
     ("train", "momentum"): SECTIONS["momentum"],
     **{
         ("train", section): _own_section(section)
-        for section in ("optimizer", "loss", "metrics", "callbacks", "seed", "device", "scheduler")
+        for section in ("optimizer", "loss", "metrics", "callbacks", "seed", "device", "scheduler", "average")
     },
     **{("train", word): _PATIENCE for word in ("early_stop", "early_stopping", "patience")},
     **{("train", word): _SPLIT for word in ("validation_split", "val_split", "validation_data")},
@@ -222,6 +228,11 @@ _NO_COMPONENT: dict[tuple[str, str], str] = {
     **{
         ("callback", word): _EMA.said
         for word in ("ema", "emaweightaveraging", "weightaveraging", "exponentialmovingaverage")
+    },
+    ("callback", "timer"): "`max_seconds` stands under train: `train: {epochs: 100, max_seconds: 3600}`",
+    **{
+        ("scheduler", word): _WARM_UP.said
+        for word in (*_WARM_UPS, "linearwarmupcosineannealinglr", "cosine_with_warmup", "linear_with_warmup")
     },
     ("layer", "sequential"): "`model` is a sequence already: list the layers",
 }

@@ -15,10 +15,14 @@ def build_loss(plan: Plan, y: torch.Tensor) -> torch.nn.Module:
     """The plan's loss; `y` are the targets of the train split, (rows, …) labels or (rows, outputs) of 0 and 1."""
     width = plan.model[-1].output_shape[0] if plan.model[-1].output_shape else 1
 
-    def weights(loss: Component) -> list[float]:
-        return class_weights(y, width) if compares_classes(loss, plan.registry) else positive_weights(y)
+    names = list(plan.fields.targets)
 
-    loss = instantiate(weighted(plan.loss, plan.registry, weights), plan.registry)
+    def weights(loss: Component, target: str | None) -> list[float]:
+        if compares_classes(loss, plan.registry):
+            return class_weights(y, width)
+        return positive_weights(y if target is None else y[:, names.index(target)])
+
+    loss = instantiate(weighted(plan.loss, plan.registry, weights), plan.registry, target_names=names)
     assert isinstance(loss, torch.nn.Module)
     return loss
 

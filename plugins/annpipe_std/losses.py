@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from annpipe import Loss, OptionError, loss
+from annpipe import Loss, OptionError, did_you_mean, loss
 
 
 @loss(name="weighted_sum")
@@ -33,4 +33,38 @@ class WeightedSum(torch.nn.Module):
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """**Shape:** what each of the losses takes; a scalar comes out."""
         values = [weight * one(prediction, target) for weight, one in zip(self.weights, self.losses, strict=True)]
+        return torch.stack(values).sum()
+
+
+@loss(name="per_target")
+class PerTarget(torch.nn.Module):
+    """A loss for each target by its name, as MSELoss for an amount and BCEWithLogitsLoss for a yes or no."""
+
+    def __init__(
+        self,
+        losses: Annotated[dict[str, Loss], Field(description="For each target its loss.")],
+        weights: Annotated[
+            dict[str, float] | None, Field(description="The factor of a target's loss; 1 where none is given.")
+        ] = None,
+        *,
+        target_names: list[str],
+    ) -> None:
+        super().__init__()
+        for option, names in (("losses", losses), ("weights", weights or {})):
+            unknown = [name for name in names if name not in target_names]
+            if unknown:
+                message = f"there is no target '{unknown[0]}'"
+                near = did_you_mean(unknown[0], target_names)
+                raise OptionError(option, message, help=near or f"the targets are {', '.join(target_names)}")
+        without = [name for name in target_names if name not in losses]
+        if without:
+            message = f"the target '{without[0]}' has no loss"
+            raise OptionError("losses", message, help=f"give one for each of {', '.join(target_names)}")
+        self.losses = torch.nn.ModuleList(losses[name] for name in target_names)  # type: ignore[misc]  # as above
+        self.weights = [(weights or {}).get(name, 1.0) for name in target_names]
+
+    def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """**Shape:** prediction and target (rows, targets); each loss sees its column as (rows, 1)."""
+        columns = zip(self.losses, torch.split(prediction, 1, 1), torch.split(target, 1, 1), strict=True)
+        values = [weight * one(*pair) for weight, (one, *pair) in zip(self.weights, columns, strict=True)]
         return torch.stack(values).sum()

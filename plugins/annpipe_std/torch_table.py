@@ -162,7 +162,7 @@ TABLE: dict[str, dict[str, Option]] = {
         "fused": _o("whether one kernel does the whole step; null: where there is one"),
         "history_size": _o("number of past steps that shape the next", ge=1),
         "initial_accumulator_value": _o("where the sum of squared gradients starts", ge=0),
-        "lambd": _o("decay of the averaged parameters"),
+        "lambd": _o("how fast the rate decays", ge=0),  # torch takes a negative one, and a complex rate comes of it
         "line_search_fn": _o("how the step's length is searched; null: it is lr", "'strong_wolfe' | None"),
         "lr": _o("the learning rate", "float", ge=0),
         "lr_decay": _o("how the rate falls with the steps", ge=0),

@@ -216,7 +216,7 @@ def specs(draw: st.DrawFn, registry: Registry) -> Spec:
         "data": data,
         "model": [*draw(st.lists(layers, max_size=4)), {"Linear": width(targets)}],
         "loss": draw(components(registry, "loss")),
-        "optimizer": draw(components(registry, "optimizer")),
+        "optimizer": draw(_optimizers(registry)),
         "train": draw(_trains()),
     }
     others = {
@@ -235,6 +235,16 @@ def specs(draw: st.DrawFn, registry: Registry) -> Spec:
     }
     given = draw(st.lists(st.sampled_from(sorted(others)), unique=True))
     return spec | {name: draw(others[name]) for name in given}
+
+
+@st.composite
+def _optimizers(draw: st.DrawFn, registry: Registry) -> Any:
+    """An optimizer, for some with a group that takes all parameters."""
+    optimizer = draw(components(registry, "optimizer"))
+    if not draw(st.booleans()):
+        return optimizer
+    group = {"params": draw(st.sampled_from(["*", ["*"], ["?.*", "*"]])), "lr": draw(numbers({"ge": 0}))}
+    return {**(optimizer if isinstance(optimizer, dict) else {optimizer: None}), "groups": [group]}
 
 
 def are_classes(targets: Mapping[str, Any]) -> bool:

@@ -59,7 +59,20 @@ def test_the_gallery_printed_as_yaml_prints_the_same(spec: Path, annpipe_here: C
 
 # --- the spellings of a component
 
-CANDIDATES = (2, 0.5, "word", True, [1, 2], {"x": [1]}, "ReLU", {"Normal": [0, 1]}, "ConstantLR", ["ConstantLR"])
+CANDIDATES = (
+    2,
+    0.5,
+    "word",
+    True,
+    [1, 2],
+    {"x": [1]},
+    "ReLU",
+    {"Normal": [0, 1]},
+    "ConstantLR",
+    ["ConstantLR"],
+    ["L1Loss"],
+    {"y": "L1Loss"},
+)
 STACKS: tuple[Any, ...] = ([{"Linear": 2}, "ReLU"], [["ReLU"], [{"Linear": 2}]])
 MADE_UP = {"inputs": {"x": {"Uniform": [0, 1]}}, "targets": {"y": "x"}, "lr_lambda": "epoch"}
 

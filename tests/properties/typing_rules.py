@@ -176,7 +176,32 @@ def _fits_components(section: str, value: Any, registry: Registry) -> bool:
         value, split = {k: v for k, v in value.items() if k != "split"}, value["split"]
         if not _fits_section(SPLIT, split) or sum((split or {}).values()) >= 1:
             return False
+    if section == "optimizer" and isinstance(value, dict) and "groups" in value:
+        value, groups = {k: v for k, v in value.items() if k != "groups"}, value["groups"]
+        if not fits_component(kind, value, registry) or not _fit_groups(next(iter(value)), groups, registry):
+            return False
     return fits_component(kind, value, registry)
+
+
+def _fit_groups(optimizer: str, groups: Any, registry: Registry) -> bool:
+    """Mappings with `params` and at least one of the optimizer's own options."""
+    entry = registry.find("optimizer", optimizer)
+    assert entry
+    known = {option.name: option for option in entry.options}
+    return groups is None or (
+        isinstance(groups, list)
+        and all(
+            isinstance(group, dict)
+            and len(group) > 1
+            and either(is_word, lambda value: value != [] and list_of(is_word)(value))(group.get("params"))
+            and all(
+                name in known and fits(known[name].option_type, known[name].bounds, value, registry)
+                for name, value in group.items()
+                if name != "params"
+            )
+            for group in groups
+        )
+    )
 
 
 def fits_component(kind: str, value: Any, registry: Registry) -> bool:

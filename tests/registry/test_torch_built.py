@@ -165,6 +165,7 @@ def test_a_loss_is_built(entry: Entry) -> None:
 UNCHECKED = {
     *(("LBFGS", name) for name in ("max_iter", "max_eval", "tolerance_grad", "tolerance_change", "history_size")),
     *(("Muon", name) for name in ("eps", "ns_steps")),
+    ("ASGD", "lambd"),
     ("Rprop", "step_sizes"),
 }
 

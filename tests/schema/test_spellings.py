@@ -56,6 +56,18 @@ loss: {MSELoss: sum}
 loss: {MSELoss: {reduction: sum}}
 loss: {BCEWithLogitsLoss: {pos_weight: [1, 2.5]}}
 loss: {BCEWithLogitsLoss: {pos_weight: 2}}
+optimizer: {Adam: {lr: 1e-3}, groups: [{params: "*.bias", weight_decay: 0}, {params: [0.*, 2.*], betas: [0.8, 0.9]}]}
+optimizer: {Adam: , groups: }
+loss: {weighted_sum: [[MSELoss, {L1Loss: sum}], [1, 0.5]]}
+loss: {per_target: {losses: {y: MSELoss}}}
+loss: {CrossEntropyLoss: balanced}
+average: {EMA: 0.99}
+average: SWA
+average: null
+scheduler: {ReduceLROnPlateau: {monitor: train/loss}}
+train: {steps: 30, max_seconds: 2.5}
+train: {steps: 30, epochs: null}
+train: {steps: null, epochs: 3}
 scheduler: {StepLR: 10}
 scheduler: {MultiStepLR: [[10, 20]]}
 scheduler: {LambdaLR: 0.95**epoch}
@@ -135,6 +147,23 @@ optimizer: {Adam: {lr: true}}
 optimizer: {Adam: {betas: [0.9]}}
 optimizer: {Adam: {betas: [0.9, 1]}}
 optimizer: {Adam: {amsgrad: yes}}
+optimizer: {groups: [{params: a, lr: 1}]}
+optimizer: {Adam: 1, groups: {params: "*.bias", lr: 1}}
+optimizer: {Adam: 1, groups: [{lr: 1}]}
+optimizer: {Adam: 1, groups: [{params: "*.bias"}]}
+optimizer: {Adam: 1, groups: [{params: [], lr: 1}]}
+optimizer: {Adam: 1, groups: [{params: 3, lr: 1}]}
+optimizer: {Adam: 1, groups: [{params: a, lr: fast}]}
+optimizer: {Adam: 1, groups: [{params: a, rate: 1}]}
+optimizer: {Adam: 1, group: [{params: a, lr: 1}]}
+average: {EMA: 2}
+average: EMMA
+loss: {weighted_sum: [MSELoss]}
+loss: {per_target: {losses: [MSELoss]}}
+train: {steps: 3, epochs: 3}
+train: {steps: 0}
+train: {steps: null}
+train: {max_seconds: 3}
 loss: {MSELoss: most}
 loss: {BCEWithLogitsLoss: {pos_weight: [[[[1]]]]}}
 scheduler: {MultiStepLR: [10, 20]}

@@ -82,6 +82,37 @@ def test_batches_of_a_step_add_up_for_a_weighted_sum_too(reduction: str, fit: An
     assert small == pytest.approx(fit(SPEC, *how, "train.batch_size=15").losses, rel=1e-10)
 
 
+AMOUNTS = [a * a for a in X]
+OF_TWO_TARGETS = OF_ONES.replace("{y: [", f"{{amount: {json.dumps(AMOUNTS)}, late: [").replace(
+    "Linear: 1]", "Linear: 2]"
+)
+
+
+def test_each_target_has_its_loss(fit: Any) -> None:
+    """An amount and a yes or no: ten steps against plain torch, the 1s of `late` weighed by its own column."""
+    losses = "{late: {BCEWithLogitsLoss: {pos_weight: balanced}}, amount: {SmoothL1Loss: {beta: 0.5}}}"
+    run = fit(OF_TWO_TARGETS, f"loss={{per_target: {{losses: {losses}, weights: {{late: 0.3}}}}}}")
+    y = run.parts.rows["train"].y
+    ones = float(y[:, 1].sum())
+    weight = torch.tensor([(30 - ones) / ones])
+
+    def by_hand(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        amount = nn.functional.smooth_l1_loss(prediction[:, 0], target[:, 0], beta=0.5)
+        late = nn.functional.binary_cross_entropy_with_logits(prediction[:, 1], target[:, 1], pos_weight=weight)
+        return amount + 0.3 * late
+
+    assert run.losses == pytest.approx(plain_losses(run, by_hand, initial(fit, OF_TWO_TARGETS)), rel=1e-10)  # type: ignore[arg-type]  # as above
+
+
+def test_losses_of_targets_are_parts_like_others(fit: Any, planned: Any) -> None:
+    """The same loss for each target is twice its mean over both; the plan says all of it."""
+    each = "{per_target: {losses: {amount: MSELoss, late: MSELoss}}}"
+    one = fit(OF_TWO_TARGETS, f"loss={{weighted_sum: [[{each}], [0.5]]}}").losses
+    assert one == pytest.approx(fit(OF_TWO_TARGETS, "loss=MSELoss").losses, rel=1e-12)
+    plan = planned(OF_TWO_TARGETS, f"loss={each}")
+    assert planned(plan.to_yaml()) == plan
+
+
 @pytest.mark.parametrize("loss", ["CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"])
 def test_balanced_weights_of_classes_are_scikit_learn_s(loss: str, fit: Any) -> None:
     """Counted on the train split only; ten steps against plain torch with these weights."""

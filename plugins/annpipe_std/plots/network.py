@@ -15,7 +15,8 @@ from matplotlib.patches import Circle, Patch
 
 from annpipe import RunView, plot
 from annpipe_std.plots.network_blocks import Shapes, blocks
-from annpipe_std.plots.style import INK, PREDICTION, TRAIN, shown, splits, styled
+from annpipe_std.plots.rows import splits
+from annpipe_std.plots.style import INK, PREDICTION, TRAIN, shown, styled
 
 TITLE = "network"
 MAX_COLUMNS = 8
