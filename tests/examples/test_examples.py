@@ -83,6 +83,7 @@ def test_every_example_is_tested_here() -> None:
         "custom_plugin/spec.yaml",
         "plugin_distribution/spec.yaml",
         "whole_model/spec.yaml",
+        "watching/spec.yaml",
     ]
     for spec in SPECS:
         assert re.search(r"# Expect: .*\n(#  .*\n)*# Takes: .*second", spec.read_text(encoding="utf-8"))
@@ -121,6 +122,28 @@ def test_one_layer_is_the_whole_model(annpipe: Any, project: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 0.1
+
+
+def test_what_watches_a_run_may_be_a_plugin(annpipe: Any, project: Path) -> None:
+    """The metric has its value, the callback ends the run and leaves its table, the plot is drawn."""
+    folder = run(annpipe, project, EXAMPLES / "watching" / "spec.yaml")
+    assert final(folder)["train/within"] > 0.99
+    header, *rows = (folder / "artifacts/looks/gradient_norms.csv").read_text(encoding="utf-8").splitlines()
+    epochs, norms = zip(*(map(float, row.split(",")) for row in rows), strict=True)
+    assert header == "epoch,norm"
+    assert list(epochs) == [50.0 * n for n in range(1, len(epochs) + 1)]
+    assert epochs[-1] < 2000
+    assert norms[-1] < 3e-4 <= min(norms[:-1])
+    assert (folder / "artifacts/plots/error_over_input.svg").is_file()
+
+
+def test_the_plot_of_the_example_refuses_what_it_cannot_draw(annpipe: Any, project: Path) -> None:
+    """Two inputs have no one axis: at its line, before anything runs."""
+    two = "data.formula.inputs.z={Uniform: [0, 1]}"
+    done = annpipe("plan", EXAMPLES / "watching" / "spec.yaml", "--set", two, cwd=project)
+    assert done.returncode == 3
+    assert "`error_over_input`: it draws over the only input, a number" in done.stderr
+    assert "watching/spec.yaml:28:25" in done.stderr
 
 
 @pytest.fixture(scope="module")

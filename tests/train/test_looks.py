@@ -98,7 +98,7 @@ CALLBACKS = "callbacks=[{histograms: {every: 2}}, {sample_predictions: {every: 2
 
 
 def test_artifacts_of_looks_are_kept_with_the_run(go: Any) -> None:
-    """Files in its folder, told by the journal; a resumed run goes on where it was."""
+    """Files in its folder, told by the journal."""
     done = go(SPEC, CALLBACKS)
     assert done.outcome.status == "FINISHED", done.outcome.error
     told = [(event["file"], event["to"]) for event in journal.read(done.folder) if event["event"] == "artifact"]
@@ -107,6 +107,29 @@ def test_artifacts_of_looks_are_kept_with_the_run(go: Any) -> None:
     assert ("artifacts/looks/samples/epoch_4.csv", "looks/samples") in looks
     assert ("artifacts/looks/histograms/gradients_epoch_6.svg", "looks/histograms") in looks
     assert all((done.folder / file).stat().st_size for file, _ in looks)
+
+
+@pytest.mark.parametrize("stop_at", [3, 9, 17])
+def test_a_resumed_run_leaves_what_it_would_have_left(fit: Any, stop_at: int) -> None:
+    """Each table word for word, each histogram bar for bar, gradients included."""
+    whole = fit(SPEC, CALLBACKS).told.kept
+    first = fit(SPEC, CALLBACKS, stop_at=stop_at)
+    assert first.loop.gear.step < whole_steps(first)
+    resumed = first.told.kept | fit(SPEC, CALLBACKS, resume=True).told.kept
+    assert list(resumed) == list(whole)
+    for name, content in whole.items():
+        assert shown(resumed[name]) == shown(content), name
+
+
+def whole_steps(trained: Any) -> int:
+    return int(trained.schedule.total_steps)
+
+
+def shown(content: Any) -> Any:
+    """A table as it is, a figure as the heights of its bars."""
+    if isinstance(content, str):
+        return content
+    return [patch.get_data().values.tolist() for axes in content.axes for patch in axes.patches]
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "/tmp/out.txt", "", "a/../b", ".hidden"])

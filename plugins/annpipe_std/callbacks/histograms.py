@@ -34,7 +34,7 @@ class Histograms:
 
     def __init__(
         self,
-        every: Annotated[int, Field(gt=0, description="Draw each time so many epochs have passed.")] = 10,
+        every: Annotated[int, Field(gt=0, description="Draw each time so many epochs have passed.")],
         of: Annotated[list[Of] | None, Field(description="What to draw: weights, gradients; both if left out.")] = None,
         bins: Annotated[int, Field(ge=2, le=1000, description="Bars of a histogram, at most.")] = 60,
     ) -> None:

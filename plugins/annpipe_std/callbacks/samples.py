@@ -35,8 +35,8 @@ class SamplePredictions:
 
     def __init__(
         self,
+        every: Annotated[int, pydantic.Field(gt=0, description="Write each time so many epochs have passed.")],
         rows: Annotated[int, pydantic.Field(gt=0, le=10_000, description="How many rows.")] = 10,
-        every: Annotated[int, pydantic.Field(gt=0, description="Write each time so many epochs have passed.")] = 10,
         split: Annotated[
             Literal["train", "val"] | None, pydantic.Field(description="Of which split; val where there is one.")
         ] = None,

@@ -75,6 +75,10 @@ Labelled = tuple[Classified, str]
 
 def _labelled(view: RunView, targets: list[str]) -> Mapping[str, Labelled]:
     """The targets that are labels or have scores of classes, and words for their rows; floats of 0 and 1 are none."""
+    first = next(iter(splits(view).values()))
+    one = outputs(view, first, np.arange(1))
+    if all(first.targets[target].is_floating_point() and one[target].numel() == 1 for target in targets):
+        return {}  # without predicting every row
     found = judged(view)
     if found is None:
         return {}
