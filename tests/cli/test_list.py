@@ -33,7 +33,7 @@ def test_every_kind_has_a_heading_with_its_count_and_a_row_a_component(annpipe: 
     shown = annpipe("list")
     assert shown.returncode == 0, shown.stderr
     sections = shown.stdout.split("\n\n")
-    assert len(sections) == 10
+    assert len(sections) == 12
     for section in sections:
         heading, *rows = section.strip("\n").splitlines()
         assert f" ({len(rows)}): " in heading
