@@ -95,6 +95,7 @@ def show_plan(plan: Plan) -> str:
         "",
         f"data       {said(plan.data)}",
         f"           {_fields(plan)}",
+        *_transforms(plan),
         *_split(plan),
         "",
         *_layers(plan),
@@ -182,10 +183,30 @@ def _fields(plan: Plan) -> str:
     return f"inputs {', '.join(plan.fields.inputs)}  ->  targets {', '.join(plan.fields.targets)}"
 
 
+def _transforms(plan: Plan) -> list[str]:
+    """What becomes of columns, a line for each key of `data.transforms`."""
+    lines = [f"{part.columns}: {', '.join(said(step) for step in part.steps)}" for part in plan.transforms]
+    return [f"           {line}" for line in lines]
+
+
 def _split(plan: Plan) -> list[str]:
-    held = {name: share for name, share in (("val", plan.split.val), ("test", plan.split.test)) if share}
+    split = plan.split
+    if split.by:
+        return [f"           train, val and test as the column '{split.by}' says"]
+    if split.files:
+        return [f"           {' and '.join(split.files)} as files say"]
+    if split.folds:
+        return [f"           val is fold {split.fold} of {split.folds}, test {split.test:.0%}{_chosen(plan)}"]
+    held = {name: share for name, share in (("val", split.val), ("test", split.test)) if share}
     shares = {"train": 1 - sum(held.values()), **held}
-    return ["           " + "  ".join(f"{name} {share:.0%}" for name, share in shares.items())] if held else []
+    listed = "  ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    return [f"           {listed}{_chosen(plan)}"] if held else []
+
+
+def _chosen(plan: Plan) -> str:
+    """How the rows of a split are chosen, where not at random."""
+    ways = {"stratify": "in proportion to", "groups": "in whole groups of", "order": "in the order of"}
+    return "".join(f", {words} '{column}'" for name, words in ways.items() if (column := getattr(plan.split, name)))
 
 
 def _layers(plan: Plan) -> list[str]:

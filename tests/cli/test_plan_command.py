@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import CliHere
 
 BASE = """\
@@ -84,3 +86,42 @@ def test_the_plan_says_what_a_step_is(annpipe_here: CliHere, tmp_path: Path) -> 
     code, out, said = annpipe_here("plan", "mine.yaml", *(part for option in options for part in ("--set", option)))
     assert code == 0, said
     assert "5 epochs, a step is 32 rows in 4 batches, gradients clipped by values to 0.1 and norm to 0.5" in out
+
+
+TABLE = """version: 1
+name: table
+data:
+  csv: {files: t.csv, target: y}
+  transforms: {number: [impute, standardize], k: one_hot}
+  split: SPLIT
+model: [Linear: 1]
+loss: MSELoss
+optimizer: Adam
+train: {epochs: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ("{val: 0.25, stratify: k}", "train 75%  val 25%, in proportion to 'k'"),
+        ("{val: 0.25, test: 0.25, order: d}", "train 50%  val 25%  test 25%, in the order of 'd'"),
+        ("{folds: 4, fold: 1}", "val is fold 1 of 4, test 0%"),
+        ("{by: part}", "train, val and test as the column 'part' says"),
+        ("{val_rows: rows.txt}", "val as files say"),
+    ],
+)
+def test_a_plan_tells_of_columns_and_splits(annpipe_here: CliHere, tmp_path: Path, split: str, said: str) -> None:
+    """The steps of each key, and how the rows held out are chosen."""
+    rows = [f"{n},{'uv'[n % 2]},2024-01-{n + 10},{'val' if n % 3 == 0 else 'train'},{2 * n}" for n in range(12)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,k,d,part,y", *rows]) + "\n", encoding="utf-8")
+    (tmp_path / "rows.txt").write_text("0\n5\n", encoding="utf-8")
+    ignore = "" if "order" in split or "by" in split else ", ignore: [d, part]"
+    ignore = ignore or (", ignore: part" if "order" in split else ", ignore: d")
+    text = TABLE.replace("SPLIT", split).replace("target: y", "target: y" + ignore)
+    (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
+    shown = annpipe_here("plan", str(tmp_path / "s.yaml"))[1]
+    assert "           number: impute " in shown
+    assert "           k: one_hot\n" in shown
+    assert f"           {said}\n" in shown
+    assert "(rows, 3)" in shown
