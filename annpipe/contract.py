@@ -90,6 +90,7 @@ class RunView:
     `train`, `val`, `test` are its splits (None where there is no such split), on the CPU in the units of the data.
     `history` has for each metric key the epochs and the values. `predict` takes inputs by name, each (rows, …), and
     gives for each target its values, (rows,) or (rows, …), or the scores of its classes, (rows, classes).
+    `transformed` tells that transforms stand before the model, whose features are then other ones than the inputs.
     """
 
     name: str
@@ -100,6 +101,7 @@ class RunView:
     predict: Callable[[Mapping[str, torch.Tensor]], Mapping[str, torch.Tensor]]
     model: torch.nn.Module
     loss: str
+    transformed: bool = False
 
 
 class MetricKey(str):

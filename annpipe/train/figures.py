@@ -23,7 +23,8 @@ def run_view(plan: Plan, parts: Parts, history: Mapping[str, tuple[list[int], li
     splits = parts.splits
     predicting = predictor(plan, parts)
     datasets = (splits.train, splits.val, splits.test)
-    return RunView(plan.head.name, *datasets, history, predicting, parts.model, plan.loss.name)
+    transformed = bool(plan.transforms)
+    return RunView(plan.head.name, *datasets, history, predicting, parts.model, plan.loss.name, transformed)
 
 
 def predictor(plan: Plan, parts: Parts) -> Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]:

@@ -16,7 +16,9 @@ from annpipe_std.plots.network import network
 from annpipe_std.structure import Parallel, Repeat, Residual
 
 
-def drawn(model: nn.Module, inputs: dict[str, torch.Tensor], targets: tuple[str, ...] = ("y",)) -> Figure:
+def drawn(
+    model: nn.Module, inputs: dict[str, torch.Tensor], targets: tuple[str, ...] = ("y",), transformed: bool = False
+) -> Figure:
     """The figure of a model on some rows."""
     rows = len(next(iter(inputs.values())))
     train = Dataset(inputs, {name: torch.zeros(rows) for name in targets})
@@ -28,7 +30,7 @@ def drawn(model: nn.Module, inputs: dict[str, torch.Tensor], targets: tuple[str,
         with torch.no_grad():
             return {"y": model.eval()(x)}
 
-    return network(RunView("toy", train, None, None, {}, predict, model, "L1Loss"))
+    return network(RunView("toy", train, None, None, {}, predict, model, "L1Loss", transformed))
 
 
 def texts(figure: Figure) -> list[str]:
@@ -59,6 +61,12 @@ def test_a_small_perceptron_has_a_circle_for_each_neuron_and_a_line_for_each_wei
     assert [colour == pytest.approx(below) for colour in colours] == [False, False, False, True, False, True]
     assert colours[0] == pytest.approx(above)
     assert {"a", "b", "y", "3\nLinear\nReLU\nDropout"} <= set(texts(figure))
+
+
+def test_features_that_transforms_made_are_not_called_after_the_columns() -> None:
+    """A one_hot makes several of one, and groups come in an order of their own."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    assert not {"a", "b"} & set(texts(drawn(model, COLUMNS, transformed=True)))
 
 
 def test_a_wide_layer_shows_its_first_and_last_neurons() -> None:

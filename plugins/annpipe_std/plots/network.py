@@ -87,7 +87,8 @@ def _columns(view: RunView) -> list[_Column]:
         return []
     if any(tensor.ndim > 1 for tensor in view.train.inputs.values()):
         return []
-    columns = [_Column(linear[0].in_features, ["input"], names=tuple(view.train.inputs))]
+    names = () if view.transformed else tuple(view.train.inputs)
+    columns = [_Column(linear[0].in_features, ["input"], names=names)]
     for layer in layers:
         if isinstance(layer, torch.nn.Linear):
             columns.append(_Column(layer.out_features, [type(layer).__name__], layer.weight.detach().float().cpu()))
