@@ -82,8 +82,8 @@ def test_every_example_is_tested_here() -> None:
     assert [spec.relative_to(EXAMPLES).as_posix() for spec in SPECS] == [
         "custom_plugin/spec.yaml",
         "plugin_distribution/spec.yaml",
-        "whole_model/spec.yaml",
         "watching/spec.yaml",
+        "whole_model/spec.yaml",
     ]
     for spec in SPECS:
         assert re.search(r"# Expect: .*\n(#  .*\n)*# Takes: .*second", spec.read_text(encoding="utf-8"))
