@@ -83,9 +83,10 @@ def _escape(scene: Scene) -> Problem:
     text = scene.source.text
     index = text.rfind("\\", scene.began, scene.at + 1)
     index = scene.began if index < 0 else index
-    message = f"'{text[index : index + 2].rstrip()}' has no meaning in double quotes"
+    escape = text[index : index + 2].rstrip()
+    message = f"'{escape}' has no meaning in double quotes"
     help_ = "write the backslash twice (`\\\\`), or use single quotes, in which it is an ordinary character"
-    return scene.problem("yaml-quotes", message, scene.source.place(index, 2), help_)
+    return scene.problem("yaml-quotes", message, scene.source.place(index, len(escape)), help_)
 
 
 def _unclosed_quote(scene: Scene) -> Problem:

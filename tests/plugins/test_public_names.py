@@ -13,7 +13,7 @@ import annpipe
 
 FOLDER = Path(__file__).parents[2] / "plugins" / "annpipe_std"
 FILES = sorted(FOLDER.rglob("*.py"))
-ALLOWED = {"annpipe_std", "torch", "numpy", "matplotlib", "pydantic", *sys.stdlib_module_names}
+ALLOWED = {"annpipe_std", "torch", "numpy", "matplotlib", "pyarrow", "pydantic", *sys.stdlib_module_names}
 
 
 def imported(file: Path) -> Iterator[tuple[str, str]]:

@@ -118,7 +118,13 @@ COMPONENTS = {
 }
 BLOCK = re.compile(r"[a-z_][a-z0-9_]*\Z")
 LISTS = ("model", "metrics", "plots", "callbacks")
-SPLIT = {"val": fraction, "test": fraction}
+SPLIT: dict[str, Rule] = {
+    "val": fraction,
+    "test": fraction,
+    **{name: either(is_word, is_null) for name in ("stratify", "groups", "order", "by", "val_rows", "test_rows")},
+    "folds": either(whole(2), is_null),
+    "fold": whole(0),
+}
 SECTIONS: dict[str, Rule | dict[str, Rule]] = {
     "version": one_of(1),
     "name": is_word,
@@ -166,21 +172,52 @@ def _fits_components(section: str, value: Any, registry: Registry) -> bool:
     kind = COMPONENTS[section]
     if value is None:
         return section not in REQUIRED
+    if section == "model" and isinstance(value, dict):
+        return _fits_model(value, registry)
     if section in LISTS:
         return (
             isinstance(value, list)
             and (value != [] or section != "model")
             and all(fits_component(kind, item, registry) for item in value)
         )
+    if section == "data" and isinstance(value, dict) and "transforms" in value:
+        value, transforms = {k: v for k, v in value.items() if k != "transforms"}, value["transforms"]
+        if not _fit_transforms(transforms, registry):
+            return False
     if section == "data" and isinstance(value, dict) and "split" in value:
         value, split = {k: v for k, v in value.items() if k != "split"}, value["split"]
-        if not _fits_section(SPLIT, split) or sum((split or {}).values()) >= 1:
+        if not _fits_section(SPLIT, split) or sum((split or {}).get(name, 0) for name in ("val", "test")) >= 1:
             return False
     if section == "optimizer" and isinstance(value, dict) and "groups" in value:
         value, groups = {k: v for k, v in value.items() if k != "groups"}, value["groups"]
         if not fits_component(kind, value, registry) or not _fit_groups(next(iter(value)), groups, registry):
             return False
     return fits_component(kind, value, registry)
+
+
+def _fits_model(model: dict[str, Any], registry: Registry) -> bool:
+    """`{layers: […], init: …, freeze: […]}`, or one layer that is the whole model."""
+    if not set(model) & {"layers", "init", "freeze"}:
+        return fits_component("layer", model, registry)
+    init, frozen = model.get("init") or {}, model.get("freeze") or []
+    return (
+        set(model) <= {"layers", "init", "freeze"}
+        and isinstance(model.get("layers"), list)
+        and _fits_components("model", model["layers"], registry)
+        and isinstance(init, dict)
+        and all(fits_component("initializer", value, registry) for value in init.values())
+        and list_of(is_word)(frozen)
+    )
+
+
+def _fit_transforms(transforms: Any, registry: Registry) -> bool:
+    """Columns with one transform each, or a list of them."""
+    if transforms is None:
+        return True
+    if not isinstance(transforms, dict):
+        return False
+    listed = [steps if isinstance(steps, list) else [steps] for steps in transforms.values()]
+    return all(steps and all(fits_component("transform", step, registry) for step in steps) for steps in listed)
 
 
 def _fit_groups(optimizer: str, groups: Any, registry: Registry) -> bool:

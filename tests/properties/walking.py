@@ -196,7 +196,7 @@ def _below(flat: list[Schema], name: str) -> Iterator[Any]:
 def narrowed(schema: Schema, names: Mapping[str, tuple[str, ...]], definitions: Mapping[str, Schema]) -> Schema:
     """The schema with these components of each kind only, without bases and variables, some definitions replaced."""
     narrow = copy.deepcopy(schema)
-    for name in ("extends", "variables", "plugins"):
+    for name in ("extends", "variables", "plugins", "blocks"):
         del narrow["properties"][name]
     for kind, known in names.items():
         own = narrow["definitions"][kind]

@@ -126,6 +126,8 @@ def test_every_spelling_that_show_prints_validates(
         if entry.kind == "transform":
             drawn = "formula: {rows: 1, inputs: {number: {Uniform: [0, 1]}}, targets: {y: number}}"
             section = f"data: {{{drawn}, {text}}}"
+        if entry.kind == "initializer":
+            section = f"model: {{layers: [Linear: 1], init: {{{text}}}}}"
         if found := complaints(spec_with(section)):
             wrong[text] = found
     assert len(shown) > 400
