@@ -400,6 +400,7 @@ class _Reading:
             self.problems += [read] if isinstance(read, Problem) else []
         else:
             calls = []
+        if not _given(value) or (isinstance(value, ListNode) and not value.items):
             message = f"`{what}` names no transform"
             self.problems.append(Problem("not-a-component", message, key.place, EXAMPLES["data.transforms"]))
         return Steps(str(key.value), tuple(calls), key.place)

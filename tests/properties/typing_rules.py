@@ -33,6 +33,11 @@ DEVICE = re.compile(r"(auto|cpu|cuda(:\d+)?|mps)\Z")
 
 def is_right(spec: Mapping[str, Any], registry: Registry) -> bool:
     """Whether every section, name and value of a spec, as plain data, fits its type."""
+    if "blocks" in spec:
+        blocks, rest = spec["blocks"], {name: value for name, value in spec.items() if name != "blocks"}
+        return _fit_blocks(blocks, registry) and is_right(
+            rest | {"model": _spelt_out(rest.get("model"), blocks)}, registry
+        )
     return (
         set(spec) <= {*SECTIONS, *COMPONENTS}
         and all(spec.get(name) is not None for name in REQUIRED)
@@ -193,6 +198,27 @@ def _fits_components(section: str, value: Any, registry: Registry) -> bool:
         if not fits_component(kind, value, registry) or not _fit_groups(next(iter(value)), groups, registry):
             return False
     return fits_component(kind, value, registry)
+
+
+def _fit_blocks(blocks: Any, registry: Registry) -> bool:
+    """Lists of layers under names of their own; a block may stand in another one."""
+    return blocks is None or (
+        isinstance(blocks, dict)
+        and all(BLOCK.match(name) and registry.find("layer", name) is None for name in blocks)
+        and all(_fits_components("model", _spelt_out(layers, blocks), registry) for layers in blocks.values())
+    )
+
+
+def _spelt_out(layers: Any, blocks: Any) -> Any:
+    """Layers with a layer of torch's in the place of each block."""
+    match layers:
+        case list():
+            return [_spelt_out(layer, blocks) for layer in layers]
+        case dict():
+            return {name: _spelt_out(value, blocks) for name, value in layers.items()}
+        case str():
+            return "Identity" if layers in (blocks or {}) else layers
+    return layers
 
 
 def _fits_model(model: dict[str, Any], registry: Registry) -> bool:
