@@ -28,7 +28,19 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         *("evaluate_every", "checkpoint_seconds"),
     ),
     "tracking": ("experiment", "uri", "wait_seconds"),
-    "data.split": ("val", "test", "stratify", "groups", "order", "by", "val_rows", "test_rows", "folds", "fold"),
+    "data.split": (
+        "val",
+        "test",
+        "stratify",
+        "groups",
+        "order",
+        "by",
+        "val_rows",
+        "test_rows",
+        "folds",
+        "fold",
+        "seed",
+    ),
 }
 VALUES = ("version", "name", "description", "seed")
 KINDS = {

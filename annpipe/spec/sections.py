@@ -45,6 +45,9 @@ class Split(Section):
     test_rows: Word | None = Field(None, description="the same for the test")
     folds: Annotated[int, Field(ge=2)] | None = Field(None, description="parts of equal size; one of them is val")
     fold: Annotated[int, Field(ge=0)] = Field(0, description="which of the folds is val, from 0")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
+        None, description="of the stream `split`, where the same rows are held out whatever the run's seed"
+    )
 
     @property
     def has_val(self) -> bool:

@@ -42,6 +42,9 @@ def split_faults(split: Split, node: MappingNode) -> Iterator[Problem]:
             yield _fault(node, "fold", message, f"take one from 0 to {split.folds - 1}")
     elif split.fold:
         yield _fault(node, "fold", "`split.fold` has no effect without `folds`", "add `folds: 5`")
+    drawn = (held or split.folds) and not whole and "order" not in ways
+    if split.seed is not None and not drawn:
+        yield _fault(node, "seed", "`split.seed` has no effect: no rows are drawn at random", "leave it out")
     chosen = [name for name in ways if name not in WHOLE]
     if chosen and not (held or split.folds):
         message = f"`split.{chosen[0]}` has no effect: no rows are held out"

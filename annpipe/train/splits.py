@@ -43,7 +43,8 @@ def split_dataset(dataset: Dataset, split: Split, seed: int) -> Splits:
 
 
 def split_rows(dataset: Dataset, split: Split, seed: int) -> dict[str, torch.Tensor]:
-    """The positions of each part's rows, drawn from the stream `split`."""
+    """The positions of each part's rows, drawn from the stream `split` of the run's seed or of the split's own."""
+    seed = seed if split.seed is None else split.seed
     if split.by:
         parts = _by_column(dataset, split.by)
     elif split.files:

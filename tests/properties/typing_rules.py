@@ -129,6 +129,7 @@ SPLIT: dict[str, Rule] = {
     **{name: either(is_word, is_null) for name in ("stratify", "groups", "order", "by", "val_rows", "test_rows")},
     "folds": either(whole(2), is_null),
     "fold": whole(0),
+    "seed": either(whole(0, 2**63), is_null),
 }
 SECTIONS: dict[str, Rule | dict[str, Rule]] = {
     "version": one_of(1),

@@ -175,3 +175,23 @@ def test_folds_are_each_row_once(planned: Any, tmp_path: Path, more: str) -> Non
     assert together == sorted(set(range(48)) - set(found[0]["test"]))
     assert all(sorted(part["train"] + part["val"] + part["test"]) == list(range(48)) for part in found)
     assert {len(part["val"]) for part in found} == {9}
+
+
+def test_a_seed_of_its_own_holds_the_same_rows_out(planned: Any, tmp_path: Path) -> None:
+    """Whatever the run's seed; another one of the split draws other rows."""
+    kind = ["a", "b"] * 20
+    text = TABLE.replace("features: x", "features: x, ignore: kind")
+    (tmp_path / "rows.csv").write_text(
+        "\n".join(["x,y,kind", *(f"{row},{row},{kind[row]}" for row in range(40))]) + "\n", encoding="utf-8"
+    )
+    held = []
+    for seed, own in ((0, 0), (7, 0), (7, 1), (7, None)):
+        plan = planned(
+            f"seed: {seed}\n" + text.replace("SPLIT", f"{{test: 0.25, seed: {own}}}".replace("None", "null"))
+        )
+        made = make_dataset(plan.data, plan.registry, plan.head.seed, plan.split.columns)
+        test = split_dataset(made, plan.split, plan.head.seed).test
+        assert test
+        held.append(test.inputs["x"].tolist())
+    assert held[0] == held[1]
+    assert len({tuple(rows) for rows in held[1:]}) == 3
