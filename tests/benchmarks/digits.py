@@ -3,7 +3,8 @@
     python tests/benchmarks/digits.py [SEEDS]
 
 The split of the two specs is fixed and stratified, 75 % to train and 25 % to test. scikit-learn's network has the
-hidden layers of `digits_mlp`, its inputs are standardized on the train split, and it trains until its loss stands still.
+hidden layers of `digits_mlp`, its inputs are standardized on the train split, and it trains until its loss stands
+still.
 """
 
 from __future__ import annotations
