@@ -14,7 +14,6 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.client import MlflowClient
 
-from annpipe.errors import StoreError
 from annpipe.record.journal import Event
 from annpipe.record.location import database_file, scrub
 
@@ -196,14 +195,6 @@ def refusals() -> Iterator[None]:
         if error.error_code in _REFUSALS:
             raise Refused(scrub(str(error))) from error
         raise
-
-
-def check_reachable(uri: str) -> None:
-    """Raises StoreError when the store does not answer."""
-    try:
-        Store(uri).client.search_experiments(max_results=1)
-    except Exception as error:
-        raise StoreError(f"the store {scrub(uri)} cannot be reached: {first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:

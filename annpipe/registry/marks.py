@@ -66,7 +66,12 @@ def data(
 def transform(component: C, /) -> C: ...
 @overload
 def transform(
-    *, name: str | None = None, takes: str = "number", gives: str = "number", fills: bool = False
+    *,
+    name: str | None = None,
+    takes: str = "number",
+    gives: str = "number",
+    fills: bool = False,
+    example: Example | None = None,
 ) -> Callable[[C], C]: ...
 def transform(
     component: C | None = None,
@@ -76,6 +81,7 @@ def transform(
     takes: str = "number",
     gives: str = "number",
     fills: bool = False,
+    example: Example | None = None,
 ) -> C | Callable[[C], C]:
     """Marks a `torch.nn.Module` class with `fit(x)` and `forward(x)`, x of shape (rows, columns), NaN where missing.
 
@@ -83,8 +89,10 @@ def transform(
     images; `gives` what becomes of them: "number", or "same"; `fills` whether no value is missing afterwards. What it
     learns in `fit` goes into buffers (or into parameters, which are then trained with the model). One that may stand
     for a target has `inverse(y)`. One whose class says `only_training = True` acts on each batch while training.
+    `example` is options to show where the bare name would be refused.
     """
-    return _marking(component, Mark("transform", name, {"takes": takes, "gives": gives, "fills": fills}))
+    traits = {"takes": takes, "gives": gives, "fills": fills}
+    return _marking(component, Mark("transform", name, traits | _given(example=example)))
 
 
 @overload

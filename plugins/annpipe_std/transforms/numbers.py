@@ -213,7 +213,7 @@ class Log(torch.nn.Module):
         return torch.exp(y) - self.add
 
 
-@transform(name="clip")
+@transform(name="clip", example={"low": 0.0, "high": 100.0})
 class Clip(torch.nn.Module):
     """Cuts values below `low` and above `high`.
 
