@@ -79,7 +79,9 @@ def _unknown(inside: _Uses, model: Sequence[Component]) -> Iterator[Problem]:
             known = list(inside.blocks)
             near = did_you_mean(name, known) or (f"the blocks are {', '.join(known)}" if known else None)
             help_ = near or f"define it: `blocks: {{{name}: [Linear: 8, ReLU]}}`"
-            yield Problem("block", f"there is no block '{name}'", component.place, help_)
+            node = next(iter(component.given.values()), None)
+            place = node.place if node else component.place
+            yield Problem("block", f"there is no block '{name}'", place, help_)
 
 
 class _Uses:

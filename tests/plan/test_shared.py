@@ -163,11 +163,11 @@ def test_a_shared_block_may_hold_another_one(plan: Any) -> None:
     ("text", "said"),
     [
         ("blocks: {a: [shared: a]}\nmodel: [a, Linear: 1]\n", "the block 'a' holds itself: a -> a"),
-        ("blocks: {a: [Linear: 3]}\nmodel: [shared: a, shared: a, Linear: 1]\n", "(rows, 3) arrives here, (rows, 2) where"),
+        ("blocks: {a: [Linear: 3]}\nmodel: [shared: a, shared: a, Linear: 1]\n", "(rows, 3) arrives here, (rows, 2)"),
         ("model: [repeat: {times: 2, layers: [Linear: 3], share: true}, Linear: 1]\n", "shares its weights"),
         ("blocks: {abc: [Linear: 3]}\nmodel: [abc, shared: abd, Linear: 1]\n", "there is no block 'abd'"),
         ("model: [shared: ReLU, Linear: 1]\n", "there is no block 'ReLU'"),
-        ("blocks: {a: [ReLU]}\nmodel: [shared: {block: a, stack: [ReLU]}, Linear: 1]\n", "shared has no option 'stack'"),
+        ("blocks: {a: [ReLU]}\nmodel: [shared: {block: a, stack: [ReLU]}, Linear: 1]\n", "has no option 'stack'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_shared_is_refused(text: str, said: str, plan: Any) -> None:
