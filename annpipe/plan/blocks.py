@@ -14,6 +14,7 @@ from annpipe.errors import Problem
 from annpipe.plan.component import Component, components_in, transform
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.entry import Origin
+from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.spec import Spec
 
 Blocks = Mapping[str, tuple[Component, ...]]
@@ -42,75 +43,115 @@ def _entry(name: str) -> Entry:
     return Entry("layer", name, "annpipe.stack:stacked", (layers,), summary, Origin("annpipe"), traits={"block": True})
 
 
-def faults(blocks: Blocks, model: Sequence[Component], spec: Spec) -> Iterator[Problem]:
-    """Blocks that hold themselves, and those of this very spec that the model does not use."""
+def used_block(component: Component, registry: Registry) -> str | None:
+    """The block whose weights the component shares with others that name it, None for a layer of any other sort."""
+    entry = registry.find(component.kind, component.name)
+    option = entry.traits.get("uses") if entry else None
+    name = component.options.get(option) if isinstance(option, str) else None
+    return name if isinstance(name, str) else None
+
+
+def faults(blocks: Blocks, model: Sequence[Component], spec: Spec, registry: Registry) -> Iterator[Problem]:
+    """Blocks that are named but not there, that hold themselves, and those of this very spec that are not used."""
     places = {str(key.value): key.place for key, _ in spec.blocks}
-    used = _reached(model, blocks)
+    inside = _Uses(blocks, registry)
+    yield from _unknown(inside, model)
+    used = inside.reached(model)
     for name in blocks:
-        if circle := _circle(name, blocks):
+        if circle := inside.circle(name):
             message = f"the block '{name}' holds itself: {' -> '.join(circle)}"
             yield Problem("block", message, places[name], "take one of these uses out")
         elif name not in used and places[name].file == spec.file:
             help_ = "use it in `model`, or take it out"
             yield Problem("block", f"the block '{name}' is not used", places[name], help_)
-    if not any(_circle(name, blocks) for name in blocks):
-        sizes: dict[str, int] = {}
-        large = [name for name in blocks if _size(name, blocks, sizes) > MOST_LAYERS]
+    if not any(inside.circle(name) for name in blocks):
+        large = [name for name in blocks if inside.size(name) > MOST_LAYERS]
         for name in large[:1]:
-            message = f"the block '{name}' stands for {sizes[name]:,} layers; a model has at most {MOST_LAYERS:,}"
+            message = f"the block '{name}' stands for {inside.size(name):,} layers; a model has at most {MOST_LAYERS:,}"
             yield Problem("block", message, places[name], "use fewer blocks in it")
 
 
-def _uses(components: Iterable[Component], blocks: Blocks) -> Iterator[str]:
-    """The blocks that stand in components, at every depth, each by its name."""
-    for component in components:
-        if component.name in blocks:
-            yield component.name
-        yield from _uses(components_in(dict(component.options)), blocks)
+def _unknown(inside: _Uses, model: Sequence[Component]) -> Iterator[Problem]:
+    """Blocks that are to be shared, and that the spec does not have."""
+    for component in inside.every([*model, *(layer for layers in inside.blocks.values() for layer in layers)]):
+        name = used_block(component, inside.registry)
+        if name is not None and name not in inside.blocks:
+            known = list(inside.blocks)
+            near = did_you_mean(name, known) or (f"the blocks are {', '.join(known)}" if known else None)
+            help_ = near or f"define it: `blocks: {{{name}: [Linear: 8, ReLU]}}`"
+            node = next(iter(component.given.values()), None)
+            place = node.place if node else component.place
+            yield Problem("block", f"there is no block '{name}'", place, help_)
 
 
-def _reached(model: Sequence[Component], blocks: Blocks) -> set[str]:
-    reached: set[str] = set()
-    waiting = list(_uses(model, blocks))
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            waiting += _uses(blocks[name], blocks)
-    return reached
+class _Uses:
+    """Which blocks stand where, and how large they are."""
+
+    def __init__(self, blocks: Blocks, registry: Registry) -> None:
+        self.blocks, self.registry = blocks, registry
+        self._sizes: dict[str, int] = {}
+
+    def every(self, components: Iterable[Component]) -> Iterator[Component]:
+        """The components and those inside them, at every depth."""
+        for component in components:
+            yield component
+            yield from self.every(components_in(dict(component.options)))
+
+    def block(self, component: Component) -> str | None:
+        """The block that a component is a use of."""
+        name = component.name if component.kind == "layer" else None
+        name = name if name in self.blocks else used_block(component, self.registry)
+        return name if name in self.blocks else None
+
+    def uses(self, components: Iterable[Component]) -> Iterator[str]:
+        """The blocks that stand in components, at every depth, each by its name."""
+        yield from (name for component in self.every(components) if (name := self.block(component)) is not None)
+
+    def reached(self, model: Sequence[Component]) -> set[str]:
+        """The blocks that a model uses, or that stand in those."""
+        reached: set[str] = set()
+        waiting = list(self.uses(model))
+        while waiting:
+            name = waiting.pop()
+            if name not in reached:
+                reached.add(name)
+                waiting += self.uses(self.blocks[name])
+        return reached
+
+    def circle(self, start: str) -> tuple[str, ...]:
+        """The shortest way from a block back to it, empty where there is none."""
+        ways: dict[str, tuple[str, ...]] = {start: (start,)}
+        waiting = deque([start])
+        while waiting:
+            here = waiting.popleft()
+            for name in dict.fromkeys(self.uses(self.blocks[here])):
+                if name == start:
+                    return (*ways[here], name)
+                if name not in ways:
+                    ways[name] = (*ways[here], name)
+                    waiting.append(name)
+        return ()
+
+    def size(self, name: str) -> int:
+        """How many layers a block stands for, those of the blocks in it included."""
+        if name not in self._sizes:
+            self._sizes[name] = sum(map(self._count, self.blocks[name]))
+        return self._sizes[name]
+
+    def _count(self, component: Component) -> int:
+        inside = sum(map(self._count, components_in(dict(component.options))))
+        name = self.block(component)
+        return 1 + inside + (self.size(name) if name is not None else 0)
 
 
-def _circle(start: str, blocks: Blocks) -> tuple[str, ...]:
-    """The shortest way from a block back to it, empty where there is none."""
-    ways: dict[str, tuple[str, ...]] = {start: (start,)}
-    waiting = deque([start])
-    while waiting:
-        here = waiting.popleft()
-        for name in dict.fromkeys(_uses(blocks[here], blocks)):
-            if name == start:
-                return (*ways[here], name)
-            if name not in ways:
-                ways[name] = (*ways[here], name)
-                waiting.append(name)
-    return ()
-
-
-def _size(name: str, blocks: Blocks, known: dict[str, int]) -> int:
-    """How many layers a block stands for, those of the blocks in it included; `known` are those counted before."""
-    if name not in known:
-        known[name] = sum(_count(layer, blocks, known) for layer in blocks[name])
-    return known[name]
-
-
-def _count(component: Component, blocks: Blocks, known: dict[str, int]) -> int:
-    inside = sum(_count(inner, blocks, known) for inner in components_in(dict(component.options)))
-    return 1 + inside + (_size(component.name, blocks, known) if component.name in blocks else 0)
-
-
-def expanded(component: Component, blocks: Blocks) -> Component:
+def expanded(component: Component, blocks: Blocks, registry: Registry) -> Component:
     """The component with every use of a block filled with the block's layers."""
-    if component.name in blocks and component.kind == "layer":
-        layers = [expanded(layer, blocks) for layer in blocks[component.name]]
-        return replace(component, options={"layers": layers}, template=component)
-    options = {key: transform(value, lambda inner: expanded(inner, blocks)) for key, value in component.options.items()}
-    return replace(component, options=options)
+
+    def within(inner: Component) -> Component:
+        return expanded(inner, blocks, registry)
+
+    if component.kind == "layer" and component.name in blocks:
+        return replace(component, options={"layers": list(map(within, blocks[component.name]))}, template=component)
+    if name := used_block(component, registry):
+        return replace(component.with_options(stack=list(map(within, blocks[name]))), template=component)
+    return replace(component, options={key: transform(value, within) for key, value in component.options.items()})

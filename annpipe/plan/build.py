@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from annpipe.expression import Expression
+from annpipe.plan.blocks import used_block
 from annpipe.plan.component import Component, transform
 from annpipe.plan.groups import ParameterGroup, assigned
 from annpipe.registry import Registry
@@ -19,22 +21,47 @@ from annpipe.registry.types import Formula, ListOf, Named, OptionType, TupleOf, 
 from annpipe.stack import Stack
 
 
-def instantiate(component: Component, registry: Registry, **supplied: Any) -> Any:
+@dataclass(frozen=True)
+class Building:
+    """What the layers of one model have in common while it is built: blocks with shared weights, each built once.
+
+    `apart` builds each use anew, so that the parameters of a part can be told from those of others.
+    """
+
+    shared: dict[str, torch.nn.Module] = field(default_factory=dict)
+    apart: bool = False
+
+
+def instantiate(component: Component, registry: Registry, building: Building | None = None, /, **supplied: Any) -> Any:
     """Calls the component with its options; `supplied` are the engine's own (`params`, `optimizer`, `generator`).
 
-    Options typed `tensor` become tensors, lists typed as tuples become tuples. Raises whatever the component raises.
+    Options typed `tensor` become tensors, lists typed as tuples become tuples. A layer that shares the weights of a
+    block is the module that `building` has for it already. Raises whatever the component raises.
     """
+    building = building or Building()
+    block = used_block(component, registry)
+    if block is None or building.apart:
+        return _called(component, registry, building, supplied)
+    if block not in building.shared:
+        building.shared[block] = _called(component, registry, building, supplied)
+    return building.shared[block]
+
+
+def _called(component: Component, registry: Registry, building: Building, supplied: Mapping[str, Any]) -> Any:
     entry = registry.find(component.kind, component.name)
     assert entry, component
+
+    def inside(inner: Component) -> Any:
+        return instantiate(inner, registry, building, **_passed_on(inner, supplied))
+
     options: dict[str, Any] = {}
     for parameter in entry.parameters:
         if parameter.name in component.options:
             value = component.options[parameter.name]
             if isinstance(value, list) and holds_stacks(parameter.option_type):
-                options[parameter.name] = _stacked(value, registry)
+                options[parameter.name] = _stacked(value, registry, building)
                 continue
-            built = transform(value, lambda inner: instantiate(inner, registry, **_passed_on(inner, supplied)))
-            options[parameter.name] = fitted(parameter.option_type, built)
+            options[parameter.name] = fitted(parameter.option_type, transform(value, inside))
         elif parameter.name in supplied:
             options[parameter.name] = supplied[parameter.name]
     with warnings.catch_warnings():
@@ -73,21 +100,24 @@ def _function(formula: Expression) -> Callable[[float], float]:
     return value
 
 
-def _stacked(layers: Sequence[Any], registry: Registry) -> Any:
+def _stacked(layers: Sequence[Any], registry: Registry, building: Building) -> Any:
     """Layers as one module that runs them in order; a list of such lists as a list of such modules."""
     if any(isinstance(branch, list) for branch in layers):
-        return [_stacked(branch, registry) for branch in layers]
-    return Stack(named_modules(layers, registry))
+        return [_stacked(branch, registry, building) for branch in layers]
+    return Stack(named_modules(layers, registry, building))
 
 
-def named_modules(layers: Sequence[Component], registry: Registry) -> OrderedDict[str, torch.nn.Module]:
+def named_modules(
+    layers: Sequence[Component], registry: Registry, building: Building | None = None
+) -> OrderedDict[str, torch.nn.Module]:
     """The built layers under the names that their parameters begin with: their positions, or the blocks they are.
 
     The second use of a block in one stack is called `name_2`.
     """
+    building = building or Building()
     modules: OrderedDict[str, torch.nn.Module] = OrderedDict()
     for name, layer in zip(module_names(layers, registry), layers, strict=True):
-        modules[name] = instantiate(layer, registry)
+        modules[name] = instantiate(layer, registry, building)
     return modules
 
 
@@ -97,8 +127,9 @@ def module_names(layers: Sequence[Component], registry: Registry) -> list[str]:
     for position, layer in enumerate(layers):
         entry = registry.find(layer.kind, layer.name)
         assert entry
-        tries = (f"{layer.name}_{number}" for number in count(2))
-        own = layer.name if "block" in entry.traits else str(position)
+        block = used_block(layer, registry) or (layer.name if "block" in entry.traits else None)
+        own = block or str(position)
+        tries = (f"{own}_{number}" for number in count(2))
         names.append(own if own not in names else next(name for name in tries if name not in names))
     return names
 

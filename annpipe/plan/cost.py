@@ -80,7 +80,7 @@ def batch_rows(plan: Plan) -> int | None:
 def _passes_on(layer: Layer, registry: Registry) -> bool:
     """Whether what leaves the layer is what leaves the last layer inside it, which is counted there."""
     entry = registry.find("layer", layer.component.name)
-    return bool(entry and entry.traits.keys() & {"repeats", "block"})
+    return bool(entry and entry.traits.keys() & {"repeats", "block", "uses"})
 
 
 def _optimizer_bytes(plan: Plan) -> int | None:

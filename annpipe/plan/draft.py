@@ -103,14 +103,14 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     elif not problems:  # an unknown name is no second fault when the plugin that may define it could not be read
         known += unknown
     fields, of_data = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
-    unfit = [] if unknown else list(faults(drafted.blocks, drafted.model, spec))
+    unfit = [] if unknown else list(faults(drafted.blocks, drafted.model, spec, registry))
     watched = [] if any(map(resolving.failed, drafted.metrics)) else list(_unknown_metrics(drafted))
     if fields and spec.transforms is not None and not _any_failed(drafted.transforms, resolving):
         of_data += column_faults(drafted.transforms, fields, drafted.data, registry)
     errors = [*spec.problems, *problems, *known, *unfit, *of_data, *watched, *contradictions(drafted)]
     if errors:
         raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked])
-    model = tuple(expanded(layer, drafted.blocks) for layer in drafted.model)
+    model = tuple(expanded(layer, drafted.blocks, registry) for layer in drafted.model)
     return replace(drafted, model=model, fields=fields, unchecked=tuple(unchecked))
 
 

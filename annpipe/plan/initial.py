@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
@@ -17,8 +17,9 @@ from annpipe.registry.suggest import did_you_mean
 
 
 def assigned(init: Mapping[str, Component], names: Sequence[str]) -> dict[str, Component]:
-    """The initializer of each parameter that some pattern means: that of the last such pattern."""
-    return {name: component for name in names for pattern, component in init.items() if means(pattern, name)}
+    """The initializer of each parameter that some pattern means: that of the first such pattern."""
+    firsts = {name: next((one for pattern, one in init.items() if means(pattern, name)), None) for name in names}
+    return {name: one for name, one in firsts.items() if one is not None}
 
 
 def initialize(model: torch.nn.Module, init: Mapping[str, Component], registry: Registry) -> None:
@@ -44,6 +45,7 @@ def check_parameters(drafted: Draft, layers: Sequence[Layer]) -> tuple[list[Prob
     names = list(parameters)
     patterns = [(str(key.value), key.place) for key in (*(key for key, _ in drafted.spec.init), *drafted.spec.freeze)]
     problems = [_nothing_meant(*pattern, names) for pattern in patterns if not any(means(pattern[0], n) for n in names)]
+    problems += _shadowed(drafted, names)
     for name, component in assigned(drafted.init, names).items():
         if problem := _refused(name, component, parameters[name], drafted.registry):
             problems.append(problem)
@@ -59,6 +61,19 @@ def _nothing_meant(pattern: str, place: Place, names: Sequence[str]) -> Problem:
     shown = ", ".join(names[:6]) + (", …" if len(names) > 6 else "")
     help_ = did_you_mean(pattern, list(parts)) or (f"there is {shown}" if names else "the model has none")
     return Problem("wrong-value", f"no parameter of the model is meant by '{pattern}'", place, help_)
+
+
+def _shadowed(drafted: Draft, names: Sequence[str]) -> Iterator[Problem]:
+    """Initializers whose every parameter goes to a pattern above them: they would change nothing."""
+    above: list[str] = []
+    for key, _ in drafted.spec.init:
+        pattern = str(key.value)
+        meant = [name for name in names if means(pattern, name)]
+        if meant and all(any(means(other, name) for other in above) for name in meant):
+            message = f"every parameter that '{pattern}' means is meant by what stands above it"
+            help_ = "put it further up: the first pattern that means a parameter counts"
+            yield Problem("wrong-value", message, key.place, help_)
+        above.append(pattern)
 
 
 def _refused(name: str, component: Component, parameter: torch.Tensor, registry: Registry) -> Problem | None:
@@ -77,7 +92,7 @@ def _refused(name: str, component: Component, parameter: torch.Tensor, registry:
             f"{component.name} cannot fill '{name}' of shape ({shape}): {reason[0] if reason else type(error).__name__}"
         )
         help_ = (
-            f"give it another one, as in `{name}: ones_` further down: the last pattern that means a parameter counts"
+            f"give it another one, as in `{name}: ones_` further up: the first pattern that means a parameter counts"
         )
         return Problem("wrong-value", message, component.place, help_)
     return None

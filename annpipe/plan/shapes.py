@@ -11,8 +11,9 @@ import torch
 from annpipe.contract import Fields
 from annpipe.errors import Problem, SpecError
 from annpipe.plan.blocks import MOST_LAYERS
-from annpipe.plan.build import instantiate
+from annpipe.plan.build import Building, instantiate
 from annpipe.plan.component import Component, components_in
+from annpipe.plan.flow import Flow, counted_once, repeated
 from annpipe.plan.layer_faults import forward_problem, raised_in, rank_problem, steps_first
 from annpipe.plan.plan import Layer
 from annpipe.registry import Entry, Registry
@@ -58,7 +59,7 @@ def run_shapes(model: Sequence[Component], data: Component, fields: Fields, regi
     """
     for component in model:
         _check_number(component, registry)
-    return _run_stack(model, input_tensor(fields), data, registry)[0]
+    return counted_once(_run_stack(model, input_tensor(fields), data, Flow(registry))[0], registry)
 
 
 def _check_number(component: Component, registry: Registry) -> int:
@@ -74,13 +75,14 @@ def _check_number(component: Component, registry: Registry) -> int:
 
 
 def _run_stack(
-    components: Sequence[Component], tensor: torch.Tensor, before: Component, registry: Registry
+    components: Sequence[Component], tensor: torch.Tensor, before: Component, flow: Flow
 ) -> tuple[tuple[Layer, ...], torch.Tensor]:
     """The layers of a stack at which `tensor` arrives from `before`, and what leaves the last of them."""
     layers = []
     for component in components:
         try:
-            layer, after = _run_layer(component, tensor, before, registry)
+            layer, after = _run_layer(component, tensor, before, flow)
+            flow.check_shared(layer)
         except SpecError as error:
             raise SpecError([_with_giver(problem, before, tensor) for problem in error.problems]) from error
         tensor, before = after, component
@@ -99,12 +101,11 @@ def _with_giver(problem: Problem, before: Component, tensor: torch.Tensor) -> Pr
     return replace(problem, related=((before.place, f"{GIVES}{show(tensor.shape)}"), *problem.related))
 
 
-def _run_layer(
-    component: Component, tensor: torch.Tensor, before: Component, registry: Registry
-) -> tuple[Layer, torch.Tensor]:
+def _run_layer(component: Component, tensor: torch.Tensor, before: Component, flow: Flow) -> tuple[Layer, torch.Tensor]:
+    registry = flow.registry
     if misfit := _misfit(component, tensor, registry):
         raise SpecError([misfit])
-    filled, stacks = _with_stacks(component, tensor, before, registry)
+    filled, stacks = _with_stacks(component, tensor, before, flow)
     filled = fill(filled, tuple(tensor.shape), registry)
     module = _construct(filled, registry)
     output, takes_first = _forward(filled, module, tensor, registry)
@@ -117,21 +118,24 @@ def _run_layer(
 
 
 def _with_stacks(
-    component: Component, tensor: torch.Tensor, before: Component, registry: Registry
+    component: Component, tensor: torch.Tensor, before: Component, flow: Flow
 ) -> tuple[Component, dict[str, tuple[Layer, ...]]]:
     """A container with the layers of its stacks filled, each stack starting from the shape that arrives."""
-    entry = registry.find(component.kind, component.name)
+    entry = flow.registry.find(component.kind, component.name)
     assert entry
     stacks: dict[str, tuple[Layer, ...]] = {}
     outputs: list[list[int]] = []
     options = dict(component.options)
     repeats = entry.traits.get("repeats")
+    shares = bool(options.get(str(entry.traits.get("shares"))))
 
     def run(layers: Sequence[Component], path: str) -> list[Component]:
         times = options[repeats] if isinstance(repeats, str) else 1
-        stacks[path], output = _run_stack(list(layers) * times, tensor, before, registry)
+        stacks[path], output = _run_stack(list(layers) * times, tensor, before, flow)
         outputs.append(list(output.shape[1:]))
-        return [layer.component for layer in stacks[path]]
+        if shares:
+            stacks[path] = repeated(component, stacks[path], len(layers))
+        return [layer.component for layer in stacks[path][: len(layers) if shares else None]]
 
     for option in entry.parameters:
         value = options.get(option.name)
@@ -147,7 +151,7 @@ def _with_stacks(
     for name in known.keys() & {option.name for option in entry.parameters if option.supplied}:
         _agree(component, name, options.get(name), known[name])
         options[name] = known[name]
-    short = component if repeats else None
+    short = component if repeats and not shares else None
     return replace(component, options=options, template=component.template or short), stacks
 
 
@@ -210,7 +214,7 @@ def _size(component: Component, name: str, shape: Shape) -> Any:
 def _construct(component: Component, registry: Registry) -> torch.nn.Module:
     try:
         with torch.device("meta"):
-            module = instantiate(component, registry)
+            module = instantiate(component, registry, Building(apart=True))
     except PluginFault as fault:
         raise SpecError([fault.problem]) from fault
     except Exception as error:  # a layer may raise anything for options it refuses: it becomes a fault of the spec

@@ -31,7 +31,7 @@ def _in_sequence(layers: Sequence[Layer], registry: Registry) -> Iterator[Layer]
     """The layers with those in place of a repetition or a block that it stands for: they follow the ones around it."""
     for layer in layers:
         entry = registry.find("layer", layer.component.name)
-        if entry and entry.traits.keys() & {"repeats", "block"}:
+        if entry and entry.traits.keys() & {"repeats", "block", "uses"}:
             yield from _in_sequence(layer.inside, registry)
         else:
             yield layer

@@ -38,6 +38,7 @@ _KINDS = (
                 "input_shape",
                 "output_shape",
                 "output_shapes",
+                "stack",
             }
         ),
     ),

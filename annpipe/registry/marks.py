@@ -98,16 +98,26 @@ def transform(
 @overload
 def layer(component: C, /) -> C: ...
 @overload
-def layer(*, name: str | None = None, repeats: str | None = None) -> Callable[[C], C]: ...
 def layer(
-    component: C | None = None, /, *, name: str | None = None, repeats: str | None = None
+    *, name: str | None = None, repeats: str | None = None, shares: str | None = None, uses: str | None = None
+) -> Callable[[C], C]: ...
+def layer(
+    component: C | None = None,
+    /,
+    *,
+    name: str | None = None,
+    repeats: str | None = None,
+    shares: str | None = None,
+    uses: str | None = None,
 ) -> C | Callable[[C], C]:
     """Marks a `torch.nn.Module` class whose forward takes one tensor, rows first.
 
     `repeats` names the option that says how many times its stack follows itself, each time with weights of its own:
-    the class gets one long stack.
+    the class gets one long stack. Where the option that `shares` names is true, it gets the stack once, and runs it
+    that often. `uses` names the option that names a block of the spec, whose layers come as `stack`: what is returned
+    the first time stands wherever that block is used so.
     """
-    return _marking(component, Mark("layer", name, {"repeats": repeats} if repeats else {}))
+    return _marking(component, Mark("layer", name, _given(repeats=repeats, shares=shares, uses=uses)))
 
 
 @overload

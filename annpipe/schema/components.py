@@ -95,7 +95,7 @@ def kind_schemas(registry: Registry, *, any_name: bool) -> dict[str, Schema]:
 def _named(entry: Entry) -> Schema:
     """`Linear: {out_features: 100}`."""
     is_layer = entry.kind == "layer"  # its sizes may be said, where they agree
-    writable = [o for o in entry.parameters if not o.supplied or (is_layer and o.type != "any")]
+    writable = [o for o in entry.parameters if not o.supplied or (is_layer and o.type not in ("any", "stack"))]
     properties = {option.name: option_schema(option) for option in writable}
     required = [option.name for option in entry.options if option.required]
     needs = {"required": required} if required and entry.kind not in MERGED else {}

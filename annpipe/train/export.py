@@ -4,52 +4,28 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from textwrap import indent
 from typing import Any, TypeGuard
 
 import torch
 from safetensors.torch import save_file
 
 from annpipe.contract import Dataset, Field
-from annpipe.plan.build import fitted, module_names
-from annpipe.plan.component import Component, components_in
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
-from annpipe.registry import Entry, Parameter
-from annpipe.registry.types import holds_stacks
 from annpipe.train import columns_model
-from annpipe.train.columns import Fitted
-from annpipe.train.export_columns import IMPORT, model_lines
+from annpipe.train.export_network import model_entries, network_source, plugin_modules
 from annpipe.train.parts import Parts
-
-_HEAD = '''"""The network of the run "{name}" in plain PyTorch; `weights.safetensors` holds its state dict."""
-
-{imports}
-
-'''
-_FIRST_OUTPUTS = '''class FirstOutputs(torch.nn.Sequential):
-    """A stack in which the first tensor of a tuple flows on."""
-
-    def forward(self, input):
-        for module in self:
-            output = module(input)
-            input = output[0] if isinstance(output, (tuple, list)) else output
-        return input
-
-
-'''
 
 
 def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
     """Writes the three files, and beside them a copy of each plugin file that a layer comes from."""
     folder.mkdir(exist_ok=True)
     (folder / "network.py").write_text(network_source(plan, parts.fitted), encoding="utf-8")
-    for file, name in _plugin_modules(plan).items():
+    for file, name in plugin_modules(plan).items():
         source = standalone(Path(file).read_text(encoding="utf-8"))
         (folder / f"{name}.py").write_text(source, encoding="utf-8")
     if parts.fitted:
@@ -66,118 +42,6 @@ def saved_model(parts: Parts) -> torch.nn.Module:
         return parts.model
     dtype = parts.rows["train"].x.dtype
     return columns_model.Model(parts.transformed.columns, parts.model, parts.transformed.targets, dtype).eval()
-
-
-def network_source(plan: Plan, transforms: Fitted | None = None) -> str:
-    """A Python file whose `build()` makes the plan's network."""
-    imports = {"import torch"}
-    takes_first = _takes_first(plan)
-    notes = [f"  # {_arrow(layer.input_shape, layer.output_shape)}" for layer in plan.model]
-    model = _stack_source([layer.component for layer in plan.model], plan, imports, notes)
-    double = ".double()" if plan.device.precision == "float64" else ""
-    made = f"{indent(model, '    ').lstrip()}{double}"
-    lines = [f"    return {made}"]
-    if transforms:
-        between = model_lines(transforms, lambda step: _call(step, plan, imports), plan.device.precision)
-        lines = [f"    network = {made}", *between]
-        imports.add(IMPORT)
-    head = _HEAD.format(name=plan.head.name.replace('"', "'").replace("\\", "/"), imports="\n".join(sorted(imports)))
-    body = "\n".join(["def build():", '    """The untrained network."""', *lines, ""])
-    return head + (_FIRST_OUTPUTS if takes_first else "\n") + body
-
-
-def _takes_first(plan: Plan) -> bool:
-    """Whether some layer gives a tuple, of which the first flows on."""
-    return any(layer.takes_first for layer in plan.layers)
-
-
-def _stack_source(layers: Sequence[Component], plan: Plan, imports: set[str], notes: Sequence[str] = ()) -> str:
-    """The expression that makes a stack, a layer on a line, each with its note; names only where there are blocks."""
-    names = module_names(layers, plan.registry)
-    calls = [_call(layer, plan, imports) for layer in layers]
-    if any(not name.isdecimal() for name in names):
-        imports.add("from collections import OrderedDict")
-        calls = [f'("{name}", {call})' for name, call in zip(names, calls, strict=True)]
-    noted = zip(calls, notes or [""] * len(calls), strict=True)
-    lines = "".join(f"{indent(call, '    ')},{note}\n" for call, note in noted)
-    if any(not name.isdecimal() for name in names):
-        lines = f"    OrderedDict([\n{indent(lines, '    ')}    ])\n"
-    return f"{'FirstOutputs' if _takes_first(plan) else 'torch.nn.Sequential'}(\n{lines})"
-
-
-def _arrow(before: tuple[int, ...], after: tuple[int, ...]) -> str:
-    return " -> ".join(f"(rows, {', '.join(map(str, shape))})" if shape else "(rows,)" for shape in (before, after))
-
-
-def _call(component: Component, plan: Plan, imports: set[str]) -> str:
-    """The component as a Python expression; only what differs from its defaults is written."""
-    entry = plan.registry.find(component.kind, component.name)
-    assert entry
-    if "block" in entry.traits:
-        return _stack_source(component.options["layers"], plan, imports)
-    where, _, attribute = entry.target.rpartition(":")
-    where = _plugin_modules(plan).get(_own_file(entry), where)
-    imports.add(f"import {where}")
-    arguments = []
-    for parameter in entry.parameters:
-        value = component.options.get(parameter.name, parameter.default)
-        native = entry.traits.get("native_defaults")
-        default = native.get(parameter.name, parameter.default) if isinstance(native, Mapping) else parameter.default
-        if parameter.required or value != default:
-            arguments.append(f"{parameter.name}={_argument(parameter, value, plan, imports)}")
-    return f"{where}.{attribute}({', '.join(arguments)})"
-
-
-def _argument(parameter: Parameter, value: Any, plan: Plan, imports: set[str]) -> str:
-    if not isinstance(value, list) or not holds_stacks(parameter.option_type):
-        return _literal(fitted(parameter.option_type, value), plan, imports)
-    if any(isinstance(layers, list) for layers in value):
-        return f"[{', '.join(_argument(parameter, layers, plan, imports) for layers in value)}]"
-    return _stack_source(value, plan, imports)
-
-
-def _literal(value: Any, plan: Plan, imports: set[str]) -> str:
-    if isinstance(value, Component):
-        return _call(value, plan, imports)
-    if isinstance(value, torch.Tensor):
-        return f"torch.tensor({value.tolist()!r})"
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        return f'float("{value}")'
-    if isinstance(value, list | tuple):
-        inner = ", ".join(_literal(item, plan, imports) for item in value)
-        return f"[{inner}]" if isinstance(value, list) else f"({inner},)"
-    return repr(value)
-
-
-def _layers(component: Component, plan: Plan) -> Iterator[Entry]:
-    entry = plan.registry.find(component.kind, component.name)
-    assert entry
-    yield entry
-    for inner in components_in(dict(component.options)):
-        yield from _layers(inner, plan)
-
-
-def _entries(plan: Plan) -> list[Entry]:
-    steps = [step for part in plan.transforms for step in part.steps]
-    components = [*steps, *(layer.component for layer in plan.model)]
-    return [entry for component in components for entry in _layers(component, plan)]
-
-
-def _plugin_modules(plan: Plan) -> dict[str, str]:
-    """Each plugin file that the model needs, with the name under which it travels: two files may share a stem."""
-    files = dict.fromkeys(map(_own_file, _entries(plan)))
-    names: dict[str, str] = {}
-    for file in files:
-        name = re.sub(r"\W", "_", f"plugin_{Path(file).stem}", flags=re.ASCII)
-        names[file] = f"{name}_{len(names) + 1}" if name in names.values() else name
-    return {file: name for file, name in names.items() if file.endswith(".py")}
-
-
-def _own_file(entry: Entry) -> str:
-    """The file that must travel with the model: a plugin file, or one of the built-in library; "" where none must."""
-    if entry.origin.distribution == "annpipe":
-        return entry.file
-    return entry.target.rpartition(":")[0] if entry.origin.file else ""
 
 
 def standalone(source: str) -> str:
@@ -297,5 +161,5 @@ def outputs(plan: Plan) -> list[dict[str, Any]]:
 
 def _requirements(plan: Plan) -> list[str]:
     names = {"torch", "safetensors", "numpy", "pandas"}
-    plugins = {entry.origin.distribution for entry in _entries(plan)} - {"", "annpipe"}
+    plugins = {entry.origin.distribution for entry in model_entries(plan)} - {"", "annpipe"}
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in sorted(names | plugins)]

@@ -1,4 +1,4 @@
-"""Layers that hold stacks of layers: `residual`, `parallel`, `repeat`."""
+"""Layers that hold stacks of layers: `residual`, `parallel`, `repeat`, `shared`."""
 
 from __future__ import annotations
 
@@ -112,22 +112,38 @@ class Parallel(torch.nn.Module):
         return joined
 
 
-@layer(name="repeat", repeats="times")
+@layer(name="repeat", repeats="times", shares="share")
 class Repeat(torch.nn.Module):
-    """A stack of layers several times over, each time with weights of its own and the sizes that arrive there."""
+    """A stack of layers several times over, each time with weights of its own and the sizes that arrive there.
+
+    With `share` it is one stack that is run several times.
+    """
 
     def __init__(
         self,
         times: Annotated[int, Field(ge=1, description="how many times the layers follow one another")],
         layers: Annotated[Stack, Field(description="the layers of one time")],
+        share: Annotated[bool, Field(description="whether each time has the same weights")] = False,
     ) -> None:
         super().__init__()
         self.times = times
         self.layers = layers
+        self.share = share
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor = self.layers(x)
-        return output
+        for _ in range(self.times if self.share else 1):
+            x = self.layers(x)
+        return x
+
+
+@layer(name="shared", uses="block")
+def shared(
+    block: Annotated[str, Field(description="the block; its own name in its place would give it fresh weights")],
+    *,
+    stack: Stack,
+) -> torch.nn.Module:
+    """A block of the spec with the same weights wherever it is used so."""
+    return stack
 
 
 def _row(shape: Shape) -> str:

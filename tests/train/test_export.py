@@ -100,6 +100,9 @@ MODELS: dict[str, str] = {
     "containers": HEAD + COLUMNS + FIT + "plugins: [./scaling.py]\n"
     "model: [Linear: 8, residual: [Linear: 6, scale, ReLU, Linear: 5], repeat: {times: 2, layers: [Linear: 4, Tanh]}, "
     "parallel: [[Linear: 3], [residual: [Tanh]]], Linear: 1]\n",
+    "shared": HEAD + COLUMNS + FIT + "blocks: {inner: [Linear: 4], encoder: [shared: inner, BatchNorm1d, Tanh]}\n"
+    "model: [Linear: 4, shared: encoder, residual: [encoder, shared: encoder], "
+    "repeat: {times: 2, layers: [shared: encoder], share: true}, Linear: 1]\n",
     "containers_of_sequences": HEAD + FIT + "data: {waves: 40}\nplugins: [./scaling.py, ./shifting.py]\n"
     "model: [residual: [LSTM: 5], repeat: {times: 2, layers: [GRU: 4]}, LastStep, Linear: 1]\n",
     "classification": HEAD + CLASSES + "model: [Linear: 8, Tanh, Linear: 3]\n"

@@ -49,9 +49,9 @@ def torch_network() -> nn.Sequential:
 
 
 def test_parameters_begin_as_torchs_own_functions_fill_them(plan: Any) -> None:
-    """In the model's order, each by the last pattern that means it, from the stream `init`."""
+    """In the model's order, each by the first pattern that means it, from the stream `init`."""
     init = (
-        "{weight: {kaiming_normal_: {nonlinearity: relu}}, '1': ones_, bias: zeros_, 4.weight: {xavier_uniform_: 0.5}}"
+        "{4.weight: {xavier_uniform_: 0.5}, bias: zeros_, '1': ones_, weight: {kaiming_normal_: {nonlinearity: relu}}}"
     )
     model = build_model(plan(f"{{layers: {LAYERS}, init: {init}}}"))
     with drawing(3, "init"):
@@ -144,6 +144,10 @@ def test_overrides_open_the_long_form(plan: Any) -> None:
     ("model", "words"),
     [
         (f"{{layers: {LAYERS}, init: {{weight: kaiming_normal_}}}}", "cannot fill '1.weight' of shape (6,)"),
+        (
+            f"{{layers: {LAYERS}, init: {{bias: zeros_, 0.bias: ones_}}}}",
+            "every parameter that '0.bias' means is meant",
+        ),
         (f"{{layers: {LAYERS}, init: {{biass: zeros_}}}}", "no parameter of the model is meant by 'biass'"),
         (f"{{layers: {LAYERS}, freeze: [7]}}", "no parameter of the model is meant by '7'"),
         (f"{{layers: {LAYERS}, freeze: ['*']}}", "leaves no parameter to train"),

@@ -64,8 +64,9 @@ def _box_of(name: str, module: torch.nn.Module, shapes: Shapes) -> _Box:
         )
     if isinstance(module, Repeat):
         children = dict(module.layers.named_children())
-        once = _sequence(dict(list(children.items())[: len(children) // module.times]), shapes)
-        return _framed(f"repeat, {module.times} times", once)
+        n_once = len(children) if module.share else len(children) // module.times
+        once = _sequence(dict(list(children.items())[:n_once]), shapes)
+        return _framed(f"repeat, {module.times} times{', the same weights' if module.share else ''}", once)
     if isinstance(module, torch.nn.Sequential) and len(module):
         return _framed(name, _sequence(dict(module.named_children()), shapes))
     return _leaf(module, shapes)

@@ -1,0 +1,75 @@
+"""What do the layers of a model share while it is run through? The blocks that keep their weights from use to use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from annpipe.errors import Problem, SpecError
+from annpipe.plan.blocks import used_block
+from annpipe.plan.component import Component
+from annpipe.plan.plan import Layer
+from annpipe.registry import Registry
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One run through a model: `shared` has the first use of each block whose weights are shared."""
+
+    registry: Registry
+    shared: dict[str, Layer] = field(default_factory=dict)
+
+    def check_shared(self, layer: Layer) -> None:
+        """Raises SpecError for a use of shared weights that would need others than the first use has."""
+        name = used_block(layer.component, self.registry)
+        if name is None:
+            return
+        first = self.shared.setdefault(name, layer)
+        if first.component != layer.component:
+            arrives, arrived = _row(layer.input_shape), _row(first.input_shape)
+            message = f"the block '{name}' is shared, and {arrives} arrives here, {arrived} where it stands first"
+            related = ((first.component.place, "first used here"),) if first.component.place else ()
+            help_ = f"bring both to one shape, or write `- {name}` here for weights of its own"
+            raise SpecError([Problem("shape", message, layer.component.place, help_, related)])
+
+
+def repeated(component: Component, layers: Sequence[Layer], size: int) -> tuple[Layer, ...]:
+    """The layers of a stack of `size` that is run over and over with the same weights, counted at their first time.
+
+    Raises SpecError where a later time would need other weights than the first.
+    """
+    for layer, first in zip(layers[size:], [*layers[:size]] * (len(layers) // size), strict=False):
+        if layer.component != first.component:
+            arrives, arrived = _row(layer.input_shape), _row(first.input_shape)
+            message = f"{component.name} shares its weights: {arrived} arrives the first time, {arrives} the next"
+            related = ((first.component.place, "at this layer"),) if first.component.place else ()
+            help_ = "let the last layer give the shape that arrives at the first"
+            raise SpecError([Problem("shape", message, component.place, help_, related)])
+    return (*layers[:size], *map(_uncounted, layers[size:]))
+
+
+def counted_once(layers: Sequence[Layer], registry: Registry, known: set[str] | None = None) -> tuple[Layer, ...]:
+    """The layers, with the parameters of shared blocks counted where they stand first."""
+    known = set() if known is None else known
+    return tuple(_counted(layer, registry, known) for layer in layers)
+
+
+def _counted(layer: Layer, registry: Registry, known: set[str]) -> Layer:
+    name = used_block(layer.component, registry)
+    if name in known:
+        return _uncounted(layer)
+    stacks = {path: counted_once(inside, registry, known) for path, inside in layer.stacks.items()}
+    if name is not None:
+        known.add(name)
+    elsewhere = sum(inner.parameters for inner in layer.inside)
+    inside = sum(inner.parameters for stack in stacks.values() for inner in stack)
+    return replace(layer, stacks=stacks, parameters=layer.parameters - elsewhere + inside)
+
+
+def _uncounted(layer: Layer) -> Layer:
+    stacks = {path: tuple(map(_uncounted, inside)) for path, inside in layer.stacks.items()}
+    return replace(layer, stacks=stacks, parameters=0)
+
+
+def _row(shape: Sequence[int]) -> str:
+    return f"(rows, {', '.join(map(str, shape))})" if shape else "(rows,)"
