@@ -23,10 +23,12 @@ from annpipe.errors import Problem
 
 if TYPE_CHECKING:
     from annpipe.plan import Draft
+    from annpipe.plan.data_alone import DataDraft
     from annpipe.plan.plan import Plan
     from annpipe.record.recorder import Recorder, ShipState
     from annpipe.registry import Registry
     from annpipe.running import Outcome, Run
+    from annpipe.train.leaks import Seen
 
 
 class Watcher(Protocol):
@@ -117,6 +119,30 @@ def read(
         tracking = loaded.tracking.model_copy(update={"experiment": experiment})
         loaded = replace(loaded, head=loaded.head.model_copy(update={"name": name}), tracking=tracking)
     return draft(loaded, registry or Registry.installed(), project=find_project(), untrusted=untrusted)
+
+
+def read_data(spec: Path, *, overrides: Iterable[str] = (), unset: Iterable[str] = ()) -> DataDraft:
+    """The data component of a spec, whatever the rest of it is; raises SpecError."""
+    from annpipe.plan.data_alone import draft_data
+    from annpipe.record.project import find_project
+    from annpipe.registry import Registry
+    from annpipe.spec import load_spec
+
+    loaded = load_spec(spec, overrides, unset_paths=unset)
+    return draft_data(loaded, Registry.installed(), project=find_project())
+
+
+def see(drafted: DataDraft) -> Seen:
+    """The rows of a spec, made and split as a run would; imports torch; raises SpecError."""
+    from annpipe.plan.data_alone import faults_of_data
+    from annpipe.train.data import make_dataset
+    from annpipe.train.leaks import Seen
+    from annpipe.train.splits import split_dataset
+
+    spec = drafted.spec
+    with faults_of_data(spec, drafted.data):
+        dataset = make_dataset(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+        return Seen(spec, drafted.data, dataset, split_dataset(dataset, spec.split, spec.head.seed))
 
 
 def complete(drafted: Draft, watcher: Watcher) -> Plan:

@@ -129,7 +129,21 @@ WARNED = {
     "threshold-of-logits.yaml": f"{OF_ONES}metrics: [Accuracy, F1Score: {{threshold: 0.2}}, AUROC]\n",
     "goal-of-scheduler.yaml": f"{WHOLE.replace('Linear: 4, ', '')}scheduler: {{ReduceLROnPlateau: {{mode: max}}}}\n",
 }
+RARE = OF_CLASSES.replace("L1Loss", "CrossEntropyLoss").replace("[0, 1]", "[0, 1, 2, 3, 4, 5]")
+SPLIT = RARE.replace("[a, b]}}}", "[a, b, a, b, c, c]}}, split: {val: 0.34, HOW}}").replace("Linear: 2]", "Linear: 3]")
+TOLD = WHOLE.replace("Linear: 4, ", "").replace("[0, 1]}", "[0, 1, 2, 3, 4]}").replace("[1, 3]", "[1, 3, 5, 7, 10]")
+WARNED |= {
+    "class-that-train-lacks.yaml": SPLIT.replace("HOW", "order: x"),
+    "class-of-few-rows.yaml": SPLIT.replace("c, c]", "a, c]").replace("HOW", "order: x"),
+    "class-that-chance-holds-out.yaml": SPLIT.replace(", HOW", "").replace("0.34", "0.5"),
+    "target-among-the-inputs.yaml": TOLD.replace("10]}}}", "9]}}, transforms: {x: standardize}}"),
+}
+SHOWN = {
+    "constant-column.yaml": TOLD.replace("{x: [", "{a: [1, 1, 1, 1, 1], b: [3, 3, 3, 3, 3], x: ["),
+    "rows-in-train-and-val.yaml": SPLIT.replace("0, 1, 2, 3, 4, 5", "0, 1, 2, 3, 0, 1").replace("HOW", "stratify: y"),
+}
 COMMANDS = {
+    **{f"data-{file.removesuffix('.yaml')}": (f"data warned/{file}", 0) for file in SHOWN},
     **{file.removesuffix(".yaml"): (f"validate warned/{file}", 0) for file in WARNED},
     "file-not-found": ("validate yaml-of-mine/spec.yaml", 3),
     "file-not-found-with-others-there": ("validate made/colapse.yaml", 3),
@@ -144,7 +158,7 @@ COMMANDS = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_has_exactly_this_report(name: str, call: Validate, corpus: Path) -> None:
-    for folder, files in (("made", FILES), ("warned", WARNED)):
+    for folder, files in (("made", FILES), ("warned", WARNED | SHOWN)):
         (corpus / folder).mkdir(exist_ok=True)
         for file, text in files.items():
             (corpus / folder / file).write_text(text, encoding="utf-8")

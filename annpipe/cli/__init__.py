@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "train what a spec declares, and record it",
     "validate": "check specs and report every mistake at once",
     "plan": "show the resolved plan: layers, shapes, parameters",
+    "data": "show what the data of a spec are: columns, classes, splits, leaks",
     "list": "list the components of the registry",
     "show": "show one component: options, types, defaults, origin",
     "lr": "suggest a learning rate by a short test",

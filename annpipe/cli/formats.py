@@ -16,7 +16,7 @@ FORMATS = ("text", "json", "github")
 def as_json(checked: Iterable[tuple[str, Sequence[Problem]]]) -> str:
     """One object a spec: whether it is right, and its problems with their places (lines and columns from 1)."""
     specs = [
-        {"spec": spec, "ok": not any(map(is_error, problems)), "problems": [_as_data(problem) for problem in problems]}
+        {"spec": spec, "ok": not any(map(is_error, problems)), "problems": [as_data(problem) for problem in problems]}
         for spec, problems in checked
     ]
     return json.dumps(specs, indent=2, ensure_ascii=False)
@@ -49,7 +49,8 @@ def _plural(n: int, word: str) -> str:
     return f"{n} {word}{'s' if n > 1 else ''}" if n else ""
 
 
-def _as_data(problem: Problem) -> dict[str, Any]:
+def as_data(problem: Problem) -> dict[str, Any]:
+    """A problem with its place, as JSON has it."""
     return {
         "code": problem.code,
         "severity": problem.severity,

@@ -21,8 +21,8 @@ untrusted_option = click.option(
 )
 
 
-def spec_options(function: F) -> F:
-    """--set, --unset and --device."""
+def value_options(function: F) -> F:
+    """--set and --unset."""
     set_ = click.option(
         "--set",
         "overrides",
@@ -38,10 +38,15 @@ def spec_options(function: F) -> F:
         shell_complete=words.unset_paths,
         help="Leave out what stands at PATH.",
     )
+    return set_(unset(function))
+
+
+def spec_options(function: F) -> F:
+    """--set, --unset and --device."""
     device = click.option(
         "--device",
         metavar="WORD",
         shell_complete=words.devices,
         help="auto, cpu, cuda, cuda:1 or mps, instead of the spec's.",
     )
-    return set_(unset(device(function)))
+    return value_options(device(function))

@@ -64,10 +64,10 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
 
     No plugin of an untrusted spec is imported. Raises SpecError with all problems at once.
     """
-    files, problems = _plugin_files(spec, project or Path.cwd())
+    files, problems = plugin_files(spec, project or Path.cwd())
     unchecked = [_not_imported(text, place) for _, text, place in files] if untrusted else []
     if not untrusted:
-        problems += _add_plugins(files, registry)
+        problems += add_plugins(files, registry)
     registry, taken = with_blocks(spec, registry)
     problems += taken
     resolving = Resolving(registry, within=spec.folder if untrusted else None)
@@ -169,7 +169,7 @@ def _told_fields(drafted: Draft) -> tuple[Fields | None, list[Problem]]:
     except PluginFault as fault:
         return None, [fault.problem]
     except OptionError as error:
-        return None, [option_problem(drafted, error)]
+        return None, [option_problem(drafted.data, error)]
     return fields, []
 
 
@@ -179,7 +179,7 @@ def supplied_aside(split: Split, entry: Entry | None) -> dict[str, Sequence[str]
     return {"aside": split.columns} if takes else {}
 
 
-def _plugin_files(spec: Spec, project: Path) -> tuple[list[tuple[Path, str, Place]], list[Problem]]:
+def plugin_files(spec: Spec, project: Path) -> tuple[list[tuple[Path, str, Place]], list[Problem]]:
     """The plugin files that are there and allowed, each as the spec says it; nothing of them is read."""
     files: list[tuple[Path, str, Place]] = []
     problems: list[Problem] = []
@@ -192,7 +192,8 @@ def _plugin_files(spec: Spec, project: Path) -> tuple[list[tuple[Path, str, Plac
     return files, problems
 
 
-def _add_plugins(files: Sequence[tuple[Path, str, Place]], registry: Registry) -> list[Problem]:
+def add_plugins(files: Sequence[tuple[Path, str, Place]], registry: Registry) -> list[Problem]:
+    """Imports plugin files into the registry, and gives what is wrong with them."""
     problems = []
     for path, _, place in files:
         try:
@@ -238,9 +239,8 @@ def _fused(optimizer: Component, registry: Registry, *, scaled: bool) -> Compone
     return optimizer.with_options(fused=True) if optimizer.options else optimizer
 
 
-def option_problem(drafted: Draft, error: OptionError) -> Problem:
+def option_problem(data: Component, error: OptionError) -> Problem:
     """The fault that a data component finds in its options: at a name below an option, else at the option's value."""
-    data = drafted.data
     name, _, below = error.option.partition(".")
     node = data.given.get(name)
     if node is None:

@@ -10,11 +10,11 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from annpipe.contract import Dataset, Fields, Outline
-from annpipe.errors import OptionError, Problem, SpecError, SplitError
+from annpipe.errors import Problem, SpecError
 from annpipe.plan.component import Component
-from annpipe.plan.draft import Draft, option_problem
+from annpipe.plan.data_alone import faults_of_data
+from annpipe.plan.draft import Draft
 from annpipe.registry import Registry
-from annpipe.registry.discovery import PluginFault
 
 if TYPE_CHECKING:
     from annpipe.plan.plan import Plan
@@ -83,6 +83,7 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
         tracking=spec.tracking,
         registry=registry,
         warnings=(
+            *observed.warnings,
             *linear_collapse(layers, registry),
             *labels_as_numbers(drafted.data, drafted.loss, fields, registry),
             *activation_and_loss(layers, drafted.loss, registry),
@@ -100,23 +101,8 @@ def _outline(drafted: Draft, fields: Fields, make: Maker | None) -> Outline:
 
 
 def _observed(drafted: Draft, observe: Callable[[Draft], Observed]) -> Observed:
-    from annpipe.plan.shapes import first_line
-
-    try:
+    with faults_of_data(drafted.spec, drafted.data):
         observed = observe(drafted)
-    except SpecError:
-        raise
-    except PluginFault as fault:
-        raise SpecError([fault.problem]) from fault
-    except OptionError as error:
-        raise SpecError([option_problem(drafted, error)]) from error
-    except SplitError as error:
-        place = drafted.spec.place("data", "split", *error.option.split("."))
-        message = f"`data.split.{error.option}`: {error.message}"
-        raise SpecError([Problem("wrong-value", message, place, error.help)]) from error
-    except Exception as error:  # a data component may raise anything: reported at its line
-        message = f"the data component '{drafted.data.name}' raised {type(error).__name__}: {first_line(error)}"
-        raise SpecError([Problem("data", message, drafted.data.place)]) from error
     inputs = observed.fields.inputs
     shaped = [name for name, field in inputs.items() if field.shape]
     if shaped and len(inputs) > 1:

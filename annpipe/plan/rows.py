@@ -28,10 +28,11 @@ def held_out(rows: int, split: Split) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Observed:
-    """What was seen of the data: its fields, and how many rows are held out for val and test where known."""
+    """What was seen of the data: its fields, how many rows are held out for val and test where known, and warnings."""
 
     fields: Fields
     held: tuple[int, int] | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 def too_few(rows: int, counts: tuple[int, int], spec: Spec) -> Iterator[Problem]:

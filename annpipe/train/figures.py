@@ -14,6 +14,7 @@ from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
 from annpipe.train.evaluate import predict
 from annpipe.train.parts import Parts
+from annpipe.train.splits import Splits
 
 LARGE = 1_000_000  # bytes from which a PNG serves better than an SVG
 
@@ -25,6 +26,15 @@ def run_view(plan: Plan, parts: Parts, history: Mapping[str, tuple[list[int], li
     datasets = (splits.train, splits.val, splits.test)
     transformed = bool(plan.transforms)
     return RunView(plan.head.name, *datasets, history, predicting, parts.model, plan.loss.name, transformed)
+
+
+def view_of_data(name: str, splits: Splits) -> RunView:
+    """The splits as a plot sees them before there is a model: nothing is predicted."""
+
+    def predict(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        raise RuntimeError("there is no model yet")
+
+    return RunView(name, splits.train, splits.val, splits.test, {}, predict, torch.nn.Identity(), "")
 
 
 def predictor(plan: Plan, parts: Parts) -> Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]:

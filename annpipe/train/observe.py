@@ -10,10 +10,12 @@ from annpipe.contract import Dataset, Field, Fields
 from annpipe.errors import SpecError
 from annpipe.plan.columns import column_faults
 from annpipe.plan.draft import Draft, supplied_aside
-from annpipe.plan.rows import Observed
+from annpipe.plan.rows import Observed, held_out
 from annpipe.registry.marks import mark_of
+from annpipe.spec.sections import Split
 from annpipe.train.columns import fit_columns, known_categories
 from annpipe.train.data import make_dataset
+from annpipe.train.leaks import Seen, told_before_training
 from annpipe.train.splits import split_dataset
 
 
@@ -21,7 +23,8 @@ def observe_fields(drafted: Draft) -> Observed:
     """The fields of the draft's data: told, otherwise seen on the data it makes.
 
     With transforms the data is made, split and transformed as the run will do it, since what they give depends on the
-    rows. Raises SpecError, OptionError, SplitError, and whatever a data component raises.
+    rows. With classes and a split it is made and split too, to warn of classes that train lacks. Raises SpecError,
+    OptionError, SplitError, and whatever a data component raises.
     """
     spec = drafted.spec
     made: Dataset | None = None
@@ -32,16 +35,26 @@ def observe_fields(drafted: Draft) -> Observed:
     faults = column_faults(drafted.transforms, fields, drafted.data, drafted.registry)
     if faults:
         raise SpecError(faults)
-    if not drafted.transforms and not spec.split.needs_rows and not spec.split.stratify and not spec.split.order:
+    split = spec.split
+    must_split = bool(drafted.transforms) or split.needs_rows or bool(split.stratify) or bool(split.order)
+    if not must_split and not _has_classes_to_split(fields, split):
         return Observed(fields)
     made = made or make_dataset(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
-    splits = split_dataset(made, spec.split, spec.head.seed)
+    splits = split_dataset(made, split, spec.head.seed)
+    warnings = tuple(told_before_training(Seen(spec, drafted.data, made, splits)))
     held = tuple(part.rows if part else 0 for part in (splits.val, splits.test))
     if drafted.transforms:
         train = known_categories(splits, fields).train
         fitted = fit_columns(drafted.transforms, fields, train, drafted.registry, spec.head.seed)
         fields = replace(fields, features=fitted.shape)
-    return Observed(fields, (held[0], held[1]))
+    return Observed(fields, (held[0], held[1]), warnings)
+
+
+def _has_classes_to_split(fields: Fields, split: Split) -> bool:
+    """Whether a class could be missing in train; a split that leaves no row at all is a fault told elsewhere."""
+    has_classes = any(field.classes or field.dtype == "int" for field in fields.targets.values())
+    held = sum(held_out(fields.rows, split)) if fields.rows is not None else 0
+    return has_classes and 0 < held < (fields.rows or 0)
 
 
 def _told(drafted: Draft) -> Fields | None:

@@ -31,6 +31,11 @@ class Splits:
         parts = {"train": self.train, "val": self.val, "test": self.test}
         return {name: part for name, part in parts.items() if part is not None}
 
+    @property
+    def held(self) -> dict[str, Dataset]:
+        """The parts that are held out, val and test, as far as there are."""
+        return {name: part for name, part in self.by_name.items() if name != "train"}
+
 
 def split_dataset(dataset: Dataset, split: Split, seed: int) -> Splits:
     """Cuts the dataset; each part keeps the order of the data. Raises SplitError where rows and split do not fit."""

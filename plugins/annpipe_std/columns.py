@@ -76,7 +76,15 @@ def _check_rows(columns: Mapping[str, Numbers | Words]) -> None:
 
 
 def _target_field(column: Numbers | Words) -> Field:
-    return Field(dtype="int", classes=len(set(column))) if are_words(column) else Field()
+    if not are_words(column):
+        return Field()
+    names = classes(column)
+    return Field(dtype="int", classes=len(names), type="category", categories=names)
+
+
+def classes(column: Numbers | Words) -> tuple[str, ...]:
+    """The words of a column in alphabetical order, as which they are numbered."""
+    return tuple(sorted({str(word) for word in column}))
 
 
 def are_words(column: Numbers | Words) -> bool:

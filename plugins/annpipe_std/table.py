@@ -8,7 +8,7 @@ import pydantic
 import torch
 
 from annpipe import Dataset, data
-from annpipe_std.columns import Numbers, Words, are_words, table_fields
+from annpipe_std.columns import Numbers, Words, are_words, classes, table_fields
 
 
 @data(fields=table_fields)
@@ -32,11 +32,12 @@ def table(
     return Dataset(
         {name: torch.tensor(column, dtype=torch.float64).repeat(repeat) for name, column in inputs.items()},
         {name: _target(column).repeat(repeat) for name, column in targets.items()},
+        categories={name: classes(column) for name, column in targets.items() if are_words(column)},
     )
 
 
 def _target(column: Numbers | Words) -> torch.Tensor:
     if not are_words(column):
         return torch.tensor(column, dtype=torch.float64)
-    classes = sorted({str(word) for word in column})
-    return torch.tensor([classes.index(str(word)) for word in column])
+    names = classes(column)
+    return torch.tensor([names.index(str(word)) for word in column])

@@ -32,7 +32,10 @@ BASE = {
     "train": "train: {epochs: 1}",
 }
 WHOLE = "\n".join(BASE.values()) + "\n"
-WARNINGS = ("activation-and-loss", "goal-of-scheduler", "linear-collapse", "threshold-of-logits", "unchecked")
+WARNINGS = (
+    *("absent-class", "activation-and-loss", "constant-column", "goal-of-scheduler", "leak", "linear-collapse"),
+    *("threshold-of-logits", "unchecked"),
+)
 # what a page can only describe
 DESCRIBED: dict[str, str | bytes] = {
     "not-a-mapping": "- Linear: 8\n- ReLU\n",

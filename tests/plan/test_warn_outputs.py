@@ -16,7 +16,7 @@ from annpipe.train.observe import observe_fields
 SPEC = """
 version: 1
 name: warned
-data: {table: {inputs: {x: [0, 1, 2, 3]}, targets: TARGETS}, split: {val: 0.5}}
+data: {table: {inputs: {x: [0, 1, 2, 3]}, targets: TARGETS, repeat: 20}, split: {val: 0.5}}
 model: MODEL
 loss: LOSS
 optimizer: {SGD: {lr: 0.1}}

@@ -1,0 +1,136 @@
+"""The figure `columns`: how the values of each column are spread in each split, and how many are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from annpipe import RunView, plot
+from annpipe_std.plots.rows import is_discrete, rows_label, sample, splits
+from annpipe_std.plots.style import SPLIT_COLOURS, Doubles, message, panels, shown, span, styled
+
+TITLE = "columns"
+MAX_COLUMNS = 12
+MAX_BARS = 12
+MAX_BINS = 30
+MAX_VALUES = 200_000
+UNSEEN = "not in train"
+
+
+@dataclass(frozen=True)
+class Values:
+    """One column: of each split the values that are there and its label, how many are missing, what they stand for."""
+
+    name: str
+    parts: Mapping[str, Doubles]
+    labels: Mapping[str, str]
+    missing: int
+    rows: int
+    words: tuple[str, ...] = ()
+    is_class: bool = False
+
+    @property
+    def whole(self) -> Doubles:
+        """The values of all splits."""
+        return np.concatenate(list(self.parts.values()))
+
+
+@plot
+@styled
+def columns(view: RunView) -> Figure:
+    """Each column by split: histograms of numbers, bars of categories and classes, and how many values are missing.
+
+    Targets come first; of more than twelve columns the first twelve are drawn.
+    """
+    if not splits(view):
+        return message(view, TITLE, "There are no rows.")
+    names = [*view.train.targets, *view.train.inputs]
+    drawn = names[:MAX_COLUMNS]
+    title = TITLE if len(drawn) == len(names) else f"{len(drawn)} of {len(names)} columns"
+    figure, all_axes = panels(view, title, len(drawn))
+    for axes, name in zip(all_axes, drawn, strict=True):
+        _draw(axes, _values(name, view))
+    figure.legend(*_legend(all_axes), loc="outside upper right", ncols=3)
+    return figure
+
+
+def _legend(all_axes: Sequence[Axes]) -> tuple[Sequence[Any], Sequence[str]]:
+    """What a panel has of the splits' colours and labels; a column without values has none."""
+    return next((found for axes in all_axes if (found := axes.get_legend_handles_labels())[0]), ([], []))
+
+
+def _values(name: str, view: RunView) -> Values:
+    tensors = {part: {**rows.inputs, **rows.targets}[name] for part, rows in splits(view).items()}
+    target = view.train.targets.get(name)
+    is_class = target is not None and target.ndim == 1 and not target.is_floating_point()
+    flat = {part: tensor.detach().cpu().double().flatten().numpy() for part, tensor in tensors.items()}
+    few = {part: values[sample(len(values), MAX_VALUES)] for part, values in flat.items()}
+    there = {part: values[np.isfinite(values)] for part, values in few.items()}
+    missing = sum(int(np.isnan(values).sum()) for values in flat.values())
+    words = view.train.categories.get(name, ())
+    labels = {part: rows_label(part, rows.rows, rows.rows) for part, rows in splits(view).items()}
+    return Values(name, there, labels, missing, sum(map(len, flat.values())), words, is_class)
+
+
+def _draw(axes: Axes, column: Values) -> None:
+    lost = f"\n{column.missing:,} missing ({column.missing / column.rows:.1%})" if column.missing else ""
+    axes.set_title(shown(column.name) + lost)
+    if not len(column.whole):
+        axes.text(0.5, 0.5, "every value is missing", ha="center", va="center", transform=axes.transAxes)
+        axes.set_axis_off()
+    elif column.words or column.is_class or is_discrete(column.whole):
+        _bars(axes, column)
+    else:
+        _histogram(axes, column)
+
+
+def _bars(axes: Axes, column: Values) -> None:
+    """The share of each value in each split, the most frequent of many; they stand in the order of their numbers."""
+    values, counts = np.unique(column.whole, return_counts=True)
+    kept = np.sort(np.argsort(-counts, kind="stable")[:MAX_BARS])
+    labels = [_word(value, column.words) for value in values[kept]]
+    height = 0.8 / len(column.parts)
+    for number, (part, own) in enumerate(column.parts.items()):
+        shares = [float((own == value).mean()) if len(own) else 0.0 for value in values[kept]]
+        at = np.arange(len(kept)) + (number - (len(column.parts) - 1) / 2) * height
+        axes.barh(at, shares, height, color=SPLIT_COLOURS[part], label=column.labels[part])
+    others = len(values) - len(kept)
+    axes.set_yticks(range(len(kept)), labels)
+    axes.set_ylabel("" if not others else f"the most frequent; {others:,} more", fontsize=8)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(_percent)
+    axes.set_xlabel("rows of the split", fontsize=8)
+
+
+def _percent(share: float, place: object) -> str:
+    """`2.5%` or `10%`, with no more digits than it takes."""
+    return f"{100 * share:.3g}%"
+
+
+def _word(value: float, words: Sequence[str]) -> str:
+    if not words:
+        return f"{value:g}"
+    return shown(words[int(value)]) if 0 <= value < len(words) else UNSEEN
+
+
+def _histogram(axes: Axes, column: Values) -> None:
+    """The share of each split in bins that all splits have in common."""
+    low, high = span(column.whole)
+    edges = np.linspace(low, high, 1 + min(MAX_BINS, max(5, round(len(column.whole) ** 0.5))))
+    for part, own in column.parts.items():
+        shares = np.histogram(own, edges)[0] / max(len(own), 1)
+        colour = SPLIT_COLOURS[part]
+        if part == "train":
+            axes.stairs(shares, edges, fill=True, color=colour, alpha=0.3)
+        axes.stairs(shares, edges, color=colour, linewidth=1.4, label=column.labels[part])
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_formatter(_percent)
+    axes.set_ylabel("rows of the split", fontsize=8)
