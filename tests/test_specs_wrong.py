@@ -135,7 +135,6 @@ TOLD = WHOLE.replace("Linear: 4, ", "").replace("[0, 1]}", "[0, 1, 2, 3, 4]}").r
 WARNED |= {
     "class-that-train-lacks.yaml": SPLIT.replace("HOW", "order: x"),
     "class-of-few-rows.yaml": SPLIT.replace("c, c]", "a, c]").replace("HOW", "order: x"),
-    "class-that-chance-holds-out.yaml": SPLIT.replace(", HOW", "").replace("0.34", "0.5"),
     "target-among-the-inputs.yaml": TOLD.replace("10]}}}", "9]}}, transforms: {x: standardize}}"),
 }
 SHOWN = {
