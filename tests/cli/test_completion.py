@@ -145,7 +145,7 @@ def test_set_completes_paths_of_the_spec_on_the_line(typed: str, answers: list[s
         ("model.0.", ["model.0.residual."]),
         ("model.0.residual.", ["model.0.residual.0.", "model.0.residual.1=", "model.0.residual.layers="]),
         ("model.0.residual.0.Linear.", [f"model.0.residual.0.Linear.{name}=" for name in ("out_features", "bias")]),
-        ("model.1.repeat.", ["model.1.repeat.times=", "model.1.repeat.layers."]),
+        ("model.1.repeat.", ["model.1.repeat.share=", "model.1.repeat.times=", "model.1.repeat.layers."]),
         ("model.1.repeat.layers.0.", ["model.1.repeat.layers.0.Dropout."]),
         ("model.1.repeat.layers.0.Dropout.", [f"model.1.repeat.layers.0.Dropout.{name}=" for name in ("p", "inplace")]),
     ],
