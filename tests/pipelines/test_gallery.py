@@ -376,7 +376,7 @@ def test_breast_cancer_is_told_as_its_header_says(run: Type) -> None:
     assert ran.final["val/auroc"] > 0.98
     plots = ran.folder / "artifacts" / "plots"
     assert {path.stem for path in plots.iterdir()} == {
-        "learning_curve", "confusion_matrix", "roc_curve", "precision_recall_curve", "calibration"
+        "columns", "learning_curve", "confusion_matrix", "roc_curve", "precision_recall_curve", "calibration"
     }  # fmt: skip
 
 

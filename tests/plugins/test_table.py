@@ -33,7 +33,9 @@ def test_rows_can_be_repeated() -> None:
 def test_words_are_classes() -> None:
     """Numbered in alphabetical order, with as many classes as there are words."""
     options: dict[str, Any] = {"inputs": {"size": [1, 2, 3]}, "targets": {"kind": ["oak", "elm", "oak"]}}
-    assert table_fields(**options).targets == {"kind": Field(dtype="int", classes=2)}
+    assert table_fields(**options).targets == {
+        "kind": Field(dtype="int", classes=2, type="category", categories=("elm", "oak"))
+    }
     labels = table(**options).targets["kind"]
     assert labels.tolist() == [1, 0, 1]
     assert labels.dtype == torch.int64
