@@ -2,8 +2,8 @@
 
 For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
 `metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`,
-`Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`), `OptionError` to refuse an option's value,
-`did_you_mean` for its help; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
+`Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError` to refuse an option's
+value, `did_you_mean` for its help; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one.
 """
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from annpipe.registry.signature import Typing, describe
     from annpipe.registry.suggest import did_you_mean
     from annpipe.stack import Stack
+    from annpipe.taps import Taps
 
 _HOMES = {
     "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView"),
@@ -51,6 +52,7 @@ _HOMES = {
     "annpipe.registry.signature": ("Typing", "describe"),
     "annpipe.registry.suggest": ("did_you_mean",),
     "annpipe.stack": ("Stack",),
+    "annpipe.taps": ("Taps",),
 }
 
 __all__ = [
@@ -67,6 +69,7 @@ __all__ = [
     "Registry",
     "RunView",
     "Stack",
+    "Taps",
     "Typing",
     "average",
     "callback",

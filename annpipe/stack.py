@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 
@@ -14,9 +16,16 @@ class Stack(torch.nn.Sequential):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         for module in self:
-            output = module(input)
+            output = passed(module, input)
             input = output[0] if isinstance(output, tuple | list) else output
         return input
+
+
+def passed(module: torch.nn.Module, input: torch.Tensor) -> Any:
+    """What a layer gives; an attention takes what arrives as query, key and value, and computes no weights."""
+    if isinstance(module, torch.nn.MultiheadAttention):
+        return module(input, input, input, need_weights=False)
+    return module(input)
 
 
 def stacked(layers: Stack) -> Stack:

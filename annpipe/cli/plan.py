@@ -216,7 +216,7 @@ def _layers(plan: Plan) -> list[str]:
     return _aligned(rows)
 
 
-SHOWN_AS_SHAPES = ("input_shape", "output_shape", "output_shapes")
+SHOWN_AS_SHAPES = ("input_shape", "output_shape", "output_shapes", "tap_shapes")
 
 
 def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -> Iterator[tuple[str, ...]]:
@@ -226,7 +226,9 @@ def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -
     count = multiply_adds(layer, registry)
     below = "  " * depth
     stacks = {path.partition(".")[0] for path in layer.stacks}
-    name = said(layer.component, {*stacks, *SHOWN_AS_SHAPES} if stacks else ())
+    name = said(
+        layer.component, {*stacks, *SHOWN_AS_SHAPES} if stacks or "tap_shapes" in layer.component.options else ()
+    )
     yield (
         number,
         below + name,

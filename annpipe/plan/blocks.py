@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from annpipe.errors import Problem
-from annpipe.plan.component import Component, components_in, transform
+from annpipe.plan.component import Component, components_in, every, transform
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.entry import Origin
 from annpipe.registry.suggest import did_you_mean
@@ -73,7 +73,7 @@ def faults(blocks: Blocks, model: Sequence[Component], spec: Spec, registry: Reg
 
 def _unknown(inside: _Uses, model: Sequence[Component]) -> Iterator[Problem]:
     """Blocks that are to be shared, and that the spec does not have."""
-    for component in inside.every([*model, *(layer for layers in inside.blocks.values() for layer in layers)]):
+    for component in every([*model, *(layer for layers in inside.blocks.values() for layer in layers)]):
         name = used_block(component, inside.registry)
         if name is not None and name not in inside.blocks:
             known = list(inside.blocks)
@@ -91,12 +91,6 @@ class _Uses:
         self.blocks, self.registry = blocks, registry
         self._sizes: dict[str, int] = {}
 
-    def every(self, components: Iterable[Component]) -> Iterator[Component]:
-        """The components and those inside them, at every depth."""
-        for component in components:
-            yield component
-            yield from self.every(components_in(dict(component.options)))
-
     def block(self, component: Component) -> str | None:
         """The block that a component is a use of."""
         name = component.name if component.kind == "layer" else None
@@ -105,7 +99,7 @@ class _Uses:
 
     def uses(self, components: Iterable[Component]) -> Iterator[str]:
         """The blocks that stand in components, at every depth, each by its name."""
-        yield from (name for component in self.every(components) if (name := self.block(component)) is not None)
+        yield from (name for component in every(components) if (name := self.block(component)) is not None)
 
     def reached(self, model: Sequence[Component]) -> set[str]:
         """The blocks that a model uses, or that stand in those."""

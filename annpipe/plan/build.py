@@ -19,16 +19,18 @@ from annpipe.plan.groups import ParameterGroup, assigned
 from annpipe.registry import Registry
 from annpipe.registry.types import Formula, ListOf, Named, OptionType, TupleOf, alternatives, holds_stacks
 from annpipe.stack import Stack
+from annpipe.taps import Taps
 
 
 @dataclass(frozen=True)
 class Building:
-    """What the layers of one model have in common while it is built: blocks with shared weights, each built once.
+    """What the layers of one model have in common: blocks with shared weights, each built once, and tapped values.
 
     `apart` builds each use anew, so that the parameters of a part can be told from those of others.
     """
 
     shared: dict[str, torch.nn.Module] = field(default_factory=dict)
+    taps: Taps = field(default_factory=Taps)
     apart: bool = False
 
 
@@ -62,6 +64,8 @@ def _called(component: Component, registry: Registry, building: Building, suppli
                 options[parameter.name] = _stacked(value, registry, building)
                 continue
             options[parameter.name] = fitted(parameter.option_type, transform(value, inside))
+        elif parameter.supplied and parameter.name == "tap_values":
+            options[parameter.name] = building.taps
         elif parameter.name in supplied:
             options[parameter.name] = supplied[parameter.name]
     with warnings.catch_warnings():

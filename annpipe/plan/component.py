@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -77,3 +77,10 @@ def components_in(value: Any) -> Iterator[Component]:
     found: list[Component] = []
     transform(value, found.append)
     yield from found
+
+
+def every(components: Iterable[Component]) -> Iterator[Component]:
+    """The components and those inside them, at every depth."""
+    for component in components:
+        yield component
+        yield from every(components_in(dict(component.options)))

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from annpipe.plan.build import instantiate, named_modules
+from annpipe.plan.build import Building, instantiate, named_modules
 from annpipe.plan.initial import freeze
 from annpipe.plan.plan import Layer, Plan
 from annpipe.plan.rows import held_out
 from annpipe.registry import Registry
+from annpipe.stack import passed
 
 BYTES = {"float32": 4, "float64": 8}
 ROWS = 7  # on the meta device; counts are divided by it
@@ -45,13 +46,22 @@ def multiply_adds(layer: Layer, registry: Registry) -> int | None:
     for dtype in (torch.get_default_dtype(), torch.int64):
         try:
             with torch.device("meta"), torch.no_grad():
-                module = instantiate(layer.component, registry).eval()
+                module = instantiate(layer.component, registry, _with_taps(layer)).eval()
                 with FlopCounterMode(display=False) as counter:
-                    module(torch.empty((ROWS, *layer.input_shape), dtype=dtype))
+                    passed(module, torch.empty((ROWS, *layer.input_shape), dtype=dtype))
         except Exception:  # a layer may fail in any way on values that are not there
             continue
         return int(counter.get_total_flops()) // 2 // ROWS
     return None
+
+
+def _with_taps(layer: Layer) -> Building:
+    """A building in which the values that the layer may read are there."""
+    building = Building()
+    for name, field in layer.taps.items():
+        dtype = torch.int64 if field.dtype == "int" else None
+        building.taps.values[name] = torch.empty((ROWS, *field.shape), dtype=dtype)
+    return building
 
 
 def memory(plan: Plan) -> Memory:
@@ -78,9 +88,12 @@ def batch_rows(plan: Plan) -> int | None:
 
 
 def _passes_on(layer: Layer, registry: Registry) -> bool:
-    """Whether what leaves the layer is what leaves the last layer inside it, which is counted there."""
+    """Whether what leaves the layer is there already: what arrives, a tapped value, what the last layer in it gives."""
     entry = registry.find("layer", layer.component.name)
-    return bool(entry and entry.traits.keys() & {"repeats", "block", "uses"})
+    if entry is None:
+        return False
+    takes_one = "reads" in entry.traits and entry.parameter("tap_shapes") is None
+    return takes_one or bool(entry.traits.keys() & {"repeats", "block", "uses", "sets"})
 
 
 def _optimizer_bytes(plan: Plan) -> int | None:

@@ -17,6 +17,7 @@ from annpipe.plan.formula_place import formula_problem
 from annpipe.plan.groups import ParameterGroup
 from annpipe.plan.metric_keys import unknown_metrics, watched_keys
 from annpipe.plan.options import Resolving
+from annpipe.plan.taps import tap_faults
 from annpipe.registry import Entry, Registry
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.registry import imported
@@ -107,11 +108,18 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     watched = [] if any(map(resolving.failed, drafted.metrics)) else list(_unknown_metrics(drafted))
     if fields and spec.transforms is not None and not _any_failed(drafted.transforms, resolving):
         of_data += column_faults(drafted.transforms, fields, drafted.data, registry)
-    errors = [*spec.problems, *problems, *known, *unfit, *of_data, *watched, *contradictions(drafted)]
+    model, of_taps = (drafted.model, []) if unfit or unknown else _expanded(drafted, resolving)
+    errors = [*spec.problems, *problems, *known, *unfit, *of_taps, *of_data, *watched, *contradictions(drafted)]
     if errors:
         raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked])
-    model = tuple(expanded(layer, drafted.blocks, registry) for layer in drafted.model)
     return replace(drafted, model=model, fields=fields, unchecked=tuple(unchecked))
+
+
+def _expanded(drafted: Draft, resolving: Resolving) -> tuple[tuple[Component, ...], list[Problem]]:
+    """The model with its blocks filled, and what is wrong with its taps where all layers are known."""
+    model = tuple(expanded(layer, drafted.blocks, drafted.registry) for layer in drafted.model)
+    layers = [*drafted.model, *(layer for block in drafted.blocks.values() for layer in block)]
+    return model, [] if any(map(resolving.failed, layers)) else tap_faults(model, drafted.registry)
 
 
 def _any_failed(transforms: Sequence[Transforming], resolving: Resolving) -> bool:

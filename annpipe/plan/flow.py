@@ -1,12 +1,14 @@
-"""What do the layers of a model share while it is run through? The blocks that keep their weights from use to use."""
+"""What do the layers of a model share while it is run through? Blocks that keep their weights, and tapped values."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from annpipe.contract import Field
 from annpipe.errors import Problem, SpecError
 from annpipe.plan.blocks import used_block
+from annpipe.plan.build import Building
 from annpipe.plan.component import Component
 from annpipe.plan.plan import Layer
 from annpipe.registry import Registry
@@ -14,10 +16,35 @@ from annpipe.registry import Registry
 
 @dataclass(frozen=True)
 class Flow:
-    """One run through a model: `shared` has the first use of each block whose weights are shared."""
+    """One run through a model: `shared` has the first use of each block whose weights are shared.
+
+    `building` holds the values that were tapped; it builds each layer anew, to be run on its own.
+    """
 
     registry: Registry
     shared: dict[str, Layer] = field(default_factory=dict)
+    building: Building = field(default_factory=lambda: Building(apart=True))
+
+    @property
+    def tapped(self) -> dict[str, Field]:
+        """What has been tapped so far."""
+        values = self.building.taps.values
+        kinds = {name: "float" if value.is_floating_point() else "int" for name, value in values.items()}
+        return {name: Field(tuple(value.shape[1:]), kinds[name]) for name, value in values.items()}
+
+    def with_tap_shapes(self, component: Component) -> Component:
+        """A layer that reads several taps, with their shapes; raises SpecError where it was told other ones."""
+        entry = self.registry.find(component.kind, component.name)
+        if entry is None or entry.parameter("tap_shapes") is None:
+            return component
+        read = component.options[str(entry.traits["reads"])]
+        shapes = [list(self.tapped[name].shape) for name in ([read] if isinstance(read, str) else read)]
+        given = component.options.get("tap_shapes")
+        if given not in (None, shapes):
+            message = f"the taps of {component.name} have the shapes {shapes}; its `tap_shapes` says {given}"
+            help_ = "leave `tap_shapes` out: it is filled in"
+            raise SpecError([Problem("shape", message, component.place, help_)])
+        return component.with_options(tap_shapes=shapes)
 
     def check_shared(self, layer: Layer) -> None:
         """Raises SpecError for a use of shared weights that would need others than the first use has."""

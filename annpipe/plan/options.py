@@ -137,7 +137,7 @@ class Resolving:
         for key, value in node.pairs:
             name = str(key.value)
             parameter = entry.parameter(name)
-            if parameter and parameter.supplied and (entry.kind != "layer" or parameter.type == STACK):
+            if parameter and parameter.supplied and (entry.kind != "layer" or parameter.type in (STACK, "any")):
                 message = f"{entry.name} has no option '{name}': annpipe gives it"
                 self.problems.append(Problem("unknown-option", message, key.place, "leave it out"))
             elif parameter is None:

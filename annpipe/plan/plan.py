@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from annpipe.contract import Fields
+from annpipe.contract import Field, Fields
 from annpipe.errors import Problem
 from annpipe.plan.columns import Transforming
-from annpipe.plan.component import Component, to_data
+from annpipe.plan.component import Component, every, to_data
 from annpipe.plan.groups import ParameterGroup, optimizer_data
 from annpipe.plan.metric_keys import followed_metric
 from annpipe.registry import Registry
@@ -27,7 +27,8 @@ from annpipe.spec.variables import escaped
 class Layer:
     """One layer of the model with the shapes of a row that enters and leaves it, and its number of parameters.
 
-    `stacks` are the layers inside it, by the path of the option that holds them: `layers`, `branches.0`.
+    `stacks` are the layers inside it, by the path of the option that holds them: `layers`, `branches.0`; `taps` the
+    values that are tapped before it, by name.
     """
 
     component: Component
@@ -36,6 +37,7 @@ class Layer:
     parameters: int
     takes_first: bool = False
     stacks: Mapping[str, tuple[Layer, ...]] = field(default_factory=dict)
+    taps: Mapping[str, Field] = field(default_factory=dict)
 
     @property
     def inside(self) -> tuple[Layer, ...]:
@@ -148,6 +150,13 @@ class Plan:
     def layers(self) -> tuple[Layer, ...]:
         """Every layer of the model, those inside others after the one that holds them."""
         return tuple(layer for top in self.model for layer in top.walk())
+
+    @property
+    def has_taps(self) -> bool:
+        """Whether layers of the model remember values for others."""
+        components = every(layer.component for layer in self.model)
+        entries = [self.registry.find(component.kind, component.name) for component in components]
+        return any(entry is not None and "sets" in entry.traits for entry in entries)
 
     @property
     def n_parameters(self) -> int:

@@ -11,7 +11,7 @@ import torch
 from annpipe.contract import Fields
 from annpipe.errors import Problem, SpecError
 from annpipe.plan.blocks import MOST_LAYERS
-from annpipe.plan.build import Building, instantiate
+from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component, components_in
 from annpipe.plan.flow import Flow, counted_once, repeated
 from annpipe.plan.layer_faults import forward_problem, raised_in, rank_problem, steps_first
@@ -19,6 +19,7 @@ from annpipe.plan.plan import Layer
 from annpipe.registry import Entry, Registry
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.types import holds_stacks
+from annpipe.stack import passed
 
 BATCH = 7  # rows on the meta device: a prime that is unlikely to be a size of the model
 
@@ -105,16 +106,18 @@ def _run_layer(component: Component, tensor: torch.Tensor, before: Component, fl
     registry = flow.registry
     if misfit := _misfit(component, tensor, registry):
         raise SpecError([misfit])
-    filled, stacks = _with_stacks(component, tensor, before, flow)
+    tapped = flow.tapped
+    filled, stacks = _with_stacks(flow.with_tap_shapes(component), tensor, before, flow)
     filled = fill(filled, tuple(tensor.shape), registry)
-    module = _construct(filled, registry)
+    module = _construct(filled, flow)
     output, takes_first = _forward(filled, module, tensor, registry)
     _check_training(filled, module, tensor, registry)
     if output.ndim == 0 or output.shape[0] != len(tensor):
         message = f"{component.name} turns {show(tensor.shape)} into {show(output.shape)}: the rows are lost"
         raise SpecError([Problem("shape", message, component.place, "a layer keeps the first dimension, the rows")])
     count = sum(parameter.numel() for parameter in module.parameters())
-    return Layer(filled, tuple(tensor.shape[1:]), tuple(output.shape[1:]), count, takes_first, stacks), output
+    arrives, leaves = tuple(tensor.shape[1:]), tuple(output.shape[1:])
+    return Layer(filled, arrives, leaves, count, takes_first, stacks, tapped), output
 
 
 def _with_stacks(
@@ -162,14 +165,21 @@ def _agree(component: Component, name: str, given: Any, known: Any) -> None:
 
 
 def _misfit(component: Component, tensor: torch.Tensor, registry: Registry) -> Problem | None:
-    """What can be said of a layer before it runs: how many inputs it takes, and of which dimensions."""
+    """What can be said of a layer before it runs: how many inputs it takes, and of which dimensions.
+
+    A layer that is an option of it takes what it takes.
+    """
     entry = registry.find(component.kind, component.name)
     assert entry
     takes = entry.traits.get("takes")
     if isinstance(takes, list) and len(takes) != 1:
         message = f"{component.name} needs {len(takes)} inputs ({', '.join(map(str, takes))}); a stack passes one"
         return Problem("shape", message, component.place, "wrap it in a layer of your own: see plugins/")
-    return rank_problem(component, entry, tensor, show(tensor.shape)) or steps_first(component)
+    own = rank_problem(component, entry, tensor, show(tensor.shape)) or steps_first(component)
+    stacks = {option.name for option in entry.parameters if holds_stacks(option.option_type)}
+    inner = components_in([value for name, value in component.options.items() if name not in stacks])
+    misfits = (_misfit(layer, tensor, registry) for layer in inner if layer.kind == "layer")
+    return own or next((misfit for misfit in misfits if misfit), None)
 
 
 def fill(component: Component, shape: Shape, registry: Registry) -> Component:
@@ -211,10 +221,11 @@ def _size(component: Component, name: str, shape: Shape) -> Any:
         raise SpecError([problem]) from None
 
 
-def _construct(component: Component, registry: Registry) -> torch.nn.Module:
+def _construct(component: Component, flow: Flow) -> torch.nn.Module:
+    registry = flow.registry
     try:
         with torch.device("meta"):
-            module = instantiate(component, registry, Building(apart=True))
+            module = instantiate(component, registry, flow.building)
     except PluginFault as fault:
         raise SpecError([fault.problem]) from fault
     except Exception as error:  # a layer may raise anything for options it refuses: it becomes a fault of the spec
@@ -240,7 +251,7 @@ def _forward(
         with torch.no_grad():
             if isinstance(module, torch.nn.Softmax | torch.nn.Softmin):  # torch 2.13 takes any `dim` of a meta tensor
                 tensor.size(module.dim)
-            output = module(tensor)
+            output = passed(module, tensor)
     except Exception as error:  # whatever a layer says of a shape it cannot take is reported at its line
         shown, reason = show(tensor.shape), first_line(error)
         raise SpecError([forward_problem(component, entry, tensor, shown, error, reason)]) from error
@@ -256,7 +267,7 @@ def _check_training(component: Component, module: torch.nn.Module, tensor: torch
     """Runs the layer as training does, where it may refuse what it took before: batch normalization an `eps` of 0."""
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            module.train()(tensor)
+            passed(module.train(), tensor)
     except ValueError as error:
         raise SpecError([refused(component, error, registry.find(component.kind, component.name))]) from error
     except Exception:  # what depends on values cannot be known without them: the run itself will tell

@@ -39,6 +39,8 @@ _KINDS = (
                 "output_shape",
                 "output_shapes",
                 "stack",
+                "tap_shapes",
+                "tap_values",
             }
         ),
     ),

@@ -99,7 +99,14 @@ def transform(
 def layer(component: C, /) -> C: ...
 @overload
 def layer(
-    *, name: str | None = None, repeats: str | None = None, shares: str | None = None, uses: str | None = None
+    *,
+    name: str | None = None,
+    repeats: str | None = None,
+    shares: str | None = None,
+    uses: str | None = None,
+    sets: str | None = None,
+    reads: str | None = None,
+    example: Example | None = None,
 ) -> Callable[[C], C]: ...
 def layer(
     component: C | None = None,
@@ -109,6 +116,9 @@ def layer(
     repeats: str | None = None,
     shares: str | None = None,
     uses: str | None = None,
+    sets: str | None = None,
+    reads: str | None = None,
+    example: Example | None = None,
 ) -> C | Callable[[C], C]:
     """Marks a `torch.nn.Module` class whose forward takes one tensor, rows first.
 
@@ -116,8 +126,13 @@ def layer(
     the class gets one long stack. Where the option that `shares` names is true, it gets the stack once, and runs it
     that often. `uses` names the option that names a block of the spec, whose layers come as `stack`: what is returned
     the first time stands wherever that block is used so.
+
+    `sets` names the option with the name under which the layer puts what arrives into `tap_values`, to pass it on as it
+    is; `reads` the option with the name of a value that it takes out of these and goes on with, or with the list of
+    those that it makes something of, whose shapes come as `tap_shapes`. `example` is options to show.
     """
-    return _marking(component, Mark("layer", name, _given(repeats=repeats, shares=shares, uses=uses)))
+    traits = _given(repeats=repeats, shares=shares, uses=uses, sets=sets, reads=reads, example=example)
+    return _marking(component, Mark("layer", name, traits))
 
 
 @overload

@@ -152,7 +152,7 @@ def _typed(name: str, hint: Any, table: Typing, *, supplied: bool) -> tuple[str,
     description = table.descriptions.get(name, description)
     if name in table.types:
         return table.types[name], bounds, description
-    own = ("generator", "params", "optimizer", "model", "tensor")
+    own = ("generator", "params", "optimizer", "model", "tensor", "tap_values")
     if supplied and (hint is inspect.Parameter.empty or name in own):
         return "any", bounds, description
     if hint is inspect.Parameter.empty or isinstance(hint, str):

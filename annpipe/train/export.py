@@ -74,7 +74,19 @@ def _beside(node: ast.stmt, lines: Sequence[str]) -> tuple[list[str], list[str]]
 
 _NAMES = "from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need"
 _MARK = "(component=None, /, **_): return component if component is not None else (lambda marked: marked)"
-_TYPES = ("Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView", "Expression", "Stack")
+_TYPES = (
+    "Dataset",
+    "Field",
+    "Fields",
+    "Look",
+    "Loss",
+    "MetricKey",
+    "Outline",
+    "RunView",
+    "Expression",
+    "Stack",
+    "Taps",
+)
 _MARKS = (
     *("average", "callback", "data", "distribution", "initializer", "layer", "loss", "metric", "optimizer", "plot"),
     *("scheduler", "transform"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from annpipe.plan.component import Component, components_in
 from annpipe.plan.plan import Plan
 from annpipe.registry import Entry, Parameter
 from annpipe.registry.types import holds_stacks
+from annpipe.taps import TappedStack, Taps
 from annpipe.train.columns import Fitted
 from annpipe.train.export_columns import IMPORT, model_lines
 
@@ -26,23 +28,27 @@ _HEAD = '''"""The network of the run "{name}" in plain PyTorch; `weights.safeten
 
 '''
 _FIRST_OUTPUTS = '''class FirstOutputs(torch.nn.Sequential):
-    """A stack in which the first tensor of a tuple flows on."""
+    """A stack in which the first tensor of a tuple flows on, and attention is that of a sequence to itself."""
 
     def forward(self, input):
         for module in self:
-            output = module(input)
+            if isinstance(module, torch.nn.MultiheadAttention):
+                output = module(input, input, input, need_weights=False)
+            else:
+                output = module(input)
             input = output[0] if isinstance(output, (tuple, list)) else output
         return input
 
 
 '''
+_TAPS = "taps"  # the name of the object that holds what is tapped
 
 
 def network_source(plan: Plan, transforms: Fitted | None = None) -> str:
     """A Python file whose `build()` makes the plan's network."""
     writing = _Writing(plan)
     notes = [f"  # {_arrow(layer.input_shape, layer.output_shape)}" for layer in plan.model]
-    model = writing.stack([layer.component for layer in plan.model], notes)
+    model = writing.stack([layer.component for layer in plan.model], notes, TappedStack if plan.has_taps else None)
     double = ".double()" if plan.device.precision == "float64" else ""
     made = f"{indent(model, '    ').lstrip()}{double}"
     lines = [f"    return {made}"]
@@ -50,11 +56,25 @@ def network_source(plan: Plan, transforms: Fitted | None = None) -> str:
         between = model_lines(transforms, writing.call, plan.device.precision)
         lines = [f"    network = {made}", *between]
         writing.imports.add(IMPORT)
+    if plan.has_taps:
+        writing.imports.add("import threading")
     blocks = [f"    {name} = {indent(stack, '    ').lstrip()}" for name, stack in writing.shared.items()]
     imports = "\n".join(sorted(writing.imports))
     head = _HEAD.format(name=plan.head.name.replace('"', "'").replace("\\", "/"), imports=imports)
+    if plan.has_taps:
+        blocks = [f"    {_TAPS} = {Taps.__name__}()", *blocks]
     body = "\n".join(["def build():", '    """The untrained network."""', *blocks, *lines, ""])
-    return head + (_FIRST_OUTPUTS if writing.takes_first else "\n") + body
+    return head + _classes(writing) + body
+
+
+def _classes(writing: _Writing) -> str:
+    """The classes that stacks are made of, where torch's own does not do."""
+    first_outputs = _FIRST_OUTPUTS if writing.takes_first else ""
+    if not writing.plan.has_taps:
+        return first_outputs or "\n"
+    base = "FirstOutputs" if writing.takes_first else "torch.nn.Sequential"
+    tapped = inspect.getsource(TappedStack).replace("(Stack)", f"({base})")
+    return f"{first_outputs}{inspect.getsource(Taps)}\n\n{tapped}\n\n"
 
 
 def _arrow(before: tuple[int, ...], after: tuple[int, ...]) -> str:
@@ -76,7 +96,9 @@ class _Writing:
     def takes_first(self) -> bool:
         return any(layer.takes_first for layer in self.plan.layers)
 
-    def stack(self, layers: Sequence[Component], notes: Sequence[str] = ()) -> str:
+    def stack(
+        self, layers: Sequence[Component], notes: Sequence[str] = (), cls: type[torch.nn.Sequential] | None = None
+    ) -> str:
         """The expression that makes a stack, a layer on a line, with its note; names only where there are blocks."""
         names = module_names(layers, self.plan.registry)
         calls = [self.call(layer) for layer in layers]
@@ -87,7 +109,8 @@ class _Writing:
         lines = "".join(f"{indent(call, '    ')},{note}\n" for call, note in noted)
         if any(not name.isdecimal() for name in names):
             lines = f"    OrderedDict([\n{indent(lines, '    ')}    ])\n"
-        return f"{'FirstOutputs' if self.takes_first else 'torch.nn.Sequential'}(\n{lines})"
+        plain = "FirstOutputs" if self.takes_first else "torch.nn.Sequential"
+        return f"{cls.__name__ if cls else plain}(\n{lines})"
 
     def call(self, component: Component) -> str:
         """The component as a Python expression; only what differs from its defaults is written."""
@@ -106,6 +129,9 @@ class _Writing:
         self.imports.add(f"import {where}")
         arguments = []
         for parameter in entry.parameters:
+            if parameter.supplied and parameter.name == "tap_values":
+                arguments.append(f"{parameter.name}={_TAPS}")
+                continue
             value = component.options.get(parameter.name, parameter.default)
             native = entry.traits.get("native_defaults")
             default = (

@@ -17,6 +17,7 @@ from annpipe.plan.losses import takes_classes
 from annpipe.plan.metric_keys import metric_keys
 from annpipe.plan.plan import Plan
 from annpipe.stack import Stack
+from annpipe.taps import TappedStack
 from annpipe.train.columns import Fitted, fit_columns, known_categories
 from annpipe.train.columns_model import begun_with
 from annpipe.train.data import Rows, Transformed, lay_out, make_dataset
@@ -89,12 +90,18 @@ def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:
     """
     with drawing(plan.head.seed, "init"):
         layers = named_modules([layer.component for layer in plan.model], plan.registry)
-        stack = Stack if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
-        model: torch.nn.Module = stack(layers)
+        model: torch.nn.Module = _stack_for(plan)(layers)
         initialize(model, plan.init, plan.registry)
     freeze(model, plan.freeze)
     columns = fitted.columns(fitted.inside) if fitted else None
     return model if columns is None else begun_with(columns.to(torch.get_default_dtype()), model)
+
+
+def _stack_for(plan: Plan) -> type[torch.nn.Sequential]:
+    """What holds the layers: torch's own where none gives a tuple and none taps."""
+    if plan.has_taps:
+        return TappedStack
+    return Stack if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
 
 
 def named_parameters(model: torch.nn.Module, loss: torch.nn.Module) -> dict[str, torch.nn.Parameter]:

@@ -1,4 +1,4 @@
-"""Layers that hold stacks of layers: `residual`, `parallel`, `repeat`, `shared`."""
+"""How do layers hold others, how do values meet? `residual`, `parallel`, `repeat`, `shared`; `tap`, `take`, `join`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from annpipe import Stack, layer
+from annpipe import Stack, Taps, layer
 
 Shape = Sequence[int]
+By = Literal["concat", "add", "mul"]
 
 
 @layer(name="residual")
@@ -71,9 +72,7 @@ class Parallel(torch.nn.Module):
     def __init__(
         self,
         branches: Annotated[list[Stack], Field(description="the stacks, each of which takes what arrives")],
-        join: Annotated[
-            Literal["concat", "add", "mul"], Field(description="whether outputs stand side by side, or add or multiply")
-        ] = "concat",
+        join: Annotated[By, Field(description="whether outputs stand side by side, or add or multiply")] = "concat",
         dim: Annotated[
             int | None, Field(ge=1, description="the dimension along which outputs are joined, rows being 0")
         ] = None,
@@ -83,33 +82,39 @@ class Parallel(torch.nn.Module):
         super().__init__()
         if len(branches) < 2:
             raise ValueError(f"it needs two branches at least; found {len(branches)}")
-        if dim is not None and join != "concat":
-            raise ValueError(f"`dim` says where outputs are joined by concat; join is {join}")
         self.branches = torch.nn.ModuleList(branches)
         self.join = join
-        self.dim = dim or (1 if len(output_shapes[0]) == 3 else len(output_shapes[0]))
-        self._check(output_shapes)
-
-    def _check(self, shapes: Sequence[Shape]) -> None:
-        said = " and ".join(map(_row, shapes))
-        place = self.dim - 1
-        if self.join != "concat":
-            if any(list(shape) != list(shapes[0]) for shape in shapes):
-                raise ValueError(f"its branches give {said}; `join: {self.join}` needs one shape")
-            return
-        if any(len(shape) != len(shapes[0]) or place >= len(shape) for shape in shapes):
-            raise ValueError(f"its branches give {said}, which cannot be joined along dimension {self.dim}")
-        if len({(*shape[:place], *shape[place + 1 :]) for shape in map(tuple, shapes)}) > 1:
-            raise ValueError(f"its branches give {said}; all sizes but that of dimension {self.dim} must agree")
+        said = f"its branches give {' and '.join(map(_row, output_shapes))}"
+        self.dim = _dimension(output_shapes, join, dim, said, "join")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        outputs = [branch(x) for branch in self.branches]
-        if self.join == "concat":
-            return torch.cat(outputs, self.dim)
-        joined: torch.Tensor = outputs[0]
-        for output in outputs[1:]:
-            joined = joined + output if self.join == "add" else joined * output
-        return joined
+        return _joined([branch(x) for branch in self.branches], self.join, self.dim)
+
+
+def _dimension(shapes: Sequence[Shape], by: By, dim: int | None, said: str, option: str) -> int:
+    """Where values of these shapes are joined; raises ValueError, which begins with what is `said` of them."""
+    if by != "concat":
+        if dim is not None:
+            raise ValueError(f"`dim` says where outputs are joined by concat; {option} is {by}")
+        if any(list(shape) != list(shapes[0]) for shape in shapes):
+            raise ValueError(f"{said}; `{option}: {by}` needs one shape")
+    dim = dim or (1 if len(shapes[0]) == 3 else len(shapes[0]))
+    if by == "concat":
+        if any(len(shape) != len(shapes[0]) or dim > len(shape) for shape in shapes):
+            raise ValueError(f"{said}, which cannot be joined along dimension {dim}")
+        if len({(*shape[: dim - 1], *shape[dim:]) for shape in map(tuple, shapes)}) > 1:
+            raise ValueError(f"{said}; all sizes but that of dimension {dim} must agree")
+    return dim
+
+
+def _joined(values: Sequence[torch.Tensor], by: By, dim: int) -> torch.Tensor:
+    """Values (rows, …) side by side along `dim`, or their sum or product."""
+    if by == "concat":
+        return torch.cat(list(values), dim)
+    joined = values[0]
+    for value in values[1:]:
+        joined = joined + value if by == "add" else joined * value
+    return joined
 
 
 @layer(name="repeat", repeats="times", shares="share")
@@ -144,6 +149,78 @@ def shared(
 ) -> torch.nn.Module:
     """A block of the spec with the same weights wherever it is used so."""
     return stack
+
+
+@layer(name="tap", sets="name")
+class Tap(torch.nn.Module):
+    """Remembers what flows here under a name, for `take` and `join` further on, and passes it on as it is."""
+
+    def __init__(
+        self,
+        name: Annotated[str, Field(description="the name; a model taps each at one place")],
+        *,
+        tap_values: Taps,
+    ) -> None:
+        super().__init__()
+        self.name, self.taps = name, tap_values
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.taps.values[self.name] = x
+        return x
+
+    def extra_repr(self) -> str:
+        return self.name
+
+
+@layer(name="take", reads="name")
+class Take(torch.nn.Module):
+    """Drops what flows here and goes on with the value of a tap."""
+
+    def __init__(self, name: Annotated[str, Field(description="the tap")], *, tap_values: Taps) -> None:
+        super().__init__()
+        self.name, self.taps = name, tap_values
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.taps.value(self.name)
+
+    def extra_repr(self) -> str:
+        return self.name
+
+
+@layer(name="join", reads="taps")
+class Join(torch.nn.Module):
+    """Joins what flows here with the values of taps, in this order, as `parallel` joins its branches.
+
+    Raises ValueError where shapes cannot be joined.
+    """
+
+    def __init__(
+        self,
+        taps: Annotated[str | list[str], Field(description="the tap, or a list of them")],
+        by: Annotated[By, Field(description="whether values stand side by side, or add or multiply")] = "concat",
+        dim: Annotated[
+            int | None, Field(ge=1, description="the dimension along which values are joined, rows being 0")
+        ] = None,
+        *,
+        input_shape: list[int],
+        tap_shapes: list[list[int]],
+        tap_values: Taps,
+    ) -> None:
+        super().__init__()
+        self.names = [taps] if isinstance(taps, str) else taps
+        if not self.names:
+            raise ValueError("it needs a tap at least")
+        tapped = [f"'{name}' is {_row(shape)}" for name, shape in zip(self.names, tap_shapes, strict=True)]
+        said = f"{_row(input_shape)} arrives, and {' and '.join(tapped)}"
+        self.by = by
+        self.dim = _dimension([input_shape, *tap_shapes], by, dim, said, "by")
+        self.taps = tap_values
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return _joined([x, *map(self.taps.value, self.names)], self.by, self.dim)
+
+    def extra_repr(self) -> str:
+        return ", ".join([*self.names, self.by])
 
 
 def _row(shape: Shape) -> str:

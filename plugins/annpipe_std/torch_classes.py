@@ -27,6 +27,7 @@ FAMILIES: tuple[tuple[str, str, Any], ...] = (
     ("distribution", "torch.distributions", torch.distributions.Distribution),
 )
 INITIALIZERS = tuple(sorted(name for name in vars(torch.nn.init) if name.endswith("_") and not name.startswith("_")))
+ATTENDS = ["query", "key", "value"]  # of a layer in a stack, what arrives is all three
 CLASS_LABELS = ("CrossEntropyLoss", "MultiMarginLoss", "NLLLoss")
 
 
@@ -99,7 +100,7 @@ def _traits(kind: str, cls: Any) -> dict[str, Any]:
     traits: dict[str, Any] = {}
     if kind in ("layer", "loss"):
         takes = required_arguments(cls.forward)
-        if len(takes) != (1 if kind == "layer" else 2):
+        if len(takes) != (1 if kind == "layer" else 2) and takes != ATTENDS:
             traits["takes"] = takes
     if kind == "layer":
         traits |= _layer_traits(cls)

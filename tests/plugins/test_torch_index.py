@@ -191,7 +191,8 @@ def test_traits_that_the_engine_reads() -> None:
     assert entry_of("TripletMarginLoss").traits == {"takes": ["anchor", "positive", "negative"]}
     assert entry_of("Linear").traits == {"linear": True}
     assert entry_of("ReLU").traits == {"nonlinear": True, "range": [0, None]}
-    assert entry_of("MultiheadAttention").traits["takes"] == ["query", "key", "value"]
+    assert entry_of("TransformerDecoderLayer").traits["takes"] == ["tgt", "memory"]
+    assert "takes" not in entry_of("MultiheadAttention").traits
     assert entry_of("LSTM").traits == {"needs": "(rows, length, features)", "native_defaults": {"batch_first": False}}
     assert entry_of("LBFGS").traits == {"closure": True}
     assert entry_of("L1Loss").traits == {}

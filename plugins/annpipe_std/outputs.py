@@ -1,0 +1,101 @@
+"""Which part of what a layer gives flows on? `output_of`: states, cells, weights, the last step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+
+from annpipe import layer
+
+Part = Literal["sequence", "last_step", "hidden", "cell", "weights"]
+
+
+@layer(name="output_of", example={"layer": {"LSTM": 32}, "part": "last_step"})
+class OutputOf(torch.nn.Module):
+    """A layer, and the part of what it gives that flows on; in a stack on its own it is the first of a tuple.
+
+    `sequence` is the value at each step, (rows, steps, features), and `last_step` that at the last one, (rows,
+    features). Of torch's recurrent layers `hidden` is the last hidden state of the last layer and `cell` an LSTM's
+    last cell, (rows, features); of `bidirectional` ones both directions side by side, each at the step it reads last,
+    whereas `last_step` has the first step only of the backward direction. Of MultiheadAttention `weights` are those
+    that it gives to steps, (rows, steps, steps), averaged over heads. Of any layer that gives a tuple a number is the
+    place in it, from 0, and a list of numbers leads into tuples in tuples.
+
+    Raises ValueError where the layer has no such part.
+    """
+
+    def __init__(
+        self,
+        layer: Annotated[torch.nn.Module, Field(description="the layer")],
+        part: Annotated[
+            Part | int | list[int], Field(ge=0, description="what flows on: a word, or places in the tuple")
+        ],
+    ) -> None:
+        super().__init__()
+        self.layer = layer
+        self.part = part
+        _check(layer, part)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        given = self._given(x)
+        if self.part in ("hidden", "cell"):
+            return self._state(given[1])
+        value = given
+        for place in self._places(given):
+            value = self._at(place, value)
+        if self.part == "last_step" and value.ndim != 3:
+            raise ValueError(
+                f"it has no steps: {type(self.layer).__name__} gives {value.ndim} dimensions, rows included"
+            )
+        part: torch.Tensor = value[:, -1] if self.part == "last_step" else value
+        return part
+
+    def _given(self, x: torch.Tensor) -> Any:
+        """All that the layer gives; attention is that of a sequence to itself."""
+        if isinstance(self.layer, torch.nn.MultiheadAttention):
+            return self.layer(x, x, x, need_weights=self.part not in ("sequence", "last_step"))
+        return self.layer(x)
+
+    def _places(self, given: Any) -> Sequence[int]:
+        """The way to the part through what the layer gives."""
+        if isinstance(self.part, str):
+            return [1] if self.part == "weights" else [0] * isinstance(given, tuple | list)
+        return [self.part] if isinstance(self.part, int) else self.part
+
+    def _at(self, place: int, value: Any) -> Any:
+        parts = list(value) if isinstance(value, tuple | list) else []
+        if place >= len(parts):
+            gives = f"a tuple of {len(parts)}, counted from 0" if parts else "a single tensor"
+            raise ValueError(f"{type(self.layer).__name__} gives {gives}; `part` says {self.part}")
+        return parts[place]
+
+    def _state(self, states: Any) -> torch.Tensor:
+        """The hidden states or cells, (layers · directions, rows, features), of the last layer: (rows, features)."""
+        both = states if isinstance(states, tuple) else (states,)
+        state: torch.Tensor = both[1 if self.part == "cell" else 0]
+        return torch.cat([*state[-2:]], -1) if self.layer.bidirectional else state[-1]
+
+    def extra_repr(self) -> str:
+        return str(self.part)
+
+
+def _check(layer: torch.nn.Module, part: Part | int | list[int]) -> None:
+    """Raises ValueError where a layer has no such part."""
+    name = type(layer).__name__
+    is_recurrent, has_cells = isinstance(layer, torch.nn.RNNBase), isinstance(layer, torch.nn.LSTM)
+    if part in ("hidden", "cell") and not is_recurrent:
+        raise ValueError(
+            f"{name} has no `{part}`, as RNN, GRU and LSTM have; of a tuple say the place, as in `part: 1`"
+        )
+    if part == "cell" and not has_cells:
+        raise ValueError(f"{name} has no `cell`, as LSTM has; say `part: hidden`")
+    if part == "weights" and not isinstance(layer, torch.nn.MultiheadAttention):
+        raise ValueError(f"{name} has no `weights`, as MultiheadAttention has")
+    if part == []:
+        raise ValueError("`part` has no place")
+    if is_recurrent and not isinstance(part, str) and part not in (0, [0]):
+        words = "`hidden` or `cell`" if has_cells else "`hidden`"
+        raise ValueError(f"the states of {name} have the layers first, not the rows; say {words}")
