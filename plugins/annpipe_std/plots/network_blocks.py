@@ -1,4 +1,7 @@
-"""A model as blocks: a box for each layer, frames around layers that hold others, arrows from one to the next."""
+"""A model as blocks: a box for each layer, frames around layers that hold others, arrows from one to the next.
+
+What is tapped goes down on the right to the layers that read it.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
+from annpipe_std.outputs import OutputOf
 from annpipe_std.plots.style import INK, PREDICTION, TRAIN, shown
-from annpipe_std.structure import Parallel, Repeat, Residual
+from annpipe_std.structure import Join, Parallel, Repeat, Residual, Take, Tap
 
 Shape = tuple[int, ...]
 Shapes = dict[torch.nn.Module, tuple[Shape, Shape]]
@@ -23,7 +27,10 @@ LEARNED, FIXED, FRAME = "#dbe9f4", "#f4f4f4", "#8a8a8a"
 
 @dataclass(frozen=True)
 class _Box:
-    """Something to draw: its size, what is written on it, and what stands inside, one below or beside the other."""
+    """Something to draw: its size, what is written on it, and what stands inside, one below or beside the other.
+
+    `sets` and `reads` are the names of its taps.
+    """
 
     kind: str
     width: float
@@ -32,19 +39,44 @@ class _Box:
     note: str = ""
     learned: bool = False
     inside: list[_Box] = field(default_factory=list)
+    sets: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+
+
+Ends = list[tuple[_Box, float, float]]
+"""The boxes that have to do with taps, from above to below, each with the middle of its right side."""
 
 
 def blocks(axes: Axes, model: torch.nn.Module, shapes: Shapes) -> None:
     """Draws the model from top to bottom, its input's shape above it."""
     whole = _sequence(dict(model.named_children()) or {"0": model}, shapes)
     arrives = shapes[model][0] if model in shapes else None
-    axes.set_xlim(-whole.width / 2 - 0.4, whole.width / 2 + 0.4)
     axes.set_ylim(-whole.height - 0.5, 0.95)
     label = f"input {_row(arrives)}" if arrives is not None else "input"
     axes.text(0, 0.62, label, ha="center", va="center", fontsize=9)
     _arrow(axes, (0, 0.42), (0, 0))
-    _draw(axes, whole, 0, 0)
+    ends: Ends = []
+    _draw(axes, whole, 0, 0, ends)
     _arrow(axes, (0, -whole.height), (0, -whole.height - 0.42))
+    right = _taps_drawn(axes, ends, whole.width / 2)
+    axes.set_xlim(-whole.width / 2 - 0.4, right + 0.4)
+
+
+def _taps_drawn(axes: Axes, ends: Ends, right: float) -> float:
+    """A line for each tap that is read, down a lane beside the boxes, that of the first outermost; where lanes end."""
+    n_taps = sum(len(box.sets) for box, _, _ in ends)
+    lanes = iter(right + 0.3 * number for number in range(n_taps, 0, -1))
+    drawn: dict[str, tuple[float, float, float]] = {}
+    for box, x, y in ends:
+        for name in box.reads:
+            if name in drawn:  # its tap is not among layers that are left out
+                begin, top, lane = drawn[name]
+                corners = ([begin, lane, lane, x + 0.2], [top, top, y, y])
+                axes.plot(*corners, color=PREDICTION, linewidth=1.3, zorder=0.5)
+                _arrow(axes, (x + 0.2, y), (x, y), colour=PREDICTION)
+        for name in box.sets:
+            drawn[name] = (x, y, next(lanes))
+    return right + 0.3 * n_taps
 
 
 def _box_of(name: str, module: torch.nn.Module, shapes: Shapes) -> _Box:
@@ -82,7 +114,34 @@ def _leaf(module: torch.nn.Module, shapes: Shapes) -> _Box:
     same = module in shapes and shapes[module][0] == shapes[module][1]
     parts = [shape if count or not same else "", f"{count:,} parameters" if count else ""]
     note = "  ·  ".join(part for part in parts if part)
-    return _Box("leaf", WIDTH, HEIGHT if note else SMALL, type(module).__name__, note, learned=count > 0)
+    sets, reads = _taps_of(module)
+    size = HEIGHT if note else SMALL
+    return _Box("leaf", WIDTH, size, _title(module), note, learned=count > 0, sets=sets, reads=reads)
+
+
+def _title(module: torch.nn.Module) -> str:
+    match module:
+        case Tap():
+            return f"tap {module.name}"
+        case Take():
+            return f"take {module.name}"
+        case Join():
+            return f"join {', '.join(module.names)} by {module.by}"
+        case OutputOf():
+            return f"{type(module.layer).__name__}, {module.part}"
+    return type(module).__name__
+
+
+def _taps_of(module: torch.nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names that a layer taps, and those that it reads."""
+    match module:
+        case Tap():
+            return (module.name,), ()
+        case Take():
+            return (), (module.name,)
+        case Join():
+            return (), tuple(module.names)
+    return (), ()
 
 
 def _sequence(children: Mapping[str, torch.nn.Module], shapes: Shapes) -> _Box:
@@ -97,21 +156,23 @@ def _sequence(children: Mapping[str, torch.nn.Module], shapes: Shapes) -> _Box:
     return _Box("sequence", max(box.width for box in boxes), height, inside=boxes)
 
 
-def _draw(axes: Axes, box: _Box, x: float, top: float) -> None:
+def _draw(axes: Axes, box: _Box, x: float, top: float, ends: Ends) -> None:
     """Draws a box whose upper edge has its middle at (x, top)."""
     if box.kind == "sequence":
         y = top
         for number, inner in enumerate(box.inside):
             if number:
                 _arrow(axes, (x, y + SPACE), (x, y))
-            _draw(axes, inner, x, y)
+            _draw(axes, inner, x, y, ends)
             y -= inner.height + SPACE
     elif box.kind == "leaf":
         _leaf_drawn(axes, box, x, top)
+        if box.sets or box.reads:
+            ends.append((box, x + box.width / 2, top - box.height / 2))
     elif box.kind == "gap":
         axes.text(x, top - box.height / 2, box.text, ha="center", va="center", fontsize=9, style="italic")
     else:
-        _frame_drawn(axes, box, x, top)
+        _frame_drawn(axes, box, x, top, ends)
 
 
 def _leaf_drawn(axes: Axes, box: _Box, x: float, top: float) -> None:
@@ -131,27 +192,28 @@ def _rounded(x: float, top: float, box: _Box, **look: object) -> FancyBboxPatch:
     return FancyBboxPatch(corner, box.width, box.height, boxstyle=style, **look)  # type: ignore[arg-type]  # a patch's own
 
 
-def _frame_drawn(axes: Axes, box: _Box, x: float, top: float) -> None:
+def _frame_drawn(axes: Axes, box: _Box, x: float, top: float, ends: Ends) -> None:
     """The frame of layers that hold others, its title in the upper left corner."""
     look = {"facecolor": "none", "edgecolor": FRAME, "linewidth": 1.0, "linestyle": (0, (4, 2))}
     axes.add_patch(_rounded(x, top, box, **look))
     axes.text(x - box.width / 2 + 0.12, top - 0.2, shown(box.text), ha="left", va="center", fontsize=8, color="#555555")
     start = top - HEAD - PAD
     if box.kind == "residual":
-        _residual_drawn(axes, box, x, top, start)
+        _residual_drawn(axes, box, x, (top, start), ends)
     elif box.kind == "parallel":
-        _parallel_drawn(axes, box, x, top, start)
+        _parallel_drawn(axes, box, x, (top, start), ends)
     else:
         _arrow(axes, (x, top), (x, start))
-        _draw(axes, box.inside[0], x, start)
+        _draw(axes, box.inside[0], x, start, ends)
         axes.plot([x, x], [start - box.inside[0].height, top - box.height], color=INK, linewidth=1.0)
 
 
-def _residual_drawn(axes: Axes, box: _Box, x: float, top: float, start: float) -> None:
+def _residual_drawn(axes: Axes, box: _Box, x: float, edges: tuple[float, float], ends: Ends) -> None:
     """The layers, what arrives going past them on the right, and the sum of both below."""
+    top, start = edges
     inner = box.inside[0]
     _arrow(axes, (x, top), (x, start))
-    _draw(axes, inner, x, start)
+    _draw(axes, inner, x, start, ends)
     joint = top - box.height + 0.32
     aside = x + inner.width / 2 + 0.32
     fork = top - 0.18
@@ -165,8 +227,9 @@ def _residual_drawn(axes: Axes, box: _Box, x: float, top: float, start: float) -
     axes.plot([x, x], [joint - 0.17, top - box.height], color=INK, linewidth=1.0)
 
 
-def _parallel_drawn(axes: Axes, box: _Box, x: float, top: float, start: float) -> None:
+def _parallel_drawn(axes: Axes, box: _Box, x: float, edges: tuple[float, float], ends: Ends) -> None:
     """The branches beside one another, and below them how they are joined."""
+    top, start = edges
     fork = start - 0.1
     begin = start - 0.4
     joint = top - box.height + 0.36
@@ -177,7 +240,7 @@ def _parallel_drawn(axes: Axes, box: _Box, x: float, top: float, start: float) -
         middle = left + inner.width / 2
         axes.plot([x, middle], [fork, fork], color=INK, linewidth=1.0)
         _arrow(axes, (middle, fork), (middle, begin))
-        _draw(axes, inner, middle, begin)
+        _draw(axes, inner, middle, begin, ends)
         below = begin - height - 0.15
         axes.plot([middle, middle, x], [begin - inner.height, below, below], color=INK, linewidth=1.0)
         left += inner.width + SPACE
