@@ -53,12 +53,13 @@ def _taps(component: Component, registry: Registry, does: str) -> list[_Tap]:
 
 @dataclass
 class _Walk:
-    """One run through a model: what has been set and where, and what nothing has read since."""
+    """One run through a model: what has been set and where, what nothing has read since, and what was read too early."""
 
     registry: Registry
     names: set[str]
     set_at: dict[str, _Tap] = field(default_factory=dict)
     waiting: dict[str, _Tap] = field(default_factory=dict)
+    early: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
 
     def stack(self, components: Sequence[Component]) -> None:
@@ -71,7 +72,7 @@ class _Walk:
 
     def unread(self) -> Iterator[Problem]:
         """The taps that nothing has read in the end."""
-        for tap in self.waiting.values():
+        for tap in (tap for name, tap in self.waiting.items() if name not in self.early):
             help_ = f"write `- join: {tap.name}` or `- take: {tap.name}` further on, or take it out"
             yield Problem(CODE, f"nothing reads the tap '{tap.name}'", tap.place, help_)
 
@@ -79,6 +80,7 @@ class _Walk:
         for tap in _taps(component, self.registry, "reads"):
             self.waiting.pop(tap.name, None)
             if tap.name not in self.set_at:
+                self.early.add(tap.name)
                 self.problems.append(self._not_set(tap))
         for tap in _taps(component, self.registry, "sets"):
             self.problems += self._set_again(tap)

@@ -105,6 +105,14 @@ MODELS: dict[str, str] = {
     "repeat: {times: 2, layers: [shared: encoder], share: true}, Linear: 1]\n",
     "containers_of_sequences": HEAD + FIT + "data: {waves: 40}\nplugins: [./scaling.py, ./shifting.py]\n"
     "model: [residual: [LSTM: 5], repeat: {times: 2, layers: [GRU: 4]}, LastStep, Linear: 1]\n",
+    "taps": HEAD + COLUMNS + FIT + "blocks: {mixed: [tap: own, Linear: 6, Tanh, join: {taps: own, by: add}]}\n"
+    "model: [Linear: 6, tap: wide, residual: [mixed, tap: deep, Tanh], repeat: {times: 2, layers: [shared: mixed]}, "
+    "tap: last, take: wide, Linear: 3, join: {taps: [last, deep], dim: 1}, Linear: 1]\n",
+    "taps_of_sequences": HEAD + FIT + "data: {waves: 40}\nplugins: [./scaling.py, ./shifting.py]\n"
+    "model: [tap: given, GRU: 4, join: given, LastStep, Linear: 1]\n",
+    "parts_of_outputs": HEAD + FIT + "data: {waves: 40}\nplugins: [./scaling.py, ./shifting.py]\n"
+    "model: [tap: given, output_of: [{LSTM: {hidden_size: 4, bidirectional: true}}, cell], tap: cell, take: given, "
+    "MultiheadAttention: 1, output_of: [{GRU: 4}, last_step], join: cell, Linear: 1]\n",
     "classification": HEAD + CLASSES + "model: [Linear: 8, Tanh, Linear: 3]\n"
     "loss: CrossEntropyLoss\noptimizer: {Adam: {lr: 0.01}}\n",
 }
