@@ -115,6 +115,33 @@ def test_the_warm_up_of_the_readme_warms_up(tmp_path: Path, registry_entries: Re
     assert rates == pytest.approx(up + down)
 
 
+REST = "version: 1\nname: t\nloss: MSELoss\noptimizer: SGD\ntrain: {epochs: 1}\n"
+TABLE = "data: {formula: {rows: 40, inputs: {x: {Uniform: [-1, 1]}, z: {Uniform: [-1, 1]}}, targets: {y: x*z}}}\n"
+SEQUENCES = "plugins: [./waves.py]\ndata: {waves: {rows: 40}}\n"
+
+
+@pytest.mark.parametrize(
+    ("containing", "data", "gives"),
+    [
+        ("- repeat: ", TABLE, [64, 64, 64, 16, 1]),
+        ("encoder: [Linear: 32", TABLE, [32, 32, 1]),
+        ("kaiming_normal_", TABLE, [32, 32, 1]),
+        ("- tap: given", TABLE, [2, 16, 16, 16, 18, 16, 16, 34, 1]),
+        ("output_of", SEQUENCES, [32, 1]),
+    ],
+)
+def test_the_models_of_the_readme_work(
+    containing: str, data: str, gives: list[int], annpipe_here: CliHere, tmp_path: Path
+) -> None:
+    """Each on data of its kind; `plan` shows the widths that are told."""
+    shutil.copy(ROOT / "pipelines" / "waves.py", tmp_path)
+    (tmp_path / "spec.yaml").write_text(REST + data + block("yaml", containing), encoding="utf-8")
+    code, printed, said = annpipe_here("plan", "spec.yaml")
+    assert code == 0, said
+    rows = [line for line in printed.splitlines() if re.match(r"\d+ ", line)]
+    assert [int(re.findall(r"\(rows, (\d+)\)", row)[-1]) for row in rows] == gives
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -14,7 +14,9 @@ from annpipe.plan.component import Component
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.examples import as_yaml, example, example_value, example_values, familiar
 from annpipe.registry.kinds import with_article
+from annpipe.registry.suggest import did_you_mean
 from annpipe.registry.types import (
+    Choice,
     ListOf,
     MappingOf,
     Named,
@@ -95,8 +97,13 @@ def wrong_types(entry: Entry, parameter: Parameter, node: Node, value: Any, regi
 
 
 def _remedy(misfit: _Part, parameter: Parameter, registry: Registry) -> str | None:
-    """An example where lists or mappings are wanted; else what the option is for, which is said at the option alone."""
+    """A word that may be meant; an example of lists or mappings; else what the option is for, at the option alone."""
     members = [member for member in alternatives(misfit.type_) if member != Named("None")]
+    choices = [value for member in members if isinstance(member, Choice) for value in member.values]
+    if isinstance(misfit.value, str) and (
+        near := did_you_mean(misfit.value, [c for c in choices if isinstance(c, str)])
+    ):
+        return near
     if all(isinstance(member, ListOf | TupleOf | MappingOf) or holds_stacks(member) for member in members):
         return f"as in `{parameter.name}: {as_yaml(example_value(parameter, registry))}`"
     return f"`{parameter.name}`: {parameter.description}" if not misfit.path and parameter.description else None

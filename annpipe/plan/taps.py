@@ -53,7 +53,7 @@ def _taps(component: Component, registry: Registry, does: str) -> list[_Tap]:
 
 @dataclass
 class _Walk:
-    """One run through a model: what has been set and where, what nothing has read since, and what was read too early."""
+    """One run through a model: what has been set and where, what nothing has read since, what was read too early."""
 
     registry: Registry
     names: set[str]

@@ -48,7 +48,15 @@ def as_yaml(value: Any) -> str:
     """The value as YAML on one line."""
     import yaml
 
-    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True)
+    class WithoutAliases(yaml.SafeDumper):
+        """Says a value again where it stands again."""
+
+        def ignore_aliases(self, data: Any) -> bool:  # PyYAML asks of each
+            return True
+
+    text = yaml.dump(
+        value, Dumper=WithoutAliases, default_flow_style=True, width=10**6, sort_keys=False, allow_unicode=True
+    )
     return text.removesuffix("\n").removesuffix("\n...")
 
 

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch
 from torch import nn
 
-from annpipe import Dataset, RunView, Stack
+from annpipe import Dataset, RunView, Stack, Taps
+from annpipe_std.outputs import OutputOf
 from annpipe_std.plots.network import network
-from annpipe_std.structure import Parallel, Repeat, Residual
+from annpipe_std.structure import Join, Parallel, Repeat, Residual, Tap
 
 
 def drawn(
@@ -118,6 +119,36 @@ def test_branches_repetitions_and_blocks_have_frames() -> None:
     silent = network(RunView("", train, None, None, {}, lambda columns: {"y": columns["a"]}, model, "L1Loss"))
     assert "6 parameters" not in texts(silent)
     assert "9 parameters" in texts(silent)
+
+
+def test_a_line_leads_from_each_tap_to_what_reads_it() -> None:
+    """Out of a residual too; the first tap's is the outermost, so that skips of a U-Net do not cross."""
+    taps = Taps()
+    model = nn.Sequential(
+        Tap("fine", tap_values=taps),
+        Residual(Stack(nn.Linear(2, 2), Tap("deep", tap_values=taps)), input_shape=[2], output_shape=[2]),
+        Join("deep", "add", input_shape=[2], tap_shapes=[[2]], tap_values=taps),
+        nn.Linear(2, 3),
+        Join(["fine", "deep"], input_shape=[3], tap_shapes=[[2], [2]], tap_values=taps),
+    )
+    figure = drawn(model, COLUMNS)
+    assert [text for text in texts(figure) if text.startswith(("tap", "join"))] == [
+        "tap fine", "tap deep", "join deep by add", "join fine, deep by concat"
+    ]  # fmt: skip
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 4]
+    lanes = [line.get_xdata()[1] for line in lines]
+    assert lanes[0] == lanes[2] < lanes[1] < figure.axes[0].get_xlim()[1]
+    for line in lines:
+        begin, end = line.get_ydata()[0], line.get_ydata()[-1]
+        assert begin > end
+
+
+def test_a_layer_whose_part_flows_on_is_named_with_it() -> None:
+    """And counted as one."""
+    model = nn.Sequential(OutputOf(nn.GRU(2, 3, batch_first=True), "hidden"), nn.Linear(3, 1))
+    said = texts(drawn(model, {"x": torch.zeros(4, 5, 2)}))
+    assert "GRU, hidden" in said
+    assert "3  ·  63 parameters" in said
 
 
 def test_a_deep_model_shows_its_first_and_last_layers() -> None:
