@@ -182,6 +182,8 @@ COMPONENTS: dict[tuple[str, str], str] = {
     ("layer", "swish"): "SiLU",
     ("layer", "reshape"): "Unflatten",
     ("layer", "multiheadattention"): "MultiheadAttention",
+    **{("layer", word): "join parallel" for word in ("concatenate", "concat", "add", "multiply")},
+    **{("layer", word): "tap residual" for word in ("skip", "skip_connection", "skipconnection", "shortcut")},
     **{("loss", word): "MSELoss" for word in ("mse", "mean_squared_error", "meansquarederror", "l2", "l2loss")},
     **{("loss", word): "L1Loss" for word in ("mae", "mean_absolute_error", "meanabsoluteerror", "l1")},
     **{
@@ -245,9 +247,14 @@ _NO_OPTION: dict[tuple[str, str], str] = {
         ("layer", word): "leave it out: a layer's input size is filled from the shape that arrives"
         for word in ("input_shape", "input_dim", "in_dim", "in_size", "in_features", "in_channels", "batch_input_shape")
     },
-    ("layer", "name"): "layers have no names: a layer is known by its place",
+    ("layer", "name"): "layers have no names; what flows has one where it is tapped: `- tap: name`",
     **{
-        ("layer", word): "weights are drawn by torch's own rule from the spec's `seed`"
+        ("layer", word): "`output_of` says what flows on: `output_of: {layer: {LSTM: 32}, part: last_step}`"
+        for word in ("return_sequences", "return_state", "need_weights")
+    },
+    **{
+        ("layer", word): "`init` stands under model, by names of parameters: "
+        "`model: {layers: […], init: {weight: xavier_uniform_}}`"
         for word in ("kernel_initializer", "bias_initializer", "weight_init", "init")
     },
     **{
