@@ -214,7 +214,7 @@ def specs(draw: st.DrawFn, registry: Registry) -> Spec:
         "version": 1,
         "name": draw(WORDS),
         "data": data,
-        "model": [*draw(st.lists(layers, max_size=4)), {"Linear": width(targets)}],
+        "model": [*draw(_tapped(st.lists(layers, max_size=4))), {"Linear": width(targets)}],
         "loss": draw(components(registry, "loss")),
         "optimizer": draw(_optimizers(registry)),
         "train": draw(_trains()),
@@ -235,6 +235,16 @@ def specs(draw: st.DrawFn, registry: Registry) -> Spec:
     }
     given = draw(st.lists(st.sampled_from(sorted(others)), unique=True))
     return spec | {name: draw(others[name]) for name in given}
+
+
+@st.composite
+def _tapped(draw: st.DrawFn, stacks: st.SearchStrategy[list[Any]]) -> list[Any]:
+    """A stack, some of them with a tap before it that is joined behind it, in each of its spellings."""
+    layers = draw(stacks)
+    if not draw(st.booleans()):
+        return layers
+    name = draw(WORDS)
+    return [{"tap": name}, *layers, {"join": draw(st.sampled_from([name, {"taps": name}, {"taps": [name]}]))}]
 
 
 @st.composite
@@ -306,9 +316,11 @@ def containers(registry: Registry) -> st.SearchStrategy[Any]:
 
 @cache
 def fitting_layers(registry: Registry) -> tuple[str, ...]:
-    """The layers that take rows of eight numbers and give rows of numbers, by trying each of them."""
+    """The layers that take rows of eight numbers and give rows of numbers, by trying each of them; none with taps."""
     return tuple(
-        entry.name for entry in registry.entries("layer") if not has_components(entry) and _takes_rows(entry, registry)
+        entry.name
+        for entry in registry.entries("layer")
+        if not has_components(entry) and not {"sets", "reads"} & set(entry.traits) and _takes_rows(entry, registry)
     )
 
 
