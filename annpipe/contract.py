@@ -91,6 +91,7 @@ class RunView:
     `history` has for each metric key the epochs and the values. `predict` takes inputs by name, each (rows, …), and
     gives for each target its values, (rows,) or (rows, …), or the scores of its classes, (rows, classes).
     `transformed` tells that transforms stand before the model, whose features are then other ones than the inputs.
+    Where a finished run is measured on the rows of a file, these are `train`, and `rows` is what to call them.
     """
 
     name: str
@@ -102,6 +103,7 @@ class RunView:
     model: torch.nn.Module
     loss: str
     transformed: bool = False
+    rows: str = "train"
 
 
 class MetricKey(str):

@@ -7,6 +7,7 @@
     │   └── SplitError           the rows do not fit what `data.split` says
     ├── OptionError              a component refuses an option's value; the engine adds the place
     ├── StoreError               exit code 5: the tracking store cannot be reached
+    ├── DataError                exit code 3: the rows of a file do not fit the model that is to answer for them
     └── NotFound                 exit code 2: no such run, component or file as named on the command line
 
 A mistake of the user's is always one of these; anything else that escapes is a bug in annpipe (exit code 4).
@@ -137,6 +138,16 @@ class StoreError(AnnpipeError):
     """The tracking store cannot be reached or used."""
 
     exit_code = 5
+
+
+class DataError(AnnpipeError):
+    """The rows of a file do not fit a trained model."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, help: str) -> None:
+        self.help = help
+        super().__init__(f"{message}; {help}")
 
 
 class NotFound(AnnpipeError):

@@ -12,6 +12,7 @@ from annpipe.errors import RunError
 from annpipe.plan.component import Component, components_in
 from annpipe.plan.plan import Plan
 from annpipe.registry.index import sources_digest
+from annpipe.train.data import dataset_digest
 
 
 def plan_tags(plan: Plan) -> dict[str, str]:
@@ -67,20 +68,21 @@ def check_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             )
 
 
-def dataset_facts(plan: Plan, dataset: Dataset, digest: str) -> dict[str, str]:
-    """The dataset as the journal describes it."""
+def dataset_facts(
+    dataset: Dataset, name: str, source: Mapping[str, Any], *, context: str = "train", digest: str | None = None
+) -> dict[str, str]:
+    """A dataset as the journal describes it: `source` tells where its rows are from, `context` what they serve."""
     columns = [
         {"name": name, "role": role, "dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape[1:])}
         for role, tensors in (("input", dataset.inputs), ("target", dataset.targets))
         for name, tensor in tensors.items()
     ]
-    source = json.dumps({"spec": plan.file, "component": plan.data.to_data(), "seed": plan.head.seed})
     return {
-        "name": plan.data.name,
-        "digest": digest,
+        "name": name,
+        "digest": digest or dataset_digest(dataset),
         "source_type": "annpipe",
-        "source": source,
+        "source": json.dumps(dict(source)),
         "schema": json.dumps({"columns": columns}),
         "profile": json.dumps({"rows": dataset.rows}),
-        "context": "train",
+        "context": context,
     }

@@ -146,7 +146,10 @@ class Run:
         if device.type == "cuda":
             tags["annpipe.device_name"] = torch.cuda.get_device_name(device)
         self.journal.write("tags", tags=tags)
-        self.journal.write("dataset", dataset=dataset_facts(self.plan, parts.dataset, digest))
+        plan = self.plan
+        source = {"spec": plan.file, "component": plan.data.to_data(), "seed": plan.head.seed}
+        facts = dataset_facts(parts.dataset, plan.data.name, source, digest=digest)
+        self.journal.write("dataset", dataset=facts)
 
     def _finish(self, loop: Loop, historian: Historian) -> dict[str, float]:
         """Final values, figures and the model, once the training is complete."""
@@ -166,7 +169,7 @@ class Run:
 
     def _draw(self, parts: Parts, historian: Historian) -> None:
         view = run_view(self.plan, parts, historian.history)
-        for path, fault in draw(self.plan, view, self.folder / "artifacts" / "plots"):
+        for path, fault in draw(self.plan.plots, self.plan.registry, view, self.folder / "artifacts" / "plots"):
             if fault:
                 self.display.event(f"the plot '{path.stem}' could not be drawn: {fault}")
             else:

@@ -30,6 +30,8 @@ COMMANDS = {
     "schema": "print the JSON Schema of specs, or install it for an editor",
     "runs": "list the runs of this project with their status",
     "resume": "go on with an interrupted run, exactly",
+    "predict": "write what a run's model answers for the rows of a file",
+    "evaluate": "measure a run's model on the labelled rows of a file, and record it",
     "ui": "start MLflow's UI on the project's store",
     "sync": "ship the journals of runs whose record is not complete",
     "completion": "print what makes a shell complete annpipe's commands",

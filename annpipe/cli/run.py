@@ -12,6 +12,7 @@ from annpipe.cli.specs import spec_argument, spec_options
 
 if TYPE_CHECKING:
     from annpipe.launch import Finished
+    from annpipe.record.recorder import ShipState
 
 
 @click.command("run")
@@ -76,7 +77,7 @@ def summary(finished: Finished) -> str:
     """Where the run is, its final values and the next commands."""
     values = finished.values
     lines = [f"{finished.status}  {finished.plan.head.name}", f"  run     {shown(finished.folder)}"]
-    lines.append(f"  record  {_record(finished)}")
+    lines.append(f"  record  {recorded(finished.record, finished.plan.tracking.wait_seconds)}")
     width = max((len(key) for key in values), default=0)
     lines += [f"  {key:<{width}}  {value:.6g}" for key, value in sorted(values.items())]
     if finished.status == "FINISHED":
@@ -88,12 +89,11 @@ def summary(finished: Finished) -> str:
     return "\n".join(lines)
 
 
-def _record(finished: Finished) -> str:
-    state = finished.record
+def recorded(state: ShipState, waited: float) -> str:
+    """How far the record has come, in words."""
     if state.complete:
         return f"complete: MLflow run {state.run_id} in {state.store}"
     if state.shipping:
-        waited = finished.plan.tracking.wait_seconds
         return f"still shipping in the background after {waited:g} s; `annpipe runs` tells"
     return f"not complete ({state.problem}); the journal has everything: `annpipe sync` ships it"
 

@@ -1,7 +1,8 @@
-"""The arguments and options of commands that read specs."""
+"""The arguments and options that several commands share: specs and their values, a run and rows for it."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,3 +51,20 @@ def spec_options(function: F) -> F:
         help="auto, cpu, cuda, cuda:1 or mps, instead of the spec's.",
     )
     return value_options(device(function))
+
+
+def run_and_data(function: F) -> F:
+    """The arguments RUN and DATA, or --last and DATA: the command gets the run's folder and the file."""
+
+    @functools.wraps(function)
+    def found(*, named: tuple[str, ...], last: bool, **others: Any) -> Any:
+        from annpipe.record.project import find_project, find_run
+
+        if len(named) != 2 - last:
+            raise click.UsageError("say which run and which file: RUN DATA, or --last DATA")
+        run = find_run(find_project(), None if last else named[0], last)
+        return function(run=run, data=named[-1], **others)
+
+    argument = click.argument("named", nargs=-1, metavar="RUN DATA", shell_complete=words.runs_and_data)
+    option = click.option("--last", is_flag=True, help="The latest run of this project, in the place of RUN.")
+    return argument(option(found))  # type: ignore[return-value]  # click reads its parameters from the attributes

@@ -23,6 +23,7 @@ Words = Iterable[tuple[str, str]]  # each word with what it means, empty where i
 Completer = Callable[[click.Context, click.Parameter, str], list["CompletionItem[str]"]]
 
 SPECS = (".yaml", ".yml")
+DATA = (".csv", ".tsv", ".parquet", ".npz")
 DEVICES = {
     "auto": "an accelerator where there is one",
     "cpu": "the processor",
@@ -92,6 +93,13 @@ def _runs(ctx: click.Context, typed: str, *, open_only: bool = False) -> Iterato
                 yield word, how
 
 
+def _runs_and_data(ctx: click.Context, typed: str) -> Iterator[tuple[str, str]]:
+    if ctx.params.get("named") or ctx.params.get("last"):
+        yield from _files(typed, DATA)
+    else:
+        yield from _runs(ctx, typed)
+
+
 def _devices(ctx: click.Context, typed: str) -> Words:
     cards = sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
     return [*DEVICES.items(), *((f"cuda:{number}", f"NVIDIA GPU {number}") for number in cards)]
@@ -123,6 +131,7 @@ kinds_and_names = _completer(_kinds_and_names)
 names_of_kind = _completer(_names_of_kind)
 runs = _completer(_runs)
 open_runs = _completer(lambda ctx, typed: _runs(ctx, typed, open_only=True))
+runs_and_data = _completer(_runs_and_data)
 devices = _completer(_devices)
 codes = _completer(_codes)
 set_paths = _completer(_paths)

@@ -15,8 +15,10 @@ import pandas as pd  # type: ignore[import-untyped]  # it ships no types
 from mlflow.models import ModelSignature
 from mlflow.models.model import Model
 from mlflow.types import ColSpec, Schema, TensorSpec
+from mlflow.types.schema import AnyType
 
 LOADER = Path(__file__).with_name("pyfunc_model.py")
+ANSWERING = Path(__file__).with_name("answering.py")
 NUMPY_NAMES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool"}
 
 
@@ -59,7 +61,7 @@ def save_mlflow_model(source: Path, target: Path, *, model_id: str | None, run_i
     mlflow.pyfunc.save_model(
         path=str(target),
         python_model=str(LOADER),
-        artifacts={"network": source.resolve().as_uri()},
+        artifacts={"network": source.resolve().as_uri(), "answering": ANSWERING.as_uri()},
         signature=ModelSignature(_schema(description.inputs), _schema(description.outputs)),
         input_example=_example(description),
         pip_requirements=list(description.requirements),
@@ -93,10 +95,15 @@ def _installed() -> list[str]:
 
 def _schema(variables: tuple[Variable, ...]) -> Schema:
     if not any(variable.shape for variable in variables):
-        return Schema([ColSpec(variable.type, variable.name) for variable in variables])
+        return Schema([ColSpec(_type(variable), variable.name) for variable in variables])
     # MLflow mixes no columns with tensors; a single tensor without a name takes and gives plain arrays.
     names = [None] if len(variables) == 1 else [variable.name for variable in variables]
     return Schema([_tensor(variable, name) for variable, name in zip(variables, names, strict=True)])
+
+
+def _type(variable: Variable) -> str | AnyType:
+    """MLflow's type; of a boolean none, since it comes as one, as a word or as 0 and 1."""
+    return AnyType() if variable.type == "any" else variable.type  # type: ignore[no-untyped-call]  # MLflow's own
 
 
 def _tensor(variable: Variable, name: str | None) -> TensorSpec:
@@ -107,7 +114,7 @@ def _example(description: Description) -> pd.DataFrame | np.ndarray[Any, Any] | 
     if description.example is None:
         return None
     if not any(variable.shape for variable in description.inputs):
-        types = {item.name: NUMPY_NAMES.get(item.type, item.type) for item in description.inputs}
+        types = {item.name: NUMPY_NAMES.get(item.type, item.type) for item in description.inputs if item.type != "any"}
         return pd.DataFrame(description.example).astype(types)
     arrays = {
         item.name: np.asarray(description.example[item.name], NUMPY_NAMES.get(item.type, item.type))

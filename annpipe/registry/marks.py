@@ -242,15 +242,23 @@ def callback(
 @overload
 def plot(component: C, /) -> C: ...
 @overload
-def plot(*, name: str | None = None, check: Callable[..., None] | None = None) -> Callable[[C], C]: ...
 def plot(
-    component: C | None = None, /, *, name: str | None = None, check: Callable[..., None] | None = None
+    *, name: str | None = None, check: Callable[..., None] | None = None, of_rows: bool | None = None
+) -> Callable[[C], C]: ...
+def plot(
+    component: C | None = None,
+    /,
+    *,
+    name: str | None = None,
+    check: Callable[..., None] | None = None,
+    of_rows: bool | None = None,
 ) -> C | Callable[[C], C]:
     """Marks a function whose first parameter is a `RunView` and that returns a matplotlib figure.
 
     `check`, called with the `Outline` of a run before it begins, raises OptionError for a run that it cannot draw.
+    `of_rows=False` says that the figure shows nothing of rows: `annpipe evaluate` leaves it out.
     """
-    return _marking(component, Mark("plot", name, _given(check=check)))
+    return _marking(component, Mark("plot", name, _given(check=check, of_rows=of_rows)))
 
 
 def _given(**traits: Any) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from annpipe.train.columns_model import Columns, Targets, Whole
 from annpipe.train.splits import Splits
 from annpipe.train.streams import drawing
 
+BOOLEANS = (("false", "true"), ("no", "yes"))  # the names of the two values of a boolean
+
 
 @dataclass(frozen=True)
 class Step:
@@ -149,7 +151,7 @@ def _fit_table(groups: Groups, train: Dataset, targets: tuple[tuple[Step, ...], 
 
 def _is_coded(train: Dataset, name: str) -> bool:
     """Whether a column has categories; a boolean has names too, and stays 0 and 1."""
-    return name in train.categories and train.categories[name] not in (("false", "true"), ("no", "yes"))
+    return name in train.categories and train.categories[name] not in BOOLEANS
 
 
 def _cut(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:

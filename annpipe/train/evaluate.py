@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from annpipe.errors import RunError
 from annpipe.plan.build import instantiate
+from annpipe.plan.component import Component
 from annpipe.plan.plan import Plan
+from annpipe.registry import Registry
+from annpipe.train.columns_model import Targets
 from annpipe.train.data import Rows
 from annpipe.train.parts import Parts
 
@@ -25,29 +30,40 @@ def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def evaluate(plan: Plan, parts: Parts, rows: Rows) -> dict[str, float]:
-    """`loss` and every metric of the plan over the rows, predicted in blocks; the loss sees all rows at once."""
-    metrics = {key: instantiate(m, plan.registry) for key, m in parts.metrics.items()}
-    was_training = parts.model.training
-    parts.model.eval()
+    """`loss` and every metric of the plan over the rows."""
+    return measured(parts.model, parts.loss, parts.metrics, plan.registry, rows, parts.transformed.targets)
+
+
+def measured(
+    model: torch.nn.Module,
+    loss: torch.nn.Module,
+    metrics: Mapping[str, Component],
+    registry: Registry,
+    rows: Rows,
+    scale: Targets | None,
+) -> dict[str, float]:
+    """`loss` and every metric by its key, predicted in blocks; the loss sees all rows at once.
+
+    `scale` leads targets back to the units of the data, in which metrics see them.
+    """
+    accumulators = {key: instantiate(metric, registry) for key, metric in metrics.items()}
+    was_training = model.training
+    model.eval()
     predictions = []
     try:
         with torch.no_grad():
             for x, y in zip(torch.split(rows.x, BLOCK), torch.split(rows.y, BLOCK), strict=True):
-                predictions.append(parts.model(x))
-                for metric in metrics.values():
-                    metric.update(*_in_units(parts, predictions[-1], y))
-            loss = parts.loss(torch.cat(predictions), rows.y)  # a sum or a weighted mean has no blocks
+                predictions.append(model(x))
+                for accumulator in accumulators.values():
+                    accumulator.update(*_in_units(scale, predictions[-1], y))
+            value = loss(torch.cat(predictions), rows.y)  # a sum or a weighted mean has no blocks
     finally:
-        parts.model.train(was_training)
-    values = {"loss": float(loss)}
-    for key, metric in metrics.items():
-        values[key] = _computed(key, metric.compute())
-    return values
+        model.train(was_training)
+    return {"loss": float(value)} | {key: _computed(key, one.compute()) for key, one in accumulators.items()}
 
 
-def _in_units(parts: Parts, prediction: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _in_units(scale: Targets | None, prediction: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Prediction and truth as metrics see them: in the units of the data, which a loss need not see."""
-    scale = parts.transformed.targets
     return (prediction, y) if scale is None else (scale.inverse(prediction), scale.inverse(y))
 
 

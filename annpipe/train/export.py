@@ -17,8 +17,12 @@ from annpipe.contract import Dataset, Field
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
 from annpipe.train import columns_model
+from annpipe.train.columns import BOOLEANS
 from annpipe.train.export_network import model_entries, network_source, plugin_modules
+from annpipe.train.export_targets import described_loss, described_targets
 from annpipe.train.parts import Parts
+
+READING = ("delimiter", "decimal", "missing", "names")  # options by which data components say how they read tables
 
 
 def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
@@ -33,6 +37,9 @@ def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
     state = saved_model(parts).state_dict()
     weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
     save_file(weights, folder / "weights.safetensors")
+    of_loss = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in parts.loss.state_dict().items()}
+    if of_loss:  # a loss may have weights, and parameters of its own
+        save_file(of_loss, folder / "loss.safetensors")
     (folder / "model.json").write_text(json.dumps(_description(plan, parts), indent=2), encoding="utf-8")
 
 
@@ -130,6 +137,10 @@ def _description(plan: Plan, parts: Parts) -> dict[str, Any]:
     return {
         "inputs": [_input(name, field, train.categories.get(name, ())) for name, field in plan.fields.inputs.items()],
         "outputs": outputs(plan),
+        "targets": described_targets(plan, train),
+        "labels": takes_classes(plan.loss, plan.registry),
+        "loss": described_loss(plan, parts),
+        "reading": {name: plan.data.options[name] for name in READING if name in plan.data.options},
         "precision": plan.device.precision,
         "transforms": bool(plan.transforms),
         "requirements": _requirements(plan),
@@ -141,7 +152,8 @@ def _input(name: str, field: Field, categories: Sequence[str]) -> dict[str, Any]
     """A raw column: one of categories or of booleans is given by its words, which `categories` has in their order."""
     if not categories:
         return _variable(name, field)
-    return {"name": name, "type": "string", "shape": [], "categories": list(categories)}
+    type_ = "any" if tuple(categories) in BOOLEANS else "string"
+    return {"name": name, "type": type_, "shape": [], "categories": list(categories)}
 
 
 def _example(plan: Plan, train: Dataset) -> dict[str, list[Any]]:

@@ -13,8 +13,14 @@ from annpipe.plan.plan import Plan
 
 def build_loss(plan: Plan, y: torch.Tensor) -> torch.nn.Module:
     """The plan's loss; `y` are the targets of the train split, (rows, …) labels or (rows, outputs) of 0 and 1."""
-    width = plan.model[-1].output_shape[0] if plan.model[-1].output_shape else 1
+    loss = instantiate(with_weights(plan, y), plan.registry, target_names=list(plan.fields.targets))
+    assert isinstance(loss, torch.nn.Module)
+    return loss
 
+
+def with_weights(plan: Plan, y: torch.Tensor) -> Component:
+    """The plan's loss with numbers out of the targets `y` of the train split where it says `balanced`."""
+    width = plan.model[-1].output_shape[0] if plan.model[-1].output_shape else 1
     names = list(plan.fields.targets)
 
     def weights(loss: Component, target: str | None) -> list[float]:
@@ -22,9 +28,7 @@ def build_loss(plan: Plan, y: torch.Tensor) -> torch.nn.Module:
             return class_weights(y, width)
         return positive_weights(y if target is None else y[:, names.index(target)])
 
-    loss = instantiate(weighted(plan.loss, plan.registry, weights), plan.registry, target_names=names)
-    assert isinstance(loss, torch.nn.Module)
-    return loss
+    return weighted(plan.loss, plan.registry, weights)
 
 
 def class_weights(labels: torch.Tensor, width: int) -> list[float]:

@@ -201,6 +201,10 @@ def test_runs_come_latest_first_and_resume_offers_those_not_finished(tab: Tab, p
     assert tab("annpipe sync ") == shown
     assert tab("annpipe sync runs/") == [f"runs/{name}" for name in shown]
     assert tab("annpipe resume ") == shown[:2]
+    (project / "rows.parquet").touch()
+    for command in ("predict", "evaluate"):
+        assert tab(f"annpipe {command} ") == shown
+        assert tab(f"annpipe {command} {shown[0]} r") == ["runs/", "rows.parquet"][::-1]
 
 
 def test_a_plugin_is_never_imported_and_a_broken_one_costs_only_itself(tab: Tab, project: Path) -> None:

@@ -16,7 +16,7 @@ MAX_PARAMETERS = 100
 """A layer with more is no function of one number."""
 
 
-@plot
+@plot(of_rows=False)
 @styled
 def activations(view: RunView) -> Figure:
     """Each kind of activation function in the model on [-5, 5], its derivative dashed."""

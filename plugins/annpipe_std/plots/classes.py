@@ -56,7 +56,7 @@ class Judged:
 
 def judged(view: RunView) -> Judged | None:
     """The run's targets that are classes, up to MAX_COUNTED rows of them; None without rows."""
-    found = {name: split for name, split in splits(view).items() if name in ("train", "val")}
+    found = {name: split for name, split in splits(view).items() if name != "test"}
     if not found:
         return None
     name, split = next(reversed(found.items()))

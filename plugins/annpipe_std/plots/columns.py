@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from annpipe import RunView, plot
 from annpipe_std.plots.rows import is_discrete, rows_label, sample, splits
-from annpipe_std.plots.style import SPLIT_COLOURS, Doubles, message, panels, shown, span, styled
+from annpipe_std.plots.style import Doubles, message, panels, shown, span, split_colour, styled
 
 TITLE = "columns"
 MAX_COLUMNS = 12
@@ -99,7 +99,7 @@ def _bars(axes: Axes, column: Values) -> None:
     for number, (part, own) in enumerate(column.parts.items()):
         shares = [float((own == value).mean()) if len(own) else 0.0 for value in values[kept]]
         at = np.arange(len(kept)) + (number - (len(column.parts) - 1) / 2) * height
-        axes.barh(at, shares, height, color=SPLIT_COLOURS[part], label=column.labels[part])
+        axes.barh(at, shares, height, color=split_colour(part), label=column.labels[part])
     others = len(values) - len(kept)
     axes.set_yticks(range(len(kept)), labels)
     axes.set_ylabel("" if not others else f"the most frequent; {others:,} more", fontsize=8)
@@ -125,10 +125,11 @@ def _histogram(axes: Axes, column: Values) -> None:
     """The share of each split in bins that all splits have in common."""
     low, high = span(column.whole)
     edges = np.linspace(low, high, 1 + min(MAX_BINS, max(5, round(len(column.whole) ** 0.5))))
+    first = next(iter(column.parts), "")
     for part, own in column.parts.items():
         shares = np.histogram(own, edges)[0] / max(len(own), 1)
-        colour = SPLIT_COLOURS[part]
-        if part == "train":
+        colour = split_colour(part)
+        if part == first:
             axes.stairs(shares, edges, fill=True, color=colour, alpha=0.3)
         axes.stairs(shares, edges, color=colour, linewidth=1.4, label=column.labels[part])
     axes.xaxis.set_major_locator(MaxNLocator(5))

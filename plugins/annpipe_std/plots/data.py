@@ -17,7 +17,6 @@ from annpipe_std.plots.style import (
     COLOUR_MAP,
     MAX_PANELS,
     MAX_POINTS,
-    SPLIT_COLOURS,
     TRUTH,
     Doubles,
     legend,
@@ -25,6 +24,7 @@ from annpipe_std.plots.style import (
     panels,
     points,
     shown,
+    split_colour,
     styled,
 )
 
@@ -69,7 +69,7 @@ def draw_rows(axes: Axes, view: RunView, input_: str, target: str, limit: int) -
     """The rows of each split, target over input; the limit is shared out by their sizes."""
     for name, split, chosen in shared_out(view, limit):
         x, y = numbers(split.inputs)[input_][chosen], numbers(split.targets)[target][chosen]
-        points(axes, x, y, color=SPLIT_COLOURS[name], label=rows_label(name, len(chosen), split.rows))
+        points(axes, x, y, color=split_colour(name), label=rows_label(name, len(chosen), split.rows))
     axes.set_xlabel(shown(input_))
     axes.set_ylabel(shown(target))
 

@@ -19,7 +19,7 @@ SMOOTHED_FROM = 200
 """Values from which on the noise hides the course, so that a median is drawn over it."""
 
 
-@plot
+@plot(of_rows=False)
 @styled
 def learning_curve(view: RunView) -> Figure:
     """The training and validation loss of each epoch, on a log axis where every loss is above zero."""

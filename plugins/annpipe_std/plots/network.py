@@ -36,7 +36,7 @@ class _Column:
     names: tuple[str, ...] = ()
 
 
-@plot
+@plot(of_rows=False)
 @styled
 def network(view: RunView) -> Figure:
     """The model: circles and weights for a small perceptron, else blocks with shapes and numbers of parameters."""

@@ -22,7 +22,6 @@ from annpipe_std.plots.style import (
     MAX_PANELS,
     MAX_POINTS,
     PREDICTION,
-    SPLIT_COLOURS,
     TRUTH,
     Doubles,
     legend,
@@ -31,6 +30,7 @@ from annpipe_std.plots.style import (
     points,
     shown,
     span,
+    split_colour,
     styled,
 )
 
@@ -166,7 +166,7 @@ def _against_truth(axes: Axes, view: RunView, target: str, limit: int) -> None:
     for name, split, chosen in shared_out(view, limit):
         true = column(split.targets[target])[chosen]
         predicted = column(outputs(view, split, chosen)[target])
-        points(axes, true, predicted, color=SPLIT_COLOURS[name], label=rows_label(name, len(chosen), split.rows))
+        points(axes, true, predicted, color=split_colour(name), label=rows_label(name, len(chosen), split.rows))
         seen += [true, predicted[np.isfinite(predicted)]]
     ends = span(np.concatenate(seen))
     axes.plot(ends, ends, color=TRUTH, linestyle=(0, (4, 2)), linewidth=1.2, label="predicted = true")

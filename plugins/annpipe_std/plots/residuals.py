@@ -12,13 +12,13 @@ from annpipe_std.plots.rows import column, numbers, outputs, rows_label, shared_
 from annpipe_std.plots.style import (
     MAX_PANELS,
     MAX_POINTS,
-    SPLIT_COLOURS,
     TRUTH,
     legend,
     message,
     panels,
     points,
     shown,
+    split_colour,
     styled,
 )
 
@@ -64,7 +64,7 @@ def _draw(axes: Axes, view: RunView, target: str, limit: int) -> None:
         label = rows_label(name, len(chosen), split.rows)
         if lost := int((~np.isfinite(residual)).sum()):
             label += f", {lost:,} not finite"
-        points(axes, predicted, residual, color=SPLIT_COLOURS[name], label=label)
+        points(axes, predicted, residual, color=split_colour(name), label=label)
     axes.set_xlabel(f"predicted {shown(target)}")
     axes.set_ylabel("predicted - true")
     legend(axes)

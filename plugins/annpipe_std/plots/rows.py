@@ -13,7 +13,7 @@ from annpipe_std.plots.style import CLASS_COLOURS, Doubles, Indices
 
 def splits(view: RunView) -> dict[str, Dataset]:
     """The splits that have rows, by name."""
-    named = {"train": view.train, "val": view.val, "test": view.test}
+    named = {view.rows: view.train, "val": view.val, "test": view.test}
     return {name: split for name, split in named.items() if split is not None and split.rows}
 
 

@@ -23,7 +23,7 @@ from annpipe import RunView
 INK, FAINT = "#262626", "#e4e4e4"
 TRAIN, VAL, TEST = "#0072B2", "#E69F00", "#CC79A7"
 PREDICTION, TRUTH = "#D55E00", "#111111"
-SPLIT_COLOURS = {"train": TRAIN, "val": VAL, "test": TEST}
+_SPLIT_COLOURS = {"train": TRAIN, "val": VAL, "test": TEST}
 CLASS_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 CLASS_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 COLOUR_MAP = "cividis"
@@ -73,6 +73,11 @@ _WIDE_FONTS = (
 
 
 Options = ParamSpec("Options")
+
+
+def split_colour(name: str) -> str:
+    """The colour of a split's rows; that of test rows for those of a file."""
+    return _SPLIT_COLOURS.get(name, TEST)
 
 
 def styled(draw: Callable[Concatenate[RunView, Options], Figure]) -> Callable[Concatenate[RunView, Options], Figure]:

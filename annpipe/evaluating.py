@@ -1,0 +1,140 @@
+"""A finished run is measured on the labelled rows of a file, as it was on its own, and its record gets the result."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors.torch import load_file
+
+from annpipe.contract import Dataset, RunView
+from annpipe.facts import dataset_facts
+from annpipe.plan.build import instantiate
+from annpipe.plan.measuring import Measures, draft_measures
+from annpipe.plan.metric_keys import metric_keys
+from annpipe.record import journal as journals
+from annpipe.record.journal import Journal, now_ms
+from annpipe.record.project import find_project
+from annpipe.record.recorder import Recorder, ShipState
+from annpipe.registry import Registry
+from annpipe.saved.cells import STDIN
+from annpipe.saved.labelled import labelled
+from annpipe.saved.model import SavedModel
+from annpipe.spec import load_spec
+from annpipe.spec.spec import Spec
+from annpipe.train.data import Transformed, lay_out
+from annpipe.train.device import computing
+from annpipe.train.evaluate import measured
+from annpipe.train.figures import draw, predicting
+
+FOLDER = "evaluated"
+
+
+class Teller(Protocol):
+    """Who hears what a person should know."""
+
+    def event(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What was found: the loss and the metrics by key, the figures, and the state of the record."""
+
+    name: str
+    rows: int
+    values: dict[str, float]
+    figures: list[Path]
+    record: ShipState
+    wait_seconds: float
+
+
+def evaluate_run(
+    run: Path, source: str, name: str | None, teller: Teller, tracking_uri: str | None = None
+) -> Evaluated:
+    """Measures the model of the run's folder on the labelled rows of `source`, draws its figures of them, and records
+    both as `evaluated/<name>/…`; `name` is the file's own where it is left out.
+
+    The run's own data need not be at hand. Raises NotFound, DataError, SpecError, and RunError while the run is held.
+    """
+    recorder = Recorder.start_shipper()  # imports MLflow meanwhile
+    try:
+        model = SavedModel(run)
+        spec = _spec(run, model)
+        measures = draft_measures(spec, Registry.installed(), project=find_project())
+        dataset = labelled(model, source)
+        called = _called(name or ("stdin" if source == STDIN else Path(source).name.partition(".")[0]))
+        with computing(spec.device.precision, deterministic=spec.device.deterministic) as dtype:
+            values, view = _measured(model, measures, spec, dataset, dtype, called)
+        figures = []
+        for path, fault in draw(_of_rows(measures), measures.registry, view, run / "artifacts" / FOLDER / called):
+            if fault:
+                teller.event(f"the plot '{path.stem}' could not be drawn: {fault}")
+            else:
+                figures.append(path)
+        facts = dataset_facts(dataset, called, {"file": source}, context="evaluate")
+        _write_down(run, called, values, facts, figures)
+    except BaseException:
+        recorder.release()
+        raise
+    recorder.attach(run, tracking_uri)
+    record = recorder.finish(spec.tracking.wait_seconds)
+    return Evaluated(called, dataset.rows, values, figures, record, spec.tracking.wait_seconds)
+
+
+def _write_down(
+    run: Path, called: str, values: Mapping[str, float], facts: Mapping[str, str], figures: Sequence[Path]
+) -> None:
+    """Adds the result to the run's journal; measured again, each value has a point more."""
+    journal = Journal.reopen(run)
+    before = journal.last_step(f"{FOLDER}/{called}/loss")
+    step = 0 if before is None else before + 1
+    journal.metrics(step, {f"{FOLDER}/{called}/{key}": value for key, value in values.items()}, now_ms())
+    journal.write("dataset", dataset=facts)
+    for path in figures:
+        journal.write("artifact", file=str(path.relative_to(run)), to=f"{FOLDER}/{called}")
+    journal.close()
+
+
+def _spec(run: Path, model: SavedModel) -> Spec:
+    """The run's plan as a spec, with the loss that it was trained with: its weights may have come from the data."""
+    first = next(journals.read(run), {})
+    file = Path(str(first.get("tags", {}).get("annpipe.spec", run / "plan.yaml")))
+    loss = json.dumps(model.description["loss"])
+    return load_spec(run / "plan.yaml", [f"loss={loss}"], base=file.resolve().parent)
+
+
+def _called(name: str) -> str:
+    """A name that can stand in a metric's key and a path."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "data"
+
+
+def _measured(
+    model: SavedModel, measures: Measures, spec: Spec, dataset: Dataset, dtype: torch.dtype, called: str
+) -> tuple[dict[str, float], RunView]:
+    network: Any = model.network.network
+    once = Transformed()
+    if model.description["transforms"]:
+        network, once = network.network, Transformed(network.columns, network.targets)
+    names = list(dataset.targets)
+    loss = instantiate(measures.loss, measures.registry, target_names=names)
+    if (model.folder / "loss.safetensors").is_file():
+        loss.load_state_dict(load_file(model.folder / "loss.safetensors"))
+    labels = model.takes_labels
+    rows = lay_out(dataset, torch.device("cpu"), dtype, classes=labels, columns=once)
+    values = measured(network, loss, metric_keys(measures.metrics), measures.registry, rows, once.targets)
+    whole = labels or bool(model.targets[0]["shape"])
+    predict = predicting(network, once, names, whole=whole, like=rows.x)
+    transformed = bool(model.description["transforms"])
+    view = RunView(spec.head.name, dataset, None, None, {}, predict, network, spec.loss.name, transformed, called)
+    return values, view
+
+
+def _of_rows(measures: Measures) -> list[Any]:
+    """The plots that show something of rows."""
+    entries = [(plot, measures.registry.find("plot", plot.name)) for plot in measures.plots]
+    return [plot for plot, entry in entries if entry and entry.traits.get("of_rows") is not False]

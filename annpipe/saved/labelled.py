@@ -1,0 +1,73 @@
+"""Rows of a file with their targets, as a dataset that a trained model can be measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from annpipe.contract import Dataset
+from annpipe.errors import DataError
+from annpipe.record.answering import positions
+from annpipe.saved.cells import NUMBERS, WHOLE, Wanted, shown
+from annpipe.saved.model import SavedModel
+from annpipe.saved.rows import read_blocks
+
+
+def labelled(model: SavedModel, source: str) -> Dataset:
+    """The inputs and targets of every row, as the run's own data has them; raises NotFound and DataError."""
+    inputs, targets = model.inputs, model.targets
+    wanted = [*inputs, *(_wanted(target, labels=model.takes_labels) for target in targets)]
+    blocks: list[list[np.ndarray[Any, Any]]] = []
+    start = 0
+    for block in read_blocks(source, wanted, model.reading):
+        answers = zip(targets, block[len(inputs) :], strict=True)
+        known = [_known(target, cells, source, start) for target, cells in answers]
+        blocks.append([*model.columns(block[: len(inputs)], source), *known])
+        start += len(block[0])
+    whole = [torch.from_numpy(np.concatenate(parts)) for parts in zip(*blocks, strict=True)]
+    described = model.description["inputs"]
+    x = {item["name"]: _input(item, tensor) for item, tensor in zip(described, whole, strict=False)}
+    y = {t["name"]: _target(t, tensor, model) for t, tensor in zip(targets, whole[len(inputs) :], strict=True)}
+    words = {item["name"]: tuple(item["categories"]) for item in described if item.get("categories")}
+    words |= {target["name"]: tuple(target["words"]) for target in targets if target["words"]}
+    return Dataset(x, y, categories=words)
+
+
+def _wanted(target: Mapping[str, Any], *, labels: bool) -> Wanted:
+    if target["words"]:
+        return Wanted(target["name"], may_lack=False)
+    return Wanted(target["name"], WHOLE if labels else NUMBERS, tuple(target["shape"]), may_lack=False)
+
+
+def _known(target: Mapping[str, Any], cells: np.ndarray[Any, Any], source: str, start: int) -> np.ndarray[Any, Any]:
+    """The target's cells as numbers; raises DataError for a class that the model does not tell."""
+    words, name = target["words"], target["name"]
+    if not words:
+        top = len(target["classes"]) - 1 if target["classes"] else None
+        wrong = (cells > top) | (cells < 0) if top is not None else np.zeros(len(cells), dtype=bool)
+        known = f"labels go from 0 to {top}"
+    else:
+        given = cells
+        try:
+            cells = positions(given, words, name)
+        except ValueError as error:
+            raise DataError(f"{shown(source)}: {error}", "mend the cell") from error
+        wrong = cells < 0
+        known = f"the model tells {', '.join(words[:12])}" + (", …" if len(words) > 12 else "")
+    if wrong.any():
+        row = int(wrong.reshape(len(cells), -1).any(1).argmax())
+        cell = given[row] if words else cells[row]
+        message = f"{shown(source)}: '{cell}' in row {start + row + 1} of the target '{name}' is no class of the run"
+        raise DataError(message, known)
+    return cells
+
+
+def _input(item: Mapping[str, Any], tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.double() if item.get("categories") or item["type"] == "double" else tensor.long()
+
+
+def _target(target: Mapping[str, Any], tensor: torch.Tensor, model: SavedModel) -> torch.Tensor:
+    return tensor.long() if model.takes_labels else tensor.double()

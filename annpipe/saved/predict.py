@@ -1,0 +1,58 @@
+"""A saved model answers for the rows of a file, block by block: files of any length need the memory of one block."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from annpipe.errors import DataError
+from annpipe.saved.answers import answers, lost_rows
+from annpipe.saved.cells import Wanted, shown
+from annpipe.saved.model import SavedModel
+from annpipe.saved.rows import read_blocks
+from annpipe.saved.writing import Output, check_ending
+
+
+@dataclass
+class Predicted:
+    """What was done: the rows answered for, and what a person should know of them.
+
+    `unknown` counts by column the rows with words that training had not, `lost` those without an answer, of which
+    `first_lost` is the first (from 1).
+    """
+
+    rows: int = 0
+    unknown: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    first_lost: int = 0
+
+
+def predict(run: Path, source: str, out: Path | None = None, keep: Sequence[str] = ()) -> Predicted:
+    """Writes the answers of the run's model for the rows of `source` to `out`, or as CSV to standard output.
+
+    Columns named in `keep` are written before them as they are. Raises NotFound, DataError, and RunError where answers
+    are no columns.
+    """
+    check_ending(out)
+    model = SavedModel(run)
+    inputs = model.inputs
+    wanted = [*inputs, *(Wanted(name) for name in keep)]
+    done = Predicted()
+    with Output(out) as output:
+        for block in read_blocks(source, wanted, model.reading):
+            columns = model.columns(block[: len(inputs)], source)
+            found = answers(model.targets, model.outputs(columns), labels=model.takes_labels)
+            if twice := [name for name in keep if name in found]:
+                message = f"{shown(source)}: the column '{twice[0]}' is one of the answers' names"
+                raise DataError(message, "leave it out of --keep")
+            done.unknown.update(model.unknown_words(columns))
+            lost = list(lost_rows(found))
+            done.first_lost = done.first_lost or (done.rows + lost[0] + 1 if lost else 0)
+            done.lost += len(lost)
+            done.rows += len(block[0])
+            output.write({**{name: np.asarray(block[len(inputs) + n]) for n, name in enumerate(keep)}, **found})
+    return done

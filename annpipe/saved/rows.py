@@ -1,0 +1,179 @@
+"""The rows of a CSV, Parquet or NumPy file, or of standard input: columns by name, in blocks. Needs no torch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from zipfile import BadZipFile
+
+from annpipe.errors import DataError, NotFound
+from annpipe.registry.suggest import did_you_mean, nearest
+from annpipe.saved.cells import STDIN, Wanted, converted, shown
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    Block = list[np.ndarray[Any, Any]]
+
+ROWS_AT_ONCE = 65_536
+BYTES_AT_ONCE = 8 << 20  # of a CSV file
+FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet", ".npz": "npz"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How CSV is written, where the run's own data said so; `names` for files without a row of names."""
+
+    delimiter: str = ","
+    decimal: str = "."
+    missing: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+    names: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Reading:
+        """What model.json says under `reading`."""
+        read = cls(delimiter=said.get("delimiter", cls.delimiter), decimal=said.get("decimal", cls.decimal))
+        names = said.get("names")
+        return replace(read, missing=tuple(said.get("missing", cls.missing)), names=tuple(names) if names else None)
+
+
+def read_blocks(source: str, wanted: Sequence[Wanted], reading: Reading) -> Iterator[Block]:
+    """The wanted columns of a file in their order, block by block: doubles with NaN, words with None, or arrays.
+
+    Raises NotFound where there is no such file, DataError where its rows are not what is wanted.
+    """
+    start = 0
+    for table in _tables(source, wanted, reading):
+        block = [converted(one, table[one.name], source, start, reading) for one in wanted]
+        rows = len(block[0])
+        if rows:
+            yield block
+        start += rows
+    if not start:
+        raise DataError(*_no_rows(source))
+
+
+def _no_rows(source: str) -> tuple[str, str]:
+    return f"{shown(source)} has no rows", "it needs rows of values below the names"
+
+
+def _tables(source: str, wanted: Sequence[Wanted], reading: Reading) -> Iterator[Mapping[str, Any]]:
+    if source == STDIN:
+        yield from _csv(sys.stdin.buffer, source, wanted, reading)
+        return
+    path = Path(source)
+    if not path.is_file():
+        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else [])
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise NotFound(f"the file '{source}' {what}" + (f"; {near}" if near else ""))
+    suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".bz2", ".zst")]
+    format_ = FORMATS.get(suffixes[-1].lower() if suffixes else "")
+    if format_ is None:
+        raise NotFound(f"'{source}': rows are read from .csv, .parquet and .npz files, or from - as CSV")
+    if not path.stat().st_size:
+        raise DataError(f"'{source}' is empty", "it needs a row of names and rows of values")
+    if format_ == "csv":
+        import pyarrow as pa
+
+        with _faults(source), pa.input_stream(source, compression="detect") as stream:
+            said = replace(reading, delimiter="\t") if ".tsv" in suffixes else reading
+            yield from _csv(io.BufferedReader(stream, BYTES_AT_ONCE), source, wanted, said)
+    else:
+        yield from (_parquet if format_ == "parquet" else _npz)(source, wanted)
+
+
+def _csv(stream: BinaryIO, source: str, wanted: Sequence[Wanted], reading: Reading) -> Iterator[pa.RecordBatch]:
+    """Every wanted cell as text: what it is to be is known, and need not be guessed from the first rows."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    names = list(reading.names) if reading.names else _header(stream, source, reading.delimiter)
+    _check_names(source, wanted, names)
+    with _faults(source):
+        reader = arrow_csv.open_csv(
+            pa.PythonFile(stream, mode="r"),
+            arrow_csv.ReadOptions(column_names=names, block_size=BYTES_AT_ONCE, use_threads=False),
+            arrow_csv.ParseOptions(delimiter=reading.delimiter, newlines_in_values=True),
+            arrow_csv.ConvertOptions(
+                include_columns=list(dict.fromkeys(one.name for one in wanted)),
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+        yield from reader
+
+
+def _header(stream: BinaryIO, source: str, delimiter: str) -> list[str]:
+    line = stream.readline()
+    while line.count(b'"') % 2 and (more := stream.readline()):
+        line += more
+    if not line:
+        raise DataError(f"{shown(source)} is empty", "it needs a row of names and rows of values")
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{shown(source)} is not UTF-8 text", "save the file as UTF-8") from None
+    return next(csv.reader([text.rstrip("\r\n")], delimiter=delimiter), [])
+
+
+def _check_names(source: str, wanted: Sequence[Wanted], names: Sequence[str]) -> None:
+    lost = [one.name for one in wanted if one.name not in names]
+    if lost:
+        near = next((f"did you mean '{found[0]}'?" for name in lost if (found := nearest(name, names, 1))), None)
+        columns = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+        which = f"the column '{lost[0]}'" if len(lost) == 1 else f"the columns {', '.join(lost[:12])}"
+        raise DataError(f"{shown(source)} lacks {which}", near or f"it has {columns}")
+    twice = next((one.name for one in wanted if names.count(one.name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{shown(source)} has two columns '{twice}'", "rename one of them in the file")
+
+
+def _parquet(source: str, wanted: Sequence[Wanted]) -> Iterator[pa.RecordBatch]:
+    from pyarrow import parquet
+
+    with _faults(source), parquet.ParquetFile(source) as file:
+        _check_names(source, wanted, file.schema_arrow.names)
+        yield from file.iter_batches(ROWS_AT_ONCE, columns=list(dict.fromkeys(one.name for one in wanted)))
+
+
+def _npz(source: str, wanted: Sequence[Wanted]) -> Iterator[Mapping[str, Any]]:
+    import numpy as np
+
+    try:
+        archive = np.load(source, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(f"'{source}' holds one array without a name", "write it with `numpy.savez(file, x=…)`")
+        with archive:
+            _check_names(source, wanted, list(archive))
+            arrays = {one.name: archive[one.name] for one in wanted}
+    except (ValueError, EOFError, BadZipFile, OSError) as error:
+        raise DataError(f"'{source}' cannot be read: {error}", "write it with `numpy.savez(file, x=…)`") from error
+    first = wanted[0].name
+    for name, array in arrays.items():
+        if array.ndim == 0 or len(array) != len(arrays[first]):
+            rows = f"{len(array)} rows" if array.ndim else "no rows"
+            message = f"'{source}': '{name}' has {rows}; '{first}' has {len(arrays[first])}"
+            raise DataError(message, "every array needs a value for each row")
+    for start in range(0, len(arrays[first]), ROWS_AT_ONCE):
+        yield {name: array[start : start + ROWS_AT_ONCE] for name, array in arrays.items()}
+
+
+@contextmanager
+def _faults(source: str) -> Iterator[None]:
+    """What Arrow says of a file it cannot read, as the fault of the file."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if "Empty CSV file" in str(error):  # Arrow gets what stands below the names
+            raise DataError(*_no_rows(source)) from None
+        said = " ".join(str(error).split()).removeprefix("CSV parse error: ").replace("Row #", "row ")[:200]
+        raise DataError(f"{shown(source)} cannot be read: {said}", "mend or leave out the row") from error
