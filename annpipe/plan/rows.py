@@ -37,6 +37,11 @@ class Observed:
 
 def too_few(rows: int, counts: tuple[int, int], spec: Spec) -> Iterator[Problem]:
     """A split that is asked for and takes no row, or one that leaves none to train on."""
+    folds, left = spec.split.folds, rows - counts[1]
+    if folds and not spec.split.groups and left < folds:
+        message = f"{folds} folds of {left} rows leave some empty"
+        yield Problem("wrong-value", message, spec.place("data", "split", "folds"), f"take at most {left}")
+        return
     if rows - sum(counts) < 1:
         message = f"the split leaves none of the {rows} rows to train on"
         yield Problem("wrong-value", message, spec.place("data", "split"), "lower the fractions")
