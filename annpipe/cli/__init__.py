@@ -29,6 +29,7 @@ COMMANDS = {
     "explain": "explain the code of an error, with a wrong and a right example",
     "schema": "print the JSON Schema of specs, or install it for an editor",
     "runs": "list the runs of this project with their status",
+    "compare": "show runs side by side: only what differs between them",
     "resume": "go on with an interrupted run, exactly",
     "predict": "write what a run's model answers for the rows of a file",
     "evaluate": "measure a run's model on the labelled rows of a file, and record it",

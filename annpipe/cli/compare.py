@@ -1,0 +1,99 @@
+"""`annpipe compare RUN…`: only what differs between runs, in their specs and in their results."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from annpipe.cli import words
+
+if TYPE_CHECKING:
+    from annpipe.record.comparison import Comparison, Row
+
+
+@click.command("compare")
+@click.argument("runs", nargs=-1, metavar="[RUN]...", shell_complete=words.runs)
+@click.option("--last", type=click.IntRange(min=2), metavar="N", help="The latest N runs, beside those named.")
+@click.option("--csv", "format_", flag_value="csv", help="Print as CSV.")
+@click.option("--md", "format_", flag_value="md", help="Print as a table in Markdown.")
+@click.option("--json", "format_", flag_value="json", help="Print as JSON.")
+def command(runs: tuple[str, ...], last: int | None, format_: str | None) -> None:
+    """Show RUNs side by side: what differs in their specs, data and results, and nothing else.
+
+    Each RUN is an id, a part of it, or a name (its latest run). Plots, notes and tags do not count.
+    """
+    from annpipe.record.comparison import compare
+    from annpipe.record.project import find_project, find_run, run_folders
+
+    project = find_project()
+    named = [find_run(project, run) for run in runs]
+    folders = list(dict.fromkeys([*(run_folders(project)[-last:] if last else []), *named]))
+    if len(folders) < 2:
+        raise click.UsageError("say which runs: two or more of them, or --last N; `annpipe runs` lists them")
+    found = compare(folders)
+    click.echo({"csv": as_csv, "md": as_markdown, "json": as_json}.get(format_ or "", as_text)(found))
+
+
+def as_text(found: Comparison) -> str:
+    """For a person: a line a difference, a column a run."""
+    from annpipe.errors import visible
+
+    blocks = [_cells(found, found.asked), _cells(found, _shown(found))]
+    widths = [max(len(row[place]) for block in blocks for row in block) for place in range(1 + len(found.runs))]
+    same = ["nothing in their specs and data differs"] if not found.asked else []
+    lines = [
+        "  ".join(visible(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [*blocks[0], [""] * len(widths), *blocks[1][1:]]
+    ]
+    return "\n".join([*lines[:1], *same, *lines[1:]])
+
+
+def as_markdown(found: Comparison) -> str:
+    """A table for a page."""
+    rows = [*_cells(found, found.asked), *_cells(found, _shown(found))[1:]]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def as_csv(found: Comparison) -> str:
+    """A line a run, a column a difference or result, for a table program."""
+    text = io.StringIO()
+    rows = [*found.asked, *found.found]
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["run", "status", *(row.name for row in rows)])
+    for place, run in enumerate(found.runs):
+        values = [row.values[place] for row in rows]
+        plain = [value if isinstance(value, int | float | str) else json.dumps(value) for value in values]
+        table.writerow([run.id, run.status, *("" if text == "null" else text for text in plain)])
+    return text.getvalue().rstrip("\n")
+
+
+def as_json(found: Comparison) -> str:
+    """Everything for programs."""
+    data: dict[str, Any] = {"runs": [{"id": run.id, "name": run.name, "status": run.status} for run in found.runs]}
+    for part, rows in (("asked", found.asked), ("found", found.found)):
+        data[part] = {row.name: [_strict(value) for value in row.values] for row in rows}
+    return json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def _strict(value: Any) -> Any:
+    """JSON has neither nan nor infinity."""
+    return str(value) if isinstance(value, float) and value - value != 0 else value
+
+
+def _shown(found: Comparison) -> Sequence[Row]:
+    """The results that differ, or all of them where none does but the time."""
+    differing = [row for row in found.found if row.differs]
+    return differing if len(differing) > 1 else found.found
+
+
+def _cells(found: Comparison, rows: Sequence[Row]) -> list[list[str]]:
+    from annpipe.record.comparison import brief
+
+    head = ["", *(run.id if run.status == "FINISHED" else f"{run.id} ({run.status})" for run in found.runs)]
+    return [head, *([row.name, *map(brief, row.values)] for row in rows)]
