@@ -37,13 +37,15 @@ class Field:
 class Fields:
     """The inputs and targets of a dataset by name, and the number of rows where it is known before they are made.
 
-    `features` is the shape of a row as the first layer meets it, where transforms make it another than the inputs' own.
+    `features` is the shape of a row as the first layer meets it, where transforms make it another than the inputs' own;
+    `stacks` those that each stack of `model.inputs` then meets.
     """
 
     inputs: Mapping[str, Field]
     targets: Mapping[str, Field]
     rows: int | None = None
     features: tuple[int, ...] | None = None
+    stacks: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -210,9 +210,13 @@ def _chosen(plan: Plan) -> str:
 
 
 def _layers(plan: Plan) -> list[str]:
+    from annpipe.plan.build import module_names
+
     rows: list[tuple[str, ...]] = [("", "layer", "input", "output", "parameters", "multiply-adds")]
-    for number, layer in enumerate(plan.model):
-        rows += _layer_rows(str(number), layer, plan.registry)
+    names = module_names([layer.component for layer in plan.model], plan.registry)
+    numbers = iter(range(len(names)))
+    for name, layer in zip(names, plan.model, strict=True):
+        rows += _layer_rows(name if "." in layer.component.name else str(next(numbers)), layer, plan.registry)
     return _aligned(rows)
 
 
@@ -222,16 +226,16 @@ SHOWN_AS_SHAPES = ("input_shape", "output_shape", "output_shapes", "tap_shapes")
 def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -> Iterator[tuple[str, ...]]:
     """A row for the layer, and one for each layer inside it, further to the right."""
     from annpipe.plan.cost import multiply_adds
+    from annpipe.plan.ends import is_inputs
 
     count = multiply_adds(layer, registry)
     below = "  " * depth
     stacks = {path.partition(".")[0] for path in layer.stacks}
-    name = said(
-        layer.component, {*stacks, *SHOWN_AS_SHAPES} if stacks or "tap_shapes" in layer.component.options else ()
-    )
+    without = {*stacks, *SHOWN_AS_SHAPES} if stacks or "tap_shapes" in layer.component.options else ()
+    names = layer.component.options["columns"] if is_inputs(layer.component) else None
     yield (
         number,
-        below + name,
+        below + (str(layer.component.options["join"]) if names else said(layer.component, without)),
         _shape(layer.input_shape),
         _shape(layer.output_shape),
         f"{layer.parameters:,}",
@@ -239,7 +243,9 @@ def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -
     )
     for path, inside in layer.stacks.items():
         branch = path.partition(".")[2]
-        if branch:
+        if names:
+            yield "", f"  {layer.component.options['names'][int(branch)]}: {', '.join(names[int(branch)])}", "", "", "", ""
+        elif branch:
             yield "", f"{below}  branch {branch}", "", "", "", ""
         for inner in inside:
             yield from _layer_rows("", inner, registry, depth + 1 + bool(branch))

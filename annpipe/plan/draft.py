@@ -13,6 +13,7 @@ from annpipe.plan.blocks import Blocks, expanded, faults, with_blocks
 from annpipe.plan.columns import Transforming, column_faults
 from annpipe.plan.component import Component
 from annpipe.plan.contradictions import contradictions
+from annpipe.plan.ends import input_faults, inputs_layer, with_ends
 from annpipe.plan.formula_place import formula_problem
 from annpipe.plan.groups import ParameterGroup
 from annpipe.plan.metric_keys import unknown_metrics, watched_keys
@@ -71,6 +72,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         problems += add_plugins(files, registry)
     registry, taken = with_blocks(spec, registry)
     problems += taken
+    registry = with_ends(spec, registry)
     resolving = Resolving(registry, within=spec.folder if untrusted else None)
 
     def one(call: Call, kind: str) -> Component:
@@ -86,7 +88,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         data=one(spec.data, "data"),
         transforms=tuple(Transforming(s.columns, many(s.calls, "transform"), s.place) for s in spec.transforms or ()),
         blocks={str(key.value): many(calls, "layer") for key, calls in spec.blocks},
-        model=many(spec.model, "layer"),
+        model=(*inputs_layer(spec, lambda calls: many(calls, "layer")), *many(spec.model, "layer")),
         init={str(key.value): one(call, "initializer") for key, call in spec.init},
         loss=one(spec.loss, "loss"),
         optimizer=_fused(one(spec.optimizer, "optimizer"), registry, scaled=spec.device.autocast == "float16"),
@@ -108,6 +110,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     watched = [] if any(map(resolving.failed, drafted.metrics)) else list(_unknown_metrics(drafted))
     if fields and spec.transforms is not None and not _any_failed(drafted.transforms, resolving):
         of_data += column_faults(drafted.transforms, fields, drafted.data, registry)
+    of_data += input_faults(spec, fields) if fields else []
     model, of_taps = (drafted.model, []) if unfit or unknown else _expanded(drafted, resolving)
     errors = [*spec.problems, *problems, *known, *unfit, *of_taps, *of_data, *watched, *contradictions(drafted)]
     if errors:

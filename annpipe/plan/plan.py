@@ -14,6 +14,7 @@ from annpipe.contract import Field, Fields
 from annpipe.errors import Problem
 from annpipe.plan.columns import Transforming
 from annpipe.plan.component import Component, every, to_data
+from annpipe.plan.ends import inputs_data, is_inputs
 from annpipe.plan.groups import ParameterGroup, optimizer_data
 from annpipe.plan.metric_keys import followed_metric
 from annpipe.registry import Registry
@@ -125,10 +126,11 @@ class Plan:
 
     def _model_data(self) -> Any:
         """The layers, with how they begin and which stay so where the spec says."""
-        layers = [layer.component.to_data() for layer in self.model]
+        layers = [layer.component.to_data() for layer in self.model[len(self.inputs) :]]
+        before = {key: value for layer in self.inputs for key, value in inputs_data(layer).items()}
         own: dict[str, Any] = {"init": {name: to_data(value) for name, value in self.init.items()}} if self.init else {}
         own |= {"freeze": list(self.freeze)} if self.freeze else {}
-        return {"layers": layers, **own} if own else layers
+        return {**before, "layers": layers, **own} if own or before else layers
 
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""
@@ -140,6 +142,11 @@ class Plan:
         for name in ("name", "description", "tags", "tracking"):
             data.pop(name)
         return dict(_flat(data))
+
+    @property
+    def inputs(self) -> tuple[Component, ...]:
+        """The layer that the stacks of several inputs are, where there are some."""
+        return tuple(layer.component for layer in self.model[:1] if is_inputs(layer.component))
 
     @property
     def followed_metric(self) -> str | None:

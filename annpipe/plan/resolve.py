@@ -14,6 +14,7 @@ from annpipe.errors import Problem, SpecError
 from annpipe.plan.component import Component
 from annpipe.plan.data_alone import faults_of_data
 from annpipe.plan.draft import Draft
+from annpipe.plan.ends import arriving, input_faults, is_inputs
 from annpipe.registry import Registry
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
     try:
         observed = _observed(drafted, observe)
         fields = observed.fields
-        layers = run_shapes(drafted.model, drafted.data, fields, registry)
+        model = [arriving(layer, fields) if is_inputs(layer) else layer for layer in drafted.model]
+        layers = run_shapes(model, drafted.data, fields, registry)
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted, ())]) from error
     problems = check_output(layers, drafted.data, drafted.loss, fields, registry)
@@ -105,7 +107,10 @@ def _observed(drafted: Draft, observe: Callable[[Draft], Observed]) -> Observed:
         observed = observe(drafted)
     inputs = observed.fields.inputs
     shaped = [name for name, field in inputs.items() if field.shape]
-    if shaped and len(inputs) > 1:
+    if faults := input_faults(drafted.spec, observed.fields):
+        raise SpecError(faults)
+    if shaped and len(inputs) > 1 and not drafted.spec.inputs:
         message = f"the inputs {', '.join(inputs)} cannot be joined: '{shaped[0]}' is not one number a row"
-        raise SpecError([Problem("data", message, drafted.data.place, "give one input, or numbers only")])
+        help_ = "give each a stack of its own, with `model.inputs`; or take one input, or numbers only"
+        raise SpecError([Problem("data", message, drafted.data.place, help_)])
     return observed

@@ -12,6 +12,7 @@ import torch
 from annpipe.contract import Dataset
 from annpipe.plan.build import instantiate, named_modules, parameter_groups
 from annpipe.plan.component import Component
+from annpipe.plan.ends import stack_columns
 from annpipe.plan.initial import freeze, initialize
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.metric_keys import metric_keys
@@ -80,7 +81,8 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
 def _fitted(plan: Plan, train: Dataset) -> Fitted | None:
     if not plan.transforms:
         return None
-    return fit_columns(plan.transforms, plan.fields, train, plan.registry, plan.head.seed)
+    stacks = [own for layer in plan.inputs for own in stack_columns(layer.options["columns"], plan.fields)]
+    return fit_columns(plan.transforms, plan.fields, train, plan.registry, plan.head.seed, stacks)
 
 
 def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:
