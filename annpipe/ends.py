@@ -36,7 +36,8 @@ class Inputs(torch.nn.Module):
         self.columns = columns  # what they are called, for whoever reads this
         self.join, self.spans, self.shapes, self.whole = join, spans, shapes, whole
         self.dim = _dimension(output_shapes, join)
-        self.stacks = _add(self, names, branches)
+        self.stacks = list[str]()
+        self.stacks += _add(self, names, branches)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """**Shape:** (rows, numbers of all columns) -> (rows, …)."""

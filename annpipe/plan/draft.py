@@ -110,7 +110,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     watched = [] if any(map(resolving.failed, drafted.metrics)) else list(_unknown_metrics(drafted))
     if fields and spec.transforms is not None and not _any_failed(drafted.transforms, resolving):
         of_data += column_faults(drafted.transforms, fields, drafted.data, registry)
-    of_data += input_faults(spec, fields) if fields else []
+    of_data += input_faults(spec, fields) if fields and not spec.problems else []
     model, of_taps = (drafted.model, []) if unfit or unknown else _expanded(drafted, resolving)
     errors = [*spec.problems, *problems, *known, *unfit, *of_taps, *of_data, *watched, *contradictions(drafted)]
     if errors:

@@ -21,7 +21,6 @@ from annpipe.spec.component import Call
 from annpipe.spec.spec import Spec
 
 INPUTS = "model.inputs"
-CODE = "inputs"
 MODULE = Path(__file__).parent.with_name("ends.py")
 Columns = Sequence[Sequence[str]]
 
@@ -95,7 +94,7 @@ def _unknown(word: str, place: Place, fields: Fields) -> Problem:
 def _taken_twice(name: str, place: Place, first: Place) -> Problem:
     message = f"the input '{name}' is taken by two stacks"
     help_ = "each input goes to one stack; `parallel` gives what arrives to several"
-    return Problem(CODE, message, place, help_, ((first, "taken here"),))
+    return Problem("inputs", message, place, help_, ((first, "taken here"),))
 
 
 def _left_over(spec: Spec, left: Sequence[str]) -> Iterator[Problem]:
@@ -103,8 +102,9 @@ def _left_over(spec: Spec, left: Sequence[str]) -> Iterator[Problem]:
         message = f"no stack takes the input{'s' * (len(left) > 1)} {', '.join(map(repr, left[:6]))}"
         message += f" and {len(left) - 6} more" * (len(left) > 6)
         names = [str(stack.name.value) for stack in spec.inputs]
-        help_ = f"name {'them' if len(left) > 1 else 'it'} in the `columns` of {' or '.join(names)}, or leave out of data"
-        yield Problem(CODE, message, spec.place("model", "inputs"), help_)
+        it = "them" if len(left) > 1 else "it"
+        help_ = f"name {it} in the `columns` of {' or '.join(names)}, or leave {it} out of the data"
+        yield Problem("inputs", message, spec.place("model", "inputs"), help_)
 
 
 def _unjoinable(names: Sequence[str], fields: Fields, place: Place) -> Iterator[Problem]:
@@ -112,7 +112,7 @@ def _unjoinable(names: Sequence[str], fields: Fields, place: Place) -> Iterator[
     if shaped and len(names) > 1:
         others = ", ".join(name for name in names if name != shaped[0])
         message = f"'{shaped[0]}' is not one number a row, and cannot stand beside {others}"
-        yield Problem(CODE, message, place, f"give '{shaped[0]}' a stack of its own")
+        yield Problem("inputs", message, place, f"give '{shaped[0]}' a stack of its own")
 
 
 def _some(names: Sequence[str]) -> str:

@@ -57,8 +57,11 @@ def origins(plan: Plan, spec: Spec) -> list[Origin]:
     for name, block in plan.blocks.items():
         for number, component in enumerate(block):
             found += tracing.component(f"blocks.{name}.{number}", component)
-    model, section = ("model.layers", root.get("model")) if plan.init or plan.freeze else ("model", None)
-    for number, layer in enumerate(plan.model):
+    is_long = plan.init or plan.freeze or plan.inputs
+    model, section = ("model.layers", root.get("model")) if is_long else ("model", None)
+    for inputs in plan.inputs:
+        found += tracing.inputs(inputs, section)
+    for number, layer in enumerate(plan.model[len(plan.inputs) :]):
         found += tracing.component(f"{model}.{number}", layer.component)
     for name, component in plan.init.items():
         found += tracing.component(f"model.init.{name}", component)
@@ -102,6 +105,19 @@ class _Tracing:
             if chosen == "default" and value != parameter.default and not isinstance(value, Component):
                 chosen = "annpipe"
             yield from self._value(f"{path}.{component.name}.{name}", value, component.given.get(name), chosen)
+
+    def inputs(self, component: Component, model: Node | None) -> Iterator[Origin]:
+        """The stacks of several inputs, and how they are joined."""
+        options = component.options
+        stacks = model.get("inputs") if isinstance(model, MappingNode) else None
+        for name, columns, layers in zip(options["names"], options["columns"], options["branches"], strict=True):
+            stack = stacks.get(name) if isinstance(stacks, MappingNode) else None
+            said = stack.get("columns") if isinstance(stack, MappingNode) else None
+            yield from self._value(f"model.inputs.{name}.columns", list(columns), said, "default")
+            for number, layer in enumerate(layers):
+                yield from self.component(f"model.inputs.{name}.layers.{number}", layer)
+        said = model.get("join") if isinstance(model, MappingNode) else None
+        yield from self._value("model.join", options["join"], said, "default")
 
     def group(self, path: str, group: ParameterGroup) -> Iterator[Origin]:
         yield Origin(f"{path}.params", list(group.patterns), _source(group.places[0]), group.places[0])

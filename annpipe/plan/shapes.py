@@ -241,6 +241,9 @@ def _construct(component: Component, flow: Flow) -> torch.nn.Module:
 
 def refused(component: Component, error: Exception, entry: Entry | None = None) -> Problem:
     """A component whose own constructor refuses its options, with the line of the plugin that `entry` comes from."""
+    if entry and "end" in entry.traits:
+        help_ = "give what the last layers of its stacks give one shape, as `- Flatten` and a Linear do"
+        return Problem("wrong-value", f"`{component.name}`: {first_line(error)}", component.place, help_)
     message = f"{component.name} refuses its options: {first_line(error)}"
     help_ = f"`annpipe show {component.kind} {component.name}` shows its options"
     return Problem("wrong-value", message, component.place, help_, raised_in(entry, error) if entry else ())

@@ -26,8 +26,15 @@ def model_lines(fitted: Fitted, call: Callable[[Component], str], precision: str
 def _columns(groups: Sequence[Group], fitted: Fitted, call: Callable[[Component], str]) -> str:
     if fitted.is_whole:
         return f"Whole({', '.join(call(step.component) for step in groups[0].steps)})"
-    inner = "".join(f"        ({list(group.positions)}, {_steps(group.steps, call)}),\n" for group in groups)
+    inner = "".join(f"        ({_positions(group)}, {_steps(group.steps, call)}),\n" for group in groups)
     return f"Columns([\n{inner}    ])"
+
+
+def _positions(group: Group) -> str:
+    """The columns of a group; many that follow one another, as pixels do, are a range."""
+    first, n = group.positions[0], len(group.positions)
+    is_range = n > 8 and group.positions == tuple(range(first, first + n))
+    return f"range({first}, {first + n})" if is_range else str(list(group.positions))
 
 
 def _steps(steps: Sequence[Step], call: Callable[[Component], str]) -> str:
