@@ -5,7 +5,7 @@ Inputs arrive side by side in one matrix, and outputs leave so: a batch is one t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -90,3 +90,58 @@ def _dimension(shapes: Sequence[Sequence[int]], join: str) -> int:
 
 def _row(shape: Sequence[int]) -> str:
     return f"(rows, {', '.join(map(str, shape))})" if shape else "(rows,)"
+
+
+class Outputs(torch.nn.Module):
+    """Heads by name, each of which takes what arrives; what they give stands side by side, one head after another."""
+
+    def __init__(self, names: Sequence[str], branches: Sequence[torch.nn.Module]) -> None:
+        super().__init__()
+        self.heads = list[str]()
+        self.heads += _add(self, names, branches)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """**Shape:** (rows, …) -> (rows, numbers of all heads)."""
+        return torch.cat([getattr(self, name)(x) for name in self.heads], 1)
+
+
+class HeadLosses(torch.nn.Module):
+    """The weighted sum of a loss for each head.
+
+    `spans` has for each head where its outputs stand in the prediction; the target of head n is column n, a class label
+    where `labels` says so.
+    """
+
+    def __init__(
+        self,
+        losses: Mapping[str, torch.nn.Module],
+        weights: Mapping[str, float],
+        *,
+        spans: Mapping[str, Sequence[int]],
+        labels: Mapping[str, bool],
+    ) -> None:
+        super().__init__()
+        self.names = list(losses)
+        self.weights, self.spans, self.labels = dict(weights), dict(spans), dict(labels)
+        self.own = list[str]()
+        self.own += _add(self, self.names, list(losses.values()))
+
+    def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """**Shape:** (rows, numbers of all heads), (rows, heads) -> ()."""
+        values = self.by_head(prediction, target)
+        return torch.stack([self.weights[name] * value for name, value in values.items()]).sum()
+
+    def by_head(self, prediction: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The loss of each head, without its weight."""
+        return {
+            name: getattr(self, own)(*self.of_head(name, prediction, target))
+            for name, own in zip(self.names, self.own, strict=True)
+        }
+
+    def of_head(
+        self, name: str, prediction: torch.Tensor, target: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a head gives and what it is compared with: (rows, classes) and labels (rows,), or (rows, 1) both."""
+        start, stop = self.spans[name]
+        own = target[:, self.names.index(name)]
+        return prediction[:, start:stop], own.round().long() if self.labels[name] else own[:, None]

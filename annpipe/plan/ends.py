@@ -1,12 +1,14 @@
-"""`model.inputs`: which columns does each stack take, and how do they arrive there? Told without torch.
+"""`model.inputs` and `model.outputs`: which columns does each stack take, which target each head? Told without torch.
 
-The stacks are one layer at the front of the model, an entry of the spec's own registry that no spec can name.
+The stacks are one layer at the front of the model, the heads one at its end, entries of the spec's own registry that
+no spec can name; the losses of the heads are one loss.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,24 +23,57 @@ from annpipe.spec.component import Call
 from annpipe.spec.spec import Spec
 
 INPUTS = "model.inputs"
+OUTPUTS = "model.outputs"
 MODULE = Path(__file__).parent.with_name("ends.py")
 Columns = Sequence[Sequence[str]]
 
 
+@dataclass(frozen=True)
+class Output:
+    """A head: the target that it predicts, its layers as drafted, its loss with its weight, its metrics."""
+
+    name: str
+    layers: tuple[Component, ...]
+    loss: Component
+    weight: float
+    metrics: tuple[Component, ...]
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.loss))
+
+
 def with_ends(spec: Spec, registry: Registry) -> Registry:
-    """A registry of the spec's own that has the layer which its inputs are."""
-    if not spec.inputs:
+    """A registry of the spec's own that has the layers which its inputs and outputs are, and the loss of the latter."""
+    if not spec.inputs and not spec.outputs:
         return registry
     own = registry.copy()
-    said = ("names: list[str]", "columns: list[list[str]]", "branches: list[stack]", "join: str")
+    of_inputs = {"names": "list[str]", "columns": "list[list[str]]", "branches": "list[stack]", "join": "str"}
     supplied = ("spans", "shapes", "whole", "output_shapes")
-    parameters = [Parameter(name, type_) for name, type_ in (text.split(": ") for text in said)]
-    parameters += [Parameter(name, "any", supplied=True) for name in supplied]
     summary = "The stacks that the model's inputs go to."
-    target, file = "annpipe.ends:Inputs", str(MODULE)
-    traits = {"end": "inputs"}
-    own.add_entries([Entry("layer", INPUTS, target, tuple(parameters), summary, Origin("annpipe"), file, traits=traits)])
+    own.add_entries([_entry("layer", INPUTS, "Inputs", of_inputs, supplied, summary, {"end": "inputs"})])
+    of_heads = {"names": "list[str]", "branches": "list[stack]"}
+    summary = "The heads that the model's outputs are."
+    own.add_entries([_entry("layer", OUTPUTS, "Outputs", of_heads, (), summary, {"end": "outputs"})])
+    of_losses = {"losses": "dict[str, loss]", "weights": "dict[str, float]"}
+    summary = "The weighted sum of the losses of all heads."
+    own.add_entries([_entry("loss", OUTPUTS, "HeadLosses", of_losses, ("spans", "labels"), summary, {"end": "outputs"})])
     return own
+
+
+def _entry(
+    kind: str,
+    name: str,
+    attribute: str,
+    said: Mapping[str, str],
+    supplied: Sequence[str],
+    summary: str,
+    traits: Mapping[str, Any],
+) -> Entry:
+    """An entry of a class in `annpipe.ends`; it has the options that it is told of, and what the engine supplies."""
+    parameters = [Parameter(option, type_) for option, type_ in said.items()]
+    parameters += [Parameter(option, "any", supplied=True) for option in supplied]
+    target, origin = f"annpipe.ends:{attribute}", Origin("annpipe")
+    return Entry(kind, name, target, tuple(parameters), summary, origin, str(MODULE), traits=traits)
 
 
 def inputs_layer(spec: Spec, layers: Callable[[Sequence[Call]], Sequence[Component]]) -> list[Component]:
@@ -54,9 +89,55 @@ def inputs_layer(spec: Spec, layers: Callable[[Sequence[Call]], Sequence[Compone
     return [Component("layer", INPUTS, options, spec.place("model", "inputs"))]
 
 
+def outputs_layer(heads: Sequence[Output], place: Place) -> list[Component]:
+    """The layer that the outputs are, where the spec has some."""
+    options = {"names": [head.name for head in heads], "branches": [list(head.layers) for head in heads]}
+    return [Component("layer", OUTPUTS, options, place)] if heads else []
+
+
+def outputs_loss(heads: Sequence[Output], place: Place) -> Component:
+    """The loss of a run whose model has heads."""
+    losses, weights = {head.name: head.loss for head in heads}, {head.name: head.weight for head in heads}
+    return Component("loss", OUTPUTS, {"losses": losses, "weights": weights}, place)
+
+
+def in_order(heads: Sequence[Output], fields: Fields) -> tuple[Output, ...]:
+    """The heads in the order of the targets that they predict."""
+    return tuple(head for name in fields.targets for head in heads if head.name == name)
+
+
+def output_faults(spec: Spec, fields: Fields) -> Iterator[Problem]:
+    """Heads of no target, targets without a head, and targets that no head can predict."""
+    names = [str(head.name.value) for head in spec.outputs]
+    for head in spec.outputs:
+        name = str(head.name.value)
+        if name not in fields.targets:
+            help_ = did_you_mean(name, list(fields.targets)) or f"the targets are {_some(list(fields.targets))}"
+            yield Problem("outputs", f"there is no target '{name}' that a head could predict", head.name.place, help_)
+        elif shape := fields.targets[name].shape:
+            message = f"the target '{name}' has the shape {shape} a row, and a head predicts one number or class"
+            yield Problem("outputs", message, head.name.place, "predict it by a model without `outputs`")
+    known = all(name in fields.targets for name in names)
+    left = [name for name in fields.targets if name not in names]
+    if spec.outputs and known and left:
+        message = f"no head predicts the target{'s' * (len(left) > 1)} {', '.join(map(repr, left[:6]))}"
+        help_ = "give each target a head, or leave it out of the data"
+        yield Problem("outputs", message, spec.place("model", "outputs"), help_)
+
+
 def is_inputs(component: Component) -> bool:
     """Whether a layer is the one that the inputs are."""
     return component.kind == "layer" and component.name == INPUTS
+
+
+def end_names(component: Component) -> list[str]:
+    """The stacks of inputs with their columns, or the heads, in words; empty for any other layer."""
+    if component.name not in (INPUTS, OUTPUTS):
+        return []
+    names: list[str] = component.options["names"]
+    if component.name == OUTPUTS:
+        return names
+    return [f"{name}: {', '.join(own)}" for name, own in zip(names, component.options["columns"], strict=True)]
 
 
 def stack_columns(columns: Columns, fields: Fields) -> list[tuple[str, ...]]:
@@ -169,3 +250,17 @@ def inputs_data(component: Component) -> dict[str, Any]:
         for name, columns, layers in parts
     }
     return {"inputs": stacks, "join": options["join"]}
+
+
+def outputs_data(component: Component, outputs: Sequence[Output]) -> dict[str, Any]:
+    """The heads as a spec says them, with the layers that `component`, the model's last, has now."""
+    heads = {
+        head.name: {
+            "layers": [layer.to_data() for layer in layers],
+            "loss": head.loss.to_data(),
+            "weight": head.weight,
+            "metrics": [metric.to_data() for metric in head.metrics],
+        }
+        for head, layers in zip(outputs, component.options["branches"], strict=True)
+    }
+    return {"outputs": heads}

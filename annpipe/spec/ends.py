@@ -1,16 +1,19 @@
-"""What does `model` say of several inputs? Named stacks, each with the columns that it takes."""
+"""What does `model` say of several inputs and outputs? Named stacks with their columns, named heads with their losses."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from annpipe.errors import Problem
 from annpipe.registry.suggest import did_you_mean
-from annpipe.spec.component import Call, read_calls
+from annpipe.spec.component import KEEP_ONE, Call, read_call, read_calls
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, found
 
 INPUT_OPTIONS = ("columns", "layers")
+HEAD_OPTIONS = ("layers", "loss", "weight", "metrics")
+OUTPUTS_EXAMPLE = "for example `outputs: {mass: {layers: [Linear: 1], loss: L1Loss}}`, named by the target it predicts"
 JOINS = ("concat", "add", "mul")
 INPUTS_EXAMPLE = "for example `inputs: {picture: {columns: image, layers: [Flatten]}, facts: {columns: [age, cost]}}`"
 
@@ -22,6 +25,60 @@ class InputCall:
     name: ScalarNode
     columns: tuple[ScalarNode, ...]
     layers: tuple[Call, ...]
+
+
+@dataclass(frozen=True)
+class HeadCall:
+    """A head of `model.outputs`: the target that it predicts, its layers, its loss with its weight, its metrics."""
+
+    name: ScalarNode
+    layers: tuple[Call, ...]
+    loss: Call
+    weight: float
+    metrics: tuple[Call, ...]
+
+
+def read_outputs(node: Node | None) -> tuple[list[HeadCall], list[Problem]]:
+    """The heads in their order, and what is wrong with them."""
+    problems: list[Problem] = []
+    parts = named_parts("model.outputs", node, HEAD_OPTIONS, OUTPUTS_EXAMPLE, problems)
+    return [_head(key, head, problems) for key, head in parts], problems
+
+
+def _head(key: ScalarNode, head: MappingNode, problems: list[Problem]) -> HeadCall:
+    what = f"model.outputs.{key.value}"
+    known = len(problems)
+    layers = read_layers(what, head, problems)
+    if not layers and len(problems) == known:
+        problems.append(Problem("missing-option", f"`{what}.layers` is missing", key.place, OUTPUTS_EXAMPLE))
+    measured = head.get("metrics")
+    metrics, wrong = read_calls(measured, f"{what}.metrics") if measured else ([], [])
+    problems += wrong
+    return HeadCall(key, layers, _loss(what, key, head, problems), _weight(what, head, problems), tuple(metrics))
+
+
+def _loss(what: str, key: ScalarNode, head: MappingNode, problems: list[Problem]) -> Call:
+    node = head.get("loss")
+    if node is None or (isinstance(node, ScalarNode) and node.value is None):
+        problems.append(Problem("missing-option", f"`{what}.loss` is missing", key.place, OUTPUTS_EXAMPLE))
+        return Call("", None, key.place)
+    read = read_call(node, f"`{what}.loss`", KEEP_ONE)
+    if isinstance(read, Call):
+        return read
+    problems.append(read)
+    return Call("", None, node.place)
+
+
+def _weight(what: str, head: MappingNode, problems: list[Problem]) -> float:
+    node = head.get("weight")
+    if node is None:
+        return 1.0
+    value = node.value if isinstance(node, ScalarNode) else None
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
+        return float(value)
+    message = f"`{what}.weight` must be a number of at least 0; found {found(node)}"
+    problems.append(Problem("wrong-type", message, node.place, "it multiplies the loss of the head; 1 is the default"))
+    return 1.0
 
 
 def read_inputs(node: Node | None) -> tuple[list[InputCall], list[Problem]]:

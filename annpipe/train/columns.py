@@ -47,7 +47,8 @@ class Fitted:
     """All transforms of a plan. `before` is applied once to each split, `inside` begins the model, `targets` ends it.
 
     Each of the three is groups, empty where it has nothing to do; `is_whole` where the input has a shape of its own.
-    `shape` is that of a row as the first layer meets it, `stacks` has those that each stack of inputs then takes.
+    `shape` is that of a row as the first layer meets it, `stacks` has those that each stack of inputs then takes,
+    `widths` how many numbers each head gives for its target.
     """
 
     before: tuple[Group, ...]
@@ -56,6 +57,7 @@ class Fitted:
     is_whole: bool
     shape: tuple[int, ...]
     stacks: tuple[tuple[int, ...], ...] = ()
+    widths: tuple[int, ...] = ()
 
     def columns(self, groups: Sequence[Group]) -> torch.nn.Module | None:
         """The module of `before` or `inside`, None where there is nothing to do."""
@@ -70,7 +72,7 @@ class Fitted:
         """The module that scales targets and leads predictions back."""
         if not any(self.targets):
             return None
-        return Targets([[step.module for step in steps] for steps in self.targets])
+        return Targets([[step.module for step in steps] for steps in self.targets], self.widths)
 
 
 def known_categories(splits: Splits, fields: Fields) -> Splits:

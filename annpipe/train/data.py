@@ -82,9 +82,20 @@ class Rows:
 
 
 def lay_out(
-    dataset: Dataset, device: torch.device, dtype: torch.dtype, *, classes: bool, columns: Transformed | None = None
+    dataset: Dataset,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    classes: bool,
+    columns: Transformed | None = None,
+    labels: Sequence[str] = (),
 ) -> Rows:
-    """A split as contiguous tensors on the device, transformed; `classes` asks for int64 labels."""
+    """A split as contiguous tensors on the device, transformed; `classes` asks for int64 labels.
+
+    `labels` are targets of several that are labels; they stand beside the others as the numbers that they are.
+    """
+    for name in labels:
+        _labels({name: dataset.targets[name]})
     columns = columns or Transformed()
     x = columns.features(dataset.inputs, dtype)
     if classes:

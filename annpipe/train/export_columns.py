@@ -19,7 +19,8 @@ def model_lines(fitted: Fitted, call: Callable[[Component], str], precision: str
     before = _columns(fitted.before, fitted, call) if fitted.before else "None"
     targets = "None"
     if any(fitted.targets):
-        targets = f"Targets([{', '.join(_steps(steps, call) for steps in fitted.targets)}])"
+        widths = f", {list(fitted.widths)}" if fitted.widths else ""
+        targets = f"Targets([{', '.join(_steps(steps, call) for steps in fitted.targets)}]{widths})"
     return [*lines, f"    columns = {before}", f"    return Model(columns, network, {targets}, torch.{precision})"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ def run_view(plan: Plan, parts: Parts, history: Mapping[str, tuple[list[int], li
     predicting = predictor(plan, parts)
     datasets = (splits.train, splits.val, splits.test)
     transformed = bool(plan.transforms)
-    return RunView(plan.head.name, *datasets, history, predicting, parts.model, plan.loss.name, transformed)
+    loss = " + ".join(head.loss.name for head in plan.outputs) or plan.loss.name
+    losses = {head.name: head.loss.name for head in plan.outputs}
+    return RunView(plan.head.name, *datasets, history, predicting, parts.model, loss, transformed, losses)
 
 
 def view_of_data(name: str, splits: Splits) -> RunView:
@@ -41,16 +43,25 @@ def predictor(plan: Plan, parts: Parts) -> Callable[[Mapping[str, torch.Tensor]]
     """A function from inputs by name, (rows, …), to outputs by target: (rows,), (rows, …) or class scores."""
     device, dtype = parts.rows["train"].x.device, next(iter(parts.model.parameters()), torch.empty(0)).dtype
     names = list(plan.fields.targets)
+    classes = [head.name for head in plan.outputs if takes_classes(head.loss, plan.registry)]
 
     def by_name(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         output = predict(parts.model, parts.transformed.features(inputs, dtype).to(device)).cpu()
         if parts.transformed.targets is not None:
             output = parts.transformed.targets.inverse(output)
+        if plan.outputs:
+            return {name: _of_head(output, span, name in classes) for name, span in plan.loss.options["spans"].items()}
         if takes_classes(plan.loss, plan.registry) or (len(names) == 1 and plan.fields.targets[names[0]].shape):
             return {names[0]: output}
         return {name: output[:, position] for position, name in enumerate(names)}
 
     return by_name
+
+
+def _of_head(output: torch.Tensor, span: Sequence[int], is_class: bool) -> torch.Tensor:
+    """What a head gives: scores of classes (rows, classes), or numbers (rows,)."""
+    own = output[:, span[0] : span[1]]
+    return own if is_class else own[:, 0]
 
 
 def draw(plan: Plan, view: RunView, folder: Path) -> Iterator[tuple[Path, str | None]]:

@@ -14,12 +14,14 @@ from annpipe.plan.plan import Plan
 def build_loss(plan: Plan, y: torch.Tensor) -> torch.nn.Module:
     """The plan's loss; `y` are the targets of the train split, (rows, …) labels or (rows, outputs) of 0 and 1."""
     width = plan.model[-1].output_shape[0] if plan.model[-1].output_shape else 1
-
+    spans = plan.loss.options["spans"] if plan.outputs else {}
     names = list(plan.fields.targets)
 
     def weights(loss: Component, target: str | None) -> list[float]:
         if compares_classes(loss, plan.registry):
-            return class_weights(y, width)
+            start, stop = spans.get(target, (0, width))
+            labels = y if target is None else y[:, names.index(target)].round().long()
+            return class_weights(labels, stop - start)
         return positive_weights(y if target is None else y[:, names.index(target)])
 
     loss = instantiate(weighted(plan.loss, plan.registry, weights), plan.registry, target_names=names)
