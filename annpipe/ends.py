@@ -66,7 +66,7 @@ def _add(module: torch.nn.Module, names: Sequence[str], stacks: Sequence[torch.n
     """Adds the stacks under their names, and gives those under which they stand: without dots, and none of torch's."""
     taken = []
     for name, stack in zip(names, stacks, strict=True):
-        own = name.replace(".", "_")
+        own = name.replace(".", "_") or "_"
         while hasattr(module, own):
             own += "_"
         module.add_module(own, stack)
@@ -138,9 +138,7 @@ class HeadLosses(torch.nn.Module):
             for name, own in zip(self.names, self.own, strict=True)
         }
 
-    def of_head(
-        self, name: str, prediction: torch.Tensor, target: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def of_head(self, name: str, prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What a head gives and what it is compared with: (rows, classes) and labels (rows,), or (rows, 1) both."""
         start, stop = self.spans[name]
         own = target[:, self.names.index(name)]

@@ -73,8 +73,8 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         problems += add_plugins(files, registry)
     registry, taken = with_blocks(spec, registry)
     problems += taken
-    registry = with_ends(spec, registry)
     resolving = Resolving(registry, within=spec.folder if untrusted else None)
+    registry = with_ends(spec, registry)
 
     def one(call: Call, kind: str) -> Component:
         found = resolving.component(call, kind) if call.name else None

@@ -30,7 +30,7 @@ Columns = Sequence[Sequence[str]]
 
 @dataclass(frozen=True)
 class Output:
-    """A head: the target that it predicts, its layers as drafted, its loss with its weight, its metrics."""
+    """A head: the target that it predicts, its layers, its loss with its weight, its metrics."""
 
     name: str
     layers: tuple[Component, ...]
@@ -56,7 +56,9 @@ def with_ends(spec: Spec, registry: Registry) -> Registry:
     own.add_entries([_entry("layer", OUTPUTS, "Outputs", of_heads, (), summary, {"end": "outputs"})])
     of_losses = {"losses": "dict[str, loss]", "weights": "dict[str, float]"}
     summary = "The weighted sum of the losses of all heads."
-    own.add_entries([_entry("loss", OUTPUTS, "HeadLosses", of_losses, ("spans", "labels"), summary, {"end": "outputs"})])
+    own.add_entries(
+        [_entry("loss", OUTPUTS, "HeadLosses", of_losses, ("spans", "labels"), summary, {"end": "outputs"})]
+    )
     return own
 
 
@@ -252,15 +254,15 @@ def inputs_data(component: Component) -> dict[str, Any]:
     return {"inputs": stacks, "join": options["join"]}
 
 
-def outputs_data(component: Component, outputs: Sequence[Output]) -> dict[str, Any]:
-    """The heads as a spec says them, with the layers that `component`, the model's last, has now."""
+def outputs_data(outputs: Sequence[Output]) -> dict[str, Any]:
+    """The heads as a spec says them."""
     heads = {
         head.name: {
-            "layers": [layer.to_data() for layer in layers],
+            "layers": [layer.to_data() for layer in head.layers],
             "loss": head.loss.to_data(),
             "weight": head.weight,
             "metrics": [metric.to_data() for metric in head.metrics],
         }
-        for head, layers in zip(outputs, component.options["branches"], strict=True)
+        for head in outputs
     }
     return {"outputs": heads}

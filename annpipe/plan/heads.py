@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from annpipe.contract import Fields
-from annpipe.errors import Problem
 from annpipe.plan.component import Component
 from annpipe.plan.ends import Output
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Layer
 from annpipe.registry import Registry
-
-Told = Callable[[Sequence[Layer], Component, Sequence[Component], Fields], Iterable[Problem]]
 
 
 def for_each(
@@ -24,6 +21,12 @@ def for_each(
         yield layers, loss, metrics, fields
     for head, stack in zip(outputs, layers[-1].stacks.values(), strict=False):
         yield stack, head.loss, head.metrics, replace(fields, targets={head.name: fields.targets[head.name]})
+
+
+def filled(outputs: Sequence[Output], layers: Sequence[Layer]) -> tuple[Output, ...]:
+    """The heads with their layers as they were run through."""
+    stacks = layers[-1].component.options["branches"] if outputs else ()
+    return tuple(replace(head, layers=tuple(own)) for head, own in zip(outputs, stacks, strict=True))
 
 
 def placed(loss: Component, layers: Sequence[Layer], outputs: Sequence[Output], registry: Registry) -> Component:

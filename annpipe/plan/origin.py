@@ -66,7 +66,7 @@ def origins(plan: Plan, spec: Spec) -> list[Origin]:
     for number, layer in enumerate(plan.model[len(plan.inputs) : last]):
         found += tracing.component(f"{model}.{number}", layer.component)
     if plan.outputs:
-        found += tracing.outputs(plan.model[-1].component, plan.outputs, section)
+        found += tracing.outputs(plan.outputs, section)
     for name, component in plan.init.items():
         found += tracing.component(f"model.init.{name}", component)
     if plan.freeze and isinstance(section, MappingNode):
@@ -124,12 +124,12 @@ class _Tracing:
         said = model.get("join") if isinstance(model, MappingNode) else None
         yield from self._value("model.join", options["join"], said, "default")
 
-    def outputs(self, component: Component, outputs: Sequence[Output], model: Node | None) -> Iterator[Origin]:
+    def outputs(self, outputs: Sequence[Output], model: Node | None) -> Iterator[Origin]:
         """The heads of several outputs."""
         heads = model.get("outputs") if isinstance(model, MappingNode) else None
-        for head, layers in zip(outputs, component.options["branches"], strict=True):
+        for head in outputs:
             path, said = f"model.outputs.{head.name}", heads.get(head.name) if isinstance(heads, MappingNode) else None
-            for number, layer in enumerate(layers):
+            for number, layer in enumerate(head.layers):
                 yield from self.component(f"{path}.layers.{number}", layer)
             yield from self.component(f"{path}.loss", head.loss)
             weight = said.get("weight") if isinstance(said, MappingNode) else None

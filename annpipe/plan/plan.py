@@ -131,7 +131,7 @@ class Plan:
         layers = [layer.component.to_data() for layer in self.model[len(self.inputs) : last]]
         before = {key: value for layer in self.inputs for key, value in inputs_data(layer).items()}
         own: dict[str, Any] = {"init": {name: to_data(value) for name, value in self.init.items()}} if self.init else {}
-        heads = outputs_data(self.model[last].component, self.outputs) if self.outputs else {}
+        heads = outputs_data(self.outputs) if self.outputs else {}
         own |= {"freeze": list(self.freeze)} if self.freeze else {}
         return {**before, "layers": layers, **heads, **own} if own or before or heads else layers
 

@@ -16,6 +16,7 @@ from annpipe.plan.component import Component
 from annpipe.plan.data_alone import faults_of_data
 from annpipe.plan.draft import Draft
 from annpipe.plan.ends import arriving, in_order, input_faults, is_inputs, output_faults
+from annpipe.plan.taps import tap_faults
 from annpipe.registry import Registry
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
     `make` makes them for a plot of which the fields do not tell whether it can be drawn, and left out lets such a plot
     pass.
     """
-    from annpipe.plan.heads import for_each, placed
+    from annpipe.plan.heads import filled, for_each, placed
     from annpipe.plan.initial import check_parameters
     from annpipe.plan.outline import misfits
     from annpipe.plan.plan import Plan
@@ -49,6 +50,8 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
         observed = _observed(drafted, observe)
         fields = observed.fields
         drafted = _arranged(drafted, fields)
+        if drafted.outputs and (faults := tap_faults(drafted.model, registry)):  # heads may have changed places
+            raise SpecError(faults)
         layers = run_shapes(drafted.model, drafted.data, fields, registry)
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted, ())]) from error
@@ -76,7 +79,7 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
         fields=fields,
         blocks=drafted.blocks,
         model=layers,
-        outputs=drafted.outputs,
+        outputs=filled(drafted.outputs, layers),
         init=drafted.init,
         freeze=tuple(str(node.value) for node in spec.freeze),
         n_frozen=n_frozen,

@@ -9,8 +9,8 @@ from typing import Any
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.types import Named, from_annotation, words
 from annpipe.schema.components import BLOCK_NAME, is_bare
+from annpipe.schema.ends import inputs_schema, join_schema, outputs_schema
 from annpipe.schema.values import LIMITS, Schema, option_schema, or_variable, reference, type_name, value_schema
-from annpipe.spec.ends import JOINS
 from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
 from annpipe.spec.spec import REQUIRED
 
@@ -21,7 +21,7 @@ DESCRIPTIONS = {
     "device": "where and how the run computes",
     "data": "one data component, `transforms` of its columns, and `split` for the rows held out",
     "blocks": "stacks of layers by name, to be used as layers in the model",
-    "model": "the layers, in order; sizes that arrive are filled in; `inputs`, `layers`, `init` and `freeze` where more is said",
+    "model": "the layers, in order; sizes that arrive are filled in; `inputs`, `outputs`, `init` and `freeze` where more is said",
     "loss": "what training makes small",
     "optimizer": "how the parameters are stepped",
     "scheduler": "how the learning rate changes over the run",
@@ -46,8 +46,10 @@ def section_schema(name: str) -> Schema:
     if name in Head.model_fields:
         return _fields(Head)[name]
     is_required = name in REQUIRED
-    if name in ONE:
-        schema: Schema = {"anyOf": [reference(ONE[name]), *([] if is_required else [{"type": "null"}])]}
+    if name in ONE:  # heads have losses of their own: a loss may be empty, and `loss_or_heads` says when
+        schema: Schema = {
+            "anyOf": [reference(ONE[name]), *([] if is_required and name != "loss" else [{"type": "null"}])]
+        }
     elif name == "model":
         schema = _model()
     elif name in LISTS:
@@ -134,23 +136,6 @@ def _mapping(model: type[Section], *, is_required: bool) -> Schema:
 def _model() -> Schema:
     """A list of layers; that list with how its parameters begin and which are not trained; or one layer alone."""
     layers = _list("layer", is_required=True)
-    word = {"type": "string", "minLength": 1}
-    columns = {
-        "description": "the inputs that the stack takes, by name, pattern or type; left out, the one of its own name",
-        "anyOf": [word, {"type": "array", "items": word, "minItems": 1}],
-    }
-    stack = {
-        "type": "object",
-        "properties": {"columns": columns, "layers": value_schema(Named("stack"), {})},
-        "additionalProperties": False,
-    }
-    inputs = {
-        "description": "stacks by name, each of which takes some of the inputs",
-        "type": "object",
-        "minProperties": 1,
-        "additionalProperties": stack,
-    }
-    join = {"description": "how what these stacks give is joined", "enum": list(JOINS), "default": JOINS[0]}
     init = {
         "description": "how parameters begin, by their names or a part of them, as in `weight` or `0.bias`",
         "type": ["object", "null"],
@@ -162,9 +147,14 @@ def _model() -> Schema:
         "items": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]},
     }
     own = {key: layers[key] for key in ("items", "minItems", "anyOf")}
-    options = {"inputs": inputs, "join": join, "layers": own, "init": init, "freeze": freeze}
+    ends = {"inputs": inputs_schema(), "join": join_schema(), "outputs": outputs_schema()}
+    options = {"layers": own, "init": init, "freeze": freeze} | ends
     long = {"type": "object", "properties": options, "additionalProperties": False}
-    alone: Schema = {"type": "object", "properties": dict.fromkeys([key for key in options if key != "join"], False), "allOf": [reference("layer")]}
+    alone: Schema = {
+        "type": "object",
+        "properties": dict.fromkeys([key for key in options if key != "join"], False),
+        "allOf": [reference("layer")],
+    }
     return layers | {"anyOf": [*layers["anyOf"], long, alone]}
 
 

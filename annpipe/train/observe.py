@@ -55,7 +55,9 @@ def observe_fields(drafted: Draft) -> Observed:
 
 def _stacks(drafted: Draft, fields: Fields) -> list[tuple[str, ...]]:
     """The inputs of each stack of `model.inputs`."""
-    return [own for layer in drafted.model if is_inputs(layer) for own in stack_columns(layer.options["columns"], fields)]
+    return [
+        own for layer in drafted.model if is_inputs(layer) for own in stack_columns(layer.options["columns"], fields)
+    ]
 
 
 def _has_classes_to_split(fields: Fields, split: Split) -> bool:

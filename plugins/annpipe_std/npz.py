@@ -22,7 +22,9 @@ def npz(
     targets: Annotated[list[str] | dict[str, str], pydantic.Field(description=f"The targets: {_NAMES}")],
     labels: Annotated[
         bool | list[str],
-        pydantic.Field(description="Whether the targets are class labels 0, 1, …, or those that are; others are numbers."),
+        pydantic.Field(
+            description="Whether the targets are class labels 0, 1, …, or those that are; others are numbers."
+        ),
     ] = False,
     tokens: Annotated[
         bool | list[str],

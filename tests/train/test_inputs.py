@@ -121,7 +121,9 @@ def test_parameters_are_called_by_their_stacks(fit: Any) -> None:
 @pytest.mark.parametrize("transforms", ["", TRANSFORMS], ids=["raw", "transformed"])
 def test_a_resumed_run_is_the_run_that_never_was_interrupted(transforms: str, fit: Any) -> None:
     """Bit for bit."""
-    text = HEAD + transforms + CONCAT.replace("batch_size: all", "batch_size: 8").replace("ReLU]", "ReLU, Dropout: 0.2]")
+    text = (
+        HEAD + transforms + CONCAT.replace("batch_size: all", "batch_size: 8").replace("ReLU]", "ReLU, Dropout: 0.2]")
+    )
     whole = fit(text)
     fit(text, stop_at=11)
     resumed = fit(text, resume=True)

@@ -11,7 +11,9 @@ def without_classes(outline: Outline) -> None:
     """Refuses a run none of whose targets is a class label, or 0 and 1."""
     if not any(_is_class(outline.of(name), name, field) for name, field in outline.fields.targets.items()):
         names = ", ".join(f"'{name}'" for name in outline.fields.targets)
-        raise OptionError("", f"it shows classes, and {_losses(outline)} is trained on numbers ({names})", help=FOR_NUMBERS)
+        raise OptionError(
+            "", f"it shows classes, and {_losses(outline)} is trained on numbers ({names})", help=FOR_NUMBERS
+        )
 
 
 def without_scores(outline: Outline) -> None:
