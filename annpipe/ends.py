@@ -51,7 +51,8 @@ class Inputs(torch.nn.Module):
         return joined
 
     def extra_repr(self) -> str:
-        return ", ".join([*(f"{name}: {' '.join(own)}" for name, own in zip(self.stacks, self.columns)), self.join])
+        taken = zip(self.stacks, self.columns, strict=False)
+        return ", ".join([*(f"{name}: {' '.join(own)}" for name, own in taken), self.join])
 
 
 def piece(x: torch.Tensor, spans: Spans, shape: Sequence[int], whole: bool) -> torch.Tensor:

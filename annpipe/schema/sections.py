@@ -21,7 +21,7 @@ DESCRIPTIONS = {
     "device": "where and how the run computes",
     "data": "one data component, `transforms` of its columns, and `split` for the rows held out",
     "blocks": "stacks of layers by name, to be used as layers in the model",
-    "model": "the layers, in order; sizes that arrive are filled in; `inputs`, `outputs`, `init` and `freeze` where more is said",
+    "model": "the layers, in order; sizes are filled in; `inputs`, `outputs`, `init` and `freeze` where more is said",
     "loss": "what training makes small",
     "optimizer": "how the parameters are stepped",
     "scheduler": "how the learning rate changes over the run",

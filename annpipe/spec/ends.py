@@ -1,4 +1,4 @@
-"""What does `model` say of several inputs and outputs? Named stacks with their columns, named heads with their losses."""
+"""What does `model` say of several inputs and outputs? Stacks with their columns, heads with their losses, by name."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ from annpipe.train.streams import drawing
 class Parts:
     """What a run is made of, on its device. `rows` holds the splits by name as the gear sees them.
 
-    `fitted` are the transforms, `metrics` those by their keys with the head that each is for, and `transformed` those of them that were applied to the rows.
+    `fitted` are the transforms, and `transformed` those of them that were applied to the rows; `metrics` has by their
+    keys the metrics, each with the head that it is for.
     """
 
     dataset: Dataset

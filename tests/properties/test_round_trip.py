@@ -74,7 +74,7 @@ def test_a_plan_with_several_inputs_and_outputs_in_yaml_is_that_plan(
     if not any(field.classes for field in plan.fields.targets.values()):
         loss = data.draw(st.sampled_from(["L1Loss", {"HuberLoss": {"delta": 2.0}}]))
         head = {"layers": [{"Linear": 1}], "loss": loss, "weight": data.draw(st.sampled_from([1, 0.5, 0]))}
-        model |= {"layers": layers[:-1] or ["Identity"], "outputs": {name: head for name in plan.fields.targets}}
+        model |= {"layers": layers[:-1] or ["Identity"], "outputs": dict.fromkeys(plan.fields.targets, head)}
         written |= {"metrics": [], "loss": None, "plots": [], "callbacks": [], "scheduler": None}
     (tmp_path / "spec.yaml").write_text(in_lines(written | {"model": model}), encoding="utf-8")
     ended = resolve(draft(load_spec(tmp_path / "spec.yaml"), registry_entries.copy()), observe_fields)
