@@ -8,7 +8,7 @@ become the columns of one (rows, inputs) matrix; a single input of another shape
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -37,13 +37,15 @@ class Field:
 class Fields:
     """The inputs and targets of a dataset by name, and the number of rows where it is known before they are made.
 
-    `features` is the shape of a row as the first layer meets it, where transforms make it another than the inputs' own.
+    `features` is the shape of a row as the first layer meets it, where transforms make it another than the inputs' own;
+    `stacks` those that each stack of `model.inputs` then meets.
     """
 
     inputs: Mapping[str, Field]
     targets: Mapping[str, Field]
     rows: int | None = None
     features: tuple[int, ...] | None = None
+    stacks: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Outline:
 
     `loss` is the name of the loss, `takes_classes` tells whether it compares with class labels, `has_val` whether rows
     are held out for validation. `dataset` makes the data, and is None where they must not be made: ask it only where
-    the fields do not tell. `options` are those of the plot or callback.
+    the fields do not tell. `options` are those of the plot or callback. `heads` has for each target of a model with
+    several outputs its loss and whether this compares with class labels.
     """
 
     fields: Fields
@@ -81,6 +84,15 @@ class Outline:
     has_val: bool = False
     dataset: Callable[[], Dataset] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    heads: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
+
+    def of(self, target: str) -> Outline:
+        """The outline as if this target, which has a head, were the only one; the same for a model of one output."""
+        if target not in self.heads:
+            return self
+        loss, takes_classes = self.heads[target]
+        fields = replace(self.fields, targets={target: self.fields.targets[target]})
+        return replace(self, fields=fields, loss=loss, takes_classes=takes_classes, heads={})
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,7 @@ class RunView:
     `train`, `val`, `test` are its splits (None where there is no such split), on the CPU in the units of the data.
     `history` has for each metric key the epochs and the values. `predict` takes inputs by name, each (rows, …), and
     gives for each target its values, (rows,) or (rows, …), or the scores of its classes, (rows, classes).
+    `loss` is the name of the loss, `losses` those of the heads of a model with several outputs, by their targets.
     `transformed` tells that transforms stand before the model, whose features are then other ones than the inputs.
     Where a finished run is measured on the rows of a file, these are `train`, and `rows` is what to call them.
     """
@@ -103,7 +116,12 @@ class RunView:
     model: torch.nn.Module
     loss: str
     transformed: bool = False
+    losses: Mapping[str, str] = field(default_factory=dict)
     rows: str = "train"
+
+    def loss_of(self, target: str) -> str:
+        """The name of the loss that a target is compared by."""
+        return self.losses.get(target, self.loss)
 
 
 class MetricKey(str):

@@ -16,7 +16,6 @@ from annpipe.contract import Dataset, RunView
 from annpipe.facts import dataset_facts
 from annpipe.plan.build import instantiate
 from annpipe.plan.measuring import Measures, draft_measures
-from annpipe.plan.metric_keys import metric_keys
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.project import find_project
@@ -30,7 +29,7 @@ from annpipe.spec.spec import Spec
 from annpipe.train.data import Transformed, lay_out
 from annpipe.train.device import computing
 from annpipe.train.evaluate import measured
-from annpipe.train.figures import draw, predicting
+from annpipe.train.figures import OutputPart, draw, predicting
 
 FOLDER = "evaluated"
 
@@ -104,8 +103,8 @@ def _spec(run: Path, model: SavedModel) -> Spec:
     """The run's plan as a spec, with the loss that it was trained with: its weights may have come from the data."""
     first = next(journals.read(run), {})
     file = Path(str(first.get("tags", {}).get("annpipe.spec", run / "plan.yaml")))
-    loss = json.dumps(model.description["loss"])
-    return load_spec(run / "plan.yaml", [f"loss={loss}"], base=file.resolve().parent)
+    losses = [f"{path}={json.dumps(loss)}" for path, loss in model.description["loss"].items()]
+    return load_spec(run / "plan.yaml", losses, base=file.resolve().parent)
 
 
 def _called(name: str) -> str:
@@ -120,18 +119,48 @@ def _measured(
     once = Transformed()
     if model.description["transforms"]:
         network, once = network.network, Transformed(network.columns, network.targets)
-    names = list(dataset.targets)
-    loss = instantiate(measures.loss, measures.registry, target_names=names)
+    rows = lay_out(
+        dataset,
+        torch.device("cpu"),
+        dtype,
+        classes=not measures.heads and model.targets[0]["labels"],
+        columns=once,
+        labels=[name for name in measures.heads if _target(model, name)["labels"]],
+    )
+    loss = _loss(model, measures)
+    values = measured(network, loss, measures.metrics, measures.registry, rows, once.targets)
+    parts = {t["name"]: OutputPart(t["span"], not t["labels"] and not t["shape"]) for t in model.targets}
+    losses = {name: loss.name for name, loss in measures.heads.items()}
+    view = RunView(
+        name=spec.head.name,
+        train=dataset,
+        val=None,
+        test=None,
+        history={},
+        predict=predicting(network, once, parts, rows.x.device),
+        model=network,
+        loss=" + ".join(losses.values()) or measures.loss.name,
+        transformed=bool(model.description["transforms"]),
+        losses=losses,
+        rows=called,
+    )
+    return values, view
+
+
+def _target(model: SavedModel, name: str) -> dict[str, Any]:
+    return next(target for target in model.targets if target["name"] == name)
+
+
+def _loss(model: SavedModel, measures: Measures) -> torch.nn.Module:
+    """The loss as it was trained, with its own parameters."""
+    component = measures.loss
+    if measures.heads:
+        spans, labels = ({t["name"]: t[key] for t in model.targets} for key in ("span", "labels"))
+        component = component.with_options(spans=spans, labels=labels)
+    loss: torch.nn.Module = instantiate(component, measures.registry, target_names=[t["name"] for t in model.targets])
     if (model.folder / "loss.safetensors").is_file():
         loss.load_state_dict(load_file(model.folder / "loss.safetensors"))
-    labels = model.takes_labels
-    rows = lay_out(dataset, torch.device("cpu"), dtype, classes=labels, columns=once)
-    values = measured(network, loss, metric_keys(measures.metrics), measures.registry, rows, once.targets)
-    whole = labels or bool(model.targets[0]["shape"])
-    predict = predicting(network, once, names, whole=whole, like=rows.x)
-    transformed = bool(model.description["transforms"])
-    view = RunView(spec.head.name, dataset, None, None, {}, predict, network, spec.loss.name, transformed, called)
-    return values, view
+    return loss
 
 
 def _of_rows(measures: Measures) -> list[Any]:

@@ -35,6 +35,7 @@ def plugin_versions(plan: Plan) -> dict[str, str]:
 def _all_components(plan: Plan) -> Iterator[Component]:
     top = [plan.data, plan.loss, plan.optimizer, *(layer.component for layer in plan.model)]
     top += [*plan.init.values(), *(step for part in plan.transforms for step in part.steps)]
+    top += [metric for head in plan.outputs for metric in head.metrics]
     top += [*plan.metrics, *plan.plots, *plan.callbacks, *(c for c in (plan.scheduler, plan.average) if c)]
     for component in top:
         yield from _with_nested(component)

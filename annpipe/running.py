@@ -229,7 +229,7 @@ def reopen(plan: Plan, folder: Path, display: Display) -> Run:
 
 def _higher_is_better(plan: Plan, parts: Parts) -> frozenset[str]:
     """The keys of metrics whose class says `higher_is_better`."""
-    entries = {key: plan.registry.find("metric", metric.name) for key, metric in parts.metrics.items()}
+    entries = {key: plan.registry.find("metric", metric.name) for key, (metric, _) in parts.metrics.items()}
     return frozenset(
         key for key, entry in entries.items() if entry and getattr(plan.registry.load(entry), "higher_is_better", False)
     )

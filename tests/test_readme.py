@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -117,6 +118,10 @@ def test_the_warm_up_of_the_readme_warms_up(tmp_path: Path, registry_entries: Re
 
 REST = "version: 1\nname: t\nloss: MSELoss\noptimizer: SGD\ntrain: {epochs: 1}\n"
 TABLE = "data: {formula: {rows: 40, inputs: {x: {Uniform: [-1, 1]}, z: {Uniform: [-1, 1]}}, targets: {y: x*z}}}\n"
+PICTURES = "data: {npz: {file: rows.npz, inputs: [image, age, cost, cost_2], targets: [age_2]}}\n"
+PENGUINS = "data: {npz: {file: rows.npz, inputs: [age, cost], targets: [species, mass], labels: [species]}}\n"
+ARRAYS = {name: np.arange(6.0) % 3 for name in ("age", "age_2", "cost", "cost_2", "species", "mass")}
+ARRAYS |= {"image": np.ones((6, 1, 8, 8))}
 SEQUENCES = "plugins: [./waves.py]\ndata: {waves: {rows: 40}}\n"
 
 
@@ -128,6 +133,8 @@ SEQUENCES = "plugins: [./waves.py]\ndata: {waves: {rows: 40}}\n"
         ("kaiming_normal_", TABLE, [32, 32, 1]),
         ("- tap: given", TABLE, [2, 16, 16, 16, 18, 16, 16, 34, 1]),
         ("output_of", SEQUENCES, [32, 1]),
+        ("picture: {columns: image", PICTURES, [32, 32, 1]),
+        ("species: {layers", PENGUINS, [32, 32]),
     ],
 )
 def test_the_models_of_the_readme_work(
@@ -135,7 +142,9 @@ def test_the_models_of_the_readme_work(
 ) -> None:
     """Each on data of its kind; `plan` shows the widths that are told."""
     shutil.copy(ROOT / "pipelines" / "waves.py", tmp_path)
-    (tmp_path / "spec.yaml").write_text(REST + data + block("yaml", containing), encoding="utf-8")
+    np.savez(tmp_path / "rows.npz", **ARRAYS)
+    rest = REST.replace("loss: MSELoss\n", "") if data == PENGUINS else REST
+    (tmp_path / "spec.yaml").write_text(rest + data + block("yaml", containing), encoding="utf-8")
     code, printed, said = annpipe_here("plan", "spec.yaml")
     assert code == 0, said
     rows = [line for line in printed.splitlines() if re.match(r"\d+ ", line)]

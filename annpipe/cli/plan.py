@@ -58,7 +58,8 @@ def command(
 def show_draft(drafted: Draft) -> str:
     """What is known of a spec whose components are not all known: no shapes, no numbers of parameters."""
     layers = [f"  {number}  {said(layer)}" for number, layer in enumerate(drafted.model)]
-    known = [("data", drafted.data), ("loss", drafted.loss), ("optimizer", drafted.optimizer)]
+    losses = [(head.name, head.loss) for head in drafted.outputs] or [("loss", drafted.loss)]
+    known = [("data", drafted.data), *losses, ("optimizer", drafted.optimizer)]
     known += [("scheduler", drafted.scheduler)] if drafted.scheduler else []
     known += [("average", drafted.average)] if drafted.average else []
     lines = [f"{name:<10} {said(component)}" for name, component in known]
@@ -102,7 +103,7 @@ def show_plan(plan: Plan) -> str:
         "",
         *_cost(plan),
         *(f"init       {name}: {said(component)}" for name, component in plan.init.items()),
-        f"loss       {said(plan.loss)}",
+        *_losses(plan),
         f"optimizer  {said(plan.optimizer)}",
         *(f"           {', '.join(group.patterns)}  {said_options(group.options)}" for group in plan.groups),
     ]
@@ -112,6 +113,19 @@ def show_plan(plan: Plan) -> str:
         lines.append(f"average    {said(plan.average)}")
     lines += [f"train      {_length(plan)}, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
     return "\n".join(lines)
+
+
+def _losses(plan: Plan) -> list[str]:
+    """The loss, or that of each head with its metrics."""
+    if not plan.outputs:
+        return [f"loss       {said(plan.loss)}"]
+    lines = [
+        f"{head.name}: {said(head.loss)}"
+        + (f" times {head.weight:g}" if head.weight != 1 else "")
+        + (f", measured by {', '.join(metric.name for metric in head.metrics)}" if head.metrics else "")
+        for head in plan.outputs
+    ]
+    return [f"{'' if number else 'loss':<10} {line}" for number, line in enumerate(lines)]
 
 
 def _length(plan: Plan) -> str:
@@ -210,9 +224,13 @@ def _chosen(plan: Plan) -> str:
 
 
 def _layers(plan: Plan) -> list[str]:
+    from annpipe.plan.build import module_names
+
     rows: list[tuple[str, ...]] = [("", "layer", "input", "output", "parameters", "multiply-adds")]
-    for number, layer in enumerate(plan.model):
-        rows += _layer_rows(str(number), layer, plan.registry)
+    names = module_names([layer.component for layer in plan.model], plan.registry)
+    numbers = iter(range(len(names)))
+    for name, layer in zip(names, plan.model, strict=True):
+        rows += _layer_rows(name if "." in layer.component.name else str(next(numbers)), layer, plan.registry)
     return _aligned(rows)
 
 
@@ -222,16 +240,16 @@ SHOWN_AS_SHAPES = ("input_shape", "output_shape", "output_shapes", "tap_shapes")
 def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -> Iterator[tuple[str, ...]]:
     """A row for the layer, and one for each layer inside it, further to the right."""
     from annpipe.plan.cost import multiply_adds
+    from annpipe.plan.ends import end_names
 
     count = multiply_adds(layer, registry)
     below = "  " * depth
     stacks = {path.partition(".")[0] for path in layer.stacks}
-    name = said(
-        layer.component, {*stacks, *SHOWN_AS_SHAPES} if stacks or "tap_shapes" in layer.component.options else ()
-    )
+    without = {*stacks, *SHOWN_AS_SHAPES} if stacks or "tap_shapes" in layer.component.options else ()
+    ends = end_names(layer.component)
     yield (
         number,
-        below + name,
+        below + (str(layer.component.options.get("join", "")) if ends else said(layer.component, without)),
         _shape(layer.input_shape),
         _shape(layer.output_shape),
         f"{layer.parameters:,}",
@@ -239,7 +257,9 @@ def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -
     )
     for path, inside in layer.stacks.items():
         branch = path.partition(".")[2]
-        if branch:
+        if ends:
+            yield "", f"  {ends[int(branch)]}", "", "", "", ""
+        elif branch:
             yield "", f"{below}  branch {branch}", "", "", "", ""
         for inner in inside:
             yield from _layer_rows("", inner, registry, depth + 1 + bool(branch))
@@ -263,7 +283,8 @@ def _bytes(n: float) -> str:
 
 
 def _recorded(plan: Plan) -> str:
-    names = [component.name for component in (*plan.metrics, *plan.plots)]
+    metrics = [*plan.metrics, *(metric for head in plan.outputs for metric in head.metrics)]
+    names = [component.name for component in (*metrics, *plan.plots)]
     experiment = plan.tracking.experiment or plan.head.name
     return (
         f"experiment '{experiment}': train/loss each epoch" + (f", {', '.join(names)}" if names else "") + ", the model"

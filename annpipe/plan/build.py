@@ -126,11 +126,16 @@ def named_modules(
 
 
 def module_names(layers: Sequence[Component], registry: Registry) -> list[str]:
-    """The names of a stack's modules."""
+    """The names of a stack's modules; an end of the model, as `inputs`, is none of its numbered layers."""
     names: list[str] = []
-    for position, layer in enumerate(layers):
+    position = -1
+    for layer in layers:
         entry = registry.find(layer.kind, layer.name)
         assert entry
+        if isinstance(end := entry.traits.get("end"), str):
+            names.append(end)
+            continue
+        position += 1
         block = used_block(layer, registry) or (layer.name if "block" in entry.traits else None)
         own = block or str(position)
         tries = (f"{own}_{number}" for number in count(2))

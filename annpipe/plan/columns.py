@@ -45,13 +45,14 @@ def grouped(transforms: Sequence[Transforming], fields: Fields) -> Groups:
         if part.columns in fields.targets:
             targets[part.columns] = part
             continue
-        taken = tuple(name for name in _fitting(part.columns, fields) if name in rest)
+        taken = tuple(name for name in fitting(part.columns, fields) if name in rest)
         rest = [name for name in rest if name not in taken]
         inputs.append((part, taken))
     return Groups(tuple(inputs), tuple(rest), targets)
 
 
-def _fitting(columns: str, fields: Fields) -> list[str]:
+def fitting(columns: str, fields: Fields) -> list[str]:
+    """The inputs that a name, a type or a pattern means."""
     if columns in fields.inputs:
         return [columns]
     if columns in TYPES:
@@ -81,9 +82,9 @@ def column_faults(
 
 def _part_faults(part: Transforming, taken: Sequence[str], fields: Fields, registry: Registry) -> Iterator[Problem]:
     if not taken:
-        fitting = _fitting(part.columns, fields)
+        fit = fitting(part.columns, fields)
         message, help_ = f"no column fits '{part.columns}'", _names(part.columns, fields)
-        if fitting:
+        if fit:
             message = f"every column that '{part.columns}' fits is taken by what stands before it"
             help_ = "put it further up: a column goes to the first that fits"
         yield Problem("unknown-column", message, part.place, help_)

@@ -13,6 +13,7 @@ from annpipe.plan.blocks import Blocks, expanded, faults, with_blocks
 from annpipe.plan.columns import Transforming, column_faults
 from annpipe.plan.component import Component
 from annpipe.plan.contradictions import contradictions
+from annpipe.plan.ends import Output, input_faults, inputs_layer, output_faults, outputs_layer, outputs_loss, with_ends
 from annpipe.plan.formula_place import formula_problem
 from annpipe.plan.groups import ParameterGroup
 from annpipe.plan.metric_keys import unknown_metrics, watched_keys
@@ -42,6 +43,7 @@ class Draft:
     transforms: tuple[Transforming, ...]
     blocks: Blocks
     model: tuple[Component, ...]
+    outputs: tuple[Output, ...]
     init: Mapping[str, Component]
     loss: Component
     optimizer: Component
@@ -72,6 +74,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     registry, taken = with_blocks(spec, registry)
     problems += taken
     resolving = Resolving(registry, within=spec.folder if untrusted else None)
+    registry = with_ends(spec, registry)
 
     def one(call: Call, kind: str) -> Component:
         found = resolving.component(call, kind) if call.name else None
@@ -80,15 +83,25 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     def many(calls: Sequence[Call], kind: str) -> tuple[Component, ...]:
         return tuple(one(call, kind) for call in calls)
 
+    outputs = tuple(
+        Output(str(h.name.value), many(h.layers, "layer"), one(h.loss, "loss"), h.weight, many(h.metrics, "metric"))
+        for h in spec.outputs
+    )
+    ends = spec.place("model", "outputs")
     drafted = Draft(
         spec,
         registry,
         data=one(spec.data, "data"),
         transforms=tuple(Transforming(s.columns, many(s.calls, "transform"), s.place) for s in spec.transforms or ()),
         blocks={str(key.value): many(calls, "layer") for key, calls in spec.blocks},
-        model=many(spec.model, "layer"),
+        model=(
+            *inputs_layer(spec, lambda calls: many(calls, "layer")),
+            *many(spec.model, "layer"),
+            *outputs_layer(outputs, ends),
+        ),
+        outputs=outputs,
         init={str(key.value): one(call, "initializer") for key, call in spec.init},
-        loss=one(spec.loss, "loss"),
+        loss=outputs_loss(outputs, ends) if outputs else one(spec.loss, "loss"),
         optimizer=_fused(one(spec.optimizer, "optimizer"), registry, scaled=spec.device.autocast == "float16"),
         groups=tuple(_groups(spec, resolving)),
         scheduler=one(spec.scheduler, "scheduler") if spec.scheduler else None,
@@ -105,9 +118,12 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         known += unknown
     fields, of_data = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
     unfit = [] if unknown else list(faults(drafted.blocks, drafted.model, spec, registry))
-    watched = [] if any(map(resolving.failed, drafted.metrics)) else list(_unknown_metrics(drafted))
+    measured = [*drafted.metrics, *(metric for head in outputs for metric in head.metrics)]
+    watched = [] if any(map(resolving.failed, measured)) else list(_unknown_metrics(drafted))
     if fields and spec.transforms is not None and not _any_failed(drafted.transforms, resolving):
         of_data += column_faults(drafted.transforms, fields, drafted.data, registry)
+    if fields and not spec.problems:
+        of_data += [*input_faults(spec, fields), *output_faults(spec, fields)]
     model, of_taps = (drafted.model, []) if unfit or unknown else _expanded(drafted, resolving)
     errors = [*spec.problems, *problems, *known, *unfit, *of_taps, *of_data, *watched, *contradictions(drafted)]
     if errors:
@@ -140,7 +156,7 @@ def _groups(spec: Spec, resolving: Resolving) -> Iterator[ParameterGroup]:
 
 def _unknown_metrics(drafted: Draft) -> Iterator[Problem]:
     has_val, has_scheduler = drafted.spec.split.has_val, drafted.scheduler is not None
-    keys = watched_keys(drafted.metrics, has_val=has_val, has_scheduler=has_scheduler)
+    keys = watched_keys(drafted.metrics, drafted.outputs, has_val=has_val, has_scheduler=has_scheduler)
     yield from unknown_metrics(drafted.callbacks, drafted.registry, keys)
     if drafted.scheduler is not None:  # it would follow what it sets
         yield from unknown_metrics([drafted.scheduler], drafted.registry, [key for key in keys if key != "lr"])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
+
+import torch
 
 from annpipe.contract import Field
+from annpipe.ends import piece
 from annpipe.errors import Problem, SpecError
 from annpipe.plan.blocks import used_block
 from annpipe.plan.build import Building
 from annpipe.plan.component import Component
+from annpipe.plan.ends import is_inputs
 from annpipe.plan.plan import Layer
 from annpipe.registry import Registry
 
@@ -58,6 +63,14 @@ class Flow:
             related = ((first.component.place, "first used here"),) if first.component.place else ()
             help_ = f"bring both to one shape, or write `- {name}` here for weights of its own"
             raise SpecError([Problem("shape", message, layer.component.place, help_, related)])
+
+
+def pieces(component: Component, tensor: torch.Tensor) -> Iterator[torch.Tensor]:
+    """What arrives at each stack of a layer, one after another: all of it, or the columns of a stack of inputs."""
+    if is_inputs(component):
+        own = (component.options[name] for name in ("spans", "shapes", "whole"))
+        yield from (piece(tensor, *part) for part in zip(*own, strict=True))
+    yield from repeat(tensor)
 
 
 def repeated(component: Component, layers: Sequence[Layer], size: int) -> tuple[Layer, ...]:

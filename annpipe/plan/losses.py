@@ -41,7 +41,10 @@ def compares_classes(loss: Component, registry: Registry) -> bool:
 
 
 def takes_classes(loss: Component, registry: Registry) -> bool:
-    """Whether the targets are class labels: what each loss inside compares with."""
+    """Whether the targets are class labels: what each loss inside compares with. Those of heads are each for itself."""
+    entry = registry.find("loss", loss.name)
+    if entry and "end" in entry.traits:
+        return False
     return all(compares_classes(leaf, registry) for leaf in leaves(loss))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from annpipe.errors import Place
 from annpipe.plan.component import Component, to_data
+from annpipe.plan.ends import Output
 from annpipe.plan.groups import ParameterGroup
 from annpipe.plan.plan import Plan
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
@@ -57,14 +58,21 @@ def origins(plan: Plan, spec: Spec) -> list[Origin]:
     for name, block in plan.blocks.items():
         for number, component in enumerate(block):
             found += tracing.component(f"blocks.{name}.{number}", component)
-    model, section = ("model.layers", root.get("model")) if plan.init or plan.freeze else ("model", None)
-    for number, layer in enumerate(plan.model):
+    is_long = plan.init or plan.freeze or plan.inputs or plan.outputs
+    model, section = ("model.layers", root.get("model")) if is_long else ("model", None)
+    for inputs in plan.inputs:
+        found += tracing.inputs(inputs, section)
+    last = len(plan.model) - bool(plan.outputs)
+    for number, layer in enumerate(plan.model[len(plan.inputs) : last]):
         found += tracing.component(f"{model}.{number}", layer.component)
+    if plan.outputs:
+        found += tracing.outputs(plan.outputs, section)
     for name, component in plan.init.items():
         found += tracing.component(f"model.init.{name}", component)
     if plan.freeze and isinstance(section, MappingNode):
         found += tracing.value("model.freeze", list(plan.freeze), section.get("freeze"))
-    found += [*tracing.component("loss", plan.loss), *tracing.component("optimizer", plan.optimizer)]
+    found += [] if plan.outputs else tracing.component("loss", plan.loss)
+    found += [*tracing.component("optimizer", plan.optimizer)]
     for number, group in enumerate(plan.groups):
         found += tracing.group(f"optimizer.groups.{number}", group)
     found += tracing.component("scheduler", plan.scheduler) if plan.scheduler else []
@@ -102,6 +110,32 @@ class _Tracing:
             if chosen == "default" and value != parameter.default and not isinstance(value, Component):
                 chosen = "annpipe"
             yield from self._value(f"{path}.{component.name}.{name}", value, component.given.get(name), chosen)
+
+    def inputs(self, component: Component, model: Node | None) -> Iterator[Origin]:
+        """The stacks of several inputs, and how they are joined."""
+        options = component.options
+        stacks = model.get("inputs") if isinstance(model, MappingNode) else None
+        for name, columns, layers in zip(options["names"], options["columns"], options["branches"], strict=True):
+            stack = stacks.get(name) if isinstance(stacks, MappingNode) else None
+            said = stack.get("columns") if isinstance(stack, MappingNode) else None
+            yield from self._value(f"model.inputs.{name}.columns", list(columns), said, "default")
+            for number, layer in enumerate(layers):
+                yield from self.component(f"model.inputs.{name}.layers.{number}", layer)
+        said = model.get("join") if isinstance(model, MappingNode) else None
+        yield from self._value("model.join", options["join"], said, "default")
+
+    def outputs(self, outputs: Sequence[Output], model: Node | None) -> Iterator[Origin]:
+        """The heads of several outputs."""
+        heads = model.get("outputs") if isinstance(model, MappingNode) else None
+        for head in outputs:
+            path, said = f"model.outputs.{head.name}", heads.get(head.name) if isinstance(heads, MappingNode) else None
+            for number, layer in enumerate(head.layers):
+                yield from self.component(f"{path}.layers.{number}", layer)
+            yield from self.component(f"{path}.loss", head.loss)
+            weight = said.get("weight") if isinstance(said, MappingNode) else None
+            yield from self._value(f"{path}.weight", head.weight, weight, "default")
+            for number, metric in enumerate(head.metrics):
+                yield from self.component(f"{path}.metrics.{number}", metric)
 
     def group(self, path: str, group: ParameterGroup) -> Iterator[Origin]:
         yield Origin(f"{path}.params", list(group.patterns), _source(group.places[0]), group.places[0])

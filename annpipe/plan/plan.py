@@ -14,6 +14,7 @@ from annpipe.contract import Field, Fields
 from annpipe.errors import Problem
 from annpipe.plan.columns import Transforming
 from annpipe.plan.component import Component, every, to_data
+from annpipe.plan.ends import Output, inputs_data, is_inputs, outputs_data
 from annpipe.plan.groups import ParameterGroup, optimizer_data
 from annpipe.plan.metric_keys import followed_metric
 from annpipe.registry import Registry
@@ -68,6 +69,7 @@ class Plan:
     fields: Fields
     blocks: Mapping[str, tuple[Component, ...]]
     model: tuple[Layer, ...]
+    outputs: tuple[Output, ...]
     init: Mapping[str, Component]
     freeze: tuple[str, ...]
     n_frozen: int
@@ -107,7 +109,7 @@ class Plan:
             "data": {**component, "transforms": self._transforms(), "split": self.split.model_dump()},
             **({"blocks": {name: to_data(layers) for name, layers in self.blocks.items()}} if self.blocks else {}),
             "model": self._model_data(),
-            "loss": self.loss.to_data(),
+            **({} if self.outputs else {"loss": self.loss.to_data()}),
             "optimizer": optimizer_data(self.optimizer, self.groups),
             "scheduler": self.scheduler.to_data() if self.scheduler else None,
             "average": self.average.to_data() if self.average else None,
@@ -125,10 +127,13 @@ class Plan:
 
     def _model_data(self) -> Any:
         """The layers, with how they begin and which stay so where the spec says."""
-        layers = [layer.component.to_data() for layer in self.model]
+        last = len(self.model) - bool(self.outputs)
+        layers = [layer.component.to_data() for layer in self.model[len(self.inputs) : last]]
+        before = {key: value for layer in self.inputs for key, value in inputs_data(layer).items()}
         own: dict[str, Any] = {"init": {name: to_data(value) for name, value in self.init.items()}} if self.init else {}
+        heads = outputs_data(self.outputs) if self.outputs else {}
         own |= {"freeze": list(self.freeze)} if self.freeze else {}
-        return {"layers": layers, **own} if own else layers
+        return {**before, "layers": layers, **heads, **own} if own or before or heads else layers
 
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""
@@ -140,6 +145,11 @@ class Plan:
         for name in ("name", "description", "tags", "tracking"):
             data.pop(name)
         return dict(_flat(data))
+
+    @property
+    def inputs(self) -> tuple[Component, ...]:
+        """The layer that the stacks of several inputs are, where there are some."""
+        return tuple(layer.component for layer in self.model[:1] if is_inputs(layer.component))
 
     @property
     def followed_metric(self) -> str | None:

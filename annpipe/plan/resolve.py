@@ -6,6 +6,7 @@ Shapes on the meta device, the output against the targets, the loss, and what co
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from annpipe.errors import Problem, SpecError
 from annpipe.plan.component import Component
 from annpipe.plan.data_alone import faults_of_data
 from annpipe.plan.draft import Draft
+from annpipe.plan.ends import arriving, in_order, input_faults, is_inputs, output_faults
+from annpipe.plan.taps import tap_faults
 from annpipe.registry import Registry
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
     `make` makes them for a plot of which the fields do not tell whether it can be drawn, and left out lets such a plot
     pass.
     """
+    from annpipe.plan.heads import filled, for_each, placed
     from annpipe.plan.initial import check_parameters
     from annpipe.plan.outline import misfits
     from annpipe.plan.plan import Plan
@@ -45,10 +49,17 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
     try:
         observed = _observed(drafted, observe)
         fields = observed.fields
+        drafted = _arranged(drafted, fields)
+        if drafted.outputs and (faults := tap_faults(drafted.model, registry)):  # heads may have changed places
+            raise SpecError(faults)
         layers = run_shapes(drafted.model, drafted.data, fields, registry)
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted, ())]) from error
-    problems = check_output(layers, drafted.data, drafted.loss, fields, registry)
+    parts = list(for_each(layers, drafted.loss, drafted.metrics, drafted.outputs, fields))
+    problems = [p for own, loss, _, part in parts for p in check_output(own, drafted.data, loss, part, registry)]
+    if problems and drafted.outputs:
+        raise SpecError(problems)
+    drafted = replace(drafted, loss=placed(drafted.loss, layers, drafted.outputs, registry))
     problems += refusals(drafted, layers, list(fields.targets))
     of_parameters, n_frozen = check_parameters(drafted, layers)
     problems += of_parameters
@@ -68,6 +79,7 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
         fields=fields,
         blocks=drafted.blocks,
         model=layers,
+        outputs=filled(drafted.outputs, layers),
         init=drafted.init,
         freeze=tuple(str(node.value) for node in spec.freeze),
         n_frozen=n_frozen,
@@ -85,19 +97,42 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
         warnings=(
             *observed.warnings,
             *linear_collapse(layers, registry),
-            *labels_as_numbers(drafted.data, drafted.loss, fields, registry),
-            *activation_and_loss(layers, drafted.loss, registry),
-            *thresholds_of_logits(layers, drafted.loss, drafted.metrics, registry),
-            *goal_of_scheduler(drafted.scheduler, drafted.metrics, registry, has_val=spec.split.has_val),
+            *(w for _, loss, _, part in parts for w in labels_as_numbers(drafted.data, loss, part, registry)),
+            *(w for own, loss, _, _ in parts for w in activation_and_loss(own, loss, registry)),
+            *(w for own, loss, metrics, _ in parts for w in thresholds_of_logits(own, loss, metrics, registry)),
+            *goal_of_scheduler(
+                drafted.scheduler, drafted.metrics, drafted.outputs, registry, has_val=spec.split.has_val
+            ),
         ),
     )
 
 
+def _arranged(drafted: Draft, fields: Fields) -> Draft:
+    """The draft with its inputs told where their columns stand, and its heads in the order of their targets."""
+    outputs = in_order(drafted.outputs, fields)
+    names = [head.name for head in drafted.outputs]
+    model = [arriving(layer, fields) if is_inputs(layer) else layer for layer in drafted.model]
+    if outputs:
+        order = [names.index(head.name) for head in outputs]
+        last = model[-1]
+        options = {name: [last.options[name][number] for number in order] for name in ("names", "branches")}
+        model[-1] = last.with_options(**options)
+        losses = {head.name: head.loss for head in outputs}
+        weights = {head.name: head.weight for head in outputs}
+        drafted = replace(drafted, loss=drafted.loss.with_options(losses=losses, weights=weights))
+    return replace(drafted, model=tuple(model), outputs=outputs)
+
+
 def _outline(drafted: Draft, fields: Fields, make: Maker | None) -> Outline:
-    entry = drafted.registry.find("loss", drafted.loss.name)
-    takes_classes = bool(entry and entry.traits.get("target") == "classes")
+    takes_classes = _is_of_classes(drafted.loss, drafted.registry)
     made = None if make is None else cache(lambda: make(drafted.data, drafted.registry, drafted.spec.head.seed))
-    return Outline(fields, drafted.loss.name, takes_classes, drafted.spec.split.has_val, made)
+    heads = {head.name: (head.loss.name, _is_of_classes(head.loss, drafted.registry)) for head in drafted.outputs}
+    return Outline(fields, drafted.loss.name, takes_classes, drafted.spec.split.has_val, made, heads=heads)
+
+
+def _is_of_classes(loss: Component, registry: Registry) -> bool:
+    entry = registry.find("loss", loss.name)
+    return bool(entry and entry.traits.get("target") == "classes")
 
 
 def _observed(drafted: Draft, observe: Callable[[Draft], Observed]) -> Observed:
@@ -105,7 +140,10 @@ def _observed(drafted: Draft, observe: Callable[[Draft], Observed]) -> Observed:
         observed = observe(drafted)
     inputs = observed.fields.inputs
     shaped = [name for name, field in inputs.items() if field.shape]
-    if shaped and len(inputs) > 1:
+    if faults := [*input_faults(drafted.spec, observed.fields), *output_faults(drafted.spec, observed.fields)]:
+        raise SpecError(faults)
+    if shaped and len(inputs) > 1 and not drafted.spec.inputs:
         message = f"the inputs {', '.join(inputs)} cannot be joined: '{shaped[0]}' is not one number a row"
-        raise SpecError([Problem("data", message, drafted.data.place, "give one input, or numbers only")])
+        help_ = "give each a stack of its own, with `model.inputs`; or take one input, or numbers only"
+        raise SpecError([Problem("data", message, drafted.data.place, help_)])
     return observed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from annpipe.errors import Problem, SpecError
 from annpipe.plan.blocks import MOST_LAYERS
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component, components_in
-from annpipe.plan.flow import Flow, counted_once, repeated
+from annpipe.plan.flow import Flow, counted_once, pieces, repeated
 from annpipe.plan.layer_faults import forward_problem, raised_in, rank_problem, steps_first
 from annpipe.plan.plan import Layer
 from annpipe.registry import Entry, Registry
@@ -41,13 +42,14 @@ FREE = frozenset({"normalized_shape"})  # names that may differ from the shape's
 
 
 def input_tensor(fields: Fields) -> torch.Tensor:
-    """A meta tensor like the batches the model will get: (rows, inputs), or one input in its own shape."""
+    """A meta tensor like the batches the model will get: (rows, numbers), or one input in its own shape."""
     if fields.features is not None:
         return torch.empty((BATCH, *fields.features), device="meta")
-    if all(field.shape == () for field in fields.inputs.values()):
+    if len(fields.inputs) > 1 or next(iter(fields.inputs.values())).shape == ():
         only_int = len(fields.inputs) == 1 and next(iter(fields.inputs.values())).dtype == "int"
         dtype = torch.int64 if only_int else torch.float32
-        return torch.empty((BATCH, len(fields.inputs)), dtype=dtype, device="meta")
+        width = sum(math.prod(field.shape) for field in fields.inputs.values())
+        return torch.empty((BATCH, width), dtype=dtype, device="meta")
     field = next(iter(fields.inputs.values()))
     dtype = torch.int64 if field.dtype == "int" else torch.float32
     return torch.empty((BATCH, *field.shape), dtype=dtype, device="meta")
@@ -132,7 +134,10 @@ def _with_stacks(
     repeats = entry.traits.get("repeats")
     shares = bool(options.get(str(entry.traits.get("shares"))))
 
+    arrives = pieces(component, tensor)
+
     def run(layers: Sequence[Component], path: str) -> list[Component]:
+        tensor = next(arrives)
         times = options[repeats] if isinstance(repeats, str) else 1
         stacks[path], output = _run_stack(list(layers) * times, tensor, before, flow)
         outputs.append(list(output.shape[1:]))
@@ -236,6 +241,9 @@ def _construct(component: Component, flow: Flow) -> torch.nn.Module:
 
 def refused(component: Component, error: Exception, entry: Entry | None = None) -> Problem:
     """A component whose own constructor refuses its options, with the line of the plugin that `entry` comes from."""
+    if entry and "end" in entry.traits:
+        help_ = "give what the last layers of its stacks give one shape, as `- Flatten` and a Linear do"
+        return Problem("wrong-value", f"`{component.name}`: {first_line(error)}", component.place, help_)
     message = f"{component.name} refuses its options: {first_line(error)}"
     help_ = f"`annpipe show {component.kind} {component.name}` shows its options"
     return Problem("wrong-value", message, component.place, help_, raised_in(entry, error) if entry else ())

@@ -41,7 +41,15 @@ def check_output(
     place = last.component.place
     if classes and len(fields.targets) > 1:
         message = f"{loss.name} compares with the labels of one target; the data has {len(fields.targets)}: {names}"
-        return [Problem("loss-mismatch", message, loss.place, "keep one target", _notes(data))]
+        return [
+            Problem(
+                "loss-mismatch",
+                message,
+                loss.place,
+                "keep one target, or give each a head: `model.outputs`",
+                _notes(data),
+            )
+        ]
     target = target_tensor(fields, classes=classes)
     if classes:
         n_classes = next(iter(fields.targets.values())).classes
@@ -61,7 +69,7 @@ def _differing(loss: Component, registry: Registry) -> Problem | None:
     for part, name in by_target(loss):
         if name is not None and compares_classes(part, registry):
             message = f"{part.name} compares with class labels, and '{name}' is one column of numbers here"
-            help_ = "give a target of 0 and 1 BCEWithLogitsLoss; a single target of classes needs no other loss"
+            help_ = "give a target of 0 and 1 BCEWithLogitsLoss; for classes give each target a head: `model.outputs`"
             return Problem("loss-mismatch", message, part.place, help_)
     parts = list(leaves(loss))
     classes = [part for part in parts if compares_classes(part, registry)]

@@ -37,7 +37,8 @@ def refusals(drafted: Draft, layers: Sequence[Layer], targets: Sequence[str] = (
         problems += _tried(drafted.scheduler, registry, {"optimizer": optimizer})[1]
     if drafted.average is not None:
         problems += _tried(drafted.average, registry, {"model": torch.nn.Linear(1, 1, device="meta")})[1]
-    for component in (*drafted.callbacks, *drafted.metrics):
+    of_heads = [metric for head in drafted.outputs for metric in head.metrics]
+    for component in (*drafted.callbacks, *drafted.metrics, *of_heads):
         problems += _tried(component, registry, {})[1]
     return unfit + problems + _refused_distributions(drafted)
 

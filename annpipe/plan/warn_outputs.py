@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from annpipe.errors import Place, Problem
 from annpipe.plan.component import Component
+from annpipe.plan.ends import Output
 from annpipe.plan.losses import leaves
-from annpipe.plan.metric_keys import followed_metric, metric_keys
+from annpipe.plan.metric_keys import followed_metric, run_metrics
 from annpipe.plan.plan import Layer
 from annpipe.plan.warn import PASSING
 from annpipe.registry import Entry, Registry
@@ -76,13 +77,18 @@ def thresholds_of_logits(
 
 
 def goal_of_scheduler(
-    scheduler: Component | None, metrics: Sequence[Component], registry: Registry, *, has_val: bool
+    scheduler: Component | None,
+    metrics: Sequence[Component],
+    outputs: Sequence[Output],
+    registry: Registry,
+    *,
+    has_val: bool,
 ) -> Iterator[Problem]:
     """A scheduler that waits for a metric to fall of which large values are good, or the other way round."""
     key = followed_metric(scheduler, registry, has_val=has_val)
     if scheduler is None or key is None or scheduler.options.get("mode") not in ("min", "max"):
         return
-    metric = metric_keys(metrics).get(key.partition("/")[2])
+    metric, _ = run_metrics(metrics, outputs).get(key.partition("/")[2], (None, None))
     entry = registry.find("metric", metric.name) if metric else None
     rises = bool(entry and getattr(registry.load(entry), "higher_is_better", False))
     wanted = "max" if rises else "min"

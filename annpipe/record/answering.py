@@ -55,7 +55,7 @@ class SavedNetwork:
         import torch
 
         inputs = self.description["inputs"]
-        is_whole = all(item["type"] in {"integer", "long", "int32", "int64"} for item in inputs)
+        is_whole = len(inputs) == 1 and inputs[0]["type"] in {"integer", "long", "int32", "int64"}
         is_raw = self.description.get("transforms", False)  # the model makes features of raw columns by itself
         precision = "float64" if is_raw else self.description.get("precision", "float32")
         number = torch.int64 if is_whole else getattr(torch, precision)

@@ -20,6 +20,7 @@ from mlflow.types.schema import AnyType
 LOADER = Path(__file__).with_name("pyfunc_model.py")
 ANSWERING = Path(__file__).with_name("answering.py")
 NUMPY_NAMES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool"}
+TENSOR_NAMES = NUMPY_NAMES | {"string": "str"}  # words beside tensors
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _type(variable: Variable) -> str | AnyType:
 
 
 def _tensor(variable: Variable, name: str | None) -> TensorSpec:
-    return TensorSpec(np.dtype(NUMPY_NAMES.get(variable.type, variable.type)), (-1, *variable.shape), name)
+    return TensorSpec(np.dtype(TENSOR_NAMES.get(variable.type, variable.type)), (-1, *variable.shape), name)
 
 
 def _example(description: Description) -> pd.DataFrame | np.ndarray[Any, Any] | dict[str, Any] | None:
@@ -117,7 +118,10 @@ def _example(description: Description) -> pd.DataFrame | np.ndarray[Any, Any] | 
         types = {item.name: NUMPY_NAMES.get(item.type, item.type) for item in description.inputs if item.type != "any"}
         return pd.DataFrame(description.example).astype(types)
     arrays = {
-        item.name: np.asarray(description.example[item.name], NUMPY_NAMES.get(item.type, item.type))
+        item.name: np.asarray(
+            ["" if value is None else value for value in description.example[item.name]],
+            TENSOR_NAMES.get(item.type, item.type),
+        )
         for item in description.inputs
     }
     return next(iter(arrays.values())) if len(arrays) == 1 else arrays

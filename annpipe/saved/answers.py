@@ -12,20 +12,21 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 
-def answers(targets: Sequence[Mapping[str, Any]], outputs: torch.Tensor, *, labels: bool) -> dict[str, Array]:
+def answers(targets: Sequence[Mapping[str, Any]], outputs: torch.Tensor) -> dict[str, Array]:
     """A column for each target, and for each of its classes where the model tells probabilities.
 
-    `targets` are those of model.json, `outputs` is (rows, targets), (rows, …) of a single target, or where `labels`
-    the scores of classes, (rows, classes, …). A row whose outputs are NaN has no answer: NaN or None.
+    `targets` are those of model.json, `outputs` is (rows, …), of which each target has its columns: one, or the scores
+    of its classes. A row whose outputs are NaN has no answer: NaN or None.
     """
     found: dict[str, Array] = {}
-    for place, target in enumerate(targets):
-        if labels:
-            found |= _of_scores(target, outputs)
+    for target in targets:
+        own = outputs if target["span"] is None else outputs[:, slice(*target["span"])]
+        if target["labels"]:
+            found |= _of_scores(target, own)
         elif target["shape"]:
-            found |= _shaped(target, outputs)
+            found |= _shaped(target, own)
         else:
-            found |= _of_one(target, outputs.reshape(len(outputs), -1)[:, place])
+            found |= _of_one(target, own[:, 0])
     return found
 
 

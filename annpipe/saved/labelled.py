@@ -19,7 +19,7 @@ from annpipe.saved.rows import read_blocks
 def labelled(model: SavedModel, source: str) -> Dataset:
     """The inputs and targets of every row, as the run's own data has them; raises NotFound and DataError."""
     inputs, targets = model.inputs, model.targets
-    wanted = [*inputs, *(_wanted(target, labels=model.takes_labels) for target in targets)]
+    wanted = [*inputs, *(_wanted(target) for target in targets)]
     blocks: list[list[np.ndarray[Any, Any]]] = []
     start = 0
     for block in read_blocks(source, wanted, model.reading):
@@ -30,16 +30,16 @@ def labelled(model: SavedModel, source: str) -> Dataset:
     whole = [torch.from_numpy(np.concatenate(parts)) for parts in zip(*blocks, strict=True)]
     described = model.description["inputs"]
     x = {item["name"]: _input(item, tensor) for item, tensor in zip(described, whole, strict=False)}
-    y = {t["name"]: _target(t, tensor, model) for t, tensor in zip(targets, whole[len(inputs) :], strict=True)}
+    y = {t["name"]: _target(t, tensor) for t, tensor in zip(targets, whole[len(inputs) :], strict=True)}
     words = {item["name"]: tuple(item["categories"]) for item in described if item.get("categories")}
     words |= {target["name"]: tuple(target["words"]) for target in targets if target["words"]}
     return Dataset(x, y, categories=words)
 
 
-def _wanted(target: Mapping[str, Any], *, labels: bool) -> Wanted:
+def _wanted(target: Mapping[str, Any]) -> Wanted:
     if target["words"]:
         return Wanted(target["name"], may_lack=False)
-    return Wanted(target["name"], WHOLE if labels else NUMBERS, tuple(target["shape"]), may_lack=False)
+    return Wanted(target["name"], WHOLE if target["labels"] else NUMBERS, tuple(target["shape"]), may_lack=False)
 
 
 def _known(target: Mapping[str, Any], cells: np.ndarray[Any, Any], source: str, start: int) -> np.ndarray[Any, Any]:
@@ -69,5 +69,5 @@ def _input(item: Mapping[str, Any], tensor: torch.Tensor) -> torch.Tensor:
     return tensor.double() if item.get("categories") or item["type"] == "double" else tensor.long()
 
 
-def _target(target: Mapping[str, Any], tensor: torch.Tensor, model: SavedModel) -> torch.Tensor:
-    return tensor.long() if model.takes_labels else tensor.double()
+def _target(target: Mapping[str, Any], tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.long() if target["labels"] else tensor.double()

@@ -52,11 +52,6 @@ class SavedModel:
         found: list[dict[str, Any]] = self.description["targets"]
         return found
 
-    @property
-    def takes_labels(self) -> bool:
-        """Whether it was trained on class labels, and gives a score for each class."""
-        return bool(self.description["labels"])
-
     def _wanted(self, item: dict[str, Any]) -> Wanted:
         if item.get("categories"):
             return Wanted(item["name"])

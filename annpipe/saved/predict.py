@@ -45,7 +45,7 @@ def predict(run: Path, source: str, out: Path | None = None, keep: Sequence[str]
     with Output(out) as output:
         for block in read_blocks(source, wanted, model.reading):
             columns = model.columns(block[: len(inputs)], source)
-            found = answers(model.targets, model.outputs(columns), labels=model.takes_labels)
+            found = answers(model.targets, model.outputs(columns))
             if twice := [name for name in keep if name in found]:
                 message = f"{shown(source)}: the column '{twice[0]}' is one of the answers' names"
                 raise DataError(message, "leave it out of --keep")

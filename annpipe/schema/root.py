@@ -6,6 +6,7 @@ from itertools import combinations
 
 from annpipe.registry import Registry
 from annpipe.schema.components import kind_schemas
+from annpipe.schema.ends import loss_or_heads
 from annpipe.schema.sections import (
     DATA,
     groups_schema,
@@ -60,7 +61,9 @@ def spec_schema(registry: Registry, *, any_name: bool = False, variables: bool =
 def _whole() -> Schema:
     """What must be there when nothing is extended."""
     sections = {name: reference(whole_name(name)) for name in ("data", "loss", "optimizer", "scheduler", "average")}
-    return {"required": list(REQUIRED), "patternProperties": exactly(sections | {"train": train_requires()})}
+    required = [name for name in REQUIRED if name != "loss"]
+    parts = exactly(sections | {"train": train_requires()})
+    return {"required": required, "patternProperties": parts, "allOf": [loss_or_heads()]}
 
 
 def _with(kind: Schema, beside: Schema) -> Schema:

@@ -9,6 +9,7 @@ from typing import Any
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.types import Named, from_annotation, words
 from annpipe.schema.components import BLOCK_NAME, is_bare
+from annpipe.schema.ends import inputs_schema, join_schema, outputs_schema
 from annpipe.schema.values import LIMITS, Schema, option_schema, or_variable, reference, type_name, value_schema
 from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
 from annpipe.spec.spec import REQUIRED
@@ -20,7 +21,7 @@ DESCRIPTIONS = {
     "device": "where and how the run computes",
     "data": "one data component, `transforms` of its columns, and `split` for the rows held out",
     "blocks": "stacks of layers by name, to be used as layers in the model",
-    "model": "the layers, in order; sizes that arrive are filled in; `layers`, `init` and `freeze` where more is said",
+    "model": "the layers, in order; sizes are filled in; `inputs`, `outputs`, `init` and `freeze` where more is said",
     "loss": "what training makes small",
     "optimizer": "how the parameters are stepped",
     "scheduler": "how the learning rate changes over the run",
@@ -45,8 +46,10 @@ def section_schema(name: str) -> Schema:
     if name in Head.model_fields:
         return _fields(Head)[name]
     is_required = name in REQUIRED
-    if name in ONE:
-        schema: Schema = {"anyOf": [reference(ONE[name]), *([] if is_required else [{"type": "null"}])]}
+    if name in ONE:  # heads have losses of their own: a loss may be empty, and `loss_or_heads` says when
+        schema: Schema = {
+            "anyOf": [reference(ONE[name]), *([] if is_required and name != "loss" else [{"type": "null"}])]
+        }
     elif name == "model":
         schema = _model()
     elif name in LISTS:
@@ -143,9 +146,15 @@ def _model() -> Schema:
         "type": ["array", "null"],
         "items": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]},
     }
-    options = {"layers": {key: layers[key] for key in ("items", "minItems", "anyOf")}, "init": init, "freeze": freeze}
+    own = {key: layers[key] for key in ("items", "minItems", "anyOf")}
+    ends = {"inputs": inputs_schema(), "join": join_schema(), "outputs": outputs_schema()}
+    options = {"layers": own, "init": init, "freeze": freeze} | ends
     long = {"type": "object", "properties": options, "additionalProperties": False}
-    alone: Schema = {"type": "object", "properties": dict.fromkeys(options, False), "allOf": [reference("layer")]}
+    alone: Schema = {
+        "type": "object",
+        "properties": dict.fromkeys([key for key in options if key != "join"], False),
+        "allOf": [reference("layer")],
+    }
     return layers | {"anyOf": [*layers["anyOf"], long, alone]}
 
 

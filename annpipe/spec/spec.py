@@ -13,6 +13,7 @@ from annpipe.registry.suggest import did_you_mean, nearest
 from annpipe.spec import groups
 from annpipe.spec.checking import EXAMPLES, REQUIRED, S, check, meant_by, stand_in, used_note
 from annpipe.spec.component import KEEP_ONE, Call, read_call, read_calls
+from annpipe.spec.ends import HeadCall, InputCall, read_inputs, read_join, read_outputs
 from annpipe.spec.groups import GroupCall
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
 from annpipe.spec.sections import Device, Head, Split, Tracking, Train
@@ -27,7 +28,8 @@ SECTIONS = (
 LIST_SECTIONS = frozenset({"plugins", "model", "metrics", "plots", "callbacks"})
 TOP_KEYS = ("extends", "variables", *SECTIONS)  # the first two are gone once a spec is composed
 
-MODEL_KEYS = ("layers", "init", "freeze")
+MODEL_KEYS = ("inputs", "join", "layers", "outputs", "init", "freeze")
+OF_HEADS = {"loss": "losses", "metrics": "metrics"}
 BLOCK_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
 DEVICE_WORD = re.compile(r"(auto|cpu|cuda(:\d+)?|mps)\Z")
 
@@ -61,7 +63,10 @@ class Spec:
     split: Split
     transforms: tuple[Steps, ...] | None
     blocks: tuple[tuple[ScalarNode, tuple[Call, ...]], ...]
+    inputs: tuple[InputCall, ...]
+    join: str
     model: tuple[Call, ...]
+    outputs: tuple[HeadCall, ...]
     init: tuple[tuple[ScalarNode, Call], ...]
     freeze: tuple[ScalarNode, ...]
     loss: Call
@@ -107,6 +112,7 @@ def read_spec(root: MappingNode, file: str) -> Spec:
     """Checks every section and notes all problems in the Spec."""
     reading = _Reading(root)
     reading.keys()
+    inputs = reading.inputs()
     head = reading.section(Head, _only(root, tuple(Head.model_fields)))
     spec = Spec(
         file=file,
@@ -117,7 +123,10 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         split=reading.split(),
         transforms=reading.transforms(),
         blocks=tuple(reading.blocks()),
+        inputs=inputs,
+        join=reading.join(inputs),
         model=reading.model(),
+        outputs=reading.outputs(),
         init=tuple(reading.init()),
         freeze=reading.freeze(),
         loss=reading.call("loss"),
@@ -166,8 +175,9 @@ class _Reading:
         for word in train.keys if isinstance(train, MappingNode) else ():
             if word not in Train.model_fields:
                 self._meant.update(meant_by(Train, "train", word))
+        in_heads = ("loss",) if (long := self._long_form()) and _given(long.get("outputs")) else ()
         for name in REQUIRED:
-            if name not in self._meant and not _given(self.root.get(name)):
+            if name not in (*self._meant, *in_heads) and not _given(self.root.get(name)):
                 self.problems.append(self._missing(name))
 
     def _missing(self, name: str) -> Problem:
@@ -257,9 +267,24 @@ class _Reading:
         return tuple(calls)
 
     def _long_form(self) -> MappingNode | None:
-        """`model` where it is no list and no one layer: `{layers: […], init: …, freeze: …}`."""
+        """`model` where it is no list and no one layer: `{layers: […], init: …}`; with `join` alone it is a layer."""
         node = self.root.get("model")
-        return node if isinstance(node, MappingNode) and node.keys and set(node.keys) & set(MODEL_KEYS) else None
+        keys = set(MODEL_KEYS) - {"join"}
+        return node if isinstance(node, MappingNode) and node.keys and set(node.keys) & keys else None
+
+    def inputs(self) -> tuple[InputCall, ...]:
+        """The stacks of several inputs."""
+        long = self._long_form()
+        stacks, problems = read_inputs(long.get("inputs") if long else None)
+        self.problems += problems
+        return tuple(stacks)
+
+    def join(self, inputs: Sequence[InputCall]) -> str:
+        """How these stacks meet."""
+        long = self._long_form()
+        join, problems = read_join(long.get("join") if long else None, inputs)
+        self.problems += problems
+        return join
 
     def model(self) -> tuple[Call, ...]:
         """The layers: a list, the list in the long form, or the one layer that is the whole model."""
@@ -271,6 +296,8 @@ class _Reading:
                     message = f"`model` has no option '{key.value}'"
                     self.problems.append(Problem("unknown-option", message, key.place, help_))
             layers = long.get("layers")
+            if not _given(layers) and (_given(long.get("inputs")) or _given(long.get("outputs"))):
+                return ()
             if layers is None or not _given(layers):
                 message = "`model.layers` is missing"
                 self.problems.append(Problem("missing-option", message, long.place, EXAMPLES["model.layers"]))
@@ -280,6 +307,21 @@ class _Reading:
             call = self._taken(read_call(node, "`model`"))
             return (call,) if call.name else ()
         return self.calls("model")
+
+    def outputs(self) -> tuple[HeadCall, ...]:
+        """The heads of several outputs, which have losses and metrics of their own."""
+        long = self._long_form()
+        heads, problems = read_outputs(long.get("outputs") if long else None)
+        self.problems += problems
+        for name in ("loss", "metrics") if heads else ():
+            node, key = self.root.get(name), self.root.key(name)
+            if node is None or key is None or not _given(node) or (isinstance(node, ListNode) and not node.items):
+                continue
+            one = str(heads[0].name.value)
+            message = f"`{name}` stands beside `model.outputs`, whose heads have {OF_HEADS[name]} of their own"
+            help_ = f"say it of a head, as in `outputs: {{{one}: {{{name}: …}}}}`, and take it out here"
+            self.problems.append(Problem("outputs", message, key.place, help_))
+        return tuple(heads)
 
     def init(self) -> Iterator[tuple[ScalarNode, Call]]:
         """Each pattern of parameters with its initializer."""

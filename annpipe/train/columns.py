@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -48,7 +49,8 @@ class Fitted:
     """All transforms of a plan. `before` is applied once to each split, `inside` begins the model, `targets` ends it.
 
     Each of the three is groups, empty where it has nothing to do; `is_whole` where the input has a shape of its own.
-    `shape` is that of a row as the first layer meets it.
+    `shape` is that of a row as the first layer meets it, `stacks` has those that each stack of inputs then takes,
+    `widths` how many numbers each head gives for its target.
     """
 
     before: tuple[Group, ...]
@@ -56,6 +58,8 @@ class Fitted:
     targets: tuple[tuple[Step, ...], ...]
     is_whole: bool
     shape: tuple[int, ...]
+    stacks: tuple[tuple[int, ...], ...] = ()
+    widths: tuple[int, ...] = ()
 
     def columns(self, groups: Sequence[Group]) -> torch.nn.Module | None:
         """The module of `before` or `inside`, None where there is nothing to do."""
@@ -70,7 +74,7 @@ class Fitted:
         """The module that scales targets and leads predictions back."""
         if not any(self.targets):
             return None
-        return Targets([[step.module for step in steps] for steps in self.targets])
+        return Targets([[step.module for step in steps] for steps in self.targets], self.widths)
 
 
 def known_categories(splits: Splits, fields: Fields) -> Splits:
@@ -102,11 +106,19 @@ def _recoded(part: Dataset, kept: Mapping[str, torch.Tensor]) -> Dataset:
 
 
 def fit_columns(
-    transforms: Sequence[Transforming], fields: Fields, train: Dataset, registry: Registry, seed: int
+    transforms: Sequence[Transforming],
+    fields: Fields,
+    train: Dataset,
+    registry: Registry,
+    seed: int,
+    stacks: Sequence[Sequence[str]] = (),
 ) -> Fitted:
-    """Fits every transform on the rows of the train split; raises SpecError at the one that refuses them."""
+    """Fits every transform on the rows of the train split; raises SpecError at the one that refuses them.
+
+    `stacks` has the inputs of each stack of `model.inputs`: their columns are then laid out stack by stack.
+    """
     groups = grouped(transforms, fields)
-    is_whole = any(field.shape for field in fields.inputs.values())
+    is_whole = not stacks and any(field.shape for field in fields.inputs.values())
     with drawing(seed, "columns"):
         targets = _target_steps(groups, fields, train, registry)
         if is_whole:
@@ -114,39 +126,87 @@ def fit_columns(
             steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), registry)
             before, inside = ((Group((), part),) if part else () for part in _cut(steps))
             return Fitted(before, inside, targets, True, tuple(out.shape[1:]))
-        return _fit_table(groups, train, targets, registry)
+        return _fit_table(groups, train, targets, registry, stacks)
 
 
 def _steps_of(groups: Groups, name: str) -> Sequence[Component]:
     return [step for part, names in groups.inputs if name in names for step in part.steps]
 
 
-def _fit_table(groups: Groups, train: Dataset, targets: tuple[tuple[Step, ...], ...], registry: Registry) -> Fitted:
+def _fit_table(
+    groups: Groups,
+    train: Dataset,
+    targets: tuple[tuple[Step, ...], ...],
+    registry: Registry,
+    stacks: Sequence[Sequence[str]] = (),
+) -> Fitted:
     """Columns first through what is applied once, group by group; then through what belongs to the model."""
-    names = list(train.inputs)
+    places = column_places(train)
     before: list[Group] = []
     inside: list[Group] = []
-    start = width = 0
-    parts = [(part.steps, taken) for part, taken in groups.inputs]
-    for components, taken in [*parts, ((), groups.rest)]:
-        if not taken:
-            continue
-        x = torch.stack([train.inputs[name].double() for name in taken], 1)
-        counts = [len(train.categories.get(name, ())) if _is_coded(train, name) else 0 for name in taken]
-        steps, out = _fitted_steps(components, x, counts, taken, registry)
-        once, later = _cut(steps)
-        for step in once:
-            x = step.module(x)
-        before.append(Group(tuple(names.index(name) for name in taken), once))
-        inside.append(Group(tuple(range(start, start + x.shape[1])), later))
-        start += x.shape[1]
-        width += out.shape[1]
-    in_order = [position for group in before for position in group.positions] == list(range(len(names)))
+    shapes: list[tuple[int, ...]] = []
+    start = 0
+    parts = [*((part.steps, taken) for part, taken in groups.inputs), ((), groups.rest)]
+    for stack in stacks or [list(train.inputs)]:
+        outs: list[tuple[int, ...]] = []
+        for components, taken in ((steps, [name for name in taken if name in stack]) for steps, taken in parts):
+            if taken:
+                once, later, size, out = _fit_group(components, taken, train, registry)
+                before.append(Group(tuple(at for name in taken for at in range(*places[name])), once))
+                inside.append(Group(tuple(range(start, start + size)), later))
+                start += size
+                outs.append(out)
+        shapes.append(outs[0] if len(outs) == 1 else (sum(math.prod(out) for out in outs),))
+    in_order = [position for group in before for position in group.positions] == list(range(_width(places)))
     nothing_before = in_order and not any(group.steps for group in before)
     nothing_inside = not any(group.steps for group in inside)
     return Fitted(
-        () if nothing_before else tuple(before), () if nothing_inside else tuple(inside), targets, False, (width,)
+        () if nothing_before else tuple(before),
+        () if nothing_inside else tuple(inside),
+        targets,
+        False,
+        (sum(map(math.prod, shapes)),),
+        tuple(shapes) if stacks else (),
     )
+
+
+def _width(places: Mapping[str, tuple[int, int]]) -> int:
+    return max(stop for _, stop in places.values())
+
+
+def column_places(train: Dataset) -> dict[str, tuple[int, int]]:
+    """Where the numbers of each input begin and end in the matrix of all of them."""
+    places, start = {}, 0
+    for name, tensor in train.inputs.items():
+        places[name] = (start, start := start + math.prod(tensor.shape[1:]))
+    return places
+
+
+def _fit_group(
+    components: Sequence[Component], taken: Sequence[str], train: Dataset, registry: Registry
+) -> tuple[tuple[Step, ...], tuple[Step, ...], int, tuple[int, ...]]:
+    """The steps that are applied once and those with each batch, the numbers between them, the shape after both."""
+    first = train.inputs[taken[0]].double()
+    shaped = first.ndim > 1
+    x = first if shaped else torch.stack([train.inputs[name].double() for name in taken], 1)
+    counts = [len(train.categories.get(name, ())) if _is_coded(train, name) else 0 for name in taken]
+    steps, out = _fitted_steps(components, x, counts, taken, registry)
+    once, later = _cut(steps)
+    between = x
+    for step in once:
+        between = step.module(between)
+    if shaped:
+        once, later = _in_shape(once, tuple(x.shape[1:])), _in_shape(later, tuple(between.shape[1:]))
+    return once, later, math.prod(between.shape[1:]), tuple(out.shape[1:])
+
+
+def _in_shape(steps: tuple[Step, ...], shape: tuple[int, ...]) -> tuple[Step, ...]:
+    """Steps for an input of a shape of its own, which arrives and leaves as numbers side by side."""
+    if not steps:
+        return ()
+    opened = Component("layer", "Unflatten", {"dim": 1, "unflattened_size": list(shape)})
+    first, last = torch.nn.Unflatten(1, shape), torch.nn.Flatten()
+    return (Step(first, opened), *steps, Step(last, Component("layer", "Flatten", {})))
 
 
 def _is_coded(train: Dataset, name: str) -> bool:

@@ -40,11 +40,13 @@ class Whole(torch.nn.Sequential):
 class Targets(torch.nn.Module):
     """Target columns, each through the steps of its own; `inverse` leads back.
 
-    `groups` has for each column its steps. **Shape:** (rows, targets) -> (rows, targets).
+    `groups` has for each column its steps, `widths` how many outputs predict it where these are several, as scores of
+    classes are. **Shape:** (rows, targets) -> (rows, targets).
     """
 
-    def __init__(self, groups: Sequence[Sequence[torch.nn.Module]]) -> None:
+    def __init__(self, groups: Sequence[Sequence[torch.nn.Module]], widths: Sequence[int] = ()) -> None:
         super().__init__()
+        self.widths = list(widths) or [1] * len(groups)
         self.steps = torch.nn.ModuleList(torch.nn.ModuleList(steps) for steps in groups)
         self.register_load_state_dict_pre_hook(sized)  # type: ignore[no-untyped-call]  # torch's own
 
@@ -59,8 +61,8 @@ class Targets(torch.nn.Module):
     def inverse(self, y: torch.Tensor) -> torch.Tensor:
         """Predictions in the units of the data, double precision."""
         columns = []
-        for number, steps in enumerate(self.steps):
-            column = y[:, number, None].double()
+        widths = self.widths if y.shape[1] == sum(self.widths) else [1] * len(self.widths)  # predictions, or targets
+        for column, steps in zip(torch.split(y.double(), widths, 1), self.steps, strict=True):
             for step in reversed(list(steps)):  # type: ignore[call-overload]  # a ModuleList
                 column = step.inverse(column)
             columns.append(column)

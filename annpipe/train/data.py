@@ -47,6 +47,9 @@ def _check(component: Component, dataset: object) -> None:
         raise RunError(f"the data component '{component.name}' gave no rows")
 
 
+EXACT = 2**24  # up to which float32 holds every whole number
+
+
 @dataclass(frozen=True)
 class Transformed:
     """The transforms that are applied once: `columns` to raw inputs, `targets` to targets; None where there is none."""
@@ -79,9 +82,20 @@ class Rows:
 
 
 def lay_out(
-    dataset: Dataset, device: torch.device, dtype: torch.dtype, *, classes: bool, columns: Transformed | None = None
+    dataset: Dataset,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    classes: bool,
+    columns: Transformed | None = None,
+    labels: Sequence[str] = (),
 ) -> Rows:
-    """A split as contiguous tensors on the device, transformed; `classes` asks for int64 labels."""
+    """A split as contiguous tensors on the device, transformed; `classes` asks for int64 labels.
+
+    `labels` are targets of several that are labels; they stand beside the others as the numbers that they are.
+    """
+    for name in labels:
+        _labels({name: dataset.targets[name]})
     columns = columns or Transformed()
     x = columns.features(dataset.inputs, dtype)
     if classes:
@@ -94,12 +108,18 @@ def lay_out(
 
 
 def joined(tensors: Mapping[str, torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
-    """Columns side by side, (rows,) each -> (rows, columns); a single tensor of another shape as it is."""
+    """Columns side by side, (rows, …) each -> (rows, numbers); a single tensor of another shape as it is.
+
+    Raises RunError for whole numbers that the dtype cannot tell from their neighbours.
+    """
     first = next(iter(tensors.values()))
     if len(tensors) == 1 and (first.ndim > 1 or not first.is_floating_point()):
         whole = first if first.ndim > 1 else first[:, None]
         return whole.to(dtype).contiguous() if whole.is_floating_point() else whole.to(torch.int64).contiguous()
-    return torch.stack([tensor.to(dtype) for tensor in tensors.values()], dim=1)
+    for name, tensor in tensors.items():
+        if dtype == torch.float32 and not tensor.is_floating_point() and int(tensor.abs().max()) > EXACT:
+            raise RunError(f"'{name}' has whole numbers above {EXACT:,}: they need `device: {{precision: float64}}`")
+    return torch.cat([tensor.reshape(len(tensor), -1).to(dtype) for tensor in tensors.values()], dim=1)
 
 
 def _labels(targets: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from annpipe.contract import Dataset, Field
+from annpipe.plan.ends import Output
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
 from annpipe.train import columns_model
@@ -138,7 +139,6 @@ def _description(plan: Plan, parts: Parts) -> dict[str, Any]:
         "inputs": [_input(name, field, train.categories.get(name, ())) for name, field in plan.fields.inputs.items()],
         "outputs": outputs(plan),
         "targets": described_targets(plan, train),
-        "labels": takes_classes(plan.loss, plan.registry),
         "loss": described_loss(plan, parts),
         "reading": {name: plan.data.options[name] for name in READING if name in plan.data.options},
         "precision": plan.device.precision,
@@ -176,11 +176,20 @@ def _variable(name: str, field: Field) -> dict[str, Any]:
 
 def outputs(plan: Plan) -> list[dict[str, Any]]:
     """What the model gives: the targets by name, or a score for each class, `label_0`, `label_1`, …"""
+    if plan.outputs:
+        spans = plan.loss.options["spans"]
+        return [one for head in plan.outputs for one in _outputs_of(head, spans[head.name], plan)]
     shape = plan.model[-1].output_shape
     if takes_classes(plan.loss, plan.registry) and len(shape) == 1:
         name = next(iter(plan.fields.targets))
         return [{"name": f"{name}_{number}", "type": "double", "shape": []} for number in range(shape[0])]
     return [_variable(name, Field(field.shape)) for name, field in plan.fields.targets.items()]
+
+
+def _outputs_of(head: Output, span: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
+    if not takes_classes(head.loss, plan.registry):
+        return [_variable(head.name, Field())]
+    return [{"name": f"{head.name}_{number}", "type": "double", "shape": []} for number in range(span[1] - span[0])]
 
 
 def _requirements(plan: Plan) -> list[str]:

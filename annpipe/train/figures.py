@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ def run_view(plan: Plan, parts: Parts, history: Mapping[str, tuple[list[int], li
     predicting = predictor(plan, parts)
     datasets = (splits.train, splits.val, splits.test)
     transformed = bool(plan.transforms)
-    return RunView(plan.head.name, *datasets, history, predicting, parts.model, plan.loss.name, transformed)
+    loss = " + ".join(head.loss.name for head in plan.outputs) or plan.loss.name
+    losses = {head.name: head.loss.name for head in plan.outputs}
+    return RunView(plan.head.name, *datasets, history, predicting, parts.model, loss, transformed, losses)
 
 
 def view_of_data(name: str, splits: Splits) -> RunView:
@@ -42,27 +45,47 @@ def view_of_data(name: str, splits: Splits) -> RunView:
 
 def predictor(plan: Plan, parts: Parts) -> Predict:
     """A function from inputs by name, (rows, …), to outputs by target: (rows,), (rows, …) or class scores."""
-    names = list(plan.fields.targets)
-    whole = takes_classes(plan.loss, plan.registry) or bool(plan.fields.targets[names[0]].shape)
-    return predicting(parts.model, parts.transformed, names, whole=whole, like=parts.rows["train"].x)
+    return predicting(parts.model, parts.transformed, output_parts(plan), parts.rows["train"].x.device)
+
+
+@dataclass(frozen=True)
+class OutputPart:
+    """Which columns of the output predict a target, None for all of it, and whether these are one number a row."""
+
+    span: Sequence[int] | None = None
+    is_number: bool = False
+
+    def of(self, output: torch.Tensor) -> torch.Tensor:
+        """The target's part of an output: numbers (rows,), scores of classes (rows, classes), or all of it."""
+        own = output if self.span is None else output[:, self.span[0] : self.span[1]]
+        return own[:, 0] if self.is_number else own
+
+
+def output_parts(plan: Plan) -> dict[str, OutputPart]:
+    """By target, which part of the model's output predicts it."""
+    if plan.outputs:
+        spans = plan.loss.options["spans"]
+        return {
+            head.name: OutputPart(spans[head.name], not takes_classes(head.loss, plan.registry))
+            for head in plan.outputs
+        }
+    targets = plan.fields.targets
+    if takes_classes(plan.loss, plan.registry) or next(iter(targets.values())).shape:
+        return {next(iter(targets)): OutputPart()}
+    return {name: OutputPart((place, place + 1), is_number=True) for place, name in enumerate(targets)}
 
 
 def predicting(
-    model: torch.nn.Module, transformed: Transformed, targets: Sequence[str], *, whole: bool, like: torch.Tensor
+    model: torch.nn.Module, transformed: Transformed, parts: Mapping[str, OutputPart], device: torch.device
 ) -> Predict:
-    """The same of a model and what was applied to its rows once; `whole` where one target has all of the output.
-
-    `like` is a tensor on the model's device.
-    """
+    """The same of a model on its device, what was applied to its rows once, and the parts of its output by target."""
     dtype = next(iter(model.parameters()), torch.empty(0)).dtype
 
     def by_name(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        output = predict(model, transformed.features(inputs, dtype).to(like.device)).cpu()
+        output = predict(model, transformed.features(inputs, dtype).to(device)).cpu()
         if transformed.targets is not None:
             output = transformed.targets.inverse(output)
-        if whole:
-            return {targets[0]: output}
-        return {name: output[:, position] for position, name in enumerate(targets)}
+        return {name: part.of(output) for name, part in parts.items()}
 
     return by_name
 

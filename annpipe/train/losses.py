@@ -21,11 +21,14 @@ def build_loss(plan: Plan, y: torch.Tensor) -> torch.nn.Module:
 def with_weights(plan: Plan, y: torch.Tensor) -> Component:
     """The plan's loss with numbers out of the targets `y` of the train split where it says `balanced`."""
     width = plan.model[-1].output_shape[0] if plan.model[-1].output_shape else 1
+    spans = plan.loss.options["spans"] if plan.outputs else {}
     names = list(plan.fields.targets)
 
     def weights(loss: Component, target: str | None) -> list[float]:
         if compares_classes(loss, plan.registry):
-            return class_weights(y, width)
+            start, stop = spans.get(target, (0, width))
+            labels = y if target is None else y[:, names.index(target)].round().long()
+            return class_weights(labels, stop - start)
         return positive_weights(y if target is None else y[:, names.index(target)])
 
     return weighted(plan.loss, plan.registry, weights)

@@ -10,6 +10,7 @@ from annpipe.contract import Dataset, Field, Fields
 from annpipe.errors import SpecError
 from annpipe.plan.columns import column_faults
 from annpipe.plan.draft import Draft, supplied_aside
+from annpipe.plan.ends import input_faults, is_inputs, stack_columns
 from annpipe.plan.rows import Observed, held_out
 from annpipe.registry.marks import mark_of
 from annpipe.spec.sections import Split
@@ -33,6 +34,7 @@ def observe_fields(drafted: Draft) -> Observed:
         made = make_dataset(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
         fields = _seen(made)
     faults = column_faults(drafted.transforms, fields, drafted.data, drafted.registry)
+    faults += input_faults(spec, fields)
     if faults:
         raise SpecError(faults)
     split = spec.split
@@ -45,9 +47,17 @@ def observe_fields(drafted: Draft) -> Observed:
     held = tuple(part.rows if part else 0 for part in (splits.val, splits.test))
     if drafted.transforms:
         train = known_categories(splits, fields).train
-        fitted = fit_columns(drafted.transforms, fields, train, drafted.registry, spec.head.seed)
-        fields = replace(fields, features=fitted.shape)
+        stacks = _stacks(drafted, fields)
+        fitted = fit_columns(drafted.transforms, fields, train, drafted.registry, spec.head.seed, stacks)
+        fields = replace(fields, features=fitted.shape, stacks=fitted.stacks)
     return Observed(fields, (held[0], held[1]), warnings)
+
+
+def _stacks(drafted: Draft, fields: Fields) -> list[tuple[str, ...]]:
+    """The inputs of each stack of `model.inputs`."""
+    return [
+        own for layer in drafted.model if is_inputs(layer) for own in stack_columns(layer.options["columns"], fields)
+    ]
 
 
 def _has_classes_to_split(fields: Fields, split: Split) -> bool:

@@ -12,9 +12,10 @@ import torch
 from annpipe.contract import Dataset
 from annpipe.plan.build import instantiate, named_modules, parameter_groups
 from annpipe.plan.component import Component
+from annpipe.plan.ends import stack_columns
 from annpipe.plan.initial import freeze, initialize
 from annpipe.plan.losses import takes_classes
-from annpipe.plan.metric_keys import metric_keys
+from annpipe.plan.metric_keys import run_metrics
 from annpipe.plan.plan import Plan
 from annpipe.stack import Stack
 from annpipe.taps import TappedStack
@@ -30,7 +31,8 @@ from annpipe.train.streams import drawing
 class Parts:
     """What a run is made of, on its device. `rows` holds the splits by name as the gear sees them.
 
-    `fitted` are the transforms, and `transformed` those of them that were applied to the rows.
+    `fitted` are the transforms, and `transformed` those of them that were applied to the rows; `metrics` has by their
+    keys the metrics, each with the head that it is for.
     """
 
     dataset: Dataset
@@ -40,7 +42,7 @@ class Parts:
     loss: torch.nn.Module
     optimizer: torch.optim.Optimizer
     scheduler: Any | None
-    metrics: dict[str, Component]
+    metrics: dict[str, tuple[Component, str | None]]
     callbacks: tuple[Any, ...]
     fitted: Fitted | None = None
     transformed: Transformed = field(default_factory=Transformed)
@@ -58,7 +60,11 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
     fitted = _fitted(plan, splits.train)
     once = Transformed(fitted.columns(fitted.before), fitted.target_columns) if fitted else Transformed()
     classes = takes_classes(plan.loss, plan.registry)
-    rows = {name: lay_out(part, device, dtype, classes=classes, columns=once) for name, part in splits.by_name.items()}
+    labels = [head.name for head in plan.outputs if takes_classes(head.loss, plan.registry)]
+    rows = {
+        name: lay_out(part, device, dtype, classes=classes, columns=once, labels=labels)
+        for name, part in splits.by_name.items()
+    }
     model = build_model(plan, fitted).to(device)
     loss = build_loss(plan, rows["train"].y).to(device)
     optimizer = build_optimizer(plan, named_parameters(model, loss), device)
@@ -70,7 +76,7 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
         loss=loss,
         optimizer=optimizer,
         scheduler=instantiate(plan.scheduler, plan.registry, optimizer=optimizer) if plan.scheduler else None,
-        metrics=metric_keys(plan.metrics),
+        metrics=run_metrics(plan.metrics, plan.outputs),
         callbacks=tuple(instantiate(callback, plan.registry) for callback in plan.callbacks),
         fitted=fitted,
         transformed=once,
@@ -80,7 +86,10 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
 def _fitted(plan: Plan, train: Dataset) -> Fitted | None:
     if not plan.transforms:
         return None
-    return fit_columns(plan.transforms, plan.fields, train, plan.registry, plan.head.seed)
+    stacks = [own for layer in plan.inputs for own in stack_columns(layer.options["columns"], plan.fields)]
+    found = fit_columns(plan.transforms, plan.fields, train, plan.registry, plan.head.seed, stacks)
+    widths = [stop - start for start, stop in plan.loss.options["spans"].values()] if plan.outputs else ()
+    return replace(found, widths=tuple(widths))
 
 
 def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:

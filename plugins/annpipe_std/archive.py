@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from zipfile import BadZipFile
@@ -25,8 +25,8 @@ def npz_arrays(
     file: str | Path,
     inputs: Names,
     targets: Names,
-    labels: bool = False,
-    tokens: bool = False,
+    labels: bool | list[str] = False,
+    tokens: bool | list[str] = False,
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """The arrays of an archive by column, checked: float64, or int64 where they are labels or tokens.
 
@@ -42,19 +42,39 @@ def npz_arrays(
             raise OptionError("targets", f"'{name}' is an input already", help=help_)
     read = _archived(Path(file), {f"{role}.{name}": array for role in roles for name, array in roles[role].items()})
     _check_joined(read)
-    whole = {"inputs": tokens, "targets": labels}
+    whole = {
+        "inputs": _whole("tokens", tokens, roles["inputs"]),
+        "targets": _whole("labels", labels, roles["targets"]),
+    }
     made = {
-        role: {name: _numbers(f"{role}.{name}", read[f"{role}.{name}"], whole=whole[role]) for name in names}
+        role: {name: _numbers(f"{role}.{name}", read[f"{role}.{name}"], whole=name in whole[role]) for name in names}
         for role, names in roles.items()
     }
     for name, array in made["targets"].items():
-        if labels:
+        if name in whole["targets"]:
             _check_labels(f"targets.{name}", array)
     return made["inputs"], made["targets"]
 
 
+def _whole(option: str, said: bool | list[str], names: Iterable[str]) -> set[str]:
+    """The columns that are whole numbers: all of a role, none, or those that are listed."""
+    known = list(names)
+    if isinstance(said, bool):
+        return set(known) if said else set()
+    for name in said:
+        if name not in known:
+            help_ = did_you_mean(name, known) or f"there is {', '.join(known)}"
+            raise OptionError(option, f"there is no column '{name}'", help=help_)
+    return set(said)
+
+
 def npz_fields(
-    *, file: str | Path, inputs: Names, targets: Names, labels: bool = False, tokens: bool = False
+    *,
+    file: str | Path,
+    inputs: Names,
+    targets: Names,
+    labels: bool | list[str] = False,
+    tokens: bool | list[str] = False,
 ) -> Fields:
     """The columns that `npz` would make; reads the archive, and raises OptionError where it does not fit."""
     return array_fields(*npz_arrays(file=file, inputs=inputs, targets=targets, labels=labels, tokens=tokens))
@@ -114,7 +134,7 @@ def _array(archive: Mapping[str, Array], option: str, name: str) -> Array:
 
 
 def _check_joined(arrays: Mapping[str, Array]) -> None:
-    """As many rows everywhere; several columns of a role are joined, so each must be one number a row."""
+    """As many rows everywhere; several targets are joined, so each must be one number a row."""
     first = next(iter(arrays))
     for option, array in arrays.items():
         if array.ndim == 0 or not len(array):
@@ -122,10 +142,10 @@ def _check_joined(arrays: Mapping[str, Array]) -> None:
         if len(array) != len(arrays[first]):
             message = f"has {len(array)} rows; '{first}' has {len(arrays[first])}"
             raise OptionError(option, message, help="every column needs a value for each row")
-        role = option.partition(".")[0]
-        if array.ndim > 1 and sum(other.startswith(f"{role}.") for other in arrays) > 1:
-            message = f"has the shape {array.shape} and cannot be joined with other {role}"
-            raise OptionError(option, message, help=f"take one array for the {role}, or columns of shape (rows,)")
+        is_target = option.startswith("targets.")
+        if is_target and array.ndim > 1 and sum(other.startswith("targets.") for other in arrays) > 1:
+            message = f"has the shape {array.shape} and cannot be joined with other targets"
+            raise OptionError(option, message, help="take one array for the targets, or columns of shape (rows,)")
 
 
 def _numbers(option: str, array: Array, *, whole: bool) -> Array:

@@ -21,18 +21,22 @@ def npz(
     inputs: Annotated[list[str] | dict[str, str], pydantic.Field(description=f"The inputs: {_NAMES}")],
     targets: Annotated[list[str] | dict[str, str], pydantic.Field(description=f"The targets: {_NAMES}")],
     labels: Annotated[
-        bool, pydantic.Field(description="Whether the targets are class labels 0, 1, …; otherwise they are numbers.")
+        bool | list[str],
+        pydantic.Field(
+            description="Whether the targets are class labels 0, 1, …, or those that are; others are numbers."
+        ),
     ] = False,
     tokens: Annotated[
-        bool, pydantic.Field(description="Whether the inputs are whole numbers, as Embedding takes them.")
+        bool | list[str],
+        pydantic.Field(description="Whether the inputs are whole numbers, as Embedding takes them, or those that are."),
     ] = False,
 ) -> Dataset:
     """Takes arrays by name from a file that `numpy.savez` wrote.
 
     Arrays of objects are refused: reading them could run any program.
 
-    **Shape:** every array is (rows, …). Numbers become float64, labels and tokens int64. Several inputs, as several
-    targets, must be columns, (rows,) each.
+    **Shape:** every array is (rows, …). Numbers become float64, labels and tokens int64. Several targets must be
+    columns, (rows,) each; of several inputs, each with a shape of its own needs a stack of `model.inputs`.
     """
     x, y = npz_arrays(file=file, inputs=inputs, targets=targets, labels=labels, tokens=tokens)
     return Dataset(

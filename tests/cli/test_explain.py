@@ -228,6 +228,7 @@ def _as_shell(word: str, folder: Path) -> list[str]:
 def _in_base(fragment: str) -> str:
     """The base spec with the fragment's sections in place of its own."""
     given = set(re.findall(r"^(\w+):", fragment, re.M))
+    given |= {"loss"} if re.search(r"^  outputs:", fragment, re.M) else set()  # whose heads have losses of their own
     return "\n".join([text for name, text in BASE.items() if name not in given] + [fragment, ""])
 
 

@@ -50,6 +50,7 @@ NAMES = [
     "moons",
     "multi_output",
     "penguins",
+    "penguins_heads",
     "perceptron_and",
     "perceptron_xor",
     "quadratic",
@@ -317,6 +318,16 @@ def test_diabetes_has_the_coefficients_of_scikit_learn(run: Type) -> None:
 def test_a_classifier_has_the_accuracy_of_its_header(name: str, run: Type) -> None:
     """On the rows that it has not seen."""
     assert_as_expected(name, "test/accuracy", run(name))
+
+
+def test_each_head_of_penguins_learns_its_target(run: Type) -> None:
+    """The classes as the header says, the mass better than its mean; a column for each in the saved model."""
+    ran = run("penguins_heads")
+    assert_as_expected("penguins_heads", "test/species/accuracy", ran)
+    assert ran.final["test/body_mass_g/r2_score"] > 0.75
+    described = json.loads((ran.folder / "model" / "model.json").read_text(encoding="utf-8"))
+    names = [f"species_{number}" for number in range(3)]
+    assert [item["name"] for item in described["outputs"]] == [*names, "body_mass_g"]
 
 
 ASK = """

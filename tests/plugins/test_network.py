@@ -12,6 +12,7 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from torch import nn
 
 from annpipe import Dataset, RunView, Stack, Taps
+from annpipe.ends import Inputs, Outputs
 from annpipe_std.outputs import OutputOf
 from annpipe_std.plots.network import network
 from annpipe_std.structure import Join, Parallel, Repeat, Residual, Tap
@@ -164,3 +165,17 @@ def test_the_model_is_left_as_it_was() -> None:
     model.train()
     drawn(model, COLUMNS)
     assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_several_inputs_and_outputs_stand_beside_one_another() -> None:
+    """Each stack and each head in a frame under its name; a stack without layers passes its columns on."""
+    stacks = [Stack(nn.Linear(1, 3), nn.ReLU()), Stack()]
+    options = {"spans": [[[0, 1]], [[1, 2]]], "shapes": [[1], [1]], "whole": [False, False]}
+    inputs = Inputs(["deep", "wide"], stacks, "concat", output_shapes=[[3], [1]], **options)
+    model = nn.Sequential()
+    model.add_module("inputs", inputs)
+    model.add_module("0", nn.Linear(4, 4))
+    model.add_module("outputs", Outputs(["kind", "mass"], [Stack(nn.Linear(4, 3)), Stack(nn.Linear(4, 1))]))
+    said = texts(drawn(model, COLUMNS))
+    assert {"inputs", "outputs", "deep", "wide", "kind", "mass", "concat", "as it is"} <= set(said)
+    assert said.count("Linear") == 4

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from annpipe.plan import draft, resolve
@@ -47,6 +47,47 @@ def test_a_plan_in_yaml_is_that_plan(data: st.DataObject, tmp_path: Path, regist
     assert again == plan
     assert again.digest == plan.digest
     assert again.to_yaml() == plan.to_yaml()
+
+
+@settings(
+    max_examples=30,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_a_plan_with_several_inputs_and_outputs_in_yaml_is_that_plan(
+    data: st.DataObject, tmp_path: Path, registry_entries: Registry
+) -> None:
+    """Whatever columns and targets are called: inputs in two stacks, a head for each target of numbers."""
+    plan = settled(data.draw(specs(registry_entries)), tmp_path / "spec.yaml", registry_entries)
+    written = plan.to_data()
+    columns = [name for name in plan.fields.inputs if name]
+    assume(len(columns) == len(plan.fields.inputs))
+    layers = written["model"]
+    cut = data.draw(st.integers(0, len(columns)))
+    stacks = {"first": columns[:cut], "odd.na me": columns[cut:]}
+    model: dict[str, Any] = {
+        "inputs": {name: {"columns": own} for name, own in stacks.items() if own},
+        "layers": layers,
+    }
+    if not any(field.classes for field in plan.fields.targets.values()):
+        loss = data.draw(st.sampled_from(["L1Loss", {"HuberLoss": {"delta": 2.0}}]))
+        head = {"layers": [{"Linear": 1}], "loss": loss, "weight": data.draw(st.sampled_from([1, 0.5, 0]))}
+        model |= {"layers": layers[:-1] or ["Identity"], "outputs": dict.fromkeys(plan.fields.targets, head)}
+        written |= {"metrics": [], "loss": None, "plots": [], "callbacks": [], "scheduler": None}
+    (tmp_path / "spec.yaml").write_text(in_lines(written | {"model": model}), encoding="utf-8")
+    ended = resolve(draft(load_spec(tmp_path / "spec.yaml"), registry_entries.copy()), observe_fields)
+    assert ended.n_parameters == plan.n_parameters
+    again = read_again(ended, registry_entries)
+    assert again == ended
+    assert again.digest == ended.digest != plan.digest
+    assert again.to_yaml() == ended.to_yaml()
+
+
+def in_lines(spec: dict[str, Any]) -> str:
+    """A spec in YAML, a section on a line."""
+    return "".join(f"{name}: {in_one_line(value)}\n" for name, value in spec.items())
 
 
 @pytest.mark.parametrize("spec", GALLERY, ids=lambda path: path.stem)

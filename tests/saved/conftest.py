@@ -68,6 +68,27 @@ train: {epochs: 5, batch_size: 16}
 metrics: [{Accuracy: {threshold: 0.0}}]
 tracking: {wait_seconds: 0}
 """
+ENDS = """
+version: 1
+name: ends
+device: {type: cpu, threads: 1}
+data:
+  csv: {files: shops.csv, target: [kind, rooms], ignore: [id, part], drop_missing: "*"}
+  transforms: {number: standardize, category: one_hot, rooms: standardize}
+  split: {val: 0.25}
+model:
+  inputs:
+    numbers: {columns: [size], layers: [Linear: 4, Tanh]}
+    words: {columns: [open, town], layers: [Linear: 4, Tanh]}
+  layers: [Linear: 8, ReLU]
+  outputs:
+    rooms: {layers: [Linear: 1], loss: L1Loss, weight: 0.5, metrics: [MeanAbsoluteError]}
+    kind: {layers: [Linear: 3], loss: {CrossEntropyLoss: {weight: balanced}}, metrics: [Accuracy]}
+optimizer: {Adam: {lr: 0.02}}
+train: {epochs: 10, batch_size: 32}
+plots: [confusion_matrix]
+tracking: {wait_seconds: 0}
+"""
 
 
 @dataclass(frozen=True)
@@ -132,7 +153,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         patch.chdir(folder)
         for variable in ("MLFLOW_TRACKING_URI", "ANNPIPE_TRACKING_URI"):
             patch.delenv(variable, raising=False)
-        for name, text in (("shops", TABLE), ("lines", NUMBERS), ("squares", ARRAYS)):
+        for name, text in (("shops", TABLE), ("lines", NUMBERS), ("squares", ARRAYS), ("ends", ENDS)):
             (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
             runs[name] = annpipe.run(folder / f"{name}.yaml")
             assert runs[name].status == "FINISHED", runs[name].outcome.error

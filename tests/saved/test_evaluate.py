@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
+import torch
 from mlflow.tracking.client import MlflowClient
 from sklearn.metrics import accuracy_score, f1_score
 
 from annpipe.record import journal
 from annpipe.record.state import is_recorded
+from annpipe.train.streams import generator
 from tests.saved.conftest import Project, Typed, lines, shops, squares
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
@@ -59,10 +61,6 @@ def test_scaled_targets_are_measured_as_in_training(project: Project, typed: Typ
 
 def _loss_of_train(project: Project) -> float:
     """The mean absolute error of scaled targets on the train rows, with the statistics that the model holds."""
-    import torch
-
-    from annpipe.train.splits import generator
-
     frame = lines()
     order = torch.randperm(len(frame), generator=generator(0, "split"))
     rows = frame.iloc[order[20:].tolist()]
@@ -72,6 +70,18 @@ def _loss_of_train(project: Project) -> float:
         scaled = model.network(model.columns(raw).float()).double()
         y = model.targets(torch.tensor(rows[["up", "down"]].to_numpy()))
     return float((scaled - y).abs().mean())
+
+
+def test_each_head_is_measured_for_itself(project: Project, typed: Typed) -> None:
+    """The rows of val, found by the split's own stream: every loss and metric of the run's end."""
+    frame = shops().dropna()
+    order = torch.randperm(len(frame), generator=generator(0, "split"))
+    frame.iloc[order[: round(len(frame) * 0.25)].tolist()].to_csv(project.folder / "ends_val.csv", index=False)
+    found = evaluated(typed, "ends", "ends_val.csv")
+    expected = final(project, "ends", "val")
+    assert {"loss", "kind/loss", "rooms/loss", "kind/accuracy", "rooms/mean_absolute_error"} == set(expected)
+    assert found["values"] == pytest.approx(expected, rel=1e-5)
+    assert [Path(figure).name for figure in found["figures"]] == ["confusion_matrix.svg"]
 
 
 def test_arrays_and_standard_input(project: Project, typed: Typed) -> None:

@@ -84,6 +84,23 @@ def test_answers_of_yes_and_no(project: Project, typed: Typed) -> None:
         assert found[name].tolist() == (share > 0.5).astype(int).tolist()
 
 
+def test_each_head_answers_for_its_target(project: Project, typed: Typed) -> None:
+    """A class with its probabilities beside a number, whatever the order of the heads."""
+    frame = shops().dropna()
+    frame.to_csv(project.folder / "whole.csv", index=False)
+    found = typed.table("ends", "whole.csv")
+    assert list(found) == ["kind", *(f"kind_{kind}" for kind in KINDS), "rooms"]
+    town = frame.town.map({"Bern": 0.0, "Köln": 1.0, "Wien": 2.0})
+    raw = np.stack([frame["size"], frame.open.map({"no": 0.0, "yes": 1.0}), town], 1)
+    with torch.no_grad():
+        output = project.network("ends")(torch.tensor(raw)).double()
+    shares = output[:, :3].softmax(1).numpy()
+    assert found[[f"kind_{kind}" for kind in KINDS]].to_numpy() == pytest.approx(shares, abs=1e-7)
+    assert found.kind.tolist() == [KINDS[place] for place in shares.argmax(1)]
+    assert found.rooms.to_numpy() == pytest.approx(output[:, 3].numpy(), rel=1e-6)
+    assert found.rooms.mean() == pytest.approx(frame.rooms.mean(), rel=0.3)
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet", "npz"])
 def test_answers_go_into_files(project: Project, typed: Typed, ending: str) -> None:
     """The same columns in each, and nothing on stdout."""

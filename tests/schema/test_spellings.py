@@ -19,6 +19,9 @@ IsRight = Callable[[str, Registry], bool]
 ACCEPTED = """
 model: {Linear: 1}
 model: {layers: [Linear: 1], init: {bias: zeros_}, freeze: [0]}
+model: {inputs: {all: {columns: "*", layers: [Linear: 1]}}}
+model: {inputs: {x: {layers: [Linear: 4, ReLU]}}, join: add, layers: [Linear: 1], freeze: [inputs.x]}
+model: {inputs: {it: {columns: [number]}}, layers: [Linear: 1]}
 model: [ReLU]
 model: [ReLU: ]
 model: [ReLU: []]
@@ -97,6 +100,13 @@ REFUSED = """
 model: {Linear: 1, ReLU: }
 model: {layers: [Linear: 1], init: zeros_}
 model: {layers: [Linear: 1], freeze: bias}
+model: {inputs: {all: [Linear: 1]}, layers: [Linear: 1]}
+model: {inputs: [all], layers: [Linear: 1]}
+model: {inputs: {all: {colums: "*"}}, layers: [Linear: 1]}
+model: {inputs: {all: {columns: {a: x}}}, layers: [Linear: 1]}
+model: {inputs: {all: {columns: "*", layers: [Linaer: 1]}}, layers: [Linear: 1]}
+model: {inputs: {all: {columns: "*"}}, join: sum, layers: [Linear: 1]}
+model: {outputs: {y: {layers: [Linear: 1], loss: MSELoss}}}
 model: [residual: ReLU]
 model: [residual: []]
 model: [residual: {Linear: 3}]
@@ -333,3 +343,38 @@ def test_a_distribution_may_wrap_another(
     text = spec_with(f"data: {{formula: {{rows: 3, inputs: {{x: {{{drawn}}}}}, targets: {{y: x}}}}}}")
     assert is_right(text, wrappers) is right
     assert Draft7Validator(spec_schema(wrappers)).is_valid(plain(read_text(text, "spec.yaml"))) is right
+
+
+HEADS = """
+version: 1
+name: heads
+data: {table: {inputs: {x: [0, 1]}, targets: {y: [1, 3], z: [2, 4]}}}
+model:
+  layers: [Linear: 4, ReLU]
+  outputs:
+    y: {layers: [Linear: 1], loss: MSELoss, weight: 0.5, metrics: [R2Score]}
+    z: {layers: [Linear: 1], loss: {MSELoss: sum}}
+optimizer: SGD
+train: {epochs: 1}
+"""
+
+
+def test_heads_are_taken_with_losses_of_their_own(
+    complaints: Complaints, registry_entries: Registry, is_right: IsRight
+) -> None:
+    """No loss stands beside them; each has one."""
+    assert is_right(HEADS, registry_entries)
+    assert complaints(HEADS) == []
+    assert complaints(HEADS + "loss:") == []
+    changes = {
+        "loss: MSELoss, weight": "weight",
+        "weight: 0.5": "weight: -1",
+        "metrics: [R2Score]": "metrics: R2Score",
+        "{MSELoss: sum}": "{MSELoss: most}",
+        "z: {layers": "z: {layer",
+        "optimizer: SGD": "loss: MSELoss\noptimizer: SGD",
+    }
+    for old, new in changes.items():
+        text = HEADS.replace(old, new)
+        assert not is_right(text, registry_entries), new
+        assert complaints(text) != [], new

@@ -68,7 +68,7 @@ def sample_table(view: RunView, rows: int, split: str | None) -> str:
     outputs = view.predict(inputs)
     for target, values in dataset.targets.items():
         names = dataset.categories.get(target, ())
-        columns |= _of_target(target, values[chosen], outputs[target], names, view.loss)
+        columns |= _of_target(target, values[chosen], outputs[target], names, view.loss_of(target))
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)

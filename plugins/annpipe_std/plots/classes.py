@@ -65,7 +65,9 @@ def judged(view: RunView) -> Judged | None:
     targets = [
         classified
         for target, values in split.targets.items()
-        for classified in _classified(target, values[chosen], output[target], split, logits=is_logit(view.loss))
+        for classified in _classified(
+            target, values[chosen], output[target], split, logits=is_logit(view.loss_of(target))
+        )
     ]
     return Judged(rows_label(name, len(chosen), split.rows), tuple(targets))
 

@@ -22,6 +22,8 @@ WIDTH, HEIGHT, SMALL = 3.2, 0.62, 0.36
 SPACE, PAD, HEAD = 0.3, 0.28, 0.3
 MOST = 40
 """Layers in a row; of more the first and the last are drawn."""
+ENDS = {"inputs": "stacks", "outputs": "heads"}
+"""The parts of a model of several inputs or outputs, and where each has the names of what it holds."""
 LEARNED, FIXED, FRAME = "#dbe9f4", "#f4f4f4", "#8a8a8a"
 
 
@@ -89,11 +91,12 @@ def _box_of(name: str, module: torch.nn.Module, shapes: Shapes) -> _Box:
         return _Box("residual", *size, "residual", note, inside=[inner])
     if isinstance(module, Parallel):
         branches = [_sequence(dict(branch.named_children()), shapes) for branch in module.branches]
-        width = sum(branch.width for branch in branches) + SPACE * (len(branches) - 1)
-        height = max(branch.height for branch in branches)
-        return _Box(
-            "parallel", width + 2 * PAD, height + 2 * PAD + HEAD + 1.3, "parallel", module.join, inside=branches
-        )
+        return _beside("parallel", module.join, branches)
+    if name in ("inputs", "outputs") and isinstance(getattr(module, ENDS[name], None), list):
+        stacks = [
+            _framed(own, _sequence(dict(stack.named_children()), shapes)) for own, stack in module.named_children()
+        ]
+        return _beside(name, str(getattr(module, "join", "concat")), stacks)
     if isinstance(module, Repeat):
         children = dict(module.layers.named_children())
         n_once = len(children) if module.share else len(children) // module.times
@@ -102,6 +105,12 @@ def _box_of(name: str, module: torch.nn.Module, shapes: Shapes) -> _Box:
     if isinstance(module, torch.nn.Sequential) and len(module):
         return _framed(name, _sequence(dict(module.named_children()), shapes))
     return _leaf(module, shapes)
+
+
+def _beside(text: str, join: str, branches: list[_Box]) -> _Box:
+    width = sum(branch.width for branch in branches) + SPACE * (len(branches) - 1)
+    height = max(branch.height for branch in branches)
+    return _Box("parallel", width + 2 * PAD, height + 2 * PAD + HEAD + 1.3, text, join, inside=branches)
 
 
 def _framed(text: str, inner: _Box) -> _Box:
@@ -146,6 +155,8 @@ def _taps_of(module: torch.nn.Module) -> tuple[tuple[str, ...], tuple[str, ...]]
 
 def _sequence(children: Mapping[str, torch.nn.Module], shapes: Shapes) -> _Box:
     """Modules one below the other; of too many the first and the last."""
+    if not children:
+        return _Box("leaf", WIDTH, SMALL, "as it is")
     items = list(children.items())
     left_out = max(0, len(items) - MOST)
     kept = items[: MOST // 2] + items[len(items) - MOST // 2 :] if left_out else items

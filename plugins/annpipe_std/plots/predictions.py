@@ -107,7 +107,7 @@ def _regions(axes: Axes, view: RunView, inputs: list[str], labelled: Labelled, l
     target, _ = labelled
     x, y, values, label = gathered(view, inputs, target.target, limit)
     grid_x, grid_y, plane = _plane(inputs, x, y)
-    share = class_shares(view.predict(plane)[target.target], logits=is_logit(view.loss)).numpy()
+    share = class_shares(view.predict(plane)[target.target], logits=is_logit(view.loss_of(target.target))).numpy()
     called = share.argmax(1)
     colours = np.array([to_rgb(colour) for colour in CLASS_COLOURS[: share.shape[1]]])
     sure = (share.max(1, keepdims=True) - 1 / share.shape[1]) / (1 - 1 / share.shape[1])

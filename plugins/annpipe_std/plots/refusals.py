@@ -9,24 +9,32 @@ FOR_NUMBERS = "draw `residuals` for numbers, or train with a loss of classes, as
 
 def without_classes(outline: Outline) -> None:
     """Refuses a run none of whose targets is a class label, or 0 and 1."""
-    if not any(_is_class(outline, name, field) for name, field in outline.fields.targets.items()):
+    if not any(_is_class(outline.of(name), name, field) for name, field in outline.fields.targets.items()):
         names = ", ".join(f"'{name}'" for name in outline.fields.targets)
-        raise OptionError("", f"it shows classes, and {outline.loss} is trained on numbers ({names})", help=FOR_NUMBERS)
+        raise OptionError(
+            "", f"it shows classes, and {_losses(outline)} is trained on numbers ({names})", help=FOR_NUMBERS
+        )
 
 
 def without_scores(outline: Outline) -> None:
     """Refuses a run without classes, and one whose loss compares the labels of several classes as numbers."""
     without_classes(outline)
-    if not any(_has_score(outline, name, field) for name, field in outline.fields.targets.items()):
-        message = f"it needs a score for each class, and {outline.loss} compares the labels as numbers"
+    if not any(_has_score(outline.of(name), name, field) for name, field in outline.fields.targets.items()):
+        message = f"it needs a score for each class, and {_losses(outline)} compares the labels as numbers"
         raise OptionError("", message, help="train with a loss of classes, as CrossEntropyLoss")
 
 
 def without_numbers(outline: Outline) -> None:
     """Refuses a run that gives no single number for any target."""
-    if outline.takes_classes or all(field.shape for field in outline.fields.targets.values()):
-        message = f"it shows differences of single numbers, and {outline.loss} is not trained on any here"
+    fields = outline.fields.targets
+    if all(field.shape or outline.of(name).takes_classes for name, field in fields.items()):
+        message = f"it shows differences of single numbers, and {_losses(outline)} is not trained on any here"
         raise OptionError("", message, help="draw `confusion_matrix` for classes")
+
+
+def _losses(outline: Outline) -> str:
+    """The loss, or those of all heads."""
+    return " or ".join(dict.fromkeys(loss for loss, _ in outline.heads.values())) or outline.loss
 
 
 def _is_class(outline: Outline, name: str, field: Field) -> bool:
