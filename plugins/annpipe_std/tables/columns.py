@@ -1,6 +1,6 @@
 """Arrow columns → numbers, categories and booleans: what each column is, and the cells that do not fit.
 
-A column passes whole or in blocks of rows: `Looking` sees its cells and tells what it is, `values` makes numbers of them.
+A column passes whole or in blocks of rows: `Looking` sees its cells and tells what it is, `values` makes numbers of it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Found:
-    """What a column is: its type, the names of its categories, and how many different words it has where it has words."""
+    """What a column is: its type, the names of its categories, and of words how many different ones it has."""
 
     type: str
     categories: tuple[str, ...] = ()
@@ -77,20 +77,29 @@ class Looking:
         self._n_wrong = self._n_words = 0
         self._distinct: set[str] = set()
 
-    def see(self, cells: pa.ChunkedArray, start: int) -> None:
-        """Takes the next cells in, the first of which is row `start`; raises OptionError where they cannot be read."""
+    def see(self, cells: pa.ChunkedArray, start: int) -> Array:
+        """Takes the next cells in, the first of which is row `start`; tells which are missing, (rows,) of bool.
+
+        Raises OptionError where they cannot be read.
+        """
+        import numpy as np
+
         cells = _plain(cells)
         kind = _kind(cells)
         if kind == "null":
-            return
+            return np.ones(len(cells), dtype=bool)
         if kind == "number" and self._wanted in (None, "number"):
             self._kind = kind
-            self._see_numbers(_doubles(cells), start)
-        elif kind == "boolean" and self._wanted in (None, "boolean"):
+            numbers = _doubles(cells)
+            self._see_numbers(numbers, start)
+            return np.isnan(numbers)
+        if kind == "boolean" and self._wanted in (None, "boolean"):
             self._kind = kind
-        else:
-            self._kind = "words"
-            self._see_words(_words(self.name, cells, self._missing), start)
+            return np.asarray(cells.is_null())
+        self._kind = "words"
+        words = _words(self.name, cells, self._missing)
+        self._see_words(words, start)
+        return np.asarray(words.is_null())
 
     def _see_numbers(self, numbers: Array, start: int) -> None:
         import numpy as np
