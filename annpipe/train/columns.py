@@ -236,7 +236,7 @@ def _fitted_steps(
             learn(step.module, x)
             step.given(x[:2])
         x = step.given(x)
-        counts = counts if _keeps(component, registry) else [0] * x.shape[1]
+        counts = counts if keeps(component, registry) else [0] * x.shape[1]
         steps.append(step)
     return steps, x
 
@@ -251,7 +251,7 @@ def made_step(component: Component, counts: Sequence[int], registry: Registry) -
     return Step(module.eval(), component)
 
 
-def _keeps(component: Component, registry: Registry) -> bool:
+def keeps(component: Component, registry: Registry) -> bool:
     """Whether a step leaves categories as they are."""
     entry = registry.find("transform", component.name)
     return bool(entry and entry.traits.get("gives") == "same")
