@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from annpipe.contract import Dataset
+from annpipe.contract import Blocks, Dataset
 from annpipe.errors import RunError
 from annpipe.plan.component import Component, components_in
 from annpipe.plan.plan import Plan
@@ -67,11 +67,12 @@ def check_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             )
 
 
-def dataset_facts(plan: Plan, dataset: Dataset, digest: str) -> dict[str, str]:
+def dataset_facts(plan: Plan, dataset: Dataset | Blocks, digest: str) -> dict[str, str]:
     """The dataset as the journal describes it."""
+    head = dataset.head() if isinstance(dataset, Blocks) else dataset
     columns = [
         {"name": name, "role": role, "dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape[1:])}
-        for role, tensors in (("input", dataset.inputs), ("target", dataset.targets))
+        for role, tensors in (("input", head.inputs), ("target", head.targets))
         for name, tensor in tensors.items()
     ]
     source = json.dumps({"spec": plan.file, "component": plan.data.to_data(), "seed": plan.head.seed})

@@ -25,7 +25,7 @@ from annpipe.train.data import dataset_digest
 from annpipe.train.device import computing, find_device, measured_threads
 from annpipe.train.evaluate import evaluate
 from annpipe.train.export import export_model
-from annpipe.train.figures import draw, run_view
+from annpipe.train.figures import draw, run_view, sampled
 from annpipe.train.gears import Eager
 from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import Parts, build, trial_copy
@@ -85,7 +85,7 @@ class Run:
         plan = self.plan
         device = find_device(plan.device.type, None)
         with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
-            parts = build(plan, device, dtype)
+            parts = build(plan, device, dtype, self.display.event)
             if self.checkpoint is None:
                 for said in out_of_reach(plan, parts.rows["train"].y):
                     self.display.event(f"warning: {said}")
@@ -166,6 +166,8 @@ class Run:
 
     def _draw(self, parts: Parts, historian: Historian) -> None:
         view = run_view(self.plan, parts, historian.history)
+        if self.plan.plots and (few := sampled(parts)):
+            self.display.event(few)
         for path, fault in draw(self.plan, view, self.folder / "artifacts" / "plots"):
             if fault:
                 self.display.event(f"the plot '{path.stem}' could not be drawn: {fault}")

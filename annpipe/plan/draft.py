@@ -108,6 +108,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     watched = [] if any(map(resolving.failed, drafted.metrics)) else list(_unknown_metrics(drafted))
     if fields and spec.transforms is not None and not _any_failed(drafted.transforms, resolving):
         of_data += column_faults(drafted.transforms, fields, drafted.data, registry)
+    of_data += _too_large_batch(spec, fields)
     model, of_taps = (drafted.model, []) if unfit or unknown else _expanded(drafted, resolving)
     errors = [*spec.problems, *problems, *known, *unfit, *of_taps, *of_data, *watched, *contradictions(drafted)]
     if errors:
@@ -164,6 +165,14 @@ def _unchecked(unknown: Problem, plugins: Sequence[Place]) -> Problem:
 def _without_followers(problems: Sequence[Problem], unfilled: frozenset[Place]) -> list[Problem]:
     """All but the faults of values whose variable is unknown: mending that may mend them."""
     return [p for p in problems if p.place not in unfilled or p.code == "unknown-variable"]
+
+
+def _too_large_batch(spec: Spec, fields: Fields | None) -> Iterator[Problem]:
+    """A batch of all rows, where the rows are not in memory."""
+    if fields is not None and fields.in_blocks and spec.train.batch_size == "all":
+        message = f"a batch of all {fields.rows} rows would hold them in memory, and the data say not to"
+        help_ = "say how many rows a batch has: `train: {batch_size: 4096}`"
+        yield Problem("wrong-value", message, spec.place("train", "batch_size"), help_)
 
 
 def _told_fields(drafted: Draft) -> tuple[Fields | None, list[Problem]]:

@@ -6,11 +6,14 @@ import torch
 
 from annpipe.errors import RunError
 from annpipe.plan.build import instantiate
+from annpipe.plan.losses import leaves
 from annpipe.plan.plan import Plan
 from annpipe.train.data import Rows
 from annpipe.train.parts import Parts
+from annpipe.train.stored import StoredRows
 
 BLOCK = 8192  # rows at a time
+MOST_OUTPUTS = 2**24  # numbers that the loss sees at once of rows in files: 64 MiB in single precision
 
 
 def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -24,25 +27,63 @@ def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         model.train(was_training)
 
 
-def evaluate(plan: Plan, parts: Parts, rows: Rows) -> dict[str, float]:
-    """`loss` and every metric of the plan over the rows, predicted in blocks; the loss sees all rows at once."""
+def evaluate(plan: Plan, parts: Parts, rows: Rows | StoredRows) -> dict[str, float]:
+    """`loss` and every metric of the plan over the rows, predicted in blocks.
+
+    The loss sees all rows at once where they are in memory. Of rows in files it sees as many as give MOST_OUTPUTS
+    numbers, and is then the mean over such pieces, or the sum for a loss that is one.
+    """
     metrics = {key: instantiate(m, plan.registry) for key, m in parts.metrics.items()}
+    loss = _LossInPieces(plan, parts, rows)
     was_training = parts.model.training
     parts.model.eval()
-    predictions = []
     try:
         with torch.no_grad():
-            for x, y in zip(torch.split(rows.x, BLOCK), torch.split(rows.y, BLOCK), strict=True):
-                predictions.append(parts.model(x))
+            for x, y in rows.blocks(BLOCK):
+                prediction = parts.model(x)
                 for metric in metrics.values():
-                    metric.update(*_in_units(parts, predictions[-1], y))
-            loss = parts.loss(torch.cat(predictions), rows.y)  # a sum or a weighted mean has no blocks
+                    metric.update(*_in_units(parts, prediction, y))
+                loss.take(prediction)
+            values = {"loss": loss.value()}
     finally:
         parts.model.train(was_training)
-    values = {"loss": float(loss)}
     for key, metric in metrics.items():
         values[key] = _computed(key, metric.compute())
     return values
+
+
+class _LossInPieces:
+    """The loss over rows whose predictions come in blocks. It sees many at once: a weighted mean has no blocks."""
+
+    def __init__(self, plan: Plan, parts: Parts, rows: Rows | StoredRows) -> None:
+        self._loss, self._y, self._device = parts.loss, rows.y, rows.device
+        self._most = MOST_OUTPUTS if isinstance(rows, StoredRows) else None
+        self._is_sum = all(leaf.options.get("reduction") == "sum" for leaf in leaves(plan.loss))
+        self._predictions: list[torch.Tensor] = []
+        self._outputs = self._seen = 0
+        self._total = 0.0
+
+    def take(self, prediction: torch.Tensor) -> None:
+        """The predictions for the next rows."""
+        self._predictions.append(prediction)
+        self._outputs += prediction.numel()
+        if self._most is not None and self._outputs >= self._most:
+            self._close()
+
+    def _close(self) -> None:
+        predictions = torch.cat(self._predictions)
+        y = self._y[self._seen : self._seen + len(predictions)].to(self._device)
+        value = float(self._loss(predictions, y))
+        self._total += value if self._is_sum or len(y) == len(self._y) else value * len(y)
+        self._seen += len(y)
+        self._predictions, self._outputs = [], 0
+
+    def value(self) -> float:
+        """The loss over all rows."""
+        in_pieces = self._seen > 0
+        if self._predictions:
+            self._close()
+        return self._total / self._seen if in_pieces and not self._is_sum else self._total
 
 
 def _in_units(parts: Parts, prediction: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

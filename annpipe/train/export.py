@@ -40,7 +40,7 @@ def saved_model(parts: Parts) -> torch.nn.Module:
     """The trained network, between its transforms where it has some: raw rows in, predictions in the data's units."""
     if parts.fitted is None:
         return parts.model
-    dtype = parts.rows["train"].x.dtype
+    dtype = parts.rows["train"].dtype
     return columns_model.Model(parts.transformed.columns, parts.model, parts.transformed.targets, dtype).eval()
 
 

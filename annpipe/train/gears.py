@@ -13,6 +13,8 @@ from annpipe.train.gradients import grad_scaler, gradients
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.steps import QuickStep
+from annpipe.train.stored import StoredRows
+from annpipe.train.stored_batches import StoredBatches
 from annpipe.train.streams import GlobalStream, generator
 
 
@@ -84,6 +86,12 @@ class Batches:
             self.begin_epoch()
 
 
+def _batches(rows: Rows | StoredRows, schedule: Schedule, seed: int, *, shuffle: bool) -> Batches | StoredBatches:
+    if isinstance(rows, StoredRows):
+        return StoredBatches(rows, schedule, seed, shuffle=shuffle)
+    return Batches(rows, schedule, seed, shuffle=shuffle)
+
+
 class Eager:
     """The reference gear: plain PyTorch, one step after another."""
 
@@ -92,10 +100,11 @@ class Eager:
         self._parts, self._model, self._optimizer = parts, parts.model, parts.optimizer
         self._scheduler = None if plan.followed_metric else parts.scheduler
         self._on_metric = parts.scheduler if self._scheduler is None else None
-        self._batches = Batches(parts.rows["train"], schedule, plan.head.seed, shuffle=plan.train.shuffle)
+        rows = parts.rows["train"]
+        self._batches = _batches(rows, schedule, plan.head.seed, shuffle=plan.train.shuffle)
         self._steps_per_epoch = schedule.steps_per_epoch
         self._scheduler_stride = 1 if plan.train.scheduler_each == "step" else self._steps_per_epoch
-        device = parts.rows["train"].x.device
+        device = rows.device
         self._stream = GlobalStream(plan.head.seed, "dropout", device)
         self._scaler = grad_scaler(plan, device)
         self._gradients = gradients(plan, parts, device, self._scaler)

@@ -6,17 +6,20 @@ from dataclasses import replace
 
 import torch
 
-from annpipe.contract import Dataset, Field, Fields
+from annpipe.contract import Blocks, Dataset, Field, Fields
 from annpipe.errors import SpecError
 from annpipe.plan.columns import column_faults
 from annpipe.plan.draft import Draft, supplied_aside
+from annpipe.plan.losses import takes_classes
 from annpipe.plan.rows import Observed, held_out
 from annpipe.registry.marks import mark_of
 from annpipe.spec.sections import Split
 from annpipe.train.columns import fit_columns, known_categories
-from annpipe.train.data import make_dataset
+from annpipe.train.data import make_data
+from annpipe.train.laid import fitted_of, surveyed
 from annpipe.train.leaks import Seen, told_before_training
 from annpipe.train.splits import split_dataset
+from annpipe.train.store import Wanted
 
 
 def observe_fields(drafted: Draft) -> Observed:
@@ -27,11 +30,11 @@ def observe_fields(drafted: Draft) -> Observed:
     OptionError, SplitError, and whatever a data component raises.
     """
     spec = drafted.spec
-    made: Dataset | None = None
+    made: Dataset | Blocks | None = None
     fields = drafted.fields or _told(drafted)
     if fields is None:
-        made = make_dataset(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
-        fields = _seen(made)
+        made = make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+        fields = made.fields if isinstance(made, Blocks) else _seen(made)
     faults = column_faults(drafted.transforms, fields, drafted.data, drafted.registry)
     if faults:
         raise SpecError(faults)
@@ -39,7 +42,9 @@ def observe_fields(drafted: Draft) -> Observed:
     must_split = bool(drafted.transforms) or split.needs_rows or bool(split.stratify) or bool(split.order)
     if not must_split and not _has_classes_to_split(fields, split):
         return Observed(fields)
-    made = made or make_dataset(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+    made = made or make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+    if isinstance(made, Blocks):
+        return _of_blocks(drafted, made, fields)
     splits = split_dataset(made, split, spec.head.seed)
     warnings = tuple(told_before_training(Seen(spec, drafted.data, made, splits)))
     held = tuple(part.rows if part else 0 for part in (splits.val, splits.test))
@@ -48,6 +53,20 @@ def observe_fields(drafted: Draft) -> Observed:
         fitted = fit_columns(drafted.transforms, fields, train, drafted.registry, spec.head.seed)
         fields = replace(fields, features=fitted.shape)
     return Observed(fields, (held[0], held[1]), warnings)
+
+
+def _of_blocks(drafted: Draft, blocks: Blocks, fields: Fields) -> Observed:
+    """What passages tell; of the warnings those that need no two columns at once."""
+    spec = drafted.spec
+    dtype = {"float32": torch.float32, "float64": torch.float64}[spec.device.precision]
+    classes = takes_classes(drafted.loss, drafted.registry)
+    wanted = Wanted(
+        blocks, fields, spec.split, spec.head.seed, drafted.transforms, drafted.registry, dtype, classes=classes
+    )
+    known = surveyed(wanted)
+    fitted = fitted_of(wanted, known)
+    held = (known.counts.get("val", 0), known.counts.get("test", 0))
+    return Observed(replace(fields, features=fitted.shape) if fitted else fields, held)
 
 
 def _has_classes_to_split(fields: Fields, split: Split) -> bool:

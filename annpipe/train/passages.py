@@ -1,4 +1,4 @@
-"""How do transforms learn from rows that are never all in memory? Step by step, each from one passage of the train rows.
+"""How do transforms learn from rows that are never all in memory? Step by step, from a passage of the train rows each.
 
 A transform that `learns_in_blocks` is given every row by `partial_fit(x)`, then `finish()`, and learns what `fit` would
 learn of all. Another one is fitted on a sample of the train rows, which is all of them where they are few enough.

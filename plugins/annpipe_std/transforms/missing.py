@@ -62,7 +62,8 @@ class Impute(torch.nn.Module):
         """Learns from the next rows: sums for a mean, how often there is each value for the most frequent one."""
         if self.strategy == "most_frequent":
             counted = [_counts(column[~column.isnan()]) for column in x.unbind(1)]
-            self._counted = [_added(*both) for both in zip(self._counted, counted, strict=True)] or counted
+            pairs = zip(self._counted, counted, strict=True)
+            self._counted = [_added(*pair) for pair in pairs] if self._counted else counted
             return
         total, count = self._sums or (torch.zeros_like(x[0]), torch.zeros_like(x[0]))
         self._sums = total + x.nansum(0), count + (~x.isnan()).sum(0)

@@ -24,7 +24,7 @@ class Standardize(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._count, self._mean, self._squares = torch.zeros(0), torch.zeros(0), torch.zeros(0)
+        self._count, self._mean, self._squares, self._rows = *torch.zeros(3, 0), 0
         self.register_buffer("mean", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(0, dtype=torch.float64))
 
