@@ -96,7 +96,9 @@ class Run:
             if self.checkpoint is None:
                 self._record_start(parts, digest, device, threads)
             on_start(steps, str(device), loop.gear.step)
-            if not loop.run():
+            is_complete = loop.run()
+            loop.gear.close()
+            if not is_complete:
                 self.display.event(f"stopped after step {loop.gear.step}; `annpipe resume {self.folder.name}` goes on")
                 return Outcome("KILLED", historian.signal, loop.memory.latest)
             return Outcome("FINISHED", values=self._finish(loop, historian))
@@ -112,7 +114,9 @@ class Run:
             torch.set_num_threads(wanted)
             return wanted
         trial = Eager(self.plan, trial_copy(parts, self.plan, device), steps)
-        return measured_threads(lambda n: trial.advance(n).tolist())[0]
+        threads = measured_threads(lambda n: trial.advance(n).tolist())[0]
+        trial.close()
+        return threads
 
     def _loop(self, parts: Parts, steps: Schedule, historian: Historian, threads: int, digest: str) -> Loop:
         facts = {"plan": self.plan.digest, "plugins": plugin_versions(self.plan), "dataset": digest, "threads": threads}

@@ -136,8 +136,10 @@ class Sampling:
 
 
 def taken(block: Dataset, rows: torch.Tensor) -> Dataset:
-    """The chosen rows of a block."""
+    """The chosen rows of a block; numpy takes them from short columns in a fraction of torch's time."""
+    chosen = rows.numpy()
     inputs, targets, aside = (
-        {name: tensor[rows] for name, tensor in role.items()} for role in (block.inputs, block.targets, block.aside)
+        {name: torch.from_numpy(tensor.numpy()[chosen]) for name, tensor in role.items()}
+        for role in (block.inputs, block.targets, block.aside)
     )
     return replace(block, inputs=inputs, targets=targets, aside=aside)

@@ -59,30 +59,31 @@ class _LossInPieces:
         self._loss, self._y, self._device = parts.loss, rows.y, rows.device
         self._most = MOST_OUTPUTS if isinstance(rows, StoredRows) else None
         self._is_sum = all(leaf.options.get("reduction") == "sum" for leaf in leaves(plan.loss))
-        self._predictions: list[torch.Tensor] = []
-        self._outputs = self._seen = 0
+        self._room = torch.empty(0)  # predictions lie in one piece of memory, so that blocks leave no holes behind
+        self._held = self._seen = 0
         self._total = 0.0
 
     def take(self, prediction: torch.Tensor) -> None:
         """The predictions for the next rows."""
-        self._predictions.append(prediction)
-        self._outputs += prediction.numel()
-        if self._most is not None and self._outputs >= self._most:
+        if not len(self._room):
+            outputs = max(1, prediction[0].numel())
+            most = len(self._y) if self._most is None else max(self._most // outputs, len(prediction))
+            self._room = prediction.new_empty((min(most, len(self._y)), *prediction.shape[1:]))
+        if self._held + len(prediction) > len(self._room):
             self._close()
+        self._room[self._held : self._held + len(prediction)] = prediction
+        self._held += len(prediction)
 
     def _close(self) -> None:
-        predictions = torch.cat(self._predictions)
-        y = self._y[self._seen : self._seen + len(predictions)].to(self._device)
-        value = float(self._loss(predictions, y))
-        self._total += value if self._is_sum or len(y) == len(self._y) else value * len(y)
-        self._seen += len(y)
-        self._predictions, self._outputs = [], 0
+        y = self._y[self._seen : self._seen + self._held].to(self._device)
+        value = float(self._loss(self._room[: self._held], y))
+        self._total += value if self._is_sum or self._held == len(self._y) else value * self._held
+        self._seen, self._held = self._seen + self._held, 0
 
     def value(self) -> float:
         """The loss over all rows."""
         in_pieces = self._seen > 0
-        if self._predictions:
-            self._close()
+        self._close()
         return self._total / self._seen if in_pieces and not self._is_sum else self._total
 
 

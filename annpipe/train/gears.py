@@ -35,6 +35,9 @@ class Gear(Protocol):
     def result(self) -> torch.nn.Module:
         """The model to evaluate: the trained one, or the average of it that has begun."""
 
+    def close(self) -> None:
+        """Lets go of rows that were read ahead; the next step reads them again."""
+
     def settle(self, state: dict[str, Any] | None = None) -> bool:
         """Puts the parameters of `result` (out of a state, where one is given) into the model: the run is over.
 
@@ -74,6 +77,9 @@ class Batches:
             return self._rows.x[begin:end], self._rows.y[begin:end]
         chosen = self._order[begin:end]
         return self._rows.x.index_select(0, chosen), self._rows.y.index_select(0, chosen)
+
+    def close(self) -> None:
+        """Holds nothing of its own."""
 
     def state(self, *, mid_epoch: bool) -> torch.Tensor:
         """The shuffle stream before the order of the present epoch is drawn, or of the next one between two epochs."""
@@ -168,6 +174,10 @@ class Eager:
         if self._average is None or not self._average.has_begun:
             return self._model
         return self._average.settled()
+
+    def close(self) -> None:
+        """Lets go of rows that were read ahead; the next step reads them again."""
+        self._batches.close()
 
     def settle(self, state: dict[str, Any] | None = None) -> bool:
         if state is not None:

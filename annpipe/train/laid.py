@@ -14,6 +14,7 @@ from annpipe.plan.plan import Plan
 from annpipe.train.columns import Fitted, fit_columns, known_categories
 from annpipe.train.cutting import Cut, cut, survey
 from annpipe.train.data import Rows, Transformed, lay_out
+from annpipe.train.device import one_thread
 from annpipe.train.passages import Recalling, learnt
 from annpipe.train.splits import Splits, split_dataset
 from annpipe.train.store import Surveyed, Wanted, recall, stored, write
@@ -64,7 +65,8 @@ def _in_files(plan: Plan, blocks: Blocks, device: torch.device, dtype: torch.dty
     once = _once(fitted)
     if kept is None:
         tell(f"writing the rows as they are trained on, once, to {wanted.folder}")
-        write(wanted, prepared(Asked(wanted.key, wanted)).parts, known, once)
+        with one_thread():
+            write(wanted, prepared(Asked(wanted.key, wanted)).parts, known, once)
         kept = recall(wanted.folder)
         assert kept is not None
         tell(f"wrote {_size(sum(kept[1]['sizes'].values()))}; whoever needs the room may delete the folder")
@@ -97,9 +99,10 @@ class Prepared:
 def prepared(asked: Asked) -> Prepared:
     """Cuts the blocks, looks at every row once, and lets the transforms learn."""
     wanted = asked.wanted
-    parts = cut(wanted.blocks, wanted.split, wanted.seed)
-    seen = survey(parts)
-    states = learnt(wanted.transforms, wanted.fields, parts, seen, wanted.registry, wanted.seed)
+    with one_thread():
+        parts = cut(wanted.blocks, wanted.split, wanted.seed)
+        seen = survey(parts)
+        states = learnt(wanted.transforms, wanted.fields, parts, seen, wanted.registry, wanted.seed)
     return Prepared(parts, Surveyed(parts.counts, seen, states))
 
 

@@ -58,10 +58,12 @@ class StoredRows:
         )
 
     def blocks(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """x and y in the order of the rows, so many at a time."""
+        """x and y in the order of the rows, so many at a time. On the CPU x is good until the next ones are read."""
+        room, _ = self.empty(min(size, self.n_rows))
         for begin in range(0, self.n_rows, size):
-            x, y = self.empty(min(size, self.n_rows - begin))
-            self.read([(begin, begin + len(x))], x, y)
+            end = min(begin + size, self.n_rows)
+            x, y = room[: end - begin], self.empty(end - begin)[1]
+            self.read([(begin, end)], x, y)
             yield x.to(self.device), y.to(self.device)
 
     def read(self, ranges: Sequence[tuple[int, int]], x: torch.Tensor, y: torch.Tensor) -> int:

@@ -132,6 +132,10 @@ class StoredBatches:
             order = torch.randperm(count, generator=torch.Generator().manual_seed(self._epoch.seeds[number]))
         return _Buffer(x[:count], y[:count], order)
 
+    def close(self) -> None:
+        """Lets go of the rows that were read; the next batch reads them again."""
+        self._batches, self._room = None, []
+
     def state(self, *, mid_epoch: bool) -> torch.Tensor:
         """The shuffle stream before the order of the present epoch is drawn, or of the next one between two epochs."""
         return self._epoch_start if mid_epoch else self._generator.get_state()

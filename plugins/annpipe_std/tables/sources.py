@@ -22,7 +22,8 @@ from annpipe_std.tables.files import check_alike, check_header, check_once, csv_
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROWS = 65_536  # of a block
+MOST_ROWS = 65_536  # of a block, and
+MOST_NUMBERS = 2**21  # so many numbers: 16 MiB
 TEXT_BYTES = 16 * 2**20  # of CSV text that Arrow reads at a time: a first guess at types, and the longest cell
 
 # What Arrow takes a column of text for, one after the other, until every cell fits.
@@ -56,14 +57,15 @@ def _batches(file: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     from pyarrow import parquet
 
+    rows = min(MOST_ROWS, max(1024, MOST_NUMBERS // len(columns)))
     if file.endswith(".arrow"):
         with pa.OSFile(file) as opened, pa.ipc.open_file(opened) as arrow:
             for number in range(arrow.num_record_batches):
                 batch = arrow.get_batch(number)
-                yield from (batch.slice(start, ROWS) for start in range(0, len(batch), ROWS))
+                yield from (batch.slice(start, rows).select(columns) for start in range(0, len(batch), rows))
         return
     with parquet.ParquetFile(file, buffer_size=2**20, pre_buffer=False) as opened:
-        yield from opened.iter_batches(ROWS, columns=columns)
+        yield from opened.iter_batches(rows, columns=columns)
 
 
 def parquet_source(files: Sequence[str]) -> Source:
