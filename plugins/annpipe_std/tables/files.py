@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -210,5 +211,5 @@ _REMEDY = "see whether it is the file you mean, and mend or leave out the row"
 
 def _plain(error: Exception) -> str:
     """Arrow's own words without its prefixes: "line 3: Expected 2 columns, got 1: 3"."""
-    text = " ".join(str(error).split())
+    text = re.sub(r"^Could not open Parquet input source '.*?': ", "", " ".join(str(error).split()))
     return text.removeprefix("CSV parse error: ").replace("Row #", "line ")[:200]

@@ -167,13 +167,14 @@ def _write_typed(file: str, to: str, options: tuple[Any, ...], *, is_named: bool
             _write(file, to, (reading, parsing, converting), seen, is_named=is_named)
         except pa.ArrowInvalid as error:
             column = re.match(r"In CSV column #(\d+):.*conversion error", str(error))
-            if column is None or not seen:
+            read = seen or found  # the first rows are converted before there is a reader to ask for its types
+            if column is None or not read:
                 if not reading.use_threads:
                     raise
                 reading.use_threads = False  # then Arrow tells the line of the fault
                 continue
-            name = list(seen)[int(column[1])]
-            found |= seen | {name: _next(seen[name])}
+            name = list(read)[int(column[1])]
+            found = {**read, name: _next(read[name])}
         else:
             return
 
