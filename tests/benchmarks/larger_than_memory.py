@@ -21,7 +21,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jobs import load
-from measure import Figure, alternate, environment, show
+from measure import Figure, alternate, show
+from memory import resident
 from pyarrow import parquet
 
 from annpipe.train.data import Rows
@@ -56,15 +57,12 @@ def generate(file: Path, rows: int) -> None:
 
 def peak(folder: Path) -> float:
     """GB that were resident in a run at the highest point, its shipper apart."""
-    command = [str(Path(sys.executable).parent / "annpipe"), "run", "spec.yaml"]
-    os.chdir(folder)
     begin = time.perf_counter()
-    child = os.posix_spawn(command[0], command, environment() | {"XDG_CACHE_HOME": str(folder)})
-    _, status, usage = os.wait4(child, 0)
-    if status:
-        sys.exit(f"{command} ended with {os.waitstatus_to_exitcode(status)}")
+    found = resident(
+        Path(sys.executable).parent / "annpipe", "run", "spec.yaml", cwd=folder, XDG_CACHE_HOME=str(folder)
+    )
     print(f"a run took {time.perf_counter() - begin:.0f} s", file=sys.stderr)
-    return usage.ru_maxrss * 1024 / 1e9
+    return found * 2**20 / 1e9
 
 
 def epochs(folder: Path, rounds: int) -> dict[str, list[float]]:
