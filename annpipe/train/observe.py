@@ -17,7 +17,7 @@ from annpipe.spec.sections import Split
 from annpipe.train.columns import fit_columns, known_categories
 from annpipe.train.data import make_data
 from annpipe.train.laid import fitted_of, surveyed
-from annpipe.train.leaks import Seen, told_before_training
+from annpipe.train.leaks import Seen, absent_of, answers, told_before_training
 from annpipe.train.splits import split_dataset
 from annpipe.train.store import Wanted
 
@@ -56,7 +56,7 @@ def observe_fields(drafted: Draft) -> Observed:
 
 
 def _of_blocks(drafted: Draft, blocks: Blocks, fields: Fields) -> Observed:
-    """What passages tell; of the warnings those that need no two columns at once."""
+    """What passages tell; classes are counted in all rows, answers among the inputs are looked for in the sample."""
     spec = drafted.spec
     dtype = {"float32": torch.float32, "float64": torch.float64}[spec.device.precision]
     classes = takes_classes(drafted.loss, drafted.registry)
@@ -66,7 +66,13 @@ def _of_blocks(drafted: Draft, blocks: Blocks, fields: Fields) -> Observed:
     known = surveyed(wanted)
     fitted = fitted_of(wanted, known)
     held = (known.counts.get("val", 0), known.counts.get("test", 0))
-    return Observed(replace(fields, features=fitted.shape) if fitted else fields, held)
+    seen = Seen(spec, drafted.data, known.seen.samples.train, known.seen.samples)
+    warnings = [
+        problem
+        for name, counts in known.seen.classes.items()
+        for problem in absent_of(seen, name, fields.targets[name].categories, counts)
+    ]
+    return Observed(replace(fields, features=fitted.shape) if fitted else fields, held, (*warnings, *answers(seen)))
 
 
 def _has_classes_to_split(fields: Fields, split: Split) -> bool:

@@ -385,6 +385,24 @@ def test_a_batch_of_all_rows_is_refused(planned: Planned) -> None:
         planned(SPEC, "train.batch_size=all")
 
 
+def test_a_class_that_train_lacks_is_told_by_all_rows(
+    tmp_path: Path, rows: pd.DataFrame, planned: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from annpipe.train import cutting
+
+    monkeypatch.setattr(cutting, "SAMPLE", 20)
+    rows["kind"] = ["cheap"] * 560 + ["dear"] * 38 + ["odd"] * 2
+    rows["order"] = range(ROWS)
+    rows.drop(columns=["group", "part", "price"]).to_parquet(tmp_path / "kinds.parquet")
+    change = ("model=[Linear: 8, Tanh, Linear: 3]", "data.split={test: 0.004, order: order}")
+    transforms = "data.transforms={number: [{impute: mean}, standardize], word: one_hot}"
+    messages = [
+        [problem.message for problem in planned(SPEC, *CLASSES, *change, transforms, *more).warnings]
+        for more in ((), (IN_MEMORY,))
+    ]
+    assert messages[0] == messages[1] == ["no row of the train split has the class 'odd' of 'kind'; test has 2"]
+
+
 MEMORY = """
 import atexit, os, runpy, sys
 from pathlib import Path
