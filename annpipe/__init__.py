@@ -1,9 +1,9 @@
 """annpipe: a YAML file is a training run.
 
 For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
-`metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Field`, `Fields`,
-`Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError` to refuse an option's
-value, `did_you_mean` for its help; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
+`metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
+`Fields`, `Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError` to refuse an
+option's value, `did_you_mean` for its help; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one.
 """
 
@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annpipe.contract import Dataset, Field, Fields, Look, Loss, MetricKey, Outline, RunView
+    from annpipe.contract import Blocks, Dataset, Field, Fields, Look, Loss, MetricKey, Outline, RunView
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
     from annpipe.launch import run
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from annpipe.taps import Taps
 
 _HOMES = {
-    "annpipe.contract": ("Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView"),
+    "annpipe.contract": ("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView"),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
     "annpipe.launch": ("run",),
@@ -56,6 +56,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Blocks",
     "Dataset",
     "Entry",
     "Expression",

@@ -1,13 +1,14 @@
 """What passes between the engine and components: fields, datasets, views of a run, looks.
 
 **Data.** A data component returns a `Dataset`: named tensors whose first dimension is rows. Inputs of shape (rows,)
-become the columns of one (rows, inputs) matrix; a single input of another shape goes to the model as it is.
+become the columns of one (rows, inputs) matrix; a single input of another shape goes to the model as it is. Rows that
+do not fit into memory come as `Blocks` of such datasets.
 **Looks.** A callback sees a `Look`, never a step. **Plots.** A plot sees a `RunView` and returns a matplotlib figure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,7 +39,7 @@ class Fields:
     """The inputs and targets of a dataset by name, and the number of rows where it is known before they are made.
 
     `features` is the shape of a row as the first layer meets it, where transforms make it another than the inputs' own;
-    `stacks` those that each stack of `model.inputs` then meets.
+    `stacks` those that each stack of `model.inputs` then meets. `in_blocks` tells that the data come as `Blocks`.
     """
 
     inputs: Mapping[str, Field]
@@ -46,6 +47,7 @@ class Fields:
     rows: int | None = None
     features: tuple[int, ...] | None = None
     stacks: tuple[tuple[int, ...], ...] = ()
+    in_blocks: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,28 @@ class Dataset:
     @property
     def rows(self) -> int:
         return len(next(iter(self.inputs.values())))
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Rows that are never all in memory: `passage()` gives them from the first to the last, anew each time it is asked.
+
+    Each is a `Dataset` of some ten thousand rows with the same columns, (rows,) each, and the same categories. `digest`
+    is another when any row is; `fields` are those of all rows, and say how many there are.
+    """
+
+    fields: Fields
+    digest: str
+    passage: Callable[[], Iterator[Dataset]]
+
+    @property
+    def rows(self) -> int:
+        assert self.fields.rows is not None  # whoever makes blocks has counted their rows
+        return self.fields.rows
+
+    def head(self) -> Dataset:
+        """The first block."""
+        return next(self.passage())
 
 
 @dataclass(frozen=True)

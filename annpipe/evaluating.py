@@ -28,7 +28,7 @@ from annpipe.spec import load_spec
 from annpipe.spec.spec import Spec
 from annpipe.train.data import Transformed, lay_out
 from annpipe.train.device import computing
-from annpipe.train.evaluate import measured
+from annpipe.train.evaluate import LossInPieces, measured
 from annpipe.train.figures import OutputPart, draw, predicting
 
 FOLDER = "evaluated"
@@ -128,7 +128,7 @@ def _measured(
         labels=[name for name in measures.heads if _target(model, name)["labels"]],
     )
     loss = _loss(model, measures)
-    values = measured(network, loss, measures.metrics, measures.registry, rows, once.targets)
+    values = measured(network, LossInPieces(loss, rows), measures.metrics, measures.registry, rows, once.targets)
     parts = {t["name"]: OutputPart(t["span"], not t["labels"] and not t["shape"]) for t in model.targets}
     losses = {name: loss.name for name, loss in measures.heads.items()}
     view = RunView(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from annpipe.contract import Dataset
+from annpipe.contract import Blocks, Dataset
 from annpipe.errors import RunError
 from annpipe.plan.component import Component, components_in
 from annpipe.plan.plan import Plan
@@ -70,12 +70,18 @@ def check_facts(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
 
 def dataset_facts(
-    dataset: Dataset, name: str, source: Mapping[str, Any], *, context: str = "train", digest: str | None = None
+    dataset: Dataset | Blocks,
+    name: str,
+    source: Mapping[str, Any],
+    *,
+    context: str = "train",
+    digest: str | None = None,
 ) -> dict[str, str]:
     """A dataset as the journal describes it: `source` tells where its rows are from, `context` what they serve."""
+    head = dataset.head() if isinstance(dataset, Blocks) else dataset
     columns = [
         {"name": name, "role": role, "dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape[1:])}
-        for role, tensors in (("input", dataset.inputs), ("target", dataset.targets))
+        for role, tensors in (("input", head.inputs), ("target", head.targets))
         for name, tensor in tensors.items()
     ]
     return {

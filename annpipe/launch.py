@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from annpipe.errors import Problem
+from annpipe.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from annpipe.plan import Draft
@@ -134,14 +134,19 @@ def read_data(spec: Path, *, overrides: Iterable[str] = (), unset: Iterable[str]
 
 def see(drafted: DataDraft) -> Seen:
     """The rows of a spec, made and split as a run would; imports torch; raises SpecError."""
+    from annpipe.contract import Blocks
     from annpipe.plan.data_alone import faults_of_data
-    from annpipe.train.data import make_dataset
+    from annpipe.train.data import make_data
     from annpipe.train.leaks import Seen
     from annpipe.train.splits import split_dataset
 
     spec = drafted.spec
     with faults_of_data(spec, drafted.data):
-        dataset = make_dataset(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+        dataset = make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+        if isinstance(dataset, Blocks):
+            message = f"the {dataset.rows} rows are not in memory, as it needs them to be described"
+            help_ = "read them into memory where they fit, or name some of the files: `--set` changes an option"
+            raise SpecError([Problem("data", message, drafted.data.place, help_)])
         return Seen(spec, drafted.data, dataset, split_dataset(dataset, spec.split, spec.head.seed))
 
 

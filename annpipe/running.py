@@ -25,7 +25,7 @@ from annpipe.train.data import dataset_digest
 from annpipe.train.device import computing, find_device, measured_threads
 from annpipe.train.evaluate import evaluate
 from annpipe.train.export import export_model
-from annpipe.train.figures import draw, run_view
+from annpipe.train.figures import draw, run_view, sampled
 from annpipe.train.gears import Eager
 from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import Parts, build, trial_copy
@@ -85,7 +85,7 @@ class Run:
         plan = self.plan
         device = find_device(plan.device.type, None)
         with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
-            parts = build(plan, device, dtype)
+            parts = build(plan, device, dtype, self.display.event)
             if self.checkpoint is None:
                 for said in out_of_reach(plan, parts.rows["train"].y):
                     self.display.event(f"warning: {said}")
@@ -96,7 +96,9 @@ class Run:
             if self.checkpoint is None:
                 self._record_start(parts, digest, device, threads)
             on_start(steps, str(device), loop.gear.step)
-            if not loop.run():
+            is_complete = loop.run()
+            loop.gear.close()
+            if not is_complete:
                 self.display.event(f"stopped after step {loop.gear.step}; `annpipe resume {self.folder.name}` goes on")
                 return Outcome("KILLED", historian.signal, loop.memory.latest)
             return Outcome("FINISHED", values=self._finish(loop, historian))
@@ -112,7 +114,9 @@ class Run:
             torch.set_num_threads(wanted)
             return wanted
         trial = Eager(self.plan, trial_copy(parts, self.plan, device), steps)
-        return measured_threads(lambda n: trial.advance(n).tolist())[0]
+        threads = measured_threads(lambda n: trial.advance(n).tolist())[0]
+        trial.close()
+        return threads
 
     def _loop(self, parts: Parts, steps: Schedule, historian: Historian, threads: int, digest: str) -> Loop:
         facts = {"plan": self.plan.digest, "plugins": plugin_versions(self.plan), "dataset": digest, "threads": threads}
@@ -169,6 +173,8 @@ class Run:
 
     def _draw(self, parts: Parts, historian: Historian) -> None:
         view = run_view(self.plan, parts, historian.history)
+        if self.plan.plots and (few := sampled(parts)):
+            self.display.event(few)
         for path, fault in draw(self.plan.plots, self.plan.registry, view, self.folder / "artifacts" / "plots"):
             if fault:
                 self.display.event(f"the plot '{path.stem}' could not be drawn: {fault}")

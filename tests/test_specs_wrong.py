@@ -43,6 +43,7 @@ def call(corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
     def called(*arguments: str) -> Said:
         monkeypatch.chdir(corpus)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(corpus / ".cache"))
         monkeypatch.setattr(sys, "argv", ["annpipe", *arguments])
         code = outcome()
         printed = capsys.readouterr()

@@ -124,6 +124,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         of_data += column_faults(drafted.transforms, fields, drafted.data, registry)
     if fields and not spec.problems:
         of_data += [*input_faults(spec, fields), *output_faults(spec, fields)]
+    of_data += _too_large_batch(spec, fields)
     model, of_taps = (drafted.model, []) if unfit or unknown else _expanded(drafted, resolving)
     errors = [*spec.problems, *problems, *known, *unfit, *of_taps, *of_data, *watched, *contradictions(drafted)]
     if errors:
@@ -180,6 +181,14 @@ def _unchecked(unknown: Problem, plugins: Sequence[Place]) -> Problem:
 def _without_followers(problems: Sequence[Problem], unfilled: frozenset[Place]) -> list[Problem]:
     """All but the faults of values whose variable is unknown: mending that may mend them."""
     return [p for p in problems if p.place not in unfilled or p.code == "unknown-variable"]
+
+
+def _too_large_batch(spec: Spec, fields: Fields | None) -> Iterator[Problem]:
+    """A batch of all rows, where the rows are not in memory."""
+    if fields is not None and fields.in_blocks and spec.train.batch_size == "all":
+        message = f"a batch of all {fields.rows} rows would hold them in memory, and the data say not to"
+        help_ = "say how many rows a batch has: `train: {batch_size: 4096}`"
+        yield Problem("wrong-value", message, spec.place("train", "batch_size"), help_)
 
 
 def _told_fields(drafted: Draft) -> tuple[Fields | None, list[Problem]]:

@@ -53,7 +53,7 @@ def data(
     fields: Callable[..., Any] | None = None,
     example: Example | None = None,
 ) -> C | Callable[[C], C]:
-    """Marks a callable that returns a `Dataset`.
+    """Marks a callable that returns a `Dataset`, or `Blocks` of them.
 
     `fields`, called with the same options, tells the `Fields` of that dataset without making it, so that shapes
     are checked before any data exists; without it the data is made to see its shapes. `example` holds options to show
@@ -88,7 +88,8 @@ def transform(
     `takes` says for which columns it is: "number" (booleans too), "category", "any", or "image" for one input of
     images; `gives` what becomes of them: "number", or "same"; `fills` whether no value is missing afterwards. What it
     learns in `fit` goes into buffers (or into parameters, which are then trained with the model). One that may stand
-    for a target has `inverse(y)`. One whose class says `only_training = True` acts on each batch while training.
+    for a target has `inverse(y)`. One whose class says `only_training = True` acts on each batch while training; one
+    that says `learns_in_blocks = True` has `partial_fit(x)` and `finish()`, for rows that do not fit into memory.
     `example` is options to show where the bare name would be refused.
     """
     traits = {"takes": takes, "gives": gives, "fills": fills}

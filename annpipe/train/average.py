@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -24,7 +26,7 @@ class Average:
         averaged = instantiate(plan.average, plan.registry, model=parts.model)
         assert isinstance(averaged, AveragedModel)
         self.averaged = averaged
-        self._model, self._x = parts.model, parts.rows["train"].x
+        self._model, self._rows = parts.model, parts.rows["train"]
         self._seed, self._train, self._step_rows = plan.head.seed, plan.train, schedule.step_rows
         self._stride = schedule.steps_per_epoch if entry.traits.get("each") == "epoch" else 1
         self._begin = float(plan.average.options.get("start") or 0.0) * schedule.total_steps
@@ -47,12 +49,13 @@ class Average:
                 update_bn(self._batches(), self.averaged.module)
         return self.averaged.module
 
-    def _batches(self) -> list[torch.Tensor]:
+    def _batches(self) -> Iterator[torch.Tensor]:
         """The train split in its own order, in batches as the run sees them."""
-        size = self._train.batch_size
-        blocks = torch.split(self._x, len(self._x) if size == "all" else size)
-        n_whole = len(self._x) // self._step_rows * self._train.accumulate
-        return list(blocks[: max(1, n_whole)] if self._train.drop_last else blocks)
+        size, count = self._train.batch_size, len(self._rows)
+        n_whole = count // self._step_rows * self._train.accumulate
+        blocks = self._rows.blocks(count if size == "all" else size)
+        for x, _ in islice(blocks, max(1, n_whole) if self._train.drop_last else None):
+            yield x
 
     def state(self) -> dict[str, Any]:
         """The average so far and how often parameters were taken in."""

@@ -24,21 +24,17 @@ _TENSOR, _PAIRS, _TUPLE = "$tensor", "$pairs", "$tuple"
 
 def save_checkpoint(folder: Path, name: str, state: dict[str, Any]) -> Path:
     """Writes `state` to `<folder>/checkpoints/<name>`, replacing what was there."""
-    tensors: dict[str, torch.Tensor] = {}
-    text = json.dumps(_pack(state, "", tensors))
     home = folder / FOLDER
     home.mkdir(exist_ok=True)
     temporary, final, old = home / f".{name}.new", home / name, home / f".{name}.old"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    _write(temporary / "state.safetensors", save(tensors))
-    _write(temporary / "state.json", text.encode())
-    _sync_folder(temporary)
+    write_state(temporary, state)
     if final.exists():  # otherwise a kill between two renames has left `old` alone: it goes when `final` is there
         shutil.rmtree(old, ignore_errors=True)
         final.rename(old)
     temporary.rename(final)
-    _sync_folder(home)
+    sync_folder(home)
     shutil.rmtree(old, ignore_errors=True)
     return final
 
@@ -49,8 +45,22 @@ def load_checkpoint(folder: Path, name: str) -> dict[str, Any]:
     place = next((p for p in (home / name, home / f".{name}.old") if (p / "state.json").is_file()), None)
     if place is None:
         raise RunError(f"there is no checkpoint '{name}' in {home}: the run stopped before its first one")
-    tensors = load_file(place / "state.safetensors")
-    state: dict[str, Any] = _unpack(json.loads((place / "state.json").read_text()), tensors)
+    return read_state(place)
+
+
+def write_state(folder: Path, state: dict[str, Any]) -> None:
+    """Writes nested state into a folder, down to the disk."""
+    tensors: dict[str, torch.Tensor] = {}
+    text = json.dumps(_pack(state, "", tensors))
+    _write(folder / "state.safetensors", save(tensors))
+    _write(folder / "state.json", text.encode())
+    sync_folder(folder)
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The state that `write_state` wrote."""
+    tensors = load_file(folder / "state.safetensors")
+    state: dict[str, Any] = _unpack(json.loads((folder / "state.json").read_text()), tensors)
     return state
 
 
@@ -92,7 +102,8 @@ def _write(file: Path, data: bytes) -> None:
         os.fsync(stream.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

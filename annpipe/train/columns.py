@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,7 +34,17 @@ class Step:
     @property
     def is_inside(self) -> bool:
         """Whether it goes with each batch, as what is trained or random does; the others are applied once."""
-        return bool(getattr(self.module, "only_training", False)) or any(True for _ in self.module.parameters())
+        return bool(getattr(self.module, "only_training", False)) or self._is_trained
+
+    @property
+    def _is_trained(self) -> bool:
+        return any(True for _ in self.module.parameters())
+
+    def given(self, x: torch.Tensor) -> torch.Tensor:
+        """What it gives of rows that arrive."""
+        with torch.no_grad():
+            out: torch.Tensor = self.module(x.float() if self._is_trained else x)
+        return out
 
 
 @dataclass(frozen=True)
@@ -83,19 +94,25 @@ def known_categories(splits: Splits, fields: Fields) -> Splits:
     names = [name for name, field in fields.inputs.items() if field.type == "category" and name in train.categories]
     if not names:
         return splits
-    kept = {name: _present(train.inputs[name], len(train.categories[name])) for name in names}
-    parts = {name: _recoded(part, kept) for name, part in splits.by_name.items()}
+    kept = {name: new_positions(present(train.inputs[name], len(train.categories[name]))) for name in names}
+    parts = {name: recoded(part, kept) for name, part in splits.by_name.items()}
     return Splits(parts["train"], parts.get("val"), parts.get("test"))
 
 
-def _present(codes: torch.Tensor, n_categories: int) -> torch.Tensor:
-    """The new position of each category, -1 for those that no row has."""
+def present(codes: torch.Tensor, n_categories: int) -> torch.Tensor:
+    """(rows,) positions, NaN where missing -> (categories,) whether a row has each."""
     has = torch.zeros(n_categories, dtype=torch.bool)
     has[codes[~codes.isnan()].long()] = True
+    return has
+
+
+def new_positions(has: torch.Tensor) -> torch.Tensor:
+    """The position of each category among those that are there, -1 for the others."""
     return torch.where(has, has.cumsum(0) - 1, -1)
 
 
-def _recoded(part: Dataset, kept: Mapping[str, torch.Tensor]) -> Dataset:
+def recoded(part: Dataset, kept: Mapping[str, torch.Tensor]) -> Dataset:
+    """The rows with the new positions of their categories."""
     inputs, categories = dict(part.inputs), dict(part.categories)
     for name, positions in kept.items():
         codes = inputs[name]
@@ -105,6 +122,15 @@ def _recoded(part: Dataset, kept: Mapping[str, torch.Tensor]) -> Dataset:
     return replace(part, inputs=inputs, categories=categories)
 
 
+Learning = Callable[[Any, torch.Tensor], None]
+"""How a transform learns from the rows that arrive at it."""
+
+
+def by_fitting(module: Any, x: torch.Tensor) -> None:
+    """A transform learns from all rows at once."""
+    module.fit(x)
+
+
 def fit_columns(
     transforms: Sequence[Transforming],
     fields: Fields,
@@ -112,21 +138,23 @@ def fit_columns(
     registry: Registry,
     seed: int,
     stacks: Sequence[Sequence[str]] = (),
+    learn: Learning = by_fitting,
 ) -> Fitted:
     """Fits every transform on the rows of the train split; raises SpecError at the one that refuses them.
 
-    `stacks` has the inputs of each stack of `model.inputs`: their columns are then laid out stack by stack.
+    `stacks` has the inputs of each stack of `model.inputs`: their columns are then laid out stack by stack. `learn` is
+    asked for each step in turn: those of the targets first, then those of the inputs, as `together` tells them.
     """
     groups = grouped(transforms, fields)
     is_whole = not stacks and any(field.shape for field in fields.inputs.values())
     with drawing(seed, "columns"):
-        targets = _target_steps(groups, fields, train, registry)
+        targets = _target_steps(groups, fields, train, registry, learn)
         if is_whole:
             (name, x), *_ = train.inputs.items()
-            steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), registry)
+            steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), registry, learn)
             before, inside = ((Group((), part),) if part else () for part in _cut(steps))
             return Fitted(before, inside, targets, True, tuple(out.shape[1:]))
-        return _fit_table(groups, train, targets, registry, stacks)
+        return _fit_table(groups, train, targets, registry, stacks, learn)
 
 
 def _steps_of(groups: Groups, name: str) -> Sequence[Component]:
@@ -138,7 +166,8 @@ def _fit_table(
     train: Dataset,
     targets: tuple[tuple[Step, ...], ...],
     registry: Registry,
-    stacks: Sequence[Sequence[str]] = (),
+    stacks: Sequence[Sequence[str]],
+    learn: Learning,
 ) -> Fitted:
     """Columns first through what is applied once, group by group; then through what belongs to the model."""
     places = column_places(train)
@@ -146,16 +175,14 @@ def _fit_table(
     inside: list[Group] = []
     shapes: list[tuple[int, ...]] = []
     start = 0
-    parts = [*((part.steps, taken) for part, taken in groups.inputs), ((), groups.rest)]
     for stack in stacks or [list(train.inputs)]:
         outs: list[tuple[int, ...]] = []
-        for components, taken in ((steps, [name for name in taken if name in stack]) for steps, taken in parts):
-            if taken:
-                once, later, size, out = _fit_group(components, taken, train, registry)
-                before.append(Group(tuple(at for name in taken for at in range(*places[name])), once))
-                inside.append(Group(tuple(range(start, start + size)), later))
-                start += size
-                outs.append(out)
+        for components, taken in together(groups, stack):
+            once, later, size, out = _fit_group(components, taken, train, registry, learn)
+            before.append(Group(tuple(at for name in taken for at in range(*places[name])), once))
+            inside.append(Group(tuple(range(start, start + size)), later))
+            start += size
+            outs.append(out)
         shapes.append(outs[0] if len(outs) == 1 else (sum(math.prod(out) for out in outs),))
     in_order = [position for group in before for position in group.positions] == list(range(_width(places)))
     nothing_before = in_order and not any(group.steps for group in before)
@@ -168,6 +195,13 @@ def _fit_table(
         (sum(map(math.prod, shapes)),),
         tuple(shapes) if stacks else (),
     )
+
+
+def together(groups: Groups, stack: Sequence[str]) -> Iterator[tuple[Sequence[Component], tuple[str, ...]]]:
+    """The columns of a stack that go through the same steps, in the order in which they are laid out."""
+    for steps, taken in (*((part.steps, taken) for part, taken in groups.inputs), ((), groups.rest)):
+        if own := tuple(name for name in taken if name in stack):
+            yield steps, own
 
 
 def _width(places: Mapping[str, tuple[int, int]]) -> int:
@@ -183,14 +217,13 @@ def column_places(train: Dataset) -> dict[str, tuple[int, int]]:
 
 
 def _fit_group(
-    components: Sequence[Component], taken: Sequence[str], train: Dataset, registry: Registry
+    components: Sequence[Component], taken: Sequence[str], train: Dataset, registry: Registry, learn: Learning
 ) -> tuple[tuple[Step, ...], tuple[Step, ...], int, tuple[int, ...]]:
     """The steps that are applied once and those with each batch, the numbers between them, the shape after both."""
     first = train.inputs[taken[0]].double()
     shaped = first.ndim > 1
-    x = first if shaped else torch.stack([train.inputs[name].double() for name in taken], 1)
-    counts = [len(train.categories.get(name, ())) if _is_coded(train, name) else 0 for name in taken]
-    steps, out = _fitted_steps(components, x, counts, taken, registry)
+    x = first if shaped else matrix(train.inputs, taken)
+    steps, out = _fitted_steps(components, x, n_categories(train, taken), taken, registry, learn)
     once, later = _cut(steps)
     between = x
     for step in once:
@@ -209,6 +242,16 @@ def _in_shape(steps: tuple[Step, ...], shape: tuple[int, ...]) -> tuple[Step, ..
     return (Step(first, opened), *steps, Step(last, Component("layer", "Flatten", {})))
 
 
+def matrix(tensors: Mapping[str, torch.Tensor], names: Sequence[str]) -> torch.Tensor:
+    """The named columns side by side, (rows,) each -> (rows, names), in double precision."""
+    return torch.stack([tensors[name].double() for name in names], 1)
+
+
+def n_categories(train: Dataset, names: Sequence[str]) -> list[int]:
+    """How many categories each column has, 0 where it holds numbers."""
+    return [len(train.categories.get(name, ())) if _is_coded(train, name) else 0 for name in names]
+
+
 def _is_coded(train: Dataset, name: str) -> bool:
     """Whether a column has categories; a boolean has names too, and stays 0 and 1."""
     return name in train.categories and train.categories[name] not in BOOLEANS
@@ -220,12 +263,15 @@ def _cut(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
     return tuple(steps[:first]), tuple(steps[first:])
 
 
-def _target_steps(groups: Groups, fields: Fields, train: Dataset, registry: Registry) -> tuple[tuple[Step, ...], ...]:
+def _target_steps(
+    groups: Groups, fields: Fields, train: Dataset, registry: Registry, learn: Learning
+) -> tuple[tuple[Step, ...], ...]:
     found = []
     for name in fields.targets:
         part = groups.targets.get(name)
         y = train.targets[name].double()
-        steps = _fitted_steps(part.steps if part else (), y[:, None], [0], (name,), registry)[0] if y.ndim == 1 else []
+        components = part.steps if part and y.ndim == 1 else ()
+        steps = _fitted_steps(components, y[:, None], [0], (name,), registry, learn)[0]
         for step in steps:
             if not hasattr(step.module, "inverse"):
                 message = f"{step.component.name} has no way back, which predictions of the target '{name}' need"
@@ -235,32 +281,47 @@ def _target_steps(groups: Groups, fields: Fields, train: Dataset, registry: Regi
 
 
 def _fitted_steps(
-    components: Sequence[Component], x: torch.Tensor, counts: Sequence[int], names: Sequence[str], registry: Registry
+    components: Sequence[Component],
+    x: torch.Tensor,
+    counts: Sequence[int],
+    names: Sequence[str],
+    registry: Registry,
+    learn: Learning,
 ) -> tuple[list[Step], torch.Tensor]:
     """Each step fitted on what the one before gives, and what the last one gives of the rows."""
     steps = []
-    supplied: dict[str, Any] = {"categories": list(counts)}
     for component in components:
-        entry = registry.find("transform", component.name)
-        assert entry
-        if entry.parameter("categories"):
-            component = component.with_options(**supplied)
-        module = _tried(component, x, names, registry)
-        with torch.no_grad():
-            x = module(x.float() if any(True for _ in module.parameters()) else x)
-        if entry.traits.get("gives") != "same":
-            supplied = {"categories": [0] * x.shape[1]}
-        steps.append(Step(module, component))
+        with faults_at(component, names):
+            step = made_step(component, counts, registry)
+            learn(step.module, x)
+            step.given(x[:2])
+        x = step.given(x)
+        counts = counts if keeps(component, registry) else [0] * x.shape[1]
+        steps.append(step)
     return steps, x
 
 
-def _tried(component: Component, x: torch.Tensor, names: Sequence[str], registry: Registry) -> torch.nn.Module:
-    """The transform, fitted; what it refuses is a fault at its line."""
+def made_step(component: Component, counts: Sequence[int], registry: Registry) -> Step:
+    """A step that has learnt nothing yet; `counts` are the numbers of categories of the columns that arrive at it."""
+    entry = registry.find("transform", component.name)
+    assert entry
+    if entry.parameter("categories"):
+        component = component.with_options(categories=list(counts))
+    module: torch.nn.Module = instantiate(component, registry)
+    return Step(module.eval(), component)
+
+
+def keeps(component: Component, registry: Registry) -> bool:
+    """Whether a step leaves categories as they are."""
+    entry = registry.find("transform", component.name)
+    return bool(entry and entry.traits.get("gives") == "same")
+
+
+@contextmanager
+def faults_at(component: Component, names: Sequence[str]) -> Iterator[None]:
+    """What a transform refuses when it is built, fitted or tried is a fault at its line."""
     try:
-        module: torch.nn.Module = instantiate(component, registry)
-        module.eval().fit(x)  # type: ignore[operator]  # a transform's own
-        with torch.no_grad():
-            module(x[:2].float() if any(True for _ in module.parameters()) else x[:2])
+        yield
     except PluginFault as fault:
         raise SpecError([fault.problem]) from fault
     except OptionError as error:
@@ -273,4 +334,3 @@ def _tried(component: Component, x: torch.Tensor, names: Sequence[str], registry
         what = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
         message = f"{component.name} cannot be fitted on {what}: {error}"
         raise SpecError([Problem("wrong-value", message, component.place)]) from error
-    return module

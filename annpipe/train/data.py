@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from annpipe.contract import Dataset
+from annpipe.contract import Blocks, Dataset
 from annpipe.errors import RunError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
@@ -17,7 +17,7 @@ from annpipe.train.columns_model import Targets
 from annpipe.train.streams import drawing, generator
 
 
-def make_dataset(component: Component, registry: Registry, seed: int, aside: Sequence[str] = ()) -> Dataset:
+def make_data(component: Component, registry: Registry, seed: int, aside: Sequence[str] = ()) -> Dataset | Blocks:
     """Calls the data component inside the stream `data`; floats are made in double precision.
 
     `aside` are columns for the split, for a component that can lay some aside.
@@ -29,8 +29,26 @@ def make_dataset(component: Component, registry: Registry, seed: int, aside: Seq
             dataset = instantiate(component, registry, generator=generator(seed, "data"), aside=tuple(aside))
     finally:
         torch.set_default_dtype(before)
-    _check(component, dataset)
-    return dataset  # type: ignore[no-any-return]  # _check has seen that it is a Dataset
+    if isinstance(dataset, Blocks):
+        _check_blocks(component, dataset)
+    else:
+        _check(component, dataset)
+    return dataset  # type: ignore[no-any-return]  # it was seen what it is
+
+
+def make_dataset(component: Component, registry: Registry, seed: int, aside: Sequence[str] = ()) -> Dataset:
+    """The same for whoever needs rows at hand; of data in blocks only the first block."""
+    made = make_data(component, registry, seed, aside)
+    return made.head() if isinstance(made, Blocks) else made
+
+
+def _check_blocks(component: Component, blocks: Blocks) -> None:
+    if not blocks.fields.inputs or not blocks.fields.targets or not blocks.fields.rows:
+        raise RunError(f"the data component '{component.name}' gave blocks without inputs, targets or rows")
+    every = {**blocks.fields.inputs, **blocks.fields.targets}
+    wide = next((name for name, field in every.items() if field.shape), None)
+    if wide is not None:
+        raise RunError(f"the data component '{component.name}' gave blocks in which '{wide}' is not one number a row")
 
 
 def _check(component: Component, dataset: object) -> None:
@@ -79,6 +97,19 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def device(self) -> torch.device:
+        return self.x.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of x."""
+        return self.x.dtype
+
+    def blocks(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """x and y in the order of the rows, so many at a time."""
+        yield from zip(torch.split(self.x, size), torch.split(self.y, size), strict=True)
 
 
 def lay_out(
@@ -131,8 +162,10 @@ def _labels(targets: Mapping[str, torch.Tensor]) -> torch.Tensor:
     return labels.to(torch.int64)
 
 
-def dataset_digest(dataset: Dataset) -> str:
-    """A digest over every name, shape, dtype and byte of the data, 16 hexadecimal digits."""
+def dataset_digest(dataset: Dataset | Blocks) -> str:
+    """A digest over every name, shape, dtype and byte of the data, 16 hexadecimal digits; blocks tell their own."""
+    if isinstance(dataset, Blocks):
+        return dataset.digest
     digest = hashlib.sha256()
     for role, tensors in (("inputs", dataset.inputs), ("targets", dataset.targets)):
         for name, tensor in tensors.items():

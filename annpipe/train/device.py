@@ -50,6 +50,17 @@ def computing(precision: str, *, deterministic: bool) -> Iterator[torch.dtype]:
         torch.use_deterministic_algorithms(before[1])
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, torch computes with one thread: sums have one order, and short operations wait for nobody."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def measured_threads(steps: Callable[[int], object]) -> tuple[int, dict[int, float]]:
     """The fastest number of CPU threads for `steps(n)`, and the seconds a step took with each candidate.
 

@@ -10,14 +10,17 @@ from annpipe.ends import HeadLosses
 from annpipe.errors import RunError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
+from annpipe.plan.losses import leaves
 from annpipe.plan.metric_keys import head_key
 from annpipe.plan.plan import Plan
 from annpipe.registry import Registry
 from annpipe.train.columns_model import Targets
 from annpipe.train.data import Rows
 from annpipe.train.parts import Parts
+from annpipe.train.stored import StoredRows
 
 BLOCK = 8192  # rows at a time
+MOST_OUTPUTS = 2**24  # numbers that the loss sees at once of rows in files: 64 MiB in single precision
 
 
 def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -31,20 +34,22 @@ def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         model.train(was_training)
 
 
-def evaluate(plan: Plan, parts: Parts, rows: Rows) -> dict[str, float]:
+def evaluate(plan: Plan, parts: Parts, rows: Rows | StoredRows) -> dict[str, float]:
     """`loss` and every metric of the plan over the rows, those of heads too."""
-    return measured(parts.model, parts.loss, parts.metrics, plan.registry, rows, parts.transformed.targets)
+    is_sum = all(leaf.options.get("reduction") == "sum" for leaf in leaves(plan.loss))
+    loss = LossInPieces(parts.loss, rows, is_sum=is_sum)
+    return measured(parts.model, loss, parts.metrics, plan.registry, rows, parts.transformed.targets)
 
 
 def measured(
     model: torch.nn.Module,
-    loss: torch.nn.Module,
+    loss: LossInPieces,
     metrics: Mapping[str, tuple[Component, str | None]],
     registry: Registry,
-    rows: Rows,
+    rows: Rows | StoredRows,
     scale: Targets | None,
 ) -> dict[str, float]:
-    """`loss` and every metric by its key, predicted in blocks; the loss sees all rows at once.
+    """`loss` and every metric by its key, predicted in blocks.
 
     `metrics` has with each the head that it is for. `scale` leads targets back to the units of the data, in which
     metrics see them.
@@ -52,33 +57,68 @@ def measured(
     accumulators = {key: instantiate(metric, registry) for key, (metric, _) in metrics.items()}
     was_training = model.training
     model.eval()
-    predictions = []
     try:
         with torch.no_grad():
-            for x, y in zip(torch.split(rows.x, BLOCK), torch.split(rows.y, BLOCK), strict=True):
-                predictions.append(model(x))
+            for x, y in rows.blocks(BLOCK):
+                prediction = model(x)
                 for key, accumulator in accumulators.items():
-                    accumulator.update(*_of_head(loss, metrics[key][1], *_in_units(scale, predictions[-1], y)))
-            losses = _losses(loss, torch.cat(predictions), rows.y)  # a sum or a weighted mean has no blocks
+                    accumulator.update(*loss.of_head(metrics[key][1], *_in_units(scale, prediction, y)))
+                loss.take(prediction)
+            values = loss.values()
     finally:
         model.train(was_training)
-    values = {key: float(value) for key, value in losses.items()}
     return values | {key: _computed(key, accumulator.compute()) for key, accumulator in accumulators.items()}
 
 
-def _losses(loss: torch.nn.Module, prediction: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The loss by its key, and that of each head."""
-    heads = loss.by_head(prediction, y) if isinstance(loss, HeadLosses) else {}
-    return {"loss": loss(prediction, y)} | {f"{head_key(name)}/loss": value for name, value in heads.items()}
+class LossInPieces:
+    """The loss over rows whose predictions come in blocks. It sees many at once: a weighted mean has no blocks.
 
+    It sees all rows at once where they are in memory. Of rows in files it sees as many as give MOST_OUTPUTS numbers,
+    and is then the mean over such pieces, or the sum for a loss that `is_sum`.
+    """
 
-def _of_head(
-    loss: torch.nn.Module, head: str | None, prediction: torch.Tensor, y: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a head gives and its target, or all of both."""
-    if head is None or not isinstance(loss, HeadLosses):
-        return prediction, y
-    return loss.of_head(head, prediction, y)
+    def __init__(self, loss: torch.nn.Module, rows: Rows | StoredRows, *, is_sum: bool = False) -> None:
+        self._loss, self._y, self._device, self._is_sum = loss, rows.y, rows.device, is_sum
+        self._most = MOST_OUTPUTS if isinstance(rows, StoredRows) else None
+        self._room = torch.empty(0)  # predictions lie in one piece of memory, so that blocks leave no holes behind
+        self._held = self._seen = 0
+        self._totals: dict[str, float] = {}
+
+    def take(self, prediction: torch.Tensor) -> None:
+        """The predictions for the next rows."""
+        if not len(self._room):
+            outputs = max(1, prediction[0].numel())
+            most = len(self._y) if self._most is None else max(self._most // outputs, len(prediction))
+            self._room = prediction.new_empty((min(most, len(self._y)), *prediction.shape[1:]))
+        if self._held + len(prediction) > len(self._room):
+            self._close()
+        self._room[self._held : self._held + len(prediction)] = prediction
+        self._held += len(prediction)
+
+    def of_head(self, head: str | None, prediction: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a head gives and its target, or all of both."""
+        if head is None or not isinstance(self._loss, HeadLosses):
+            return prediction, y
+        return self._loss.of_head(head, prediction, y)
+
+    def _close(self) -> None:
+        y = self._y[self._seen : self._seen + self._held].to(self._device)
+        weight = 1 if self._is_sum or self._held == len(self._y) else self._held
+        for key, value in self._of(self._room[: self._held], y).items():
+            self._totals[key] = self._totals.get(key, 0.0) + float(value) * weight
+        self._seen, self._held = self._seen + self._held, 0
+
+    def _of(self, prediction: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The loss by its key, and that of each head."""
+        heads = self._loss.by_head(prediction, y) if isinstance(self._loss, HeadLosses) else {}
+        return {"loss": self._loss(prediction, y)} | {f"{head_key(name)}/loss": one for name, one in heads.items()}
+
+    def values(self) -> dict[str, float]:
+        """The loss over all rows, and that of each head."""
+        in_pieces = self._seen > 0
+        self._close()
+        rows = self._seen if in_pieces and not self._is_sum else 1
+        return {key: total / rows for key, total in self._totals.items()}
 
 
 def _in_units(scale: Targets | None, prediction: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -48,7 +48,7 @@ def saved_model(parts: Parts) -> torch.nn.Module:
     """The trained network, between its transforms where it has some: raw rows in, predictions in the data's units."""
     if parts.fitted is None:
         return parts.model
-    dtype = parts.rows["train"].x.dtype
+    dtype = parts.rows["train"].dtype
     return columns_model.Model(parts.transformed.columns, parts.model, parts.transformed.targets, dtype).eval()
 
 
@@ -83,6 +83,7 @@ def _beside(node: ast.stmt, lines: Sequence[str]) -> tuple[list[str], list[str]]
 _NAMES = "from types import SimpleNamespace as _Names  # stands in for annpipe, which the model does not need"
 _MARK = "(component=None, /, **_): return component if component is not None else (lambda marked: marked)"
 _TYPES = (
+    "Blocks",
     "Dataset",
     "Field",
     "Fields",

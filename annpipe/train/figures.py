@@ -34,6 +34,13 @@ def run_view(plan: Plan, parts: Parts, history: Mapping[str, tuple[list[int], li
     return RunView(plan.head.name, *datasets, history, predicting, parts.model, loss, transformed, losses)
 
 
+def sampled(parts: Parts) -> str | None:
+    """Which part of the rows figures show, where it is not all of them."""
+    shown = {name: (part.rows, len(parts.rows[name])) for name, part in parts.splits.by_name.items()}
+    few = [f"{some:,} of {every:,} rows of {name}" for name, (some, every) in shown.items() if some < every]
+    return f"figures show {', '.join(few)}, at equal distances" if few else None
+
+
 def view_of_data(name: str, splits: Splits) -> RunView:
     """The splits as a plot sees them before there is a model: nothing is predicted."""
 
@@ -45,7 +52,7 @@ def view_of_data(name: str, splits: Splits) -> RunView:
 
 def predictor(plan: Plan, parts: Parts) -> Predict:
     """A function from inputs by name, (rows, …), to outputs by target: (rows,), (rows, …) or class scores."""
-    return predicting(parts.model, parts.transformed, output_parts(plan), parts.rows["train"].x.device)
+    return predicting(parts.model, parts.transformed, output_parts(plan), parts.rows["train"].device)
 
 
 @dataclass(frozen=True)

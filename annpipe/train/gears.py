@@ -13,6 +13,8 @@ from annpipe.train.gradients import grad_scaler, gradients
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.steps import QuickStep
+from annpipe.train.stored import StoredRows
+from annpipe.train.stored_batches import StoredBatches
 from annpipe.train.streams import GlobalStream, generator
 
 
@@ -32,6 +34,9 @@ class Gear(Protocol):
 
     def result(self) -> torch.nn.Module:
         """The model to evaluate: the trained one, or the average of it that has begun."""
+
+    def close(self) -> None:
+        """Lets go of rows that were read ahead; the next step reads them again."""
 
     def settle(self, state: dict[str, Any] | None = None) -> bool:
         """Puts the parameters of `result` (out of a state, where one is given) into the model: the run is over.
@@ -73,6 +78,9 @@ class Batches:
         chosen = self._order[begin:end]
         return self._rows.x.index_select(0, chosen), self._rows.y.index_select(0, chosen)
 
+    def close(self) -> None:
+        """Holds nothing of its own."""
+
     def state(self, *, mid_epoch: bool) -> torch.Tensor:
         """The shuffle stream before the order of the present epoch is drawn, or of the next one between two epochs."""
         return self._epoch_start if mid_epoch else self._generator.get_state()
@@ -84,6 +92,12 @@ class Batches:
             self.begin_epoch()
 
 
+def _batches(rows: Rows | StoredRows, schedule: Schedule, seed: int, *, shuffle: bool) -> Batches | StoredBatches:
+    if isinstance(rows, StoredRows):
+        return StoredBatches(rows, schedule, seed, shuffle=shuffle)
+    return Batches(rows, schedule, seed, shuffle=shuffle)
+
+
 class Eager:
     """The reference gear: plain PyTorch, one step after another."""
 
@@ -92,10 +106,11 @@ class Eager:
         self._parts, self._model, self._optimizer = parts, parts.model, parts.optimizer
         self._scheduler = None if plan.followed_metric else parts.scheduler
         self._on_metric = parts.scheduler if self._scheduler is None else None
-        self._batches = Batches(parts.rows["train"], schedule, plan.head.seed, shuffle=plan.train.shuffle)
+        rows = parts.rows["train"]
+        self._batches = _batches(rows, schedule, plan.head.seed, shuffle=plan.train.shuffle)
         self._steps_per_epoch = schedule.steps_per_epoch
         self._scheduler_stride = 1 if plan.train.scheduler_each == "step" else self._steps_per_epoch
-        device = parts.rows["train"].x.device
+        device = rows.device
         self._stream = GlobalStream(plan.head.seed, "dropout", device)
         self._scaler = grad_scaler(plan, device)
         self._gradients = gradients(plan, parts, device, self._scaler)
@@ -159,6 +174,10 @@ class Eager:
         if self._average is None or not self._average.has_begun:
             return self._model
         return self._average.settled()
+
+    def close(self) -> None:
+        """Lets go of rows that were read ahead; the next step reads them again."""
+        self._batches.close()
 
     def settle(self, state: dict[str, Any] | None = None) -> bool:
         if state is not None:

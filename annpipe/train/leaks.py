@@ -52,13 +52,18 @@ def absent_classes(seen: Seen) -> Iterator[Problem]:
         words = class_names(seen.dataset, name)
         if words:
             parts = {part: rows.targets[name] for part, rows in seen.splits.by_name.items()}
-            counts = torch.stack([class_counts(labels, len(words)) for labels in parts.values()])
-            is_absent = (counts[0] == 0) & (counts.any(0) if name not in seen.dataset.categories else True)
-            if is_absent.any():
-                absent = is_absent.nonzero()[:, 0].tolist()
-                yield _absent(
-                    seen, name, [words[place] for place in absent], dict(zip(parts, counts[:, absent], strict=True))
-                )
+            counts = {part: class_counts(labels, len(words)) for part, labels in parts.items()}
+            yield from absent_of(seen, name, words, counts)
+
+
+def absent_of(seen: Seen, name: str, words: Sequence[str], by_part: Mapping[str, torch.Tensor]) -> Iterator[Problem]:
+    """The classes of one target that train lacks; `by_part` has for each split the rows of each class, train first."""
+    counts = torch.stack(list(by_part.values()))
+    is_absent = (counts[0] == 0) & (counts.any(0) if name not in seen.dataset.categories else True)
+    if is_absent.any():
+        absent = is_absent.nonzero()[:, 0].tolist()
+        named = [words[place] for place in absent]
+        yield _absent(seen, name, named, dict(zip(by_part, counts[:, absent], strict=True)))
 
 
 def _absent(seen: Seen, name: str, words: Sequence[str], counts: Mapping[str, torch.Tensor]) -> Problem:

@@ -6,18 +6,21 @@ from dataclasses import replace
 
 import torch
 
-from annpipe.contract import Dataset, Field, Fields
+from annpipe.contract import Blocks, Dataset, Field, Fields
 from annpipe.errors import SpecError
 from annpipe.plan.columns import column_faults
 from annpipe.plan.draft import Draft, supplied_aside
 from annpipe.plan.ends import input_faults, is_inputs, stack_columns
+from annpipe.plan.losses import takes_classes
 from annpipe.plan.rows import Observed, held_out
 from annpipe.registry.marks import mark_of
 from annpipe.spec.sections import Split
 from annpipe.train.columns import fit_columns, known_categories
-from annpipe.train.data import make_dataset
-from annpipe.train.leaks import Seen, told_before_training
+from annpipe.train.data import make_data
+from annpipe.train.laid import fitted_of, surveyed
+from annpipe.train.leaks import Seen, absent_of, answers, told_before_training
 from annpipe.train.splits import split_dataset
+from annpipe.train.store import Wanted
 
 
 def observe_fields(drafted: Draft) -> Observed:
@@ -28,11 +31,11 @@ def observe_fields(drafted: Draft) -> Observed:
     OptionError, SplitError, and whatever a data component raises.
     """
     spec = drafted.spec
-    made: Dataset | None = None
+    made: Dataset | Blocks | None = None
     fields = drafted.fields or _told(drafted)
     if fields is None:
-        made = make_dataset(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
-        fields = _seen(made)
+        made = make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+        fields = made.fields if isinstance(made, Blocks) else _seen(made)
     faults = column_faults(drafted.transforms, fields, drafted.data, drafted.registry)
     faults += input_faults(spec, fields)
     if faults:
@@ -41,7 +44,9 @@ def observe_fields(drafted: Draft) -> Observed:
     must_split = bool(drafted.transforms) or split.needs_rows or bool(split.stratify) or bool(split.order)
     if not must_split and not _has_classes_to_split(fields, split):
         return Observed(fields)
-    made = made or make_dataset(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+    made = made or make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+    if isinstance(made, Blocks):
+        return _of_blocks(drafted, made, fields)
     splits = split_dataset(made, split, spec.head.seed)
     warnings = tuple(told_before_training(Seen(spec, drafted.data, made, splits)))
     held = tuple(part.rows if part else 0 for part in (splits.val, splits.test))
@@ -53,11 +58,39 @@ def observe_fields(drafted: Draft) -> Observed:
     return Observed(fields, (held[0], held[1]), warnings)
 
 
-def _stacks(drafted: Draft, fields: Fields) -> list[tuple[str, ...]]:
+def _stacks(drafted: Draft, fields: Fields) -> tuple[tuple[str, ...], ...]:
     """The inputs of each stack of `model.inputs`."""
-    return [
-        own for layer in drafted.model if is_inputs(layer) for own in stack_columns(layer.options["columns"], fields)
+    layers = [layer for layer in drafted.model if is_inputs(layer)]
+    return tuple(own for layer in layers for own in stack_columns(layer.options["columns"], fields))
+
+
+def _of_blocks(drafted: Draft, blocks: Blocks, fields: Fields) -> Observed:
+    """What passages tell; classes are counted in all rows, answers among the inputs are looked for in the sample."""
+    spec = drafted.spec
+    dtype = {"float32": torch.float32, "float64": torch.float64}[spec.device.precision]
+    wanted = Wanted(
+        blocks,
+        fields,
+        spec.split,
+        spec.head.seed,
+        drafted.transforms,
+        drafted.registry,
+        dtype,
+        classes=takes_classes(drafted.loss, drafted.registry),
+        stacks=_stacks(drafted, fields),
+    )
+    known = surveyed(wanted)
+    fitted = fitted_of(wanted, known)
+    held = (known.counts.get("val", 0), known.counts.get("test", 0))
+    seen = Seen(spec, drafted.data, known.seen.samples.train, known.seen.samples)
+    warnings = [
+        problem
+        for name, counts in known.seen.classes.items()
+        for problem in absent_of(seen, name, fields.targets[name].categories, counts)
     ]
+    if fitted:
+        fields = replace(fields, features=fitted.shape, stacks=fitted.stacks)
+    return Observed(fields, held, (*warnings, *answers(seen)))
 
 
 def _has_classes_to_split(fields: Fields, split: Split) -> bool:

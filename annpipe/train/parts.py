@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-from annpipe.contract import Dataset
+from annpipe.contract import Blocks, Dataset
 from annpipe.plan.build import instantiate, named_modules, parameter_groups
 from annpipe.plan.component import Component
-from annpipe.plan.ends import stack_columns
 from annpipe.plan.initial import freeze, initialize
-from annpipe.plan.losses import takes_classes
 from annpipe.plan.metric_keys import run_metrics
 from annpipe.plan.plan import Plan
 from annpipe.stack import Stack
 from annpipe.taps import TappedStack
-from annpipe.train.columns import Fitted, fit_columns, known_categories
+from annpipe.train.columns import Fitted
 from annpipe.train.columns_model import begun_with
-from annpipe.train.data import Rows, Transformed, lay_out, make_dataset
+from annpipe.train.data import Rows, Transformed, make_data
+from annpipe.train.laid import laid_out
 from annpipe.train.losses import build_loss
-from annpipe.train.splits import Splits, split_dataset
+from annpipe.train.splits import Splits
+from annpipe.train.stored import StoredRows
 from annpipe.train.streams import drawing
 
 
@@ -32,12 +32,13 @@ class Parts:
     """What a run is made of, on its device. `rows` holds the splits by name as the gear sees them.
 
     `fitted` are the transforms, and `transformed` those of them that were applied to the rows; `metrics` has by their
-    keys the metrics, each with the head that it is for.
+    keys the metrics, each with the head that it is for. Where the data come in blocks, `splits` has samples of them,
+    and `rows` lie in files.
     """
 
-    dataset: Dataset
+    dataset: Dataset | Blocks
     splits: Splits
-    rows: dict[str, Rows]
+    rows: Mapping[str, Rows | StoredRows]
     model: torch.nn.Module
     loss: torch.nn.Module
     optimizer: torch.optim.Optimizer
@@ -53,43 +54,29 @@ class Parts:
         return list(named_parameters(self.model, self.loss).values())
 
 
-def build(plan: Plan, device: torch.device, dtype: torch.dtype) -> Parts:
-    """Makes data, model, loss, optimizer, scheduler and callbacks; the default dtype must be the run's."""
-    dataset = make_dataset(plan.data, plan.registry, plan.head.seed, plan.split.columns)
-    splits = known_categories(split_dataset(dataset, plan.split, plan.head.seed), plan.fields)
-    fitted = _fitted(plan, splits.train)
-    once = Transformed(fitted.columns(fitted.before), fitted.target_columns) if fitted else Transformed()
-    classes = takes_classes(plan.loss, plan.registry)
-    labels = [head.name for head in plan.outputs if takes_classes(head.loss, plan.registry)]
-    rows = {
-        name: lay_out(part, device, dtype, classes=classes, columns=once, labels=labels)
-        for name, part in splits.by_name.items()
-    }
-    model = build_model(plan, fitted).to(device)
-    loss = build_loss(plan, rows["train"].y).to(device)
+def build(plan: Plan, device: torch.device, dtype: torch.dtype, tell: Callable[[str], object] = str) -> Parts:
+    """Makes data, model, loss, optimizer, scheduler and callbacks; the default dtype must be the run's.
+
+    `tell` hears of rows that are kept in files.
+    """
+    dataset = make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns)
+    laid = laid_out(plan, dataset, device, dtype, tell)
+    model = build_model(plan, laid.fitted).to(device)
+    loss = build_loss(plan, laid.rows["train"].y).to(device)
     optimizer = build_optimizer(plan, named_parameters(model, loss), device)
     return Parts(
         dataset=dataset,
-        splits=splits,
-        rows=rows,
+        splits=laid.splits,
+        rows=laid.rows,
         model=model,
         loss=loss,
         optimizer=optimizer,
         scheduler=instantiate(plan.scheduler, plan.registry, optimizer=optimizer) if plan.scheduler else None,
         metrics=run_metrics(plan.metrics, plan.outputs),
         callbacks=tuple(instantiate(callback, plan.registry) for callback in plan.callbacks),
-        fitted=fitted,
-        transformed=once,
+        fitted=laid.fitted,
+        transformed=laid.once,
     )
-
-
-def _fitted(plan: Plan, train: Dataset) -> Fitted | None:
-    if not plan.transforms:
-        return None
-    stacks = [own for layer in plan.inputs for own in stack_columns(layer.options["columns"], plan.fields)]
-    found = fit_columns(plan.transforms, plan.fields, train, plan.registry, plan.head.seed, stacks)
-    widths = [stop - start for start, stop in plan.loss.options["spans"].values()] if plan.outputs else ()
-    return replace(found, widths=tuple(widths))
 
 
 def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:

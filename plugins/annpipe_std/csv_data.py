@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from pydantic import Field
 
-from annpipe import Dataset, data
-from annpipe_std.tables.choosing import Table, csv_fields, csv_table, parquet_fields, parquet_table
-from annpipe_std.tables.columns import Column
+from annpipe import Blocks, Dataset, data
+from annpipe_std.tables.choosing import Table, csv_table, parquet_table
 from annpipe_std.tables.files import MISSING
+from annpipe_std.tables.streaming import Streamed, csv_streamed, parquet_streamed
+from annpipe_std.tables.telling import csv_fields, parquet_fields
+
+if TYPE_CHECKING:
+    from annpipe_std.tables.columns import Array
 
 Files = Annotated[
     Path | list[Path],
@@ -31,6 +35,10 @@ DropMissing = Annotated[
     str | list[str] | None,
     Field(description='Columns by name or pattern ("*" for all) whose missing values drop the row.'),
 ]
+InMemory = Annotated[
+    bool,
+    Field(description="Whether all rows are held in memory; false streams them from files, however many there are."),
+]
 
 
 @data(fields=csv_fields)
@@ -48,8 +56,9 @@ def csv(
     names: Annotated[
         list[str] | None, Field(description="Names of the columns, for a file without a row of names.")
     ] = None,
+    in_memory: InMemory = True,
     aside: tuple[str, ...] = (),
-) -> Dataset:
+) -> Dataset | Blocks:
     """Takes columns of CSV files, in UTF-8 with a row of names; finds whether they are numbers, categories or booleans.
 
     A column whose cells are numbers is a number, one of true and false (yes and no) a boolean; words are categories,
@@ -58,8 +67,15 @@ def csv(
 
     **Shape:** every column is (rows,): float64, NaN where a feature is missing; class labels int64.
     """
-    return dataset(
-        csv_table(
+    if in_memory:
+        return dataset(
+            csv_table(
+                files=files, target=target, features=features, ignore=ignore, types=types, missing=missing,
+                drop_missing=drop_missing, delimiter=delimiter, decimal=decimal, names=names, aside=aside,
+            )
+        )  # fmt: skip
+    return blocks(
+        csv_streamed(
             files=files, target=target, features=features, ignore=ignore, types=types, missing=missing,
             drop_missing=drop_missing, delimiter=delimiter, decimal=decimal, names=names, aside=aside,
         )
@@ -75,14 +91,22 @@ def parquet(
     ignore: Ignore = None,
     types: Types = None,
     drop_missing: DropMissing = None,
+    in_memory: InMemory = True,
     aside: tuple[str, ...] = (),
-) -> Dataset:
+) -> Dataset | Blocks:
     """Takes columns of Parquet files; their types are those of the file, as `csv` would name them.
 
     **Shape:** every column is (rows,): float64, NaN where a feature is missing; class labels int64.
     """
-    return dataset(
-        parquet_table(
+    if in_memory:
+        return dataset(
+            parquet_table(
+                files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
+                aside=aside,
+            )
+        )  # fmt: skip
+    return blocks(
+        parquet_streamed(
             files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
             aside=aside,
         )
@@ -94,12 +118,28 @@ def dataset(table: Table) -> Dataset:
     columns = {**table.inputs, **table.targets, **table.aside}
     return Dataset(
         {name: torch.from_numpy(column.values) for name, column in table.inputs.items()},
-        {name: _target(column) for name, column in table.targets.items()},
+        {name: _as_target(column.values, column.type) for name, column in table.targets.items()},
         categories={name: column.categories for name, column in columns.items() if column.categories},
         aside={name: torch.from_numpy(column.values) for name, column in table.aside.items()},
     )
 
 
-def _target(column: Column) -> torch.Tensor:
-    values = torch.from_numpy(column.values)
-    return values.to(torch.int64) if column.type == "category" else values
+def blocks(table: Streamed) -> Blocks:
+    """The table as blocks of such tensors."""
+    roles, found = table.roles, table.found
+    categories = {name: one.categories for name, one in found.items() if one.categories}
+
+    def block(columns: dict[str, Array]) -> Dataset:
+        return Dataset(
+            {name: torch.from_numpy(columns[name]) for name in roles.inputs},
+            {name: _as_target(columns[name], found[name].type) for name in roles.targets},
+            categories=categories,
+            aside={name: torch.from_numpy(columns[name]) for name in roles.aside},
+        )
+
+    return Blocks(table.fields, table.digest, lambda: map(block, table.blocks()))
+
+
+def _as_target(values: Array, type_: str) -> torch.Tensor:
+    tensor = torch.from_numpy(values)
+    return tensor.to(torch.int64) if type_ == "category" else tensor

@@ -10,24 +10,35 @@ from pathlib import Path
 import torch
 
 from annpipe.plan import draft, resolve
+from annpipe.plan.plan import Plan
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.data import Rows
 from annpipe.train.device import computing, measured_threads
 from annpipe.train.gears import Eager
 from annpipe.train.observe import observe_fields
-from annpipe.train.parts import build, trial_copy
-from annpipe.train.schedule import schedule
+from annpipe.train.parts import Parts, build, trial_copy
+from annpipe.train.schedule import Schedule, schedule
+from annpipe.train.stored import StoredRows
 
 
 @dataclass(frozen=True)
 class Job:
-    """The gear, the rows it trains on, the number of threads that `threads: auto` chose, and the steps of an epoch."""
+    """The gear with what it was built of, and the number of threads that `threads: auto` chose."""
 
     gear: Eager
-    rows: Rows
+    plan: Plan
+    parts: Parts
+    schedule: Schedule
     threads: int
-    steps_per_epoch: int
+
+    @property
+    def rows(self) -> Rows | StoredRows:
+        return self.parts.rows["train"]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.schedule.steps_per_epoch
 
     def train(self, n_steps: int, chunk: int = 256) -> list[float]:
         """Takes steps and brings the losses to the host chunk by chunk, as the loop does at its pauses."""
@@ -46,7 +57,7 @@ def load(spec: Path) -> Job:
         steps = schedule(plan, len(parts.rows["train"]))
         trial = Eager(plan, trial_copy(parts, plan, device), steps)
         threads = measured_threads(lambda n: trial.advance(n).tolist())[0]
-        return Job(Eager(plan, parts, steps), parts.rows["train"], threads, steps.steps_per_epoch)
+        return Job(Eager(plan, parts, steps), plan, parts, steps, threads)
 
 
 def per_step(train: Callable[[int], object], n_steps: int, threads: int) -> float:

@@ -31,11 +31,15 @@ def measure(rounds: int = 3) -> list[Figure]:
 
 
 def _peak(script: Path, *arguments: str | Path) -> float:
-    code = f"import sys; sys.argv = {[str(script), *map(str, arguments)]!r}{_TELLING}"
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True, check=False
-        )
+        return resident(script, *arguments, cwd=Path(folder))
+
+
+def resident(script: Path, *arguments: str | Path, cwd: Path, **also: str) -> float:
+    """MiB that a script had at its highest point, without its children; `also` goes into its environment."""
+    code = f"import sys; sys.argv = {[str(script), *map(str, arguments)]!r}{_TELLING}"
+    own = environment() | also
+    done = subprocess.run([sys.executable, "-c", code], cwd=cwd, env=own, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{script} ended with {done.returncode}:\n{done.stderr}")
     return int(done.stderr.rsplit("VmHWM:", 1)[1].split()[0]) / 1024

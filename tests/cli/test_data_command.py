@@ -189,3 +189,16 @@ def test_wrong_files_are_said_at_their_line(
     assert says in said
     assert "spec.yaml:3:" in said
     assert "Traceback" not in said
+
+
+def test_rows_that_are_not_in_memory_are_refused(
+    table: pd.DataFrame, tmp_path: Path, annpipe_here: CliHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    table.to_parquet(tmp_path / "t.parquet")
+    target = table.columns[-1]
+    text = f"{{version: 1, name: t, data: {{parquet: {{files: t.parquet, target: {target}, in_memory: false}}}}}}"
+    (tmp_path / "spec.yaml").write_text(text, encoding="utf-8")
+    code, out, err = annpipe_here("data", "spec.yaml")
+    assert (code, out) == (3, "")
+    assert f"error[data]: the {len(table)} rows are not in memory, as it needs them to be described" in err

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from annpipe import Field, Fields, OptionError, did_you_mean
-from annpipe_std.tables.columns import Column, Type, typed
+from annpipe_std.tables.columns import MOST_COUNTED, Column, Type, typed
 from annpipe_std.tables.files import MISSING, Paths, Raw, found_files, read_csv, read_parquet, stamp
 
 if TYPE_CHECKING:
@@ -35,18 +35,21 @@ class Table:
     @property
     def fields(self) -> Fields:
         """What the table is to the engine."""
-        inputs = {name: _field(column) for name, column in self.inputs.items()}
-        return Fields(inputs, {name: _target_field(column) for name, column in self.targets.items()}, self.rows)
+        inputs = {name: input_field(one.type, one.categories, one.missing) for name, one in self.inputs.items()}
+        targets = {name: target_field(one.type, one.categories) for name, one in self.targets.items()}
+        return Fields(inputs, targets, self.rows)
 
 
-def _field(column: Column) -> Field:
-    return Field(categories=column.categories, missing=column.missing, type=column.type)
+def input_field(type_: str, categories: tuple[str, ...], missing: int) -> Field:
+    """What a column is to the engine as an input."""
+    return Field(categories=categories, missing=missing, type=type_)
 
 
-def _target_field(column: Column) -> Field:
-    if column.type != "category":
-        return Field(categories=column.categories, type=column.type)
-    return Field(dtype="int", classes=len(column.categories), categories=column.categories, type=column.type)
+def target_field(type_: str, categories: tuple[str, ...]) -> Field:
+    """What a column is to the engine as a target."""
+    if type_ != "category":
+        return Field(categories=categories, type=type_)
+    return Field(dtype="int", classes=len(categories), categories=categories, type=type_)
 
 
 def csv_table(
@@ -64,12 +67,17 @@ def csv_table(
     aside: Sequence[str] = (),
 ) -> Table:
     """The table that `csv` makes; raises OptionError where the files or names do not fit."""
-    for option, sign in (("delimiter", delimiter), ("decimal", decimal)):
-        if len(sign) != 1 or not sign.isascii():
-            raise OptionError(option, f"must be one character; found '{sign}'", help="as in `delimiter: ';'`")
+    check_signs(delimiter, decimal)
     own = tuple(names) if names else None
     raw = _csv(stamp(found_files(files)), delimiter, decimal, own, tuple(missing))
     return _chosen(raw, target, features, ignore, types or {}, tuple(missing), drop_missing, aside)
+
+
+def check_signs(delimiter: str, decimal: str) -> None:
+    """Whether the signs between and inside cells are one character each."""
+    for option, sign in (("delimiter", delimiter), ("decimal", decimal)):
+        if len(sign) != 1 or not sign.isascii():
+            raise OptionError(option, f"must be one character; found '{sign}'", help="as in `delimiter: ';'`")
 
 
 def parquet_table(
@@ -85,16 +93,6 @@ def parquet_table(
     """The table that `parquet` makes; raises OptionError where the files or names do not fit."""
     raw = _parquet(stamp(found_files(files)))
     return _chosen(raw, target, features, ignore, types or {}, MISSING, drop_missing, aside)
-
-
-def csv_fields(**options: Any) -> Fields:
-    """The columns that `csv` would make; reads the files."""
-    return csv_table(**options).fields
-
-
-def parquet_fields(**options: Any) -> Fields:
-    """The columns that `parquet` would make; reads the files."""
-    return parquet_table(**options).fields
 
 
 # Checking a spec, planning and running it read the same files within a moment; one table is kept for that.
@@ -125,7 +123,38 @@ def _chosen(
     drop_missing: Names | None,
     aside: Sequence[str],
 ) -> Table:
-    every = raw.arrow.column_names
+    roles = roles_of(raw.arrow.column_names, target, features, ignore, types, aside)
+    columns = typed(raw, roles.wanted, types, missing)
+    check_text({name: (column.type, column.distinct) for name, column in columns.items()}, roles)
+    columns = _without_missing(columns, matching("drop_missing", drop_missing or [], roles.wanted))
+    table = Table(_of(columns, roles.inputs), _of(columns, roles.targets), _of(columns, roles.aside))
+    _check_targets(table, raw, dropped=bool(drop_missing))
+    return table
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns of a table by what they are for; those of `aside` may be inputs and targets too."""
+
+    inputs: list[str]
+    targets: list[str]
+    aside: list[str]
+
+    @property
+    def wanted(self) -> list[str]:
+        """Every column once."""
+        return list(dict.fromkeys([*self.inputs, *self.targets, *self.aside]))
+
+
+def roles_of(
+    every: Sequence[str],
+    target: Names,
+    features: Names | None,
+    ignore: Names | None,
+    types: Mapping[str, Type],
+    aside: Sequence[str],
+) -> Roles:
+    """Which of all columns are inputs, targets and aside; raises OptionError where names do not fit."""
     for name in types:
         _known("types", name, every)
     targets = matching("target", target, every)
@@ -134,13 +163,7 @@ def _chosen(
     rest = [name for name in every if name not in {*targets, *ignored, *kept}]
     inputs = matching("features", features, every, but=targets) if features is not None else rest
     _check_roles(inputs, targets, ignored, explicit=features is not None)
-    wanted = list(dict.fromkeys([*inputs, *targets, *kept]))
-    columns = typed(raw, wanted, types, missing)
-    _check_text(columns, inputs, targets)
-    columns = _without_missing(columns, matching("drop_missing", drop_missing or [], wanted))
-    table = Table(_of(columns, inputs), _of(columns, targets), _of(columns, kept))
-    _check_targets(table, raw, dropped=bool(drop_missing))
-    return table
+    return Roles(inputs, targets, kept)
 
 
 def _of(columns: Mapping[str, Column], names: Sequence[str]) -> dict[str, Column]:
@@ -188,11 +211,14 @@ def _check_roles(inputs: Sequence[str], targets: Sequence[str], ignored: Sequenc
         raise OptionError("features", "no column is left to learn from", help="list fewer under `ignore`")
 
 
-def _check_text(columns: Mapping[str, Column], inputs: Sequence[str], targets: Sequence[str]) -> None:
-    for option, names in (("features", inputs), ("target", targets)):
+def check_text(columns: Mapping[str, tuple[str, int]], roles: Roles) -> None:
+    """Whether no input or target is text; `columns` has the type of each, and how many different words it has."""
+    for option, names in (("features", roles.inputs), ("target", roles.targets)):
         for name in names:
-            if columns[name].type == "text":
-                message = f"the column '{name}' is text: {columns[name].distinct} different values"
+            type_, distinct = columns[name]
+            if type_ == "text":
+                more = "more than " if distinct >= MOST_COUNTED else ""
+                message = f"the column '{name}' is text: {more}{distinct} different values"
                 leave = f"leave it out: `ignore: [{name}]`; or " if option == "features" else ""
                 raise OptionError(option, message, help=f"{leave}say `types: {{{name}: category}}`")
 
@@ -206,12 +232,17 @@ def _without_missing(columns: dict[str, Column], names: Sequence[str]) -> dict[s
     keep = np.ones(len(next(iter(columns.values())).values), dtype=bool)
     for name in names:
         keep &= ~np.isnan(columns[name].values)
-    if not keep.any():
-        raise OptionError("drop_missing", f"all {len(keep)} rows are dropped", help="list fewer columns, or impute")
+    check_kept(int(keep.sum()), len(keep))
     return {
         name: Column(name, column.type, column.values[keep], column.categories, column.distinct)
         for name, column in columns.items()
     }
+
+
+def check_kept(kept: int, rows: int) -> None:
+    """Whether `drop_missing` leaves a row."""
+    if not kept:
+        raise OptionError("drop_missing", f"all {rows} rows are dropped", help="list fewer columns, or impute")
 
 
 def _check_targets(table: Table, raw: Raw, *, dropped: bool) -> None:
@@ -219,10 +250,16 @@ def _check_targets(table: Table, raw: Raw, *, dropped: bool) -> None:
 
     for name, column in table.targets.items():
         lost = np.flatnonzero(np.isnan(column.values))
-        if len(lost):
-            at = f", as in {raw.where(int(lost[0]))}" if not dropped else ""
-            message = f"the target '{name}' is missing in {len(lost)} of {table.rows} rows{at}"
-            raise OptionError("target", message, help=f"leave such rows out: `drop_missing: [{name}]`")
-        if column.type == "category" and len(column.categories) < 2:
-            message = f"the target '{name}' has only one class, '{column.categories[0]}'"
-            raise OptionError("target", message, help="there is nothing to tell apart")
+        at = raw.where(int(lost[0])) if len(lost) and not dropped else ""
+        check_target(name, column.type, column.categories, (len(lost), table.rows), at)
+
+
+def check_target(name: str, type_: str, categories: Sequence[str], lost: tuple[int, int], at: str) -> None:
+    """Whether no row lacks the target, and one of classes has several; `lost` is in how many of how many rows, `at`
+    where first."""
+    if lost[0]:
+        message = f"the target '{name}' is missing in {lost[0]} of {lost[1]} rows{f', as in {at}' if at else ''}"
+        raise OptionError("target", message, help=f"leave such rows out: `drop_missing: [{name}]`")
+    if type_ == "category" and len(categories) < 2:
+        message = f"the target '{name}' has only one class, '{categories[0]}'"
+        raise OptionError("target", message, help="there is nothing to tell apart")

@@ -1,8 +1,11 @@
-"""Arrow columns → numbers, categories and booleans: what each column is, and the cells that do not fit."""
+"""Arrow columns → numbers, categories and booleans: what each column is, and the cells that do not fit.
+
+A column passes whole or in blocks of rows: `Looking` sees its cells and tells what it is, `values` makes numbers of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,8 +23,10 @@ Type = Literal["number", "category", "boolean"]
 MOSTLY = 0.9  # a column whose cells are numbers in so large a part is one of numbers with faults
 FEW = 50  # so many different words are categories in a table of any length
 MOST_CATEGORIES = 1000
+MOST_COUNTED = 200_000  # so many different words of a column that may be text are counted, and no more
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(inf|infinity)$"
 _TRUE, _FALSE = ("true", "yes"), ("false", "no")
+_YES, _NO = (*_TRUE, "1", "t"), (*_FALSE, "0", "f")
 
 
 @dataclass(frozen=True)
@@ -43,24 +48,174 @@ class Column:
         return int((self.values != self.values).sum())
 
 
+@dataclass(frozen=True)
+class Found:
+    """What a column is: its type, the names of its categories, and of words how many different ones it has."""
+
+    type: str
+    categories: tuple[str, ...] = ()
+    distinct: int = 0
+
+
 def column(name: str, raw: Raw, wanted: Type | None = None, missing: tuple[str, ...] = ()) -> Column:
     """The column of a table as `wanted`, or as what it looks like; raises OptionError at cells that do not fit."""
+    cells = raw.arrow.column(name)
+    looking = Looking(name, wanted, missing)
+    looking.see(cells, 0)
+    found = looking.found(raw.arrow.num_rows, raw.where)
+    return Column(name, found.type, values(name, cells, found, missing), found.categories, found.distinct)
+
+
+class Looking:
+    """What one column is, told once all its cells have passed. Rows are counted over all blocks, from 0."""
+
+    def __init__(self, name: str, wanted: Type | None, missing: tuple[str, ...]) -> None:
+        self.name, self._wanted, self._missing = name, wanted, missing
+        self._kind = "null"
+        self._infinite: tuple[int, float] | None = None
+        self._wrong: tuple[int, str] | None = None  # the first cell that is no number, or neither true nor false
+        self._n_wrong = self._n_words = 0
+        self._distinct: set[str] = set()
+
+    def see(self, cells: pa.ChunkedArray, start: int) -> Array:
+        """Takes the next cells in, the first of which is row `start`; tells which are missing, (rows,) of bool.
+
+        Raises OptionError where they cannot be read.
+        """
+        import numpy as np
+
+        cells = _plain(cells)
+        kind = _kind(cells)
+        if kind == "null":
+            return np.ones(len(cells), dtype=bool)
+        if kind == "number" and self._wanted in (None, "number"):
+            self._kind = kind
+            numbers = _doubles(cells)
+            self._see_numbers(numbers, start)
+            return np.isnan(numbers)
+        if kind == "boolean" and self._wanted in (None, "boolean"):
+            self._kind = kind
+            return np.asarray(cells.is_null())
+        self._kind = "words"
+        words = _words(self.name, cells, self._missing)
+        self._see_words(words, start)
+        return np.asarray(words.is_null())
+
+    def _see_numbers(self, numbers: Array, start: int) -> None:
+        import numpy as np
+
+        infinite = np.flatnonzero(np.isinf(numbers))
+        if len(infinite) and self._infinite is None:
+            self._infinite = start + int(infinite[0]), float(numbers[infinite[0]])
+
+    def _see_words(self, words: pa.ChunkedArray, start: int) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        self._n_words += len(words) - words.null_count
+        if self._wanted in (None, "number"):
+            fits = pc.match_substring_regex(words, _NUMBER, ignore_case=True)
+            self._note_wrong(words, pc.fill_null(pc.invert(fits), False), start)
+            self._see_numbers(_numbers(words.filter(pc.fill_null(fits, True))), start)
+        if self._wanted == "boolean":
+            known = pa.array([*_NO, *_YES, None], pa.string())
+            self._note_wrong(words, pc.invert(pc.is_in(pc.utf8_lower(words), known)), start)
+        if self._wanted != "number" and (self._wanted or len(self._distinct) < MOST_COUNTED):
+            self._distinct.update(word for word in pc.unique(words).to_pylist() if word is not None)
+
+    def _note_wrong(self, words: pa.ChunkedArray, wrong: pa.ChunkedArray, start: int) -> None:
+        import pyarrow.compute as pc
+
+        count = pc.sum(pc.cast(wrong, "int64")).as_py() or 0
+        self._n_wrong += count
+        if count and self._wrong is None:
+            row = pc.index(wrong, True).as_py()
+            self._wrong = start + row, words[row].as_py()
+
+    def found(self, rows: int, where: Callable[[int], str]) -> Found:
+        """What the column of so many rows is; `where` says a row. Raises OptionError at cells that do not fit."""
+        if self._kind == "null":
+            return Found(self._wanted or "number")
+        if self._kind == "number":
+            self._check_finite(where)
+            return Found("number")
+        if self._kind == "boolean":
+            return Found("boolean", ("false", "true"))
+        return self._of_words(rows, where)
+
+    def _of_words(self, rows: int, where: Callable[[int], str]) -> Found:
+        share = 1 - self._n_wrong / self._n_words if self._n_words else 0.0
+        if self._wanted == "number" or (self._wanted is None and share >= MOSTLY):
+            self._check_numbers(where)
+            return Found("number")
+        lowered = {word.casefold() for word in self._distinct}
+        is_boolean = any(lowered == {yes, no} for yes, no in zip(_TRUE, _FALSE, strict=True))
+        if self._wanted == "boolean" or (self._wanted is None and is_boolean):
+            self._check_boolean(where)
+            return Found("boolean", ("no", "yes") if lowered <= {"yes", "no"} else ("false", "true"))
+        distinct = len(self._distinct)
+        if self._wanted is None and distinct > FEW and (distinct > rows / 2 or distinct > MOST_CATEGORIES):
+            return Found("text", distinct=distinct)
+        return Found("category", tuple(sorted(self._distinct)), distinct)
+
+    def _check_numbers(self, where: Callable[[int], str]) -> None:
+        if self._wrong is not None:
+            row, cell = self._wrong
+            also = f", nor are {self._n_wrong - 1} more cells" if self._n_wrong > 1 else ""
+            message = f"'{cell}' in {where(row)} of the column '{self.name}' is not a number{also}"
+            help_ = f"mend it, list it under `missing`, or say `types: {{{self.name}: category}}`"
+            raise OptionError("files", message, help=help_)
+        self._check_finite(where)
+
+    def _check_finite(self, where: Callable[[int], str]) -> None:
+        if self._infinite is not None:
+            row, value = self._infinite
+            message = f"is {value} in {where(row)} of the column '{self.name}'"
+            raise OptionError("files", message, help="mend it, or list the word under `missing`")
+
+    def _check_boolean(self, where: Callable[[int], str]) -> None:
+        if self._wanted == "boolean" and self._wrong is not None:
+            row, cell = self._wrong
+            message = f"'{cell}' in {where(row)} of the column '{self.name}' is neither true nor false"
+            raise OptionError(f"types.{self.name}", message, help=f"say `types: {{{self.name}: category}}`")
+
+
+def values(name: str, cells: pa.ChunkedArray, found: Found, missing: tuple[str, ...]) -> Array:
+    """Cells of the column that was found, (rows,): float64, NaN where missing; text has no values and gives zeros."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    cells = raw.arrow.column(name)
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.cast(cells.type.value_type)
-    kind = cells.type
-    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    if is_number and wanted in (None, "number"):
-        return _finite(Column(name, "number", _doubles(cells)), raw)
-    if pa.types.is_boolean(kind) and wanted in (None, "boolean"):
-        return Column(name, "boolean", _doubles(pc.cast(cells, "int8")), ("false", "true"))
-    if pa.types.is_null(kind):
-        return Column(name, wanted or "number", _doubles(pc.cast(cells, "float64")))
+    cells = _plain(cells)
+    kind = _kind(cells)
+    if kind == "null" or (kind, found.type) == ("number", "number"):
+        return _doubles(cells)
+    if (kind, found.type) == ("boolean", "boolean"):
+        return _doubles(pc.cast(cells, "int8"))
     words = _words(name, cells, missing)
-    return _of_words(name, words, raw, wanted)
+    if found.type == "number":
+        return _numbers(words)
+    if found.type == "boolean":
+        low = pc.utf8_lower(words)
+        return _doubles(pc.if_else(pc.is_null(low), None, pc.cast(pc.is_in(low, pa.array(_YES)), "float64")))
+    if found.type == "text":
+        return _doubles(pc.cast(words.is_null(), "float64")) * 0
+    return _positions(words, found.categories)
+
+
+def _plain(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The cells themselves where they stand in a dictionary."""
+    import pyarrow as pa
+
+    return cells.cast(cells.type.value_type) if pa.types.is_dictionary(cells.type) else cells
+
+
+def _kind(cells: pa.ChunkedArray) -> str:
+    import pyarrow as pa
+
+    kind = cells.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    return "boolean" if pa.types.is_boolean(kind) else "null" if pa.types.is_null(kind) else "words"
 
 
 def _words(name: str, cells: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
@@ -76,66 +231,11 @@ def _words(name: str, cells: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.Ch
     return pc.if_else(pc.is_in(words, pa.array(missing, pa.string())), None, words)
 
 
-def _of_words(name: str, words: pa.ChunkedArray, raw: Raw, wanted: Type | None) -> Column:
+def _numbers(words: pa.ChunkedArray) -> Array:
+    """Words that are numbers or null, as numbers."""
     import pyarrow.compute as pc
 
-    if wanted in (None, "number"):
-        fits = pc.match_substring_regex(words, _NUMBER, ignore_case=True)
-        share = pc.mean(pc.cast(fits, "float64")).as_py()
-        if wanted == "number" or (share is not None and share >= MOSTLY):
-            return _numbers(name, words, fits, raw)
-    distinct = [word for word in pc.unique(words).to_pylist() if word is not None]
-    lowered = {word.casefold() for word in distinct}
-    is_boolean = any(lowered == {yes, no} for yes, no in zip(_TRUE, _FALSE, strict=True))
-    if wanted == "boolean" or (wanted is None and is_boolean):
-        return _boolean(name, words, lowered, raw)
-    rows = raw.arrow.num_rows
-    if wanted is None and len(distinct) > FEW and (len(distinct) > rows / 2 or len(distinct) > MOST_CATEGORIES):
-        return Column(name, "text", _doubles(words.cast("string").is_null().cast("float64")), distinct=len(distinct))
-    categories = tuple(sorted(distinct))
-    return Column(name, "category", _positions(words, categories), categories, len(distinct))
-
-
-def _numbers(name: str, words: pa.ChunkedArray, fits: pa.ChunkedArray, raw: Raw) -> Column:
-    import pyarrow.compute as pc
-
-    wrong = pc.fill_null(pc.invert(fits), False)
-    count = pc.sum(pc.cast(wrong, "int64")).as_py() or 0
-    if count:
-        row = pc.index(wrong, True).as_py()
-        cell = words[row].as_py()
-        also = f", nor are {count - 1} more cells" if count > 1 else ""
-        message = f"'{cell}' in {raw.where(row)} of the column '{name}' is not a number{also}"
-        help_ = f"mend it, list it under `missing`, or say `types: {{{name}: category}}`"
-        raise OptionError("files", message, help=help_)
-    plain = pc.replace_substring_regex(words, r"^\+", "")
-    return _finite(Column(name, "number", _doubles(pc.cast(plain, "float64"))), raw)
-
-
-def _finite(numbers: Column, raw: Raw) -> Column:
-    import numpy as np
-
-    infinite = np.flatnonzero(np.isinf(numbers.values))
-    if len(infinite):
-        message = f"is {numbers.values[infinite[0]]} in {raw.where(int(infinite[0]))} of the column '{numbers.name}'"
-        raise OptionError("files", message, help="mend it, or list the word under `missing`")
-    return numbers
-
-
-def _boolean(name: str, words: pa.ChunkedArray, lowered: set[str], raw: Raw) -> Column:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    no, yes = (*_FALSE, "0", "f"), (*_TRUE, "1", "t")
-    low = pc.utf8_lower(words)
-    wrong = pc.invert(pc.is_in(low, pa.array([*no, *yes, None], pa.string())))
-    if pc.any(wrong).as_py():
-        row = pc.index(wrong, True).as_py()
-        message = f"'{words[row].as_py()}' in {raw.where(row)} of the column '{name}' is neither true nor false"
-        raise OptionError(f"types.{name}", message, help=f"say `types: {{{name}: category}}`")
-    names = ("no", "yes") if lowered <= {"yes", "no"} else ("false", "true")
-    values = pc.if_else(pc.is_null(low), None, pc.cast(pc.is_in(low, pa.array(yes)), "float64"))
-    return Column(name, "boolean", _doubles(values), names)
+    return _doubles(pc.cast(pc.replace_substring_regex(words, r"^\+", ""), "float64"))
 
 
 def _positions(words: pa.ChunkedArray, categories: tuple[str, ...]) -> Array:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +32,15 @@ class Raw:
 
     def where(self, row: int) -> str:
         """A row as a person counts: from 1, the header left out, within its file."""
-        position = next(number for number, end in enumerate(self.ends) if row < end)
-        start = self.ends[position - 1] if position else 0
-        of = f" of {os.path.basename(self.files[position])}" if len(self.files) > 1 else ""
-        return f"row {row - start + 1}{of}"
+        return place_of_row(row, self.files, self.ends)
+
+
+def place_of_row(row: int, files: Sequence[str], ends: Sequence[int]) -> str:
+    """A row of several files as a person counts, where `ends` has the rows up to the end of each file."""
+    position = next(number for number, end in enumerate(ends) if row < end)
+    start = ends[position - 1] if position else 0
+    of = f" of {os.path.basename(files[position])}" if len(files) > 1 else ""
+    return f"row {row - start + 1}{of}"
 
 
 def found_files(files: Paths) -> list[str]:
@@ -78,11 +85,7 @@ def read_csv(
     import pyarrow as pa
     from pyarrow import csv
 
-    reading = csv.ReadOptions(column_names=list(names) if names else None)
-    parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    converting = csv.ConvertOptions(
-        null_values=list(missing), strings_can_be_null=True, decimal_point=decimal, timestamp_parsers=[]
-    )
+    reading, parsing, converting = csv_options(delimiter, decimal, names, missing)
 
     def read(file: str) -> pa.Table:
         try:
@@ -91,13 +94,25 @@ def read_csv(
             reading.use_threads = False  # then Arrow tells the line of the fault
             table = csv.read_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)
         if not names:
-            _check_header(file, table.column_names, delimiter)
+            check_header(file, table.column_names, delimiter)
         return table
 
     return _joined(files, read)
 
 
-def _check_header(file: str, header: Sequence[str], delimiter: str) -> None:
+def csv_options(delimiter: str, decimal: str, names: Sequence[str] | None, missing: Sequence[str]) -> tuple[Any, ...]:
+    """Arrow's options for reading, parsing and converting."""
+    from pyarrow import csv
+
+    converting = csv.ConvertOptions(
+        null_values=list(missing), strings_can_be_null=True, decimal_point=decimal, timestamp_parsers=[]
+    )
+    parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    return csv.ReadOptions(column_names=list(names) if names else None), parsing, converting
+
+
+def check_header(file: str, header: Sequence[str], delimiter: str) -> None:
+    """Whether a first row has names, and more than one."""
     if all(_is_number(name) for name in header):
         raise OptionError("files", f"the first row of '{file}' has numbers, not names", help=_HEADER)
     if len(header) == 1 and delimiter == ",":
@@ -127,46 +142,68 @@ def _joined(files: Sequence[str], read: Callable[[str], pa.Table]) -> Raw:
     import pyarrow as pa
 
     tables = [_table(file, read) for file in files]
-    first = tables[0].column_names
-    for file, table in zip(files, tables, strict=True):
-        if sorted(table.column_names) != sorted(first):
-            other = sorted(set(first) ^ set(table.column_names))
-            message = f"'{files[0]}' and '{file}' differ in the columns {', '.join(other)}"
-            raise OptionError("files", message, help="every file needs the same columns")
+    check_alike(files, [table.column_names for table in tables])
     ends, total = [], 0
     for table in tables:
         total += table.num_rows
         ends.append(total)
-    if not total:
-        raise OptionError("files", f"'{files[0]}' has no rows", help="it needs rows of values below the names")
-    whole = _united([table.select(first) for table in tables], pa)
+    check_rows(files, total)
+    first = tables[0].column_names
+    schema = united([table.select(first).schema for table in tables])
+    whole = pa.concat_tables([table.select(first).cast(schema) for table in tables])
     return Raw(whole, tuple(files), tuple(ends))
 
 
-def _united(tables: Sequence[pa.Table], pa: Any) -> pa.Table:
-    """Files one after the other; a column that is text in one of them is text in all."""
-    try:
-        return pa.concat_tables(tables, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        mixed = {name for name in tables[0].column_names if len({str(t.schema.field(name).type) for t in tables}) > 1}
-        as_text = [
-            table.cast(pa.schema([pa.field(f.name, pa.string()) if f.name in mixed else f for f in table.schema]))
-            for table in tables
-        ]
-        return pa.concat_tables(as_text, promote_options="permissive")
+def check_alike(files: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
+    """Whether every file has the same columns, in any order."""
+    for file, names in zip(files, columns, strict=True):
+        if sorted(names) != sorted(columns[0]):
+            other = sorted(set(columns[0]) ^ set(names))
+            message = f"'{files[0]}' and '{file}' differ in the columns {', '.join(other)}"
+            raise OptionError("files", message, help="every file needs the same columns")
 
 
-def _table(file: str, read: Callable[[str], pa.Table]) -> pa.Table:
+def check_rows(files: Sequence[str], rows: int) -> None:
+    """Whether the files have rows at all."""
+    if not rows:
+        raise OptionError("files", f"'{files[0]}' has no rows", help="it needs rows of values below the names")
+
+
+def united(schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """The types of files one after the other; a column that is text in one of them is text in all."""
     import pyarrow as pa
 
     try:
+        return pa.unify_schemas(schemas, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        mixed = {name for name in schemas[0].names if len({str(schema.field(name).type) for schema in schemas}) > 1}
+        as_text = [pa.schema([pa.field(f.name, pa.string()) if f.name in mixed else f for f in s]) for s in schemas]
+        return pa.unify_schemas(as_text, promote_options="permissive")
+
+
+def _table(file: str, read: Callable[[str], pa.Table]) -> pa.Table:
+    with readable(file):
         table = read(file)
+    check_once(file, table.column_names)
+    return table
+
+
+@contextmanager
+def readable(file: str) -> Iterator[None]:
+    """What Arrow says of a file that it cannot read becomes an OptionError."""
+    import pyarrow as pa
+
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         raise OptionError("files", f"'{file}' cannot be read: {_plain(error)}", help=_REMEDY) from error
-    twice = next((name for name in table.column_names if table.column_names.count(name) > 1), None)
+
+
+def check_once(file: str, columns: Sequence[str]) -> None:
+    """Whether no two columns have one name."""
+    twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise OptionError("files", f"'{file}' has two columns '{twice}'", help="rename one of them in the file")
-    return table
 
 
 _REMEDY = "see whether it is the file you mean, and mend or leave out the row"
@@ -174,5 +211,5 @@ _REMEDY = "see whether it is the file you mean, and mend or leave out the row"
 
 def _plain(error: Exception) -> str:
     """Arrow's own words without its prefixes: "line 3: Expected 2 columns, got 1: 3"."""
-    text = " ".join(str(error).split())
+    text = re.sub(r"^Could not open Parquet input source '.*?': ", "", " ".join(str(error).split()))
     return text.removeprefix("CSV parse error: ").replace("Row #", "line ")[:200]

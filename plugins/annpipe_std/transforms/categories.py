@@ -21,15 +21,27 @@ class OneHot(torch.nn.Module):
 
     values: torch.Tensor
     column: torch.Tensor
+    learns_in_blocks = True
 
     def __init__(self) -> None:
         super().__init__()
+        self._found: list[torch.Tensor] = []
         self.register_buffer("values", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("column", torch.zeros(0, dtype=torch.int64))
 
     def fit(self, x: torch.Tensor) -> None:
         """Learns the values of each column, in rising order, a missing one last."""
-        found = [_distinct(column) for column in x.unbind(1)]
+        self.partial_fit(x)
+        self.finish()
+
+    def partial_fit(self, x: torch.Tensor) -> None:
+        """Learns from the next rows."""
+        before = self._found or [x.new_zeros(0) for _ in x.unbind(1)]
+        self._found = [_distinct(torch.cat(both)) for both in zip(before, x.unbind(1), strict=True)]
+
+    def finish(self) -> None:
+        """Ends what `partial_fit` began."""
+        found, self._found = self._found, []
         self.values = torch.cat(found)
         self.column = torch.cat([torch.full((len(values),), number) for number, values in enumerate(found)])
 

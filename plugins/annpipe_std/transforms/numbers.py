@@ -20,20 +20,45 @@ class Standardize(torch.nn.Module):
 
     mean: torch.Tensor
     scale: torch.Tensor
+    learns_in_blocks = True
 
     def __init__(self) -> None:
         super().__init__()
+        self._count, self._mean, self._squares, self._rows = *torch.zeros(3, 0), 0
         self.register_buffer("mean", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(0, dtype=torch.float64))
 
     def fit(self, x: torch.Tensor) -> None:
         """Learns mean and deviation of each column from the values that are there."""
-        self.mean = x.nanmean(0)
-        variance = (x - self.mean).square().nanmean(0)
+        mean = x.nanmean(0)
+        self._keep(mean, (x - mean).square().nanmean(0), len(x))
+
+    def partial_fit(self, x: torch.Tensor) -> None:
+        """Learns from the next rows: counts, means and squared deviations of two parts are those of both together
+        (Chan, Golub and LeVeque, 1979)."""
+        if not len(self._count):
+            self._count, self._mean, self._squares, self._rows = *x.new_zeros(3, x.shape[1]), 0
+        there = ~x.isnan()
+        count = there.sum(0)
+        mean = torch.where(count > 0, x.nansum(0) / count.clamp(min=1), 0.0)
+        squares = torch.where(there, x - mean, 0.0).square().sum(0)
+        total = (self._count + count).clamp(min=1)
+        away = mean - self._mean
+        self._squares = self._squares + squares + away.square() * self._count * count / total
+        self._mean = self._mean + away * count / total
+        self._count = self._count + count
+        self._rows += len(x)
+
+    def finish(self) -> None:
+        """Ends what `partial_fit` began."""
+        none = torch.where(self._count > 0, 0.0, torch.nan)
+        self._keep(self._mean + none, self._squares / self._count.clamp(min=1) + none, self._rows)
+
+    def _keep(self, mean: torch.Tensor, variance: torch.Tensor, rows: int) -> None:
         # what rounding leaves of a constant column is no variance
-        rounding = len(x) * torch.finfo(x.dtype).eps
-        constant = variance <= rounding * variance + (rounding * self.mean).square()
-        self.scale = torch.where(constant, 1.0, variance.sqrt())
+        rounding = rows * torch.finfo(mean.dtype).eps
+        constant = variance <= rounding * variance + (rounding * mean).square()
+        self.mean, self.scale = mean, torch.where(constant, 1.0, variance.sqrt())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return (x - self.mean) / self.scale
@@ -52,6 +77,7 @@ class MinMax(torch.nn.Module):
 
     least: torch.Tensor
     scale: torch.Tensor
+    learns_in_blocks = True
 
     def __init__(
         self,
@@ -62,13 +88,28 @@ class MinMax(torch.nn.Module):
         if not low < high:
             raise OptionError("high", f"must be greater than `low`, {low:g}", help="as in `min_max: [0, 1]`")
         self.low, self.high = low, high
+        self._ends: tuple[torch.Tensor, torch.Tensor] | None = None
         self.register_buffer("least", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(0, dtype=torch.float64))
 
     def fit(self, x: torch.Tensor) -> None:
         """Learns the least and the greatest value of each column."""
-        self.least = x.nan_to_num(nan=torch.inf).amin(0)
-        reach = x.nan_to_num(nan=-torch.inf).amax(0) - self.least
+        self.partial_fit(x)
+        self.finish()
+
+    def partial_fit(self, x: torch.Tensor) -> None:
+        """Learns from the next rows."""
+        least, greatest = x.nan_to_num(nan=torch.inf).amin(0), x.nan_to_num(nan=-torch.inf).amax(0)
+        if self._ends is not None:
+            least, greatest = torch.minimum(self._ends[0], least), torch.maximum(self._ends[1], greatest)
+        self._ends = least, greatest
+
+    def finish(self) -> None:
+        """Ends what `partial_fit` began."""
+        assert self._ends is not None
+        self.least, greatest = self._ends
+        self._ends = None
+        reach = greatest - self.least
         self.scale = torch.where(reach > 0, (self.high - self.low) / reach, self.high - self.low)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -193,15 +234,26 @@ class Log(torch.nn.Module):
     **Shape:** (rows, columns) -> (rows, columns). Raises ValueError where a value of the train split has no logarithm.
     """
 
+    learns_in_blocks = True
+
     def __init__(
         self, add: Annotated[float, Field(description="What is added before; 1 keeps zeros at 0.")] = 1.0
     ) -> None:
         super().__init__()
-        self.add = add
+        self.add, self._least = add, torch.inf
 
     def fit(self, x: torch.Tensor) -> None:
         """Learns nothing; sees whether every value has a logarithm."""
-        least = float(x.nan_to_num(nan=torch.inf).min())
+        self.partial_fit(x)
+        self.finish()
+
+    def partial_fit(self, x: torch.Tensor) -> None:
+        """Sees the next rows."""
+        self._least = min(self._least, float(x.nan_to_num(nan=torch.inf).min()))
+
+    def finish(self) -> None:
+        """Ends what `partial_fit` began."""
+        least, self._least = self._least, torch.inf
         if least + self.add <= 0:
             raise ValueError(f"{least:g} + {self.add:g} has no logarithm: raise `add`")
 
@@ -220,6 +272,8 @@ class Clip(torch.nn.Module):
     **Shape:** (rows, columns) -> (rows, columns).
     """
 
+    learns_in_blocks = True
+
     def __init__(
         self,
         low: Annotated[float | None, Field(description="The least that a value may be.")] = None,
@@ -233,6 +287,12 @@ class Clip(torch.nn.Module):
         self.low, self.high = low, high
 
     def fit(self, x: torch.Tensor) -> None:
+        """Learns nothing."""
+
+    def partial_fit(self, x: torch.Tensor) -> None:
+        """Learns nothing."""
+
+    def finish(self) -> None:
         """Learns nothing."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

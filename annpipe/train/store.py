@@ -1,0 +1,173 @@
+"""Where are the rows that are not held in memory? In a folder of their own, ready to be trained on.
+
+`<cache>/rows/<key>` has for each part of the split `x` and `y` row by row, as bytes, and what was learnt on the way.
+The key is a digest of all that decides them: content and options of the data, split, transforms, precision. A folder
+is filled under another name and renamed when everything in it is on the disk, so that one that is there is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from annpipe.contract import Blocks, Dataset, Fields
+from annpipe.errors import RunError
+from annpipe.plan.columns import Transforming
+from annpipe.registry import Registry
+from annpipe.registry.index import cache_folder
+from annpipe.spec.sections import Split
+from annpipe.train.checkpoint import read_state, sync_folder, write_state
+from annpipe.train.columns import recoded
+from annpipe.train.cutting import Cut, Survey
+from annpipe.train.data import Transformed, lay_out
+from annpipe.train.passages import State
+from annpipe.train.splits import Splits
+from annpipe.train.stored import StoredRows
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of rows that come in blocks, and so decides what is kept of them."""
+
+    blocks: Blocks
+    fields: Fields
+    split: Split
+    seed: int
+    transforms: tuple[Transforming, ...]
+    registry: Registry
+    dtype: torch.dtype
+    classes: bool
+    stacks: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A digest of all that decides the rows as they are trained on."""
+        files = [Path(file).read_bytes() for file in self.split.files.values() if Path(file).is_file()]
+        steps = [step for part in self.transforms for step in part.steps]
+        said: list[object] = [FORMAT, self.blocks.digest, list(self.fields.inputs), list(self.fields.targets)]
+        said += [self.split.model_dump(), self.seed, files, str(self.dtype), self.classes, self.stacks]
+        said += [(part.columns, [step.to_data() for step in part.steps]) for part in self.transforms]
+        said += [_source(step.name, self.registry) for step in steps]
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
+
+    @property
+    def folder(self) -> Path:
+        """Where such rows are kept."""
+        return cache_folder() / "rows" / self.key
+
+
+def _source(name: str, registry: Registry) -> str:
+    """A digest of the file that a transform is written in."""
+    entry = registry.find("transform", name)
+    assert entry
+    file = inspect.getsourcefile(registry.load(entry))
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+
+
+@dataclass(frozen=True)
+class Surveyed:
+    """What passages told: the rows of each part, samples and categories, and what the transforms have learnt."""
+
+    counts: Mapping[str, int]
+    seen: Survey
+    learnt: Sequence[State | None]
+
+
+def recall(folder: Path) -> tuple[Surveyed, dict[str, Any]] | None:
+    """What the folder of kept rows tells, and how they are laid out; None where there is none that is whole."""
+    try:
+        state = read_state(folder)
+        sizes = {name: (folder / name).stat().st_size for name in state["sizes"]}
+    except (OSError, ValueError, KeyError):
+        return None
+    if sizes != state["sizes"]:
+        return None
+    parts = {name: Dataset(**part) for name, part in state["samples"].items()}
+    samples = Splits(parts["train"], parts.get("val"), parts.get("test"))
+    return Surveyed(state["counts"], Survey(samples, state["positions"], state["classes"]), state["learnt"]), state
+
+
+def stored(folder: Path, state: Mapping[str, Any], device: torch.device) -> dict[str, StoredRows]:
+    """The parts of kept rows."""
+    x, y = ((tuple(state[f"{of}_shape"]), getattr(torch, str(state[f"{of}_dtype"]))) for of in "xy")
+    return {name: StoredRows(folder / name, count, x, y, device) for name, count in state["counts"].items()}
+
+
+def write(wanted: Wanted, parts: Cut, known: Surveyed, once: Transformed) -> None:
+    """Fills the folder of these rows by one passage; it appears when it is whole."""
+    folder = wanted.folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _forget_unfinished(folder)
+        filling = folder.with_name(f".{folder.name}.{os.getpid()}")
+        filling.mkdir()
+    except OSError as error:
+        raise RunError(f"the rows cannot be kept in {folder}: {error.strerror}; {_ELSEWHERE}") from error
+    try:
+        layout = _fill(wanted, parts, known, once, filling)
+        write_state(filling, _state(known) | layout)
+        if recall(folder) is None:  # another process may have been as quick
+            shutil.rmtree(folder, ignore_errors=True)
+            filling.rename(folder)
+            sync_folder(folder.parent)
+    except OSError as error:
+        raise RunError(f"the rows cannot be kept in {folder}: {error.strerror}; {_ELSEWHERE}") from error
+    finally:
+        shutil.rmtree(filling, ignore_errors=True)
+
+
+_ELSEWHERE = "XDG_CACHE_HOME may name a folder with more room"
+
+
+def _forget_unfinished(folder: Path) -> None:
+    """Removes what a process that is gone has begun to fill."""
+    for begun in folder.parent.glob(f".{folder.name}.*"):
+        with suppress(ValueError, PermissionError):
+            try:
+                os.kill(int(begun.suffix[1:]), 0)
+            except ProcessLookupError:
+                shutil.rmtree(begun, ignore_errors=True)
+
+
+def _fill(wanted: Wanted, parts: Cut, known: Surveyed, once: Transformed, folder: Path) -> dict[str, Any]:
+    """Writes x and y of every part, and says how they are laid out."""
+    layout: dict[str, Any] = {}
+    with ExitStack() as stack:
+        names = [f"{name}.{of}" for name in parts.counts for of in "xy"]
+        files = {name: stack.enter_context((folder / name).open("wb")) for name in names}
+        for block in parts.passage():
+            for name, part in block.items():
+                part = recoded(part, known.seen.positions)
+                rows = lay_out(part, torch.device("cpu"), wanted.dtype, classes=wanted.classes, columns=once)
+                for of, tensor in (("x", rows.x), ("y", rows.y)):
+                    files[f"{name}.{of}"].write(tensor.contiguous().numpy().data)
+                    layout[f"{of}_shape"] = list(tensor.shape[1:])
+                    layout[f"{of}_dtype"] = str(tensor.dtype).removeprefix("torch.")
+        for file in files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        layout["sizes"] = {name: file.tell() for name, file in files.items()}
+    return layout
+
+
+def _state(known: Surveyed) -> dict[str, Any]:
+    roles = ("inputs", "targets", "aside", "categories")
+    parts = known.seen.samples.by_name
+    return {
+        "counts": dict(known.counts),
+        "samples": {name: {role: dict(getattr(part, role)) for role in roles} for name, part in parts.items()},
+        "positions": dict(known.seen.positions),
+        "classes": {name: dict(counts) for name, counts in known.seen.classes.items()},
+        "learnt": list(known.learnt),
+    }

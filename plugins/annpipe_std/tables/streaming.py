@@ -1,0 +1,207 @@
+"""A table that stays in its files: what its columns are is told by one passage, and its rows are given in blocks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from annpipe import Fields
+from annpipe_std.tables.choosing import (
+    Names,
+    Roles,
+    check_kept,
+    check_signs,
+    check_target,
+    check_text,
+    input_field,
+    matching,
+    roles_of,
+    target_field,
+)
+from annpipe_std.tables.columns import Found, Looking, Type, values
+from annpipe_std.tables.files import MISSING, Paths, check_rows, found_files, place_of_row, stamp
+from annpipe_std.tables.sources import Source, csv_source, parquet_source
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """The chosen columns of files: `found` says what each is, `lost` in how many rows it is missing.
+
+    Rows in which a column of `dropped` is missing are left out; `rows` counts the others.
+    """
+
+    source: Source
+    roles: Roles
+    found: Mapping[str, Found]
+    lost: Mapping[str, int]
+    dropped: tuple[str, ...]
+    missing: tuple[str, ...]
+    rows: int
+
+    @property
+    def fields(self) -> Fields:
+        """What the table is to the engine."""
+        found = self.found
+        inputs = {n: input_field(found[n].type, found[n].categories, self.lost[n]) for n in self.roles.inputs}
+        targets = {n: target_field(found[n].type, found[n].categories) for n in self.roles.targets}
+        return Fields(inputs, targets, self.rows, in_blocks=True)
+
+    @property
+    def digest(self) -> str:
+        """What decides the rows: the content of the files, the columns that are taken of it, and rows left out."""
+        said = repr((self.source.digest, self.roles, sorted(self.found.items()), self.dropped, self.missing))
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
+    def blocks(self) -> Iterator[dict[str, Array]]:
+        """The rows from the first to the last: each time the columns by name, (rows,) float64, NaN where missing."""
+        import numpy as np
+
+        for _, table in self.source.blocks(self.roles.wanted):
+            block = {name: values(name, table.column(name), self.found[name], self.missing) for name in self.found}
+            if self.dropped:
+                keep = ~np.logical_or.reduce([np.isnan(block[name]) for name in self.dropped])
+                block = {name: column[keep] for name, column in block.items()}
+            if len(next(iter(block.values()))):
+                yield block
+
+
+def csv_streamed(
+    *,
+    files: Paths,
+    target: Names,
+    features: Names | None = None,
+    ignore: Names | None = None,
+    types: Mapping[str, Type] | None = None,
+    missing: Sequence[str] = MISSING,
+    drop_missing: Names | None = None,
+    delimiter: str = ",",
+    decimal: str = ".",
+    names: Sequence[str] | None = None,
+    aside: Sequence[str] = (),
+) -> Streamed:
+    """The table that `csv` streams; raises OptionError where the files or names do not fit."""
+    check_signs(delimiter, decimal)
+    reading = (delimiter, decimal, tuple(names) if names else None)
+    asked = _asked(target, features, ignore, types, drop_missing, aside)
+    return _csv(stamp(found_files(files)), reading, tuple(missing), asked)
+
+
+def parquet_streamed(
+    *,
+    files: Paths,
+    target: Names,
+    features: Names | None = None,
+    ignore: Names | None = None,
+    types: Mapping[str, Type] | None = None,
+    drop_missing: Names | None = None,
+    aside: Sequence[str] = (),
+) -> Streamed:
+    """The table that `parquet` streams; raises OptionError where the files or names do not fit."""
+    return _parquet(stamp(found_files(files)), _asked(target, features, ignore, types, drop_missing, aside))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The options that choose columns, as they can be compared."""
+
+    target: tuple[str, ...]
+    features: tuple[str, ...] | None
+    ignore: tuple[str, ...]
+    types: tuple[tuple[str, Type], ...]
+    drop_missing: tuple[str, ...]
+    aside: tuple[str, ...]
+
+
+def _asked(
+    target: Names,
+    features: Names | None,
+    ignore: Names | None,
+    types: Mapping[str, Type] | None,
+    drop_missing: Names | None,
+    aside: Sequence[str],
+) -> _Asked:
+    def several(names: Names | None) -> tuple[str, ...]:
+        return (names,) if isinstance(names, str) else tuple(names or ())
+
+    chosen = None if features is None else several(features)
+    listed = tuple((types or {}).items())
+    return _Asked(several(target), chosen, several(ignore), listed, several(drop_missing), tuple(aside))
+
+
+# Checking a spec, planning and running it ask for the same table within a moment.
+@lru_cache(maxsize=1)
+def _csv(
+    stamped: tuple[tuple[str, int, int], ...],
+    reading: tuple[str, str, tuple[str, ...] | None],
+    missing: tuple[str, ...],
+    asked: _Asked,
+) -> Streamed:
+    delimiter, decimal, names = reading
+    files = [file for file, _, _ in stamped]
+    source = csv_source(files, delimiter=delimiter, decimal=decimal, names=names, missing=missing)
+    return _seen(source, asked, missing)
+
+
+@lru_cache(maxsize=1)
+def _parquet(stamped: tuple[tuple[str, int, int], ...], asked: _Asked) -> Streamed:
+    return _seen(parquet_source([file for file, _, _ in stamped]), asked, MISSING)
+
+
+def _seen(source: Source, asked: _Asked, missing: tuple[str, ...]) -> Streamed:
+    """One passage over all rows; raises what `csv` and `parquet` raise of a table in memory."""
+    features = None if asked.features is None else list(asked.features)
+    types, every = dict(asked.types), source.schema.names
+    roles = roles_of(every, list(asked.target), features, list(asked.ignore), types, asked.aside)
+    dropped = matching("drop_missing", list(asked.drop_missing), roles.wanted)
+    passage = _Passage(source, [Looking(name, types.get(name), missing) for name in roles.wanted])
+    passage.go(dropped)
+    check_rows(source.files, passage.rows)
+    found = {one.name: one.found(passage.rows, passage.where) for one in passage.looking}
+    check_text({name: (one.type, one.distinct) for name, one in found.items()}, roles)
+    check_kept(passage.kept, passage.rows)
+    for name in roles.targets:
+        at = passage.where(passage.first_lost[name]) if name in passage.first_lost and not dropped else ""
+        check_target(name, found[name].type, found[name].categories, (passage.lost[name], passage.kept), at)
+    return Streamed(source, roles, found, passage.lost, tuple(dropped), missing, passage.kept)
+
+
+class _Passage:
+    """What is counted while all rows pass once: `lost` and `kept` are of the rows that are not left out."""
+
+    def __init__(self, source: Source, looking: Sequence[Looking]) -> None:
+        self.looking = looking
+        self.rows = self.kept = 0
+        self.lost = {one.name: 0 for one in looking}
+        self.first_lost: dict[str, int] = {}
+        self._source = source
+        self._of_file = [0] * len(source.files)
+
+    def where(self, row: int) -> str:
+        """A row as a person counts."""
+        return place_of_row(row, self._source.files, list(accumulate(self._of_file)))
+
+    def go(self, dropped: Sequence[str]) -> None:
+        """Sees every row; leaves out those in which a column of `dropped` is missing."""
+        import numpy as np
+
+        for number, table in self._source.blocks([one.name for one in self.looking]):
+            lost = {one.name: one.see(table.column(one.name), self.rows) for one in self.looking}
+            out = np.zeros(len(table), dtype=bool)
+            for name in dropped:
+                out |= lost[name]
+            for name, missing in lost.items():
+                if missing.any():
+                    self.first_lost.setdefault(name, self.rows + int(missing.argmax()))
+                    self.lost[name] += int((missing & ~out).sum())
+            self.rows += len(table)
+            self.kept += int((~out).sum())
+            self._of_file[number] += len(table)
