@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from safetensors.torch import load_file
 import annpipe
 from annpipe.cli import outcome
 from annpipe.launch import Finished
+from annpipe.record.location import embedded_uri
+from annpipe.record.state import is_recorded, read_state
+from annpipe.record.store import Store
 
 ROWS = 240
 TABLE = """
@@ -39,7 +43,7 @@ optimizer: {Adam: {lr: 0.03}}
 train: {epochs: 12, batch_size: 32}
 metrics: [Accuracy, F1Score, AUROC]
 plots: [learning_curve, confusion_matrix, columns]
-tracking: {wait_seconds: 90}
+tracking: {wait_seconds: 0}
 """
 NUMBERS = """
 version: 1
@@ -142,9 +146,18 @@ def squares() -> dict[str, Any]:
     return {"image": image, "bright": image.mean((1, 2, 3)) > 0, "wide": image[:, 0, 2].mean(1) > 0}
 
 
+def wait_until_recorded(folder: Path) -> None:
+    """Nobody waited for the record of these runs: it is made in the background."""
+    deadline = time.monotonic() + 300
+    while not is_recorded(folder):
+        assert time.monotonic() < deadline, read_state(folder)
+        time.sleep(0.2)
+
+
 @pytest.fixture(scope="package")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("saved")
+    assert Store(embedded_uri(folder)).answers()  # the store is made here, before anything trains beside it
     shops().to_csv(folder / "shops.csv", index=False)
     lines().to_csv(folder / "lines.csv", index=False, sep=";", decimal=",")
     np.savez(folder / "squares.npz", **{name: array * 1.0 for name, array in squares().items()})
@@ -158,6 +171,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
             runs[name] = annpipe.run(folder / f"{name}.yaml")
             assert runs[name].status == "FINISHED", runs[name].outcome.error
         yield Project(folder, runs)
+    for run in runs.values():  # whoever ships them is done before the folder goes
+        wait_until_recorded(run.folder)
 
 
 class Typed:

@@ -14,9 +14,9 @@ from mlflow.tracking.client import MlflowClient
 from sklearn.metrics import accuracy_score, f1_score
 
 from annpipe.record import journal
-from annpipe.record.state import is_recorded
+from annpipe.record.state import read_state
 from annpipe.train.streams import generator
-from tests.saved.conftest import Project, Typed, lines, shops, squares
+from tests.saved.conftest import Project, Typed, lines, shops, squares, wait_until_recorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -100,12 +100,11 @@ def test_the_record_has_values_figures_and_data(project: Project, typed: Typed) 
     second = evaluated(typed, "shops", "some.csv", "--name", "March 2026")
     assert first["name"] == "March_2026"
     assert first["values"] == second["values"]
-    assert second["recorded"]
     folder = project.runs["shops"].folder
-    assert is_recorded(folder)
+    wait_until_recorded(folder)
     assert journal.status(folder) == "FINISHED"
     client = MlflowClient(f"sqlite:///{project.folder / 'mlflow.db'}")
-    run = client.get_run(second["mlflow_run_id"])
+    run = client.get_run(read_state(folder).run_id)
     assert run.info.status == "FINISHED"
     for key, value in first["values"].items():
         assert run.data.metrics[f"evaluated/March_2026/{key}"] == pytest.approx(value)
