@@ -16,6 +16,7 @@ from annpipe.plan import Draft, draft, resolve
 from annpipe.plan.plan import Plan
 from annpipe.registry import Registry
 from annpipe.schema import spec_schema
+from annpipe.schema.ends import loss_or_heads
 from annpipe.spec import load_spec
 from annpipe.train.device import computing
 from annpipe.train.gears import Eager
@@ -84,6 +85,7 @@ def narrow(whole: dict[str, Any]) -> dict[str, Any]:
     known["data.formula"]["properties"]["rows"] = {"enum": [8, 16]}
     schema["properties"]["train"]["properties"]["batch_size"] = {"enum": ["all", 2]}
     schema["properties"]["model"]["anyOf"] = schema["properties"]["model"]["anyOf"][:1]  # a list of layers
+    schema["else"]["allOf"] = [loss_or_heads()["else"]]  # which has no heads
     known["leaf"] = known["layer"] | {
         "properties": {name: part for name, part in known["layer"]["properties"].items() if name not in CONTAINERS}
     }  # a depth that ends
