@@ -46,13 +46,19 @@ class Outcome:
 
 @dataclass
 class Run:
-    """A run with its folder and journal open. `checkpoint` is the state to go on from, None for a new run."""
+    """A run with its folder and journal open. `checkpoint` is the state to go on from, None for a new run.
+
+    `threads` are known where another run measured them. A run that `is_trial` of a sweep keeps its model in its folder
+    and does not ship it.
+    """
 
     plan: Plan
     folder: Path
     journal: Journal
     display: Display
     checkpoint: Mapping[str, Any] | None = None
+    threads: int | None = None
+    is_trial: bool = False
     _resumed: bool = field(default=False, init=False)
 
     def go(self, on_start: Callable[[Schedule, str, int], None]) -> Outcome:
@@ -105,7 +111,7 @@ class Run:
 
     def _threads(self, parts: Parts, steps: Schedule, device: torch.device) -> int:
         """The number of threads: as given, as before the interruption, or measured on copies that are thrown away."""
-        wanted = self.plan.device.threads
+        wanted = self.plan.device.threads if self.threads is None else self.threads
         if self.checkpoint is not None:
             wanted = int(self.checkpoint["facts"]["threads"])
         elif wanted == "auto" and (device.type != "cpu" or self.plan.device.deterministic):
@@ -167,7 +173,8 @@ class Run:
         summary |= {f"best/{key}": value for key, (value, _) in memory.best.items()}
         self.journal.metrics(0, summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
         export_model(self.plan, parts, self.folder / "model")
-        self.journal.write("model", folder="model")  # shipped while the figures are drawn
+        if not self.is_trial:
+            self.journal.write("model", folder="model")  # shipped while the figures are drawn
         self._draw(parts, historian)
         return final
 
@@ -193,11 +200,24 @@ def _is_rate(key: str) -> bool:
     return key.partition("/")[0] == "lr"
 
 
-def begin(plan: Plan, folder: Path, display: Display, *, tracking_uri: str, artifact_root: str | None) -> Run:
-    """Opens the journal of a new run in `folder` and writes down all that is known before it starts."""
+def begin(
+    plan: Plan,
+    folder: Path,
+    display: Display,
+    *,
+    tracking_uri: str,
+    artifact_root: str | None,
+    sweep: str | None = None,
+    origin: Mapping[str, str] | None = None,
+) -> Run:
+    """Opens the journal of a new run in `folder` and writes down all that is known before it starts.
+
+    `sweep` is the folder's name of the sweep that it is a trial of; `origin` are the tags of its source, where known.
+    """
     journal = Journal.create(folder)
-    run = Run(plan, folder, journal, display)
-    tags = source_tags(Path(plan.file)) | plan_tags(plan) | {k: str(v) for k, v in plan.head.tags.items()}
+    run = Run(plan, folder, journal, display, is_trial=sweep is not None)
+    tags = dict(source_tags(Path(plan.file)) if origin is None else origin)
+    tags |= plan_tags(plan) | {k: str(v) for k, v in plan.head.tags.items()}
     journal.write(
         "run",
         id=folder.name,
@@ -210,10 +230,13 @@ def begin(plan: Plan, folder: Path, display: Display, *, tracking_uri: str, arti
         expected_points=plan.train.epochs or plan.train.steps,  # with steps no more than these
         tags=tags,
         params=plan.params(),
+        parent=sweep,
     )
+    run._artifact("plan.yaml", plan.to_yaml(), "")
+    if sweep is not None:
+        return run  # its sweep has the spec and the environment
     # a tracking URI in the spec may hold a password: artifacts are for others to read
     run._artifact("spec.yaml", spec_copy(Path(plan.file), plan.tracking.uri), "")
-    run._artifact("plan.yaml", plan.to_yaml(), "")
     run._artifact("environment.txt", environment_text(), "")
     return run
 

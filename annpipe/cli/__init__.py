@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "train what a spec declares, and record it",
+    "sweep": "train a spec with every combination of some values, and compare",
+    "best": "print the plan of a sweep's best trial as a spec",
     "validate": "check specs and report every mistake at once",
     "plan": "show the resolved plan: layers, shapes, parameters",
     "data": "show what the data of a spec are: columns, classes, splits, leaks",

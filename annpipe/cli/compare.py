@@ -13,6 +13,8 @@ import click
 from annpipe.cli import words
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from annpipe.record.comparison import Comparison, Row
 
 
@@ -25,18 +27,26 @@ if TYPE_CHECKING:
 def command(runs: tuple[str, ...], last: int | None, format_: str | None) -> None:
     """Show RUNs side by side: what differs in their specs, data and results, and nothing else.
 
-    Each RUN is an id, a part of it, or a name (its latest run). Plots, notes and tags do not count.
+    Each RUN is an id, a part of it, or a name (its latest run); a sweep stands for its trials. Plots, notes and tags do
+    not count.
     """
     from annpipe.record.comparison import compare
     from annpipe.record.project import find_project, find_run, run_folders
 
     project = find_project()
-    named = [find_run(project, run) for run in runs]
+    named = [one for run in runs for one in _with_trials(find_run(project, run))]
     folders = list(dict.fromkeys([*(run_folders(project)[-last:] if last else []), *named]))
     if len(folders) < 2:
         raise click.UsageError("say which runs: two or more of them, or --last N; `annpipe runs` lists them")
     found = compare(folders)
     click.echo({"csv": as_csv, "md": as_markdown, "json": as_json}.get(format_ or "", as_text)(found))
+
+
+def _with_trials(folder: Path) -> list[Path]:
+    """The trials of a sweep in its place."""
+    from annpipe.record.sweeps import is_sweep, trials_of
+
+    return trials_of(folder) if is_sweep(folder) else [folder]
 
 
 def as_text(found: Comparison) -> str:

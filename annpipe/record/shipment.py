@@ -17,7 +17,7 @@ from annpipe.errors import StoreError
 from annpipe.record import journal
 from annpipe.record.journal import Event
 from annpipe.record.patience import Patience
-from annpipe.record.state import Shipped, write_state
+from annpipe.record.state import Shipped, is_recorded, read_state, sole_shipper, write_state
 from annpipe.record.store import Refused, Store
 from annpipe.record.thin import Point, Thinner
 from annpipe.secrets import scrub
@@ -144,17 +144,33 @@ class Shipment:
             self._try(f"artifact {event['file']}", lambda: self._store.artifact(self._run, path, event.get("to")))
         elif kind == "model":
             self._ship_model(self._folder / event["folder"])
+        elif kind == "trial":
+            self._ship_trial(self._folder.parent / event["run"])
         self._ship_facts(event)
 
     def _ship_run(self, event: Event) -> None:
         name = _experiment_name(event)
         try:
             experiment = self._patience(lambda: self._store.experiment(name, event.get("artifact_root")))
-            run = self._patience(lambda: self._store.run(experiment, event))
+            sweep = self._folder.parent / event["parent"] if event.get("parent") else None
+            parent = read_state(sweep, self._store.uri).run_id if sweep else None
+            run = self._patience(lambda: self._store.run(experiment, event, parent))
         except Refused as error:
             raise StoreError(f"the store refuses the run itself: {error}") from error
         self._note(experiment_id=experiment, run_id=run)
         log.info("run %s is MLflow run %s in experiment %s", event["id"], run, experiment)
+
+    def _ship_trial(self, folder: Path) -> None:
+        """The run of a trial, from its first event to its status; it is a child of this one."""
+        with sole_shipper(folder) as is_sole:
+            state = read_state(folder, self._store.uri)
+            if not is_sole or (state.complete and is_recorded(folder, self._store.uri)):
+                return
+            trial = Shipment(folder, self._store, self._patience, replace(state, complete=False))
+            with open(folder / journal.FILE, "rb") as file:
+                for event, end in journal.lines(file):
+                    trial.feed(event, end)
+            trial.finish()
 
     def _ship_facts(self, event: Event) -> None:
         """What a run event may bring along and later events may add: tags, note, params, data."""

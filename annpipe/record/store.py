@@ -79,13 +79,14 @@ class Store:
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
-    def run(self, experiment_id: str, event: Event) -> str:
-        """The id of the MLflow run of a journal: the one that carries its tag, or a new one."""
+    def run(self, experiment_id: str, event: Event, parent: str | None = None) -> str:
+        """The id of the MLflow run of a journal: the one that carries its tag, or a new one, below its `parent`."""
         found = self.client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{event['id']}'", max_results=1)
         if found:
             return str(found[0].info.run_id)
         # No more tags than MLflow itself needs here: one that it refuses would cost the whole run.
         own = {key: value for key, value in event.get("tags", {}).items() if key == "mlflow.user"}
+        own |= {"mlflow.parentRunId": parent} if parent else {}
         with refusals():
             made = self.client.create_run(
                 experiment_id, start_time=event["time"], run_name=event["name"], tags={RUN_ID_TAG: event["id"], **own}

@@ -55,6 +55,11 @@ class Split(Section):
         return bool(self.val or self.folds or self.by or self.val_rows)
 
     @property
+    def has_test(self) -> bool:
+        """The same of a test split."""
+        return bool(self.test or self.by or self.test_rows)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that it needs beside inputs and targets."""
         return tuple(name for name in (self.groups, self.order, self.by) if name)

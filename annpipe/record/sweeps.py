@@ -1,0 +1,19 @@
+"""Which runs are sweeps, and which are their trials? Told by their journals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from annpipe.record import journal
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a run is one above trials."""
+    first = next(journal.read(folder), {})
+    return (first.get("tags") or {}).get("annpipe.sweep") == "true"
+
+
+def trials_of(folder: Path) -> list[Path]:
+    """The runs of a sweep's trials, in their order."""
+    names = [event["run"] for event in journal.read(folder) if event["event"] == "trial"]
+    return [path for name in names if (path := folder.parent / name).is_dir()]

@@ -1,0 +1,121 @@
+"""The trials of a sweep side by side, and what repetitions of the same values say together."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from annpipe.sweep.axes import Axis
+from annpipe.sweep.statistics import Spread, spread
+from annpipe.sweep.trials import Goal
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a trial ended: its values by path, its run, its status, and its final values by metric key."""
+
+    number: int
+    values: Mapping[str, Any]
+    run: Path | None
+    status: str
+    finals: Mapping[str, float] = field(default_factory=dict)
+    is_new: bool = True
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials that differ in nothing but repetitions: the values that they share, and the spread of their metric."""
+
+    values: Mapping[str, Any]
+    trials: tuple[int, ...]
+    spread: Spread
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A sweep's axes and goal, and what became of every trial."""
+
+    name: str
+    axes: tuple[Axis, ...]
+    goal: Goal
+    results: tuple[Result, ...]
+
+    @property
+    def best(self) -> Result | None:
+        """The finished trial with the best final value."""
+        values = {r.number: r.finals[self.goal.metric] for r in self.results if self.goal.metric in r.finals}
+        number = self.goal.best(values)
+        return next((result for result in self.results if result.number == number), None)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The trials by what they do not repeat, the best first; empty where nothing is repeated."""
+        if not any(axis.is_repeat for axis in self.axes):
+            return ()
+        shared = [axis.path for axis in self.axes if not axis.is_repeat]
+        members: dict[str, list[Result]] = {}
+        for result in self.results:
+            members.setdefault(json.dumps([result.values[path] for path in shared]), []).append(result)
+        found = []
+        for trials in members.values():
+            values = [trial.finals[self.goal.metric] for trial in trials if self.goal.metric in trial.finals]
+            own = {path: trials[0].values[path] for path in shared}
+            found.append(Group(own, tuple(trial.number for trial in trials), spread(values)))
+        sign = -1 if self.goal.higher else 1
+        return tuple(sorted(found, key=lambda group: _last(sign * group.spread.mean)))
+
+    def ordered(self) -> list[Result]:
+        """The trials, the best first; those without a value last."""
+        sign = -1 if self.goal.higher else 1
+        return sorted(self.results, key=lambda r: _last(sign * r.finals.get(self.goal.metric, float("nan"))))
+
+    @property
+    def columns(self) -> list[str]:
+        """The headings of its table: trial, swept values, status, final values, run."""
+        keys = sorted({key for result in self.results for key in result.finals})
+        return ["trial", *(axis.path for axis in self.axes), "status", *keys, "run"]
+
+    def rows(self) -> list[list[Any]]:
+        """A row a trial, in their order."""
+        keys = self.columns[len(self.axes) + 2 : -1]
+        rows = []
+        for one in self.results:
+            finals = [one.finals.get(key) for key in keys]
+            rows.append([one.number, *one.values.values(), one.status, *finals, one.run.name if one.run else None])
+        return rows
+
+
+def _last(value: float) -> tuple[bool, float]:
+    """Sorts values that are not numbers behind all others."""
+    return (value != value, value if value == value else 0.0)
+
+
+def as_csv(swept: Swept) -> str:
+    """A line a trial."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(swept.columns)
+    for row in swept.rows():
+        table.writerow([cell if isinstance(cell, int | float | str) else _said(cell) for cell in row])
+    return text.getvalue()
+
+
+def as_log_table(swept: Swept) -> str:
+    """As MLflow's `log_table` writes a table: `columns`, and `data` row by row; what JSON has not, as text."""
+    rows = [[_strict(cell) for cell in row] for row in swept.rows()]
+    return json.dumps({"columns": swept.columns, "data": rows}, ensure_ascii=False)
+
+
+def _strict(cell: Any) -> Any:
+    if isinstance(cell, float) and cell - cell != 0:
+        return str(cell)
+    return cell if cell is None or isinstance(cell, int | float | str) else _said(cell)
+
+
+def _said(value: Any) -> str:
+    return "" if value is None else json.dumps(value, ensure_ascii=False)

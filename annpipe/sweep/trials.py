@@ -1,0 +1,148 @@
+"""Spec and axes → the trials of a sweep: a plan each, and the run that has been made of it already, if there is one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from annpipe.errors import NotFound, Problem
+from annpipe.facts import plugin_versions
+from annpipe.launch import complete, read
+from annpipe.plan.metric_keys import run_metrics
+from annpipe.plan.plan import Plan
+from annpipe.record import journal
+from annpipe.record.project import run_folders
+from annpipe.registry import Registry
+from annpipe.registry.suggest import did_you_mean
+from annpipe.sweep.axes import Axis, combinations, overrides
+from annpipe.train.data import dataset_digest, make_data
+
+
+class Teller(Protocol):
+    """Who hears what a person should read."""
+
+    def event(self, message: str) -> None: ...
+    def warn(self, problem: Problem) -> None: ...
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One combination: its values by path, its plan, what makes it the same trial again, its run where it has one."""
+
+    number: int
+    values: Mapping[str, Any]
+    plan: Plan
+    key: str
+    run: Path | None = None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The final value by which trials are compared, and whether large ones are good."""
+
+    metric: str
+    higher: bool
+
+    def best(self, values: Mapping[int, float]) -> int | None:
+        """The number of the best trial; None where none has a finite value."""
+        finite = {number: value for number, value in values.items() if value - value == 0}
+        if not finite:
+            return None
+        return (max if self.higher else min)(finite, key=lambda number: finite[number])
+
+
+def planned(
+    spec: Path,
+    axes: Sequence[Axis],
+    teller: Teller,
+    *,
+    changes: Iterable[str] = (),
+    unset: Iterable[str] = (),
+    device: str | None = None,
+) -> list[Trial]:
+    """The trials in their order, every plan checked before any is trained; raises SpecError."""
+    registry = Registry.installed()
+    quiet = _Once(teller)
+    digests: dict[str, str] = {}
+    trials = []
+    for number, values in enumerate(combinations(axes)):
+        drafted = read(
+            spec, registry=registry.copy(), overrides=[*changes, *overrides(values)], unset=unset, device=device
+        )
+        plan = replace(complete(drafted, quiet), plots=())
+        trials.append(Trial(number, values, plan, _key(plan, digests)))
+    return trials
+
+
+def _key(plan: Plan, digests: dict[str, str]) -> str:
+    """What decides a trial's numbers: its plan, its data and its plugins. Trials often have the same data."""
+    said = json.dumps([plan.data.to_data(), plan.head.seed, plan.split.columns], sort_keys=True)
+    if said not in digests:
+        digests[said] = dataset_digest(make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns))
+    plugins = json.dumps(plugin_versions(plan), sort_keys=True)
+    return f"{plan.digest}/{digests[said]}/{plugins}"
+
+
+class _Once:
+    """Shows each warning once, though many plans have it."""
+
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+        self._seen: set[str] = set()
+
+    def start(self, total_steps: int, steps_per_epoch: int, done: int) -> None:
+        """Nothing is started."""
+
+    def progress(self, step: int, loss: float) -> None:
+        """Nothing goes on."""
+
+    def event(self, message: str) -> None:
+        self._teller.event(message)
+
+    def warn(self, problem: Problem) -> None:
+        if problem.message not in self._seen:
+            self._seen.add(problem.message)
+            self._teller.warn(problem)
+
+
+def with_runs(trials: Sequence[Trial], project: Path) -> list[Trial]:
+    """The trials with the finished runs of the project that are the same: by plan, data and plugins."""
+    wanted = {trial.key.partition("/")[0] for trial in trials}
+    made = {key: folder for folder in run_folders(project) if (key := _made(folder, wanted)) is not None}
+    return [replace(trial, run=made.get(trial.key)) for trial in trials]
+
+
+def _made(folder: Path, wanted: set[str]) -> str | None:
+    """The key of a finished run with one of the wanted plans."""
+    events = journal.read(folder)
+    first = next(events, {})
+    tags = first.get("tags") or {}
+    digest = tags.get("annpipe.plan")
+    if digest not in wanted or journal.status(folder) != "FINISHED":
+        return None
+    data = next((event["dataset"]["digest"] for event in events if event["event"] == "dataset"), "")
+    start = "annpipe.plugin."
+    plugins = {name.removeprefix(start): version for name, version in tags.items() if name.startswith(start)}
+    return f"{digest}/{data}/{json.dumps(plugins, sort_keys=True)}"
+
+
+def goal_of(plan: Plan, metric: str | None, goal: str | None) -> Goal:
+    """What trials are compared by; raises NotFound for a metric that no trial will have.
+
+    Left out, it is the loss on validation rows, or on the train rows where there are none.
+    """
+    splits = ["train", *(["val"] if plan.split.has_val else []), *(["test"] if plan.split.has_test else [])]
+    metrics = run_metrics(plan.metrics, plan.outputs)
+    keys = [f"{split}/{key}" for split in splits for key in ("loss", *metrics)]
+    chosen = metric or ("val/loss" if plan.split.has_val else "train/loss")
+    if chosen not in keys:
+        hint = did_you_mean(chosen, keys) or f"a trial ends with {', '.join(keys)}"
+        raise NotFound(f"no trial has the metric '{chosen}'; {hint}")
+    if goal is not None:
+        return Goal(chosen, goal == "maximize")
+    component = metrics.get(chosen.partition("/")[2])
+    entry = plan.registry.find("metric", component[0].name) if component else None
+    return Goal(chosen, bool(entry and getattr(plan.registry.load(entry), "higher_is_better", False)))
