@@ -93,7 +93,9 @@ class _Display:
     """A line a trial, on stderr."""
 
     def trial(self, result: Result, done: int, of: int) -> None:
-        values = ", ".join(f"{path.rpartition('.')[2]} {_value(value)}" for path, value in result.values.items())
+        from annpipe.sweep.axes import Axis
+
+        values = ", ".join(f"{Axis(path, ()).short} {_value(value)}" for path, value in result.values.items())
         finals = "  ".join(f"{key} {value:.6g}" for key, value in sorted(result.finals.items()) if "loss" in key)
         how = finals if result.status == "FINISHED" else result.status
         click.echo(f"trial {done}/{of}  {values}  {how}{'' if result.is_new else '  (made before)'}", err=True)

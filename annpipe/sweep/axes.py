@@ -12,8 +12,10 @@ from typing import Any
 from annpipe.errors import Place, Problem, SpecError
 from annpipe.spec.composer import compose
 from annpipe.spec.nodes import ListNode, plain
+from annpipe.spec.scalars import core_value
 
 OVER = "--over "
+_WORD = re.compile(r"[A-Za-z_]\w*\Z")
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)\Z")
 REPEATS = ("seed", "data.split.fold", "data.split.seed")  # values that say nothing of the model, only of its luck
 MOST_TRIALS = 10_000
@@ -25,6 +27,12 @@ class Axis:
 
     path: str
     values: tuple[Any, ...]
+
+    @property
+    def short(self) -> str:
+        """Its path in a word: `lr`, or `model.1` where the last part is a position."""
+        head, _, last = self.path.rpartition(".")
+        return f"{head.rpartition('.')[2]}.{last}" if last.isdecimal() else last
 
     @property
     def is_repeat(self) -> bool:
@@ -87,5 +95,11 @@ def combinations(axes: Sequence[Axis]) -> list[dict[str, Any]]:
 
 
 def overrides(values: Mapping[str, Any]) -> list[str]:
-    """The combination as `--set` takes it; JSON is YAML."""
-    return [f"{path}={json.dumps(value, ensure_ascii=False)}" for path, value in values.items()]
+    """The combination as `--set` takes it; JSON is YAML, and a word stays one."""
+    return [f"{path}={_said(value)}" for path, value in values.items()]
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, str) and _WORD.match(value) and core_value(value) == value:
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -89,6 +89,10 @@ def _mark_best(swept: Swept, panels: Sequence[Any], axes: Sequence[Axis]) -> Non
         panel.plot(at, best.finals[swept.goal.metric], "*", color="#D55E00", markersize=13, label=label)
 
 
+def _is_repeat(swept: Swept, path: str) -> bool:
+    return any(axis.path == path and axis.is_repeat for axis in swept.axes) and len(swept.groups) > 0
+
+
 def _learning(swept: Swept, curves: Mapping[int, Curve]) -> Any:
     """The metric over the epochs: a line for each of the best groups, with the 95 % interval of their repetitions."""
     drawn: list[tuple[Mapping[str, Any], Sequence[int]]] = [(group.values, group.trials) for group in swept.groups]
@@ -97,22 +101,27 @@ def _learning(swept: Swept, curves: Mapping[int, Curve]) -> Any:
     drawn = [(values, trials) for values, trials in drawn if trials][:MOST_CURVES]
     if not drawn:
         return None
+    from matplotlib.ticker import MaxNLocator
+
     figure, (panel,) = _figure(swept, f"{swept.goal.metric} over the epochs", 1)
-    least = math.inf
+    is_log = "loss" in swept.goal.metric
     for colour, (values, trials) in zip(COLOURS, drawn, strict=False):
         length = min(len(curves[n][0]) for n in trials)
         epochs = list(curves[trials[0]][0])[:length]
         spreads = [spread([curves[n][1][place] for n in trials]) for place in range(length)]
         means = [one.mean for one in spreads]
-        label = ", ".join(f"{path.rpartition('.')[2]} {_short(value)}" for path, value in values.items()) or "mean"
+        names = {axis.path: axis.short for axis in swept.axes}
+        shown = [f"{names[path]} {_short(value)}" for path, value in values.items() if not _is_repeat(swept, path)]
+        label = ", ".join(shown) or "mean"
         panel.plot(epochs, means, color=colour, linewidth=1.4, label=label)
-        least = min([least, *(mean for mean in means if math.isfinite(mean))])
+        is_log = is_log and all(mean > 0 for mean in means)
         if len(trials) > 1:
-            low = [one.mean - one.half_width for one in spreads]
+            low = [max(one.mean - one.half_width, one.mean / 10 if is_log else -math.inf) for one in spreads]
             high = [one.mean + one.half_width for one in spreads]
             panel.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
-    if 0 < least < math.inf and "loss" in swept.goal.metric:
+    if is_log:
         panel.set_yscale("log")
     panel.set(xlabel="epoch", ylabel=swept.goal.metric)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.legend(fontsize=8)
     return figure

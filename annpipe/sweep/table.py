@@ -47,8 +47,14 @@ class Swept:
 
     @property
     def best(self) -> Result | None:
-        """The finished trial with the best final value."""
-        values = {r.number: r.finals[self.goal.metric] for r in self.results if self.goal.metric in r.finals}
+        """The finished trial with the best final value; with repetitions, that of the values with the best mean."""
+        groups = self.groups
+        among = groups[0].trials if groups else [one.number for one in self.results]
+        values = {
+            one.number: one.finals[self.goal.metric]
+            for one in self.results
+            if self.goal.metric in one.finals and one.number in among
+        }
         number = self.goal.best(values)
         return next((result for result in self.results if result.number == number), None)
 

@@ -1,0 +1,208 @@
+"""`annpipe sweep SPEC --over PATH=VALUES`, as a user types it: trials equal solo runs, made once, in one record."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mlflow.tracking.client import MlflowClient
+from safetensors.torch import load_file
+
+import annpipe
+from annpipe.cli import outcome
+from annpipe.record import journal
+from annpipe.record.location import embedded_uri
+from annpipe.record.state import is_recorded, read_state
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
+
+SPEC = """
+version: 1
+name: small
+device: {type: cpu, threads: 1}
+data:
+  formula: {rows: 60, inputs: {x: {Uniform: [-2, 2]}}, targets: {y: x**2}, noise: {y: {Normal: [0, 0.1]}}}
+  split: {val: 0.25}
+model: [Linear: 8, ReLU, Linear: 1]
+loss: MSELoss
+optimizer: {Adam: {lr: 0.01}}
+train: {epochs: 6, batch_size: 20}
+metrics: [R2Score]
+plots: [predictions]
+tracking: {wait_seconds: 0}
+"""
+Type = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def type_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
+    """`annpipe …` typed in a project with the spec."""
+    (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["annpipe", *words])
+        capsys.readouterr()
+        code = outcome()
+        return (code, *capsys.readouterr())
+
+    return call
+
+
+def swept(type_in: Type, *words: str, code: int = 0) -> dict[str, Any]:
+    found, printed, said = type_in("sweep", "spec.yaml", *words, "--json")
+    assert found == code, said
+    result: dict[str, Any] = json.loads(printed)
+    return result
+
+
+def test_each_trial_equals_its_solo_run(type_in: Type, tmp_path: Path) -> None:
+    """Values and weights, to the last bit; the best one's plan is a spec that trains the same again."""
+    found = swept(type_in, "--over", "optimizer.Adam.lr=1e-3,3e-2", "--over", "model.1=ReLU,Tanh")
+    assert [trial["values"]["model.1"] for trial in found["trials"]] == ["ReLU", "Tanh"] * 2
+    for trial in found["trials"]:
+        values = [f"{path}={json.dumps(value)}" for path, value in trial["values"].items()]
+        solo = annpipe.run(tmp_path / "spec.yaml", overrides=values)
+        assert trial["finals"] == solo.values
+        files = [folder / "model" / "weights.safetensors" for folder in (tmp_path / "runs" / trial["run"], solo.folder)]
+        one, other = (load_file(file) for file in files)
+        assert all(one[name].equal(other[name]) for name in one)
+    losses = {trial["run"]: trial["finals"]["val/loss"] for trial in found["trials"]}
+    assert found["best"] == min(losses, key=losses.__getitem__)
+    code, printed, _ = type_in("best", found["sweep"])
+    assert code == 0
+    (tmp_path / "best.yaml").write_text(printed, encoding="utf-8")
+    assert annpipe.run(tmp_path / "best.yaml").values["val/loss"] == losses[found["best"]]
+    code, printed, _ = type_in("compare", found["sweep"], "--json")
+    assert list(json.loads(printed)["asked"]) == ["model.1", "optimizer.Adam.lr"]
+    assert type_in("predict", found["best"], "points.csv")[0] == 2  # there is a model, and no such file
+
+
+def test_trials_are_made_once(type_in: Type, tmp_path: Path) -> None:
+    """A second sweep trains what is new alone, a solo run counts, and another value of the data is another trial."""
+    annpipe.run(tmp_path / "spec.yaml", overrides=["optimizer.Adam.lr=0.02"])
+    first = swept(type_in, "--over", "optimizer.Adam.lr=0.01,0.02")
+    assert [trial["made_before"] for trial in first["trials"]] == [False, True]
+    second = swept(type_in, "--over", "optimizer.Adam.lr=0.01,0.02,0.03")
+    assert [trial["made_before"] for trial in second["trials"]] == [True, True, False]
+    assert second["trials"][0]["finals"] == first["trials"][0]["finals"]
+    code, printed, _ = type_in("sweep", "spec.yaml", "--over", "optimizer.Adam.lr=0.01,0.04", "--dry-run")
+    assert code == 0
+    assert "to train    1 (1 made before)" in printed
+    other = swept(type_in, "--over", "optimizer.Adam.lr=0.01", "--set", "data.formula.rows=64")
+    assert [trial["made_before"] for trial in other["trials"]] == [False]
+
+
+def test_seeds_are_averaged(type_in: Type) -> None:
+    """The groups, best mean first, with the interval; the terminal shows them."""
+    found = swept(type_in, "--over", "optimizer.Adam.lr=1e-4,3e-2", "--seeds", "3", "--metric", "val/r2_score")
+    assert found["goal"] == "maximize"
+    assert [group["values"] for group in found["groups"]] == [{"optimizer.Adam.lr": 3e-2}, {"optimizer.Adam.lr": 1e-4}]
+    group = found["groups"][0]
+    values = [found["trials"][number]["finals"]["val/r2_score"] for number in group["trials"]]
+    assert group["mean"] == pytest.approx(sum(values) / 3)
+    assert found["best"] == found["trials"][group["trials"][values.index(max(values))]]["run"]
+    code, printed, said = type_in(
+        "sweep", "spec.yaml", "--over", "optimizer.Adam.lr=1e-4,3e-2", "--seeds", "3", "--metric", "val/r2_score"
+    )
+    assert code == 0
+    assert "mean val/r2_score" in printed
+    assert said.count("(made before)") == 6
+
+
+def test_the_record_has_a_run_above_and_a_run_a_trial(type_in: Type, tmp_path: Path) -> None:
+    """Nested in MLflow, each with params, points and status; the table, the best spec, its model and the figures."""
+    found = swept(type_in, "--over", "optimizer.Adam.lr=1e-3,1e-2", "--seeds", "2")
+    folder = tmp_path / "runs" / found["sweep"]
+    deadline = time.monotonic() + 300
+    while not is_recorded(folder):
+        assert time.monotonic() < deadline, read_state(folder)
+        time.sleep(0.2)
+    client = MlflowClient(embedded_uri(tmp_path))
+    above = client.get_run(str(read_state(folder).run_id))
+    assert above.info.status == "FINISHED"
+    assert json.loads(above.data.params["over.optimizer.Adam.lr"]) == [1e-3, 1e-2]
+    assert above.data.tags["annpipe.best_trial"] == found["best"]
+    kept = {item.path for item in client.list_artifacts(above.info.run_id)}
+    assert {"trials.json", "trials.csv", "best.yaml", "spec.yaml", "environment.txt", "plots"} <= kept
+    assert {Path(item.path).name for item in client.list_artifacts(above.info.run_id, "plots")} == {
+        "curves.svg",
+        "values.svg",
+    }
+    children = client.search_runs(
+        [above.info.experiment_id], f"tags.`mlflow.parentRunId` = '{above.info.run_id}'", max_results=50
+    )
+    assert {child.data.tags["annpipe.run_id"] for child in children} == {trial["run"] for trial in found["trials"]}
+    for child in children:
+        trial = next(one for one in found["trials"] if one["run"] == child.data.tags["annpipe.run_id"])
+        assert child.info.status == "FINISHED"
+        assert float(child.data.params["optimizer.Adam.lr"]) == trial["values"]["optimizer.Adam.lr"]
+        points = client.get_metric_history(child.info.run_id, "val/loss")
+        assert [point.step for point in points] == [1, 2, 3, 4, 5, 6]
+        assert points[-1].value == pytest.approx(trial["finals"]["val/loss"])
+        assert is_recorded(tmp_path / "runs" / trial["run"])
+    table = json.loads((folder / "trials.json").read_text())
+    assert table["columns"][:3] == ["trial", "optimizer.Adam.lr", "seed"]
+    assert len(table["data"]) == 4
+    assert journal.status(folder) == "FINISHED"
+
+
+def test_a_trial_that_fails_is_one_that_failed(type_in: Type) -> None:
+    """The others go on, the exit code tells; with --fail stop none follows it; a second call tries it again."""
+    words = ("--over", "optimizer={SGD: {lr: 0.01}},{SGD: {lr: 1e30}},{SGD: {lr: 0.02}}")
+    found = swept(type_in, *words, code=1)
+    assert [trial["status"] for trial in found["trials"]] == ["FINISHED", "FAILED", "FINISHED"]
+    assert found["best"] in (found["trials"][0]["run"], found["trials"][2]["run"])
+    again = swept(type_in, *words, "--fail", "stop", code=1)
+    assert [trial["made_before"] for trial in again["trials"]] == [True, False]
+    assert [trial["status"] for trial in again["trials"]] == ["FINISHED", "FAILED"]
+
+
+def test_folds_are_a_sweep(type_in: Type) -> None:
+    """Cross-validation: each fold once, one group."""
+    words = ("--set", "data.split={folds: 3}", "--over", "data.split.fold=0..2")
+    found = swept(type_in, *words)
+    assert [group["trials"] for group in found["groups"]] == [[0, 1, 2]]
+    assert found["groups"][0]["values"] == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ((), 2, "say what to try"),
+        (("--over", "optimizer.Adam.lr"), 3, "names no path and values"),
+        (("--over", "optimizer.Adam.lr=1e-3,fast"), 3, "must be a number; found the word 'fast'"),
+        (("--over", "optimizer.Adm.lr=1e-3"), 3, "there is no"),
+        (("--over", "model.1=ReLU,Rleu"), 3, "there is no layer 'Rleu'"),
+        (("--seeds", "2", "--metric", "val/accuracy"), 2, "no trial has the metric 'val/accuracy'"),
+        (("--seeds", "2", "--over", "seed=1,2"), 3, "`seed` is swept over twice"),
+    ],
+)
+def test_what_cannot_be_swept(type_in: Type, tmp_path: Path, words: tuple[str, ...], code: int, message: str) -> None:
+    """Found before any trial is trained: nothing is left behind."""
+    found, printed, said = type_in("sweep", "spec.yaml", *words)
+    assert (found, printed) == (code, "")
+    assert message in said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_best_of_what_is_no_sweep(type_in: Type, tmp_path: Path) -> None:
+    """A run, and a project without sweeps."""
+    annpipe.run(tmp_path / "spec.yaml")
+    code, _, said = type_in("best", "small")
+    assert code == 2
+    assert "is no sweep" in said
+    code, _, said = type_in("best", "--last")
+    assert code == 2
+    assert "there are no sweeps here" in said
+    found = swept(type_in, "--seeds", "2")
+    code, printed, _ = type_in("best", "--last")
+    assert code == 0
+    assert yaml.safe_load(printed)["seed"] in (0, 1)
+    assert found["best"] is not None
