@@ -152,7 +152,7 @@ class Stack:
     def _advance(self, n_steps: int) -> None:
         """Takes steps for all, and hands out the losses."""
         try:
-            losses = self._taken(n_steps)
+            losses = self.take(n_steps)
         except BaseException as error:  # a fault of the stack ends each of its runs
             self._fault = error
         else:
@@ -162,8 +162,8 @@ class Stack:
                     member.wanted -= n_steps
         self._turn.notify_all()
 
-    def _taken(self, n_steps: int) -> torch.Tensor:
-        """(steps, members) losses of those that are laid out."""
+    def take(self, n_steps: int) -> torch.Tensor:
+        """Steps of all members at once: the losses, (steps, members), of those that are laid out."""
         state, rows = self._laid_out()
         losses, left = [], self._still()
         for _ in range(n_steps):

@@ -42,7 +42,8 @@ def stack_key(plan: Plan, parts: Parts | None = None) -> str:
     data = plan.to_data()
     model = data["model"]
     if isinstance(model, dict):
-        model = {**model, "init": None}
+        model = {name: part for name, part in model.items() if name != "init"}
+        model = model["layers"] if list(model) == ["layers"] else model
     split = {**data["data"]["split"], "fold": ANY, "seed": ANY}
     shape = _shapes(parts) if parts else {**data["data"], "split": split}
     train = {name: data["train"][name] for name in ("batch_size", "drop_last")}

@@ -44,6 +44,25 @@ SEEDS = ["seed=1", "seed=2", "seed=3"]
 LINE = "table: {inputs: {a: [0.1, 0.9, -0.4, 0.3, -0.8, 0.5]}, targets: {y: [1, 0, 0, 1, 0, 1]}}"
 
 
+WORDS = """
+import torch
+from annpipe import Dataset, data, layer
+
+@data
+def three_words() -> Dataset:
+    rows = torch.arange(17)
+    words = torch.stack([rows % 5, rows * 3 % 5, rows * rows % 5], 1)
+    return Dataset({"words": words}, {"y": (rows % 2).double()})
+
+@layer
+class Modest(torch.nn.Module):
+    stacks = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+"""
+
+
 @dataclass
 class Built:
     """A plan with live parts of its own."""
@@ -137,8 +156,8 @@ OPTIMIZERS = {
     ],
     "Adagrad": ["{Adagrad: {lr: 0.1}}", "{Adagrad: {lr: 0.05, lr_decay: 0.01, weight_decay: 0.1}}"],
     "groups": [
-        "{Adam: {lr: 0.01}, groups: [{params: '*.bias', lr: 0.1, weight_decay: 0.1}, {params: '2.*', betas: [0.5, 0.9]}]}",
-        "{Adam: {lr: 0.02}, groups: [{params: '*.bias', lr: 0.01, weight_decay: 0}, {params: '2.*', betas: [0.6, 0.9]}]}",
+        "{Adam: {lr: 0.01}, groups: [{params: '*.bias', lr: 0.1}, {params: '2.*', betas: [0.5, 0.9]}]}",
+        "{Adam: {lr: 0.02}, groups: [{params: '*.bias', weight_decay: 0.1}, {params: '2.*', betas: [0.6, 0.9]}]}",
     ],
 }
 
@@ -174,28 +193,26 @@ def test_layers_are_their_own_runs(name: str, planned: Planned) -> None:
 
 def test_images_go_through_convolutions(planned: Planned) -> None:
     """Conv2d and pooling on digits of scikit-learn, with labels of classes."""
-    spec = f"""
+    spec = """
 version: 1
 name: images
 seed: 1
-device: {{type: cpu, threads: 1, precision: float64}}
-data: {{digits: null, split: {{val: 0.9}}}}
-model: [Unflatten: {{dim: 1, unflattened_size: [1, 8, 8]}}, Conv2d: {{out_channels: 2, kernel_size: 3}}, ReLU,
-  MaxPool2d: {{kernel_size: 2}}, Flatten, Linear: 10]
+device: {type: cpu, threads: 1, precision: float64}
+data: {sklearn: {load: digits, images: true}, split: {val: 0.9, seed: 0}}
+model: [Conv2d: {out_channels: 2, kernel_size: 3}, ReLU,
+  MaxPool2d: {kernel_size: 2}, Flatten, Linear: 10]
 loss: CrossEntropyLoss
-optimizer: {{AdamW: {{lr: 0.01}}}}
-train: {{epochs: 3, batch_size: 64}}
+optimizer: {AdamW: {lr: 0.01}}
+train: {epochs: 3, batch_size: 64}
 """
     hold([planned(spec, one) for one in ("seed=1", "seed=2")], 6, (3, 3))
 
 
 def test_words_are_embedded(planned: Planned) -> None:
     """Whole numbers arrive, and an embedding makes vectors of them."""
-    words = [[row % 5, (row * 3) % 5, (row * row) % 5] for row in range(17)]
-    table = f"{{table: {{inputs: {{words: {words}}}, targets: {{y: {[row % 2 for row in range(17)]}}}}}}}"
-    own = [f"data={table}", "loss=BCEWithLogitsLoss"]
+    own = ["plugins=[words.py]", "data={three_words: {}}", "loss=BCEWithLogitsLoss", "optimizer={Adam: {lr: 0.01}}"]
     model = "model=[Embedding: {num_embeddings: 5, embedding_dim: 3}, Flatten, Linear: 1]"
-    hold([planned(SPEC, *own, model, seed, "optimizer={Adam: {lr: 0.01}}") for seed in SEEDS])
+    hold([planned(SPEC, *own, model, seed, words=WORDS) for seed in SEEDS])
 
 
 @pytest.mark.parametrize(
@@ -227,11 +244,10 @@ def test_losses_may_differ_in_numbers(losses: list[str], planned: Planned) -> No
         "{CosineAnnealingLR: {T_max: 20}}",
         "{OneCycleLR: {max_lr: 0.1, total_steps: 60}}",
         "{SequentialLR: {schedulers: [LinearLR, {ExponentialLR: {gamma: 0.9}}], milestones: [3]}}",
-        "null",
     ],
 )
 def test_schedulers_are_each_run_s_own(scheduler: str, each: str, planned: Planned) -> None:
-    """Members of one stack may have different ones, one of them none."""
+    """Members of one stack may have different ones."""
     own = [f"train.scheduler_each={each}", "optimizer={Adam: {lr: 0.05}}"]
     other = planned(SPEC, *own, "scheduler={ExponentialLR: {gamma: 0.95}}", "seed=2")
     hold([planned(SPEC, *own, f"scheduler={scheduler}"), other])
@@ -282,6 +298,12 @@ def test_what_cannot_be_stacked_says_why(override: str, reason: str, planned: Pl
     assert re.search(reason, told), told
 
 
+def test_a_plugin_says_that_it_cannot_be_stacked(planned: Planned) -> None:
+    """By an attribute of its class."""
+    plan = planned(SPEC, "plugins=[words.py]", "model=[Linear: 3, Modest, Linear: 1]", words=WORDS)
+    assert why_solo(plan) == "the layer Modest, which says so"
+
+
 def loops_of(plans: list[Plan], folder: Path, stop_at: list[int | None]) -> tuple[Stack, dict[Member, Loop]]:
     """A loop for each member, as a run has it."""
     runs = [built(plan) for plan in plans]
@@ -319,7 +341,7 @@ def hold_loop(one: Loop, other: Loop) -> None:
 def test_each_member_keeps_a_loop_of_its_own(planned: Planned, tmp_path: Path) -> None:
     """One stops early, one is shorter, one follows a metric; the stack is laid out anew as they leave."""
     own = [
-        ["callbacks=[early_stopping: {monitor: val/loss, patience: 0, min_delta: 10}]"],
+        ["callbacks=[early_stopping: {monitor: val/loss, patience: 1, min_delta: 10}]"],
         ["train.epochs=5", "callbacks=[checkpoint: {every: 2}]"],
         ["scheduler={ReduceLROnPlateau: {patience: 0, threshold: 0.5}}"],
         ["train.evaluate_every=3", "seed=7"],
