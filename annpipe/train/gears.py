@@ -67,6 +67,11 @@ class Batches:
             self._epoch_start = self._generator.get_state()
             self._order = torch.randperm(len(self._rows), generator=self._generator).to(self._rows.x.device)
 
+    @property
+    def order(self) -> torch.Tensor | None:
+        """(rows,) the numbers of the rows as this epoch sees them; None: as they lie."""
+        return self._order
+
     def at(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
         """What the step at `place` of the epoch sees: x (rows, …), y (rows, …)."""
         if self.is_full:
@@ -107,11 +112,11 @@ class Eager:
         self._scheduler = None if plan.followed_metric else parts.scheduler
         self._on_metric = parts.scheduler if self._scheduler is None else None
         rows = parts.rows["train"]
-        self._batches = _batches(rows, schedule, plan.head.seed, shuffle=plan.train.shuffle)
+        self.batches = _batches(rows, schedule, plan.head.seed, shuffle=plan.train.shuffle)
         self._steps_per_epoch = schedule.steps_per_epoch
         self._scheduler_stride = 1 if plan.train.scheduler_each == "step" else self._steps_per_epoch
         device = rows.device
-        self._stream = GlobalStream(plan.head.seed, "dropout", device)
+        self.stream = GlobalStream(plan.head.seed, "dropout", device)
         self._scaler = grad_scaler(plan, device)
         self._gradients = gradients(plan, parts, device, self._scaler)
         self._take = self._closure_step if _needs_closure(plan) else self._plain_step
@@ -124,20 +129,26 @@ class Eager:
     def advance(self, n_steps: int) -> torch.Tensor:
         losses = []
         self._model.train()
-        with self._stream.lent():
+        with self.stream.lent():
             for _ in range(n_steps):
                 place = self.step % self._steps_per_epoch
                 if place == 0:
-                    self._batches.begin_epoch()
-                x, y = self._batches.at(place)
+                    self.batches.begin_epoch()
+                x, y = self.batches.at(place)
                 losses.append(self._take(x, y))
-                self.step += 1
-                if self._average is not None:
-                    self._average.after(self.step)
-                if self._scheduler is not None and self.step % self._scheduler_stride == 0:
-                    self._scheduler.step()
-                    self._note_rate()
+                self.took_step()
         return torch.stack(losses)
+
+    def took_step(self) -> bool:
+        """Counts a step that was taken, and does what follows it; whether a scheduler went on."""
+        self.step += 1
+        if self._average is not None:
+            self._average.after(self.step)
+        if self._scheduler is None or self.step % self._scheduler_stride != 0:
+            return False
+        self._scheduler.step()
+        self._note_rate()
+        return True
 
     @property
     def _mid_epoch(self) -> bool:
@@ -177,7 +188,7 @@ class Eager:
 
     def close(self) -> None:
         """Lets go of rows that were read ahead; the next step reads them again."""
-        self._batches.close()
+        self.batches.close()
 
     def settle(self, state: dict[str, Any] | None = None) -> bool:
         if state is not None:
@@ -217,8 +228,8 @@ class Eager:
             "loss": self._parts.loss.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._parts.scheduler.state_dict() if self._parts.scheduler else None,
-            "shuffle": self._batches.state(mid_epoch=self._mid_epoch),
-            "dropout": self._stream.state,
+            "shuffle": self.batches.state(mid_epoch=self._mid_epoch),
+            "dropout": self.stream.state,
             "rates": self._last_rates,
             "scaler": self._scaler.state_dict() if self._scaler else None,
             "average": self._average.state() if self._average else None,
@@ -231,8 +242,8 @@ class Eager:
         self._optimizer.load_state_dict(state["optimizer"])
         if self._parts.scheduler is not None:
             self._parts.scheduler.load_state_dict(state["scheduler"])
-        self._batches.load_state(state["shuffle"], mid_epoch=self._mid_epoch)
-        self._stream.state = state["dropout"]
+        self.batches.load_state(state["shuffle"], mid_epoch=self._mid_epoch)
+        self.stream.state = state["dropout"]
         if self._scaler is not None:
             self._scaler.load_state_dict(state["scaler"])
         if self._average is not None:

@@ -1,0 +1,198 @@
+"""The stack: many runs of one structure step together, while each keeps a loop of its own.
+
+Every loop runs in a thread of its own, one at a time: it has the turn until it asks its gear, a `Member`, for steps.
+Once all members that still train have asked, the last one takes as many steps for all as the most modest asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+
+from annpipe.plan.plan import Plan
+from annpipe.train.gears import Eager
+from annpipe.train.parts import Parts
+from annpipe.train.schedule import Schedule
+from annpipe.train.stacked_rows import StackedRows
+from annpipe.train.stacked_state import StackedState
+
+T = TypeVar("T")
+
+
+class Member:
+    """One run of a stack: a gear like any other. `solo` holds what the run has by itself, and its state."""
+
+    def __init__(self, stack: Stack, plan: Plan, parts: Parts, schedule: Schedule) -> None:
+        self._stack, self.plan, self.parts = stack, plan, parts
+        self.solo = Eager(plan, parts, schedule)
+        self.stream = torch.Generator()
+        self.stream.set_state(self.solo.stream.state["cpu"])
+        self.wanted = 0
+        self.losses: list[torch.Tensor] = []
+        self.is_gone = False
+
+    @property
+    def step(self) -> int:
+        return self.solo.step
+
+    def advance(self, n_steps: int) -> torch.Tensor:
+        """Takes `n_steps` steps together with the other members; they wait for the last one to ask."""
+        self.wanted, self.losses = n_steps, []
+        self._stack.wait_for(self)
+        return torch.cat(self.losses)
+
+    def leave(self) -> None:
+        """The run is over, or is left to itself: its tensors are its own again, and the others wait for it no more."""
+        self._stack.leave(self)
+
+    def drain_rates(self) -> list[tuple[int, dict[str, float]]]:
+        return self.solo.drain_rates()
+
+    def scheduler_on_metric(self, value: float) -> None:
+        self.solo.scheduler_on_metric(value)
+        self._stack.rates_changed()
+
+    def result(self) -> torch.nn.Module:
+        return self.solo.result()
+
+    def close(self) -> None:
+        self.solo.close()
+
+    def settle(self, state: dict[str, Any] | None = None) -> bool:
+        return self.solo.settle(state)
+
+    def state(self) -> dict[str, Any]:
+        self.keep_stream()
+        return self.solo.state()
+
+    def keep_stream(self) -> None:
+        """Brings the dropout stream up to date, while the stack draws for the member."""
+        if not self.is_gone:
+            self.solo.stream.state = {**self.solo.stream.state, "cpu": self.stream.get_state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.solo.load_state(state)
+        self.stream.set_state(self.solo.stream.state["cpu"])
+        self._stack.changed()
+
+
+class Stack:
+    """Runs whose plans have one `stack_key`, and none a reason to go alone; members stand at the same step."""
+
+    def __init__(self, plans: Sequence[Plan], parts: Sequence[Parts], schedules: Sequence[Schedule]) -> None:
+        given = list(zip(plans, parts, schedules, strict=True))
+        self._turn = threading.Condition()
+        self._fault: BaseException | None = None
+        self.members = [Member(self, *one) for one in given]
+        self._present = list(self.members)
+        self._state: StackedState | None = None
+        self._rows: StackedRows | None = None
+        self._steps_per_epoch = schedules[0].steps_per_epoch
+        self._schedule = schedules[0]
+        self._rates_stale = True
+        for member in self.members:  # no gradient yet: it changes nothing, and schedulers see that the optimizer went
+            member.parts.optimizer.step()
+
+    def together(self, work: Callable[[Member], T]) -> list[T | BaseException]:
+        """What `work`, the loop of one member, gave or raised, for each member; they run in threads, by turns."""
+
+        def by_turns(member: Member) -> T | BaseException:
+            with self._turn:
+                try:
+                    return work(member)
+                except BaseException as error:  # one run's failure is not the others'
+                    return error
+                finally:
+                    self.leave(member)
+
+        with ThreadPoolExecutor(len(self.members)) as threads:
+            return list(threads.map(by_turns, self.members))
+
+    def changed(self) -> None:
+        """A member took in a state: it is stacked anew before the next step."""
+        self._state = self._rows = None
+
+    def rates_changed(self) -> None:
+        """A member's optimizer has other options."""
+        self._rates_stale = True
+
+    def leave(self, member: Member) -> None:
+        """Lets the others go on without the member; the stack is laid out anew when half of it has left."""
+        with self._turn:
+            if member.is_gone:
+                return
+            member.keep_stream()
+            member.is_gone = True
+            if self._state is not None:
+                self._state.release(member.parts)
+            self._turn.notify_all()
+
+    def wait_for(self, member: Member) -> None:
+        """Comes back when the member has the steps it wants."""
+        assert not member.is_gone
+        with self._turn:
+            while member.wanted and self._fault is None:
+                if self._all_asked():
+                    self._advance(min(one.wanted for one in self._still()))
+                else:
+                    self._turn.wait()
+            if self._fault is not None:
+                raise self._fault
+
+    def _still(self) -> list[Member]:
+        return [member for member in self.members if not member.is_gone]
+
+    def _all_asked(self) -> bool:
+        return all(member.wanted for member in self._still())
+
+    def _advance(self, n_steps: int) -> None:
+        """Takes steps for all, and hands out the losses."""
+        try:
+            losses = self.take(n_steps)
+        except BaseException as error:  # a fault of the stack ends each of its runs
+            self._fault = error
+        else:
+            for place, member in enumerate(self._present):
+                if not member.is_gone:
+                    member.losses.append(losses[:, place])
+                    member.wanted -= n_steps
+        self._turn.notify_all()
+
+    def take(self, n_steps: int) -> torch.Tensor:
+        """Steps of all members at once: the losses, (steps, members), of those that are laid out."""
+        state, rows = self._laid_out()
+        losses, left = [], self._still()
+        for _ in range(n_steps):
+            step = left[0].step
+            place = step % self._steps_per_epoch
+            if place == 0:
+                for member in left:
+                    member.solo.batches.begin_epoch()
+                rows.begin_epoch()
+            if self._rates_stale:
+                state.read_rates()
+                self._rates_stale = False
+            losses.append(state.step(*rows.at(place), step + 1))
+            for member in left:
+                self._rates_stale |= member.solo.took_step()
+        state.count(step + 1)
+        return torch.stack(losses)
+
+    def _laid_out(self) -> tuple[StackedState, StackedRows]:
+        """The tensors of the present members side by side; those that left are let go with every second one."""
+        left = self._still()
+        if self._state is None or self._rows is None or len(left) * 2 <= len(self._present):
+            assert len({member.step for member in left}) == 1, "the members of a stack stand at one step"
+            for member in left:
+                if self._state is not None:
+                    self._state.release(member.parts)
+            self._present = left
+            streams = [member.stream for member in left]
+            self._state = StackedState([m.plan for m in left], [m.parts for m in left], streams, left[0].step)
+            self._rows = StackedRows([m.parts for m in left], [m.solo.batches for m in left], self._schedule)
+            self._rates_stale = True
+        return self._state, self._rows

@@ -1,0 +1,187 @@
+"""How do many optimizers take their steps as one? Torch's own formulas, on one matrix with a row for each member.
+
+Options that members may differ in are columns, (members, 1), so that one operation serves all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+Options = Mapping[str, torch.Tensor]
+
+
+@dataclass
+class Slab:
+    """One group of parameters of all members, side by side: every tensor is (members, numbers).
+
+    `states` are what the optimizer remembers, by torch's names. `exact` has the options in double precision,
+    `options` in that of the parameters, (members, 1) each; `flags` are those that all members share.
+    """
+
+    values: torch.Tensor
+    gradient: torch.Tensor
+    states: dict[str, torch.Tensor]
+    flags: Mapping[str, bool]
+    exact: dict[str, torch.Tensor] = field(default_factory=dict)
+    options: dict[str, torch.Tensor] = field(default_factory=dict)
+    decays: bool = False
+
+    def read(self, groups: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+        """Takes the options of each member's own group of torch's optimizer, as schedulers leave them."""
+        told = [dict(_numbers(group)) for group in groups]
+        self.decays = any(one.get("weight_decay") for one in told)
+        device, dtype = self.values.device, self.values.dtype
+        for name in names:
+            column = torch.tensor([[one[name]] for one in told], dtype=torch.float64, device=device)
+            self.exact[name], self.options[name] = column, column.to(dtype)
+            self.options[f"1-{name}"] = (1 - column).to(dtype)
+
+    def column(self, exact: torch.Tensor) -> torch.Tensor:
+        """A column in double precision as the parameters' kind of number."""
+        return exact.to(self.values.dtype)
+
+    def decayed(self) -> torch.Tensor:
+        """The gradient to go down, with the weight decay that is part of it."""
+        gradient = -self.gradient if self.flags["maximize"] else self.gradient
+        if not self.decays:
+            return gradient
+        return torch.addcmul(gradient, self.values, self.options["weight_decay"])
+
+    def shrink_or_decayed(self) -> torch.Tensor:
+        """The gradient to go down; decoupled weight decay makes the values smaller instead."""
+        if not self.flags.get("decoupled_weight_decay"):
+            return self.decayed()
+        if self.decays:
+            self.values.mul_(self.column(1 - self.exact["lr"] * self.exact["weight_decay"]))
+        return -self.gradient if self.flags["maximize"] else self.gradient
+
+
+def _numbers(group: Mapping[str, Any]) -> Mapping[str, float]:
+    numbers = {name: float(value) for name, value in group.items() if isinstance(value, int | float)}
+    if "betas" in group:
+        numbers["beta1"], numbers["beta2"] = map(float, group["betas"])
+    return numbers
+
+
+def _sgd(slab: Slab, step: int) -> None:
+    gradient, options = slab.decayed(), slab.options
+    if slab.flags["momentum"]:
+        remembered = slab.states["momentum_buffer"]
+        if step == 1:
+            remembered.copy_(gradient)
+        else:
+            remembered.mul_(options["momentum"]).addcmul_(gradient, options["1-dampening"])
+        nesterov = slab.flags["nesterov"]
+        gradient = torch.addcmul(gradient, remembered, options["momentum"]) if nesterov else remembered
+    slab.values.addcmul_(gradient, options["lr"], value=-1)
+
+
+def _moments(slab: Slab, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The running means of the gradient and its square, brought up to date."""
+    mean, square = slab.states["exp_avg"], slab.states["exp_avg_sq"]
+    mean.lerp_(gradient, slab.options["1-beta1"])
+    square.mul_(slab.options["beta2"]).addcmul_(gradient * slab.options["1-beta2"], gradient)
+    return mean, square
+
+
+def _adam(slab: Slab, step: int) -> None:
+    mean, square = _moments(slab, slab.shrink_or_decayed())
+    exact = slab.exact
+    if slab.flags["amsgrad"]:
+        largest = slab.states["max_exp_avg_sq"]
+        square = torch.maximum(largest, square, out=largest)
+    scale = slab.column((1 - exact["beta2"] ** step).sqrt())
+    below = square.sqrt().div_(scale).add_(slab.options["eps"])
+    slab.values.addcmul_(mean / below, slab.column(exact["lr"] / (1 - exact["beta1"] ** step)), value=-1)
+
+
+def _nadam(slab: Slab, step: int) -> None:
+    gradient = slab.shrink_or_decayed()
+    exact = slab.exact
+    mu = exact["beta1"] * (1 - 0.5 * 0.96 ** (step * exact["momentum_decay"]))
+    mu_next = exact["beta1"] * (1 - 0.5 * 0.96 ** ((step + 1) * exact["momentum_decay"]))
+    product = slab.states["mu_product"].mul_(slab.column(mu)).double()
+    mean, square = _moments(slab, gradient)
+    below = square.div(slab.column(1 - exact["beta2"] ** step)).sqrt_().add_(slab.options["eps"])
+    slab.values.addcmul_(gradient / below, slab.column(exact["lr"] * (1 - mu) / (1 - product)), value=-1)
+    slab.values.addcmul_(mean / below, slab.column(exact["lr"] * mu_next / (1 - product * mu_next)), value=-1)
+
+
+def _rmsprop(slab: Slab, step: int) -> None:
+    gradient, options = slab.decayed(), slab.options
+    square = slab.states["square_avg"]
+    square.mul_(options["alpha"]).addcmul_(gradient * options["1-alpha"], gradient)
+    if slab.flags["centered"]:
+        mean = slab.states["grad_avg"].lerp_(gradient, options["1-alpha"])
+        root = square.addcmul(mean, mean, value=-1).sqrt_()
+    else:
+        root = square.sqrt()
+    way = gradient / root.add_(options["eps"])
+    if slab.flags["momentum"]:
+        way = slab.states["momentum_buffer"].mul_(options["momentum"]).add_(way)
+    slab.values.addcmul_(way, options["lr"], value=-1)
+
+
+def _adagrad(slab: Slab, step: int) -> None:
+    gradient = slab.decayed()
+    total = slab.states["sum"].addcmul_(gradient, gradient)
+    rate = slab.column(slab.exact["lr"] / (1 + (step - 1) * slab.exact["lr_decay"]))
+    slab.values.addcmul_(gradient / total.sqrt().add_(slab.options["eps"]), rate, value=-1)
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """How the optimizers of one class step as one.
+
+    `numbers` are the options that members may differ in, `flags` those that they share (a number, as momentum, by
+    whether it is 0). `states` are its memories as wide as the parameters, each with the flag that asks for it;
+    `single` those of one number a parameter; `counts` whether it counts its steps.
+    """
+
+    step: Callable[[Slab, int], None]
+    numbers: tuple[str, ...]
+    flags: tuple[str, ...]
+    states: Mapping[str, str | None]
+    single: tuple[str, ...] = ()
+    counts: bool = True
+
+    def wide(self, flags: Mapping[str, bool]) -> list[str]:
+        """The memories that an optimizer with these flags has."""
+        return [name for name, flag in self.states.items() if flag is None or flags[flag]]
+
+
+_BETAS = ("lr", "beta1", "beta2", "eps", "weight_decay")
+_MEANS: dict[str, str | None] = {"exp_avg": None, "exp_avg_sq": None}
+_ADAM = Stepping(
+    _adam, _BETAS, ("amsgrad", "maximize", "decoupled_weight_decay"), {**_MEANS, "max_exp_avg_sq": "amsgrad"}
+)
+STEPPINGS: Mapping[type[torch.optim.Optimizer], Stepping] = {
+    torch.optim.SGD: Stepping(
+        _sgd,
+        ("lr", "momentum", "dampening", "weight_decay"),
+        ("momentum", "nesterov", "maximize"),
+        {"momentum_buffer": "momentum"},
+        counts=False,
+    ),
+    torch.optim.Adam: _ADAM,
+    torch.optim.AdamW: _ADAM,
+    torch.optim.NAdam: Stepping(
+        _nadam, (*_BETAS, "momentum_decay"), ("maximize", "decoupled_weight_decay"), _MEANS, ("mu_product",)
+    ),
+    torch.optim.RMSprop: Stepping(
+        _rmsprop,
+        ("lr", "alpha", "eps", "weight_decay", "momentum"),
+        ("momentum", "centered", "maximize"),
+        {"square_avg": None, "grad_avg": "centered", "momentum_buffer": "momentum"},
+    ),
+    torch.optim.Adagrad: Stepping(_adagrad, ("lr", "lr_decay", "eps", "weight_decay"), ("maximize",), {"sum": None}),
+}
+
+
+def flags_of(group: Mapping[str, Any], stepping: Stepping) -> dict[str, bool]:
+    """The options that all members of a stack share, of one group."""
+    return {name: bool(group[name]) for name in stepping.flags}

@@ -1,0 +1,420 @@
+"""Many runs trained as one stack: each member's steps are those of its own run, number for number."""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from annpipe.errors import NonFiniteLoss
+from annpipe.plan.plan import Plan
+from annpipe.train.checkpoint import load_checkpoint
+from annpipe.train.device import computing
+from annpipe.train.gears import Eager
+from annpipe.train.loop import LAST, Loop
+from annpipe.train.parts import Parts, build
+from annpipe.train.schedule import Schedule, schedule
+from annpipe.train.stack_gear import Member, Stack
+from annpipe.train.stacking import stack_key, why_solo
+from tests.train.conftest import Planned, Told
+
+STEPS = 50
+SPEC = """
+version: 1
+name: stacked
+seed: 1
+device: {type: cpu, threads: 1, precision: float64}
+data:
+  formula:
+    rows: 29
+    inputs: {a: {Uniform: [-1, 1]}, b: {Uniform: [-1, 1]}}
+    targets: {y: a*a - 0.5*b}
+    noise: {y: {Normal: [0, 0.1]}}
+model: [Linear: 7, Tanh, Linear: 5, ReLU, Linear: 1]
+loss: MSELoss
+optimizer: {SGD: {lr: 0.05}}
+train: {epochs: 50, batch_size: 8}
+"""
+SEEDS = ["seed=1", "seed=2", "seed=3"]
+LINE = "table: {inputs: {a: [0.1, 0.9, -0.4, 0.3, -0.8, 0.5]}, targets: {y: [1, 0, 0, 1, 0, 1]}}"
+
+
+WORDS = """
+import torch
+from annpipe import Dataset, data, layer
+
+@data
+def three_words() -> Dataset:
+    rows = torch.arange(17)
+    words = torch.stack([rows % 5, rows * 3 % 5, rows * rows % 5], 1)
+    return Dataset({"words": words}, {"y": (rows % 2).double()})
+
+@layer
+class Modest(torch.nn.Module):
+    stacks = False
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+"""
+
+
+@dataclass
+class Built:
+    """A plan with live parts of its own."""
+
+    plan: Plan
+    parts: Parts
+    schedule: Schedule
+
+    @property
+    def parameters(self) -> list[torch.Tensor]:
+        return [parameter.detach() for parameter in self.parts.model.parameters()]
+
+
+def built(plan: Plan) -> Built:
+    parts = build(plan, torch.device("cpu"), torch.get_default_dtype())
+    return Built(plan, parts, schedule(plan, len(parts.rows["train"])))
+
+
+def stack_of(runs: list[Built]) -> Stack:
+    return Stack([run.plan for run in runs], [run.parts for run in runs], [run.schedule for run in runs])
+
+
+def hold_state(one: Any, other: Any, tolerance: float, path: str = "") -> None:
+    """The same nested state, key by key and kind by kind."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), path
+        for key in one:
+            hold_state(one[key], other[key], tolerance, f"{path}.{key}")
+    elif isinstance(one, list | tuple):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            hold_state(*pair, tolerance, f"{path}.{number}")
+    elif isinstance(one, torch.Tensor):
+        assert (one.dtype, one.shape) == (other.dtype, other.shape), path
+        assert torch.allclose(one.double(), other.double(), rtol=tolerance, atol=tolerance), path
+    else:
+        assert one == (pytest.approx(other, rel=tolerance) if isinstance(one, float) else other), path
+
+
+def hold(plans: list[Plan], n_steps: int = STEPS, chunks: tuple[int, ...] = (STEPS,)) -> None:
+    """Every loss of every member, then its whole state, is its solo run's; one member asks in other chunks."""
+    precision = plans[0].device.precision
+    tolerance = {"float32": 1e-5, "float64": 1e-10}[precision]
+    with computing(precision, deterministic=False):
+        runs = [built(plan) for plan in plans]
+        assert {why_solo(run.plan, run.parts) for run in runs} == {None}
+        assert len({stack_key(run.plan, run.parts) for run in runs}) == 1
+        stack = stack_of(runs)
+
+        def work(member: Member) -> Any:
+            asked = chunks if member is stack.members[0] else (n_steps,)
+            losses = torch.cat([member.advance(n) for n in asked])
+            gradients = [p.grad.clone() for p in member.parts.parameters if p.grad is not None]
+            return losses, copy.deepcopy(member.state()), gradients, member.drain_rates()
+
+        for told, plan in zip(stack.together(work), plans, strict=True):
+            if isinstance(told, BaseException):
+                raise told
+            losses, state, gradients, rates = told
+            alone = built(plan)
+            gear = Eager(plan, alone.parts, alone.schedule)
+            assert torch.allclose(losses, gear.advance(n_steps), rtol=tolerance, atol=0)
+            hold_state(gear.state(), state, tolerance * 10)
+            hold_state([p.grad for p in alone.parts.parameters if p.grad is not None], gradients, tolerance * 10)
+            assert gear.drain_rates() == rates
+
+
+OPTIMIZERS = {
+    "SGD": ["{SGD: {lr: 0.05}}", "{SGD: {lr: 0.1, weight_decay: 0.1}}"],
+    "momentum": [
+        "{SGD: {lr: 0.05, momentum: 0.9, dampening: 0.1, maximize: false}}",
+        "{SGD: {lr: 0.01, momentum: 0.5, weight_decay: 0.01}}",
+    ],
+    "nesterov": [
+        "{SGD: {lr: 0.05, momentum: 0.9, nesterov: true}}",
+        "{SGD: {lr: 1e-3, momentum: 0.1, nesterov: true}}",
+    ],
+    "maximize": ["{SGD: {lr: 1e-3, maximize: true}}", "{SGD: {lr: 2e-3, maximize: true, weight_decay: 0.1}}"],
+    "Adam": ["{Adam: {lr: 0.01}}", "{Adam: {lr: 0.001, betas: [0.8, 0.99], weight_decay: 0.1, eps: 1e-7}}"],
+    "unfused": ["{Adam: {lr: 0.01, fused: false}}", "{Adam: {lr: 0.03, fused: false}}"],
+    "amsgrad": ["{Adam: {lr: 0.01, amsgrad: true}}", "{Adam: {lr: 0.03, amsgrad: true, betas: [0.5, 0.9]}}"],
+    "AdamW": ["{AdamW: {lr: 0.01}}", "{AdamW: {lr: 0.02, weight_decay: 0.3}}"],
+    "RMSprop": ["{RMSprop: {lr: 0.01}}", "{RMSprop: {lr: 0.002, alpha: 0.9, weight_decay: 0.1}}"],
+    "centered": [
+        "{RMSprop: {lr: 0.01, centered: true, momentum: 0.5}}",
+        "{RMSprop: {lr: 0.002, centered: true, momentum: 0.9}}",
+    ],
+    "NAdam": ["{NAdam: {lr: 0.01}}", "{NAdam: {lr: 0.002, momentum_decay: 0.01, weight_decay: 0.1}}"],
+    "decoupled": [
+        "{NAdam: {lr: 0.01, decoupled_weight_decay: true, weight_decay: 0.1}}",
+        "{NAdam: {lr: 0.02, decoupled_weight_decay: true}}",
+    ],
+    "Adagrad": ["{Adagrad: {lr: 0.1}}", "{Adagrad: {lr: 0.05, lr_decay: 0.01, weight_decay: 0.1}}"],
+    "groups": [
+        "{Adam: {lr: 0.01}, groups: [{params: '*.bias', lr: 0.1}, {params: '2.*', betas: [0.5, 0.9]}]}",
+        "{Adam: {lr: 0.02}, groups: [{params: '*.bias', weight_decay: 0.1}, {params: '2.*', betas: [0.6, 0.9]}]}",
+    ],
+}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_optimizer_s_stacked_steps_are_torch_s_own(name: str, precision: str, planned: Planned) -> None:
+    """Batches of 8, 8, 8 and 5 rows, other seeds, and a member that asks for its steps by and by."""
+    own = [f"device.precision={precision}", "train.batch_size=8"]
+    optimizers = [f"optimizer={one}" for one in OPTIMIZERS[name]] * 2
+    plans = [planned(SPEC, *own, one, f"seed={seed}") for seed, one in enumerate(optimizers)]
+    hold(plans, chunks=(1, 2, 40, 7))
+
+
+LAYERS = {
+    "deep": "[Linear: 6, GELU, LayerNorm, {Linear: {out_features: 4, bias: false}}, LeakyReLU, Linear: 1]",
+    "residual": "[Linear: 6, residual: {layers: [Linear: 6, Tanh]}, Linear: 1]",
+    "convolution": "[{Unflatten: {dim: 1, unflattened_size: [1, 2]}}, {Conv1d: {out_channels: 3, kernel_size: 2}}, "
+    "Flatten, Softplus, Linear: 1]",
+    "prelu": "[Linear: 5, PReLU, Linear: 1]",
+    "softmax": "[Linear: 5, {Softmax: {dim: 1}}, RMSNorm, Linear: 1]",
+    "dropout": "[Linear: 12, Tanh, Dropout: 0.3, Linear: 8, ReLU, Dropout: 0.5, Linear: 1]",
+    "frozen": "{layers: [Linear: 6, Tanh, Linear: 1], freeze: [0.weight]}",
+    "repeated": "[Linear: 6, repeat: {layers: [Linear: 6, Tanh], times: 2}, Linear: 1]",
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layers_are_their_own_runs(name: str, planned: Planned) -> None:
+    """Also with dropout, whose masks are those that each run draws by itself."""
+    hold([planned(SPEC, f"model={LAYERS[name]}", "optimizer={Adam: {lr: 0.01}}", seed) for seed in SEEDS])
+
+
+def test_images_go_through_convolutions(planned: Planned) -> None:
+    """Conv2d and pooling on digits of scikit-learn, with labels of classes."""
+    spec = """
+version: 1
+name: images
+seed: 1
+device: {type: cpu, threads: 1, precision: float64}
+data: {sklearn: {load: digits, images: true}, split: {val: 0.9, seed: 0}}
+model: [Conv2d: {out_channels: 2, kernel_size: 3}, ReLU,
+  MaxPool2d: {kernel_size: 2}, Flatten, Linear: 10]
+loss: CrossEntropyLoss
+optimizer: {AdamW: {lr: 0.01}}
+train: {epochs: 3, batch_size: 64}
+"""
+    hold([planned(spec, one) for one in ("seed=1", "seed=2")], 6, (3, 3))
+
+
+def test_words_are_embedded(planned: Planned) -> None:
+    """Whole numbers arrive, and an embedding makes vectors of them."""
+    own = ["plugins=[words.py]", "data={three_words: {}}", "loss=BCEWithLogitsLoss", "optimizer={Adam: {lr: 0.01}}"]
+    model = "model=[Embedding: {num_embeddings: 5, embedding_dim: 3}, Flatten, Linear: 1]"
+    hold([planned(SPEC, *own, model, seed, words=WORDS) for seed in SEEDS])
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        ["L1Loss"],
+        ["{SmoothL1Loss: {beta: 0.5}}", "{SmoothL1Loss: {beta: 0.1}}"],
+        ["{HuberLoss: {reduction: sum}}"],
+        [
+            "{weighted_sum: {losses: [MSELoss, L1Loss], weights: [1, 0.5]}}",
+            "{weighted_sum: {losses: [MSELoss, L1Loss], weights: [0.1, 2]}}",
+        ],
+        ["{BCEWithLogitsLoss: {pos_weight: 2}}", "{BCEWithLogitsLoss: {pos_weight: 0.5}}"],
+    ],
+)
+def test_losses_may_differ_in_numbers(losses: list[str], planned: Planned) -> None:
+    """Weights, widths and the weight of the ones."""
+    data = ["data={" + LINE + "}"] if "BCE" in losses[0] else []
+    hold(
+        [planned(SPEC, *data, "optimizer={SGD: {lr: 0.01}}", f"loss={one}", "train.batch_size=4") for one in losses * 2]
+    )
+
+
+@pytest.mark.parametrize("each", ["epoch", "step"])
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        "{StepLR: {step_size: 2, gamma: 0.7}}",
+        "{CosineAnnealingLR: {T_max: 20}}",
+        "{OneCycleLR: {max_lr: 0.1, total_steps: 60}}",
+        "{SequentialLR: {schedulers: [LinearLR, {ExponentialLR: {gamma: 0.9}}], milestones: [3]}}",
+    ],
+)
+def test_schedulers_are_each_run_s_own(scheduler: str, each: str, planned: Planned) -> None:
+    """Members of one stack may have different ones."""
+    own = [f"train.scheduler_each={each}", "optimizer={Adam: {lr: 0.05}}"]
+    other = planned(SPEC, *own, "scheduler={ExponentialLR: {gamma: 0.95}}", "seed=2")
+    hold([planned(SPEC, *own, f"scheduler={scheduler}"), other])
+
+
+@pytest.mark.parametrize(
+    "differing",
+    [
+        ["data.split={folds: 3, fold: 0, seed: 1}", "data.split={folds: 3, fold: 1, seed: 1}"],
+        ["data.split={val: 0.3, seed: 1}", "data.split={val: 0.3, seed: 2}"],
+        ["train.shuffle=false", "train.shuffle=true"],
+        [
+            "model={layers: [Linear: 7, Tanh, Linear: 1], init: {'*.weight': {normal_: {std: 0.1}}}}",
+            "model=[Linear: 7, Tanh, Linear: 1]",
+        ],
+        ["model=[Linear: 7, Tanh, Dropout: 0.1, Linear: 1]", "model=[Linear: 7, Tanh, Dropout: 0.6, Linear: 1]"],
+    ],
+)
+@pytest.mark.parametrize("batch", ["all", "7"])
+def test_members_may_differ_in_values(differing: list[str], batch: str, planned: Planned) -> None:
+    """Folds, splits, orders, initial weights and shares of dropout."""
+    own = [f"train.batch_size={batch}", "data.formula.rows=30"]
+    hold([planned(SPEC, *own, one) for one in differing])
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("model=[Linear: 4, BatchNorm1d, Linear: 1]", "statistics|kernel"),
+        (
+            "model=[{Unflatten: {dim: 1, unflattened_size: [2, 1]}}, {LSTM: {hidden_size: 3}}, Flatten, Linear: 1]",
+            "LSTM",
+        ),
+        ("model=[Linear: 4, AlphaDropout, Linear: 1]", "AlphaDropout"),
+        ("model=[Linear: 4, residual: {layers: [Dropout: 0.5]}, Linear: 1]", "at random"),
+        ("optimizer=LBFGS", "LBFGS"),
+        ("optimizer=Adadelta", "Adadelta"),
+        ("train.clip_norm=1", "clipped"),
+        ("train.accumulate=2", "accumulate"),
+        ("device.autocast=bfloat16", "autocast"),
+        ("average=EMA", "average"),
+    ],
+)
+def test_what_cannot_be_stacked_says_why(override: str, reason: str, planned: Planned) -> None:
+    """In a few words, before any data are made."""
+    told = why_solo(planned(SPEC, override))
+    assert told is not None
+    assert re.search(reason, told), told
+
+
+def test_a_plugin_says_that_it_cannot_be_stacked(planned: Planned) -> None:
+    """By an attribute of its class."""
+    plan = planned(SPEC, "plugins=[words.py]", "model=[Linear: 3, Modest, Linear: 1]", words=WORDS)
+    assert why_solo(plan) == "the layer Modest, which says so"
+
+
+def loops_of(plans: list[Plan], folder: Path, stop_at: list[int | None]) -> tuple[Stack, dict[Member, Loop]]:
+    """A loop for each member, as a run has it."""
+    runs = [built(plan) for plan in plans]
+    stack = stack_of(runs)
+    loops = {}
+    for number, (member, run, stop) in enumerate(zip(stack.members, runs, stop_at, strict=True)):
+        home = folder / str(number)
+        home.mkdir(exist_ok=True)
+        loops[member] = Loop(run.plan, run.parts, member, run.schedule, Told(stop_at=stop), home, {})
+    return stack, loops
+
+
+VALIDATED = ["data.split={val: 0.3}", "train.batch_size=8", "train.epochs=12", "optimizer={Adam: {lr: 0.03}}"]
+
+
+def alone(plan: Plan, folder: Path, gear: dict[str, Any] | None = None) -> Loop:
+    """The run by itself."""
+    run = built(plan)
+    folder.mkdir(exist_ok=True)
+    loop = Loop(plan, run.parts, Eager(plan, run.parts, run.schedule), run.schedule, Told(), folder, {})
+    if gear is not None:
+        loop.load_state(gear)
+    loop.run()
+    return loop
+
+
+def hold_loop(one: Loop, other: Loop) -> None:
+    assert isinstance(one.reporter, Told)
+    assert isinstance(other.reporter, Told)
+    hold_state(one.reporter.series, other.reporter.series, 1e-9)
+    hold_state(dict(one.parts.model.state_dict()), dict(other.parts.model.state_dict()), 1e-9)
+    assert one.memory.best.keys() == other.memory.best.keys()
+
+
+def test_each_member_keeps_a_loop_of_its_own(planned: Planned, tmp_path: Path) -> None:
+    """One stops early, one is shorter, one follows a metric; the stack is laid out anew as they leave."""
+    own = [
+        ["callbacks=[early_stopping: {monitor: val/loss, patience: 1, min_delta: 10}]"],
+        ["train.epochs=5", "callbacks=[checkpoint: {every: 2}]"],
+        ["scheduler={ReduceLROnPlateau: {patience: 0, threshold: 0.5}}"],
+        ["train.evaluate_every=3", "seed=7"],
+    ]
+    plans = [planned(SPEC, *VALIDATED, *one) for one in own]
+    with computing("float64", deterministic=False):
+        assert len({stack_key(plan) for plan in plans}) == 1
+        stack, loops = loops_of(plans, tmp_path, [None] * 4)
+        assert stack.together(lambda member: loops[member].run()) == [True] * 4
+        for member, plan in zip(stack.members, plans, strict=True):
+            hold_loop(loops[member], alone(plan, tmp_path / "alone"))
+    assert [member.step for member in stack.members] == [2 * 3, 5 * 3, 12 * 3, 12 * 3]
+
+
+def test_a_member_whose_loss_is_not_finite_leaves_the_others_untouched(planned: Planned, tmp_path: Path) -> None:
+    """It raises what its own run raises, at the same step."""
+    rates = [f"optimizer={{SGD: {{lr: {rate}}}}}" for rate in ("0.01", "1e6", "0.02")]
+    plans = [planned(SPEC, *VALIDATED, rate) for rate in rates]
+    with computing("float64", deterministic=False):
+        stack, loops = loops_of(plans, tmp_path, [None] * 3)
+        first, second, third = stack.together(lambda member: loops[member].run())
+        with pytest.raises(NonFiniteLoss) as raised:
+            alone(plans[1], tmp_path / "alone")
+        assert isinstance(second, NonFiniteLoss)
+        assert str(second).split(";")[0] == str(raised.value).split(";")[0]
+        assert (first, third) == (True, True)
+        for place in (0, 2):
+            hold_loop(loops[stack.members[place]], alone(plans[place], tmp_path / "alone"))
+
+
+@pytest.mark.parametrize("name", ["momentum", "Adam", "NAdam", "Adagrad"])
+def test_a_stopped_member_goes_on_by_itself_or_in_a_stack(name: str, planned: Planned, tmp_path: Path) -> None:
+    """Stopped in the middle of an epoch; the checkpoint is one like any other."""
+    own = ["scheduler={StepLR: {step_size: 3}}", "model=[Linear: 7, Tanh, Dropout: 0.2, Linear: 1]"]
+    plans = [planned(SPEC, *VALIDATED, *own, f"optimizer={one}", "seed=4") for one in OPTIMIZERS[name]]
+    with computing("float64", deterministic=False), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("annpipe.train.loop.MOST_STEPS", 1)
+        whole = [alone(plan, tmp_path / "alone") for plan in plans]
+        stack, loops = loops_of(plans, tmp_path, [10, 10])
+        assert stack.together(lambda member: loops[member].run()) == [False, False]
+        kept = [load_checkpoint(tmp_path / str(number), LAST) for number in range(2)]
+        for plan, state, expected in zip(plans, kept, whole, strict=True):
+            solo = alone(plan, tmp_path / "solo", copy.deepcopy(state))
+            hold_state(dict(solo.parts.model.state_dict()), dict(expected.parts.model.state_dict()), 1e-9)
+        stack, loops = loops_of(plans, tmp_path, [None, None])
+        for loop, state in zip(loops.values(), kept, strict=True):
+            loop.load_state(state)
+        assert stack.together(lambda member: loops[member].run()) == [True, True]
+        for loop, expected in zip(loops.values(), whole, strict=True):
+            hold_state(dict(loop.parts.model.state_dict()), dict(expected.parts.model.state_dict()), 1e-9)
+            assert loop.gear.step == 36
+
+
+def test_a_fault_of_the_stack_ends_every_run(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None waits for ever."""
+    with computing("float64", deterministic=False):
+        stack = stack_of([built(planned(SPEC, seed)) for seed in SEEDS])
+        monkeypatch.setattr("annpipe.train.stack_gear.StackedState", lambda *_: 1 / 0)
+        assert {type(told) for told in stack.together(lambda member: member.advance(3))} == {ZeroDivisionError}
+
+
+def test_what_differs_in_structure_has_another_key(planned: Planned) -> None:
+    """And what differs in values has not."""
+    same = ["seed=3", "optimizer.SGD.lr=0.7", "optimizer.SGD.weight_decay=0.1", "train.epochs=7", "metrics=[R2Score]"]
+    other = [
+        "model.0.Linear=8",
+        "loss=L1Loss",
+        "optimizer={Adam: {lr: 0.05}}",
+        "optimizer.SGD.momentum=0.9",
+        "train.batch_size=9",
+        "device.precision=float32",
+        "data.formula.rows=28",
+    ]
+    key = stack_key(planned(SPEC))
+    assert {stack_key(planned(SPEC, one)) for one in same} == {key}
+    assert len({key, *(stack_key(planned(SPEC, one)) for one in other)}) == len(other) + 1
