@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import FrameType
@@ -28,14 +28,32 @@ class Display(Protocol):
         """Something worth a line."""
 
 
+class Noting(Protocol):
+    """Whoever notes the signal that asks it to stop."""
+
+    signal: int | None
+
+
 class Historian:
     """Writes what the loop reports to the journal and keeps the series for the figures."""
 
-    def __init__(self, journal: Journal, display: Display, folder: Path) -> None:
-        self.journal, self._display, self._folder = journal, display, folder
-        self.signal: int | None = None
+    def __init__(
+        self, journal: Journal, display: Display, folder: Path, told: Callable[[], int | None] = lambda: None
+    ) -> None:
+        """`told` gives the signal by which another thread stopped the run, if one did."""
+        self.journal, self._display, self._folder, self._told = journal, display, folder, told
+        self._noted: int | None = None
         self._last_ms = now_ms()
         self._history: dict[str, tuple[array[int], array[float]]] = {}
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that asked the run to stop."""
+        return self._noted if self._noted is not None else self._told()
+
+    @signal.setter
+    def signal(self, number: int | None) -> None:
+        self._noted = number
 
     def losses(self, first_epoch: int, values: Sequence[float]) -> None:
         now = now_ms()
@@ -84,7 +102,7 @@ class Historian:
 
 
 @contextmanager
-def signals_noted(historian: Historian) -> Iterator[None]:
+def signals_noted(historian: Noting) -> Iterator[None]:
     """SIGINT and SIGTERM ask the run to stop after the present step; a second SIGINT interrupts at once."""
 
     def note(number: int, frame: FrameType | None) -> None:

@@ -26,7 +26,7 @@ from annpipe.train.device import computing, find_device, measured_threads
 from annpipe.train.evaluate import evaluate
 from annpipe.train.export import export_model
 from annpipe.train.figures import draw, run_view, sampled
-from annpipe.train.gears import Eager
+from annpipe.train.gears import Eager, Gear
 from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import Parts, build, trial_copy
 from annpipe.train.rates import RateTest, range_test
@@ -44,12 +44,21 @@ class Outcome:
     error: BaseException | None = None
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a run is made of, where that is there before it begins: its parts and schedule, and a gear over them."""
+
+    parts: Parts
+    steps: Schedule
+    gear: Gear
+
+
 @dataclass
 class Run:
     """A run with its folder and journal open. `checkpoint` is the state to go on from, None for a new run.
 
-    `threads` are known where another run measured them. A run that `is_trial` of a sweep keeps its model in its folder
-    and does not ship it.
+    `threads` are known where another run measured them, `made` where it is a member of a stack. A run that `is_trial`
+    of a sweep keeps its model in its folder and does not ship it.
     """
 
     plan: Plan
@@ -59,6 +68,8 @@ class Run:
     checkpoint: Mapping[str, Any] | None = None
     threads: int | None = None
     is_trial: bool = False
+    made: Made | None = None
+    stopped_by: int | None = field(default=None, init=False)
     _resumed: bool = field(default=False, init=False)
 
     def go(self, on_start: Callable[[Schedule, str, int], None]) -> Outcome:
@@ -66,7 +77,7 @@ class Run:
 
         `on_start` hears the schedule, the device and the steps already done, just before the first step.
         """
-        historian = Historian(self.journal, self.display, self.folder)
+        historian = Historian(self.journal, self.display, self.folder, lambda: self.stopped_by)
         with signals_noted(historian):
             try:
                 outcome = self._train(historian, on_start)
@@ -91,11 +102,11 @@ class Run:
         plan = self.plan
         device = find_device(plan.device.type, None)
         with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
-            parts = build(plan, device, dtype, self.display.event)
+            parts = self.made.parts if self.made else build(plan, device, dtype, self.display.event)
             if self.checkpoint is None:
                 for said in out_of_reach(plan, parts.rows["train"].y):
                     self.display.event(f"warning: {said}")
-            steps = schedule(plan, len(parts.rows["train"]))
+            steps = self.made.steps if self.made else schedule(plan, len(parts.rows["train"]))
             threads = self._threads(parts, steps, device)
             digest = dataset_digest(parts.dataset)
             loop = self._loop(parts, steps, historian, threads, digest)
@@ -129,7 +140,7 @@ class Run:
         loop = Loop(
             self.plan,
             parts,
-            Eager(self.plan, parts, steps),
+            self.made.gear if self.made else Eager(self.plan, parts, steps),
             steps,
             historian,
             self.folder,
@@ -152,7 +163,11 @@ class Run:
                     historian.remember(key, step, value)
 
     def _record_start(self, parts: Parts, digest: str, device: torch.device, threads: int) -> None:
-        tags = {"annpipe.device": str(device), "annpipe.threads": str(threads), "annpipe.gear": "eager"}
+        tags = {
+            "annpipe.device": str(device),
+            "annpipe.threads": str(threads),
+            "annpipe.gear": "stacked" if self.made else "eager",
+        }
         if device.type == "cuda":
             tags["annpipe.device_name"] = torch.cuda.get_device_name(device)
         self.journal.write("tags", tags=tags)

@@ -111,6 +111,9 @@ class _Display:
 
 def plan_said(axes: Sequence[Axis], trials: Sequence[Trial], goal: Goal) -> str:
     """What a sweep would do."""
+    from annpipe.sweep.training import stacks
+    from annpipe.train.stacking import why_solo
+
     made = sum(trial.run is not None for trial in trials)
     lines = [f"{trials[0].plan.head.name}: {len(trials)} trials", ""]
     width = max(len(axis.path) for axis in axes)
@@ -118,7 +121,12 @@ def plan_said(axes: Sequence[Axis], trials: Sequence[Trial], goal: Goal) -> str:
     lines += ["", f"compared by {goal.metric}, {'the largest' if goal.higher else 'the smallest'} is best"]
     parameters = [trial.plan.n_parameters for trial in trials]
     span = f"{min(parameters):,}" + (f" to {max(parameters):,}" if len(set(parameters)) > 1 else "")
+    together = [len(group) for group in stacks(trials) if len(group) > 1]
+    alone = dict.fromkeys(why for trial in trials if trial.run is None and (why := why_solo(trial.plan)))
     lines += [f"parameters  {span}", f"to train    {len(trials) - made}" + (f" ({made} made before)" if made else "")]
+    if together:
+        lines.append(f"stacked     {sum(together)} of them, {' and '.join(map(str, together))} at a time")
+    lines += [f"alone       because of {why}" for why in alone]
     return "\n".join(lines)
 
 

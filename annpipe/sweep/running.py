@@ -13,18 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import artifact_root, resolve_tracking_uri, scrub
 from annpipe.record.project import find_project, new_run_folder
 from annpipe.record.recorder import Recorder, ShipState
 from annpipe.record.source import environment_text, source_tags, spec_copy
-from annpipe.running import Outcome, begin
 from annpipe.sweep.axes import Axis
 from annpipe.sweep.figures import draw_figures
 from annpipe.sweep.table import Result, Swept, as_csv, as_log_table
+from annpipe.sweep.training import Training, stacks
 from annpipe.sweep.trials import Goal, Teller, Trial
 from annpipe.train.device import find_device
 
@@ -55,45 +53,28 @@ def run_sweep(
     tracking_uri: str | None = None,
     stop_on_failure: bool = False,
 ) -> SweepEnd:
-    """Trains the trials that have no run yet, and records all of them together."""
+    """Trains the trials that have no run yet, those of one structure together, and records all of them."""
     plan = trials[0].plan
     find_device(plan.device.type, None)
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, plan.tracking.uri)
     recorder = Recorder.start_shipper()
     folder = new_run_folder(project, f"{plan.head.name} sweep")
-    opened = _opened(folder, trials, axes, uri, project)
-    recorder.attach(folder, uri)
     results: list[Result] = []
     stopped: int | None = None
-    status = "FAILED"
     try:
-        with opened as journal:
-            origin = source_tags(Path(plan.file))
-            threads: int | None = None
-            for trial in trials:
-                if trial.run is not None:
-                    results.append(_reused(trial))
-                else:
-                    run = begin(
-                        trial.plan,
-                        new_run_folder(project, plan.head.name),
-                        _Quiet(watcher),
-                        tracking_uri=uri,
-                        artifact_root=artifact_root(uri, project),
-                        sweep=folder.name,
-                        origin=origin,
-                    )
-                    run.threads = threads
-                    outcome = run.go(lambda steps, device, done: None)
-                    threads = torch.get_num_threads()
-                    results.append(Result(trial.number, trial.values, run.folder, outcome.status, outcome.values))
-                    _tell(watcher, outcome)
-                    stopped = outcome.signal
-                journal.write("trial", run=_folder(results[-1]).name, time=now_ms())
-                watcher.trial(results[-1], len(results), len(trials))
-                if stopped is not None or (stop_on_failure and results[-1].status == "FAILED"):
+        with _opened(folder, trials, axes, uri, project) as journal:
+            recorder.attach(folder, uri)
+            training = Training(folder.name, uri, project, watcher, source_tags(Path(plan.file)))
+            for group in stacks(trials):
+                for result, signal in training.results(group):
+                    results.append(result)
+                    stopped = signal if signal is not None else stopped
+                    journal.write("trial", run=_folder(result).name, time=now_ms())
+                    watcher.trial(result, len(results), len(trials))
+                if stopped is not None or (stop_on_failure and any(one.status == "FAILED" for one in results)):
                     break
+            results.sort(key=lambda result: result.number)
             swept = Swept(plan.head.name, tuple(axes), goal, tuple(results))
             _write_results(journal, folder, swept)
             status = "KILLED" if stopped is not None else "FINISHED"
@@ -107,24 +88,6 @@ def run_sweep(
 def _folder(result: Result) -> Path:
     assert result.run is not None
     return result.run
-
-
-class _Quiet:
-    """A trial shows no progress of its own, only what a person should read."""
-
-    def __init__(self, watcher: SweepWatcher) -> None:
-        self._watcher = watcher
-
-    def progress(self, step: int, loss: float) -> None:
-        """Nothing: the sweep shows each trial as it ends."""
-
-    def event(self, message: str) -> None:
-        self._watcher.event(message)
-
-
-def _tell(watcher: SweepWatcher, outcome: Outcome) -> None:
-    if outcome.error is not None:
-        watcher.event(f"a trial failed: {scrub(str(outcome.error))}")
 
 
 @contextmanager
@@ -193,11 +156,3 @@ def _curves(swept: Swept) -> dict[int, tuple[list[int], list[float]]]:
                         values.append(value)
         curves[result.number] = (epochs, values)
     return curves
-
-
-def _reused(trial: Trial) -> Result:
-    """The result of a trial that has been made before, out of its journal."""
-    assert trial.run is not None
-    points = [point for event in journals.read(trial.run) for point in journals.points(event)]
-    finals = {key.removeprefix("final/"): value for key, _, value, _ in points if key.startswith("final/")}
-    return Result(trial.number, trial.values, trial.run, "FINISHED", finals, is_new=False)

@@ -19,9 +19,11 @@ from annpipe.train.streams import GlobalStream, generator
 
 
 class Gear(Protocol):
-    """What the loop needs of a gear. `step` counts the steps done."""
+    """What the loop needs of a gear."""
 
-    step: int
+    @property
+    def step(self) -> int:
+        """The steps done."""
 
     def advance(self, n_steps: int) -> torch.Tensor:
         """Takes `n_steps` optimizer steps and returns their losses, (n_steps,), on the device."""

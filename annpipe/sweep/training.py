@@ -1,0 +1,159 @@
+"""The trials of a sweep are trained: those that differ in values alone as one stack, the others one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from annpipe.historian import signals_noted
+from annpipe.record import journal as journals
+from annpipe.record.location import artifact_root, scrub
+from annpipe.record.project import new_run_folder
+from annpipe.running import Made, Outcome, Run, begin
+from annpipe.sweep.table import Result
+from annpipe.sweep.trials import Teller, Trial
+from annpipe.train.device import computing, find_device
+from annpipe.train.parts import Parts, build
+from annpipe.train.schedule import schedule
+from annpipe.train.stack_gear import Stack
+from annpipe.train.stacking import stack_key, why_solo
+
+MOST_MEMBERS = 64  # of a stack
+
+
+def stacks(trials: Sequence[Trial]) -> list[list[Trial]]:
+    """The trials in groups, each of which is trained together; alone where one cannot be, or is made already."""
+    groups: dict[str, list[Trial]] = {}
+    for trial in trials:
+        is_alone = trial.run is not None or why_solo(trial.plan) is not None
+        groups.setdefault(f"alone {trial.number}" if is_alone else stack_key(trial.plan), []).append(trial)
+    return [
+        group[start : start + MOST_MEMBERS] for group in groups.values() for start in range(0, len(group), MOST_MEMBERS)
+    ]
+
+
+@dataclass
+class Training:
+    """How the trials of a sweep are run: `sweep` is its folder's name, `origin` the tags of its source.
+
+    The number of threads is measured by the first trial that goes alone, and taken for those after it.
+    """
+
+    sweep: str
+    uri: str
+    project: Path
+    teller: Teller
+    origin: Mapping[str, str]
+    threads: int | None = field(default=None, init=False)
+
+    def results(self, group: Sequence[Trial]) -> Iterator[tuple[Result, int | None]]:
+        """What became of each trial of a group, and the signal that stopped it, if one did."""
+        if group[0].run is not None:
+            yield _reused(group[0]), None
+        elif len(group) == 1:
+            yield self._alone(group[0])
+        else:
+            yield from self._together(group)
+
+    def _begun(self, trial: Trial) -> Run:
+        return begin(
+            trial.plan,
+            new_run_folder(self.project, trial.plan.head.name),
+            _Quiet(self.teller),
+            tracking_uri=self.uri,
+            artifact_root=artifact_root(self.uri, self.project),
+            sweep=self.sweep,
+            origin=self.origin,
+        )
+
+    def _alone(self, trial: Trial) -> tuple[Result, int | None]:
+        run = self._begun(trial)
+        run.threads = self.threads
+        outcome = run.go(_nothing)
+        self.threads = torch.get_num_threads()
+        return self._ended(trial, run, outcome)
+
+    def _ended(self, trial: Trial, run: Run, outcome: Outcome) -> tuple[Result, int | None]:
+        if outcome.error is not None:
+            self.teller.event(f"trial {trial.number + 1} failed: {scrub(str(outcome.error))}")
+        return Result(trial.number, trial.values, run.folder, outcome.status, outcome.values), outcome.signal
+
+    def _together(self, group: Sequence[Trial]) -> Iterator[tuple[Result, int | None]]:
+        device = group[0].plan.device
+        with computing(device.precision, deterministic=device.deterministic) as dtype:
+            parts = [build(trial.plan, find_device(device.type), dtype) for trial in group]
+            if not _fit(group, parts):
+                for trial in group:
+                    yield self._alone(trial)
+                return
+            outcomes, runs = self._stacked(group, parts)
+        for trial, run, outcome in zip(group, runs, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            yield self._ended(trial, run, outcome)
+
+    def _stacked(
+        self, group: Sequence[Trial], parts: Sequence[Parts]
+    ) -> tuple[list[Outcome | BaseException], list[Run]]:
+        """Runs the loops of all trials over one stack."""
+        plans = [trial.plan for trial in group]
+        steps = [schedule(plan, len(one.rows["train"])) for plan, one in zip(plans, parts, strict=True)]
+        stack = Stack(plans, parts, steps)
+        runs = [self._begun(trial) for trial in group]
+        for run, one, step, member in zip(runs, parts, steps, stack.members, strict=True):
+            run.made = Made(one, step, member)
+            run.threads = 1 if run.plan.device.threads == "auto" else run.plan.device.threads
+        of = {id(member): run for member, run in zip(stack.members, runs, strict=True)}
+        with signals_noted(_All(runs)):
+            return stack.together(lambda member: of[id(member)].go(_nothing)), runs
+
+
+def _fit(group: Sequence[Trial], parts: Sequence[Parts]) -> bool:
+    """Whether the trials can be stacked now that their parts are there."""
+    made = list(zip(group, parts, strict=True))
+    alone = any(why_solo(trial.plan, one) for trial, one in made)
+    return not alone and len({stack_key(trial.plan, one) for trial, one in made}) == 1
+
+
+class _All:
+    """Passes the signal that stops a stack on to each of its runs, whose loops are in threads."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = runs
+
+    @property
+    def signal(self) -> int | None:
+        return self._runs[0].stopped_by
+
+    @signal.setter
+    def signal(self, number: int | None) -> None:
+        for run in self._runs:
+            run.stopped_by = number
+
+
+class _Quiet:
+    """A trial shows no progress of its own, only what a person should read."""
+
+    def __init__(self, teller: Teller) -> None:
+        self._teller = teller
+
+    def progress(self, step: int, loss: float) -> None:
+        """Nothing: the sweep shows each trial as it ends."""
+
+    def event(self, message: str) -> None:
+        self._teller.event(message)
+
+
+def _nothing(steps: object, device: str, done: int) -> None:
+    """Nobody hears of the start of a trial."""
+
+
+def _reused(trial: Trial) -> Result:
+    """The result of a trial that has been made before, out of its journal."""
+    assert trial.run is not None
+    points = [point for event in journals.read(trial.run) for point in journals.points(event)]
+    finals = {key.removeprefix("final/"): value for key, _, value, _ in points if key.startswith("final/")}
+    return Result(trial.number, trial.values, trial.run, "FINISHED", finals, is_new=False)
