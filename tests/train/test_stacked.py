@@ -356,6 +356,24 @@ def test_each_member_keeps_a_loop_of_its_own(planned: Planned, tmp_path: Path) -
     assert [member.step for member in stack.members] == [2 * 3, 5 * 3, 12 * 3, 12 * 3]
 
 
+def test_members_leave_in_the_middle_of_an_epoch(planned: Planned) -> None:
+    """What has left stays as it was; the others go on in a smaller stack, with their orders, memories and masks."""
+    model = "model=[Linear: 7, Tanh, Dropout: 0.2, Linear: 1]"
+    plans = [planned(SPEC, model, "optimizer={NAdam: {lr: 0.01}}", f"seed={seed}") for seed in range(5)]
+    lengths = [0, 5, 11, 13, 21]
+    with computing("float64", deterministic=False):
+        stack = stack_of([built(plan) for plan in plans])
+        steps = dict(zip(stack.members, lengths, strict=True))
+        told = stack.together(lambda member: member.advance(steps[member]) if steps[member] else torch.zeros(0))
+        for member, losses, plan in zip(stack.members, told, plans, strict=True):
+            run = built(plan)
+            gear = Eager(plan, run.parts, run.schedule)
+            expected = gear.advance(steps[member]) if steps[member] else torch.zeros(0)
+            assert isinstance(losses, torch.Tensor)
+            assert torch.allclose(losses, expected, rtol=1e-10, atol=0)
+            hold_state(gear.state(), member.state(), 1e-9)
+
+
 def test_a_member_whose_loss_is_not_finite_leaves_the_others_untouched(planned: Planned, tmp_path: Path) -> None:
     """It raises what its own run raises, at the same step."""
     rates = [f"optimizer={{SGD: {{lr: {rate}}}}}" for rate in ("0.01", "1e6", "0.02")]
