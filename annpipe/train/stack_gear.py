@@ -85,11 +85,11 @@ class Stack:
     """Runs whose plans have one `stack_key`, and none a reason to go alone; members stand at the same step."""
 
     def __init__(self, plans: Sequence[Plan], parts: Sequence[Parts], schedules: Sequence[Schedule]) -> None:
-        given = list(zip(plans, parts, schedules, strict=True))
         self._turn = threading.RLock()
-        self._asked, self._taken = threading.Condition(self._turn), threading.Condition(self._turn)
+        self._asked = threading.Condition(self._turn)
         self._fault: BaseException | None = None
-        self.members = [Member(self, *one) for one in given]
+        self.members = [Member(self, *one) for one in zip(plans, parts, schedules, strict=True)]
+        self._taken = {member: threading.Condition(self._turn) for member in self.members}
         self._present = list(self.members)
         self._state: StackedState | None = None
         self._rows: StackedRows | None = None
@@ -127,7 +127,8 @@ class Stack:
                         self._asked.wait()
                 except BaseException as error:
                     self._fault = error
-                    self._taken.notify_all()
+                    for taken in self._taken.values():
+                        taken.notify()
 
     def changed(self) -> None:
         """A member took in a state: it is stacked anew before the next step."""
@@ -155,7 +156,7 @@ class Stack:
             if self._all_asked():
                 self._asked.notify()
             while member.wanted and self._fault is None:
-                self._taken.wait()
+                self._taken[member].wait()
             if self._fault is not None:
                 raise self._fault
 
@@ -172,7 +173,8 @@ class Stack:
             if not member.is_gone:
                 member.losses.append(losses[:, place])
                 member.wanted -= n_steps
-        self._taken.notify_all()
+                if not member.wanted:
+                    self._taken[member].notify()
 
     def take(self, n_steps: int) -> torch.Tensor:
         """Steps of all members at once: the losses, (steps, members), of those that are laid out."""

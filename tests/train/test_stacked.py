@@ -101,7 +101,7 @@ def hold_state(one: Any, other: Any, tolerance: float, path: str = "") -> None:
         assert one == (pytest.approx(other, rel=tolerance) if isinstance(one, float) else other), path
 
 
-def hold(plans: list[Plan], n_steps: int = STEPS, chunks: tuple[int, ...] = (STEPS,)) -> None:
+def hold(plans: list[Plan], n_steps: int = STEPS, chunks: tuple[int, ...] = ()) -> None:
     """Every loss of every member, then its whole state, is its solo run's; one member asks in other chunks."""
     precision = plans[0].device.precision
     tolerance = {"float32": 1e-5, "float64": 1e-10}[precision]
@@ -112,7 +112,7 @@ def hold(plans: list[Plan], n_steps: int = STEPS, chunks: tuple[int, ...] = (STE
         stack = stack_of(runs)
 
         def work(member: Member) -> Any:
-            asked = chunks if member is stack.members[0] else (n_steps,)
+            asked = chunks if chunks and member is stack.members[0] else (n_steps,)
             losses = torch.cat([member.advance(n) for n in asked])
             gradients = [p.grad.clone() for p in member.parts.parameters if p.grad is not None]
             return losses, copy.deepcopy(member.state()), gradients, member.drain_rates()
@@ -213,6 +213,13 @@ def test_words_are_embedded(planned: Planned) -> None:
     own = ["plugins=[words.py]", "data={three_words: {}}", "loss=BCEWithLogitsLoss", "optimizer={Adam: {lr: 0.01}}"]
     model = "model=[Embedding: {num_embeddings: 5, embedding_dim: 3}, Flatten, Linear: 1]"
     hold([planned(SPEC, *own, model, seed, words=WORDS) for seed in SEEDS])
+
+
+@pytest.mark.parametrize("name", ["activations", "digits_mlp", "moons", "penguins_heads", "residual_mlp"])
+def test_pipelines_are_their_own_runs(name: str, planned: Planned) -> None:
+    """Categories, several heads with losses of their own, blocks, and parameters that take no part."""
+    text = (Path(__file__).parents[2] / "pipelines" / f"{name}.yaml").read_text()
+    hold([planned(text, "device={type: cpu, threads: 1, precision: float64}", seed) for seed in SEEDS[:2]], 8)
 
 
 @pytest.mark.parametrize(
