@@ -130,7 +130,8 @@ def layer(
 
     `sets` names the option with the name under which the layer puts what arrives into `tap_values`, to pass it on as it
     is; `reads` the option with the name of a value that it takes out of these and goes on with, or with the list of
-    those that it makes something of, whose shapes come as `tap_shapes`. `example` is options to show.
+    those that it makes something of, whose shapes come as `tap_shapes`. `example` is options to show. A class that
+    says `stacks = False` is never run for many models at once.
     """
     traits = _given(repeats=repeats, shares=shares, uses=uses, sets=sets, reads=reads, example=example)
     return _marking(component, Mark("layer", name, traits))

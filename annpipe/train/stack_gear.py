@@ -1,7 +1,8 @@
 """The stack: many runs of one structure step together, while each keeps a loop of its own.
 
 Every loop runs in a thread of its own, one at a time: it has the turn until it asks its gear, a `Member`, for steps.
-Once all members that still train have asked, the last one takes as many steps for all as the most modest asked for.
+Once all members that still train have asked, the thread that called `together` takes as many steps for all as the
+most modest asked for. It alone computes steps: each thread would keep memory and helping threads of its own for them.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Member:
         return self.solo.step
 
     def advance(self, n_steps: int) -> torch.Tensor:
-        """Takes `n_steps` steps together with the other members; they wait for the last one to ask."""
+        """Takes `n_steps` steps with the other members, inside `Stack.together`; all wait for the last one to ask."""
         self.wanted, self.losses = n_steps, []
         self._stack.wait_for(self)
         return torch.cat(self.losses)
@@ -84,10 +85,11 @@ class Stack:
     """Runs whose plans have one `stack_key`, and none a reason to go alone; members stand at the same step."""
 
     def __init__(self, plans: Sequence[Plan], parts: Sequence[Parts], schedules: Sequence[Schedule]) -> None:
-        given = list(zip(plans, parts, schedules, strict=True))
-        self._turn = threading.Condition()
+        self._turn = threading.RLock()
+        self._asked = threading.Condition(self._turn)
         self._fault: BaseException | None = None
-        self.members = [Member(self, *one) for one in given]
+        self.members = [Member(self, *one) for one in zip(plans, parts, schedules, strict=True)]
+        self._taken = {member: threading.Condition(self._turn) for member in self.members}
         self._present = list(self.members)
         self._state: StackedState | None = None
         self._rows: StackedRows | None = None
@@ -110,7 +112,23 @@ class Stack:
                     self.leave(member)
 
         with ThreadPoolExecutor(len(self.members)) as threads:
-            return list(threads.map(by_turns, self.members))
+            told = [threads.submit(by_turns, member) for member in self.members]
+            self._drive()
+        return [one.result() for one in told]
+
+    def _drive(self) -> None:
+        """Takes steps whenever all have asked, until all have left; a fault, an interruption too, ends every run."""
+        with self._turn:
+            while left := self._still():
+                try:
+                    if self._fault is None and self._all_asked():
+                        self._advance(min(member.wanted for member in left))
+                    else:
+                        self._asked.wait()
+                except BaseException as error:
+                    self._fault = error
+                    for taken in self._taken.values():
+                        taken.notify()
 
     def changed(self) -> None:
         """A member took in a state: it is stacked anew before the next step."""
@@ -129,17 +147,16 @@ class Stack:
             member.is_gone = True
             if self._state is not None:
                 self._state.release(member.parts)
-            self._turn.notify_all()
+            self._asked.notify()
 
     def wait_for(self, member: Member) -> None:
         """Comes back when the member has the steps it wants."""
         assert not member.is_gone
         with self._turn:
+            if self._all_asked():
+                self._asked.notify()
             while member.wanted and self._fault is None:
-                if self._all_asked():
-                    self._advance(min(one.wanted for one in self._still()))
-                else:
-                    self._turn.wait()
+                self._taken[member].wait()
             if self._fault is not None:
                 raise self._fault
 
@@ -151,16 +168,13 @@ class Stack:
 
     def _advance(self, n_steps: int) -> None:
         """Takes steps for all, and hands out the losses."""
-        try:
-            losses = self.take(n_steps)
-        except BaseException as error:  # a fault of the stack ends each of its runs
-            self._fault = error
-        else:
-            for place, member in enumerate(self._present):
-                if not member.is_gone:
-                    member.losses.append(losses[:, place])
-                    member.wanted -= n_steps
-        self._turn.notify_all()
+        losses = self.take(n_steps)
+        for place, member in enumerate(self._present):
+            if not member.is_gone:
+                member.losses.append(losses[:, place])
+                member.wanted -= n_steps
+                if not member.wanted:
+                    self._taken[member].notify()
 
     def take(self, n_steps: int) -> torch.Tensor:
         """Steps of all members at once: the losses, (steps, members), of those that are laid out."""

@@ -18,7 +18,7 @@ from annpipe.train.stacked_model import StackedModel, own_tensors
 from annpipe.train.stacked_steps import STEPPINGS, Slab, flags_of
 from annpipe.train.streams import drawing
 
-REACH = 2**18  # numbers that the widest layer gives at once: a mebibyte in single precision
+REACH = 2**20  # numbers that the widest layer gives at once: four mebibytes in single precision
 SAMPLE = 8  # rows that tell which parameters have a gradient
 
 

@@ -33,7 +33,7 @@ version: 1
 name: stacked
 seed: {seed}
 device: {{type: cpu, threads: 1}}
-data: {{formula: {{rows: {rows}, inputs: {{x: {{Uniform: [-15, 15]}}}}, targets: {{y: x*x + 3}}}}}}}}
+data: {{formula: {{rows: {rows}, inputs: {{x: {{Uniform: [-15, 15]}}}}, targets: {{y: x*x + 3}}}}}}
 model: [Linear: 100, ReLU, Linear: 10, ReLU, Linear: 6, ReLU, Linear: 1]
 loss: L1Loss
 optimizer: {{Adam: {{lr: {rate}}}}}

@@ -101,7 +101,7 @@ def hold_state(one: Any, other: Any, tolerance: float, path: str = "") -> None:
         assert one == (pytest.approx(other, rel=tolerance) if isinstance(one, float) else other), path
 
 
-def hold(plans: list[Plan], n_steps: int = STEPS, chunks: tuple[int, ...] = (STEPS,)) -> None:
+def hold(plans: list[Plan], n_steps: int = STEPS, chunks: tuple[int, ...] = ()) -> None:
     """Every loss of every member, then its whole state, is its solo run's; one member asks in other chunks."""
     precision = plans[0].device.precision
     tolerance = {"float32": 1e-5, "float64": 1e-10}[precision]
@@ -112,7 +112,7 @@ def hold(plans: list[Plan], n_steps: int = STEPS, chunks: tuple[int, ...] = (STE
         stack = stack_of(runs)
 
         def work(member: Member) -> Any:
-            asked = chunks if member is stack.members[0] else (n_steps,)
+            asked = chunks if chunks and member is stack.members[0] else (n_steps,)
             losses = torch.cat([member.advance(n) for n in asked])
             gradients = [p.grad.clone() for p in member.parts.parameters if p.grad is not None]
             return losses, copy.deepcopy(member.state()), gradients, member.drain_rates()
@@ -213,6 +213,13 @@ def test_words_are_embedded(planned: Planned) -> None:
     own = ["plugins=[words.py]", "data={three_words: {}}", "loss=BCEWithLogitsLoss", "optimizer={Adam: {lr: 0.01}}"]
     model = "model=[Embedding: {num_embeddings: 5, embedding_dim: 3}, Flatten, Linear: 1]"
     hold([planned(SPEC, *own, model, seed, words=WORDS) for seed in SEEDS])
+
+
+@pytest.mark.parametrize("name", ["activations", "digits_mlp", "moons", "penguins_heads", "residual_mlp"])
+def test_pipelines_are_their_own_runs(name: str, planned: Planned) -> None:
+    """Categories, several heads with losses of their own, blocks, and parameters that take no part."""
+    text = (Path(__file__).parents[2] / "pipelines" / f"{name}.yaml").read_text()
+    hold([planned(text, "device={type: cpu, threads: 1, precision: float64}", seed) for seed in SEEDS[:2]], 8)
 
 
 @pytest.mark.parametrize(
@@ -354,6 +361,24 @@ def test_each_member_keeps_a_loop_of_its_own(planned: Planned, tmp_path: Path) -
         for member, plan in zip(stack.members, plans, strict=True):
             hold_loop(loops[member], alone(plan, tmp_path / "alone"))
     assert [member.step for member in stack.members] == [2 * 3, 5 * 3, 12 * 3, 12 * 3]
+
+
+def test_members_leave_in_the_middle_of_an_epoch(planned: Planned) -> None:
+    """What has left stays as it was; the others go on in a smaller stack, with their orders, memories and masks."""
+    model = "model=[Linear: 7, Tanh, Dropout: 0.2, Linear: 1]"
+    plans = [planned(SPEC, model, "optimizer={NAdam: {lr: 0.01}}", f"seed={seed}") for seed in range(5)]
+    lengths = [0, 5, 11, 13, 21]
+    with computing("float64", deterministic=False):
+        stack = stack_of([built(plan) for plan in plans])
+        steps = dict(zip(stack.members, lengths, strict=True))
+        told = stack.together(lambda member: member.advance(steps[member]) if steps[member] else torch.zeros(0))
+        for member, losses, plan in zip(stack.members, told, plans, strict=True):
+            run = built(plan)
+            gear = Eager(plan, run.parts, run.schedule)
+            expected = gear.advance(steps[member]) if steps[member] else torch.zeros(0)
+            assert isinstance(losses, torch.Tensor)
+            assert torch.allclose(losses, expected, rtol=1e-10, atol=0)
+            hold_state(gear.state(), member.state(), 1e-9)
 
 
 def test_a_member_whose_loss_is_not_finite_leaves_the_others_untouched(planned: Planned, tmp_path: Path) -> None:
