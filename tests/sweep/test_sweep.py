@@ -68,7 +68,7 @@ def test_each_trial_equals_its_solo_run(type_in: Type, tmp_path: Path) -> None:
     """Values and weights, but for rounding: two stacks of two; the best one's plan is a spec that trains the same."""
     found = swept(type_in, "--over", "optimizer.Adam.lr=1e-3,3e-2", "--over", "model.1=ReLU,Tanh")
     assert [trial["values"]["model.1"] for trial in found["trials"]] == ["ReLU", "Tanh"] * 2
-    for trial in found["trials"]:
+    for trial in (found["trials"][0], found["trials"][3]):  # one of each stack
         values = [f"{path}={json.dumps(value)}" for path, value in trial["values"].items()]
         solo = annpipe.run(tmp_path / "spec.yaml", overrides=values)
         assert trial["finals"] == pytest.approx(solo.values, rel=1e-4)
