@@ -38,9 +38,13 @@ def is_right(spec: Mapping[str, Any], registry: Registry) -> bool:
         return _fit_blocks(blocks, registry) and is_right(
             rest | {"model": _spelt_out(rest.get("model"), blocks)}, registry
         )
+    required = [name for name in REQUIRED if name != "loss" or not _has_heads(spec)]
+    if _has_heads(spec) and (spec.get("loss") is not None or spec.get("metrics")):
+        return False
+    spec = {name: value for name, value in spec.items() if name != "loss" or not _has_heads(spec)}
     return (
         set(spec) <= {*SECTIONS, *COMPONENTS}
-        and all(spec.get(name) is not None for name in REQUIRED)
+        and all(spec.get(name) is not None for name in required)
         and all(_fits_section(SECTIONS[name], value) for name, value in spec.items() if name in SECTIONS)
         and all(_fits_components(name, spec[name], registry) for name in COMPONENTS if name in spec)
     )
@@ -222,18 +226,60 @@ def _spelt_out(layers: Any, blocks: Any) -> Any:
     return layers
 
 
+LONG = ("inputs", "layers", "outputs", "init", "freeze")
+JOINS = ("concat", "add", "mul")
+
+
+def _has_heads(spec: Mapping[str, Any]) -> bool:
+    return isinstance(spec.get("model"), dict) and spec["model"].get("outputs") is not None
+
+
 def _fits_model(model: dict[str, Any], registry: Registry) -> bool:
-    """`{layers: […], init: …, freeze: […]}`, or one layer that is the whole model."""
-    if not set(model) & {"layers", "init", "freeze"}:
+    """`{layers: […], init: …, freeze: […]}` with `inputs` and `outputs`, or one layer that is the whole model."""
+    if not set(model) & set(LONG):
         return fits_component("layer", model, registry)
     init, frozen = model.get("init") or {}, model.get("freeze") or []
+    inputs, outputs, layers = model.get("inputs"), model.get("outputs"), model.get("layers")
+    has_ends = inputs is not None or outputs is not None
     return (
-        set(model) <= {"layers", "init", "freeze"}
-        and isinstance(model.get("layers"), list)
-        and _fits_components("model", model["layers"], registry)
+        set(model) <= {*LONG, "join"}
+        and (has_ends if layers is None else isinstance(layers, list) and _fits_components("model", layers, registry))
+        and (inputs is None or (_is_named(inputs) and all(_fits_stack(stack, registry) for stack in inputs.values())))
+        and (outputs is None or (_is_named(outputs) and all(_fits_head(head, registry) for head in outputs.values())))
+        and model.get("join") in (None, *JOINS)
         and isinstance(init, dict)
         and all(fits_component("initializer", value, registry) for value in init.values())
         and list_of(is_word)(frozen)
+    )
+
+
+def _is_named(parts: Any) -> bool:
+    """A mapping of something."""
+    return isinstance(parts, dict) and bool(parts) and all(isinstance(part, dict) for part in parts.values())
+
+
+def _fits_stack(stack: dict[str, Any], registry: Registry) -> bool:
+    """A stack of inputs: columns by their names, and layers, which it may lack."""
+    columns, layers = stack.get("columns", "its own"), stack.get("layers") or []
+    listed = isinstance(columns, list) and columns != [] and all(map(is_word, columns))
+    return (
+        set(stack) <= {"columns", "layers"}
+        and (is_word(columns) or listed)
+        and isinstance(layers, list)
+        and all(fits_component("layer", layer, registry) for layer in layers)
+    )
+
+
+def _fits_head(head: dict[str, Any], registry: Registry) -> bool:
+    """A head: layers and a loss, a weight and metrics where it says them."""
+    return (
+        set(head) <= {"layers", "loss", "weight", "metrics"}
+        and isinstance(head.get("layers"), list)
+        and _fits_components("model", head["layers"], registry)
+        and head.get("loss") is not None
+        and fits_component("loss", head["loss"], registry)
+        and number(0)(head.get("weight", 1))
+        and _fits_components("metrics", head.get("metrics"), registry)
     )
 
 
