@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from annpipe.cli import outcome
+from annpipe.record.recorder import Recorder
 from annpipe.registry import Registry
 
 ROOT = Path(__file__).parent.parent
@@ -22,6 +24,18 @@ CliHere = Callable[..., tuple[int, str, str]]
 def registry_entries() -> Registry:
     """All installed components; copy it before adding to it."""
     return Registry.installed()
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Inside, runs of this process are shipped by nobody: where no record is read, MLflow need not be imported."""
+
+    def nobody(cls: type[Recorder]) -> Recorder:
+        return cls(subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "start_shipper", classmethod(nobody))
+        yield
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_the_first_command_names_files_that_exist() -> None:
     """The commands of the set-up are there, with constraints."""
     first = block("sh", "annpipe run pipelines/quadratic.yaml")
     assert first == "python -m pip install -c constraints.txt -e . && annpipe run pipelines/quadratic.yaml\n"
-    assert block("sh", "pytest") == 'python -m pip install -c constraints.txt -e ".[dev]" && python -m pytest\n'
+    assert block("sh", "pytest") == 'python -m pip install -c constraints.txt -e ".[dev]" && python -m pytest -n auto\n'
     assert (ROOT / "constraints.txt").is_file()
 
 

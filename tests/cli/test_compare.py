@@ -14,6 +14,7 @@ import pytest
 
 import annpipe
 from annpipe.cli import outcome
+from tests.conftest import unrecorded
 
 SPEC = """
 version: 1
@@ -41,7 +42,7 @@ Compare = Callable[..., tuple[int, str, str]]
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A run for each of the changes, named so."""
     folder = tmp_path_factory.mktemp("compared")
-    with pytest.MonkeyPatch.context() as patch:
+    with unrecorded(), pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name, overrides in CHANGES.items():
             (folder / f"{name}.yaml").write_text(SPEC.replace("NAME", name), encoding="utf-8")

@@ -96,6 +96,7 @@ def test_arrays_and_standard_input(project: Project, typed: Typed) -> None:
 def test_the_record_has_values_figures_and_data(project: Project, typed: Typed) -> None:
     """In the run itself, under the name given; measured a second time each value has a second point."""
     shops()[:50].to_csv(project.folder / "some.csv", index=False)
+    typed.is_recorded = True
     first = evaluated(typed, "shops", "some.csv", "--name", "March 2026")
     second = evaluated(typed, "shops", "some.csv", "--name", "March 2026")
     assert first["name"] == "March_2026"

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from annpipe.cli import outcome
 from annpipe.record import journal
 from annpipe.record.location import embedded_uri
 from annpipe.record.state import is_recorded, read_state
+from tests.conftest import unrecorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -43,8 +45,10 @@ Type = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def type_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
-    """`annpipe …` typed in a project with the spec."""
+def type_in(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Type]:
+    """`annpipe …` typed in a project with the spec; a record only for a test whose name asks for it."""
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
 
@@ -54,7 +58,8 @@ def type_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         code = outcome()
         return (code, *capsys.readouterr())
 
-    return call
+    with nullcontext() if "recorded" in request.node.name else unrecorded():
+        yield call
 
 
 def swept(type_in: Type, *words: str, code: int = 0) -> dict[str, Any]:
@@ -120,7 +125,7 @@ def test_seeds_are_averaged(type_in: Type) -> None:
     assert said.count("(made before)") == 6
 
 
-def test_the_record_has_a_run_above_and_a_run_a_trial(type_in: Type, tmp_path: Path) -> None:
+def test_what_is_recorded_is_a_run_above_and_a_run_a_trial(type_in: Type, tmp_path: Path) -> None:
     """Nested in MLflow, each with params, points and status; the table, the best spec, its model and the figures."""
     found = swept(type_in, "--over", "optimizer.Adam.lr=1e-3,1e-2", "--seeds", "2")
     folder = tmp_path / "runs" / found["sweep"]
