@@ -16,9 +16,8 @@ from annpipe.contract import Dataset, RunView
 from annpipe.facts import dataset_facts
 from annpipe.plan.build import instantiate
 from annpipe.plan.measuring import Measures, draft_measures
-from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
-from annpipe.record.project import find_project
+from annpipe.record.project import find_project, spec_file
 from annpipe.record.recorder import Recorder, ShipState
 from annpipe.registry import Registry
 from annpipe.saved.cells import STDIN
@@ -101,10 +100,8 @@ def _write_down(
 
 def _spec(run: Path, model: SavedModel) -> Spec:
     """The run's plan as a spec, with the loss that it was trained with: its weights may have come from the data."""
-    first = next(journals.read(run), {})
-    file = Path(str(first.get("tags", {}).get("annpipe.spec", run / "plan.yaml")))
     losses = [f"{path}={json.dumps(loss)}" for path, loss in model.description["loss"].items()]
-    return load_spec(run / "plan.yaml", losses, base=file.resolve().parent)
+    return load_spec(run / "plan.yaml", losses, base=spec_file(run).resolve().parent)
 
 
 def _called(name: str) -> str:

@@ -197,13 +197,11 @@ def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None) -> Fi
 def plan_of(folder: Path, watcher: Watcher) -> Plan:
     """The plan that the run in `folder` was begun with."""
     from annpipe.plan import draft
-    from annpipe.record.journal import read as read_journal
-    from annpipe.record.project import find_project
+    from annpipe.record.project import find_project, spec_file
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
 
-    first = next(read_journal(folder), {})
-    file = Path(str(first.get("tags", {}).get("annpipe.spec", folder / "plan.yaml")))
+    file = spec_file(folder)
     spec = load_spec(folder / "plan.yaml", base=file.resolve().parent)
     plan = complete(draft(spec, Registry.installed(), project=find_project()), watcher)
     return replace(plan, file=str(file))

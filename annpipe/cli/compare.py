@@ -85,15 +85,12 @@ def as_csv(found: Comparison) -> str:
 
 def as_json(found: Comparison) -> str:
     """Everything for programs."""
+    from annpipe.cli.formats import strict
+
     data: dict[str, Any] = {"runs": [{"id": run.id, "name": run.name, "status": run.status} for run in found.runs]}
     for part, rows in (("asked", found.asked), ("found", found.found)):
-        data[part] = {row.name: [_strict(value) for value in row.values] for row in rows}
+        data[part] = {row.name: [strict(value) for value in row.values] for row in rows}
     return json.dumps(data, indent=2, ensure_ascii=False)
-
-
-def _strict(value: Any) -> Any:
-    """JSON has neither nan nor infinity."""
-    return str(value) if isinstance(value, float) and value - value != 0 else value
 
 
 def _shown(found: Comparison) -> Sequence[Row]:

@@ -46,7 +46,9 @@ def said(run: Path, found: Evaluated) -> str:
 
 def as_json_text(run: Path, found: Evaluated) -> str:
     """The result for programs."""
-    values = {key: value if value - value == 0 else str(value) for key, value in found.values.items()}
+    from annpipe.cli.formats import strict
+
+    values = {key: strict(value) for key, value in found.values.items()}
     figures = [str(figure) for figure in found.figures]
     result = {"run": run.name, "name": found.name, "rows": found.rows, "values": values, "figures": figures}
     return json.dumps(result | {"mlflow_run_id": found.record.run_id, "recorded": found.record.complete}, indent=2)

@@ -27,6 +27,11 @@ def as_github(problems: Iterable[Problem]) -> str:
     return "\n".join(_annotation(problem) for problem in problems)
 
 
+def strict(value: Any) -> Any:
+    """JSON has neither nan nor infinity: such numbers are told as text."""
+    return str(value) if isinstance(value, float) and value - value != 0 else value
+
+
 def as_text(problems: Sequence[Problem]) -> str:
     """Every problem with its excerpt, and how many there are."""
     return "\n".join([*(render(problem) + "\n" for problem in problems), count(problems)])

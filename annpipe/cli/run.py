@@ -102,7 +102,9 @@ def as_json_text(finished: Finished) -> str:
     """The result for programs."""
     import json
 
-    values = {key: value if value - value == 0 else str(value) for key, value in finished.values.items()}
+    from annpipe.cli.formats import strict
+
+    values = {key: strict(value) for key, value in finished.values.items()}
     result = {
         "run": finished.folder.name,
         "folder": str(finished.folder),

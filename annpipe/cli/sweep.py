@@ -181,6 +181,8 @@ def _value(value: Any) -> str:
 
 def as_json_text(ended: SweepEnd) -> str:
     """Everything for programs."""
+    from annpipe.cli.formats import strict
+
     swept, best = ended.swept, ended.swept.best
     trials = [
         {
@@ -189,7 +191,7 @@ def as_json_text(ended: SweepEnd) -> str:
             "status": result.status,
             "made_before": not result.is_new,
             "run": result.run.name if result.run else None,
-            "finals": {key: _strict(value) for key, value in result.finals.items()},
+            "finals": {key: strict(value) for key, value in result.finals.items()},
         }
         for result in swept.results
     ]
@@ -197,9 +199,9 @@ def as_json_text(ended: SweepEnd) -> str:
         {
             "values": group.values,
             "trials": group.trials,
-            "mean": _strict(group.spread.mean),
-            "deviation": _strict(group.spread.deviation),
-            "half_width_95": _strict(group.spread.half_width),
+            "mean": strict(group.spread.mean),
+            "deviation": strict(group.spread.deviation),
+            "half_width_95": strict(group.spread.half_width),
         }
         for group in swept.groups
     ]
@@ -214,8 +216,3 @@ def as_json_text(ended: SweepEnd) -> str:
         "recorded": ended.record.complete,
     }
     return json.dumps(data, indent=2, ensure_ascii=False)
-
-
-def _strict(value: float) -> float | str:
-    """JSON has neither nan nor infinity."""
-    return value if value - value == 0 else str(value)

@@ -42,8 +42,8 @@ def compare(folders: Sequence[Path]) -> Comparison:
     """Compares the plans and the results of runs, in their order."""
     runs = tuple(summarize(folder) for folder in folders)
     plans = [_plan(folder) for folder in folders]
-    digests = Row("data", tuple(_digest(folder) for folder in folders))
-    asked = [*differences(plans), *([Row("digest of the data", digests.values)] if digests.differs else [])]
+    digests = Row("digest of the data", tuple(_digest(folder) for folder in folders))
+    asked = [*differences(plans), *([digests] if digests.differs else [])]
     results = [_results(folder) for folder in folders]
     keys = sorted({key for result in results for key in result})
     found = [Row(key, tuple(result.get(key) for result in results)) for key in keys]

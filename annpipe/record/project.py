@@ -14,6 +14,7 @@ from pathlib import Path
 
 from annpipe.errors import NotFound
 from annpipe.record.journal import FILE as JOURNAL
+from annpipe.record.journal import read
 from annpipe.record.location import DATABASE, resolve_tracking_uri
 from annpipe.record.state import read_state
 
@@ -79,6 +80,12 @@ def find_run(project: Path, text: str | None = None, last: bool = False) -> Path
     if not text:
         raise NotFound("say which run: its id, the start of it, its name, or --last; `annpipe runs` lists them")
     return _named(folders, text.strip().rstrip("/").removeprefix(f"{RUNS}/"))
+
+
+def spec_file(folder: Path) -> Path:
+    """The spec that a run was begun with, from whose folder the paths in its plan start."""
+    first = next(read(folder), {})
+    return Path(str((first.get("tags") or {}).get("annpipe.spec", folder / "plan.yaml")))
 
 
 def _named(folders: Sequence[Path], text: str) -> Path:

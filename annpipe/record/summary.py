@@ -43,6 +43,12 @@ def summarize(folder: Path) -> RunSummary:
     )
 
 
+def final_values(folder: Path) -> dict[str, float]:
+    """What a run that finished told at its end, by metric key."""
+    points = (point for event in journal.read(folder) for point in journal.points(event))
+    return {key.removeprefix("final/"): value for key, _, value, _ in points if key.startswith("final/")}
+
+
 def _first_event(folder: Path) -> Event:
     with open(folder / journal.FILE, "rb") as file:
         return next((event for event, _ in journal.lines(file)), {})

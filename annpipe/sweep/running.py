@@ -137,7 +137,7 @@ def _write_results(journal: Journal, folder: Path, swept: Swept) -> None:
         journal.write("tags", tags={"annpipe.best_trial": best.run.name})
         _keep(journal, folder, "best.yaml", (best.run / "plan.yaml").read_text(encoding="utf-8"))
         if (best.run / "model").is_dir():
-            journal.write("model", folder=str(best.run / "model"))
+            journal.write("model", folder=f"../{best.run.name}/model")  # beside it, wherever the project is moved to
     for path in draw_figures(swept, folder / "artifacts" / "plots", _curves(swept)):
         journal.write("artifact", file=str(path.relative_to(folder)), to="plots")
 

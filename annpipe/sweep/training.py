@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from annpipe.historian import signals_noted
-from annpipe.record import journal as journals
 from annpipe.record.location import artifact_root, scrub
 from annpipe.record.project import new_run_folder
+from annpipe.record.summary import final_values
 from annpipe.running import Made, Outcome, Run, begin
 from annpipe.sweep.table import Result
 from annpipe.sweep.trials import Teller, Trial
@@ -154,6 +154,4 @@ def _nothing(steps: object, device: str, done: int) -> None:
 def _reused(trial: Trial) -> Result:
     """The result of a trial that has been made before, out of its journal."""
     assert trial.run is not None
-    points = [point for event in journals.read(trial.run) for point in journals.points(event)]
-    finals = {key.removeprefix("final/"): value for key, _, value, _ in points if key.startswith("final/")}
-    return Result(trial.number, trial.values, trial.run, "FINISHED", finals, is_new=False)
+    return Result(trial.number, trial.values, trial.run, "FINISHED", final_values(trial.run), is_new=False)
