@@ -4,7 +4,7 @@ For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `los
 `metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
 `Fields`, `Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError` to refuse an
 option's value, `did_you_mean` for its help; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
-For programs: `Registry`, and `run` a spec with one.
+For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from annpipe.registry.signature import Typing, describe
     from annpipe.registry.suggest import did_you_mean
     from annpipe.stack import Stack
+    from annpipe.sweep.running import run_sweep
     from annpipe.taps import Taps
 
 _HOMES = {
@@ -52,6 +53,7 @@ _HOMES = {
     "annpipe.registry.signature": ("Typing", "describe"),
     "annpipe.registry.suggest": ("did_you_mean",),
     "annpipe.stack": ("Stack",),
+    "annpipe.sweep.running": ("run_sweep",),
     "annpipe.taps": ("Taps",),
 }
 
@@ -85,6 +87,7 @@ __all__ = [
     "optimizer",
     "plot",
     "run",
+    "run_sweep",
     "scheduler",
     "transform",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from annpipe.errors import RunError
 from annpipe.record.journal import Journal, now_ms
@@ -16,6 +16,10 @@ from annpipe.record.location import scrub
 from annpipe.train.figures import save_figure
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+Judge: TypeAlias = Callable[[str, int, float], bool]
+"""Hears each value by its key and epoch, and says whether the run should end now."""
 
 
 class Display(Protocol):
@@ -38,10 +42,17 @@ class Historian:
     """Writes what the loop reports to the journal and keeps the series for the figures."""
 
     def __init__(
-        self, journal: Journal, display: Display, folder: Path, told: Callable[[], int | None] = lambda: None
+        self,
+        journal: Journal,
+        display: Display,
+        folder: Path,
+        told: Callable[[], int | None] = lambda: None,
+        judge: Judge | None = None,
     ) -> None:
-        """`told` gives the signal by which another thread stopped the run, if one did."""
+        """`told` gives the signal by which another thread stopped the run, if one did; `judge` may end it early."""
         self.journal, self._display, self._folder, self._told = journal, display, folder, told
+        self._judge = judge
+        self.pruned_at: int | None = None
         self._noted: int | None = None
         self._last_ms = now_ms()
         self._history: dict[str, tuple[array[int], array[float]]] = {}
@@ -71,6 +82,8 @@ class Historian:
         epochs, kept = self._history.setdefault(key, (array("q"), array("d")))
         epochs.append(epoch)
         kept.append(value)
+        if self._judge is not None and self.pruned_at is None and self._judge(key, epoch, value):
+            self.pruned_at = epoch
 
     @property
     def history(self) -> dict[str, tuple[list[int], list[float]]]:
@@ -80,7 +93,7 @@ class Historian:
         self._display.progress(step, loss)
 
     def stopped(self) -> bool:
-        return self.signal is not None
+        return self.signal is not None or self.pruned_at is not None
 
     def event(self, message: str) -> None:
         self._display.event(message)

@@ -13,7 +13,7 @@ imported, so that it imports MLflow meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from annpipe.record.recorder import Recorder, ShipState
     from annpipe.registry import Registry
     from annpipe.running import Outcome, Run
+    from annpipe.spec.nodes import Node, ScalarNode
     from annpipe.train.leaks import Seen
 
 
@@ -105,14 +106,19 @@ def read(
     device: str | None = None,
     name: str | None = None,
     untrusted: bool = False,
+    over: Sequence[tuple[ScalarNode, Node]] = (),
+    values: Iterable[tuple[str, Node]] | None = None,
 ) -> Draft:
-    """The draft of a spec: everything that can be checked without torch; raises SpecError."""
+    """The draft of a spec: everything that can be checked without torch; raises SpecError.
+
+    `over` are more values of its sweep, `values` those of one trial of it.
+    """
     from annpipe.plan import draft
     from annpipe.record.project import find_project
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
 
-    loaded = load_spec(spec, overrides, unset_paths=unset, device=device, untrusted=untrusted)
+    loaded = load_spec(spec, overrides, unset_paths=unset, device=device, untrusted=untrusted, over=over, values=values)
     if name is not None:
         # a run of another name stays in the experiment of its spec, beside the runs it is compared with
         experiment = loaded.tracking.experiment or loaded.head.name

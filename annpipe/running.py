@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from annpipe.facts import check_facts, dataset_facts, plan_tags, plugin_versions
-from annpipe.historian import Display, Historian, signals_noted
+from annpipe.historian import Display, Historian, Judge, signals_noted
 from annpipe.plan.plan import Plan
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
@@ -36,12 +36,16 @@ from annpipe.train.schedule import Schedule, schedule
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its status, the signal that stopped it if one did, and its final values by key."""
+    """How a run ended: its status, the signal that stopped it if one did, and its final values by key.
+
+    A run that its judge ended is KILLED, after the epoch `pruned_at`.
+    """
 
     status: str
     signal: int | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     error: BaseException | None = None
+    pruned_at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Run:
     """A run with its folder and journal open. `checkpoint` is the state to go on from, None for a new run.
 
     `threads` are known where another run measured them, `made` where it is a member of a stack. A run that `is_trial`
-    of a sweep keeps its model in its folder and does not ship it.
+    of a sweep keeps its model in its folder and does not ship it; its `judge` may end it early.
     """
 
     plan: Plan
@@ -69,6 +73,7 @@ class Run:
     threads: int | None = None
     is_trial: bool = False
     made: Made | None = None
+    judge: Judge | None = None
     stopped_by: int | None = field(default=None, init=False)
     _resumed: bool = field(default=False, init=False)
 
@@ -77,7 +82,7 @@ class Run:
 
         `on_start` hears the schedule, the device and the steps already done, just before the first step.
         """
-        historian = Historian(self.journal, self.display, self.folder, lambda: self.stopped_by)
+        historian = Historian(self.journal, self.display, self.folder, lambda: self.stopped_by, self.judge)
         with signals_noted(historian):
             try:
                 outcome = self._train(historian, on_start)
@@ -115,6 +120,9 @@ class Run:
             on_start(steps, str(device), loop.gear.step)
             is_complete = loop.run()
             loop.gear.close()
+            if historian.pruned_at is not None and not is_complete:
+                self.journal.write("tags", tags={"annpipe.pruned": str(historian.pruned_at)})
+                return Outcome("KILLED", values=loop.memory.latest, pruned_at=historian.pruned_at)
             if not is_complete:
                 self.display.event(f"stopped after step {loop.gear.step}; `annpipe resume {self.folder.name}` goes on")
                 return Outcome("KILLED", historian.signal, loop.memory.latest)

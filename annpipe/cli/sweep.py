@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from annpipe.errors import Problem
-    from annpipe.sweep.axes import Axis
+    from annpipe.sweep.design import Design
     from annpipe.sweep.running import SweepEnd
     from annpipe.sweep.table import Result, Swept
-    from annpipe.sweep.trials import Goal, Trial
+    from annpipe.sweep.trials import Teller, Trial
 
 MOST_ROWS = 10  # of a table in the terminal
 
@@ -33,12 +33,19 @@ MOST_ROWS = 10  # of a table in the terminal
     multiple=True,
     metavar="PATH=VALUES",
     shell_complete=words.set_paths,
-    help="Try these values at PATH: 1e-3,1e-2 or ReLU,Tanh or 0..7; may be repeated, for every combination.",
+    help="Try these values at PATH: 1e-3,1e-2 or ReLU,Tanh or 0..7 or '{log_uniform: [1e-4, 1e-1]}'; may be repeated.",
 )
 @click.option("--seeds", type=click.IntRange(min=2), metavar="N", help="The same as --over seed=0..N-1.")
+@click.option("--folds", type=click.IntRange(min=2), metavar="K", help="Hold out each of K folds in turn.")
+@click.option("--method", metavar="NAME", help="How trials are chosen: grid, random, sobol, halton, tpe, gp or cmaes.")
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Trials in all.")
+@click.option("--prune", metavar="NAME", help="Stop trials early: median, percentile, successive_halving, hyperband…")
 @click.option("--metric", metavar="KEY", help="What trials are compared by; val/loss, or train/loss, if left out.")
 @click.option("--goal", type=click.Choice(("minimize", "maximize")), help="Where the metric does not say it itself.")
-@click.option("--fail", type=click.Choice(("continue", "stop")), default="continue", help="After a trial that failed.")
+@click.option("--fail", type=click.Choice(("continue", "stop")), help="What happens after a trial that failed.")
+@click.option("--retries", type=click.IntRange(min=0), metavar="N", help="Try a trial that failed up to N times again.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, metavar="N", help="Train in N processes here.")
+@click.option("--storage", metavar="URL", help="Share the trials with whoever runs this sweep on the same database.")
 @click.option("--tracking-uri", metavar="URI", help="Record in this MLflow store, not in the project's own.")
 @click.option("--dry-run", is_flag=True, help="Show the trials and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -49,36 +56,38 @@ def command(
     device: str | None,
     axes: tuple[str, ...],
     seeds: int | None,
-    metric: str | None,
-    goal: str | None,
-    fail: str,
+    folds: int | None,
+    workers: int,
+    storage: str | None,
     tracking_uri: str | None,
     dry_run: bool,
     as_json: bool,
+    **options: str | int | None,
 ) -> None:
-    """Train SPEC with every combination of values, and record all trials together.
+    """Train SPEC with many values, and record all trials together.
 
-    A trial that the project has finished already is not trained again: an interrupted sweep goes on when it is called
-    again, and one with more values trains the new ones alone. Over seeds and folds results are averaged.
+    The values are those of its section `sweep` and of --over. A trial that the project has finished already is not
+    trained again: an interrupted sweep goes on when it is called again, and one with more values trains the new ones
+    alone. Over seeds and folds results are averaged.
     """
-    from annpipe.record.project import find_project
-    from annpipe.sweep.axes import read_axis
+    from annpipe.spec.axes import read_over
 
-    read = [read_axis(text) for text in [*axes, *([f"seed=0..{seeds - 1}"] if seeds else [])]]
-    if not read:
-        raise click.UsageError("say what to try: --over optimizer.Adam.lr=1e-3,1e-2, or --seeds 8")
+    more = [f"seed=0..{seeds - 1}"] if seeds else []
+    more += [f"data.split.fold=0..{folds - 1}"] if folds else []
+    over = [read_over(text) for text in [*axes, *more]]
+    changes = [*overrides, *([f"data.split.folds={folds}"] if folds else [])]
+    changes += [f"sweep.{name}={value}" for name, value in options.items() if value is not None]
 
-    from annpipe.sweep.running import run_sweep
-    from annpipe.sweep.trials import goal_of, planned, with_runs
+    from annpipe.sweep.design import designed
+    from annpipe.sweep.running import train_sweep
+    from annpipe.sweep.trials import Request
 
     display = _Display()
-    trials = planned(spec, read, display, changes=overrides, unset=unset, device=device)
-    chosen = goal_of(trials[0].plan, metric, goal)
-    trials = with_runs(trials, find_project())
+    design = designed(Request(spec, tuple(changes), unset, device, tuple(over)), display)
     if dry_run:
-        click.echo(plan_said(read, trials, chosen))
+        click.echo(plan_said(design, display))
         return
-    ended = run_sweep(trials, read, chosen, display, tracking_uri=tracking_uri, stop_on_failure=fail == "stop")
+    ended = train_sweep(design, display, workers=workers, storage=storage, tracking_uri=tracking_uri)
     click.echo(as_json_text(ended) if as_json else said(ended))
     sys.exit(_code(ended))
 
@@ -86,16 +95,16 @@ def command(
 def _code(ended: SweepEnd) -> int:
     if ended.signal is not None:
         return 128 + ended.signal
-    return 0 if all(result.status == "FINISHED" for result in ended.swept.results) else 1
+    return 0 if all(result.status in ("FINISHED", "PRUNED") for result in ended.swept.results) else 1
 
 
 class _Display:
     """A line a trial, on stderr."""
 
     def trial(self, result: Result, done: int, of: int) -> None:
-        from annpipe.sweep.axes import Axis
+        from annpipe.spec.axes import Axis, said
 
-        values = ", ".join(f"{Axis(path, ()).short} {_value(value)}" for path, value in result.values.items())
+        values = ", ".join(f"{Axis(path).short} {said(value)}" for path, value in result.values.items())
         finals = "  ".join(f"{key} {value:.6g}" for key, value in sorted(result.finals.items()) if "loss" in key)
         how = finals if result.status == "FINISHED" else result.status
         click.echo(f"trial {done}/{of}  {values}  {how}{'' if result.is_new else '  (made before)'}", err=True)
@@ -109,25 +118,52 @@ class _Display:
         click.echo(render(problem) + "\n", err=True)
 
 
-def plan_said(axes: Sequence[Axis], trials: Sequence[Trial], goal: Goal) -> str:
+def plan_said(design: Design, teller: Teller) -> str:
     """What a sweep would do."""
+    from annpipe.record.project import find_project
+    from annpipe.sweep.axes import combinations, corners
+    from annpipe.sweep.trials import Planner, with_runs
+
+    call, total = design.call, design.choices * design.repeats
+    planner = Planner(design.request, design.axes, teller)
+    values = combinations(design.axes) if call.is_grid else corners(design.axes)
+    trials = with_runs([planner.trial(number, one) for number, one in enumerate(values)], find_project())
+    lines = [f"{design.base.head.name}: {total} trials", ""]
+    width = max(len(axis.path) for axis in design.axes)
+    lines += [f"  {axis.path:<{width}}  {axis.said}" for axis in design.axes]
+    lines += ["", f"method      {_how(design)}"]
+    lines += [f"pruned by   {call.prune.name}"] if call.prune else []
+    best = "the largest" if design.goal.higher else "the smallest"
+    lines.append(f"compared by {design.goal.metric}, {best} is best")
+    parameters = [trial.plan.n_parameters for trial in trials]
+    span = f"{min(parameters):,}" + (f" to {max(parameters):,}" if len(set(parameters)) > 1 else "")
+    return "\n".join([*lines, f"parameters  {span}", *_to_train(design, trials)])
+
+
+def _how(design: Design) -> str:
+    name = design.call.method.name
+    options = design.call.method.options.model_dump(exclude_unset=True)
+    told = f"{name} ({', '.join(f'{key} {value}' for key, value in options.items())})" if options else name
+    repeated = f", each choice with {design.repeats} repetitions" if design.repeats > 1 else ""
+    at_a_time = f", {design.batch} choices at a time" if design.batch < design.choices else ""
+    return f"{told}{repeated}{at_a_time}"
+
+
+def _to_train(design: Design, trials: Sequence[Trial]) -> list[str]:
+    """What is trained together, and what alone and why; of chosen trials only examples are known."""
     from annpipe.sweep.training import stacks
     from annpipe.train.stacking import why_solo
 
     made = sum(trial.run is not None for trial in trials)
-    lines = [f"{trials[0].plan.head.name}: {len(trials)} trials", ""]
-    width = max(len(axis.path) for axis in axes)
-    lines += [f"  {axis.path:<{width}}  {', '.join(map(_value, axis.values))}" for axis in axes]
-    lines += ["", f"compared by {goal.metric}, {'the largest' if goal.higher else 'the smallest'} is best"]
-    parameters = [trial.plan.n_parameters for trial in trials]
-    span = f"{min(parameters):,}" + (f" to {max(parameters):,}" if len(set(parameters)) > 1 else "")
-    together = [len(group) for group in stacks(trials) if len(group) > 1]
     alone = dict.fromkeys(why for trial in trials if trial.run is None and (why := why_solo(trial.plan)))
-    lines += [f"parameters  {span}", f"to train    {len(trials) - made}" + (f" ({made} made before)" if made else "")]
+    lines = [f"alone       because of {why}" for why in alone]
+    if not design.call.is_grid:
+        return [f"to train    {design.choices * design.repeats}", *lines]
+    lines.insert(0, f"to train    {len(trials) - made}" + (f" ({made} made before)" if made else ""))
+    together = [len(group) for group in stacks(trials) if len(group) > 1]
     if together:
-        lines.append(f"stacked     {sum(together)} of them, {' and '.join(map(str, together))} at a time")
-    lines += [f"alone       because of {why}" for why in alone]
-    return "\n".join(lines)
+        lines.insert(1, f"stacked     {sum(together)} of them, {' and '.join(map(str, together))} at a time")
+    return lines
 
 
 def said(ended: SweepEnd) -> str:
@@ -176,7 +212,9 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+    from annpipe.spec.axes import said
+
+    return said(value)
 
 
 def as_json_text(ended: SweepEnd) -> str:

@@ -1,11 +1,12 @@
 """Text → Spec: what the user wrote, every key with its line and column; no torch, no mlflow, no plugin."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from annpipe.spec.extends import extended
-from annpipe.spec.overrides import on_device, override, unset
+from annpipe.spec.nodes import Node, ScalarNode
+from annpipe.spec.overrides import on_device, override, swept, trial, unset
 from annpipe.spec.reader import read_file
 from annpipe.spec.spec import Spec, read_spec
 from annpipe.spec.variables import substituted
@@ -21,16 +22,20 @@ def load_spec(
     device: str | None = None,
     base: Path | None = None,
     untrusted: bool = False,
+    over: Sequence[tuple[ScalarNode, Node]] = (),
+    values: Iterable[tuple[str, Node]] | None = None,
 ) -> Spec:
     """Reads the spec at `path`: what it extends beneath it, then the overrides, then its variables; raises SpecError.
 
     `overrides` are `PATH=VALUE` or `PATH+=VALUE`; `unset_paths` are removed; `device` replaces the device's word and
     keeps its other options; `base` is the folder that relative paths start from when it is not the spec's own. Of an
-    untrusted spec nothing outside its folder is read.
+    untrusted spec nothing outside its folder is read. `over` are more values of a sweep; `values` those of one of its
+    trials, whose spec says nothing of sweeps.
     """
     root = extended(read_file(path), path, within=path.resolve().parent if untrusted else None)
     for text in overrides:
         root = override(root, text)
+    root = swept(root, over) if values is None else trial(root, values)
     if device is not None:
         root = on_device(root, device)
     filled = substituted(unset(root, unset_paths))

@@ -13,7 +13,7 @@ from typing import NoReturn
 from annpipe.errors import COMMAND_LINE, Place, Problem, SpecError
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.composer import compose
-from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
+from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, plain
 from annpipe.spec.spec import LIST_SECTIONS, MODEL_KEYS, REQUIRED, TOP_KEYS
 
 UNSET = "--unset "
@@ -22,12 +22,16 @@ DEVICE = "--device "
 
 @dataclass(frozen=True)
 class Override:
-    """One `--set` or `--unset`: the path it names, the node of its value, and how the command line says it."""
+    """One `--set` or `--unset`: the path it names, the node of its value, and how the command line says it.
+
+    `at` is the place of its path where no command line says it: a sweep's own.
+    """
 
     path: tuple[str, ...]
     said: str
     value: Node | None = None
     appends: bool = False
+    at: Place | None = None
 
     def fault(self, message: str, help_: str | None = None, *, step: int | None = None) -> SpecError:
         """The error, its carets under the whole path or under the step at fault."""
@@ -37,6 +41,8 @@ class Override:
 
     def place(self, step: int | None = None) -> Place:
         """The whole path in the command line, or one step of it."""
+        if self.at is not None:
+            return self.at
         start = self.said.index(" ") + 2
         before = sum(len(part) + 1 for part in self.path[: step or 0])
         length = len(".".join(self.path)) if step is None else len(self.path[step])
@@ -45,7 +51,11 @@ class Override:
 
 def override(root: MappingNode, text: str) -> MappingNode:
     """The spec with one value replaced or appended; keys of mappings may be new, positions in lists must exist."""
-    change = _parse(text)
+    return with_change(root, _parse(text))
+
+
+def with_change(root: MappingNode, change: Override) -> MappingNode:
+    """The spec with one value replaced or appended."""
     section = change.path[0]
     if section == "device" and len(change.path) > 1:
         root = _opened_device(root)
@@ -54,9 +64,41 @@ def override(root: MappingNode, text: str) -> MappingNode:
     missing = root.get(section)
     if section in TOP_KEYS and (missing is None or (isinstance(missing, ScalarNode) and missing.value is None)):
         root = _with_section(root, change)
-    changed = _changed(root, change, 0)
-    assert isinstance(changed, MappingNode)
-    return changed
+    made = _changed(root, change, 0)
+    assert isinstance(made, MappingNode)
+    return made
+
+
+def swept(root: MappingNode, pairs: Sequence[tuple[ScalarNode, Node]]) -> MappingNode:
+    """The spec with more values to try in `sweep.over`; those of a path that it tries already take their place."""
+    if not pairs:
+        return root
+    place = pairs[0][0].place
+    for number, (path, _) in enumerate(pairs):
+        if path.value in [known.value for known, _ in pairs[:number]]:
+            message = f"`{path.value}` is swept over twice"
+            raise SpecError([Problem("override", message, path.place, "give all of its values in one")])
+    section, key = root.get("sweep"), ScalarNode("sweep", "sweep", True, place)
+    if section is not None and not isinstance(section, MappingNode) and plain(section) is not None:
+        return root  # said to be wrong when it is read
+    old = section if isinstance(section, MappingNode) else MappingNode((), place)
+    over = old.get("over")
+    known = over if isinstance(over, MappingNode) else MappingNode((), place)
+    paths = {path.value for path, _ in pairs}
+    kept = tuple(pair for pair in known.pairs if pair[0].value not in paths)
+    over_key = old.key("over") or ScalarNode("over", "over", True, place)
+    laid = (over_key, replace(known, pairs=(*kept, *pairs)))
+    section = replace(old, pairs=(laid, *(pair for pair in old.pairs if pair[0].value != "over")))
+    others = tuple(pair for pair in root.pairs if pair[0].value != "sweep")
+    return replace(root, pairs=(*others, (root.key("sweep") or key, section)))
+
+
+def trial(root: MappingNode, values: Iterable[tuple[str, Node]]) -> MappingNode:
+    """The spec of one trial: its values in their places, and no sweep."""
+    root = replace(root, pairs=tuple(pair for pair in root.pairs if pair[0].value != "sweep"))
+    for path, node in values:
+        root = with_change(root, Override(tuple(path.split(".")), "", node, at=node.place))
+    return root
 
 
 def on_device(root: MappingNode, word: str) -> MappingNode:
@@ -65,9 +107,9 @@ def on_device(root: MappingNode, word: str) -> MappingNode:
     value = ScalarNode(word, word, True, Place(said, 1, len(DEVICE) + 1, max(1, len(word))))
     within = isinstance(root.get("device"), MappingNode)
     change = Override(("device", "type") if within else ("device",), said, value)
-    changed = _changed(root, change, 0)
-    assert isinstance(changed, MappingNode)
-    return changed
+    made = _changed(root, change, 0)
+    assert isinstance(made, MappingNode)
+    return made
 
 
 def unset(root: MappingNode, paths: Iterable[str]) -> MappingNode:

@@ -99,6 +99,20 @@ class Train(Section):
     checkpoint_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="seconds between safety checkpoints")
 
 
+class Sweep(Section):
+    """`sweep`: what a sweep of the spec tries; a single run does not look at it."""
+
+    over: dict[str, Any] = Field({}, description="paths of the spec, each with the values that are tried")
+    method: Any = Field("grid", description="how trials are chosen: every combination, or one of Optuna's samplers")
+    trials: Positive | None = Field(None, description="trials in all; a grid of lists says it itself")
+    batch: Positive | None = Field(None, description="trials chosen at a time, before the results of the others")
+    metric: Word | None = Field(None, description="the final value they are compared by; val/loss, or train/loss")
+    goal: Literal["minimize", "maximize"] | None = Field(None, description="where the metric does not say it itself")
+    prune: Any = Field(None, description="which of Optuna's pruners stops trials early")
+    fail: Literal["continue", "stop"] = Field("continue", description="what happens after a trial that failed")
+    retries: Annotated[int, Field(ge=0)] = Field(0, description="how often a trial that failed is tried again")
+
+
 class Tracking(Section):
     """`tracking`: where the record goes."""
 

@@ -18,12 +18,13 @@ from annpipe.spec.groups import GroupCall
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
 from annpipe.spec.sections import Device, Head, Split, Tracking, Train
 from annpipe.spec.splits import split_faults, split_files
+from annpipe.spec.sweep import SweepCall, read_sweep
 
 __all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "check", "read_spec", "used_note"]
 
 SECTIONS = (
     *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "blocks", "model", "loss"),
-    *("optimizer", "scheduler", "average", "train", "metrics", "plots", "callbacks", "tracking"),
+    *("optimizer", "scheduler", "average", "train", "metrics", "plots", "callbacks", "sweep", "tracking"),
 )
 LIST_SECTIONS = frozenset({"plugins", "model", "metrics", "plots", "callbacks"})
 TOP_KEYS = ("extends", "variables", *SECTIONS)  # the first two are gone once a spec is composed
@@ -79,6 +80,7 @@ class Spec:
     plots: tuple[Call, ...]
     callbacks: tuple[Call, ...]
     tracking: Tracking
+    sweep: SweepCall | None = None
     problems: tuple[Problem, ...] = ()
     base: Path | None = None
     unfilled: frozenset[Place] = frozenset()
@@ -139,6 +141,7 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         plots=reading.calls("plots"),
         callbacks=reading.calls("callbacks"),
         tracking=reading.section(Tracking, root.get("tracking"), "tracking"),
+        sweep=reading.sweep(),
     )
     return replace(spec, problems=tuple(reading.problems))
 
@@ -402,6 +405,11 @@ class _Reading:
     def _beside_data(self, name: str) -> Node | None:
         data = self.root.get("data")
         return data.get(name) if isinstance(data, MappingNode) else None
+
+    def sweep(self) -> SweepCall | None:
+        call, problems = read_sweep(self.root.get("sweep"))
+        self.problems += problems
+        return call
 
     def groups(self) -> tuple[GroupCall, ...]:
         optimizer = self.root.get("optimizer")

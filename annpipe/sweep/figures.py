@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from annpipe.sweep.axes import Axis
+from annpipe.spec.axes import Axis
 from annpipe.sweep.statistics import spread
 from annpipe.sweep.table import Swept
 

@@ -1,4 +1,4 @@
-"""The trials of a sweep are trained, one after the other, and become one record: a run above with a run a trial below.
+"""A sweep is run: its trials are chosen and trained, and become one record: a run above with a run a trial below.
 
 The sweep has a run folder and a journal of its own. Its one shipper sends the run of each trial when that has ended, so
 that sixty-four trials cost one process that imports MLflow, and not as many.
@@ -7,23 +7,28 @@ that sixty-four trials cost one process that imports MLflow, and not as many.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from annpipe.errors import Problem
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import artifact_root, resolve_tracking_uri, scrub
 from annpipe.record.project import find_project, new_run_folder
 from annpipe.record.recorder import Recorder, ShipState
 from annpipe.record.source import environment_text, source_tags, spec_copy
-from annpipe.sweep.axes import Axis
+from annpipe.spec.axes import Axis, read_over
+from annpipe.sweep.axes import corners
+from annpipe.sweep.choosing import Chooser, Listed
+from annpipe.sweep.design import Design, designed
 from annpipe.sweep.figures import draw_figures
 from annpipe.sweep.table import Result, Swept, as_csv, as_log_table
-from annpipe.sweep.training import Training, stacks
-from annpipe.sweep.trials import Goal, Teller, Trial
+from annpipe.sweep.training import Training
+from annpipe.sweep.trials import Planner, Request, Teller
+from annpipe.sweep.workers import Job, Team, Work, threads_of
 from annpipe.train.device import find_device
 
 
@@ -44,38 +49,68 @@ class SweepEnd:
     wait_seconds: float = 0.0
 
 
+class _Silent:
+    def trial(self, result: Result, done: int, of: int) -> None:
+        """Nothing."""
+
+    def event(self, message: str) -> None:
+        """Nothing."""
+
+    def warn(self, problem: Problem) -> None:
+        """Nothing."""
+
+
 def run_sweep(
-    trials: Sequence[Trial],
-    axes: Sequence[Axis],
-    goal: Goal,
+    spec: str | Path,
+    *,
+    over: Mapping[str, Any] | None = None,
+    overrides: Iterable[str] = (),
+    unset: Iterable[str] = (),
+    device: str | None = None,
+    workers: int = 1,
+    storage: str | None = None,
+    tracking_uri: str | None = None,
+    watcher: SweepWatcher | None = None,
+) -> SweepEnd:
+    """Trains and records all trials of a spec's sweep; raises SpecError where the spec or a trial of it is wrong.
+
+    `over` are more values to try, by path, as in `sweep.over`; `overrides` may set the other options of `sweep`, as in
+    `sweep.trials=64`. `workers` processes train here; a `storage`, the SQLAlchemy URL of a database, is shared with
+    whoever runs the same sweep elsewhere, and raises StoreError where it cannot be opened.
+    """
+    watcher = watcher or _Silent()
+    pairs = [read_over(f"{path}={json.dumps(values)}") for path, values in (over or {}).items()]
+    request = Request(Path(spec), tuple(overrides), tuple(unset), device, tuple(pairs))
+    design = designed(request, watcher)
+    return train_sweep(design, watcher, workers=workers, storage=storage, tracking_uri=tracking_uri)
+
+
+def train_sweep(
+    design: Design,
     watcher: SweepWatcher,
     *,
+    workers: int = 1,
+    storage: str | None = None,
     tracking_uri: str | None = None,
-    stop_on_failure: bool = False,
 ) -> SweepEnd:
     """Trains the trials that have no run yet, those of one structure together, and records all of them."""
-    plan = trials[0].plan
+    plan = design.base
     find_device(plan.device.type, None)
+    _check_trials(design, watcher)
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, plan.tracking.uri)
     recorder = Recorder.start_shipper()
     folder = new_run_folder(project, f"{plan.head.name} sweep")
-    results: list[Result] = []
-    stopped: int | None = None
     try:
-        with _opened(folder, trials, axes, uri, project) as journal:
+        with _opened(folder, design, uri, project) as journal:
             recorder.attach(folder, uri)
-            training = Training(folder.name, uri, project, watcher, source_tags(Path(plan.file)))
-            for group in stacks(trials):
-                for result, signal in training.results(group):
-                    results.append(result)
-                    stopped = signal if signal is not None else stopped
-                    journal.write("trial", run=_folder(result).name, time=now_ms())
-                    watcher.trial(result, len(results), len(trials))
-                if stopped is not None or (stop_on_failure and any(one.status == "FAILED" for one in results)):
-                    break
-            results.sort(key=lambda result: result.number)
-            swept = Swept(plan.head.name, tuple(axes), goal, tuple(results))
+            training = Training(
+                folder.name, uri, project, watcher, source_tags(Path(plan.file)), threads=threads_of(workers)
+            )
+            running = _Running(design, watcher, journal, folder, training)
+            stopped = running.run(workers, storage, uri, project)
+            results = tuple(sorted(running.results, key=lambda result: result.number))
+            swept = Swept(plan.head.name, _come_up(design.axes, results), design.goal, results)
             _write_results(journal, folder, swept)
             status = "KILLED" if stopped is not None else "FINISHED"
             journal.write("end", status=status, time=now_ms(), error=None)
@@ -85,18 +120,86 @@ def run_sweep(
     return SweepEnd(folder, swept, recorder.finish(plan.tracking.wait_seconds), stopped, plan.tracking.wait_seconds)
 
 
-def _folder(result: Result) -> Path:
-    assert result.run is not None
-    return result.run
+def _come_up(axes: Sequence[Axis], results: Sequence[Result]) -> tuple[Axis, ...]:
+    """The axes, ranges with the values that came up."""
+    values = {axis.path: tuple(sorted({result.values[axis.path] for result in results})) for axis in axes if axis.span}
+    return tuple(replace(axis, values=values.get(axis.path, axis.values)) for axis in axes)
+
+
+def _check_trials(design: Design, watcher: SweepWatcher) -> None:
+    """Plans a trial with each value, and with both ends of each range: what is wrong is told before any is trained."""
+    planner = Planner(design.request, design.axes, watcher)
+    for number, values in enumerate(corners(design.axes)):
+        planner.trial(number, values)
+
+
+class _Running:
+    """The trials of a sweep as they end, wherever they are trained."""
+
+    def __init__(
+        self, design: Design, watcher: SweepWatcher, journal: Journal, folder: Path, training: Training
+    ) -> None:
+        self._design, self._watcher, self._journal, self._training = design, watcher, journal, training
+        self._folder = folder
+        self.results: list[Result] = []
+        self._chooser: Chooser = Listed(design)
+        self._team: Team | None = None
+
+    def run(self, workers: int, storage: str | None, uri: str, project: Path) -> int | None:
+        """Trains all that is left to train; gives the signal that stopped it, if one did."""
+        design = self._design
+        if design.call.is_grid and design.call.prune is None and workers == 1 and storage is None:
+            return self._work(Listed(design))
+        from annpipe.sweep.study import Study, database, storage_of
+
+        url = storage or (database(self._folder) if workers > 1 else None)
+        name = f"{design.base.head.name} {design.digest}"
+        study = Study(design, storage_of(url), name, of=workers)
+        with study.beating():
+            if workers > 1 and url is not None:
+                self._team = Team(Job(design.request, url, name, self._folder.name, uri, project, workers), study)
+            try:
+                return self._work(study)
+            finally:
+                if self._team:
+                    self._team.stop()
+                self._collect()
+
+    def _work(self, chooser: Chooser) -> int | None:
+        self._chooser = chooser
+        work = Work(self._design, chooser, self._training, self._watcher, self._goes_on)
+        for result in work.results():
+            self._take(result)
+        return work.signal
+
+    def _goes_on(self) -> bool:
+        if self._team:
+            self._team.look()
+        self._collect()
+        has_failed = any(result.status == "FAILED" for result in self.results)
+        return not (has_failed and self._design.call.options.fail == "stop")
+
+    def _collect(self) -> None:
+        for result in self._chooser.of_others():
+            self._take(result)
+
+    def _take(self, result: Result) -> None:
+        self.results.append(result)
+        if result.run is not None and result.run.parent == self._folder.parent and result.run.is_dir():
+            self._journal.write("trial", run=result.run.name, time=now_ms())
+        self._watcher.trial(result, len(self.results), self._design.choices * self._design.repeats)
 
 
 @contextmanager
-def _opened(folder: Path, trials: Sequence[Trial], axes: Sequence[Axis], uri: str, project: Path) -> Iterator[Journal]:
+def _opened(folder: Path, design: Design, uri: str, project: Path) -> Iterator[Journal]:
     """The sweep's journal, with all that is known before the first trial."""
-    plan = trials[0].plan
+    plan, call = design.base, design.call
     journal = Journal.create(folder)
-    swept = {axis.path: json.dumps(list(axis.values), ensure_ascii=False) for axis in axes}
-    tags = source_tags(Path(plan.file)) | {"annpipe.sweep": "true", "annpipe.trials": str(len(trials))}
+    trials = str(design.choices * design.repeats)
+    swept = {f"over.{axis.path}": axis.said if axis.span else _as_text(axis) for axis in call.axes}
+    how = {"method": call.method.name, "trials": trials, "metric": design.goal.metric}
+    how |= {"prune": call.prune.name} if call.prune else {}
+    tags = source_tags(Path(plan.file)) | {"annpipe.sweep": "true", "annpipe.trials": trials}
     journal.write(
         "run",
         id=folder.name,
@@ -108,7 +211,7 @@ def _opened(folder: Path, trials: Sequence[Trial], axes: Sequence[Axis], uri: st
         description=plan.head.description,
         expected_points=None,
         tags=tags,
-        params={f"over.{path}": values for path, values in swept.items()} | {"trials": str(len(trials))},
+        params=swept | how,
     )
     for file, text in (
         ("spec.yaml", spec_copy(Path(plan.file), plan.tracking.uri)),
@@ -121,6 +224,10 @@ def _opened(folder: Path, trials: Sequence[Trial], axes: Sequence[Axis], uri: st
         journal.close()
 
 
+def _as_text(axis: Axis) -> str:
+    return json.dumps(list(axis.values), ensure_ascii=False)
+
+
 def _keep(journal: Journal, folder: Path, file: str, text: str) -> None:
     (folder / file).write_text(text, encoding="utf-8")
     journal.write("artifact", file=file, to="")
@@ -131,7 +238,7 @@ def _write_results(journal: Journal, folder: Path, swept: Swept) -> None:
     _keep(journal, folder, "trials.json", as_log_table(swept))
     _keep(journal, folder, "trials.csv", as_csv(swept))
     best = swept.best
-    if best is not None and best.run is not None:
+    if best is not None and best.run is not None and best.run.is_dir():
         metrics = {f"best/{key}": value for key, value in best.finals.items()}
         journal.metrics(0, metrics, now_ms())
         journal.write("tags", tags={"annpipe.best_trial": best.run.name})
@@ -148,7 +255,7 @@ def _curves(swept: Swept) -> dict[int, tuple[list[int], list[float]]]:
     for result in swept.results:
         epochs: list[int] = []
         values: list[float] = []
-        if result.run is not None:
+        if result.run is not None and (result.run / journals.FILE).is_file():
             for event in journals.read(result.run):
                 for key, epoch, value, _ in journals.points(event):
                     if key == swept.goal.metric:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from annpipe.sweep.axes import Axis
+from annpipe.spec.axes import Axis
 from annpipe.sweep.statistics import Spread, spread
 from annpipe.sweep.trials import Goal
 

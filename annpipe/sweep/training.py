@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -39,7 +39,8 @@ def stacks(trials: Sequence[Trial]) -> list[list[Trial]]:
 class Training:
     """How the trials of a sweep are run: `sweep` is its folder's name, `origin` the tags of its source.
 
-    The number of threads is measured by the first trial that goes alone, and taken for those after it.
+    The number of threads, where it is not given, is measured by the first trial that goes alone, and taken for those
+    after it. `judge` hears each value of a trial by its number, and may end it early.
     """
 
     sweep: str
@@ -47,7 +48,8 @@ class Training:
     project: Path
     teller: Teller
     origin: Mapping[str, str]
-    threads: int | None = field(default=None, init=False)
+    judge: Callable[[int, str, int, float], bool] | None = None
+    threads: int | None = None
 
     def results(self, group: Sequence[Trial]) -> Iterator[tuple[Result, int | None]]:
         """What became of each trial of a group, and the signal that stopped it, if one did."""
@@ -59,7 +61,7 @@ class Training:
             yield from self._together(group)
 
     def _begun(self, trial: Trial) -> Run:
-        return begin(
+        run = begin(
             trial.plan,
             new_run_folder(self.project, trial.plan.head.name),
             _Quiet(self.teller),
@@ -68,6 +70,9 @@ class Training:
             sweep=self.sweep,
             origin=self.origin,
         )
+        if (judge := self.judge) is not None:
+            run.judge = lambda key, epoch, value: judge(trial.number, key, epoch, value)
+        return run
 
     def _alone(self, trial: Trial) -> tuple[Result, int | None]:
         run = self._begun(trial)
@@ -79,7 +84,8 @@ class Training:
     def _ended(self, trial: Trial, run: Run, outcome: Outcome) -> tuple[Result, int | None]:
         if outcome.error is not None:
             self.teller.event(f"trial {trial.number + 1} failed: {scrub(str(outcome.error))}")
-        return Result(trial.number, trial.values, run.folder, outcome.status, outcome.values), outcome.signal
+        status = "PRUNED" if outcome.pruned_at is not None else outcome.status
+        return Result(trial.number, trial.values, run.folder, status, outcome.values), outcome.signal
 
     def _together(self, group: Sequence[Trial]) -> Iterator[tuple[Result, int | None]]:
         device = group[0].plan.device

@@ -1,23 +1,24 @@
-"""Spec and axes → the trials of a sweep: a plan each, and the run that has been made of it already, if there is one."""
+"""Spec and values → the trials of a sweep: a plan each, and the run that is there of it already, if there is one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from annpipe.errors import NotFound, Problem
 from annpipe.facts import plugin_versions
-from annpipe.launch import complete, read
+from annpipe.launch import Watcher, complete, read
 from annpipe.plan.metric_keys import run_metrics
 from annpipe.plan.plan import Plan
 from annpipe.record import journal
 from annpipe.record.project import run_folders
 from annpipe.registry import Registry
 from annpipe.registry.suggest import did_you_mean
-from annpipe.sweep.axes import Axis, combinations, overrides
+from annpipe.spec.axes import Axis
+from annpipe.spec.nodes import Node, ScalarNode
 from annpipe.train.data import dataset_digest, make_data
 
 
@@ -54,41 +55,61 @@ class Goal:
         return (max if self.higher else min)(finite, key=lambda number: finite[number])
 
 
-def planned(
-    spec: Path,
-    axes: Sequence[Axis],
-    teller: Teller,
-    *,
-    changes: Iterable[str] = (),
-    unset: Iterable[str] = (),
-    device: str | None = None,
-) -> list[Trial]:
-    """The trials in their order, every plan checked before any is trained; raises SpecError."""
-    registry = Registry.installed()
-    quiet = _Once(teller)
-    digests: dict[str, str] = {}
-    trials = []
-    for number, values in enumerate(combinations(axes)):
+@dataclass(frozen=True)
+class Request:
+    """A spec, and what the command line changes of it: as `--set`, `--unset`, `--device` and `--over` say it."""
+
+    spec: Path
+    changes: tuple[str, ...] = ()
+    unset: tuple[str, ...] = ()
+    device: str | None = None
+    over: tuple[tuple[ScalarNode, Node], ...] = ()
+
+
+@dataclass
+class Planner:
+    """Makes the trials of a sweep: what was asked for, with the values of each."""
+
+    request: Request
+    axes: Sequence[Axis]
+    teller: Teller
+    _registry: Registry = field(default_factory=Registry.installed, init=False)
+    _digests: dict[str, str] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._quiet = once(self.teller)
+
+    def trial(self, number: int, values: Mapping[str, Any]) -> Trial:
+        """The trial with these values by path; raises SpecError."""
+        request = self.request
         drafted = read(
-            spec, registry=registry.copy(), overrides=[*changes, *overrides(values)], unset=unset, device=device
+            request.spec,
+            registry=self._registry.copy(),
+            overrides=request.changes,
+            unset=request.unset,
+            device=request.device,
+            values=[(axis.path, axis.node(values[axis.path])) for axis in self.axes],
         )
-        plan = replace(complete(drafted, quiet), plots=())
-        trials.append(Trial(number, values, plan, _key(plan, digests)))
-    return trials
+        plan = replace(complete(drafted, self._quiet), plots=())
+        return Trial(number, values, plan, digest_of(plan, self._digests))
 
 
-def _key(plan: Plan, digests: dict[str, str]) -> str:
-    """What decides a trial's numbers: its plan, its data and its plugins. Trials often have the same data."""
+def digest_of(plan: Plan, known: dict[str, str] | None = None) -> str:
+    """What decides a run's numbers: its plan, its data and its plugins. `known` keeps the digests of data."""
+    known = {} if known is None else known
     said = json.dumps([plan.data.to_data(), plan.head.seed, plan.split.columns], sort_keys=True)
-    if said not in digests:
-        digests[said] = dataset_digest(make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns))
+    if said not in known:
+        known[said] = dataset_digest(make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns))
     plugins = json.dumps(plugin_versions(plan), sort_keys=True)
-    return f"{plan.digest}/{digests[said]}/{plugins}"
+    return f"{plan.digest}/{known[said]}/{plugins}"
+
+
+def once(teller: Teller) -> Watcher:
+    """A watcher that shows each warning once, though many plans have it."""
+    return _Once(teller)
 
 
 class _Once:
-    """Shows each warning once, though many plans have it."""
-
     def __init__(self, teller: Teller) -> None:
         self._teller = teller
         self._seen: set[str] = set()

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from annpipe.errors import SpecError
-from annpipe.sweep.axes import Axis, combinations, overrides, read_axis
+from annpipe.errors import Place, SpecError
+from annpipe.spec.axes import Axis, AxisFault, Span, axis_of, read_over
+from annpipe.spec.composer import compose
+from annpipe.spec.nodes import plain
+from annpipe.spec.sweep import even
+from annpipe.sweep.axes import combinations, corners, repeated
 from annpipe.sweep.statistics import spread, student_t
 from annpipe.sweep.table import Result, Swept, as_csv, as_log_table
 from annpipe.sweep.trials import Goal
@@ -32,7 +36,15 @@ from annpipe.sweep.trials import Goal
 )
 def test_values_are_read_as_in_a_spec(text: str, values: tuple[object, ...]) -> None:
     """Numbers, words, lists and mappings; a range of whole numbers has both ends."""
-    assert read_axis(text) == Axis(text.partition("=")[0], values)
+    axis = read_axis(text)
+    assert (axis.path, axis.values, axis.span) == (text.partition("=")[0], values, None)
+    assert [plain(axis.node(value)) for value in axis.values] == list(values)
+
+
+def read_axis(text: str) -> Axis:
+    """As `--over` is read."""
+    key, node = read_over(text)
+    return axis_of(str(key.value), node, key.place)
 
 
 @pytest.mark.parametrize(
@@ -41,31 +53,97 @@ def test_values_are_read_as_in_a_spec(text: str, values: tuple[object, ...]) -> 
         ("optimizer.Adam.lr", "names no path and values"),
         ("=1,2", "names no path and values"),
         ("seed=", "names no path and values"),
-        ("seed=5..3", "the range 5..3 has no values"),
-        ("seed=0..99999", "over 10,000 values"),
         ("model.1=[ReLU", "cannot be read"),
-        ("seed=1,2,1", "`seed` takes 1 twice"),
     ],
 )
-def test_values_that_cannot_be_read(text: str, message: str) -> None:
+def test_text_that_cannot_be_read(text: str, message: str) -> None:
     """The place is in the command line."""
     with pytest.raises(SpecError, match=message.replace("[", r"\[")) as caught:
-        read_axis(text)
+        read_over(text)
     assert all(problem.place and problem.place.on_command_line for problem in caught.value.problems)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seed=5..3", "the range 5..3 of `seed` has no values"),
+        ("seed=0..99999", "over 10,000 values"),
+        ("seed=1,2,1", "`seed` takes 1 twice"),
+        ("model.1={a: 1},{a: 1}", '`model.1` takes {"a": 1} twice'),
+        ("lr={log_uniform: [0, 1]}", "begins at 0, which has no logarithm"),
+        ("lr={uniform: [2, 1]}", "goes from 2 to 1"),
+        ("lr={uniform: 3}", "`uniform` takes a list; found the number 3"),
+        ("lr={uniform: [1, 2, 3]}", "takes the smallest and the largest number"),
+        ("lr={range: [1, fast]}", "goes from number to number; found the word 'fast'"),
+        ("lr={range: [1, 2, 0]}", "the step of a range must be greater than 0"),
+        ("lr={choice: []}", "an empty list of values"),
+    ],
+)
+def test_values_that_lead_nowhere(text: str, message: str) -> None:
+    """What a list or a form says wrong."""
+    with pytest.raises(AxisFault) as caught:
+        read_axis(text)
+    assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("[1, 2]", (1, 2)),
+        ("8", tuple(range(8))),
+        ("2..4", (2, 3, 4)),
+        ("{choice: [3, 1]}", (3, 1)),
+        ("{range: [8, 32, 8]}", (8, 16, 24, 32)),
+        ("{range: [8, 31, 8]}", (8, 16, 24)),
+        ("{range: [0, 0.3, 0.1]}", (0.0, 0.1, 0.2, pytest.approx(0.3))),
+    ],
+)
+def test_seeds_in_a_spec(text: str, values: tuple[object, ...]) -> None:
+    """All forms that list their values; a number alone counts where repetitions are meant."""
+    node = compose(text, "spec.yaml")
+    assert node is not None
+    assert axis_of("seed", node, Place("spec.yaml", 1, 1)).values == values
+
+
+def test_a_number_alone_is_no_list_elsewhere() -> None:
+    """A single value is set, not swept."""
+    node = compose("3", "spec.yaml")
+    assert node is not None
+    with pytest.raises(AxisFault, match="must have values to try; found the number 3"):
+        axis_of("model.0.Linear", node, Place("spec.yaml", 1, 1))
+
+
+def test_points_of_a_range() -> None:
+    """Even steps from end to end, or even ratios: numpy's own."""
+    assert Span(1.0, 2.0).points(5) == pytest.approx(np.linspace(1, 2, 5))
+    assert Span(1e-4, 1e-1, is_log=True).points(4) == pytest.approx(np.geomspace(1e-4, 1e-1, 4))
+    assert Span(1e-4, 1e-1, is_log=True).points(4)[0] == 1e-4
+    assert Span(1.0, 100.0, is_log=True).points(1) == pytest.approx([10.0])
+    axes = (Axis("a", (1, 2, 3)), Axis("lr", span=Span(0.0, 1.0)), Axis("w", span=Span(1.0, 4.0)))
+    assert [len(axis.values) for axis in even(axes, 64)] == [3, 4, 4]  # 3 * 4 * 4 <= 64 < 3 * 5 * 5
+    assert even(axes[:1], None) == axes[:1]
+
+
 def test_combinations_are_the_product() -> None:
-    """The last axis turns fastest; a path twice and too many trials are refused."""
+    """The last axis turns fastest."""
     axes = [Axis("a", (1, 2)), Axis("b", ("x", "y", "z"))]
     expected = [{"a": a, "b": b} for a, b in itertools.product((1, 2), ("x", "y", "z"))]
     assert combinations(axes) == expected
-    assert overrides(expected[1] | {"c": "two words", "d": {"SGD": {"lr": 0.1}}}) == [
-        *("a=1", "b=y", 'c="two words"', 'd={"SGD": {"lr": 0.1}}')
-    ]
-    with pytest.raises(SpecError, match="swept over twice"):
-        combinations([axes[0], axes[0]])
-    with pytest.raises(SpecError, match="more than 10,000"):
-        combinations([Axis(name, tuple(range(30))) for name in "abc"])
+
+
+def test_corners_have_each_value_and_each_end() -> None:
+    """As few trials as that takes."""
+    axes = [Axis("a", (1, 2)), Axis("b", ("x", "y", "z")), Axis("lr", span=Span(0.1, 0.9))]
+    found = corners(axes)
+    assert len(found) == 3
+    assert [{one[path] for one in found} for path in ("a", "b", "lr")] == [{1, 2}, {"x", "y", "z"}, {0.1, 0.9}]
+
+
+def test_repetitions_of_a_choice() -> None:
+    """Every seed with every fold, in the order of the axes."""
+    axes = [Axis("seed", (0, 1)), Axis("lr", span=Span(0.1, 0.9)), Axis("data.split.fold", (0, 1))]
+    found = repeated({"lr": 0.5}, axes)
+    assert [list(one.values()) for one in found] == [[0, 0.5, 0], [0, 0.5, 1], [1, 0.5, 0], [1, 0.5, 1]]
 
 
 @pytest.mark.parametrize("degrees", [*range(1, 41), 60, 100, 1000])

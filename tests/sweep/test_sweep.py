@@ -219,12 +219,12 @@ def test_folds_are_a_sweep(type_in: Type) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ((), 2, "say what to try"),
+        ((), 2, "does not say what to try"),
         (("--over", "optimizer.Adam.lr"), 3, "names no path and values"),
         (("--over", "optimizer.Adam.lr=1e-3,fast"), 3, "must be a number at least 0; found the word 'fast'"),
         (("--over", "optimizer.Adm.lr=1e-3"), 3, "there is no"),
         (("--over", "model.1=ReLU,Rleu"), 3, "there is no layer 'Rleu'"),
-        (("--seeds", "2", "--metric", "val/accuracy"), 2, "no trial has the metric 'val/accuracy'"),
+        (("--seeds", "2", "--metric", "val/accuracy"), 3, "no trial has the metric 'val/accuracy'"),
         (("--seeds", "2", "--over", "seed=1,2"), 3, "`seed` is swept over twice"),
     ],
 )

@@ -1,0 +1,346 @@
+"""The trials of a sweep as a study of Optuna's: chosen by its samplers, stopped by its pruners, shared in its storages.
+
+All choices wait in the storage from the beginning, empty where a sampler fills them in. A worker takes one by setting
+its state, which only one can do; what a worker that dies had taken waits again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from annpipe.errors import RunError, StoreError
+from annpipe.secrets import scrub
+from annpipe.spec.axes import Axis
+from annpipe.spec.search import (
+    Cmaes,
+    Gp,
+    Halton,
+    Hyperband,
+    Median,
+    Percentile,
+    Random,
+    Sobol,
+    SuccessiveHalving,
+    Threshold,
+    Tpe,
+)
+from annpipe.spec.sections import Section
+from annpipe.sweep.axes import combinations, repeated
+from annpipe.sweep.choosing import Choice
+from annpipe.sweep.design import Design
+from annpipe.sweep.table import Result
+
+PLACE, WORKER, RUNS, COUNT = "annpipe.place", "annpipe.worker", "annpipe.runs", "annpipe.choices"
+BEAT_SECONDS, GRACE_SECONDS = 10, 30  # a worker that says nothing for so long is dead
+BEGIN_SECONDS = 60.0  # that the one who makes a study may take to fill it
+TURNS = 2  # in which a worker takes its share, so that the quicker ones can take more
+BUSY_SECONDS = 60  # that a database file may be in another's hands
+
+
+class Study:
+    """A study in a storage, seen by one worker, the one of this number of several."""
+
+    def __init__(self, design: Design, storage: BaseStorage, name: str, worker: int = 0, of: int = 1) -> None:
+        self._design, self._storage = design, storage
+        is_shared = isinstance(storage, RDBStorage) and not design.call.options.batch
+        self._most = max(1, -(-design.choices // (TURNS * of))) if is_shared else design.batch
+        self._most = min(self._most, design.batch)
+        self._axes = design.axes if design.call.is_grid else tuple(axis for axis in design.axes if not axis.is_repeat)
+        self._spaces = {axis.path: _space(axis) for axis in self._axes}
+        self._worker = f"{os.uname().nodename if hasattr(os, 'uname') else ''}:{os.getpid()}"
+        self._taken: dict[int, optuna.Trial] = {}
+        self._seen: set[int] = set()
+        self._beating = threading.Lock()
+        with _quiet():
+            self._study, is_new = _opened(design, storage, name, worker)
+        if is_new:
+            self._fill()
+        else:
+            self._wait_for_choices()
+
+    def _fill(self) -> None:
+        design = self._design
+        fixed = combinations(self._axes) if design.call.is_grid else [{}] * design.choices
+        for place, values in enumerate(fixed):
+            said = {path: _said(self._spaces[path], value) for path, value in values.items()}
+            self._study.enqueue_trial(said, user_attrs={PLACE: place})
+        self._study.set_user_attr(COUNT, len(fixed))
+
+    def _wait_for_choices(self) -> None:
+        end = time.monotonic() + BEGIN_SECONDS
+        while COUNT not in self._study.user_attrs:
+            if time.monotonic() > end:
+                message = f"the study '{self._study.study_name}' was begun and never filled: delete it, and try again"
+                raise RunError(message)
+            time.sleep(0.2)
+
+    @property
+    def is_over(self) -> bool:
+        return not self._trials(TrialState.RUNNING, TrialState.WAITING)
+
+    def choose(self) -> list[Choice]:
+        self._revive()
+        waiting = len(self._trials(TrialState.WAITING))
+        asked = (self._ask() for _ in range(min(waiting, self._most)))
+        return [self._choice(trial) for trial in asked if trial is not None]
+
+    def _ask(self) -> optuna.Trial | None:
+        with _quiet():
+            trial = self._study.ask(self._spaces)
+        if PLACE not in trial.user_attrs:  # others took the last one that waited, and Optuna made one more
+            self._study.tell(trial, state=TrialState.FAIL)
+            return None
+        trial.set_user_attr(WORKER, self._worker)
+        self._taken[trial.user_attrs[PLACE]] = trial
+        self.beat()
+        return trial
+
+    def _choice(self, trial: optuna.Trial) -> Choice:
+        place = int(trial.user_attrs[PLACE])
+        values = {path: _read(space, trial.params[path]) for path, space in self._spaces.items()}
+        design = self._design
+        if design.call.is_grid:  # the very values of the axes: a storage may keep others that are equal to them
+            return Choice(place, place, (combinations(self._axes)[place],))
+        return Choice(place, place * design.repeats, tuple(repeated(values, design.axes)))
+
+    def told(self, choice: Choice, results: Sequence[Result]) -> None:
+        trial = self._taken.pop(choice.place)
+        self._seen.add(trial.number)
+        metric = self._design.goal.metric
+        values = [result.finals.get(metric, float("nan")) for result in results]
+        state, value = TrialState.COMPLETE, sum(values) / len(values)
+        if any(result.status == "PRUNED" for result in results):
+            state = TrialState.PRUNED
+        elif value - value != 0 or any(result.status != "FINISHED" for result in results):
+            state = TrialState.FAIL
+        with _quiet():
+            trial.set_user_attr(RUNS, json.dumps([_as_data(result) for result in results]))
+            self._study.tell(trial, value if state == TrialState.COMPLETE else None, state)
+
+    def left(self, choice: Choice) -> None:
+        trial = self._taken.pop(choice.place)
+        with _quiet():
+            self._again(trial.number, trial.params, trial.user_attrs)
+
+    def _again(self, number: int, params: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
+        """Ends a trial that nobody tries any more, and lets its choice wait."""
+        try:
+            self._study.tell(number, state=TrialState.FAIL)
+        except (ValueError, RuntimeError):  # another worker was faster
+            return
+        self._study.enqueue_trial(dict(params), user_attrs={PLACE: attributes[PLACE]})
+
+    def is_worse(self, choice: Choice, epoch: int, value: float) -> bool:
+        if self._design.call.prune is None or value - value != 0:
+            return False
+        trial = self._taken[choice.place]
+        with _quiet():
+            trial.report(value, epoch)
+            return bool(trial.should_prune())
+
+    def of_others(self) -> list[Result]:
+        found = []
+        for trial in self._trials(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL):
+            if trial.number not in self._seen and RUNS in trial.user_attrs:
+                self._seen.add(trial.number)
+                found += [_as_result(data) for data in json.loads(trial.user_attrs[RUNS])]
+        return found
+
+    def beat(self) -> None:
+        """Says that this worker is alive."""
+        if isinstance(self._storage, RDBStorage):
+            with self._beating:
+                study = self._storage.get_study_id_from_name(self._study.study_name)
+                for trial in list(self._taken.values()):
+                    known = self._storage.get_trial_id_from_study_id_trial_number(study, trial.number)
+                    self._storage.record_heartbeat(known)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Inside, a thread says that this worker is alive."""
+        if not isinstance(self._storage, RDBStorage):
+            yield
+            return
+        over, seconds = threading.Event(), self._storage.get_heartbeat_interval() or BEAT_SECONDS
+
+        def beats() -> None:
+            while not over.wait(seconds):
+                self.beat()
+
+        thread = threading.Thread(target=beats, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def release(self, worker: int) -> None:
+        """What the worker with this process number had taken waits again: it is dead."""
+        for trial in self._trials(TrialState.RUNNING):
+            if str(trial.user_attrs.get(WORKER, "")) == f"{self._worker.rpartition(':')[0]}:{worker}":
+                with _quiet():
+                    self._again(trial.number, trial.params, trial.user_attrs)
+
+    def _revive(self) -> None:
+        """What dead workers had taken waits again."""
+        if isinstance(self._storage, RDBStorage):
+            with _quiet():
+                optuna.storages.fail_stale_trials(self._study)
+
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=states)
+
+
+def storage_of(url: str | None, *, beat: int = BEAT_SECONDS, grace: int = GRACE_SECONDS) -> BaseStorage:
+    """The storage at an SQLAlchemy URL, in memory without one; raises StoreError."""
+    if url is None:
+        return InMemoryStorage()
+    waits = {"connect_args": {"timeout": BUSY_SECONDS}} if url.startswith("sqlite") else {}
+    try:
+        with _quiet():
+            return RDBStorage(
+                url,
+                engine_kwargs=waits,
+                heartbeat_interval=beat,
+                grace_period=grace,
+                heartbeat_stale_trial_callback=_waits_again,
+            )
+    except Exception as error:  # of SQLAlchemy, of a driver, or an import of one that is missing
+        raise StoreError(f"the storage {scrub(url)} cannot be opened: {scrub(str(error)).splitlines()[0]}") from error
+
+
+def _waits_again(study: optuna.Study, trial: FrozenTrial) -> None:
+    if PLACE in trial.user_attrs:
+        study.enqueue_trial(dict(trial.params), user_attrs={PLACE: trial.user_attrs[PLACE]})
+
+
+def database(folder: Path) -> str:
+    """The URL of the storage in a sweep's folder."""
+    return f"sqlite:///{(folder / 'study.db').resolve().as_posix()}"
+
+
+def _opened(design: Design, storage: BaseStorage, name: str, worker: int) -> tuple[optuna.Study, bool]:
+    """The study of this name, and whether it is new."""
+    sampler, pruner = _sampler(design, (design.base.head.seed + worker) % 2**32), _pruner(design)
+    direction = StudyDirection.MAXIMIZE if design.goal.higher else StudyDirection.MINIMIZE
+    try:
+        made = optuna.create_study(
+            storage=storage, study_name=name, direction=direction, sampler=sampler, pruner=pruner
+        )
+    except optuna.exceptions.DuplicatedStudyError:
+        return optuna.load_study(storage=storage, study_name=name, sampler=sampler, pruner=pruner), False
+    return made, True
+
+
+def _sampler(design: Design, seed: int) -> optuna.samplers.BaseSampler:
+    samplers = optuna.samplers
+    match design.call.method.options:
+        case Sobol(scramble=scramble):
+            return samplers.QMCSampler(qmc_type="sobol", scramble=scramble, seed=seed, warn_independent_sampling=False)
+        case Halton(scramble=scramble):
+            return samplers.QMCSampler(qmc_type="halton", scramble=scramble, seed=seed, warn_independent_sampling=False)
+        case Tpe() as tpe:
+            return samplers.TPESampler(
+                n_startup_trials=tpe.startup,
+                n_ei_candidates=tpe.candidates,
+                multivariate=tpe.multivariate,
+                warn_independent_sampling=False,
+                constant_liar=True,
+                seed=seed,
+            )
+        case Gp(startup=startup, deterministic=same):
+            return samplers.GPSampler(
+                n_startup_trials=startup, deterministic_objective=same, warn_independent_sampling=False, seed=seed
+            )
+        case Cmaes() as cma:
+            return samplers.CmaEsSampler(
+                n_startup_trials=cma.startup,
+                sigma0=cma.sigma,
+                popsize=cma.population,
+                warn_independent_sampling=False,
+                seed=seed,
+            )
+        case Random() | Section():  # a grid's choices are all told
+            return samplers.RandomSampler(seed=seed)
+
+
+def _pruner(design: Design) -> optuna.pruners.BasePruner:
+    pruners = optuna.pruners
+    match design.call.prune.options if design.call.prune else None:
+        case Median() as one:
+            return pruners.MedianPruner(one.startup, one.warmup, one.interval)
+        case Percentile() as one:
+            return pruners.PercentilePruner(one.percentile, one.startup, one.warmup, one.interval)
+        case SuccessiveHalving() as one:
+            return pruners.SuccessiveHalvingPruner(one.min_resource, one.reduction_factor, one.min_early_stopping_rate)
+        case Hyperband() as one:
+            return pruners.HyperbandPruner(one.min_resource, one.max_resource, one.reduction_factor)
+        case Threshold() as one:
+            return pruners.ThresholdPruner(one.lower, one.upper, one.warmup, one.interval)
+    return pruners.NopPruner()
+
+
+def _space(axis: Axis) -> BaseDistribution:
+    """What Optuna draws a value of an axis from; values that are no numbers in a range go as JSON."""
+    if axis.span is not None:
+        return FloatDistribution(axis.span.low, axis.span.high, log=axis.span.is_log)
+    if axis.step is not None and len(axis.values) > 1:
+        low, high = axis.values[0], axis.values[-1]
+        if all(isinstance(value, int) for value in axis.values):
+            return IntDistribution(low, high, step=int(axis.step))
+        return FloatDistribution(low, high, step=axis.step)
+    return CategoricalDistribution([json.dumps(value, sort_keys=True) for value in axis.values])
+
+
+def _said(space: BaseDistribution, value: Any) -> Any:
+    return json.dumps(value, sort_keys=True) if isinstance(space, CategoricalDistribution) else value
+
+
+def _read(space: BaseDistribution, value: Any) -> Any:
+    return json.loads(value) if isinstance(space, CategoricalDistribution) else value
+
+
+def _as_data(result: Result) -> dict[str, Any]:
+    return {
+        "number": result.number,
+        "values": dict(result.values),
+        "run": str(result.run) if result.run else None,
+        "status": result.status,
+        "finals": dict(result.finals),
+        "is_new": result.is_new,
+    }
+
+
+def _as_result(data: Mapping[str, Any]) -> Result:
+    run = Path(data["run"]) if data["run"] else None
+    return Result(data["number"], data["values"], run, data["status"], data["finals"], data["is_new"])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, Optuna says nothing of what it does, and nothing of what is new in it."""
+    logger = logging.getLogger("optuna")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

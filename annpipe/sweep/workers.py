@@ -1,0 +1,184 @@
+"""Who trains the trials of a sweep? This process, and others that take trials out of the same storage."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from annpipe.errors import Problem
+from annpipe.historian import signals_noted
+from annpipe.record.source import source_tags
+from annpipe.sweep.choosing import Choice, Chooser
+from annpipe.sweep.design import Design, designed
+from annpipe.sweep.table import Result
+from annpipe.sweep.training import Training, stacks
+from annpipe.sweep.trials import Planner, Request, Teller, Trial, with_runs
+from annpipe.train.device import available_cores
+
+if TYPE_CHECKING:
+    from annpipe.sweep.study import Study
+
+IDLE_SECONDS = 0.2
+
+
+@dataclass
+class Work:
+    """One worker at a sweep: it takes choices, trains their trials, and tells how they ended.
+
+    `idle` is called between trials, and says whether to go on.
+    """
+
+    design: Design
+    chooser: Chooser
+    training: Training
+    teller: Teller
+    idle: Callable[[], bool] = lambda: True
+    signal: int | None = field(default=None, init=False)
+    _of: dict[int, Choice] = field(default_factory=dict, init=False)
+
+    def results(self) -> Iterator[Result]:
+        """How each trial ended; comes to its end when nothing is left, after a signal, and where `idle` says so."""
+        design = self.design
+        planner = Planner(design.request, design.axes, self.teller)
+        if design.call.prune is not None:
+            self.training.judge = self._judge
+        with signals_noted(self):
+            while self._goes_on() and not self.chooser.is_over:
+                choices = self.chooser.choose()
+                if not choices:
+                    time.sleep(IDLE_SECONDS)
+                    continue
+                yield from self._batch(choices, planner)
+
+    def _goes_on(self) -> bool:
+        return self.idle() and self.signal is None
+
+    def _judge(self, number: int, key: str, epoch: int, value: float) -> bool:
+        return key == self.design.goal.metric and self.chooser.is_worse(self._of[number], epoch, value)
+
+    def _batch(self, choices: Sequence[Choice], planner: Planner) -> Iterator[Result]:
+        ended: dict[int, list[Result]] = {choice.place: [] for choice in choices}
+        try:
+            for result, choice in self._trained(choices, planner):
+                ended[choice.place].append(result)
+                if len(ended[choice.place]) == len(choice.trials) and not _was_stopped(ended[choice.place]):
+                    self.chooser.told(choice, sorted(ended[choice.place], key=lambda one: one.number))
+                    del ended[choice.place]
+                yield result
+        finally:
+            for choice in choices:
+                if choice.place in ended:
+                    self.chooser.left(choice)
+
+    def _trained(self, choices: Sequence[Choice], planner: Planner) -> Iterator[tuple[Result, Choice]]:
+        self._of = {}
+        planned = []
+        for choice in choices:
+            for number, values in enumerate(choice.trials, start=choice.first):
+                self._of[number] = choice
+                planned.append(planner.trial(number, values))
+                if self.signal is not None:
+                    return
+        trials = with_runs(planned, self.training.project)
+        for group in stacks(trials):
+            for result in self._ends(group):
+                yield result, self._of[result.number]
+            if not self._goes_on():
+                return
+
+    def _ends(self, group: Sequence[Trial]) -> Iterator[Result]:
+        """The last end of each trial of a group: one that failed may be tried again."""
+        by_number = {trial.number: trial for trial in group}
+        again = dict.fromkeys(by_number, self.design.call.options.retries)
+        waiting = [list(group)]
+        while waiting:
+            for result, stopped_by in self.training.results(waiting.pop(0)):
+                self.signal = self.signal if stopped_by is None else stopped_by
+                if result.status == "FAILED" and again[result.number] and self.signal is None:
+                    again[result.number] -= 1
+                    waiting.append([by_number[result.number]])
+                    continue
+                yield result
+
+
+def _was_stopped(results: Sequence[Result]) -> bool:
+    return any(result.status == "KILLED" for result in results)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What another process has to know to work at a sweep."""
+
+    request: Request
+    storage: str
+    study: str
+    sweep: str
+    uri: str
+    project: Path
+    workers: int
+
+
+class Team:
+    """The other processes that work at a sweep here."""
+
+    def __init__(self, job: Job, study: Study) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._study = study
+        self._left: list[BaseProcess] = []
+        for number in range(1, job.workers):
+            process = context.Process(target=_work, args=(job, number), daemon=True)
+            process.start()
+            self._left.append(process)
+
+    def look(self) -> None:
+        """What a worker that has died had taken is to be done by the others."""
+        for process in [one for one in self._left if one.exitcode is not None]:
+            self._left.remove(process)
+            self._study.release(process.pid or 0)
+
+    def stop(self) -> None:
+        """Asks all to stop after the present step, and waits for them."""
+        for process in self._left:
+            process.terminate()
+        for process in self._left:
+            process.join()
+        self.look()
+
+
+def threads_of(workers: int) -> int | None:
+    """The threads that each of several workers takes; None: as measured."""
+    return max(1, available_cores() // workers) if workers > 1 else None
+
+
+def _work(job: Job, number: int) -> None:
+    """One more worker, in a process of its own."""
+    from annpipe.sweep.study import Study, storage_of
+
+    above = multiprocessing.parent_process()
+    os.chdir(job.project)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process above, which asks this one to stop
+    design = designed(job.request, _Unheard())
+    study = Study(design, storage_of(job.storage), job.study, number, of=job.workers)
+    origin = source_tags(Path(design.base.file))
+    training = Training(job.sweep, job.uri, job.project, _Unheard(), origin, threads=threads_of(job.workers))
+    work = Work(design, study, training, _Unheard(), lambda: above is None or above.is_alive())
+    with study.beating():
+        for _ in work.results():
+            pass
+
+
+class _Unheard:
+    """The process above tells what there is to tell."""
+
+    def event(self, message: str) -> None:
+        """Nothing."""
+
+    def warn(self, problem: Problem) -> None:
+        """Nothing."""
