@@ -27,6 +27,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         ),
         *("evaluate_every", "checkpoint_seconds"),
     ),
+    "sweep": ("method", "trials", "batch", "metric", "goal", "prune", "fail", "retries"),
     "tracking": ("experiment", "uri", "wait_seconds"),
     "data.split": (
         "val",
@@ -42,6 +43,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         "seed",
     ),
 }
+PLAIN = ("train", "device", "sweep", "tracking")
 VALUES = ("version", "name", "description", "seed")
 KINDS = {
     "data": "data",
@@ -93,7 +95,7 @@ def _laid(base: Any, over: Any) -> Any:
 def _below(steps: Sequence[str], root: dict[str, Any], spec: Path | None) -> list[str]:
     """The next steps after `steps`, each with what follows it."""
     if not steps:
-        return [f"{name}=" for name in VALUES] + [f"{name}." for name in (*KINDS, "train", "device", "tracking")]
+        return [f"{name}=" for name in VALUES] + [f"{name}." for name in (*KINDS, *PLAIN)]
     node = _descend(root, steps)
     named = SECTIONS.get(".".join(steps), ())
     more = {"data": ["split.", "transforms."], "optimizer": ["groups+="]}.get(".".join(steps), [])

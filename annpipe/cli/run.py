@@ -37,6 +37,10 @@ def command(
     from annpipe.launch import complete, launch, read
 
     drafted = read(spec, overrides=overrides, unset=unset, device=device, name=name)
+    if drafted.spec.sweep is not None:
+        click.echo(
+            f"note: of a spec with a sweep one run is trained; `annpipe sweep {spec}` tries all it says", err=True
+        )
     with RunDisplay() as display:
         if dry_run:
             from annpipe.cli.plan import show_plan

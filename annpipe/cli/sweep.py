@@ -121,12 +121,12 @@ class _Display:
 def plan_said(design: Design, teller: Teller) -> str:
     """What a sweep would do."""
     from annpipe.record.project import find_project
-    from annpipe.sweep.axes import combinations, corners
+    from annpipe.sweep.axes import corners
     from annpipe.sweep.trials import Planner, with_runs
 
     call, total = design.call, design.choices * design.repeats
     planner = Planner(design.request, design.axes, teller)
-    values = combinations(design.axes) if call.is_grid else corners(design.axes)
+    values = design.combinations if call.is_grid else corners(design.axes)
     trials = with_runs([planner.trial(number, one) for number, one in enumerate(values)], find_project())
     lines = [f"{design.base.head.name}: {total} trials", ""]
     width = max(len(axis.path) for axis in design.axes)

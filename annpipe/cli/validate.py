@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,9 @@ from annpipe.cli.specs import spec_arguments, spec_options, untrusted_option
 from annpipe.errors import Problem, SpecError
 
 if TYPE_CHECKING:
+    from annpipe.plan import Draft
     from annpipe.registry import Registry
+    from annpipe.spec.nodes import Node
 
 
 @click.command("validate")
@@ -65,12 +67,21 @@ def check(
 ) -> list[Problem]:
     """All that is wrong with one spec, warnings too, in file order."""
     from annpipe.launch import Silent, complete, read
+    from annpipe.sweep.axes import corners
+
+    def checked(values: Iterable[tuple[str, Node]] | None = None) -> tuple[Draft, list[Problem]]:
+        own = registry.copy()
+        drafted = read(
+            path, registry=own, overrides=overrides, unset=unset, device=device, untrusted=untrusted, values=values
+        )
+        whole = complete(drafted, Silent()).warnings if drafted.is_whole else ()
+        return drafted, [*drafted.unchecked, *whole]
 
     try:
-        drafted = read(path, registry=registry, overrides=overrides, unset=unset, device=device, untrusted=untrusted)
-        warnings = list(drafted.unchecked)
-        if drafted.is_whole:
-            warnings += complete(drafted, Silent()).warnings
+        drafted, warnings = checked()
+        axes = drafted.spec.sweep.axes if drafted.spec.sweep else ()
+        for values in corners(axes):  # each value of its sweep once
+            warnings += checked([(axis.path, axis.node(values[axis.path])) for axis in axes])[1]
     except SpecError as error:
         return error.problems
     return SpecError(warnings).problems

@@ -10,8 +10,9 @@ from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.types import Named, from_annotation, words
 from annpipe.schema.components import BLOCK_NAME, is_bare
 from annpipe.schema.ends import inputs_schema, join_schema, outputs_schema
+from annpipe.schema.sweep import searches
 from annpipe.schema.values import LIMITS, Schema, option_schema, or_variable, reference, type_name, value_schema
-from annpipe.spec.sections import Device, Head, Section, Split, Tracking, Train
+from annpipe.spec.sections import Device, Head, Section, Split, Sweep, Tracking, Train
 from annpipe.spec.spec import REQUIRED
 
 DATA = "data"
@@ -30,6 +31,7 @@ DESCRIPTIONS = {
     "metrics": "what is measured on each split",
     "plots": "the figures that are drawn",
     "callbacks": "what acts at the looks of the run, as early_stopping does",
+    "sweep": "what `annpipe sweep` tries; a single run does not look at it",
     "tracking": "where the record goes",
 }
 DEVICES = {
@@ -58,6 +60,9 @@ def section_schema(name: str) -> Schema:
         schema = _device()
     elif name == "blocks":
         schema = _blocks()
+    elif name == "sweep":
+        schema = _mapping(Sweep, is_required=False)
+        schema["properties"] = schema["properties"] | searches(_fields)
     else:
         schema = _mapping(Train if name == "train" else Tracking, is_required=is_required)
     return {"description": DESCRIPTIONS[name], **schema}

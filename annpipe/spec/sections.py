@@ -102,7 +102,7 @@ class Train(Section):
 class Sweep(Section):
     """`sweep`: what a sweep of the spec tries; a single run does not look at it."""
 
-    over: dict[str, Any] = Field({}, description="paths of the spec, each with the values that are tried")
+    over: Any = Field(None, description="paths of the spec, each with the values that are tried")
     method: Any = Field("grid", description="how trials are chosen: every combination, or one of Optuna's samplers")
     trials: Positive | None = Field(None, description="trials in all; a grid of lists says it itself")
     batch: Positive | None = Field(None, description="trials chosen at a time, before the results of the others")

@@ -67,8 +67,11 @@ def read_sweep(node: Node | None) -> tuple[SweepCall | None, list[Problem]]:
 
 
 def _axes(node: Node | None) -> tuple[tuple[Axis, ...], list[Problem]]:
+    if node is None or (isinstance(node, ScalarNode) and node.value is None):
+        return (), []
     if not isinstance(node, MappingNode):
-        return (), []  # said of the whole section where it is another type
+        message = f"`sweep.over` must be a mapping from paths to values; found {found(node)}"
+        return (), [Problem("wrong-type", message, node.place, EXAMPLE, used_note(node))]
     axes, problems = [], []
     for key, value in node.pairs:
         path = str(key.value)

@@ -20,7 +20,7 @@ def combinations(axes: Sequence[Axis]) -> list[dict[str, Any]]:
 def corners(axes: Sequence[Axis]) -> list[dict[str, Any]]:
     """Combinations in which each value and each end of a range comes up: what is wrong with one shows in them."""
     ends = [axis.values or (axis.span.low, axis.span.high) if axis.span else axis.values for axis in axes]
-    longest = max(map(len, ends))
+    longest = max(map(len, ends), default=0)
     return [
         {axis.path: one[min(place, len(one) - 1)] for axis, one in zip(axes, ends, strict=True)}
         for place in range(longest)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from annpipe.sweep.axes import combinations
 from annpipe.sweep.design import Design
 from annpipe.sweep.table import Result
 
@@ -55,8 +54,7 @@ class Listed:
         return self._at >= self.design.choices
 
     def choose(self) -> list[Choice]:
-        every = combinations(self.design.axes)
-        batch = every[self._at : self._at + self.design.batch]
+        batch = self.design.combinations[self._at : self._at + self.design.batch]
         chosen = [Choice(number, number, (values,)) for number, values in enumerate(batch, start=self._at)]
         self._at += len(batch)
         return chosen

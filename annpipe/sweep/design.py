@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 from annpipe.errors import NotFound, Place, Problem, SpecError
 from annpipe.launch import complete, read
@@ -36,6 +38,11 @@ class Design:
         """What is swept over, ranges of a grid cut into points."""
         return even(self.call.axes, self.call.options.trials) if self.call.is_grid else self.call.axes
 
+    @cached_property
+    def combinations(self) -> list[dict[str, Any]]:
+        """Every combination of a grid, in their order."""
+        return combinations(self.axes)
+
     @property
     def repeats(self) -> int:
         """How many runs each choice of a method has: seeds and folds; a grid chooses every run by itself."""
@@ -45,7 +52,7 @@ class Design:
     def choices(self) -> int:
         """How many choices there are to make; each has `repeats` trials."""
         if self.call.is_grid:
-            return len(combinations(self.axes))
+            return len(self.combinations)
         return max(1, (self.call.options.trials or 1) // self.repeats)
 
     @property

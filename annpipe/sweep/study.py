@@ -40,7 +40,7 @@ from annpipe.spec.search import (
     Tpe,
 )
 from annpipe.spec.sections import Section
-from annpipe.sweep.axes import combinations, repeated
+from annpipe.sweep.axes import repeated
 from annpipe.sweep.choosing import Choice
 from annpipe.sweep.design import Design
 from annpipe.sweep.table import Result
@@ -75,7 +75,7 @@ class Study:
 
     def _fill(self) -> None:
         design = self._design
-        fixed = combinations(self._axes) if design.call.is_grid else [{}] * design.choices
+        fixed = design.combinations if design.call.is_grid else [{}] * design.choices
         for place, values in enumerate(fixed):
             said = {path: _said(self._spaces[path], value) for path, value in values.items()}
             self._study.enqueue_trial(said, user_attrs={PLACE: place})
@@ -115,7 +115,7 @@ class Study:
         values = {path: _read(space, trial.params[path]) for path, space in self._spaces.items()}
         design = self._design
         if design.call.is_grid:  # the very values of the axes: a storage may keep others that are equal to them
-            return Choice(place, place, (combinations(self._axes)[place],))
+            return Choice(place, place, (design.combinations[place],))
         return Choice(place, place * design.repeats, tuple(repeated(values, design.axes)))
 
     def told(self, choice: Choice, results: Sequence[Result]) -> None:

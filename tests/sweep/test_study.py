@@ -1,0 +1,379 @@
+"""Trials that Optuna chooses and stops, shared by several workers: held against Optuna itself, and against kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+import annpipe
+from annpipe.errors import SpecError, StoreError
+from annpipe.record import journal
+from annpipe.spec.axes import Axis, Span, read_over
+from annpipe.sweep.design import Design, designed
+from annpipe.sweep.running import SweepEnd, train_sweep
+from annpipe.sweep.study import Study, storage_of
+from annpipe.sweep.table import Result
+from annpipe.sweep.trials import Request
+from tests.conftest import unrecorded
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.", "ignore::optuna.exceptions.ExperimentalWarning")
+
+SPEC = """
+version: 1
+name: small
+device: {type: cpu, threads: 1}
+data:
+  formula: {rows: 60, inputs: {x: {Uniform: [-2, 2]}}, targets: {y: x**2}, noise: {y: {Normal: [0, 0.1]}}}
+  split: {val: 0.25}
+model: [Linear: 8, ReLU, Linear: 1]
+loss: MSELoss
+optimizer: {Adam: {lr: 0.01}}
+train: {epochs: 6, batch_size: 20}
+tracking: {wait_seconds: 0}
+sweep:
+  over:
+    optimizer.Adam.lr: {log_uniform: [1e-4, 1e-1]}
+    model.1: [ReLU, Tanh, {LeakyReLU: 0.2}]
+    model.0.Linear: {range: [4, 12, 4]}
+  method: random
+  trials: 6
+"""
+
+
+class Silent:
+    """A watcher that keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.trials: list[Result] = []
+        self.events: list[str] = []
+
+    def trial(self, result: Result, done: int, of: int) -> None:
+        self.trials.append(result)
+
+    def event(self, message: str) -> None:
+        self.events.append(message)
+
+    def warn(self, problem: object) -> None:
+        """Not looked at."""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A project with the spec, whose runs nobody ships."""
+    (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with unrecorded():
+        yield tmp_path
+
+
+def design(project: Path, *changes: str, over: tuple[str, ...] = ()) -> Design:
+    return designed(Request(project / "spec.yaml", changes, over=tuple(map(read_over, over))), Silent())
+
+
+def swept(project: Path, *changes: str, over: tuple[str, ...] = (), **how: Any) -> SweepEnd:
+    return train_sweep(design(project, *changes, over=over), Silent(), **how)
+
+
+SPACES = {
+    "optimizer.Adam.lr": optuna.distributions.FloatDistribution(1e-4, 1e-1, log=True),
+    "model.1": optuna.distributions.CategoricalDistribution(['"ReLU"', '"Tanh"', '{"LeakyReLU": 0.2}']),
+    "model.0.Linear": optuna.distributions.IntDistribution(4, 12, step=4),
+}
+
+
+def test_values_are_those_of_the_sampler(project: Path) -> None:
+    """The random sampler of this seed chooses the same without annpipe; numbers of a range stay whole."""
+    ended = swept(project, "seed=5")
+    alone = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=5))
+    for result in ended.swept.results:
+        params = alone.ask(SPACES).params
+        chosen = {path: json.loads(params[path]) if path == "model.1" else params[path] for path in SPACES}
+        assert result.values == chosen
+        assert isinstance(result.values["model.0.Linear"], int)
+        assert result.status == "FINISHED"
+    assert len(ended.swept.results) == 6
+
+
+def test_a_sampler_learns_of_each_batch(project: Path) -> None:
+    """Trials of tpe after its startup are those that Optuna's own chooses once it is told the same losses."""
+    ended = swept(project, "sweep.method={tpe: {startup: 3}}", "sweep.trials=8", "sweep.batch=4")
+    alone = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(
+            n_startup_trials=3, constant_liar=True, seed=0, warn_independent_sampling=False
+        )
+    )
+    results = ended.swept.results
+    for _ in range(8):
+        alone.enqueue_trial({})
+    for batch in (results[:4], results[4:]):
+        asked = [alone.ask(SPACES) for _ in batch]
+        assert [trial.params["optimizer.Adam.lr"] for trial in asked] == [
+            result.values["optimizer.Adam.lr"] for result in batch
+        ]
+        for trial, result in sorted(zip(asked, batch, strict=True), key=lambda pair: _told_at(ended, pair[1])):
+            alone.tell(trial, result.finals["val/loss"])
+
+
+def _told_at(ended: SweepEnd, result: Result) -> int:
+    """When the trial of a result ended."""
+    assert result.run is not None
+    names = [event["run"] for event in journal.read(ended.folder) if event["event"] == "trial"]
+    return names.index(result.run.name)
+
+
+@pytest.mark.parametrize("method", ["sobol", "halton", "{gp: {startup: 2}}", "{cmaes: {startup: 2, population: 4}}"])
+def test_each_sampler_chooses_within_the_ranges(method: str, project: Path) -> None:
+    """Of Optuna's other samplers: as many trials as asked for, all in their ranges, no two alike."""
+    results = swept(project, f"sweep.method={method}", "sweep.batch=3").swept.results
+    assert [result.number for result in results] == list(range(6))
+    assert all(1e-4 <= result.values["optimizer.Adam.lr"] <= 1e-1 for result in results)
+    assert all(result.values["model.0.Linear"] in (4, 8, 12) for result in results)
+    assert len({result.values["optimizer.Adam.lr"] for result in results}) == 6
+
+
+def test_a_choice_is_repeated_with_every_seed(project: Path) -> None:
+    """Six trials are three choices with two seeds each; the sampler hears their mean."""
+    ended = swept(project, over=("seed=0,1",))
+    assert [result.values["seed"] for result in ended.swept.results] == [0, 1] * 3
+    assert [len(group.trials) for group in ended.swept.groups] == [2, 2, 2]
+    again = swept(project, over=("seed=0,1",))
+    assert [result.is_new for result in again.swept.results] == [False] * 6
+
+
+def test_a_grid_of_ranges_has_even_points(project: Path) -> None:
+    """`trials` says how many."""
+    ended = swept(project, "sweep.method=grid", "sweep.trials=19", over=("model.1=ReLU,Tanh", "model.0.Linear=4,8"))
+    rates = sorted({result.values["optimizer.Adam.lr"] for result in ended.swept.results})
+    assert rates == pytest.approx([1e-4, 1e-3, 1e-2, 1e-1])
+    assert len(ended.swept.results) == 16
+
+
+def test_a_pruned_trial_ends_early_and_can_go_on(project: Path) -> None:
+    """A threshold that nothing reaches: every trial ends after its warm-up, and one is resumed to its end."""
+    ended = swept(
+        project,
+        "sweep.method=grid",
+        "sweep.trials=null",
+        "sweep.prune={threshold: {upper: 1e-9, warmup: 2}}",
+        over=GRID,
+    )
+    assert [result.status for result in ended.swept.results] == ["PRUNED"] * 4
+    for result in ended.swept.results:
+        assert result.run is not None
+        points = [
+            step for event in journal.read(result.run) for key, step, _, _ in journal.points(event) if key == "val/loss"
+        ]
+        assert points == [1, 2]
+        assert journal.status(result.run) == "KILLED"
+        assert any(event.get("tags", {}).get("annpipe.pruned") == "2" for event in journal.read(result.run))
+    resumed = annpipe.launch.go_on(ended.swept.results[0].run, annpipe.launch.Silent())  # type: ignore[arg-type]
+    assert resumed.status == "FINISHED"
+    assert ended.swept.best is None
+
+
+GRID = ("optimizer.Adam.lr=1e-3,1e-2", "model.1=ReLU,Tanh", "model.0.Linear=8")
+
+
+def test_the_median_pruner_is_optuna_s(project: Path) -> None:
+    """Trials one after the other, replayed in a study of Optuna's own: the same ones are pruned at the same epochs."""
+    over = ("optimizer.Adam.lr=1e-1,3e-2,1e-2,3e-3,1e-3,3e-4,1e-4,3e-5", "model.1=ReLU", "model.0.Linear=8")
+    ended = swept(
+        project,
+        *("sweep.method=grid", "sweep.trials=null", "sweep.batch=1", "sweep.prune={median: {startup: 2, warmup: 1}}"),
+        over=over,
+    )
+    alone = optuna.create_study(pruner=optuna.pruners.MedianPruner(2, 1))
+    statuses = []
+    for result in ended.swept.results:
+        assert result.run is not None
+        trial, is_pruned = alone.ask(), False
+        for event in journal.read(result.run):
+            for key, step, value, _ in journal.points(event):
+                if key == "val/loss" and not is_pruned:
+                    trial.report(value, step)
+                    is_pruned = trial.should_prune()
+        state = optuna.trial.TrialState.PRUNED if is_pruned else optuna.trial.TrialState.COMPLETE
+        alone.tell(trial, None if is_pruned else result.finals["val/loss"], state)
+        statuses.append("PRUNED" if is_pruned else "FINISHED")
+    assert [result.status for result in ended.swept.results] == statuses
+    assert "PRUNED" in statuses
+
+
+def test_a_failed_trial_is_tried_again(project: Path) -> None:
+    """As often as `retries` says; each time is a run of its own."""
+    over = ("optimizer.Adam.lr=1e-3,1e35", "model.1=ReLU", "model.0.Linear=8")
+    ended = swept(project, "sweep.method=grid", "sweep.trials=null", "sweep.retries=2", over=over)
+    assert [result.status for result in ended.swept.results] == ["FINISHED", "FAILED"]
+    assert sorted(journal.status(run) for run in (project / "runs").glob("small-2*")) == ["FAILED"] * 3 + ["FINISHED"]
+
+
+def test_what_cannot_be_pruned(project: Path) -> None:
+    """A metric that is measured at the end alone."""
+    with pytest.raises(SpecError, match="`prune` compares trials while they train"):
+        design(
+            project,
+            *("sweep.method=grid", "sweep.trials=null", "sweep.prune=median", "sweep.metric=test/loss"),
+            *("data.split.test=0.2",),
+            over=GRID,
+        )
+
+
+def test_a_range_is_checked_at_both_ends(project: Path) -> None:
+    """Before the first trial, and at the place that says it."""
+    with pytest.raises(SpecError, match="must be a number at least 0") as caught:
+        swept(project, over=("optimizer.Adam.lr={uniform: [-1, 1]}",))
+    assert str(caught.value.problems[0].place) == "the command line"
+    assert not (project / "runs").exists()
+
+
+def test_from_python(project: Path) -> None:
+    """`annpipe.run_sweep`, with values of its own."""
+    ended = annpipe.run_sweep(
+        "spec.yaml", over={"optimizer.Adam.lr": [1e-3, 1e-2]}, overrides=["sweep.method=grid", "sweep.trials=null"]
+    )
+    assert len(ended.swept.results) == 2 * 3 * 3
+    assert ended.swept.best is not None
+
+
+def test_a_storage_that_cannot_be_opened(project: Path) -> None:
+    """Exit code 5, and no password in the words."""
+    with pytest.raises(StoreError, match="cannot be opened") as caught:
+        storage_of("nosuch://me:secret@host/db")
+    assert "secret" not in str(caught.value)
+
+
+def test_what_a_dead_worker_had_taken_waits_again(project: Path) -> None:
+    """Its heart has stopped: another worker takes the choice, and what is told too late is not taken for a result."""
+    made = design(project, "sweep.trials=4")
+    url = f"sqlite:///{project / 'study.db'}"
+    one = Study(made, storage_of(url, beat=1, grace=2), "s")
+    other = Study(made, storage_of(url, beat=1, grace=2), "s", 1)
+    lost = one.choose()
+    taken = other.choose()
+    assert {choice.place for choice in lost} & {choice.place for choice in taken} == set()
+    done = {choice.place for choice in taken}
+    for choice in taken:
+        other.told(choice, [Result(choice.first, choice.trials[0], None, "FINISHED", {"val/loss": 1.0})])
+    deadline = time.monotonic() + 60
+    while not other.is_over:
+        assert time.monotonic() < deadline
+        for choice in other.choose():
+            assert choice.place not in done
+            done.add(choice.place)
+            other.told(choice, [Result(choice.first, choice.trials[0], None, "FINISHED", {"val/loss": 1.0})])
+        time.sleep(0.2)
+    assert done == set(range(4))
+    assert {choice.place: choice.trials for choice in lost}.items() <= {
+        place: _values(url, place) for place in done
+    }.items()
+    assert len(one.of_others()) == 4
+
+
+def _values(url: str, place: int) -> tuple[dict[str, Any], ...]:
+    """The values that a choice ended with."""
+    study = optuna.load_study(storage=url, study_name="s")
+    found = [
+        one for one in study.get_trials() if one.user_attrs.get("annpipe.place") == place and one.value is not None
+    ]
+    assert len(found) == 1
+    values: dict[str, Any] = json.loads(found[0].user_attrs["annpipe.runs"])[0]["values"]
+    return (values,)
+
+
+LONG = SPEC.replace("epochs: 6", "epochs: 400").replace("trials: 6", "trials: 12\n  batch: 1")
+
+
+def begun(project: Path, *words: str) -> subprocess.Popen[bytes]:
+    """`annpipe sweep` in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "annpipe", "sweep", "spec.yaml", "--json", *words],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def waited(condition: Any, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_worker_that_is_killed_loses_no_trial(project: Path) -> None:
+    """Two workers, one killed with a trial under way: every trial is finished once, and the sweep ends well."""
+    (project / "spec.yaml").write_text(LONG, encoding="utf-8")
+    process = begun(project, "--workers", "2")
+    waited(lambda: list(project.glob("runs/small-2*/checkpoints/last*")), process)
+    waited(lambda: bool(_workers(process.pid)), process)
+    worker = _workers(process.pid)
+    waited(lambda: _begun_by(project, worker[0]), process)
+    os.kill(worker[0], signal.SIGKILL)
+    printed, said = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    found = json.loads(printed)
+    assert [trial["trial"] for trial in found["trials"]] == list(range(12))
+    assert {trial["status"] for trial in found["trials"]} == {"FINISHED"}
+    assert len({trial["run"] for trial in found["trials"]}) == 12
+    statuses = [journal.status(folder) for folder in project.glob("runs/small-2*")]
+    assert statuses.count("FINISHED") == 12
+    assert statuses.count("KILLED") == len(statuses) - 12 <= 1
+
+
+def _workers(pid: int) -> list[int]:
+    """The processes below a process that train."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                told = (entry / "cmdline").read_bytes()
+                above = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ProcessLookupError):
+                continue
+            if above == pid and b"spawn_main" in told:
+                found.append(int(entry.name))
+    return found
+
+
+def _begun_by(project: Path, worker: int) -> bool:
+    """Whether a worker has a trial under way: it holds a run's journal open."""
+    try:
+        held = [os.readlink(one) for one in Path(f"/proc/{worker}/fd").iterdir()]
+    except OSError:
+        return False
+    return any("/runs/small-2" in path for path in held)
+
+
+def test_two_sweeps_on_one_storage_share_the_trials(project: Path) -> None:
+    """The same command twice: each trial is made by one of them, and both tell of all."""
+    (project / "spec.yaml").write_text(LONG.replace("trials: 12", "trials: 6"), encoding="utf-8")
+    words = ("--storage", f"sqlite:///{project / 'shared.db'}")
+    both = [begun(project, *words), begun(project, *words)]
+    told = []
+    for process in both:
+        printed, said = process.communicate(timeout=400)
+        assert process.returncode == 0, said
+        told.append(json.loads(printed))
+    made = [{trial["run"] for trial in found["trials"]} for found in told]
+    assert made[0] == made[1]
+    assert len(told[0]["trials"]) == 6
+    assert len(list(project.glob("runs/small-2*"))) == 6
+    assert len(list(project.glob("runs/small-sweep*"))) == 2
+
+
+def test_axes_say_their_ranges() -> None:
+    """In words, for the terminal."""
+    assert Axis("lr", span=Span(1e-4, 0.1, is_log=True)).said == "0.0001 to 0.1, logarithmic"
+    assert Axis("a", ("x", 2, 0.5, [1])).said == "x, 2, 0.5, [1]"
