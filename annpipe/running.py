@@ -232,10 +232,12 @@ def begin(
     artifact_root: str | None,
     sweep: str | None = None,
     origin: Mapping[str, str] | None = None,
+    name: str | None = None,
 ) -> Run:
     """Opens the journal of a new run in `folder` and writes down all that is known before it starts.
 
-    `sweep` is the folder's name of the sweep that it is a trial of; `origin` are the tags of its source, where known.
+    `sweep` is the folder's name of the sweep that it is a trial of; `origin` are the tags of its source, where known;
+    `name` is what its record is called, that of the plan if left out.
     """
     journal = Journal.create(folder)
     run = Run(plan, folder, journal, display, is_trial=sweep is not None)
@@ -244,7 +246,7 @@ def begin(
     journal.write(
         "run",
         id=folder.name,
-        name=plan.head.name,
+        name=name or plan.head.name,
         experiment=plan.tracking.experiment or plan.head.name,
         tracking_uri=scrub(tracking_uri),
         artifact_root=artifact_root,

@@ -25,7 +25,7 @@ from annpipe.sweep.axes import corners
 from annpipe.sweep.choosing import Chooser, Listed
 from annpipe.sweep.design import Design, designed
 from annpipe.sweep.figures import draw_figures
-from annpipe.sweep.table import Result, Swept, as_csv, as_log_table
+from annpipe.sweep.table import Result, Swept, as_csv, as_log_table, best_values, groups_as_log_table
 from annpipe.sweep.training import Training
 from annpipe.sweep.trials import Planner, Request, Teller
 from annpipe.sweep.workers import Job, Team, Work, threads_of
@@ -237,10 +237,13 @@ def _write_results(journal: Journal, folder: Path, swept: Swept) -> None:
     """The table, the best trial with its model, the figures."""
     _keep(journal, folder, "trials.json", as_log_table(swept))
     _keep(journal, folder, "trials.csv", as_csv(swept))
+    if swept.groups:
+        _keep(journal, folder, "groups.json", groups_as_log_table(swept))
+    tables = [{"path": file, "type": "table"} for file in ("trials.json", *(["groups.json"] if swept.groups else []))]
+    journal.write("tags", tags={"mlflow.loggedArtifacts": json.dumps(tables)})  # as log_table says that it is one
     best = swept.best
     if best is not None and best.run is not None and best.run.is_dir():
-        metrics = {f"best/{key}": value for key, value in best.finals.items()}
-        journal.metrics(0, metrics, now_ms())
+        journal.metrics(0, best_values(swept), now_ms())
         journal.write("tags", tags={"annpipe.best_trial": best.run.name})
         _keep(journal, folder, "best.yaml", (best.run / "plan.yaml").read_text(encoding="utf-8"))
         if (best.run / "model").is_dir():

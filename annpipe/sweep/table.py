@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,8 +114,57 @@ def as_csv(swept: Swept) -> str:
 
 def as_log_table(swept: Swept) -> str:
     """As MLflow's `log_table` writes a table: `columns`, and `data` row by row; what JSON has not, as text."""
-    rows = [[_strict(cell) for cell in row] for row in swept.rows()]
-    return json.dumps({"columns": swept.columns, "data": rows}, ensure_ascii=False)
+    return _log_table(swept.columns, swept.rows())
+
+
+def groups_as_log_table(swept: Swept) -> str:
+    """A row a group of repetitions, the best first: values, mean, deviation, ends of the 95 % interval, trials."""
+    metric = swept.goal.metric
+    shared = [axis.path for axis in swept.axes if not axis.is_repeat]
+    columns = [*shared, *(f"{metric}_{what}" for what in ("mean", "std", "low", "high")), "trials"]
+    rows = [[*group.values.values(), *_told(group.spread), len(group.trials)] for group in swept.groups]
+    return _log_table(columns, rows)
+
+
+def best_values(swept: Swept) -> dict[str, float]:
+    """What the record of a sweep says of its best trial; of repetitions also the spread that they have together."""
+    values = {f"best/{key}": value for key, value in swept.best.finals.items()} if swept.best else {}
+    if swept.best and swept.groups:
+        names = (f"best/{swept.goal.metric}_{what}" for what in ("mean", "std", "low", "high"))
+        spread_said = zip(names, _told(swept.groups[0].spread), strict=True)
+        values |= {name: value for name, value in spread_said if math.isfinite(value)}
+    return values
+
+
+def said(values: Mapping[str, Any]) -> str:
+    """A trial's values in a line: `lr 0.001, model.1 ReLU`."""
+    names = names_of(values)
+    return ", ".join(f"{names[path]} {in_words(value)}" for path, value in values.items())
+
+
+def names_of(paths: Iterable[str]) -> dict[str, str]:
+    """A short name for each path, or the path itself where two would be called the same."""
+    short = {path: Axis(path, ()).short for path in paths}
+    return short if len(set(short.values())) == len(short) else {path: path for path in short}
+
+
+def in_words(value: Any) -> str:
+    """A value without signs, numbers in five digits: `{Adam: {lr: 0.1}}` is `Adam lr 0.1`."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {in_words(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return f"[{', '.join(map(in_words, value))}]"
+    return f"{value:.5g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+
+
+def _told(found: Spread) -> list[float]:
+    low, high = found.mean - found.half_width, found.mean + found.half_width
+    return [found.mean, found.deviation, low, high]
+
+
+def _log_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    data = [[_strict(cell) for cell in row] for row in rows]
+    return json.dumps({"columns": list(columns), "data": data}, ensure_ascii=False)
 
 
 def _strict(cell: Any) -> Any:

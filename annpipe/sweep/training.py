@@ -13,7 +13,7 @@ from annpipe.record.location import artifact_root, scrub
 from annpipe.record.project import new_run_folder
 from annpipe.record.summary import final_values
 from annpipe.running import Made, Outcome, Run, begin
-from annpipe.sweep.table import Result
+from annpipe.sweep.table import Result, said
 from annpipe.sweep.trials import Teller, Trial
 from annpipe.train.device import computing, find_device
 from annpipe.train.parts import Parts, build
@@ -69,6 +69,7 @@ class Training:
             artifact_root=artifact_root(self.uri, self.project),
             sweep=self.sweep,
             origin=self.origin,
+            name=said(trial.values),
         )
         if (judge := self.judge) is not None:
             run.judge = lambda key, epoch, value: judge(trial.number, key, epoch, value)

@@ -41,6 +41,7 @@ metrics: [R2Score]
 plots: [predictions]
 tracking: {wait_seconds: 0}
 """
+TABLES = ("trials.json", "groups.json")
 Type = Callable[..., tuple[int, str, str]]
 
 
@@ -139,11 +140,20 @@ def test_what_is_recorded_is_a_run_above_and_a_run_a_trial(type_in: Type, tmp_pa
     assert json.loads(above.data.params["over.optimizer.Adam.lr"]) == [1e-3, 1e-2]
     assert above.data.tags["annpipe.best_trial"] == found["best"]
     kept = {item.path for item in client.list_artifacts(above.info.run_id)}
-    assert {"trials.json", "trials.csv", "best.yaml", "spec.yaml", "environment.txt", "plots"} <= kept
+    own = {"trials.json", "trials.csv", "groups.json", "best.yaml", "spec.yaml", "environment.txt", "plots"}
+    assert own <= kept
     assert {Path(item.path).name for item in client.list_artifacts(above.info.run_id, "plots")} == {
         "curves.svg",
+        "repeats.svg",
         "values.svg",
     }
+    group = found["groups"][0]
+    assert above.data.metrics["best/val/loss_mean"] == pytest.approx(group["mean"])
+    assert above.data.metrics["best/val/loss_high"] == pytest.approx(group["mean"] + group["half_width_95"])
+    tables = {file: client.load_table(above.info.experiment_id, file, [above.info.run_id]) for file in TABLES}
+    finals = [trial["finals"]["val/loss"] for trial in found["trials"]]
+    assert tables["trials.json"]["val/loss"].tolist() == pytest.approx(finals)
+    assert tables["groups.json"]["val/loss_mean"].tolist() == pytest.approx([one["mean"] for one in found["groups"]])
     children = client.search_runs(
         [above.info.experiment_id], f"tags.`mlflow.parentRunId` = '{above.info.run_id}'", max_results=50
     )
@@ -151,6 +161,8 @@ def test_what_is_recorded_is_a_run_above_and_a_run_a_trial(type_in: Type, tmp_pa
     for child in children:
         trial = next(one for one in found["trials"] if one["run"] == child.data.tags["annpipe.run_id"])
         assert child.info.status == "FINISHED"
+        values = trial["values"]
+        assert child.info.run_name == f"lr {values['optimizer.Adam.lr']:g}, seed {values['seed']}"
         assert float(child.data.params["optimizer.Adam.lr"]) == trial["values"]["optimizer.Adam.lr"]
         points = client.get_metric_history(child.info.run_id, "val/loss")
         assert [point.step for point in points] == [1, 2, 3, 4, 5, 6]
