@@ -27,7 +27,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         ),
         *("evaluate_every", "checkpoint_seconds"),
     ),
-    "sweep": ("method", "trials", "batch", "metric", "goal", "prune", "fail", "retries"),
+    "sweep": ("over", "method", "trials", "batch", "metric", "goal", "prune", "fail", "retries"),
     "tracking": ("experiment", "uri", "wait_seconds"),
     "data.split": (
         "val",

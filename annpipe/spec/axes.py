@@ -114,6 +114,12 @@ def read_over(text: str) -> tuple[ScalarNode, Node]:
     return key, placed(alone, at)
 
 
+def over_of(path: str, values: Any) -> tuple[ScalarNode, Node]:
+    """The same of plain data, as a program gives it."""
+    place = Place(f"{OVER}{path}={json.dumps(values)}", 1, len(OVER) + 1, len(path))
+    return ScalarNode(path, path, True, place), node_of(values, place)
+
+
 def placed(node: Node, place: Place) -> Node:
     """The node with all that it holds at one place."""
     match node:

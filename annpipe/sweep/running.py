@@ -20,7 +20,7 @@ from annpipe.record.location import artifact_root, resolve_tracking_uri, scrub
 from annpipe.record.project import find_project, new_run_folder
 from annpipe.record.recorder import Recorder, ShipState
 from annpipe.record.source import environment_text, source_tags, spec_copy
-from annpipe.spec.axes import Axis, read_over
+from annpipe.spec.axes import Axis, over_of
 from annpipe.sweep.axes import corners
 from annpipe.sweep.choosing import Chooser, Listed
 from annpipe.sweep.design import Design, designed
@@ -79,7 +79,7 @@ def run_sweep(
     whoever runs the same sweep elsewhere, and raises StoreError where it cannot be opened.
     """
     watcher = watcher or _Silent()
-    pairs = [read_over(f"{path}={json.dumps(values)}") for path, values in (over or {}).items()]
+    pairs = [over_of(path, values) for path, values in (over or {}).items()]
     request = Request(Path(spec), tuple(overrides), tuple(unset), device, tuple(pairs))
     design = designed(request, watcher)
     return train_sweep(design, watcher, workers=workers, storage=storage, tracking_uri=tracking_uri)

@@ -252,28 +252,24 @@ def _sampler(design: Design, seed: int) -> optuna.samplers.BaseSampler:
     samplers = optuna.samplers
     match design.call.method.options:
         case Sobol(scramble=scramble):
-            return samplers.QMCSampler(qmc_type="sobol", scramble=scramble, seed=seed, warn_independent_sampling=False)
+            return samplers.QMCSampler(qmc_type="sobol", scramble=scramble, seed=seed)
         case Halton(scramble=scramble):
-            return samplers.QMCSampler(qmc_type="halton", scramble=scramble, seed=seed, warn_independent_sampling=False)
+            return samplers.QMCSampler(qmc_type="halton", scramble=scramble, seed=seed)
         case Tpe() as tpe:
             return samplers.TPESampler(
                 n_startup_trials=tpe.startup,
                 n_ei_candidates=tpe.candidates,
                 multivariate=tpe.multivariate,
-                warn_independent_sampling=False,
                 constant_liar=True,
                 seed=seed,
             )
         case Gp(startup=startup, deterministic=same):
-            return samplers.GPSampler(
-                n_startup_trials=startup, deterministic_objective=same, warn_independent_sampling=False, seed=seed
-            )
+            return samplers.GPSampler(n_startup_trials=startup, deterministic_objective=same, seed=seed)
         case Cmaes() as cma:
             return samplers.CmaEsSampler(
                 n_startup_trials=cma.startup,
                 sigma0=cma.sigma,
                 popsize=cma.population,
-                warn_independent_sampling=False,
                 seed=seed,
             )
         case Random() | Section():  # a grid's choices are all told

@@ -86,7 +86,8 @@ class Training:
         if outcome.error is not None:
             self.teller.event(f"trial {trial.number + 1} failed: {scrub(str(outcome.error))}")
         status = "PRUNED" if outcome.pruned_at is not None else outcome.status
-        return Result(trial.number, trial.values, run.folder, status, outcome.values), outcome.signal
+        finals = outcome.values if status == "FINISHED" else {}  # what a run had on its way is no final value
+        return Result(trial.number, trial.values, run.folder, status, finals), outcome.signal
 
     def _together(self, group: Sequence[Trial]) -> Iterator[tuple[Result, int | None]]:
         device = group[0].plan.device

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,10 +86,16 @@ class Work:
                 planned.append(planner.trial(number, values))
                 if self.signal is not None:
                     return
-        trials = with_runs(planned, self.training.project)
+        alike: dict[str, list[Trial]] = {}  # a sampler may choose the same twice, before it hears of the first
+        for trial in planned:
+            alike.setdefault(trial.key, []).append(trial)
+        trials = with_runs([same[0] for same in alike.values()], self.training.project)
+        keys = {trial.number: trial.key for trial in trials}
         for group in stacks(trials):
             for result in self._ends(group):
                 yield result, self._of[result.number]
+                for twin in alike[keys[result.number]][1:]:
+                    yield replace(result, number=twin.number, is_new=False), self._of[twin.number]
             if not self._goes_on():
                 return
 

@@ -252,10 +252,10 @@ def test_little_is_imported_for_an_answer(environment: dict[str, str], project: 
 def test_the_tables_say_what_the_models_say() -> None:
     """Sections, kinds and file names stand here a second time, since importing them takes too long."""
     models: dict[str, Any] = {"device": sections.Device, "train": sections.Train, "tracking": sections.Tracking}
-    models["data.split"] = sections.Split
+    models |= {"data.split": sections.Split, "sweep": sections.Sweep}
     assert {name: tuple(model.model_fields) for name, model in models.items()} == dict(paths.SECTIONS)
     assert set(paths.KINDS.values()) == set(KINDS) - {"distribution", "initializer", "transform"}
-    assert {*paths.KINDS, *paths.VALUES, "train", "device", "tracking"} <= set(specs.SECTIONS)
+    assert {*paths.KINDS, *paths.VALUES, *paths.PLAIN} <= set(specs.SECTIONS)
     assert (known.GROUP, known.SHIPPED) == (registry.GROUP, index.SHIPPED)
 
 
