@@ -21,6 +21,7 @@ from typing import IO
 
 from annpipe.errors import StoreError
 from annpipe.record.location import ARTIFACTS, MLFLOW_ENVIRONMENT, artifact_root, scrub
+from annpipe.record.opening import first_open
 from annpipe.record.project import run_folders
 from annpipe.record.state import read_state
 
@@ -52,9 +53,14 @@ def serve(uri: str, project: Path, port: int | None) -> Iterator[Server]:
         raise StoreError(f"port {port} is taken; leave --port out and a free one is found")
     # A file, not a pipe: nobody reads it unless the server fails, and a full pipe would stop the server.
     with _ending_politely(), tempfile.TemporaryFile() as output:
-        process = _start(uri, project, chosen, output)
+        with first_open(uri):
+            process = _start(uri, project, chosen, output)
+            try:
+                _wait_until_it_answers(process, chosen, output)
+            except BaseException:
+                _end(process)
+                raise
         try:
-            _wait_until_it_answers(process, chosen, output)
             yield Server(f"http://{HOST}:{chosen}", process)
         finally:
             _end(process)

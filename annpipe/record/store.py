@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +13,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking.client import MlflowClient
 
 from annpipe.record.journal import Event
-from annpipe.record.location import database_file, scrub
+from annpipe.record.location import scrub
+from annpipe.record.opening import first_open
 
 RUN_ID_TAG = "annpipe.run_id"
 MODEL_NAME = "model"
@@ -55,7 +54,7 @@ class Store:
     def client(self) -> MlflowClient:
         """The client; a local database is made, with its tables, by the first shipper that comes."""
         if self._client is None:
-            with _first_open(self.uri):
+            with first_open(self.uri):
                 client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
                 client.search_experiments(max_results=1)
             self._client = client
@@ -202,19 +201,3 @@ def first_line(error: BaseException) -> str:
     """An error in one line, fit to be printed: no credentials, no page of SQL."""
     text = scrub(str(error)).strip().partition("\n")[0]
     return f"{type(error).__name__}: {text[:400]}" if text else type(error).__name__
-
-
-@contextmanager
-def _first_open(uri: str) -> Iterator[None]:
-    """Lets one process at a time make and migrate a local database; two at once would both fail."""
-    database = database_file(uri)
-    if database is None:
-        yield
-        return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(f"{database}-lock", os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -113,7 +113,11 @@ def as_csv(swept: Swept) -> str:
 
 
 def as_log_table(swept: Swept) -> str:
-    """As MLflow's `log_table` writes a table: `columns`, and `data` row by row; what JSON has not, as text."""
+    """As MLflow's `log_table` writes a table: `columns`, and `data` row by row; what JSON has not, as text.
+
+    A dot in the name of a column makes MLflow's UI look for a value within the value and show nothing: paths are
+    written with strokes, `optimizer/Adam/lr`.
+    """
     return _log_table(swept.columns, swept.rows())
 
 
@@ -128,9 +132,9 @@ def groups_as_log_table(swept: Swept) -> str:
 
 def best_values(swept: Swept) -> dict[str, float]:
     """What the record of a sweep says of its best trial; of repetitions also the spread that they have together."""
-    values = {f"best/{key}": value for key, value in swept.best.finals.items()} if swept.best else {}
+    values = {f"best_trial/{key}": value for key, value in swept.best.finals.items()} if swept.best else {}
     if swept.best and swept.groups:
-        names = (f"best/{swept.goal.metric}_{what}" for what in ("mean", "std", "low", "high"))
+        names = (f"best_trial/{swept.goal.metric}_{what}" for what in ("mean", "std", "low", "high"))
         spread_said = zip(names, _told(swept.groups[0].spread), strict=True)
         values |= {name: value for name, value in spread_said if math.isfinite(value)}
     return values
@@ -164,7 +168,7 @@ def _told(found: Spread) -> list[float]:
 
 def _log_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     data = [[_strict(cell) for cell in row] for row in rows]
-    return json.dumps({"columns": list(columns), "data": data}, ensure_ascii=False)
+    return json.dumps({"columns": [name.replace(".", "/") for name in columns], "data": data}, ensure_ascii=False)
 
 
 def _strict(cell: Any) -> Any:

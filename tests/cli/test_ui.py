@@ -22,6 +22,7 @@ from annpipe.errors import StoreError
 from annpipe.record import location
 from annpipe.record.interface import latest_page
 from annpipe.record.journal import Journal
+from annpipe.record.opening import first_open
 from annpipe.record.project import new_run_folder
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
@@ -105,6 +106,21 @@ def test_the_printed_address_answers_until_ctrl_c(tmp_path: Path) -> None:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     assert not (tmp_path / "mlruns").exists()
+
+
+def test_the_server_waits_for_whoever_makes_the_database(tmp_path: Path) -> None:
+    """A first run's shipper is at it when the UI is asked for: both would make tables, and the server would end."""
+    with first_open(location.embedded_uri(tmp_path)):
+        process = start(tmp_path)
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            assert not servers_on(tmp_path / "mlflow.db")
+            time.sleep(0.1)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
 
 
 def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

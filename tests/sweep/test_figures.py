@@ -166,8 +166,8 @@ def test_repeats_show_mean_and_interval() -> None:
     assert [text for text in shown if text.startswith("lr ")] == ["lr 0.01", "lr 0.001", "lr 0.1"]
     assert "1 of 4 not finite" in shown
     values = best_values(swept)
-    assert values["best/val/loss_mean"] == group.mean
-    assert values["best/val/loss_high"] - values["best/val/loss_low"] == pytest.approx(2 * group.half_width)
+    assert values["best_trial/val/loss_mean"] == group.mean
+    assert values["best_trial/val/loss_high"] - values["best_trial/val/loss_low"] == pytest.approx(2 * group.half_width)
 
 
 def test_curves_name_the_best_and_count_the_others() -> None:
