@@ -13,6 +13,7 @@ from annpipe.facts import plugin_versions
 from annpipe.launch import complete, read
 from annpipe.plan.metric_keys import run_metrics
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import Shaped
 from annpipe.record import journal
 from annpipe.record.project import run_folders
 from annpipe.registry import Registry
@@ -66,13 +67,14 @@ def planned(
     """The trials in their order, every plan checked before any is trained; raises SpecError."""
     registry = Registry.installed()
     quiet = _Once(teller)
+    shaped = Shaped()
     digests: dict[str, str] = {}
     trials = []
     for number, values in enumerate(combinations(axes)):
         drafted = read(
             spec, registry=registry.copy(), overrides=[*changes, *overrides(values)], unset=unset, device=device
         )
-        plan = replace(complete(drafted, quiet), plots=())
+        plan = replace(complete(drafted, quiet, shaped), plots=())
         trials.append(Trial(number, values, plan, _key(plan, digests)))
     return trials
 
