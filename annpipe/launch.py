@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from annpipe.plan import Draft
     from annpipe.plan.data_alone import DataDraft
     from annpipe.plan.plan import Plan
+    from annpipe.plan.resolve import Shaped
     from annpipe.record.recorder import Recorder, ShipState
     from annpipe.registry import Registry
     from annpipe.running import Outcome, Run
@@ -156,13 +157,13 @@ def see(drafted: DataDraft) -> Seen:
         return Seen(spec, drafted.data, dataset, split_dataset(dataset, spec.split, spec.head.seed))
 
 
-def complete(drafted: Draft, watcher: Watcher) -> Plan:
-    """The plan of a draft, its warnings shown; imports torch; raises SpecError."""
+def complete(drafted: Draft, watcher: Watcher, shaped: Shaped | None = None) -> Plan:
+    """The plan of a draft, its warnings shown; imports torch; raises SpecError. `shaped` is as in `plan.resolve`."""
     from annpipe.plan import resolve
     from annpipe.train.data import make_dataset
     from annpipe.train.observe import observe_fields
 
-    plan = resolve(drafted, observe_fields, make_dataset)
+    plan = resolve(drafted, observe_fields, make_dataset, shaped)
     for warning in plan.warnings:
         watcher.warn(warning)
     return plan

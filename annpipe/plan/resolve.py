@@ -20,26 +20,47 @@ from annpipe.plan.taps import tap_faults
 from annpipe.registry import Registry
 
 if TYPE_CHECKING:
-    from annpipe.plan.plan import Plan
+    from annpipe.plan.plan import Layer, Plan
     from annpipe.plan.rows import Observed
 
 
 Maker = Callable[[Component, Registry, int], Dataset]
 
 
-def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | None = None) -> Plan:
+class Shaped:
+    """The layers of models that were run on the meta device: the same one is not run again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Layer, ...]] = {}
+
+    def layers(self, drafted: Draft, fields: Fields) -> tuple[Layer, ...]:
+        """The filled layers of a draft's model, with their shapes; raises SpecError."""
+        from annpipe.plan.shapes import run_shapes
+
+        # Also the places count: what is wrong elsewhere with one of the layers is told at its own.
+        key = repr((drafted.model, drafted.blocks, drafted.spec.head.plugins, fields))
+        if key not in self._known:
+            self._known[key] = run_shapes(drafted.model, drafted.data, fields, drafted.registry)
+        return self._known[key]
+
+
+def resolve(
+    drafted: Draft,
+    observe: Callable[[Draft], Observed],
+    make: Maker | None = None,
+    shaped: Shaped | None = None,
+) -> Plan:
     """Runs the checks that need torch and returns the Plan; raises SpecError.
 
     `observe` makes data that does not tell its fields beforehand, to see them, splits them and fits the transforms;
     `make` makes them for a plot of which the fields do not tell whether it can be drawn, and left out lets such a plot
-    pass.
+    pass. `shaped` keeps the layers of one plan for the next, where many are made of one spec.
     """
     from annpipe.plan.heads import filled, for_each, placed
     from annpipe.plan.initial import check_parameters
     from annpipe.plan.outline import misfits
     from annpipe.plan.plan import Plan
     from annpipe.plan.rows import held_out, lone_row, too_few
-    from annpipe.plan.shapes import run_shapes
     from annpipe.plan.targets import check_output
     from annpipe.plan.trial import refusals
     from annpipe.plan.warn import labels_as_numbers, linear_collapse
@@ -52,7 +73,7 @@ def resolve(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | 
         drafted = _arranged(drafted, fields)
         if drafted.outputs and (faults := tap_faults(drafted.model, registry)):  # heads may have changed places
             raise SpecError(faults)
-        layers = run_shapes(drafted.model, drafted.data, fields, registry)
+        layers = (shaped or Shaped()).layers(drafted, fields)
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted, ())]) from error
     parts = list(for_each(layers, drafted.loss, drafted.metrics, drafted.outputs, fields))

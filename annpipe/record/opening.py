@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from annpipe.record.location import database_file
+from annpipe.record.tables import lay_tables
 
 
 @contextmanager
@@ -21,6 +22,7 @@ def first_open(uri: str) -> Iterator[None]:
     descriptor = os.open(f"{database}-lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lay_tables(database)
         yield
     finally:
         os.close(descriptor)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -19,6 +20,7 @@ from annpipe.record.patience import GaveUp, Patience, Trainer
 from annpipe.record.shipment import Shipment
 from annpipe.record.state import Shipped, read_state, write_state
 from annpipe.record.store import Refused, Store, first_line
+from annpipe.record.trials import ship_trials
 
 LOG = "shipper.log"
 REMEDY = "`annpipe sync --tracking-uri URI` gives them, and so does MLFLOW_TRACKING_URI"
@@ -54,7 +56,8 @@ def _ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float, troubl
     patience = Patience(store, trainer, seconds_alone, trouble)
     try:
         state = patience(lambda: _still_there(store, replace(state, complete=False)))
-        shipment = Shipment(folder, store, patience, state)
+        trials = partial(ship_trials, store=store, calling=patience)
+        shipment = Shipment(folder, store, patience, state, trials=trials)
         _follow(folder, shipment, trainer)
         if shipment.has_ended or _is_let_go(folder):
             shipment.finish()

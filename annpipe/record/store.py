@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +15,11 @@ from mlflow.tracking.client import MlflowClient
 from annpipe.record.journal import Event
 from annpipe.record.location import scrub
 from annpipe.record.opening import first_open
+from annpipe.record.transaction import one_transaction
 
 RUN_ID_TAG = "annpipe.run_id"
 MODEL_NAME = "model"
+ITEMS_A_CALL, PARAMS_A_CALL, TAGS_A_CALL = 1000, 100, 100
 # What MLflow's tables hold (mlflow/utils/validation.py).
 MAX_DIGEST, MAX_SCHEMA, MAX_PROFILE = 36, 1_048_575, 16_777_215
 
@@ -33,6 +35,9 @@ _REFUSALS: Final = {
     "ENDPOINT_NOT_FOUND",
 }
 _TOO_OLD: Final = {"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "NOT_FOUND"}
+
+
+Item = Metric | Param | RunTag
 
 
 class Refused(Exception):
@@ -92,6 +97,10 @@ class Store:
             )
         return str(made.info.run_id)
 
+    def all_at_once(self) -> AbstractContextManager[None]:
+        """What is called within is kept whole or not at all; raises Unfit for a store that is no local database."""
+        return one_transaction(self.client)
+
     def is_deleted(self, run_id: str) -> bool | None:
         """Whether somebody put the run into MLflow's bin; None when it is gone for good."""
         try:
@@ -101,14 +110,11 @@ class Store:
                 return None
             raise
 
-    def log(
-        self,
-        run_id: str,
-        metrics: Sequence[Metric] = (),
-        params: Sequence[Param] = (),
-        tags: Sequence[RunTag] = (),
-    ) -> None:
-        """One batch, in one call; what the store holds already is not doubled."""
+    def log(self, run_id: str, items: Sequence[Item]) -> None:
+        """Points, params and tags in one call, see `first_call`; what the store holds already is not doubled."""
+        metrics = [item for item in items if isinstance(item, Metric)]
+        params = [item for item in items if isinstance(item, Param)]
+        tags = [item for item in items if isinstance(item, RunTag)]
         with refusals():
             self.client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
 
@@ -184,6 +190,17 @@ class Store:
         shown = {output.model_id for output in (outputs.model_outputs if outputs else ())}
         if model_id not in shown:
             self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+
+
+def first_call(items: Sequence[Item]) -> int:
+    """How many of the first items MLflow takes in one call."""
+    n_params = n_tags = 0
+    for number, item in enumerate(items[:ITEMS_A_CALL]):
+        n_params += isinstance(item, Param)
+        n_tags += isinstance(item, RunTag)
+        if n_params > PARAMS_A_CALL or n_tags > TAGS_A_CALL:
+            return number
+    return min(len(items), ITEMS_A_CALL)
 
 
 @contextmanager

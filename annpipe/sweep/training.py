@@ -19,7 +19,7 @@ from annpipe.train.device import computing, find_device
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import schedule
 from annpipe.train.stack_gear import Stack
-from annpipe.train.stacking import stack_key, why_solo
+from annpipe.train.stacking import Reasons, stack_key
 
 MOST_MEMBERS = 64  # of a stack
 
@@ -27,8 +27,9 @@ MOST_MEMBERS = 64  # of a stack
 def stacks(trials: Sequence[Trial]) -> list[list[Trial]]:
     """The trials in groups, each of which is trained together; alone where one cannot be, or is made already."""
     groups: dict[str, list[Trial]] = {}
+    reasons = Reasons()
     for trial in trials:
-        is_alone = trial.run is not None or why_solo(trial.plan) is not None
+        is_alone = trial.run is not None or reasons(trial.plan) is not None
         groups.setdefault(f"alone {trial.number}" if is_alone else stack_key(trial.plan), []).append(trial)
     return [
         group[start : start + MOST_MEMBERS] for group in groups.values() for start in range(0, len(group), MOST_MEMBERS)
@@ -122,7 +123,8 @@ class Training:
 def _fit(group: Sequence[Trial], parts: Sequence[Parts]) -> bool:
     """Whether the trials can be stacked now that their parts are there."""
     made = list(zip(group, parts, strict=True))
-    alone = any(why_solo(trial.plan, one) for trial, one in made)
+    reasons = Reasons()
+    alone = any(reasons(trial.plan, one) for trial, one in made)
     return not alone and len({stack_key(trial.plan, one) for trial, one in made}) == 1
 
 

@@ -13,6 +13,7 @@ from annpipe.facts import plugin_versions
 from annpipe.launch import Watcher, complete, read
 from annpipe.plan.metric_keys import run_metrics
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import Shaped
 from annpipe.record import journal
 from annpipe.record.project import run_folders
 from annpipe.registry import Registry
@@ -75,6 +76,7 @@ class Planner:
     teller: Teller
     _registry: Registry = field(default_factory=Registry.installed, init=False)
     _digests: dict[str, str] = field(default_factory=dict, init=False)
+    _shaped: Shaped = field(default_factory=Shaped, init=False)
 
     def __post_init__(self) -> None:
         self._quiet = once(self.teller)
@@ -90,7 +92,7 @@ class Planner:
             device=request.device,
             values=[(axis.path, axis.node(values[axis.path])) for axis in self.axes],
         )
-        plan = replace(complete(drafted, self._quiet), plots=())
+        plan = replace(complete(drafted, self._quiet, self._shaped), plots=())
         return Trial(number, values, plan, digest_of(plan, self._digests))
 
 

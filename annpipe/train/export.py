@@ -6,6 +6,7 @@ import ast
 import json
 import shutil
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -196,4 +197,10 @@ def _outputs_of(head: Output, span: Sequence[int], plan: Plan) -> list[dict[str,
 def _requirements(plan: Plan) -> list[str]:
     names = {"torch", "safetensors", "numpy", "pandas"}
     plugins = {entry.origin.distribution for entry in model_entries(plan)} - {"", "annpipe"}
-    return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in sorted(names | plugins)]
+    return [f"{name}=={_version(name)}" for name in sorted(names | plugins)]
+
+
+@cache
+def _version(distribution: str) -> str:
+    """The version that is installed; reading it takes milliseconds, and a sweep asks for it with each trial."""
+    return metadata.version(distribution).partition("+")[0]

@@ -25,13 +25,30 @@ PROBE_ROWS = 3
 ANY = "·"  # stands in a key for a value that members may differ in
 
 
+class Reasons:
+    """Why runs cannot be stacked. The layers of those that have one key are tried once."""
+
+    def __init__(self) -> None:
+        self._of_layers: dict[tuple[object, ...], str | None] = {}
+
+    def __call__(self, plan: Plan, parts: Parts | None = None) -> str | None:
+        """As `why_solo`."""
+        return _way_of_training(plan) or _optimizer(plan) or (_in_parts(parts) if parts else None) or self._layers(plan)
+
+    def _layers(self, plan: Plan) -> str | None:
+        key = (stack_key(plan), *plan.head.plugins)
+        if key not in self._of_layers:
+            self._of_layers[key] = _layers(plan)
+        return self._of_layers[key]
+
+
 def why_solo(plan: Plan, parts: Parts | None = None) -> str | None:
     """Why the run cannot be stacked, in a few words; None where it can.
 
     Some reasons show only in the `parts`: rows in files, transforms that go with each batch, a loss that is trained.
     Its layers are tried, two models at a time, on a few rows of zeros.
     """
-    return _way_of_training(plan) or _optimizer(plan) or (_in_parts(parts) if parts else None) or _layers(plan)
+    return Reasons()(plan, parts)
 
 
 def stack_key(plan: Plan, parts: Parts | None = None) -> str:

@@ -97,5 +97,9 @@ def timed(command: Sequence[str | Path], cwd: Path, expect: int = 0, **also: str
 
 
 def environment() -> dict[str, str]:
-    """The environment without settings of MLflow and annpipe, which must not differ between machines."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "ANNPIPE"))}
+    """The environment without settings of MLflow and annpipe, which must not differ between machines.
+
+    Nor may Python be kept from writing bytecode, as an installer does: each round would compile torch and MLflow anew.
+    """
+    ours = ("MLFLOW", "ANNPIPE", "PYTHONDONTWRITEBYTECODE")
+    return {key: value for key, value in os.environ.items() if not key.startswith(ours)}

@@ -1,0 +1,86 @@
+"""Which points of a journal go into the record, and when are its series complete?"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from annpipe.record import journal
+from annpipe.record.journal import Event
+from annpipe.record.thin import Point, Thinner
+
+
+class AllSeries:
+    """The series of one journal, thinned event by event; a shipper that starts again decides the same."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._series: dict[str, Thinner] = {}
+        self.expected: int | None = None  # points of a series, as the run announced them
+
+    def kept(self, event: Event) -> Iterator[tuple[str, Point]]:
+        """Counts the points of an event, and gives those that go into the record at once."""
+        for key, step, value, time_ms in journal.points(event):
+            if key not in self._series:
+                self._series[key] = Thinner(key, self.expected)
+            point = Point(step, value, time_ms)
+            if self._series[key].keep(point):
+                yield key, point
+
+    def strides(self, *, final: bool) -> dict[str, int]:
+        """By series the stride to go through it again, now that the length is known; 0 for not at all."""
+        return {key: series.fill(final=final) for key, series in self._series.items()}
+
+    def outstanding(self, strides: dict[str, int]) -> Iterator[tuple[str, Point]]:
+        """The last and best points that were left out, of series that are not gone through whole anyway."""
+        for key, series in self._series.items():
+            if strides[key] != 1:
+                yield from ((key, point) for point in series.outstanding())
+
+    def again(self, strides: dict[str, int], end: int) -> Iterator[tuple[str, Point]]:
+        """The points up to the offset `end` at those strides, read once more."""
+        seen = {key: 0 for key, stride in strides.items() if stride}
+        if not seen:
+            return
+        for key, point in self._points_until(end):
+            if key in seen:
+                if seen[key] % strides[key] == 0:
+                    yield key, point
+                seen[key] += 1
+
+    def write_histories(self, end: int) -> list[Path]:
+        """Every point of the thinned series up to `end`, as a table each; gives their files."""
+        keys = [key for key, series in self._series.items() if not series.is_whole]
+        if not keys:
+            return []
+        folder = self._folder / "artifacts" / "history"
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = {key: folder / name for key, name in _file_names(keys).items()}
+        with ExitStack() as files:
+            tables = {key: csv.writer(files.enter_context(open(path, "w", newline=""))) for key, path in paths.items()}
+            for table in tables.values():
+                table.writerow(["step", "value", "time_ms"])
+            for key, point in self._points_until(end):
+                if key in tables:
+                    tables[key].writerow([point.step, repr(point.value), point.time_ms])
+        return list(paths.values())
+
+    def _points_until(self, end: int) -> Iterator[tuple[str, Point]]:
+        with open(self._folder / journal.FILE, "rb") as file:
+            for event, place in journal.lines(file):
+                if place > end:
+                    return
+                for key, step, value, time_ms in journal.points(event):
+                    yield key, Point(step, value, time_ms)
+
+
+def _file_names(keys: Sequence[str]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for key in keys:
+        name = key.replace("/", "_")
+        while f"{name}.csv" in names.values():
+            name += "_"
+        names[key] = f"{name}.csv"
+    return names
