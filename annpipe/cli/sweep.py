@@ -137,7 +137,21 @@ def plan_said(design: Design, teller: Teller) -> str:
     lines.append(f"compared by {design.goal.metric}, {best} is best")
     parameters = [trial.plan.n_parameters for trial in trials]
     span = f"{min(parameters):,}" + (f" to {max(parameters):,}" if len(set(parameters)) > 1 else "")
-    return "\n".join([*lines, f"parameters  {span}", *_to_train(design, trials)])
+    return "\n".join([*lines, f"parameters  {span}", *_to_train(design, trials), *_cost(total, trials)])
+
+
+def _cost(total: int, trials: Sequence[Trial]) -> list[str]:
+    """How much a step of a trial computes, and how long the trials are."""
+    from annpipe.plan.cost import multiply_adds
+
+    lengths = dict.fromkeys(
+        f"{trial.plan.train.epochs:,} epochs" if trial.plan.train.epochs else f"{trial.plan.train.steps:,} steps"
+        for trial in trials
+    )
+    counts = [[multiply_adds(layer, trial.plan.registry) for layer in trial.plan.model] for trial in trials[:16]]
+    known = [sum(count for count in one if count is not None) for one in counts]
+    span = f"{min(known):,}" + (f" to {max(known):,}" if len(set(known)) > 1 else "")
+    return [f"cost        {total} times {' or '.join(lengths)}, of {span} multiply-adds for a row that passes forwards"]
 
 
 def _how(design: Design) -> str:

@@ -13,8 +13,9 @@ from typing import NoReturn
 from annpipe.errors import COMMAND_LINE, Place, Problem, SpecError
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.composer import compose
+from annpipe.spec.model_section import MODEL_KEYS
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, plain
-from annpipe.spec.spec import LIST_SECTIONS, MODEL_KEYS, REQUIRED, TOP_KEYS
+from annpipe.spec.spec import LIST_SECTIONS, REQUIRED, TOP_KEYS
 
 UNSET = "--unset "
 DEVICE = "--device "
