@@ -146,7 +146,7 @@ class Stack:
             member.keep_stream()
             member.is_gone = True
             if self._state is not None:
-                self._state.release(member.parts)
+                self._state.leave(member.parts)
             self._asked.notify()
 
     def wait_for(self, member: Member) -> None:
@@ -180,6 +180,7 @@ class Stack:
         """Steps of all members at once: the losses, (steps, members), of those that are laid out."""
         state, rows = self._laid_out()
         losses, left = [], self._still()
+        state.train()
         for _ in range(n_steps):
             step = left[0].step
             place = step % self._steps_per_epoch

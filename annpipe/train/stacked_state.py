@@ -5,6 +5,7 @@ A member's model and optimizer thus always hold what the stack has reached, with
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,11 @@ import torch
 from annpipe.plan.plan import Plan
 from annpipe.train.data import Rows
 from annpipe.train.parts import Parts, named_parameters
-from annpipe.train.stacked_model import StackedModel, own_tensors
-from annpipe.train.stacked_steps import STEPPINGS, Slab, flags_of
+from annpipe.train.stacked_gradients import Batching, Clipping
+from annpipe.train.stacked_layers import Way, own_tensors, ways
+from annpipe.train.stacked_model import StackedModel, layers_of
+from annpipe.train.stacked_steps import OWN, Slab, flags_of, stepping_of
+from annpipe.train.steps import QuickStep
 from annpipe.train.streams import drawing
 
 REACH = 2**20  # numbers that the widest layer gives at once: four mebibytes in single precision
@@ -43,9 +47,12 @@ class StackedState:
         self, plans: Sequence[Plan], parts: Sequence[Parts], streams: Sequence[torch.Generator], step: int
     ) -> None:
         self._parts, self._is_bound, self._step = list(parts), False, step
-        self._stepping = STEPPINGS[type(parts[0].optimizer)]
+        self._stepping = stepping_of(type(parts[0].optimizer)) or OWN
+        self._own_steps = [QuickStep(one.optimizer) for one in parts] if self._stepping is OWN else []
         alike = all(plan.loss == plans[0].loss for plan in plans)
-        self._model = StackedModel([one.model for one in parts], [one.loss for one in parts], alike, streams)
+        found = layer_ways(plans[0], parts[0])
+        self._model = StackedModel([one.model for one in parts], [one.loss for one in parts], alike, streams, found)
+        self._batching, self._clipping = Batching(plans[0]), Clipping([plan.train for plan in plans])
         widest = max((_size(layer.output_shape) for layer in plans[0].layers), default=1)
         self._widest = max(widest, _size(plans[0].model[0].input_shape))
         with drawing(plans[0].head.seed, "dropout"):  # what the trial draws is nobody's
@@ -54,12 +61,13 @@ class StackedState:
         self._released: set[int] = set()
         self._lay_out()
         self._pieces: dict[int, list[_Piece]] = {}
-        if step:
+        if step or self._own_steps:
             self._bind()
 
     def _lay_out(self) -> None:
         """One matrix for each group: values, gradients and memories."""
         columns, groups = list(self._columns.values()), self._parts[0].optimizer.param_groups
+        self._views: list[list[tuple[torch.nn.Parameter, torch.Tensor]]] = []
         self._slabs = [self._slab(number, group) for number, group in enumerate(groups)]
         is_fused = bool(groups[0].get("fused"))  # torch's fused kernels count in single precision, beside the values
         self._counts = torch.full(
@@ -69,8 +77,10 @@ class StackedState:
             device=self._trained[0][0].device if is_fused else "cpu",
         )
         for i, own in enumerate(self._trained):
-            for parameter, column in zip(own, columns, strict=True):
-                parameter.data = column.of(self._slabs[column.group].values)[i]
+            views = [column.of(self._slabs[column.group].values)[i] for column in columns]
+            self._views.append(list(zip(own, views, strict=True)))
+            for parameter, view in self._views[-1]:
+                parameter.data = view
 
     def _slab(self, number: int, group: Mapping[str, Any]) -> Slab:
         picked = [place for place, column in enumerate(self._columns.values()) if column.group == number]
@@ -110,9 +120,16 @@ class StackedState:
                 if found:
                     state[parameter] = found
 
+    def leave(self, parts: Parts) -> None:
+        """A member goes on by itself, or is over; the stack goes on beside it."""
+        self.release(parts)
+        for i, one in enumerate(self._parts):
+            if one is parts:
+                self._released.add(i)
+                self._model.release(i)
+
     def release(self, parts: Parts) -> None:
         """The tensors of a member become its own."""
-        self._released |= {i for i, one in enumerate(self._parts) if one is parts}
         for parameter in _trained(parts, self._columns):
             parameter.data = parameter.data.clone()
             parameter.grad = None if parameter.grad is None else parameter.grad.clone()
@@ -131,22 +148,48 @@ class StackedState:
         for number, slab in enumerate(self._slabs):
             slab.read([one.optimizer.param_groups[number] for one in self._parts], self._stepping.numbers)
 
+    def train(self) -> None:
+        """To be called before steps are taken, where members may have been evaluated since the last."""
+        self._model.train()
+
     def step(self, x: torch.Tensor, y: torch.Tensor, step: int) -> torch.Tensor:
         """One step of every member on its rows, (members, rows, …); the losses before it, (members,)."""
+        found = []
+        for number, (x_batch, y_batch, share) in enumerate(self._batching.batches(x, y)):
+            found.append(self._pass(x_batch, y_batch, share, is_first=number == 0))
+        with torch.no_grad():
+            self._clipping.clip([slab.gradient for slab in self._slabs])
+            for slab in self._slabs:
+                self._stepping.step(slab, step)
+            for i, own in enumerate(self._own_steps):
+                if i not in self._released:
+                    own()
+                    self._take_back(i)
+        return found[0] if len(found) == 1 else torch.stack(found).sum(0)
+
+    def _pass(self, x: torch.Tensor, y: torch.Tensor, share: float, *, is_first: bool) -> torch.Tensor:
+        """The losses of a batch, times its share of the step; their gradients go into the slabs."""
         found = []
         for piece in self._pieces_for(x):
             first, last = piece.members.start, piece.members.stop
             losses = self._model.losses(x[first:last], y[first:last], piece.tensors, piece.members)
+            if share != 1:
+                losses = losses * share
             gradients = torch.autograd.grad(losses, piece.leaves, torch.ones_like(losses))
             for number, slab in enumerate(self._slabs):
                 own = [g.reshape(last - first, -1) for g, c in zip(gradients, piece.groups, strict=True) if c == number]
-                if own:
+                if own and is_first:
                     torch.cat(own, 1, out=slab.gradient[first:last])
+                elif own:
+                    slab.gradient[first:last] += torch.cat(own, 1)
             found.append(losses.detach())
-        with torch.no_grad():
-            for slab in self._slabs:
-                self._stepping.step(slab, step)
         return torch.cat(found)
+
+    def _take_back(self, member: int) -> None:
+        """What an optimizer put in the place of a parameter's numbers goes into the stack."""
+        for parameter, view in self._views[member]:
+            if parameter.data_ptr() != view.data_ptr():
+                parameter.data = view.copy_(parameter.data)
 
     def _pieces_for(self, x: torch.Tensor) -> list[_Piece]:
         """The members in pieces that keep what layers give within the processor's caches; an accelerator takes all."""
@@ -181,6 +224,14 @@ class _Piece:
     tensors: dict[int, torch.Tensor]
 
 
+def layer_ways(plan: Plan, parts: Parts) -> list[Way]:
+    """How each layer of runs like this one is run in a stack; what the trial draws is nobody's."""
+    rows = parts.rows["train"]
+    assert isinstance(rows, Rows)
+    with drawing(plan.head.seed, "dropout"):
+        return ways(layers_of(parts.model), rows.x[:SAMPLE])
+
+
 def _size(shape: Sequence[int]) -> int:
     return max(1, torch.Size(shape).numel())
 
@@ -198,12 +249,13 @@ def _trained(parts: Parts, columns: Mapping[str, Column]) -> list[torch.nn.Param
 
 def _columns(parts: Parts) -> dict[str, Column]:
     """The place of each parameter that is trained and that the loss depends on; torch steps no other."""
-    named, rows = named_parameters(parts.model, parts.loss), parts.rows["train"]
+    model, rows = copy.deepcopy(parts.model).train(), parts.rows["train"]
     assert isinstance(rows, Rows)
-    parts.model.train()
-    loss = parts.loss(parts.model(rows.x[:SAMPLE]), rows.y[:SAMPLE])
-    found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-    used = {name: parameter for (name, parameter), one in zip(named.items(), found, strict=True) if one is not None}
+    loss = parts.loss(model(rows.x[:SAMPLE]), rows.y[:SAMPLE])
+    trial = named_parameters(model, parts.loss)
+    found = torch.autograd.grad(loss, list(trial.values()), allow_unused=True)
+    named = named_parameters(parts.model, parts.loss)
+    used = {name: named[name] for name, one in zip(trial, found, strict=True) if one is not None}
     columns: dict[str, Column] = {}
     for number, group in enumerate(parts.optimizer.param_groups):
         members, start = {id(parameter) for parameter in group["params"]}, 0

@@ -32,6 +32,8 @@ class Slab:
 
     def read(self, groups: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
         """Takes the options of each member's own group of torch's optimizer, as schedulers leave them."""
+        if not names:
+            return
         told = [dict(_numbers(group)) for group in groups]
         self.decays = any(one.get("weight_decay") for one in told)
         device, dtype = self.values.device, self.values.dtype
@@ -180,6 +182,20 @@ STEPPINGS: Mapping[type[torch.optim.Optimizer], Stepping] = {
     ),
     torch.optim.Adagrad: Stepping(_adagrad, ("lr", "lr_decay", "eps", "weight_decay"), ("maximize",), {"sum": None}),
 }
+
+
+def _no_step(slab: Slab, step: int) -> None:
+    """Each member's own optimizer takes it."""
+
+
+OWN = Stepping(_no_step, (), (), {}, counts=False)
+"""How optimizers step of which no stacked step is known: each by itself, on its member's row of the matrix."""
+
+
+def stepping_of(optimizer: type[torch.optim.Optimizer]) -> Stepping | None:
+    """How optimizers of a class step as one: torch's as above, another's as its own attribute `stacked` says."""
+    said = vars(optimizer).get("stacked")
+    return said if isinstance(said, Stepping) else STEPPINGS.get(optimizer)
 
 
 def flags_of(group: Mapping[str, Any], stepping: Stepping) -> dict[str, bool]:

@@ -175,11 +175,11 @@ def test_a_trial_that_fails_is_one_that_failed(type_in: Type) -> None:
 
 def test_what_cannot_be_stacked_goes_alone(type_in: Type, tmp_path: Path) -> None:
     """The plan says why, and the trial is the solo run to the last bit."""
-    words = ("--seeds", "2", "--set", "train.clip_norm=1.0")
+    words = ("--seeds", "2", "--set", "device.autocast=bfloat16")
     _, printed, _ = type_in("sweep", "spec.yaml", *words, "--dry-run")
-    assert "alone       because of clipped gradients" in printed
+    assert "alone       because of device.autocast" in printed
     found = swept(type_in, *words)
-    solo = annpipe.run(tmp_path / "spec.yaml", overrides=["train.clip_norm=1.0", "seed=1"])
+    solo = annpipe.run(tmp_path / "spec.yaml", overrides=["device.autocast=bfloat16", "seed=1"])
     assert found["trials"][1]["finals"] == solo.values
     _, printed, _ = type_in("sweep", "spec.yaml", "--seeds", "3", "--over", "model.1=ReLU,Tanh", "--dry-run")
     assert "stacked     6 of them, 3 and 3 at a time" in printed
@@ -188,7 +188,7 @@ def test_what_cannot_be_stacked_goes_alone(type_in: Type, tmp_path: Path) -> Non
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_sweep_that_is_stopped_goes_on(alone: bool, type_in: Type, tmp_path: Path) -> None:
     """Ctrl-C ends the trials under way, stacked or not, with code 130; called again, it trains what is missing."""
-    words = ["sweep", "spec.yaml", "--seeds", "2", *(["--set", "train.clip_norm=100"] if alone else [])]
+    words = ["sweep", "spec.yaml", "--seeds", "2", *(["--set", "device.autocast=bfloat16"] if alone else [])]
     long = [*words, "--set", "train.epochs=200000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "annpipe", *long], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE

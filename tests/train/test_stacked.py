@@ -181,6 +181,11 @@ LAYERS = {
     "softmax": "[Linear: 5, {Softmax: {dim: 1}}, RMSNorm, Linear: 1]",
     "dropout": "[Linear: 12, Tanh, Dropout: 0.3, Linear: 8, ReLU, Dropout: 0.5, Linear: 1]",
     "frozen": "{layers: [Linear: 6, Tanh, Linear: 1], freeze: [0.weight]}",
+    "statistics": "[{Linear: {out_features: 6, bias: false}}, BatchNorm1d, ReLU, Linear: 1]",
+    "recurrent": "[{Unflatten: {dim: 1, unflattened_size: [2, 1]}}, {LSTM: {hidden_size: 3}}, Dropout: 0.3, Flatten, "
+    "Linear: 1]",
+    "dropped inside": "[Linear: 6, residual: {layers: [Linear: 6, Dropout: 0.5]}, AlphaDropout, Linear: 1]",
+    "tapped": "[{Linear: {out_features: 4, bias: false}}, tap: a, BatchNorm1d, Tanh, join: a, Dropout: 0.5, Linear: 1]",
     "repeated": "[Linear: 6, repeat: {layers: [Linear: 6, Tanh], times: 2}, Linear: 1]",
 }
 
@@ -189,6 +194,36 @@ LAYERS = {
 def test_layers_are_their_own_runs(name: str, planned: Planned) -> None:
     """Also with dropout, whose masks are those that each run draws by itself."""
     hold([planned(SPEC, f"model={LAYERS[name]}", "optimizer={Adam: {lr: 0.01}}", seed) for seed in SEEDS])
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "trains",
+    [
+        ["{epochs: 50, batch_size: 8, clip_norm: 0.3}", "{epochs: 50, batch_size: 8, clip_norm: 0.05}"],
+        ["{epochs: 50, batch_size: 8, clip_value: 0.05}", "{epochs: 50, batch_size: 8}"],
+        ["{epochs: 50, batch_size: 8, clip_value: 0.1, clip_norm: 0.1}", "{epochs: 50, batch_size: 8, clip_norm: 1}"],
+        ["{epochs: 50, batch_size: 4, accumulate: 3}", "{epochs: 50, batch_size: 4, accumulate: 3, clip_norm: 0.1}"],
+    ],
+)
+def test_gradients_are_clipped_and_gathered_for_each_member(
+    trains: list[str], precision: str, planned: Planned
+) -> None:
+    """In two groups of parameters; the last batches of an epoch are smaller ones."""
+    own = [f"device.precision={precision}", "optimizer={Adam: {lr: 0.01}, groups: [{params: '*.bias', lr: 0.1}]}"]
+    hold([planned(SPEC, *own, f"train={train}", f"seed={seed}") for seed, train in enumerate(trains * 2)])
+
+
+def test_a_sum_is_gathered_as_a_sum(planned: Planned) -> None:
+    """Its batches count in full."""
+    own = ["loss={MSELoss: {reduction: sum}}", "train={epochs: 50, batch_size: 4, accumulate: 3}"]
+    hold([planned(SPEC, *own, "optimizer={SGD: {lr: 0.001}}", seed) for seed in SEEDS])
+
+
+@pytest.mark.parametrize("average", ["{EMA: {decay: 0.9}}", "SWA"])
+def test_each_member_keeps_an_average_of_its_own(average: str, planned: Planned) -> None:
+    """As its own run would: the state of each is held against it."""
+    hold([planned(SPEC, f"average={average}", seed) for seed in SEEDS])
 
 
 def test_images_go_through_convolutions(planned: Planned) -> None:
@@ -284,19 +319,9 @@ def test_members_may_differ_in_values(differing: list[str], batch: str, planned:
 @pytest.mark.parametrize(
     ("override", "reason"),
     [
-        ("model=[Linear: 4, BatchNorm1d, Linear: 1]", "statistics|kernel"),
-        (
-            "model=[{Unflatten: {dim: 1, unflattened_size: [2, 1]}}, {LSTM: {hidden_size: 3}}, Flatten, Linear: 1]",
-            "LSTM",
-        ),
-        ("model=[Linear: 4, AlphaDropout, Linear: 1]", "AlphaDropout"),
-        ("model=[Linear: 4, residual: {layers: [Dropout: 0.5]}, Linear: 1]", "at random"),
         ("optimizer=LBFGS", "LBFGS"),
-        ("optimizer=Adadelta", "Adadelta"),
-        ("train.clip_norm=1", "clipped"),
-        ("train.accumulate=2", "accumulate"),
         ("device.autocast=bfloat16", "autocast"),
-        ("average=EMA", "average"),
+        ("optimizer={Adam: {lr: 0.1, capturable: true}}", "capturable"),
     ],
 )
 def test_what_cannot_be_stacked_says_why(override: str, reason: str, planned: Planned) -> None:
@@ -346,7 +371,14 @@ def hold_loop(one: Loop, other: Loop) -> None:
     assert one.memory.best.keys() == other.memory.best.keys()
 
 
-def test_each_member_keeps_a_loop_of_its_own(planned: Planned, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "model",
+    [
+        "[Linear: 7, Tanh, Linear: 1]",
+        "[{Linear: {out_features: 7, bias: false}}, BatchNorm1d, AlphaDropout, Linear: 1]",
+    ],
+)
+def test_each_member_keeps_a_loop_of_its_own(model: str, planned: Planned, tmp_path: Path) -> None:
     """One stops early, one is shorter, one follows a metric; the stack is laid out anew as they leave."""
     own = [
         ["callbacks=[early_stopping: {monitor: val/loss, patience: 1, min_delta: 10}]"],
@@ -354,7 +386,7 @@ def test_each_member_keeps_a_loop_of_its_own(planned: Planned, tmp_path: Path) -
         ["scheduler={ReduceLROnPlateau: {patience: 0, threshold: 0.5}}"],
         ["train.evaluate_every=3", "seed=7"],
     ]
-    plans = [planned(SPEC, *VALIDATED, *one) for one in own]
+    plans = [planned(SPEC, *VALIDATED, f"model={model}", *one) for one in own]
     with computing("float64", deterministic=False):
         assert len({stack_key(plan) for plan in plans}) == 1
         stack, loops = loops_of(plans, tmp_path, [None] * 4)
@@ -364,10 +396,12 @@ def test_each_member_keeps_a_loop_of_its_own(planned: Planned, tmp_path: Path) -
     assert [member.step for member in stack.members] == [2 * 3, 5 * 3, 12 * 3, 12 * 3]
 
 
-def test_members_leave_in_the_middle_of_an_epoch(planned: Planned) -> None:
+@pytest.mark.parametrize("optimizer", ["{NAdam: {lr: 0.01}}", "{Adadelta: {lr: 0.1}}"])
+@pytest.mark.parametrize("layer", ["Dropout: 0.2", "BatchNorm1d"])
+def test_members_leave_in_the_middle_of_an_epoch(layer: str, optimizer: str, planned: Planned) -> None:
     """What has left stays as it was; the others go on in a smaller stack, with their orders, memories and masks."""
-    model = "model=[Linear: 7, Tanh, Dropout: 0.2, Linear: 1]"
-    plans = [planned(SPEC, model, "optimizer={NAdam: {lr: 0.01}}", f"seed={seed}") for seed in range(5)]
+    model = f"model=[Linear: 7, Tanh, {layer}, Linear: 1]"
+    plans = [planned(SPEC, model, f"optimizer={optimizer}", f"seed={seed}") for seed in range(5)]
     lengths = [0, 5, 11, 13, 21]
     with computing("float64", deterministic=False):
         stack = stack_of([built(plan) for plan in plans])
