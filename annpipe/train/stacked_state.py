@@ -172,17 +172,16 @@ class StackedState:
         found = []
         for piece in self._pieces_for(x):
             first, last = piece.members.start, piece.members.stop
-            losses = self._model.losses(x[first:last], y[first:last], piece.tensors, piece.members)
-            if share != 1:
-                losses = losses * share
-            gradients = torch.autograd.grad(losses, piece.leaves, torch.ones_like(losses))
+            losses, gradients = self._model.gradients(
+                x[first:last], y[first:last], piece.tensors, piece.members, piece.leaves, share
+            )
             for number, slab in enumerate(self._slabs):
                 own = [g.reshape(last - first, -1) for g, c in zip(gradients, piece.groups, strict=True) if c == number]
                 if own and is_first:
                     torch.cat(own, 1, out=slab.gradient[first:last])
                 elif own:
                     slab.gradient[first:last] += torch.cat(own, 1)
-            found.append(losses.detach())
+            found.append(losses)
         return torch.cat(found)
 
     def _take_back(self, member: int) -> None:
@@ -202,11 +201,11 @@ class StackedState:
         return self._pieces[n_rows]
 
     def _piece(self, members: range) -> _Piece:
-        leaves, tensors, firsts = list[torch.Tensor](), dict[int, torch.Tensor](), own_tensors(self._parts[0].model)
+        tensors, firsts = dict[int, torch.Tensor](), own_tensors(self._parts[0].model)
         for name, column in self._columns.items():
             own = column.of(self._slabs[column.group].values)[members.start : members.stop]
-            leaves.append(own.detach().requires_grad_())
-            tensors[id(firsts[name])] = leaves[-1]
+            tensors[id(firsts[name])] = own.detach().requires_grad_()
+        leaves = list(tensors)
         every = [own_tensors(self._parts[member].model) for member in members]
         for name, first in firsts.items():
             if id(first) not in tensors:
@@ -219,7 +218,7 @@ class _Piece:
     """Members that run at once: what their gradients are taken of, each with its group, and all their tensors."""
 
     members: range
-    leaves: list[torch.Tensor]
+    leaves: list[int]
     groups: list[int]
     tensors: dict[int, torch.Tensor]
 

@@ -254,12 +254,8 @@ SCHEDULERS: Mapping[str, Mapping[str, Any]] = {
 def test_a_scheduler_is_its_own_run(entry: Entry, precision: str, folder: Path) -> None:
     """Stepped at each step; one that steps on a metric is part of the tests of loops."""
     parameters = {p.name: p for p in entry.parameters}
-    options = (
-        {n: v for n, v in minimal(entry).items() if not parameters[n].supplied} if entry.name not in SCHEDULERS else {}
-    )
-    options = {**options, **SCHEDULERS.get(entry.name, {})}
-    if entry.name == "OneCycleLR":
-        options = {"max_lr": 0.1, "total_steps": 60}
+    least = {name: value for name, value in minimal(entry).items() if not parameters[name].supplied}
+    options = SCHEDULERS.get(entry.name, least)
     device = {"type": "cpu", "threads": 1, "precision": precision}
     made = plans(
         folder,
