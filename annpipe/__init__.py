@@ -3,7 +3,8 @@
 For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
 `metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
 `Fields`, `Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError` to refuse an
-option's value, `did_you_mean` for its help; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
+option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers that step as one; and for classes that
+cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one.
 """
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from annpipe.registry.suggest import did_you_mean
     from annpipe.stack import Stack
     from annpipe.taps import Taps
+    from annpipe.train.stacked_steps import Slab, Stepping
 
 _HOMES = {
     "annpipe.contract": ("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView"),
@@ -53,6 +55,7 @@ _HOMES = {
     "annpipe.registry.suggest": ("did_you_mean",),
     "annpipe.stack": ("Stack",),
     "annpipe.taps": ("Taps",),
+    "annpipe.train.stacked_steps": ("Slab", "Stepping"),
 }
 
 __all__ = [
@@ -69,7 +72,9 @@ __all__ = [
     "Outline",
     "Registry",
     "RunView",
+    "Slab",
     "Stack",
+    "Stepping",
     "Taps",
     "Typing",
     "average",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import torch
 
 from annpipe.historian import signals_noted
+from annpipe.plan.cost import memory
+from annpipe.plan.plan import Plan
 from annpipe.record.location import artifact_root, scrub
 from annpipe.record.project import new_run_folder
 from annpipe.record.summary import final_values
@@ -22,6 +25,7 @@ from annpipe.train.stack_gear import Stack
 from annpipe.train.stacking import stack_key, why_solo
 
 MOST_MEMBERS = 64  # of a stack
+SHARE = 0.25  # of the memory, for what its members hold
 
 
 def stacks(trials: Sequence[Trial]) -> list[list[Trial]]:
@@ -31,8 +35,19 @@ def stacks(trials: Sequence[Trial]) -> list[list[Trial]]:
         is_alone = trial.run is not None or why_solo(trial.plan) is not None
         groups.setdefault(f"alone {trial.number}" if is_alone else stack_key(trial.plan), []).append(trial)
     return [
-        group[start : start + MOST_MEMBERS] for group in groups.values() for start in range(0, len(group), MOST_MEMBERS)
+        group[start : start + most]
+        for group in groups.values()
+        for most in [_most_members(group[0].plan)]
+        for start in range(0, len(group), most)
     ]
+
+
+def _most_members(plan: Plan) -> int:
+    """So many that what they hold, apart from their data, takes a share of the machine's memory at most."""
+    held = memory(plan)
+    each = held.parameters + held.gradients + (held.optimizer or 2 * held.parameters) + (held.activations or 0)
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**33
+    return max(1, min(MOST_MEMBERS, int(whole * SHARE) // max(1, each)))
 
 
 @dataclass
@@ -102,10 +117,11 @@ class Training:
         plans = [trial.plan for trial in group]
         steps = [schedule(plan, len(one.rows["train"])) for plan, one in zip(plans, parts, strict=True)]
         stack = Stack(plans, parts, steps)
+        threads = stack.measure(plans[0].device.threads)
         runs = [self._begun(trial) for trial in group]
         for run, one, step, member in zip(runs, parts, steps, stack.members, strict=True):
             run.made = Made(one, step, member)
-            run.threads = 1 if run.plan.device.threads == "auto" else run.plan.device.threads
+            run.threads = threads
         of = {id(member): run for member, run in zip(stack.members, runs, strict=True)}
         with signals_noted(_All(runs)):
             return stack.together(lambda member: of[id(member)].go(_nothing)), runs

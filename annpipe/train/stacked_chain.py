@@ -112,6 +112,10 @@ class Chain:
                 grown = torch.bmm(weight.detach().transpose(1, 2), grown, out=places[number - 1])
         return found
 
+    def forget(self) -> None:
+        """Lets go of the memory."""
+        self._kept = {}
+
     def _memory(self, x: torch.Tensor, tensors: Tensors) -> list[list[torch.Tensor]]:
         """What the products give and the gradients of that, for this many members and rows."""
         key = x.shape, x.dtype

@@ -80,6 +80,11 @@ class StackedModel:
         if self.is_mixed:
             self._models[member] = copy.deepcopy(self._models[member])
 
+    def forget(self) -> None:
+        """Lets go of memory that was kept for other numbers of members."""
+        if self._chain is not None:
+            self._chain.forget()
+
     def gradients(
         self, x: torch.Tensor, y: torch.Tensor, tensors: Tensors, members: range, leaves: Sequence[int], share: float
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:

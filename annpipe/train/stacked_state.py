@@ -5,7 +5,8 @@ A member's model and optimizer thus always hold what the stack has reached, with
 
 from __future__ import annotations
 
-import copy
+import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,39 +14,32 @@ from typing import Any
 import torch
 
 from annpipe.plan.plan import Plan
-from annpipe.train.data import Rows
-from annpipe.train.parts import Parts, named_parameters
+from annpipe.train.parts import Parts
+from annpipe.train.stacked_columns import columns_of, layer_ways, matrix, size, trained
 from annpipe.train.stacked_gradients import Batching, Clipping
-from annpipe.train.stacked_layers import Way, own_tensors, ways
-from annpipe.train.stacked_model import StackedModel, layers_of
+from annpipe.train.stacked_layers import own_tensors
+from annpipe.train.stacked_model import StackedModel
 from annpipe.train.stacked_steps import OWN, Slab, flags_of, stepping_of
 from annpipe.train.steps import QuickStep
 from annpipe.train.streams import drawing
 
-REACH = 2**20  # numbers that the widest layer gives at once: four mebibytes in single precision
-SAMPLE = 8  # rows that tell which parameters have a gradient
-
-
-@dataclass(frozen=True)
-class Column:
-    """A parameter's place in the matrix of its group."""
-
-    group: int
-    start: int
-    stop: int
-    shape: torch.Size
-
-    def of(self, matrix: torch.Tensor) -> torch.Tensor:
-        """Its numbers, (members, *shape)."""
-        return matrix[:, self.start : self.stop].view(len(matrix), *self.shape)
+REACH = 2**20  # numbers that the widest layer gives at once, where no other is measured
+REACHES = (2**16, 2**18, REACH, 2**22)  # those that are tried
+ROUNDS = 3
 
 
 class StackedState:
     """Stacks what the members' parts hold at `step`, and steps it."""
 
     def __init__(
-        self, plans: Sequence[Plan], parts: Sequence[Parts], streams: Sequence[torch.Generator], step: int
+        self,
+        plans: Sequence[Plan],
+        parts: Sequence[Parts],
+        streams: Sequence[torch.Generator],
+        step: int,
+        reach: int = REACH,
     ) -> None:
+        self._reach = reach
         self._parts, self._is_bound, self._step = list(parts), False, step
         self._stepping = stepping_of(type(parts[0].optimizer)) or OWN
         self._own_steps = [QuickStep(one.optimizer) for one in parts] if self._stepping is OWN else []
@@ -53,14 +47,15 @@ class StackedState:
         found = layer_ways(plans[0], parts[0])
         self._model = StackedModel([one.model for one in parts], [one.loss for one in parts], alike, streams, found)
         self._batching, self._clipping = Batching(plans[0]), Clipping([plan.train for plan in plans])
-        widest = max((_size(layer.output_shape) for layer in plans[0].layers), default=1)
-        self._widest = max(widest, _size(plans[0].model[0].input_shape))
+        widest = max((size(layer.output_shape) for layer in plans[0].layers), default=1)
+        self._widest = max(widest, size(plans[0].model[0].input_shape))
         with drawing(plans[0].head.seed, "dropout"):  # what the trial draws is nobody's
-            self._columns = _columns(parts[0])
-        self._trained = [_trained(one, self._columns) for one in parts]
+            self._columns = columns_of(parts[0])
+        self._trained = [trained(one, self._columns) for one in parts]
         self._released: set[int] = set()
         self._lay_out()
         self._pieces: dict[int, list[_Piece]] = {}
+        self._streams = streams
         if step or self._own_steps:
             self._bind()
 
@@ -84,13 +79,13 @@ class StackedState:
 
     def _slab(self, number: int, group: Mapping[str, Any]) -> Slab:
         picked = [place for place, column in enumerate(self._columns.values()) if column.group == number]
-        values = _matrix([[own[place].detach() for place in picked] for own in self._trained])
+        values = matrix([[own[place].detach() for place in picked] for own in self._trained])
         flags, members = flags_of(group, self._stepping), range(len(self._parts))
         states = {
-            name: _matrix([self._memories(i, picked, name) for i in members]) for name in self._stepping.wide(flags)
+            name: matrix([self._memories(i, picked, name) for i in members]) for name in self._stepping.wide(flags)
         }
         for name in self._stepping.single:  # one number for all parameters of a member: they step together
-            states[name] = _matrix(
+            states[name] = matrix(
                 [[self._memory(i, place, name, values.new_ones(())) for place in picked[:1]] for i in members]
             )
         return Slab(values, torch.zeros_like(values), states, flags)
@@ -130,7 +125,7 @@ class StackedState:
 
     def release(self, parts: Parts) -> None:
         """The tensors of a member become its own."""
-        for parameter in _trained(parts, self._columns):
+        for parameter in trained(parts, self._columns):
             parameter.data = parameter.data.clone()
             parameter.grad = None if parameter.grad is None else parameter.grad.clone()
             memory: Any = parts.optimizer.state.get(parameter, {})
@@ -190,12 +185,47 @@ class StackedState:
             if parameter.data_ptr() != view.data_ptr():
                 parameter.data = view.copy_(parameter.data)
 
+    @property
+    def can_be_tried(self) -> bool:
+        """Whether a pass leaves nothing behind: layers that run member by member keep statistics."""
+        return not self._model.is_mixed
+
+    def measure(self, x: torch.Tensor, y: torch.Tensor) -> int:
+        """Takes as many members at once as are fastest on rows like these, (members, rows, …), and gives its reach.
+
+        Nothing is stepped, and the streams stay where they are.
+        """
+        counts = {min(len(self._parts), max(1, reach // (x.shape[1] * self._widest))): reach for reach in REACHES}
+        seconds: dict[int, list[float]] = {reach: [] for reach in counts.values()}
+        for round_ in range(ROUNDS + 1):
+            for self._reach in seconds:
+                self._pieces = {}
+                if round_ == 0:
+                    self.trial(x, y)  # memory is taken
+                else:
+                    begin = time.perf_counter()
+                    self.trial(x, y)
+                    seconds[self._reach].append(time.perf_counter() - begin)
+        self._reach = min(seconds, key=lambda reach: statistics.median(seconds[reach]))
+        self._pieces = {}
+        self._model.forget()
+        return self._reach
+
+    def trial(self, x: torch.Tensor, y: torch.Tensor, n_times: int = 1) -> None:
+        """Losses and gradients that are thrown away."""
+        states = [stream.get_state() for stream in self._streams]
+        for _ in range(n_times):
+            for batch in self._batching.batches(x, y):
+                self._pass(*batch, is_first=True)
+        for stream, state in zip(self._streams, states, strict=True):
+            stream.set_state(state)
+
     def _pieces_for(self, x: torch.Tensor) -> list[_Piece]:
         """The members in pieces that keep what layers give within the processor's caches; an accelerator takes all."""
         n_rows = x.shape[1]
         if n_rows not in self._pieces:
             count = len(self._parts)
-            most = max(1, REACH // (n_rows * self._widest)) if x.device.type == "cpu" else count
+            most = max(1, self._reach // (n_rows * self._widest)) if x.device.type == "cpu" else count
             starts = range(0, count, most)
             self._pieces[n_rows] = [self._piece(range(start, min(start + most, count))) for start in starts]
         return self._pieces[n_rows]
@@ -221,45 +251,3 @@ class _Piece:
     leaves: list[int]
     groups: list[int]
     tensors: dict[int, torch.Tensor]
-
-
-def layer_ways(plan: Plan, parts: Parts) -> list[Way]:
-    """How each layer of runs like this one is run in a stack; what the trial draws is nobody's."""
-    rows = parts.rows["train"]
-    assert isinstance(rows, Rows)
-    with drawing(plan.head.seed, "dropout"):
-        return ways(layers_of(parts.model), rows.x[:SAMPLE])
-
-
-def _size(shape: Sequence[int]) -> int:
-    return max(1, torch.Size(shape).numel())
-
-
-def _matrix(rows: Sequence[Sequence[torch.Tensor]]) -> torch.Tensor:
-    """(members, numbers) of the tensors of each member."""
-    return torch.stack([torch.cat([one.reshape(-1) for one in own]) if own else torch.empty(0) for own in rows])
-
-
-def _trained(parts: Parts, columns: Mapping[str, Column]) -> list[torch.nn.Parameter]:
-    """The parameters of a member that have columns, in their order."""
-    named = named_parameters(parts.model, parts.loss)
-    return [named[name] for name in columns]
-
-
-def _columns(parts: Parts) -> dict[str, Column]:
-    """The place of each parameter that is trained and that the loss depends on; torch steps no other."""
-    model, rows = copy.deepcopy(parts.model).train(), parts.rows["train"]
-    assert isinstance(rows, Rows)
-    loss = parts.loss(model(rows.x[:SAMPLE]), rows.y[:SAMPLE])
-    trial = named_parameters(model, parts.loss)
-    found = torch.autograd.grad(loss, list(trial.values()), allow_unused=True)
-    named = named_parameters(parts.model, parts.loss)
-    used = {name: named[name] for name, one in zip(trial, found, strict=True) if one is not None}
-    columns: dict[str, Column] = {}
-    for number, group in enumerate(parts.optimizer.param_groups):
-        members, start = {id(parameter) for parameter in group["params"]}, 0
-        for name, parameter in used.items():
-            if id(parameter) in members:
-                columns[name] = Column(number, start, start + parameter.numel(), parameter.shape)
-                start += parameter.numel()
-    return columns

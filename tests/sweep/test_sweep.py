@@ -185,6 +185,38 @@ def test_what_cannot_be_stacked_goes_alone(type_in: Type, tmp_path: Path) -> Non
     assert "stacked     6 of them, 3 and 3 at a time" in printed
 
 
+def test_a_stack_holds_no_more_than_a_share_of_the_memory(type_in: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large models go a few at a time, here of a machine that has little."""
+    each = 25 * 4 * 4 + 20 * (1 + 8 + 8 + 1) * 4  # parameters with gradients and Adam's means; a batch's activations
+    monkeypatch.setattr("annpipe.sweep.training.SHARE", 3.5 * each)
+    monkeypatch.setattr("annpipe.sweep.training.os.sysconf", lambda name: 1)
+    _, printed, _ = type_in("sweep", "spec.yaml", "--seeds", "7", "--dry-run")
+    assert "stacked     6 of them, 3 and 3 at a time" in printed
+
+
+def test_an_optimizer_of_a_plugin_is_swept_over(type_in: Type, tmp_path: Path) -> None:
+    """In one stack, whose trials equal their solo runs; it is the example of the page for plugin authors."""
+    page = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
+    code = next(block for block in page.split("```python\n") if "class Lion" in block).partition("```")[0]
+    (tmp_path / "lion.py").write_text(code, encoding="utf-8")
+    words = [
+        "--set",
+        "plugins=[lion.py]",
+        "--set",
+        "optimizer={Lion: {lr: 0.01}}",
+        "--over",
+        "optimizer.Lion.lr=1e-3,1e-2",
+    ]
+    _, printed, _ = type_in("sweep", "spec.yaml", *words, "--dry-run")
+    assert "stacked     2 of them" in printed
+    found = swept(type_in, *words)
+    for trial, rate in zip(found["trials"], ("1e-3", "1e-2"), strict=True):
+        solo = annpipe.run(
+            tmp_path / "spec.yaml", overrides=["plugins=[lion.py]", f"optimizer={{Lion: {{lr: {rate}}}}}"]
+        )
+        assert trial["finals"] == pytest.approx(solo.values, rel=1e-4)
+
+
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_sweep_that_is_stopped_goes_on(alone: bool, type_in: Type, tmp_path: Path) -> None:
     """Ctrl-C ends the trials under way, stacked or not, with code 130; called again, it trains what is missing."""

@@ -14,7 +14,7 @@ import torch
 from annpipe.errors import NonFiniteLoss
 from annpipe.plan.plan import Plan
 from annpipe.train.checkpoint import load_checkpoint
-from annpipe.train.device import computing
+from annpipe.train.device import available_cores, computing
 from annpipe.train.gears import Eager
 from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import Parts, build
@@ -172,6 +172,23 @@ def test_each_optimizer_s_stacked_steps_are_torch_s_own(name: str, precision: st
     hold(plans, chunks=(1, 2, 40, 7))
 
 
+PAGE = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
+LION = next(block for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL) if "class Lion" in block)
+BY_ITSELF = re.sub(r"    stacked = .*\n", "", LION)
+REPLACING = BY_ITSELF.replace("parameter.mul_(", "parameter.data = parameter.mul(")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("code", [LION, BY_ITSELF, REPLACING], ids=["stacked", "by itself", "other memory"])
+def test_an_optimizer_of_a_plugin_stacks(code: str, precision: str, planned: Planned) -> None:
+    """By the step that it states, or by its own, even one that puts other memory in a parameter's place."""
+    assert ("stacked =" in code) == (code is LION)
+    own = [f"device.precision={precision}", "plugins=[lion.py]"]
+    optimizers = ["{Lion: {lr: 0.001}}", "{Lion: {lr: 0.01, beta1: 0.8, weight_decay: 0.1}}"] * 2
+    plans = [planned(SPEC, *own, f"optimizer={o}", f"seed={n}", lion=code) for n, o in enumerate(optimizers)]
+    hold(plans, chunks=(1, 2, 40, 7))
+
+
 LAYERS = {
     "deep": "[Linear: 6, GELU, LayerNorm, {Linear: {out_features: 4, bias: false}}, LeakyReLU, Linear: 1]",
     "residual": "[Linear: 6, residual: {layers: [Linear: 6, Tanh]}, Linear: 1]",
@@ -224,6 +241,35 @@ def test_a_sum_is_gathered_as_a_sum(planned: Planned) -> None:
 def test_each_member_keeps_an_average_of_its_own(average: str, planned: Planned) -> None:
     """As its own run would: the state of each is held against it."""
     hold([planned(SPEC, f"average={average}", seed) for seed in SEEDS])
+
+
+@pytest.mark.parametrize("model", ["[Linear: 7, Tanh, Linear: 1]", "[Linear: 7, GELU, Dropout: 0.3, Linear: 1]"])
+def test_what_is_measured_changes_no_number(model: str, planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the trial passes nor the members that go through at once."""
+    plans = [planned(SPEC, f"model={model}", "optimizer={Adam: {lr: 0.01}}", f"seed={n}") for n in range(5)]
+    found = []
+    with computing("float64", deterministic=False):
+        for reaches in [(8 * 7,), (8 * 7 * 2, 8 * 7 * 4), None]:
+            stack = stack_of([built(plan) for plan in plans])
+            if reaches:
+                monkeypatch.setattr("annpipe.train.stack_gear.MEASURED_STEPS", 1)
+                monkeypatch.setattr("annpipe.train.stacked_state.REACHES", reaches)
+                assert stack.measure(1) == 1
+                assert stack._reach in reaches
+            found.append(stack.take(STEPS))
+    assert torch.allclose(found[0], found[2], rtol=1e-10, atol=0)
+    assert torch.allclose(found[1], found[2], rtol=1e-10, atol=0)
+
+
+def test_threads_are_measured_for_long_runs_alone(planned: Planned) -> None:
+    """A short one takes one thread, or as many as its spec says."""
+    with computing("float64", deterministic=False):
+        short = stack_of([built(planned(SPEC, seed)) for seed in SEEDS])
+        assert short.measure("auto") == 1
+        assert short.measure(2) == 2
+        own = ["train.epochs=300", "data.formula.rows=64"]
+        long = stack_of([built(planned(SPEC, *own, seed)) for seed in SEEDS])
+        assert 1 <= long.measure("auto") <= available_cores()
 
 
 def test_images_go_through_convolutions(planned: Planned) -> None:

@@ -15,7 +15,7 @@ from annpipe.registry import Entry, Registry
 from annpipe.spec import load_spec
 from annpipe.train.device import computing
 from annpipe.train.observe import observe_fields
-from annpipe.train.stacked_state import layer_ways
+from annpipe.train.stacked_columns import layer_ways
 from annpipe.train.stacking import why_solo
 from tests.properties.settling import in_one_line
 from tests.registry.test_torch_built import meta_input, minimal
