@@ -3,7 +3,8 @@
 For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
 `metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
 `Fields`, `Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError` to refuse an
-option's value, `did_you_mean` for its help; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
+option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers that step as one; and for classes that
+cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from annpipe.stack import Stack
     from annpipe.sweep.running import run_sweep
     from annpipe.taps import Taps
+    from annpipe.train.stacked_steps import Slab, Stepping
 
 _HOMES = {
     "annpipe.contract": ("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView"),
@@ -55,6 +57,7 @@ _HOMES = {
     "annpipe.stack": ("Stack",),
     "annpipe.sweep.running": ("run_sweep",),
     "annpipe.taps": ("Taps",),
+    "annpipe.train.stacked_steps": ("Slab", "Stepping"),
 }
 
 __all__ = [
@@ -71,7 +74,9 @@ __all__ = [
     "Outline",
     "Registry",
     "RunView",
+    "Slab",
     "Stack",
+    "Stepping",
     "Taps",
     "Typing",
     "average",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from annpipe.historian import signals_noted
+from annpipe.plan.cost import memory
+from annpipe.plan.plan import Plan
 from annpipe.record.location import artifact_root, scrub
 from annpipe.record.project import new_run_folder
 from annpipe.record.summary import final_values
@@ -22,6 +25,7 @@ from annpipe.train.stack_gear import Stack
 from annpipe.train.stacking import Reasons, stack_key
 
 MOST_MEMBERS = 64  # of a stack
+SHARE = 0.25  # of the memory, for what its members hold
 
 
 def stacks(trials: Sequence[Trial]) -> list[list[Trial]]:
@@ -32,16 +36,28 @@ def stacks(trials: Sequence[Trial]) -> list[list[Trial]]:
         is_alone = trial.run is not None or reasons(trial.plan) is not None
         groups.setdefault(f"alone {trial.number}" if is_alone else stack_key(trial.plan), []).append(trial)
     return [
-        group[start : start + MOST_MEMBERS] for group in groups.values() for start in range(0, len(group), MOST_MEMBERS)
+        group[start : start + most]
+        for group in groups.values()
+        for most in [_most_members(group[0].plan)]
+        for start in range(0, len(group), most)
     ]
+
+
+def _most_members(plan: Plan) -> int:
+    """So many that what they hold, apart from their data, takes a share of the machine's memory at most."""
+    held = memory(plan)
+    each = held.parameters + held.gradients + (held.optimizer or 2 * held.parameters) + (held.activations or 0)
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**33
+    return max(1, min(MOST_MEMBERS, int(whole * SHARE) // max(1, each)))
 
 
 @dataclass
 class Training:
     """How the trials of a sweep are run: `sweep` is its folder's name, `origin` the tags of its source.
 
-    The number of threads, where it is not given, is measured by the first trial that goes alone, and taken for those
-    after it. `judge` hears each value of a trial by its number, and may end it early.
+    `threads` are those that a worker has where the spec leaves them to be measured; without them the first trial that
+    goes alone measures, and those after it take the same. `judge` hears each value of a trial by its number, and may
+    end it early.
     """
 
     sweep: str
@@ -51,6 +67,7 @@ class Training:
     origin: Mapping[str, str]
     judge: Callable[[int, str, int, float], bool] | None = None
     threads: int | None = None
+    _measured: int | None = field(default=None, init=False)
 
     def results(self, group: Sequence[Trial]) -> Iterator[tuple[Result, int | None]]:
         """What became of each trial of a group, and the signal that stopped it, if one did."""
@@ -78,9 +95,9 @@ class Training:
 
     def _alone(self, trial: Trial) -> tuple[Result, int | None]:
         run = self._begun(trial)
-        run.threads = self.threads
+        run.threads = (self.threads or self._measured) if trial.plan.device.threads == "auto" else None
         outcome = run.go(_nothing)
-        self.threads = torch.get_num_threads()
+        self._measured = torch.get_num_threads()
         return self._ended(trial, run, outcome)
 
     def _ended(self, trial: Trial, run: Run, outcome: Outcome) -> tuple[Result, int | None]:
@@ -111,10 +128,12 @@ class Training:
         plans = [trial.plan for trial in group]
         steps = [schedule(plan, len(one.rows["train"])) for plan, one in zip(plans, parts, strict=True)]
         stack = Stack(plans, parts, steps)
+        given = plans[0].device.threads
+        threads = stack.measure((self.threads or given) if given == "auto" else given)
         runs = [self._begun(trial) for trial in group]
         for run, one, step, member in zip(runs, parts, steps, stack.members, strict=True):
             run.made = Made(one, step, member)
-            run.threads = 1 if run.plan.device.threads == "auto" else run.plan.device.threads
+            run.threads = threads
         of = {id(member): run for member, run in zip(stack.members, runs, strict=True)}
         with signals_noted(_All(runs)):
             return stack.together(lambda member: of[id(member)].go(_nothing)), runs

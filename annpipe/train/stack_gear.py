@@ -15,13 +15,15 @@ from typing import Any, TypeVar
 import torch
 
 from annpipe.plan.plan import Plan
+from annpipe.train.device import measured_threads
 from annpipe.train.gears import Eager
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.stacked_rows import StackedRows
-from annpipe.train.stacked_state import StackedState
+from annpipe.train.stacked_state import REACH, StackedState
 
 T = TypeVar("T")
+MEASURED_STEPS = 1000  # from so many on the fastest way is measured: some thirty passes
 
 
 class Member:
@@ -94,7 +96,8 @@ class Stack:
         self._state: StackedState | None = None
         self._rows: StackedRows | None = None
         self._steps_per_epoch = schedules[0].steps_per_epoch
-        self._schedule = schedules[0]
+        self._schedule, self._longest = schedules[0], max(one.total_steps for one in schedules)
+        self._reach = REACH
         self._rates_stale = True
         for member in self.members:  # no gradient yet: it changes nothing, and schedulers see that the optimizer went
             member.parts.optimizer.step()
@@ -146,7 +149,7 @@ class Stack:
             member.keep_stream()
             member.is_gone = True
             if self._state is not None:
-                self._state.release(member.parts)
+                self._state.leave(member.parts)
             self._asked.notify()
 
     def wait_for(self, member: Member) -> None:
@@ -176,10 +179,27 @@ class Stack:
                 if not member.wanted:
                     self._taken[member].notify()
 
+    def measure(self, threads: int | str) -> int:
+        """Before the first step: finds how many threads and members at once are fastest; the number of threads.
+
+        A number of threads is taken as given. Short runs are not worth it, and take one thread.
+        """
+        torch.set_num_threads(1 if isinstance(threads, str) else threads)
+        if self._longest - self.members[0].step < MEASURED_STEPS:
+            return torch.get_num_threads()
+        state, rows = self._laid_out()
+        x, y = rows.at(0)
+        if state.can_be_tried and x.device.type == "cpu":
+            if isinstance(threads, str):
+                measured_threads(lambda n: state.trial(x, y, n))
+            self._reach = state.measure(x, y)
+        return torch.get_num_threads()
+
     def take(self, n_steps: int) -> torch.Tensor:
         """Steps of all members at once: the losses, (steps, members), of those that are laid out."""
         state, rows = self._laid_out()
         losses, left = [], self._still()
+        state.train()
         for _ in range(n_steps):
             step = left[0].step
             place = step % self._steps_per_epoch
@@ -206,7 +226,8 @@ class Stack:
                     self._state.release(member.parts)
             self._present = left
             streams = [member.stream for member in left]
-            self._state = StackedState([m.plan for m in left], [m.parts for m in left], streams, left[0].step)
+            parts = [member.parts for member in left]
+            self._state = StackedState([m.plan for m in left], parts, streams, left[0].step, self._reach)
             self._rows = StackedRows([m.parts for m in left], [m.solo.batches for m in left], self._schedule)
             self._rates_stale = True
         return self._state, self._rows

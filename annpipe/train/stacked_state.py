@@ -5,6 +5,8 @@ A member's model and optimizer thus always hold what the stack has reached, with
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,54 +14,55 @@ from typing import Any
 import torch
 
 from annpipe.plan.plan import Plan
-from annpipe.train.data import Rows
-from annpipe.train.parts import Parts, named_parameters
-from annpipe.train.stacked_model import StackedModel, own_tensors
-from annpipe.train.stacked_steps import STEPPINGS, Slab, flags_of
+from annpipe.train.parts import Parts
+from annpipe.train.stacked_columns import columns_of, layer_ways, matrix, size, trained
+from annpipe.train.stacked_gradients import Batching, Clipping
+from annpipe.train.stacked_layers import own_tensors
+from annpipe.train.stacked_model import StackedModel
+from annpipe.train.stacked_steps import OWN, Slab, flags_of, stepping_of
+from annpipe.train.steps import QuickStep
 from annpipe.train.streams import drawing
 
-REACH = 2**20  # numbers that the widest layer gives at once: four mebibytes in single precision
-SAMPLE = 8  # rows that tell which parameters have a gradient
-
-
-@dataclass(frozen=True)
-class Column:
-    """A parameter's place in the matrix of its group."""
-
-    group: int
-    start: int
-    stop: int
-    shape: torch.Size
-
-    def of(self, matrix: torch.Tensor) -> torch.Tensor:
-        """Its numbers, (members, *shape)."""
-        return matrix[:, self.start : self.stop].view(len(matrix), *self.shape)
+REACH = 2**20  # numbers that the widest layer gives at once, where no other is measured
+REACHES = (2**16, 2**18, REACH, 2**22)  # those that are tried
+ROUNDS = 3
 
 
 class StackedState:
     """Stacks what the members' parts hold at `step`, and steps it."""
 
     def __init__(
-        self, plans: Sequence[Plan], parts: Sequence[Parts], streams: Sequence[torch.Generator], step: int
+        self,
+        plans: Sequence[Plan],
+        parts: Sequence[Parts],
+        streams: Sequence[torch.Generator],
+        step: int,
+        reach: int = REACH,
     ) -> None:
+        self._reach = reach
         self._parts, self._is_bound, self._step = list(parts), False, step
-        self._stepping = STEPPINGS[type(parts[0].optimizer)]
+        self._stepping = stepping_of(type(parts[0].optimizer)) or OWN
+        self._own_steps = [QuickStep(one.optimizer) for one in parts] if self._stepping is OWN else []
         alike = all(plan.loss == plans[0].loss for plan in plans)
-        self._model = StackedModel([one.model for one in parts], [one.loss for one in parts], alike, streams)
-        widest = max((_size(layer.output_shape) for layer in plans[0].layers), default=1)
-        self._widest = max(widest, _size(plans[0].model[0].input_shape))
+        found = layer_ways(plans[0], parts[0])
+        self._model = StackedModel([one.model for one in parts], [one.loss for one in parts], alike, streams, found)
+        self._batching, self._clipping = Batching(plans[0]), Clipping([plan.train for plan in plans])
+        widest = max((size(layer.output_shape) for layer in plans[0].layers), default=1)
+        self._widest = max(widest, size(plans[0].model[0].input_shape))
         with drawing(plans[0].head.seed, "dropout"):  # what the trial draws is nobody's
-            self._columns = _columns(parts[0])
-        self._trained = [_trained(one, self._columns) for one in parts]
+            self._columns = columns_of(parts[0])
+        self._trained = [trained(one, self._columns) for one in parts]
         self._released: set[int] = set()
         self._lay_out()
         self._pieces: dict[int, list[_Piece]] = {}
-        if step:
+        self._streams = streams
+        if step or self._own_steps:
             self._bind()
 
     def _lay_out(self) -> None:
         """One matrix for each group: values, gradients and memories."""
         columns, groups = list(self._columns.values()), self._parts[0].optimizer.param_groups
+        self._views: list[list[tuple[torch.nn.Parameter, torch.Tensor]]] = []
         self._slabs = [self._slab(number, group) for number, group in enumerate(groups)]
         is_fused = bool(groups[0].get("fused"))  # torch's fused kernels count in single precision, beside the values
         self._counts = torch.full(
@@ -69,18 +72,20 @@ class StackedState:
             device=self._trained[0][0].device if is_fused else "cpu",
         )
         for i, own in enumerate(self._trained):
-            for parameter, column in zip(own, columns, strict=True):
-                parameter.data = column.of(self._slabs[column.group].values)[i]
+            views = [column.of(self._slabs[column.group].values)[i] for column in columns]
+            self._views.append(list(zip(own, views, strict=True)))
+            for parameter, view in self._views[-1]:
+                parameter.data = view
 
     def _slab(self, number: int, group: Mapping[str, Any]) -> Slab:
         picked = [place for place, column in enumerate(self._columns.values()) if column.group == number]
-        values = _matrix([[own[place].detach() for place in picked] for own in self._trained])
+        values = matrix([[own[place].detach() for place in picked] for own in self._trained])
         flags, members = flags_of(group, self._stepping), range(len(self._parts))
         states = {
-            name: _matrix([self._memories(i, picked, name) for i in members]) for name in self._stepping.wide(flags)
+            name: matrix([self._memories(i, picked, name) for i in members]) for name in self._stepping.wide(flags)
         }
         for name in self._stepping.single:  # one number for all parameters of a member: they step together
-            states[name] = _matrix(
+            states[name] = matrix(
                 [[self._memory(i, place, name, values.new_ones(())) for place in picked[:1]] for i in members]
             )
         return Slab(values, torch.zeros_like(values), states, flags)
@@ -110,10 +115,17 @@ class StackedState:
                 if found:
                     state[parameter] = found
 
+    def leave(self, parts: Parts) -> None:
+        """A member goes on by itself, or is over; the stack goes on beside it."""
+        self.release(parts)
+        for i, one in enumerate(self._parts):
+            if one is parts:
+                self._released.add(i)
+                self._model.release(i)
+
     def release(self, parts: Parts) -> None:
         """The tensors of a member become its own."""
-        self._released |= {i for i, one in enumerate(self._parts) if one is parts}
-        for parameter in _trained(parts, self._columns):
+        for parameter in trained(parts, self._columns):
             parameter.data = parameter.data.clone()
             parameter.grad = None if parameter.grad is None else parameter.grad.clone()
             memory: Any = parts.optimizer.state.get(parameter, {})
@@ -131,39 +143,99 @@ class StackedState:
         for number, slab in enumerate(self._slabs):
             slab.read([one.optimizer.param_groups[number] for one in self._parts], self._stepping.numbers)
 
+    def train(self) -> None:
+        """To be called before steps are taken, where members may have been evaluated since the last."""
+        self._model.train()
+
     def step(self, x: torch.Tensor, y: torch.Tensor, step: int) -> torch.Tensor:
         """One step of every member on its rows, (members, rows, …); the losses before it, (members,)."""
         found = []
-        for piece in self._pieces_for(x):
-            first, last = piece.members.start, piece.members.stop
-            losses = self._model.losses(x[first:last], y[first:last], piece.tensors, piece.members)
-            gradients = torch.autograd.grad(losses, piece.leaves, torch.ones_like(losses))
-            for number, slab in enumerate(self._slabs):
-                own = [g.reshape(last - first, -1) for g, c in zip(gradients, piece.groups, strict=True) if c == number]
-                if own:
-                    torch.cat(own, 1, out=slab.gradient[first:last])
-            found.append(losses.detach())
+        for number, (x_batch, y_batch, share) in enumerate(self._batching.batches(x, y)):
+            found.append(self._pass(x_batch, y_batch, share, is_first=number == 0))
         with torch.no_grad():
+            self._clipping.clip([slab.gradient for slab in self._slabs])
             for slab in self._slabs:
                 self._stepping.step(slab, step)
+            for i, own in enumerate(self._own_steps):
+                if i not in self._released:
+                    own()
+                    self._take_back(i)
+        return found[0] if len(found) == 1 else torch.stack(found).sum(0)
+
+    def _pass(self, x: torch.Tensor, y: torch.Tensor, share: float, *, is_first: bool) -> torch.Tensor:
+        """The losses of a batch, times its share of the step; their gradients go into the slabs."""
+        found = []
+        for piece in self._pieces_for(x):
+            first, last = piece.members.start, piece.members.stop
+            losses, gradients = self._model.gradients(
+                x[first:last], y[first:last], piece.tensors, piece.members, piece.leaves, share
+            )
+            for number, slab in enumerate(self._slabs):
+                own = [g.reshape(last - first, -1) for g, c in zip(gradients, piece.groups, strict=True) if c == number]
+                if own and is_first:
+                    torch.cat(own, 1, out=slab.gradient[first:last])
+                elif own:
+                    slab.gradient[first:last] += torch.cat(own, 1)
+            found.append(losses)
         return torch.cat(found)
+
+    def _take_back(self, member: int) -> None:
+        """What an optimizer put in the place of a parameter's numbers goes into the stack."""
+        for parameter, view in self._views[member]:
+            if parameter.data_ptr() != view.data_ptr():
+                parameter.data = view.copy_(parameter.data)
+
+    @property
+    def can_be_tried(self) -> bool:
+        """Whether a pass leaves nothing behind: layers that run member by member keep statistics."""
+        return not self._model.is_mixed
+
+    def measure(self, x: torch.Tensor, y: torch.Tensor) -> int:
+        """Takes as many members at once as are fastest on rows like these, (members, rows, …), and gives its reach.
+
+        Nothing is stepped, and the streams stay where they are.
+        """
+        counts = {min(len(self._parts), max(1, reach // (x.shape[1] * self._widest))): reach for reach in REACHES}
+        seconds: dict[int, list[float]] = {reach: [] for reach in counts.values()}
+        for round_ in range(ROUNDS + 1):
+            for self._reach in seconds:
+                self._pieces = {}
+                if round_ == 0:
+                    self.trial(x, y)  # memory is taken
+                else:
+                    begin = time.perf_counter()
+                    self.trial(x, y)
+                    seconds[self._reach].append(time.perf_counter() - begin)
+        self._reach = min(seconds, key=lambda reach: statistics.median(seconds[reach]))
+        self._pieces = {}
+        self._model.forget()
+        return self._reach
+
+    def trial(self, x: torch.Tensor, y: torch.Tensor, n_times: int = 1) -> None:
+        """Losses and gradients that are thrown away."""
+        states = [stream.get_state() for stream in self._streams]
+        for _ in range(n_times):
+            for batch in self._batching.batches(x, y):
+                self._pass(*batch, is_first=True)
+        for stream, state in zip(self._streams, states, strict=True):
+            stream.set_state(state)
 
     def _pieces_for(self, x: torch.Tensor) -> list[_Piece]:
         """The members in pieces that keep what layers give within the processor's caches; an accelerator takes all."""
         n_rows = x.shape[1]
         if n_rows not in self._pieces:
             count = len(self._parts)
-            most = max(1, REACH // (n_rows * self._widest)) if x.device.type == "cpu" else count
+            most = max(1, self._reach // (n_rows * self._widest)) if x.device.type == "cpu" else count
             starts = range(0, count, most)
             self._pieces[n_rows] = [self._piece(range(start, min(start + most, count))) for start in starts]
         return self._pieces[n_rows]
 
     def _piece(self, members: range) -> _Piece:
-        leaves, tensors, firsts = list[torch.Tensor](), dict[int, torch.Tensor](), own_tensors(self._parts[0].model)
+        tensors, firsts = dict[int, torch.Tensor](), own_tensors(self._parts[0].model)
         for name, column in self._columns.items():
             own = column.of(self._slabs[column.group].values)[members.start : members.stop]
-            leaves.append(own.detach().requires_grad_())
-            tensors[id(firsts[name])] = leaves[-1]
+            tensors[id(firsts[name])] = own.detach().requires_grad_()
+        leaves = list(tensors)
         every = [own_tensors(self._parts[member].model) for member in members]
         for name, first in firsts.items():
             if id(first) not in tensors:
@@ -176,39 +248,6 @@ class _Piece:
     """Members that run at once: what their gradients are taken of, each with its group, and all their tensors."""
 
     members: range
-    leaves: list[torch.Tensor]
+    leaves: list[int]
     groups: list[int]
     tensors: dict[int, torch.Tensor]
-
-
-def _size(shape: Sequence[int]) -> int:
-    return max(1, torch.Size(shape).numel())
-
-
-def _matrix(rows: Sequence[Sequence[torch.Tensor]]) -> torch.Tensor:
-    """(members, numbers) of the tensors of each member."""
-    return torch.stack([torch.cat([one.reshape(-1) for one in own]) if own else torch.empty(0) for own in rows])
-
-
-def _trained(parts: Parts, columns: Mapping[str, Column]) -> list[torch.nn.Parameter]:
-    """The parameters of a member that have columns, in their order."""
-    named = named_parameters(parts.model, parts.loss)
-    return [named[name] for name in columns]
-
-
-def _columns(parts: Parts) -> dict[str, Column]:
-    """The place of each parameter that is trained and that the loss depends on; torch steps no other."""
-    named, rows = named_parameters(parts.model, parts.loss), parts.rows["train"]
-    assert isinstance(rows, Rows)
-    parts.model.train()
-    loss = parts.loss(parts.model(rows.x[:SAMPLE]), rows.y[:SAMPLE])
-    found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-    used = {name: parameter for (name, parameter), one in zip(named.items(), found, strict=True) if one is not None}
-    columns: dict[str, Column] = {}
-    for number, group in enumerate(parts.optimizer.param_groups):
-        members, start = {id(parameter) for parameter in group["params"]}, 0
-        for name, parameter in used.items():
-            if id(parameter) in members:
-                columns[name] = Column(number, start, start + parameter.numel(), parameter.shape)
-                start += parameter.numel()
-    return columns

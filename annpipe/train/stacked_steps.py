@@ -32,6 +32,8 @@ class Slab:
 
     def read(self, groups: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
         """Takes the options of each member's own group of torch's optimizer, as schedulers leave them."""
+        if not names:
+            return
         told = [dict(_numbers(group)) for group in groups]
         self.decays = any(one.get("weight_decay") for one in told)
         device, dtype = self.values.device, self.values.dtype
@@ -135,19 +137,22 @@ def _adagrad(slab: Slab, step: int) -> None:
 
 @dataclass(frozen=True)
 class Stepping:
-    """How the optimizers of one class step as one.
+    """How the optimizers of one class step as one; a plugin's own class says it by its attribute `stacked`.
 
-    `numbers` are the options that members may differ in, `flags` those that they share (a number, as momentum, by
-    whether it is 0). `states` are its memories as wide as the parameters, each with the flag that asks for it;
-    `single` those of one number a parameter; `counts` whether it counts its steps.
+    `step` takes a slab and the number of the step, from 1, and changes its values and states in their place, with no
+    gradient recorded. `numbers` are the options that members may differ in (of `betas`: `beta1` and `beta2`), `flags`
+    those that they share (a number, as momentum, by whether it is 0). `states` are its memories as wide as the
+    parameters, by their names in `optimizer.state`, each with the flag that asks for it or None; they begin with
+    zeros. `single` are those of one number a parameter, which begin with 1; `counts` whether it keeps the steps done
+    as `step`.
     """
 
     step: Callable[[Slab, int], None]
     numbers: tuple[str, ...]
-    flags: tuple[str, ...]
-    states: Mapping[str, str | None]
+    flags: tuple[str, ...] = ()
+    states: Mapping[str, str | None] = field(default_factory=dict)
     single: tuple[str, ...] = ()
-    counts: bool = True
+    counts: bool = False
 
     def wide(self, flags: Mapping[str, bool]) -> list[str]:
         """The memories that an optimizer with these flags has."""
@@ -157,7 +162,11 @@ class Stepping:
 _BETAS = ("lr", "beta1", "beta2", "eps", "weight_decay")
 _MEANS: dict[str, str | None] = {"exp_avg": None, "exp_avg_sq": None}
 _ADAM = Stepping(
-    _adam, _BETAS, ("amsgrad", "maximize", "decoupled_weight_decay"), {**_MEANS, "max_exp_avg_sq": "amsgrad"}
+    _adam,
+    _BETAS,
+    ("amsgrad", "maximize", "decoupled_weight_decay"),
+    {**_MEANS, "max_exp_avg_sq": "amsgrad"},
+    counts=True,
 )
 STEPPINGS: Mapping[type[torch.optim.Optimizer], Stepping] = {
     torch.optim.SGD: Stepping(
@@ -165,21 +174,42 @@ STEPPINGS: Mapping[type[torch.optim.Optimizer], Stepping] = {
         ("lr", "momentum", "dampening", "weight_decay"),
         ("momentum", "nesterov", "maximize"),
         {"momentum_buffer": "momentum"},
-        counts=False,
     ),
     torch.optim.Adam: _ADAM,
     torch.optim.AdamW: _ADAM,
     torch.optim.NAdam: Stepping(
-        _nadam, (*_BETAS, "momentum_decay"), ("maximize", "decoupled_weight_decay"), _MEANS, ("mu_product",)
+        _nadam,
+        (*_BETAS, "momentum_decay"),
+        ("maximize", "decoupled_weight_decay"),
+        _MEANS,
+        ("mu_product",),
+        counts=True,
     ),
     torch.optim.RMSprop: Stepping(
         _rmsprop,
         ("lr", "alpha", "eps", "weight_decay", "momentum"),
         ("momentum", "centered", "maximize"),
         {"square_avg": None, "grad_avg": "centered", "momentum_buffer": "momentum"},
+        counts=True,
     ),
-    torch.optim.Adagrad: Stepping(_adagrad, ("lr", "lr_decay", "eps", "weight_decay"), ("maximize",), {"sum": None}),
+    torch.optim.Adagrad: Stepping(
+        _adagrad, ("lr", "lr_decay", "eps", "weight_decay"), ("maximize",), {"sum": None}, counts=True
+    ),
 }
+
+
+def _no_step(slab: Slab, step: int) -> None:
+    """Each member's own optimizer takes it."""
+
+
+OWN = Stepping(_no_step, ())
+"""How optimizers step of which no stacked step is known: each by itself, on its member's row of the matrix."""
+
+
+def stepping_of(optimizer: type[torch.optim.Optimizer]) -> Stepping | None:
+    """How optimizers of a class step as one: torch's as above, another's as its own attribute `stacked` says."""
+    said = vars(optimizer).get("stacked")
+    return said if isinstance(said, Stepping) else STEPPINGS.get(optimizer)
 
 
 def flags_of(group: Mapping[str, Any], stepping: Stepping) -> dict[str, bool]:

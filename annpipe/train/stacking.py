@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from annpipe.plan.component import every, to_data
+from annpipe.plan.component import Component, every, to_data
 from annpipe.plan.plan import Plan
 from annpipe.plan.shapes import input_tensor
-from annpipe.stack import passed
 from annpipe.train.data import Rows
 from annpipe.train.device import computing, find_device
 from annpipe.train.parts import Parts, build_model
-from annpipe.train.stacked_model import Run, layer_runs, own_tensors
-from annpipe.train.stacked_steps import STEPPINGS, Stepping
+from annpipe.train.stacked_layers import DRAWS, ways
+from annpipe.train.stacked_model import layers_of
+from annpipe.train.stacked_steps import Stepping, stepping_of
+from annpipe.train.streams import drawing
 
 PROBE_ROWS = 3
 ANY = "·"  # stands in a key for a value that members may differ in
@@ -46,7 +46,6 @@ def why_solo(plan: Plan, parts: Parts | None = None) -> str | None:
     """Why the run cannot be stacked, in a few words; None where it can.
 
     Some reasons show only in the `parts`: rows in files, transforms that go with each batch, a loss that is trained.
-    Its layers are tried, two models at a time, on a few rows of zeros.
     """
     return Reasons()(plan, parts)
 
@@ -63,7 +62,7 @@ def stack_key(plan: Plan, parts: Parts | None = None) -> str:
         model = model["layers"] if list(model) == ["layers"] else model
     split = {**data["data"]["split"], "fold": ANY, "seed": ANY}
     shape = _shapes(parts) if parts else {**data["data"], "split": split}
-    train = {name: data["train"][name] for name in ("batch_size", "drop_last")}
+    train = {name: data["train"][name] for name in ("accumulate", "batch_size", "drop_last")}
     told = [data["device"], _any_share(model), _any_number(plan.loss.to_data()), _optimizer_key(plan), train, shape]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -101,29 +100,29 @@ def _optimizer_key(plan: Plan) -> Any:
 
 
 def _way_of_training(plan: Plan) -> str | None:
-    train = plan.train
     if plan.device.autocast != "off":
         return "device.autocast"
-    if plan.average is not None:
-        return f"the average {plan.average.name}"
-    if train.accumulate > 1:
-        return "train.accumulate"
-    if train.clip_norm is not None or train.clip_value is not None:
-        return "clipped gradients"
     if find_device(plan.device.type).type == "mps":
         return "a device without double precision"
     return None
 
 
 def _stepping(plan: Plan) -> Stepping | None:
-    entry = plan.registry.find("optimizer", plan.optimizer.name)
-    made: Any = plan.registry.load(entry) if entry else None
-    return STEPPINGS.get(made)
+    return stepping_of(_made(plan, plan.optimizer))
+
+
+def _made(plan: Plan, component: Component) -> Any:
+    """What a name in the registry stands for; None where it is not there."""
+    entry = plan.registry.find(component.kind, component.name)
+    return plan.registry.load(entry) if entry else None
 
 
 def _optimizer(plan: Plan) -> str | None:
+    entry = plan.registry.find("optimizer", plan.optimizer.name)
+    if entry and entry.traits.get("closure"):
+        return f"the optimizer {plan.optimizer.name}, which evaluates the model several times a step"
     if _stepping(plan) is None:
-        return f"the optimizer {plan.optimizer.name}"
+        return None
     options = [plan.optimizer.options, *(group.options.options for group in plan.groups)]
     wanted = next((name for name in ("capturable", "differentiable") for one in options if one.get(name)), None)
     if wanted:
@@ -148,57 +147,22 @@ def _in_parts(parts: Parts) -> str | None:
 
 
 def _layers(plan: Plan) -> str | None:
-    if plan.has_taps:
-        return "taps"
-    components = [*every(layer.component for layer in plan.model), *every([plan.loss])]
+    components = [*every(layer.component for layer in plan.model), *every([plan.loss, plan.optimizer])]
     for component in components:
-        entry = plan.registry.find(component.kind, component.name)
-        if entry and getattr(plan.registry.load(entry), "stacks", True) is False:
+        if getattr(_made(plan, component), "stacks", True) is False:
             return f"the {component.kind} {component.name}, which says so"
-    with computing(plan.device.precision, deterministic=False) as dtype:
-        return _probed(plan, dtype)
+        if component.options.get("sparse") is True:
+            return f"the {component.kind} {component.name}, whose gradients are sparse"
+    return None if find_device(plan.device.type).type == "cpu" else _draws(plan)
 
 
-def _probed(plan: Plan, dtype: torch.dtype) -> str | None:
-    """The first layer that does not give the same of two models at once as of one."""
-    model = build_model(replace(plan, init={}))
-    assert isinstance(model, torch.nn.Sequential)  # transforms come with parts
-    whole = not plan.transforms and not input_tensor(plan.fields).is_floating_point()
-    x = torch.zeros((PROBE_ROWS, *plan.model[0].input_shape), dtype=torch.int64 if whole else dtype)
-    is_on_cpu = find_device(plan.device.type).type == "cpu"
-    runs = layer_runs([model, model], [torch.Generator(), torch.Generator()])
-    for layer, module, run in zip(plan.model, model, runs, strict=True):
-        name = f"the layer {layer.component.name}"
-        if type(module) is torch.nn.Dropout:
-            if not is_on_cpu:
-                return f"{name}, which draws on the device"
-            if not x.is_contiguous():
-                return f"{name}, which draws in an order of its own"
-            continue
-        reason, x = _tried(module, run, x)
-        if reason:
-            return f"{name}, {reason}"
+def _draws(plan: Plan) -> str | None:
+    """The first layer that draws on the device: each member's stream is the processor's. Tried on rows of zeros."""
+    with computing(plan.device.precision, deterministic=False) as dtype, drawing(plan.head.seed, "dropout"):
+        model = build_model(replace(plan, init={}))
+        whole = not plan.transforms and not input_tensor(plan.fields).is_floating_point()
+        x = torch.zeros((PROBE_ROWS, *plan.model[0].input_shape), dtype=torch.int64 if whole else dtype)
+        for layer, way in zip(plan.model, ways(layers_of(model), x), strict=True):
+            if layer.component.name == "Dropout" or way.reason == DRAWS:
+                return f"the layer {layer.component.name}, which draws on the device"
     return None
-
-
-def _tried(module: torch.nn.Module, run: Run, x: torch.Tensor) -> tuple[str | None, torch.Tensor]:
-    """Why a layer cannot be run for many models at once, if it cannot, and what it gives of x."""
-    before = {name: own.detach().clone() for name, own in own_tensors(module).items()}
-    stacked = {id(own): torch.stack([own.detach()] * 2) for own in own_tensors(module).values()}
-    for parameter in module.parameters():
-        stacked[id(parameter)].requires_grad_()
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            given = run(torch.stack([x, x]), stacked, (0, 1))
-            if given.requires_grad:
-                torch.autograd.grad(given.sum(), [one for one in stacked.values() if one.requires_grad])
-        except Exception as error:  # whatever a layer raises of being mapped, its own run does without
-            return "which draws at random" if "random" in str(error) else "which has no batched kernel", x
-    if any(not torch.equal(stacked[id(own)][0], before[name]) for name, own in own_tensors(module).items()):
-        return "which keeps statistics of its batches", x
-    alone = passed(module, x)
-    alone = alone[0] if isinstance(alone, tuple | list) else alone
-    if not torch.allclose(alone, given[0], rtol=1e-4, atol=1e-6, equal_nan=True):
-        return "which gives something else of many models at once", x
-    return None, alone.detach()

@@ -78,6 +78,7 @@ def measure(n_steps: int, rows: int, size: int | None = None) -> Figure:
         members = plans(rows, "" if size is None else f", batch_size: {size}")
         parts = [build(plan, torch.device("cpu"), dtype) for plan in members]
         stack = Stack(members, parts, [schedule(plan, rows) for plan in members])
+        stack.measure(1)
         train: Any = parts[0].rows["train"]
 
         def stacked() -> float:

@@ -38,7 +38,7 @@ def components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any
 
 def test_every_block_is_a_component_that_discovery_finds(components: dict[str, Any]) -> None:
     """With the names that the page uses in its specs."""
-    assert list(components) == ["Swish", "spiral", "QuantileLoss", "WorstError", "GoodEnough", "residuals"]
+    assert list(components) == ["Swish", "spiral", "QuantileLoss", "Lion", "WorstError", "GoodEnough", "residuals"]
 
 
 def test_the_layer_passes_its_own_test(components: dict[str, Any]) -> None:

@@ -187,20 +187,52 @@ def test_a_trial_that_fails_is_one_that_failed(type_in: Type) -> None:
 
 def test_what_cannot_be_stacked_goes_alone(type_in: Type, tmp_path: Path) -> None:
     """The plan says why, and the trial is the solo run to the last bit."""
-    words = ("--seeds", "2", "--set", "train.clip_norm=1.0")
+    words = ("--seeds", "2", "--set", "device.autocast=bfloat16")
     _, printed, _ = type_in("sweep", "spec.yaml", *words, "--dry-run")
-    assert "alone       because of clipped gradients" in printed
+    assert "alone       because of device.autocast" in printed
     found = swept(type_in, *words)
-    solo = annpipe.run(tmp_path / "spec.yaml", overrides=["train.clip_norm=1.0", "seed=1"])
+    solo = annpipe.run(tmp_path / "spec.yaml", overrides=["device.autocast=bfloat16", "seed=1"])
     assert found["trials"][1]["finals"] == solo.values
     _, printed, _ = type_in("sweep", "spec.yaml", "--seeds", "3", "--over", "model.1=ReLU,Tanh", "--dry-run")
     assert "stacked     6 of them, 3 and 3 at a time" in printed
 
 
+def test_a_stack_holds_no_more_than_a_share_of_the_memory(type_in: Type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large models go a few at a time, here of a machine that has little."""
+    each = 25 * 4 * 4 + 20 * (1 + 8 + 8 + 1) * 4  # parameters with gradients and Adam's means; a batch's activations
+    monkeypatch.setattr("annpipe.sweep.training.SHARE", 3.5 * each)
+    monkeypatch.setattr("annpipe.sweep.training.os.sysconf", lambda name: 1)
+    _, printed, _ = type_in("sweep", "spec.yaml", "--seeds", "7", "--dry-run")
+    assert "stacked     6 of them, 3 and 3 at a time" in printed
+
+
+def test_an_optimizer_of_a_plugin_is_swept_over(type_in: Type, tmp_path: Path) -> None:
+    """In one stack, whose trials equal their solo runs; it is the example of the page for plugin authors."""
+    page = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
+    code = next(block for block in page.split("```python\n") if "class Lion" in block).partition("```")[0]
+    (tmp_path / "lion.py").write_text(code, encoding="utf-8")
+    words = [
+        "--set",
+        "plugins=[lion.py]",
+        "--set",
+        "optimizer={Lion: {lr: 0.01}}",
+        "--over",
+        "optimizer.Lion.lr=1e-3,1e-2",
+    ]
+    _, printed, _ = type_in("sweep", "spec.yaml", *words, "--dry-run")
+    assert "stacked     2 of them" in printed
+    found = swept(type_in, *words)
+    for trial, rate in zip(found["trials"], ("1e-3", "1e-2"), strict=True):
+        solo = annpipe.run(
+            tmp_path / "spec.yaml", overrides=["plugins=[lion.py]", f"optimizer={{Lion: {{lr: {rate}}}}}"]
+        )
+        assert trial["finals"] == pytest.approx(solo.values, rel=1e-4)
+
+
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_sweep_that_is_stopped_goes_on(alone: bool, type_in: Type, tmp_path: Path) -> None:
     """Ctrl-C ends the trials under way, stacked or not, with code 130; called again, it trains what is missing."""
-    words = ["sweep", "spec.yaml", "--seeds", "2", *(["--set", "train.clip_norm=100"] if alone else [])]
+    words = ["sweep", "spec.yaml", "--seeds", "2", *(["--set", "device.autocast=bfloat16"] if alone else [])]
     long = [*words, "--set", "train.epochs=200000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "annpipe", *long], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
