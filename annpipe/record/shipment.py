@@ -95,8 +95,9 @@ class Shipment:
         self._flushed_at = time.monotonic()
 
     def flush_now_and_then(self) -> None:
-        """Ships what waits when the last call was a while ago, so that the UI shows a run as it goes."""
-        if self._read > self.state.offset and time.monotonic() - self._flushed_at >= SECONDS_BETWEEN_CALLS:
+        """Ships trials, and what else waits when the last call was a while ago: the UI shows a run as it goes."""
+        is_due = self._trials_waiting or time.monotonic() - self._flushed_at >= SECONDS_BETWEEN_CALLS
+        if self._read > self.state.offset and is_due:
             self.flush()
 
     def finish(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,6 +54,7 @@ class Store:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._client: MlflowClient | None = None
+        self._experiments: dict[str, str] | None = None
 
     @property
     def client(self) -> MlflowClient:
@@ -75,6 +76,12 @@ class Store:
 
     def experiment(self, name: str, artifact_root: str | None) -> str:
         """The id of the experiment `name`; made, or brought back from MLflow's bin, where need be."""
+        known = {} if self._experiments is None else self._experiments
+        if name not in known:
+            known[name] = self._experiment(name, artifact_root)
+        return known[name]
+
+    def _experiment(self, name: str, artifact_root: str | None) -> str:
         found = self.client.get_experiment_by_name(name)
         if found is None:
             with refusals():
@@ -97,9 +104,15 @@ class Store:
             )
         return str(made.info.run_id)
 
-    def all_at_once(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def all_at_once(self) -> Iterator[None]:
         """What is called within is kept whole or not at all; raises Unfit for a store that is no local database."""
-        return one_transaction(self.client)
+        with one_transaction(self.client):
+            self._experiments = {}  # nobody else changes them meanwhile
+            try:
+                yield
+            finally:
+                self._experiments = None
 
     def is_deleted(self, run_id: str) -> bool | None:
         """Whether somebody put the run into MLflow's bin; None when it is gone for good."""

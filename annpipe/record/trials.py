@@ -27,15 +27,15 @@ def ship_trials(folders: Sequence[Path], *, store: Store, calling: Calling) -> N
 
     Runs that the store has, and those that somebody else is shipping, are left out.
     """
-    with ExitStack() as locks:
-        missing = [
-            folder
-            for folder in folders
-            if locks.enter_context(sole_shipper(folder)) and not is_recorded(folder, store.uri)
-        ]
-        for some in _portions(missing):
-            if not _shipped_together(some, store):
-                for folder in some:
+    for some in _portions(folders):
+        with ExitStack() as locks:
+            missing = [
+                folder
+                for folder in some
+                if locks.enter_context(sole_shipper(folder)) and not is_recorded(folder, store.uri)
+            ]
+            if missing and not _shipped_together(missing, store):
+                for folder in missing:
                     _ship(folder, store, calling, write_state)
 
 

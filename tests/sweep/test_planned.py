@@ -1,0 +1,70 @@
+"""The plans of a sweep's trials: those that each would have alone, with the same work done once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from annpipe.errors import Problem, SpecError
+from annpipe.launch import Silent, complete, read
+from annpipe.plan import shapes
+from annpipe.sweep.axes import overrides, read_axis
+from annpipe.sweep.training import stacks
+from annpipe.sweep.trials import planned
+from annpipe.train import stacking
+
+SPEC = """
+version: 1
+name: small
+data: {formula: {rows: 20, inputs: {x: {Uniform: [-2, 2]}}, targets: {y: x**2}}}
+model: [Linear: 8, ReLU, Linear: 1]
+loss: MSELoss
+optimizer: {Adam: {lr: 0.01}}
+train: {epochs: 2}
+"""
+
+
+class Teller:
+    """Says nothing."""
+
+    def event(self, message: str) -> None: ...
+
+    def warn(self, problem: Problem) -> None: ...
+
+
+def test_plans_are_those_of_the_trials_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two structures each is run on the meta device once, and tried in a stack once."""
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(SPEC, encoding="utf-8")
+    calls = {"run_shapes": 0, "_probed": 0}
+
+    def counted(module: Any, name: str) -> None:
+        function = getattr(module, name)
+
+        def call(*given: Any) -> Any:
+            calls[name] += 1
+            return function(*given)
+
+        monkeypatch.setattr(module, name, call)
+
+    counted(shapes, "run_shapes")
+    counted(stacking, "_probed")
+    trials = planned(spec, [read_axis("model.1=ReLU,Tanh"), read_axis("seed=0..2")], Teller())
+    assert [len(group) for group in stacks(trials)] == [3, 3]
+    assert calls == {"run_shapes": 2, "_probed": 2}
+    for trial in trials:
+        alone = complete(read(spec, overrides=overrides(trial.values)), Silent())
+        assert trial.plan == alone
+        assert trial.plan.digest == alone.digest
+
+
+def test_a_fault_of_a_later_trial_has_its_own_place(tmp_path: Path) -> None:
+    """The layers are known from the first trial; the loss that does not fit them is that of the second."""
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(SPEC, encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        planned(spec, [read_axis("loss=MSELoss,CrossEntropyLoss")], Teller())
+    assert all("CrossEntropyLoss" in str(problem.place) or "CrossEntropyLoss" in problem.message
+               for problem in caught.value.problems)  # fmt: skip
