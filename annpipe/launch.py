@@ -176,7 +176,7 @@ def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) ->
 
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, drafted.spec.tracking.uri)
-    with _shipper() as recorder:
+    with shipping() as recorder:
         plan = complete(drafted, watcher)
 
         from annpipe.running import begin
@@ -191,7 +191,7 @@ def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) ->
 
 def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None) -> Finished:
     """Resumes the run in `folder` from its last checkpoint; raises RunError when it has none or is still running."""
-    with _shipper() as recorder:
+    with shipping() as recorder:
         plan = plan_of(folder, watcher)
 
         from annpipe.running import reopen
@@ -215,7 +215,7 @@ def plan_of(folder: Path, watcher: Watcher) -> Plan:
 
 
 @contextmanager
-def _shipper() -> Iterator[Recorder]:
+def shipping() -> Iterator[Recorder]:
     """A shipper, started now; let go where what follows fails."""
     from annpipe.record.recorder import Recorder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,16 +79,20 @@ def command(
     changes = [*overrides, *([f"data.split.folds={folds}"] if folds else [])]
     changes += [f"sweep.{name}={value}" for name, value in options.items() if value is not None]
 
-    from annpipe.sweep.design import designed
-    from annpipe.sweep.running import train_sweep
-    from annpipe.sweep.trials import Request
+    from annpipe.launch import read, shipping
 
     display = _Display()
-    design = designed(Request(spec, tuple(changes), unset, device, tuple(over)), display)
-    if dry_run:
-        click.echo(plan_said(design, display))
-        return
-    ended = train_sweep(design, display, workers=workers, storage=storage, tracking_uri=tracking_uri)
+    drafted = read(spec, overrides=changes, unset=unset, device=device, over=over)
+    with nullcontext() if dry_run else shipping() as recorder:  # started before torch is imported
+        from annpipe.sweep.design import designed
+        from annpipe.sweep.running import train_sweep
+        from annpipe.sweep.trials import Request
+
+        design = designed(Request(spec, tuple(changes), unset, device, tuple(over)), display, drafted)
+        if recorder is None:
+            click.echo(plan_said(design, display))
+            return
+        ended = train_sweep(design, display, recorder, workers=workers, storage=storage, tracking_uri=tracking_uri)
     click.echo(as_json_text(ended) if as_json else said(ended))
     sys.exit(_code(ended))
 

@@ -41,7 +41,7 @@ class Tpe(Section):
 
     startup: Count = Field(10, description=_STARTUP)
     candidates: Positive = Field(24, description="candidates drawn for each value")
-    multivariate: bool = Field(False, description="whether values are drawn together")
+    multivariate: bool = Field(True, description="whether values are drawn together")
 
 
 class Gp(Section):

@@ -10,6 +10,7 @@ from typing import Any
 
 from annpipe.errors import NotFound, Place, Problem, SpecError
 from annpipe.launch import complete, read
+from annpipe.plan import Draft
 from annpipe.plan.plan import Plan
 from annpipe.spec.axes import OVER, Axis
 from annpipe.spec.sweep import SweepCall, even
@@ -62,9 +63,9 @@ class Design:
         return self.call.options.batch or (BATCH if waits else self.choices)
 
 
-def designed(request: Request, teller: Teller) -> Design:
-    """Reads and plans the spec, and what its sweep is to do; raises SpecError, NotFound where nothing is swept over."""
-    drafted = read(
+def designed(request: Request, teller: Teller, drafted: Draft | None = None) -> Design:
+    """Plans the spec, and what its sweep is to do; raises SpecError, NotFound where nothing is swept over."""
+    drafted = drafted or read(
         request.spec, overrides=request.changes, unset=request.unset, device=request.device, over=request.over
     )
     call = drafted.spec.sweep

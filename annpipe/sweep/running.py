@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from annpipe.errors import Problem
+from annpipe.launch import shipping
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import artifact_root, resolve_tracking_uri, scrub
@@ -82,12 +83,14 @@ def run_sweep(
     pairs = [over_of(path, values) for path, values in (over or {}).items()]
     request = Request(Path(spec), tuple(overrides), tuple(unset), device, tuple(pairs))
     design = designed(request, watcher)
-    return train_sweep(design, watcher, workers=workers, storage=storage, tracking_uri=tracking_uri)
+    with shipping() as recorder:
+        return train_sweep(design, watcher, recorder, workers=workers, storage=storage, tracking_uri=tracking_uri)
 
 
 def train_sweep(
     design: Design,
     watcher: SweepWatcher,
+    recorder: Recorder,
     *,
     workers: int = 1,
     storage: str | None = None,
@@ -96,27 +99,22 @@ def train_sweep(
     """Trains the trials that have no run yet, those of one structure together, and records all of them."""
     plan = design.base
     find_device(plan.device.type, None)
-    _check_trials(design, watcher)
+    planner = Planner(design.request, design.axes, watcher)
+    planner.check(design.combinations if design.call.is_grid else corners(design.axes))
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, plan.tracking.uri)
-    recorder = Recorder.start_shipper()
     folder = new_run_folder(project, f"{plan.head.name} sweep")
-    try:
-        with _opened(folder, design, uri, project) as journal:
-            recorder.attach(folder, uri)
-            training = Training(
-                folder.name, uri, project, watcher, source_tags(Path(plan.file)), threads=threads_of(workers)
-            )
-            running = _Running(design, watcher, journal, folder, training)
-            stopped = running.run(workers, storage, uri, project)
-            results = tuple(sorted(running.results, key=lambda result: result.number))
-            swept = Swept(plan.head.name, _come_up(design.axes, results), design.goal, results)
-            _write_results(journal, folder, swept)
-            status = "KILLED" if stopped is not None else "FINISHED"
-            journal.write("end", status=status, time=now_ms(), error=None)
-    except BaseException:
-        recorder.release()
-        raise
+    with _opened(folder, design, uri, project) as journal:
+        recorder.attach(folder, uri)
+        origin = source_tags(Path(plan.file))
+        training = Training(folder.name, uri, project, watcher, origin, threads=threads_of(workers))
+        running = _Running(design, planner, watcher, journal, folder, training)
+        stopped = running.run(workers, storage, uri, project)
+        results = tuple(sorted(running.results, key=lambda result: result.number))
+        swept = Swept(plan.head.name, _come_up(design.axes, results), design.goal, results)
+        _write_results(journal, folder, swept)
+        status = "KILLED" if stopped is not None else "FINISHED"
+        journal.write("end", status=status, time=now_ms(), error=None)
     return SweepEnd(folder, swept, recorder.finish(plan.tracking.wait_seconds), stopped, plan.tracking.wait_seconds)
 
 
@@ -126,19 +124,19 @@ def _come_up(axes: Sequence[Axis], results: Sequence[Result]) -> tuple[Axis, ...
     return tuple(replace(axis, values=values.get(axis.path, axis.values)) for axis in axes)
 
 
-def _check_trials(design: Design, watcher: SweepWatcher) -> None:
-    """Plans a trial with each value, and with both ends of each range: what is wrong is told before any is trained."""
-    planner = Planner(design.request, design.axes, watcher)
-    for number, values in enumerate(corners(design.axes)):
-        planner.trial(number, values)
-
-
 class _Running:
     """The trials of a sweep as they end, wherever they are trained."""
 
     def __init__(
-        self, design: Design, watcher: SweepWatcher, journal: Journal, folder: Path, training: Training
+        self,
+        design: Design,
+        planner: Planner,
+        watcher: SweepWatcher,
+        journal: Journal,
+        folder: Path,
+        training: Training,
     ) -> None:
+        self._planner = planner
         self._design, self._watcher, self._journal, self._training = design, watcher, journal, training
         self._folder = folder
         self.results: list[Result] = []
@@ -167,7 +165,7 @@ class _Running:
 
     def _work(self, chooser: Chooser) -> int | None:
         self._chooser = chooser
-        work = Work(self._design, chooser, self._training, self._watcher, self._goes_on)
+        work = Work(self._design, self._planner, chooser, self._training, self._goes_on)
         for result in work.results():
             self._take(result)
         return work.signal

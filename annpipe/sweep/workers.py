@@ -19,7 +19,7 @@ from annpipe.sweep.choosing import Choice, Chooser
 from annpipe.sweep.design import Design, designed
 from annpipe.sweep.table import Result
 from annpipe.sweep.training import Training, stacks
-from annpipe.sweep.trials import Planner, Request, Teller, Trial, with_runs
+from annpipe.sweep.trials import Planner, Request, Trial, with_runs
 from annpipe.train.device import available_cores
 
 if TYPE_CHECKING:
@@ -36,18 +36,16 @@ class Work:
     """
 
     design: Design
+    planner: Planner
     chooser: Chooser
     training: Training
-    teller: Teller
     idle: Callable[[], bool] = lambda: True
     signal: int | None = field(default=None, init=False)
     _of: dict[int, Choice] = field(default_factory=dict, init=False)
 
     def results(self) -> Iterator[Result]:
         """How each trial ended; comes to its end when nothing is left, after a signal, and where `idle` says so."""
-        design = self.design
-        planner = Planner(design.request, design.axes, self.teller)
-        if design.call.prune is not None:
+        if self.design.call.prune is not None:
             self.training.judge = self._judge
         with signals_noted(self):
             while self._goes_on() and not self.chooser.is_over:
@@ -55,7 +53,7 @@ class Work:
                 if not choices:
                     time.sleep(IDLE_SECONDS)
                     continue
-                yield from self._batch(choices, planner)
+                yield from self._batch(choices)
 
     def _goes_on(self) -> bool:
         return self.idle() and self.signal is None
@@ -63,10 +61,10 @@ class Work:
     def _judge(self, number: int, key: str, epoch: int, value: float) -> bool:
         return key == self.design.goal.metric and self.chooser.is_worse(self._of[number], epoch, value)
 
-    def _batch(self, choices: Sequence[Choice], planner: Planner) -> Iterator[Result]:
+    def _batch(self, choices: Sequence[Choice]) -> Iterator[Result]:
         ended: dict[int, list[Result]] = {choice.place: [] for choice in choices}
         try:
-            for result, choice in self._trained(choices, planner):
+            for result, choice in self._trained(choices):
                 ended[choice.place].append(result)
                 if len(ended[choice.place]) == len(choice.trials) and not _was_stopped(ended[choice.place]):
                     self.chooser.told(choice, sorted(ended[choice.place], key=lambda one: one.number))
@@ -77,13 +75,13 @@ class Work:
                 if choice.place in ended:
                     self.chooser.left(choice)
 
-    def _trained(self, choices: Sequence[Choice], planner: Planner) -> Iterator[tuple[Result, Choice]]:
+    def _trained(self, choices: Sequence[Choice]) -> Iterator[tuple[Result, Choice]]:
         self._of = {}
         planned = []
         for choice in choices:
             for number, values in enumerate(choice.trials, start=choice.first):
                 self._of[number] = choice
-                planned.append(planner.trial(number, values))
+                planned.append(self.planner.trial(number, values))
                 if self.signal is not None:
                     return
         alike: dict[str, list[Trial]] = {}  # a sampler may choose the same twice, before it hears of the first
@@ -174,7 +172,8 @@ def _work(job: Job, number: int) -> None:
     study = Study(design, storage_of(job.storage), job.study, number, of=job.workers)
     origin = source_tags(Path(design.base.file))
     training = Training(job.sweep, job.uri, job.project, _Unheard(), origin, threads=threads_of(job.workers))
-    work = Work(design, study, training, _Unheard(), lambda: above is None or above.is_alive())
+    planner = Planner(design.request, design.axes, _Unheard())
+    work = Work(design, planner, study, training, lambda: above is None or above.is_alive())
     with study.beating():
         for _ in work.results():
             pass
