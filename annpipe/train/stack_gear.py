@@ -46,6 +46,9 @@ class Member:
         self._stack.wait_for(self)
         return torch.cat(self.losses)
 
+    def pause_after(self, n_steps: int) -> int:
+        return n_steps
+
     def leave(self) -> None:
         """The run is over, or is left to itself: its tensors are its own again, and the others wait for it no more."""
         self._stack.leave(self)

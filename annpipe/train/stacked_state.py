@@ -15,7 +15,7 @@ from annpipe.plan.plan import Plan
 from annpipe.train.data import Rows
 from annpipe.train.parts import Parts, named_parameters
 from annpipe.train.stacked_model import StackedModel, own_tensors
-from annpipe.train.stacked_steps import STEPPINGS, Slab, flags_of
+from annpipe.train.stacked_steps import STEPPINGS, Slab, Stepping, flags_of
 from annpipe.train.streams import drawing
 
 REACH = 2**20  # numbers that the widest layer gives at once: four mebibytes in single precision
@@ -130,6 +130,40 @@ class StackedState:
         """The options of the optimizers as schedulers left them."""
         for number, slab in enumerate(self._slabs):
             slab.read([one.optimizer.param_groups[number] for one in self._parts], self._stepping.numbers)
+
+    @property
+    def slabs(self) -> Sequence[Slab]:
+        """The matrices of each group."""
+        return self._slabs
+
+    @property
+    def stepping(self) -> Stepping:
+        """How the optimizers step."""
+        return self._stepping
+
+    @property
+    def model(self) -> StackedModel:
+        """The models as one."""
+        return self._model
+
+    @property
+    def columns(self) -> dict[int, Column]:
+        """The place of each trained parameter, by the identity of the first member's own."""
+        firsts = named_parameters(self._parts[0].model, self._parts[0].loss)
+        return {id(firsts[name]): column for name, column in self._columns.items()}
+
+    @property
+    def columns_by_name(self) -> Mapping[str, Column]:
+        """The place of each trained parameter."""
+        return self._columns
+
+    def fixed_tensors(self, x: torch.Tensor) -> list[tuple[range, dict[int, torch.Tensor]]]:
+        """Members that run at once on rows like x, (members, rows, …), with their tensors that are not trained."""
+        trained = self.columns
+        return [
+            (piece.members, {own: one for own, one in piece.tensors.items() if own not in trained})
+            for piece in self._pieces_for(x)
+        ]
 
     def step(self, x: torch.Tensor, y: torch.Tensor, step: int) -> torch.Tensor:
         """One step of every member on its rows, (members, rows, …); the losses before it, (members,)."""

@@ -32,7 +32,7 @@ class Slab:
 
     def read(self, groups: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
         """Takes the options of each member's own group of torch's optimizer, as schedulers leave them."""
-        told = [dict(_numbers(group)) for group in groups]
+        told = [dict(numbers(group)) for group in groups]
         self.decays = any(one.get("weight_decay") for one in told)
         device, dtype = self.values.device, self.values.dtype
         for name in names:
@@ -60,18 +60,19 @@ class Slab:
         return -self.gradient if self.flags["maximize"] else self.gradient
 
 
-def _numbers(group: Mapping[str, Any]) -> Mapping[str, float]:
-    numbers = {name: float(value) for name, value in group.items() if isinstance(value, int | float)}
+def numbers(group: Mapping[str, Any]) -> Mapping[str, float]:
+    """The options of a group of torch's optimizer that are numbers."""
+    found = {name: float(value) for name, value in group.items() if isinstance(value, int | float)}
     if "betas" in group:
-        numbers["beta1"], numbers["beta2"] = map(float, group["betas"])
-    return numbers
+        found["beta1"], found["beta2"] = map(float, group["betas"])
+    return found
 
 
-def _sgd(slab: Slab, step: int) -> None:
+def _sgd(slab: Slab, step: int | torch.Tensor) -> None:
     gradient, options = slab.decayed(), slab.options
     if slab.flags["momentum"]:
         remembered = slab.states["momentum_buffer"]
-        if step == 1:
+        if isinstance(step, int) and step == 1:  # a compiled step is never the first
             remembered.copy_(gradient)
         else:
             remembered.mul_(options["momentum"]).addcmul_(gradient, options["1-dampening"])
@@ -88,7 +89,7 @@ def _moments(slab: Slab, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Te
     return mean, square
 
 
-def _adam(slab: Slab, step: int) -> None:
+def _adam(slab: Slab, step: int | torch.Tensor) -> None:
     mean, square = _moments(slab, slab.shrink_or_decayed())
     exact = slab.exact
     if slab.flags["amsgrad"]:
@@ -99,7 +100,7 @@ def _adam(slab: Slab, step: int) -> None:
     slab.values.addcmul_(mean / below, slab.column(exact["lr"] / (1 - exact["beta1"] ** step)), value=-1)
 
 
-def _nadam(slab: Slab, step: int) -> None:
+def _nadam(slab: Slab, step: int | torch.Tensor) -> None:
     gradient = slab.shrink_or_decayed()
     exact = slab.exact
     mu = exact["beta1"] * (1 - 0.5 * 0.96 ** (step * exact["momentum_decay"]))
@@ -111,7 +112,7 @@ def _nadam(slab: Slab, step: int) -> None:
     slab.values.addcmul_(mean / below, slab.column(exact["lr"] * mu_next / (1 - product * mu_next)), value=-1)
 
 
-def _rmsprop(slab: Slab, step: int) -> None:
+def _rmsprop(slab: Slab, step: int | torch.Tensor) -> None:
     gradient, options = slab.decayed(), slab.options
     square = slab.states["square_avg"]
     square.mul_(options["alpha"]).addcmul_(gradient * options["1-alpha"], gradient)
@@ -126,7 +127,7 @@ def _rmsprop(slab: Slab, step: int) -> None:
     slab.values.addcmul_(way, options["lr"], value=-1)
 
 
-def _adagrad(slab: Slab, step: int) -> None:
+def _adagrad(slab: Slab, step: int | torch.Tensor) -> None:
     gradient = slab.decayed()
     total = slab.states["sum"].addcmul_(gradient, gradient)
     rate = slab.column(slab.exact["lr"] / (1 + (step - 1) * slab.exact["lr_decay"]))
@@ -142,7 +143,7 @@ class Stepping:
     `single` those of one number a parameter; `counts` whether it counts its steps.
     """
 
-    step: Callable[[Slab, int], None]
+    step: Callable[[Slab, int | torch.Tensor], None]
     numbers: tuple[str, ...]
     flags: tuple[str, ...]
     states: Mapping[str, str | None]
