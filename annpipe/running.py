@@ -21,12 +21,13 @@ from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import scrub
 from annpipe.record.source import environment_text, source_tags, spec_copy
 from annpipe.train.checkpoint import load_checkpoint
-from annpipe.train.compiled_gear import Shift, gear_for
+from annpipe.train.compiled_gear import gear_for
 from annpipe.train.data import dataset_digest
 from annpipe.train.device import computing, find_device, measured_threads
 from annpipe.train.evaluate import evaluate
 from annpipe.train.export import export_model
 from annpipe.train.figures import draw, run_view, sampled
+from annpipe.train.gearbox import Shift
 from annpipe.train.gears import Eager, Gear
 from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import Parts, build, trial_copy

@@ -61,23 +61,36 @@ def option_table(optimizers: Sequence[torch.optim.Optimizer], names: Sequence[st
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is to be compiled: members that stand at one step and have stepped before, with their eager gears."""
+    """What is to be compiled: members that stand at one step and have stepped before, with their eager gears.
+
+    `rows_at` gives x and y, (members, rows, …), of a place in the epoch, laid out as the run's steps have them.
+    """
 
     plans: Sequence[Plan]
     parts: Sequence[Parts]
     solos: Sequence[Eager]
     schedule: Schedule
     size: int
+    rows_at: Callable[[int], tuple[torch.Tensor, torch.Tensor]]
 
     def trials(self) -> list[Eager]:
         """Eager gears over copies of all that the members have."""
         found = []
         for plan, parts, solo in zip(self.plans, self.parts, self.solos, strict=True):
             trial = Eager(plan, trial_copy(parts, plan, parts.rows["train"].device), self.schedule)
-            trial.load_state(copy.deepcopy(solo.state()))
+            trial.load_state(_apart(solo.state()))
             _take_options(trial.optimizer, solo.optimizer)
             found.append(trial)
         return found
+
+
+def _apart(value: Any) -> Any:
+    """Nested state with tensors of its own; those of a stack are views of one large tensor."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {key: _apart(item) for key, item in value.items()}
+    return type(value)(map(_apart, value)) if isinstance(value, list | tuple) else copy.deepcopy(value)
 
 
 def _take_options(trial: torch.optim.Optimizer, own: torch.optim.Optimizer) -> None:
@@ -111,9 +124,8 @@ def _first_line(error: Exception) -> str:
 def _compiled(candidate: Candidate, threads: int, *, needs_gain: bool) -> Compiled:
     size, copies, eagers = candidate.size, candidate.trials(), candidate.trials()
     n_checked = -(-CHECKED_STEPS // size) * size
-    rows = [_trial_rows(trial, candidate.schedule, n_checked) for trial in eagers]
-    xs = [torch.stack([own[number][0] for own in rows]) for number in range(n_checked)]
-    ys = [torch.stack([own[number][1] for own in rows]) for number in range(n_checked)]
+    rows = [candidate.rows_at(place) for place in _full_places(candidate.schedule, n_checked)]
+    xs, ys = [x for x, _ in rows], [y for _, y in rows]
     streams = [torch.Generator() for _ in copies]
     state = StackedState(candidate.plans, [one.parts for one in copies], streams, copies[0].step)
     options = option_table([one.optimizer for one in eagers], state.stepping.numbers)
@@ -124,7 +136,7 @@ def _compiled(candidate: Candidate, threads: int, *, needs_gain: bool) -> Compil
         return run(reached, xs[own], ys[own], table, copies[0].step + 1 + call * size)
 
     def taken(n_steps: int) -> torch.Tensor:
-        losses = [one.take(*own[n]) for n in range(n_steps) for one, own in zip(eagers, rows, strict=True)]
+        losses = [one.take(x[i], y[i]) for x, y in rows[:n_steps] for i, one in enumerate(eagers)]
         return torch.stack(losses).view(n_steps, -1)
 
     run, reached = CompiledSteps(state, size, xs[0], threads=threads), numbers_of(state)
@@ -144,12 +156,10 @@ def _compiled(candidate: Candidate, threads: int, *, needs_gain: bool) -> Compil
     return Compiled(run, threads, Known(seconds, eager / size, compiled / size))
 
 
-def _trial_rows(trial: Eager, schedule: Schedule, n_steps: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """The rows of so many full batches, the same ones again where an epoch has fewer."""
-    if trial.step % schedule.steps_per_epoch == 0:
-        trial.batches.begin_epoch()
+def _full_places(schedule: Schedule, n_steps: int) -> list[int]:
+    """Places in the epoch whose batches have all their rows, one a step, the same ones again where there are fewer."""
     full = [n for n in range(schedule.steps_per_epoch) if schedule.rows_at(n) == schedule.step_rows]
-    return [trial.batches.at(full[number % len(full)]) for number in range(n_steps)]
+    return [full[number % len(full)] for number in range(n_steps)]
 
 
 def _compare_parameters(

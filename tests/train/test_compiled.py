@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from annpipe.plan.plan import Plan
-from annpipe.train import compiled_gear, compiling
+from annpipe.train import compiling, gearbox
 from annpipe.train.checkpoint import load_checkpoint
-from annpipe.train.compiled_gear import Shift, Shifting, gear_for
+from annpipe.train.compiled_gear import Shifting, gear_for
 from annpipe.train.device import computing
 from annpipe.train.gear_choice import Blocks, Known, blocks, is_worth, recall, remember
+from annpipe.train.gearbox import Shift
 from annpipe.train.gears import Eager
 from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import build
@@ -290,10 +291,10 @@ def test_off_and_deterministic_runs_stay_eager(planned: Planned) -> None:
 @pytest.mark.usefixtures("uncompiled")
 def test_auto_shifts_when_what_is_known_says_that_it_pays(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
     """And not where the gain over the steps that are left is less than the compiling."""
-    monkeypatch.setattr(compiled_gear, "MEASURE_SECONDS", 0.0)
-    monkeypatch.setattr(compiled_gear, "SHORT_SECONDS", 0.0)
+    monkeypatch.setattr(gearbox, "MEASURE_SECONDS", 0.0)
+    monkeypatch.setattr(gearbox, "SHORT_SECONDS", 0.0)
     for known, gears in ((Known(1e-9, 1.0, 0.5), ["compiled"]), (Known(1e9, 1.0, 0.5), []), (None, [])):
-        monkeypatch.setattr(compiled_gear, "recall", lambda key, known=known: known)
+        monkeypatch.setattr(gearbox, "recall", lambda key, known=known: known)
         told = list[Shift]()
         with computing("float64", deterministic=False):
             gear = shifting(planned(SPEC), told)
