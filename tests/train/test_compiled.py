@@ -26,6 +26,7 @@ from annpipe.train.schedule import Schedule, schedule
 from tests.conftest import unrecorded
 from tests.train.conftest import Planned, Told
 from tests.train.test_stacked import OPTIMIZERS, SPEC, hold_state
+from tests.train.test_stacked import hold as hold_stack
 
 COMPILED = SPEC.replace("threads: 1,", "threads: 1, compile: on,")
 DOUBLE = {"float32": 1e-5, "float64": 1e-10}
@@ -40,9 +41,19 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The steps are taken as they are written, without a compiler."""
-    monkeypatch.setattr(torch, "compile", lambda function, **options: function)
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The steps are taken as they are written, without a compiler; what was to be compiled, for each call of it."""
+    calls = list[object]()
+
+    def compile_(function: Callable[..., torch.Tensor], **options: Any) -> Callable[..., torch.Tensor]:
+        def run(*taken: Any) -> torch.Tensor:
+            calls.append(function)
+            return function(*taken)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    return calls
 
 
 @pytest.fixture
@@ -243,6 +254,19 @@ def test_a_run_falls_back_with_one_warning(
     assert shift.message.startswith("warning: the run stays with the eager gear")
     assert any(one in shift.message for one in reason.split("|"))
     assert "annpipe.gear" not in shift.tags
+
+
+@pytest.mark.parametrize("batch", ["8", "all"])
+@pytest.mark.parametrize("name", ["Adam", "momentum", "groups"])
+def test_a_stack_takes_compiled_steps(name: str, batch: str, uncompiled: list[object], planned: Planned) -> None:
+    """Each member's are those of its own eager run, with a scheduler of its own; one asks for them by and by."""
+    own = [f"optimizer={one}" for one in OPTIMIZERS[name]]
+    rates = ["scheduler={ExponentialLR: {gamma: 0.95}}", "scheduler={StepLR: {step_size: 2, gamma: 0.7}}"]
+    plans = [planned(COMPILED, f"train.batch_size={batch}", *one) for one in zip(own, rates, strict=True)]
+    hold_stack(plans, chunks=(1, 9, 33, 7))
+    n_blocks = len(uncompiled) - compiling.TIMED_ROUNDS - 1
+    assert len(set(uncompiled)) == 1
+    assert n_blocks > 3
 
 
 @pytest.mark.usefixtures("uncompiled")
