@@ -147,6 +147,19 @@ def test_compiled_steps_are_the_eager_ones_and_are_compiled_once(planned: Planne
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiler")
+def test_a_stack_compiles_once(planned: Planned) -> None:
+    """By torch's own compiler."""
+    from torch._dynamo.utils import counters
+
+    own = ["model=[Linear: 3, Tanh, Linear: 1]", "train.batch_size=all", "optimizer={Adam: {lr: 0.01}}"]
+    looks = ["data.split={val: 0.3}", "train.evaluate_every=2"]
+    counters.clear()
+    hold_stack([planned(COMPILED, *own, *looks, f"seed={seed}") for seed in range(3)], chunks=(1, 49))
+    assert counters["stats"]["unique_graphs"] == 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.usefixtures("compiler")
