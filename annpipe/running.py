@@ -21,11 +21,13 @@ from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import scrub
 from annpipe.record.source import environment_text, source_tags, spec_copy
 from annpipe.train.checkpoint import load_checkpoint
+from annpipe.train.compiled_gear import gear_for
 from annpipe.train.data import dataset_digest
 from annpipe.train.device import computing, find_device, measured_threads
 from annpipe.train.evaluate import evaluate
 from annpipe.train.export import export_model
 from annpipe.train.figures import draw, run_view, sampled
+from annpipe.train.gearbox import Shift
 from annpipe.train.gears import Eager, Gear
 from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import Parts, build, trial_copy
@@ -148,7 +150,7 @@ class Run:
         loop = Loop(
             self.plan,
             parts,
-            self.made.gear if self.made else Eager(self.plan, parts, steps),
+            self.made.gear if self.made else gear_for(self.plan, parts, steps, self._shifted),
             steps,
             historian,
             self.folder,
@@ -183,6 +185,10 @@ class Run:
         source = {"spec": plan.file, "component": plan.data.to_data(), "seed": plan.head.seed}
         facts = dataset_facts(parts.dataset, plan.data.name, source, digest=digest)
         self.journal.write("dataset", dataset=facts)
+
+    def _shifted(self, shift: Shift) -> None:
+        self.journal.write("tags", tags=dict(shift.tags))
+        self.display.event(shift.message)
 
     def _finish(self, loop: Loop, historian: Historian) -> dict[str, float]:
         """Final values, figures and the model, once the training is complete."""

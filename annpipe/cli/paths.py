@@ -11,7 +11,7 @@ from annpipe.cli.known import known_components
 
 # What the sections' models say; importing them would take as long as a whole answer may. A test holds the two together.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
-    "device": ("type", "threads", "precision", "autocast", "deterministic"),
+    "device": ("type", "threads", "precision", "autocast", "compile", "deterministic"),
     "train": (
         *(
             "epochs",

@@ -27,7 +27,13 @@ class Device(Section):
         "off",
         description="the shorter dtype that torch.autocast computes with while training; parameters keep theirs",
     )
-    deterministic: bool = Field(False, description="deterministic kernels only, and one thread unless given")
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="whole steps as one compiled graph: auto where the steps left pay for the compiling, on at once",
+    )
+    deterministic: bool = Field(
+        False, description="deterministic kernels only, one thread unless given, compiled steps only with on"
+    )
 
 
 class Split(Section):

@@ -19,6 +19,7 @@ from annpipe.running import Made, Outcome, Run, begin
 from annpipe.sweep.table import Result, said
 from annpipe.sweep.trials import Teller, Trial
 from annpipe.train.device import computing, find_device
+from annpipe.train.gearbox import Shift
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import schedule
 from annpipe.train.stack_gear import Stack
@@ -127,10 +128,17 @@ class Training:
         """Runs the loops of all trials over one stack."""
         plans = [trial.plan for trial in group]
         steps = [schedule(plan, len(one.rows["train"])) for plan, one in zip(plans, parts, strict=True)]
-        stack = Stack(plans, parts, steps)
+        runs = [self._begun(trial) for trial in group]
+
+        def tell(shift: Shift) -> None:
+            self.teller.event(shift.message)
+            for run, member in zip(runs, stack.members, strict=True):
+                if not member.is_gone:
+                    run.journal.write("tags", tags=dict(shift.tags))
+
+        stack = Stack(plans, parts, steps, tell)
         given = plans[0].device.threads
         threads = stack.measure((self.threads or given) if given == "auto" else given)
-        runs = [self._begun(trial) for trial in group]
         for run, one, step, member in zip(runs, parts, steps, stack.members, strict=True):
             run.made = Made(one, step, member)
             run.threads = threads

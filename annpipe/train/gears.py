@@ -25,6 +25,9 @@ class Gear(Protocol):
     def step(self) -> int:
         """The steps done."""
 
+    def pause_after(self, n_steps: int) -> int:
+        """The steps, `n_steps` at least, after which the gear can pause without another result."""
+
     def advance(self, n_steps: int) -> torch.Tensor:
         """Takes `n_steps` optimizer steps and returns their losses, (n_steps,), on the device."""
 
@@ -110,7 +113,7 @@ class Eager:
 
     def __init__(self, plan: Plan, parts: Parts, schedule: Schedule) -> None:
         self.step = 0
-        self._parts, self._model, self._optimizer = parts, parts.model, parts.optimizer
+        self.parts, self._model, self.optimizer = parts, parts.model, parts.optimizer
         self._scheduler = None if plan.followed_metric else parts.scheduler
         self._on_metric = parts.scheduler if self._scheduler is None else None
         rows = parts.rows["train"]
@@ -121,12 +124,15 @@ class Eager:
         self.stream = GlobalStream(plan.head.seed, "dropout", device)
         self._scaler = grad_scaler(plan, device)
         self._gradients = gradients(plan, parts, device, self._scaler)
-        self._take = self._closure_step if _needs_closure(plan) else self._plain_step
+        self.take = self._closure_step if _needs_closure(plan) else self._plain_step
         self._average = Average(plan, parts, schedule) if plan.average else None
         self._quick_step = QuickStep(parts.optimizer)
         self._rate_groups = rate_groups(plan)
         self._last_rates = self._present_rates()
         self._rates = self._first_rates()
+
+    def pause_after(self, n_steps: int) -> int:
+        return n_steps
 
     def advance(self, n_steps: int) -> torch.Tensor:
         losses = []
@@ -137,7 +143,7 @@ class Eager:
                 if place == 0:
                     self.batches.begin_epoch()
                 x, y = self.batches.at(place)
-                losses.append(self._take(x, y))
+                losses.append(self.take(x, y))
                 self.took_step()
         return torch.stack(losses)
 
@@ -157,12 +163,12 @@ class Eager:
         return self.step % self._steps_per_epoch != 0
 
     def _present_rates(self) -> dict[str, float]:
-        groups = self._optimizer.param_groups
+        groups = self.optimizer.param_groups
         return {key: float(groups[number].get("lr", 0.0)) for key, number in self._rate_groups.items()}
 
     def _first_rates(self) -> list[tuple[int, dict[str, float]]]:
         """A rate that never changes is an option of the plan, not a series."""
-        return [(1, self._last_rates)] if self._parts.scheduler is not None else []
+        return [(1, self._last_rates)] if self.parts.scheduler is not None else []
 
     def _note_rate(self) -> None:
         """Notes the rates that the next epoch begins with, those that are others."""
@@ -208,7 +214,7 @@ class Eager:
         if self._scaler is None:
             self._quick_step()
         else:
-            self._scaler.step(self._optimizer)
+            self._scaler.step(self.optimizer)
             self._scaler.update()
         return loss
 
@@ -220,16 +226,16 @@ class Eager:
             evaluated.append(self._gradients(x, y))
             return evaluated[-1]
 
-        self._optimizer.step(closure)  # type: ignore[arg-type]  # LBFGS takes tensors
+        self.optimizer.step(closure)  # type: ignore[arg-type]  # LBFGS takes tensors
         return evaluated[0]
 
     def state(self) -> dict[str, Any]:
         return {
             "step": self.step,
-            "model": self._parts.model.state_dict(),
-            "loss": self._parts.loss.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
-            "scheduler": self._parts.scheduler.state_dict() if self._parts.scheduler else None,
+            "model": self.parts.model.state_dict(),
+            "loss": self.parts.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.parts.scheduler.state_dict() if self.parts.scheduler else None,
             "shuffle": self.batches.state(mid_epoch=self._mid_epoch),
             "dropout": self.stream.state,
             "rates": self._last_rates,
@@ -239,11 +245,11 @@ class Eager:
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.step = state["step"]
-        self._parts.model.load_state_dict(state["model"])
-        self._parts.loss.load_state_dict(state["loss"])
-        self._optimizer.load_state_dict(state["optimizer"])
-        if self._parts.scheduler is not None:
-            self._parts.scheduler.load_state_dict(state["scheduler"])
+        self.parts.model.load_state_dict(state["model"])
+        self.parts.loss.load_state_dict(state["loss"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.parts.scheduler is not None:
+            self.parts.scheduler.load_state_dict(state["scheduler"])
         self.batches.load_state(state["shuffle"], mid_epoch=self._mid_epoch)
         self.stream.state = state["dropout"]
         if self._scaler is not None:

@@ -146,7 +146,7 @@ class Loop:
     def _stretch(self) -> None:
         """One pause's worth of steps, no further than the next look."""
         begin_step = self.gear.step
-        n_steps = min(self._chunk, self.schedule.next_look(begin_step) - begin_step)
+        n_steps = min(self.gear.pause_after(self._chunk), self.schedule.next_look(begin_step) - begin_step)
         begin = time.perf_counter()
         losses: list[float] = self.gear.advance(n_steps).tolist()
         seconds = time.perf_counter() - begin

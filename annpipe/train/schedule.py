@@ -34,6 +34,11 @@ class Schedule:
         assert self.epochs is not None  # the spec says one of the two
         return self.epochs * self.steps_per_epoch
 
+    @property
+    def is_full_batch(self) -> bool:
+        """Whether each step sees all rows."""
+        return self.step_rows >= self.n_rows
+
     def next_look(self, step: int) -> int:
         """The first look after `step` steps are done; the last step of the run is always one.
 

@@ -8,6 +8,7 @@ most modest asked for. It alone computes steps: each thread would keep memory an
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -15,7 +16,10 @@ from typing import Any, TypeVar
 import torch
 
 from annpipe.plan.plan import Plan
+from annpipe.train.compiled_steps import numbers_of
+from annpipe.train.compiling import Candidate, Compiled, option_table
 from annpipe.train.device import measured_threads
+from annpipe.train.gearbox import Gearbox, Shift, Tell
 from annpipe.train.gears import Eager
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
@@ -47,6 +51,9 @@ class Member:
         self.wanted, self.losses = n_steps, []
         self._stack.wait_for(self)
         return torch.cat(self.losses)
+
+    def pause_after(self, n_steps: int) -> int:
+        return self._stack.box.pause_after(self.step, n_steps)
 
     def leave(self) -> None:
         """The run is over, or is left to itself: its tensors are its own again, and the others wait for it no more."""
@@ -83,10 +90,17 @@ class Member:
         self._stack.changed()
 
 
+def no_one(shift: Shift) -> None:
+    """Hears of shifts where nobody asked."""
+
+
 class Stack:
     """Runs whose plans have one `stack_key`, and none a reason to go alone; members stand at the same step."""
 
-    def __init__(self, plans: Sequence[Plan], parts: Sequence[Parts], schedules: Sequence[Schedule]) -> None:
+    def __init__(
+        self, plans: Sequence[Plan], parts: Sequence[Parts], schedules: Sequence[Schedule], tell: Tell = no_one
+    ) -> None:
+        self._tell = tell
         self._turn = threading.RLock()
         self._asked = threading.Condition(self._turn)
         self._fault: BaseException | None = None
@@ -99,6 +113,7 @@ class Stack:
         self._schedule, self._longest = schedules[0], max(one.total_steps for one in schedules)
         self._reach = REACH
         self._rates_stale = True
+        self.box = self._new_box()
         for member in self.members:  # no gradient yet: it changes nothing, and schedulers see that the optimizer went
             member.parts.optimizer.step()
 
@@ -198,23 +213,65 @@ class Stack:
     def take(self, n_steps: int) -> torch.Tensor:
         """Steps of all members at once: the losses, (steps, members), of those that are laid out."""
         state, rows = self._laid_out()
-        losses, left = [], self._still()
+        box, step = self.box, self._still()[0].step
+        present = self._present
+        if len(present) == len(self._still()) and box.wants_to_shift(step):  # who left stands at another step
+            one = [m.plan for m in present], [m.parts for m in present], [m.solo for m in present]
+            box.shift(step, Candidate(*one, self._schedule, box.blocks.size, rows.at))
         state.train()
-        for _ in range(n_steps):
-            step = left[0].step
-            place = step % self._steps_per_epoch
-            if place == 0:
-                for member in left:
-                    member.solo.batches.begin_epoch()
-                rows.begin_epoch()
-            if self._rates_stale:
-                state.read_rates()
-                self._rates_stale = False
-            losses.append(state.step(*rows.at(place), step + 1))
-            for member in left:
-                self._rates_stale |= member.solo.took_step()
-        state.count(step + 1)
-        return torch.stack(losses)
+        begin, losses, last = time.perf_counter(), list[torch.Tensor](), step + n_steps
+        while step < last:
+            if box.compiled is not None and box.begins_block(step, last - step):
+                losses.append(self._block(box.compiled, state, rows, step))
+            else:
+                losses.append(self._single(state, rows, step).unsqueeze(0))
+            step += len(losses[-1])
+        state.count(step)
+        if box.compiled is None:
+            box.note(time.perf_counter() - begin, n_steps)
+        return torch.cat(losses)
+
+    def _single(self, state: StackedState, rows: StackedRows, step: int) -> torch.Tensor:
+        """One step: the losses, (members,)."""
+        x, y = self._next_rows(rows, step)
+        if self._rates_stale:
+            state.read_rates()
+            self._rates_stale = False
+        losses = state.step(x, y, step + 1)
+        self._took_step()
+        return losses
+
+    def _next_rows(self, rows: StackedRows, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        place = step % self._steps_per_epoch
+        if place == 0:
+            for member in self._still():
+                member.solo.batches.begin_epoch()
+            rows.begin_epoch()
+        return rows.at(place)
+
+    def _took_step(self) -> bool:
+        """Counts a step of each member; whether the options of one changed."""
+        changed = [member.solo.took_step() for member in self._still()]
+        self._rates_stale |= any(changed)
+        return any(changed)
+
+    def _block(self, compiled: Compiled, state: StackedState, rows: StackedRows, step: int) -> torch.Tensor:
+        """Compiled steps: the losses, (steps, members)."""
+        own, tables, options = list[tuple[torch.Tensor, torch.Tensor]](), list[list[torch.Tensor]](), None
+        for number in range(self.box.blocks.size):
+            if options is None:
+                options = option_table([member.parts.optimizer for member in self._present], state.stepping.numbers)
+            tables.append(options)
+            own.append(self._next_rows(rows, step + number))
+            if self._took_step():
+                options = None
+        own = own[:1] if self._schedule.is_full_batch else own
+        table = [torch.stack(group) for group in zip(*tables, strict=True)]  # (steps, options, members) of each
+        return compiled.steps(numbers_of(state), [x for x, _ in own], [y for _, y in own], table, step + 1)
+
+    def _new_box(self) -> Gearbox:
+        first = self._present[0]
+        return Gearbox(first.plan, [m.parts for m in self._present], self._schedule, self._tell, "stacked, compiled")
 
     def _laid_out(self) -> tuple[StackedState, StackedRows]:
         """The tensors of the present members side by side; those that left are let go with every second one."""
@@ -224,7 +281,9 @@ class Stack:
             for member in left:
                 if self._state is not None:
                     self._state.release(member.parts)
-            self._present = left
+            if len(left) != len(self._present):  # compiled steps are for so many members
+                self._present = left
+                self.box = self._new_box()
             streams = [member.stream for member in left]
             parts = [member.parts for member in left]
             self._state = StackedState([m.plan for m in left], parts, streams, left[0].step, self._reach)

@@ -103,6 +103,10 @@ class StackedModel:
         own = [tensors[leaf] for leaf in leaves]
         return losses.detach(), torch.autograd.grad(losses, own, torch.ones_like(losses))
 
+    def losses(self, x: torch.Tensor, y: torch.Tensor, tensors: Tensors, members: range) -> torch.Tensor:
+        """x and y, (members, rows, …) -> the losses, (members,), with their graph."""
+        return self._losses(self._passed(x, tensors, members), y, members)
+
     def _passed(self, x: torch.Tensor, tensors: Tensors, members: range) -> torch.Tensor:
         """What the models give, with its graph."""
         for run in self._runs:

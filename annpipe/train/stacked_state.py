@@ -14,12 +14,12 @@ from typing import Any
 import torch
 
 from annpipe.plan.plan import Plan
-from annpipe.train.parts import Parts
-from annpipe.train.stacked_columns import columns_of, layer_ways, matrix, size, trained
+from annpipe.train.parts import Parts, named_parameters
+from annpipe.train.stacked_columns import Column, columns_of, layer_ways, matrix, size, trained
 from annpipe.train.stacked_gradients import Batching, Clipping
 from annpipe.train.stacked_layers import own_tensors
 from annpipe.train.stacked_model import StackedModel
-from annpipe.train.stacked_steps import OWN, Slab, flags_of, stepping_of
+from annpipe.train.stacked_steps import OWN, Slab, Stepping, flags_of, stepping_of
 from annpipe.train.steps import QuickStep
 from annpipe.train.streams import drawing
 
@@ -146,6 +146,40 @@ class StackedState:
     def train(self) -> None:
         """To be called before steps are taken, where members may have been evaluated since the last."""
         self._model.train()
+
+    @property
+    def slabs(self) -> Sequence[Slab]:
+        """The matrices of each group."""
+        return self._slabs
+
+    @property
+    def stepping(self) -> Stepping:
+        """How the optimizers step."""
+        return self._stepping
+
+    @property
+    def model(self) -> StackedModel:
+        """The models as one."""
+        return self._model
+
+    @property
+    def columns(self) -> dict[int, Column]:
+        """The place of each trained parameter, by the identity of the first member's own."""
+        firsts = named_parameters(self._parts[0].model, self._parts[0].loss)
+        return {id(firsts[name]): column for name, column in self._columns.items()}
+
+    @property
+    def columns_by_name(self) -> Mapping[str, Column]:
+        """The place of each trained parameter."""
+        return self._columns
+
+    def fixed_tensors(self, x: torch.Tensor) -> list[tuple[range, dict[int, torch.Tensor]]]:
+        """Members that run at once on rows like x, (members, rows, …), with their tensors that are not trained."""
+        columns = self.columns
+        return [
+            (piece.members, {own: one for own, one in piece.tensors.items() if own not in columns})
+            for piece in self._pieces_for(x)
+        ]
 
     def step(self, x: torch.Tensor, y: torch.Tensor, step: int) -> torch.Tensor:
         """One step of every member on its rows, (members, rows, …); the losses before it, (members,)."""

@@ -34,7 +34,7 @@ class Slab:
         """Takes the options of each member's own group of torch's optimizer, as schedulers leave them."""
         if not names:
             return
-        told = [dict(_numbers(group)) for group in groups]
+        told = [dict(numbers(group)) for group in groups]
         self.decays = any(one.get("weight_decay") for one in told)
         device, dtype = self.values.device, self.values.dtype
         for name in names:
@@ -62,18 +62,19 @@ class Slab:
         return -self.gradient if self.flags["maximize"] else self.gradient
 
 
-def _numbers(group: Mapping[str, Any]) -> Mapping[str, float]:
-    numbers = {name: float(value) for name, value in group.items() if isinstance(value, int | float)}
+def numbers(group: Mapping[str, Any]) -> Mapping[str, float]:
+    """The options of a group of torch's optimizer that are numbers."""
+    found = {name: float(value) for name, value in group.items() if isinstance(value, int | float)}
     if "betas" in group:
-        numbers["beta1"], numbers["beta2"] = map(float, group["betas"])
-    return numbers
+        found["beta1"], found["beta2"] = map(float, group["betas"])
+    return found
 
 
-def _sgd(slab: Slab, step: int) -> None:
+def _sgd(slab: Slab, step: int | torch.Tensor) -> None:
     gradient, options = slab.decayed(), slab.options
     if slab.flags["momentum"]:
         remembered = slab.states["momentum_buffer"]
-        if step == 1:
+        if isinstance(step, int) and step == 1:  # a compiled step is never the first
             remembered.copy_(gradient)
         else:
             remembered.mul_(options["momentum"]).addcmul_(gradient, options["1-dampening"])
@@ -90,7 +91,7 @@ def _moments(slab: Slab, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Te
     return mean, square
 
 
-def _adam(slab: Slab, step: int) -> None:
+def _adam(slab: Slab, step: int | torch.Tensor) -> None:
     mean, square = _moments(slab, slab.shrink_or_decayed())
     exact = slab.exact
     if slab.flags["amsgrad"]:
@@ -101,7 +102,7 @@ def _adam(slab: Slab, step: int) -> None:
     slab.values.addcmul_(mean / below, slab.column(exact["lr"] / (1 - exact["beta1"] ** step)), value=-1)
 
 
-def _nadam(slab: Slab, step: int) -> None:
+def _nadam(slab: Slab, step: int | torch.Tensor) -> None:
     gradient = slab.shrink_or_decayed()
     exact = slab.exact
     mu = exact["beta1"] * (1 - 0.5 * 0.96 ** (step * exact["momentum_decay"]))
@@ -113,7 +114,7 @@ def _nadam(slab: Slab, step: int) -> None:
     slab.values.addcmul_(mean / below, slab.column(exact["lr"] * mu_next / (1 - product * mu_next)), value=-1)
 
 
-def _rmsprop(slab: Slab, step: int) -> None:
+def _rmsprop(slab: Slab, step: int | torch.Tensor) -> None:
     gradient, options = slab.decayed(), slab.options
     square = slab.states["square_avg"]
     square.mul_(options["alpha"]).addcmul_(gradient * options["1-alpha"], gradient)
@@ -128,7 +129,7 @@ def _rmsprop(slab: Slab, step: int) -> None:
     slab.values.addcmul_(way, options["lr"], value=-1)
 
 
-def _adagrad(slab: Slab, step: int) -> None:
+def _adagrad(slab: Slab, step: int | torch.Tensor) -> None:
     gradient = slab.decayed()
     total = slab.states["sum"].addcmul_(gradient, gradient)
     rate = slab.column(slab.exact["lr"] / (1 + (step - 1) * slab.exact["lr_decay"]))
@@ -147,7 +148,7 @@ class Stepping:
     as `step`.
     """
 
-    step: Callable[[Slab, int], None]
+    step: Callable[[Slab, Any], None]
     numbers: tuple[str, ...]
     flags: tuple[str, ...] = ()
     states: Mapping[str, str | None] = field(default_factory=dict)

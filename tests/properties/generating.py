@@ -294,6 +294,7 @@ def _devices() -> st.SearchStrategy[Any]:
             "type": word,
             "threads": st.just("auto") | BIG,
             "precision": precision,
+            "compile": st.sampled_from(["auto", "on", "off"]),
             "deterministic": st.booleans(),
         },
     )

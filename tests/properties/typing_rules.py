@@ -146,6 +146,7 @@ SECTIONS: dict[str, Rule | dict[str, Rule]] = {
         "type": is_device,
         "threads": either(one_of("auto"), whole(1)),
         "precision": one_of("float32", "float64"),
+        "compile": one_of("auto", "on", "off"),
         "deterministic": is_bool,
     },
     "train": {

@@ -1,0 +1,142 @@
+"""Which gear takes the steps? Eager at first, compiled as soon as that pays, and eager for good where it cannot be.
+
+A run, or a stack of runs, shifts once at most; one that is resumed after its shift goes on with compiled steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from annpipe.plan.plan import Plan
+from annpipe.train.compiling import Candidate, Compiled, Refused, compile_checked, why_not_compiled
+from annpipe.train.data import Rows
+from annpipe.train.gear_choice import Known, blocks, is_worth, memory_key, recall, remember
+from annpipe.train.parts import Parts
+from annpipe.train.schedule import Schedule
+
+MEASURE_SECONDS = 1.0  # of eager steps, before `auto` decides
+SHORT_SECONDS = 5.0  # what is shorter is not worth asking about
+COMPILED = "compiled"
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A change of gear, or why it did not come about, in words and as tags."""
+
+    message: str
+    tags: Mapping[str, str]
+
+
+Tell = Callable[[Shift], None]
+
+
+class Gearbox:
+    """Decides when to shift, and holds the compiled steps once they are there; `tell` hears of it.
+
+    `kind` is the gear as it is recorded, with the word for what steps eagerly.
+    """
+
+    def __init__(
+        self, plan: Plan, parts: Sequence[Parts], schedule: Schedule, tell: Tell, kind: str = COMPILED
+    ) -> None:
+        self._plan, self._parts, self._schedule, self._tell, self._kind = plan, parts, schedule, tell, kind
+        self.blocks = blocks(schedule)
+        self.compiled: Compiled | None = None
+        self._shifted_at: int | None = None
+        self._threads: int | None = None
+        self._shifts: list[str] = []
+        self._is_decided = is_off(plan)
+        self._seconds, self._steps, self._least = 0.0, 0, float("inf")
+
+    def note(self, seconds: float, n_steps: int) -> None:
+        """Eager steps took so long; the first ones do not count, they wake things up."""
+        if self._steps:
+            self._least = min(self._least, seconds / n_steps)
+            self._seconds += seconds
+        self._steps += n_steps
+
+    def pause_after(self, step: int, n_steps: int) -> int:
+        """The steps, `n_steps` at least, with which no block is cut."""
+        return self.blocks.pause_after(step, n_steps) if self.compiled else n_steps
+
+    def begins_block(self, step: int, n_left: int) -> bool:
+        """Whether compiled steps are next, of the `n_left` steps that are asked for."""
+        is_full = self._schedule.rows_at(step % self._schedule.steps_per_epoch) == self._schedule.step_rows
+        size = self.blocks.size
+        return self.compiled is not None and is_full and size <= n_left and self.blocks.steps_at(step) == size
+
+    def wants_to_shift(self, step: int) -> bool:
+        """Whether it is time to compile: at once where the plan says so, or the run did before it was interrupted.
+
+        The first step is always an eager one: it makes what optimizers remember.
+        """
+        if self._is_decided or step == 0:
+            return False
+        if self._plan.device.compile == "on" or self._shifted_at is not None:
+            return True
+        if not self._seconds or self._seconds < MEASURE_SECONDS:
+            return False
+        self._is_decided = True
+        n_left = self._schedule.total_steps - step
+        if self._plan.train.max_seconds is not None:
+            n_left = min(n_left, int(self._plan.train.max_seconds / self._least))
+        if n_left * self._least < SHORT_SECONDS or why_not_compiled(self._plan, self._parts[0]) is not None:
+            return False
+        known = recall(self._key(torch.get_num_threads()))
+        return is_worth(self._least, n_left, len(self._plan.model), self.blocks.size, known)
+
+    def _key(self, threads: int) -> str:
+        return memory_key(self._plan, self._parts[0], len(self._parts), self.blocks.size, threads)
+
+    def shift(self, step: int, candidate: Candidate) -> None:
+        """Compiles, or tells why not and stays eager."""
+        self._is_decided = True
+        threads = torch.get_num_threads()
+        key = self._key(threads) if isinstance(self._parts[0].rows["train"], Rows) else None
+        try:
+            why = why_not_compiled(self._plan, self._parts[0])
+            if why is not None:
+                raise Refused(why)
+            wanted = [self._threads] if self._threads else sorted({threads, 1}, reverse=True)
+            self.compiled = compile_checked(candidate, wanted, needs_gain=self._shifted_at is None)
+        except Refused as refused:
+            if key is not None:
+                remember(key, Known(0.0, refused=str(refused)))
+            self._shifts.append(f"step {step}: {refused}")
+            message = f"warning: the run stays with the eager gear, its step is not compiled: {refused}"
+            self._tell(Shift(message, {"annpipe.shifts": "; ".join(self._shifts)}))
+            return
+        known = self.compiled.known
+        if key is not None:
+            remember(key, known.after(recall(key)))
+        self._shifted_at = step if self._shifted_at is None else self._shifted_at
+        self._threads = self.compiled.threads
+        times = f"{known.eager_seconds * 1000:.3g} → {known.compiled_seconds * 1000:.3g} ms a step"
+        self._shifts.append(f"step {step}: eager → compiled in {known.compile_seconds:.1f} s, {times}")
+        message = f"compiled the step in {known.compile_seconds:.1f} s at step {step}: {times}"
+        tags = {"annpipe.gear": self._kind, "annpipe.threads": str(self._threads)}
+        self._tell(Shift(message, {**tags, "annpipe.shifts": "; ".join(self._shifts)}))
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run has to know of it."""
+        return {
+            "is_decided": self._is_decided,
+            "shifted_at": self._shifted_at,
+            "threads": self._threads,
+            "shifts": self._shifts,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state; an empty one is that of a run that has decided nothing."""
+        self._shifted_at, self._threads = state.get("shifted_at"), state.get("threads")
+        self._is_decided = is_off(self._plan) or (bool(state.get("is_decided")) and self._shifted_at is None)
+        self._shifts = list(state.get("shifts", []))
+
+
+def is_off(plan: Plan) -> bool:
+    """Whether a run of the plan never compiles its steps."""
+    return plan.device.compile == "off" or (plan.device.compile == "auto" and plan.device.deterministic)
