@@ -182,6 +182,8 @@ class _Running:
             self._take(result)
 
     def _take(self, result: Result) -> None:
+        if any(known.number == result.number for known in self.results):  # made twice, by one who was taken for dead
+            return
         self.results.append(result)
         if result.run is not None and result.run.parent == self._folder.parent and result.run.is_dir():
             self._journal.write("trial", run=result.run.name, time=now_ms())

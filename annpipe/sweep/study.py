@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,6 @@ class Study:
         self._worker = f"{os.uname().nodename if hasattr(os, 'uname') else ''}:{os.getpid()}"
         self._taken: dict[int, optuna.Trial] = {}
         self._seen: set[int] = set()
-        self._beating = threading.Lock()
         with _quiet():
             self._study, is_new = _opened(design, storage, name, worker)
         if is_new:
@@ -107,7 +106,7 @@ class Study:
             return None
         trial.set_user_attr(WORKER, self._worker)
         self._taken[trial.user_attrs[PLACE]] = trial
-        self.beat()
+        self._beat(trial)
         return trial
 
     def _choice(self, trial: optuna.Trial) -> Choice:
@@ -128,7 +127,7 @@ class Study:
             state = TrialState.PRUNED
         elif value - value != 0 or any(result.status != "FINISHED" for result in results):
             state = TrialState.FAIL
-        with _quiet():
+        with _quiet(), suppress(ValueError, RuntimeError):  # this worker was taken for dead: another has the choice
             trial.set_user_attr(RUNS, json.dumps([_as_data(result) for result in results]))
             self._study.tell(trial, value if state == TrialState.COMPLETE else None, state)
 
@@ -161,14 +160,12 @@ class Study:
                 found += [_as_result(data) for data in json.loads(trial.user_attrs[RUNS])]
         return found
 
-    def beat(self) -> None:
-        """Says that this worker is alive."""
+    def _beat(self, trial: optuna.Trial) -> None:
+        """Says that the worker of a trial is alive."""
         if isinstance(self._storage, RDBStorage):
-            with self._beating:
-                study = self._storage.get_study_id_from_name(self._study.study_name)
-                for trial in list(self._taken.values()):
-                    known = self._storage.get_trial_id_from_study_id_trial_number(study, trial.number)
-                    self._storage.record_heartbeat(known)
+            study = self._storage.get_study_id_from_name(self._study.study_name)
+            known = self._storage.get_trial_id_from_study_id_trial_number(study, trial.number)
+            self._storage.record_heartbeat(known)
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -180,7 +177,9 @@ class Study:
 
         def beats() -> None:
             while not over.wait(seconds):
-                self.beat()
+                for trial in list(self._taken.values()):
+                    with suppress(Exception):  # a database that is away for a moment: the next beat counts too
+                        self._beat(trial)
 
         thread = threading.Thread(target=beats, daemon=True)
         thread.start()
