@@ -6,6 +6,7 @@ import signal
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import FrameType
 from typing import Any, Protocol, TypeAlias
@@ -15,6 +16,7 @@ from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import scrub
 from annpipe.train.figures import save_figure
 
+MOST_REMEMBERED = 100_000  # points of a series, 1.6 MB
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -38,6 +40,26 @@ class Noting(Protocol):
     signal: int | None
 
 
+@dataclass
+class Remembered:
+    """The points of a series for the figures, at most 100,000: beyond those every second one goes, again and again."""
+
+    epochs: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    seen: int = 0
+    stride: int = 1
+
+    def add(self, epoch: int, value: float) -> None:
+        """Takes the next point, or leaves it out."""
+        if self.seen % self.stride == 0:
+            self.epochs.append(epoch)
+            self.values.append(value)
+            if len(self.epochs) > MOST_REMEMBERED:
+                del self.epochs[1::2], self.values[1::2]
+                self.stride *= 2
+        self.seen += 1
+
+
 class Historian:
     """Writes what the loop reports to the journal and keeps the series for the figures."""
 
@@ -55,7 +77,7 @@ class Historian:
         self.pruned_at: int | None = None
         self._noted: int | None = None
         self._last_ms = now_ms()
-        self._history: dict[str, tuple[array[int], array[float]]] = {}
+        self._history: dict[str, Remembered] = {}
 
     @property
     def signal(self) -> int | None:
@@ -79,15 +101,14 @@ class Historian:
             self.remember(key, epoch, value)
 
     def remember(self, key: str, epoch: int, value: float) -> None:
-        epochs, kept = self._history.setdefault(key, (array("q"), array("d")))
-        epochs.append(epoch)
-        kept.append(value)
+        self._history.setdefault(key, Remembered()).add(epoch, value)
         if self._judge is not None and self.pruned_at is None and self._judge(key, epoch, value):
             self.pruned_at = epoch
 
     @property
     def history(self) -> dict[str, tuple[list[int], list[float]]]:
-        return {key: (epochs.tolist(), values.tolist()) for key, (epochs, values) in self._history.items()}
+        """By key, the epochs and values that figures see: all, or of a very long run some at equal distances."""
+        return {key: (one.epochs.tolist(), one.values.tolist()) for key, one in self._history.items()}
 
     def progress(self, step: int, loss: float) -> None:
         self._display.progress(step, loss)

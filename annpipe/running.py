@@ -208,8 +208,10 @@ class Run:
         return final
 
     def _draw(self, parts: Parts, historian: Historian) -> None:
+        if not self.plan.plots:
+            return
         view = run_view(self.plan, parts, historian.history)
-        if self.plan.plots and (few := sampled(parts)):
+        if few := sampled(parts):
             self.display.event(few)
         for path, fault in draw(self.plan.plots, self.plan.registry, view, self.folder / "artifacts" / "plots"):
             if fault:

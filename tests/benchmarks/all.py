@@ -1,8 +1,9 @@
-"""Every benchmark, one after another, and one table: `python tests/benchmarks/all.py`. Takes about seven minutes."""
+"""Every benchmark, one after another, and one table: `python tests/benchmarks/all.py`. Takes about twenty minutes."""
 
 from __future__ import annotations
 
 import memory
+import stacked_jobs
 import startup
 import step
 import table
@@ -10,5 +11,5 @@ import whole
 from measure import show
 
 if __name__ == "__main__":
-    modules = (step, whole, table, startup, memory)
+    modules = (step, stacked_jobs, whole, table, startup, memory)
     show([figure for module in modules for figure in module.measure()])
