@@ -148,14 +148,17 @@ class _Running:
         design = self._design
         if design.call.is_grid and design.call.prune is None and workers == 1 and storage is None:
             return self._work(Listed(design))
-        from annpipe.sweep.study import Study, database, storage_of
+        from annpipe.sweep.study import Study, database, seed_of, storage_of
 
         url = storage or (database(self._folder) if workers > 1 else None)
         name = f"{design.base.head.name} {design.digest}"
-        study = Study(design, storage_of(url), name, of=workers)
+        shared = self._folder.name if storage else None
+        study = Study(design, storage_of(url), name, seed=seed_of(design, 0, shared), of=workers)
         with study.beating():
             if workers > 1 and url is not None:
-                self._team = Team(Job(design.request, url, name, self._folder.name, uri, project, workers), study)
+                self._team = Team(
+                    Job(design.request, url, name, self._folder.name, shared, uri, project, workers), study
+                )
             try:
                 return self._work(study)
             finally:

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -53,9 +54,9 @@ BUSY_SECONDS = 60  # that a database file may be in another's hands
 
 
 class Study:
-    """A study in a storage, seen by one worker, the one of this number of several."""
+    """A study in a storage, seen by one of several workers, whose sampler has a `seed` that no other has."""
 
-    def __init__(self, design: Design, storage: BaseStorage, name: str, worker: int = 0, of: int = 1) -> None:
+    def __init__(self, design: Design, storage: BaseStorage, name: str, *, seed: int, of: int = 1) -> None:
         self._design, self._storage = design, storage
         is_shared = isinstance(storage, RDBStorage) and not design.call.options.batch
         self._most = max(1, -(-design.choices // (TURNS * of))) if is_shared else design.batch
@@ -66,7 +67,7 @@ class Study:
         self._taken: dict[int, optuna.Trial] = {}
         self._seen: set[int] = set()
         with _quiet():
-            self._study, is_new = _opened(design, storage, name, worker)
+            self._study, is_new = _opened(design, storage, name, seed)
         if is_new:
             self._fill()
         else:
@@ -224,6 +225,15 @@ def storage_of(url: str | None, *, beat: int = BEAT_SECONDS, grace: int = GRACE_
         raise StoreError(f"the storage {scrub(url)} cannot be opened: {scrub(str(error)).splitlines()[0]}") from error
 
 
+def seed_of(design: Design, number: int, sweep: str | None) -> int:
+    """The seed of a sampler: the spec's own for the first worker of a sweep, another for each.
+
+    Where others may join from elsewhere, the name of the `sweep` is theirs alone.
+    """
+    own = zlib.crc32(sweep.encode()) if sweep else 0
+    return (design.base.head.seed + number + own) % 2**32
+
+
 def _waits_again(study: optuna.Study, trial: FrozenTrial) -> None:
     if PLACE in trial.user_attrs:
         study.enqueue_trial(dict(trial.params), user_attrs={PLACE: trial.user_attrs[PLACE]})
@@ -234,9 +244,9 @@ def database(folder: Path) -> str:
     return f"sqlite:///{(folder / 'study.db').resolve().as_posix()}"
 
 
-def _opened(design: Design, storage: BaseStorage, name: str, worker: int) -> tuple[optuna.Study, bool]:
+def _opened(design: Design, storage: BaseStorage, name: str, seed: int) -> tuple[optuna.Study, bool]:
     """The study of this name, and whether it is new."""
-    sampler, pruner = _sampler(design, (design.base.head.seed + worker) % 2**32), _pruner(design)
+    sampler, pruner = _sampler(design, seed), _pruner(design)
     direction = StudyDirection.MAXIMIZE if design.goal.higher else StudyDirection.MINIMIZE
     try:
         made = optuna.create_study(

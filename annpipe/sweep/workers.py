@@ -124,6 +124,7 @@ class Job:
     storage: str
     study: str
     sweep: str
+    shared: str | None
     uri: str
     project: Path
     workers: int
@@ -163,13 +164,14 @@ def threads_of(workers: int) -> int | None:
 
 def _work(job: Job, number: int) -> None:
     """One more worker, in a process of its own."""
-    from annpipe.sweep.study import Study, storage_of
+    from annpipe.sweep.study import Study, seed_of, storage_of
 
     above = multiprocessing.parent_process()
     os.chdir(job.project)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process above, which asks this one to stop
     design = designed(job.request, _Unheard())
-    study = Study(design, storage_of(job.storage), job.study, number, of=job.workers)
+    seed = seed_of(design, number, job.shared)
+    study = Study(design, storage_of(job.storage), job.study, seed=seed, of=job.workers)
     origin = source_tags(Path(design.base.file))
     training = Training(job.sweep, job.uri, job.project, _Unheard(), origin, threads=threads_of(job.workers))
     planner = Planner(design.request, design.axes, _Unheard())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 from annpipe.errors import Problem, SpecError
 from annpipe.launch import Silent, complete, read
 from annpipe.plan import shapes
-from annpipe.sweep.axes import overrides, read_axis
+from annpipe.spec.axes import read_over
+from annpipe.sweep.design import designed
 from annpipe.sweep.training import stacks
-from annpipe.sweep.trials import planned
+from annpipe.sweep.trials import Planner, Request, Trial
 from annpipe.train import stacking
 
 SPEC = """
@@ -34,11 +36,19 @@ class Teller:
     def warn(self, problem: Problem) -> None: ...
 
 
+def planned(spec: Path, *over: str) -> list[Trial]:
+    """The trials of a sweep."""
+    design = designed(Request(spec, over=tuple(map(read_over, over))), Teller())
+    planner = Planner(design.request, design.axes, Teller())
+    planner.check(design.combinations)
+    return [planner.trial(number, values) for number, values in enumerate(design.combinations)]
+
+
 def test_plans_are_those_of_the_trials_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two structures each is run on the meta device once, and tried in a stack once."""
     spec = tmp_path / "spec.yaml"
     spec.write_text(SPEC, encoding="utf-8")
-    calls = {"run_shapes": 0, "_probed": 0}
+    calls = {"run_shapes": 0, "_layers": 0}
 
     def counted(module: Any, name: str) -> None:
         function = getattr(module, name)
@@ -50,13 +60,13 @@ def test_plans_are_those_of_the_trials_alone(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setattr(module, name, call)
 
     counted(shapes, "run_shapes")
-    counted(stacking, "_probed")
-    trials = planned(spec, [read_axis("model.1=ReLU,Tanh"), read_axis("seed=0..2")], Teller())
+    counted(stacking, "_layers")
+    trials = planned(spec, "model.1=ReLU,Tanh", "seed=0..2")
     assert [len(group) for group in stacks(trials)] == [3, 3]
-    assert calls == {"run_shapes": 2, "_probed": 2}
+    assert calls == {"run_shapes": 3, "_layers": 2}  # and the plan of the spec as it stands
     for trial in trials:
-        alone = complete(read(spec, overrides=overrides(trial.values)), Silent())
-        assert trial.plan == alone
+        alone = complete(read(spec, overrides=[f"{path}={value}" for path, value in trial.values.items()]), Silent())
+        assert trial.plan == replace(alone, plots=())
         assert trial.plan.digest == alone.digest
 
 
@@ -65,6 +75,6 @@ def test_a_fault_of_a_later_trial_has_its_own_place(tmp_path: Path) -> None:
     spec = tmp_path / "spec.yaml"
     spec.write_text(SPEC, encoding="utf-8")
     with pytest.raises(SpecError) as caught:
-        planned(spec, [read_axis("loss=MSELoss,CrossEntropyLoss")], Teller())
+        planned(spec, "loss=MSELoss,CrossEntropyLoss")
     assert all("CrossEntropyLoss" in str(problem.place) or "CrossEntropyLoss" in problem.message
                for problem in caught.value.problems)  # fmt: skip

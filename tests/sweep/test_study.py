@@ -17,6 +17,7 @@ import pytest
 
 import annpipe
 from annpipe.errors import SpecError, StoreError
+from annpipe.launch import shipping
 from annpipe.record import journal
 from annpipe.spec.axes import Axis, Span, read_over
 from annpipe.sweep.design import Design, designed
@@ -81,7 +82,8 @@ def design(project: Path, *changes: str, over: tuple[str, ...] = ()) -> Design:
 
 
 def swept(project: Path, *changes: str, over: tuple[str, ...] = (), **how: Any) -> SweepEnd:
-    return train_sweep(design(project, *changes, over=over), Silent(), **how)
+    with shipping() as recorder:
+        return train_sweep(design(project, *changes, over=over), Silent(), recorder, **how)
 
 
 SPACES = {
@@ -252,8 +254,8 @@ def test_what_a_dead_worker_had_taken_waits_again(project: Path) -> None:
     """Its heart has stopped: another worker takes the choice, and what is told too late is not taken for a result."""
     made = design(project, "sweep.trials=4")
     url = f"sqlite:///{project / 'study.db'}"
-    one = Study(made, storage_of(url, beat=1, grace=2), "s")
-    other = Study(made, storage_of(url, beat=1, grace=2), "s", 1)
+    one = Study(made, storage_of(url, beat=1, grace=2), "s", seed=0)
+    other = Study(made, storage_of(url, beat=1, grace=2), "s", seed=1)
     lost = one.choose()
     taken = other.choose()
     assert {choice.place for choice in lost} & {choice.place for choice in taken} == set()
