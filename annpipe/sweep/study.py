@@ -7,11 +7,9 @@ its state, which only one can do; what a worker that dies had taken waits again.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 import time
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,31 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from annpipe.errors import RunError, StoreError
 from annpipe.secrets import scrub
-from annpipe.spec.axes import Axis
-from annpipe.spec.search import (
-    Cmaes,
-    Gp,
-    Halton,
-    Hyperband,
-    Median,
-    Percentile,
-    Random,
-    Sobol,
-    SuccessiveHalving,
-    Threshold,
-    Tpe,
-)
-from annpipe.spec.sections import Section
 from annpipe.sweep.axes import repeated
 from annpipe.sweep.choosing import Choice
 from annpipe.sweep.design import Design
+from annpipe.sweep.sampling import as_choice, of_choice, pruner_of, quiet, sampler_of, space_of
 from annpipe.sweep.table import Result
 
 PLACE, WORKER, RUNS, COUNT = "annpipe.place", "annpipe.worker", "annpipe.runs", "annpipe.choices"
@@ -62,11 +45,11 @@ class Study:
         self._most = max(1, -(-design.choices // (TURNS * of))) if is_shared else design.batch
         self._most = min(self._most, design.batch)
         self._axes = design.axes if design.call.is_grid else tuple(axis for axis in design.axes if not axis.is_repeat)
-        self._spaces = {axis.path: _space(axis) for axis in self._axes}
+        self._spaces = {axis.path: space_of(axis) for axis in self._axes}
         self._worker = f"{os.uname().nodename if hasattr(os, 'uname') else ''}:{os.getpid()}"
         self._taken: dict[int, optuna.Trial] = {}
         self._seen: set[int] = set()
-        with _quiet():
+        with quiet():
             self._study, is_new = _opened(design, storage, name, seed)
         if is_new:
             self._fill()
@@ -77,7 +60,7 @@ class Study:
         design = self._design
         fixed = design.combinations if design.call.is_grid else [{}] * design.choices
         for place, values in enumerate(fixed):
-            said = {path: _said(self._spaces[path], value) for path, value in values.items()}
+            said = {path: as_choice(self._spaces[path], value) for path, value in values.items()}
             self._study.enqueue_trial(said, user_attrs={PLACE: place})
         self._study.set_user_attr(COUNT, len(fixed))
 
@@ -100,7 +83,7 @@ class Study:
         return [self._choice(trial) for trial in asked if trial is not None]
 
     def _ask(self) -> optuna.Trial | None:
-        with _quiet():
+        with quiet():
             trial = self._study.ask(self._spaces)
         if PLACE not in trial.user_attrs:  # others took the last one that waited, and Optuna made one more
             self._study.tell(trial, state=TrialState.FAIL)
@@ -112,7 +95,7 @@ class Study:
 
     def _choice(self, trial: optuna.Trial) -> Choice:
         place = int(trial.user_attrs[PLACE])
-        values = {path: _read(space, trial.params[path]) for path, space in self._spaces.items()}
+        values = {path: of_choice(space, trial.params[path]) for path, space in self._spaces.items()}
         design = self._design
         if design.call.is_grid:  # the very values of the axes: a storage may keep others that are equal to them
             return Choice(place, place, (design.combinations[place],))
@@ -128,13 +111,13 @@ class Study:
             state = TrialState.PRUNED
         elif value - value != 0 or any(result.status != "FINISHED" for result in results):
             state = TrialState.FAIL
-        with _quiet(), suppress(ValueError, RuntimeError):  # this worker was taken for dead: another has the choice
+        with quiet(), suppress(ValueError, RuntimeError):  # this worker was taken for dead: another has the choice
             trial.set_user_attr(RUNS, json.dumps([_as_data(result) for result in results]))
             self._study.tell(trial, value if state == TrialState.COMPLETE else None, state)
 
     def left(self, choice: Choice) -> None:
         trial = self._taken.pop(choice.place)
-        with _quiet():
+        with quiet():
             self._again(trial.number, trial.params, trial.user_attrs)
 
     def _again(self, number: int, params: Mapping[str, Any], attributes: Mapping[str, Any]) -> None:
@@ -149,7 +132,7 @@ class Study:
         if self._design.call.prune is None or value - value != 0:
             return False
         trial = self._taken[choice.place]
-        with _quiet():
+        with quiet():
             trial.report(value, epoch)
             return bool(trial.should_prune())
 
@@ -194,13 +177,13 @@ class Study:
         """What the worker with this process number had taken waits again: it is dead."""
         for trial in self._trials(TrialState.RUNNING):
             if str(trial.user_attrs.get(WORKER, "")) == f"{self._worker.rpartition(':')[0]}:{worker}":
-                with _quiet():
+                with quiet():
                     self._again(trial.number, trial.params, trial.user_attrs)
 
     def _revive(self) -> None:
         """What dead workers had taken waits again."""
         if isinstance(self._storage, RDBStorage):
-            with _quiet():
+            with quiet():
                 optuna.storages.fail_stale_trials(self._study)
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
@@ -213,7 +196,7 @@ def storage_of(url: str | None, *, beat: int = BEAT_SECONDS, grace: int = GRACE_
         return InMemoryStorage()
     waits = {"connect_args": {"timeout": BUSY_SECONDS}} if url.startswith("sqlite") else {}
     try:
-        with _quiet():
+        with quiet():
             return RDBStorage(
                 url,
                 engine_kwargs=waits,
@@ -246,7 +229,7 @@ def database(folder: Path) -> str:
 
 def _opened(design: Design, storage: BaseStorage, name: str, seed: int) -> tuple[optuna.Study, bool]:
     """The study of this name, and whether it is new."""
-    sampler, pruner = _sampler(design, seed), _pruner(design)
+    sampler, pruner = sampler_of(design, seed), pruner_of(design)
     direction = StudyDirection.MAXIMIZE if design.goal.higher else StudyDirection.MINIMIZE
     try:
         made = optuna.create_study(
@@ -255,70 +238,6 @@ def _opened(design: Design, storage: BaseStorage, name: str, seed: int) -> tuple
     except optuna.exceptions.DuplicatedStudyError:
         return optuna.load_study(storage=storage, study_name=name, sampler=sampler, pruner=pruner), False
     return made, True
-
-
-def _sampler(design: Design, seed: int) -> optuna.samplers.BaseSampler:
-    samplers = optuna.samplers
-    match design.call.method.options:
-        case Sobol(scramble=scramble):
-            return samplers.QMCSampler(qmc_type="sobol", scramble=scramble, seed=seed)
-        case Halton(scramble=scramble):
-            return samplers.QMCSampler(qmc_type="halton", scramble=scramble, seed=seed)
-        case Tpe() as tpe:
-            return samplers.TPESampler(
-                n_startup_trials=tpe.startup,
-                n_ei_candidates=tpe.candidates,
-                multivariate=tpe.multivariate,
-                constant_liar=True,
-                seed=seed,
-            )
-        case Gp(startup=startup, deterministic=same):
-            return samplers.GPSampler(n_startup_trials=startup, deterministic_objective=same, seed=seed)
-        case Cmaes() as cma:
-            return samplers.CmaEsSampler(
-                n_startup_trials=cma.startup,
-                sigma0=cma.sigma,
-                popsize=cma.population,
-                seed=seed,
-            )
-        case Random() | Section():  # a grid's choices are all told
-            return samplers.RandomSampler(seed=seed)
-
-
-def _pruner(design: Design) -> optuna.pruners.BasePruner:
-    pruners = optuna.pruners
-    match design.call.prune.options if design.call.prune else None:
-        case Median() as one:
-            return pruners.MedianPruner(one.startup, one.warmup, one.interval)
-        case Percentile() as one:
-            return pruners.PercentilePruner(one.percentile, one.startup, one.warmup, one.interval)
-        case SuccessiveHalving() as one:
-            return pruners.SuccessiveHalvingPruner(one.min_resource, one.reduction_factor, one.min_early_stopping_rate)
-        case Hyperband() as one:
-            return pruners.HyperbandPruner(one.min_resource, one.max_resource, one.reduction_factor)
-        case Threshold() as one:
-            return pruners.ThresholdPruner(one.lower, one.upper, one.warmup, one.interval)
-    return pruners.NopPruner()
-
-
-def _space(axis: Axis) -> BaseDistribution:
-    """What Optuna draws a value of an axis from; values that are no numbers in a range go as JSON."""
-    if axis.span is not None:
-        return FloatDistribution(axis.span.low, axis.span.high, log=axis.span.is_log)
-    if axis.step is not None and len(axis.values) > 1:
-        low, high = axis.values[0], axis.values[-1]
-        if all(isinstance(value, int) for value in axis.values):
-            return IntDistribution(low, high, step=int(axis.step))
-        return FloatDistribution(low, high, step=axis.step)
-    return CategoricalDistribution([json.dumps(value, sort_keys=True) for value in axis.values])
-
-
-def _said(space: BaseDistribution, value: Any) -> Any:
-    return json.dumps(value, sort_keys=True) if isinstance(space, CategoricalDistribution) else value
-
-
-def _read(space: BaseDistribution, value: Any) -> Any:
-    return json.loads(value) if isinstance(space, CategoricalDistribution) else value
 
 
 def _as_data(result: Result) -> dict[str, Any]:
@@ -335,17 +254,3 @@ def _as_data(result: Result) -> dict[str, Any]:
 def _as_result(data: Mapping[str, Any]) -> Result:
     run = Path(data["run"]) if data["run"] else None
     return Result(data["number"], data["values"], run, data["status"], data["finals"], data["is_new"])
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Inside, Optuna says nothing of what it does, and nothing of what is new in it."""
-    logger = logging.getLogger("optuna")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)
