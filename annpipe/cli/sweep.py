@@ -219,7 +219,8 @@ def _groups(swept: Swept) -> list[list[str]]:
     for group in groups[:MOST_ROWS]:
         one = group.spread
         interval = f"{one.mean - one.half_width:.6g} … {one.mean + one.half_width:.6g}"
-        own = [f"{one.mean:.6g}", f"{one.deviation:.3g}", interval, str(len(group.trials))]
+        count = str(one.n) if one.n == len(group.trials) else f"{one.n} of {len(group.trials)}"
+        own = [f"{one.mean:.6g}", f"{one.deviation:.3g}", interval, count]
         rows.append([*map(_value, group.values.values()), *own])
     more = len(groups) - MOST_ROWS
     return rows + ([[f"… and {more} more: trials.csv in its folder"]] if more > 0 else [])

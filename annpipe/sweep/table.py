@@ -122,11 +122,14 @@ def as_log_table(swept: Swept) -> str:
 
 
 def groups_as_log_table(swept: Swept) -> str:
-    """A row a group of repetitions, the best first: values, mean, deviation, ends of the 95 % interval, trials."""
+    """A row a group of repetitions, the best first: values, mean, deviation, ends of the 95 % interval, trials.
+
+    `finished` are those of the trials that the mean is of.
+    """
     metric = swept.goal.metric
     shared = [axis.path for axis in swept.axes if not axis.is_repeat]
-    columns = [*shared, *(f"{metric}_{what}" for what in ("mean", "std", "low", "high")), "trials"]
-    rows = [[*group.values.values(), *_told(group.spread), len(group.trials)] for group in swept.groups]
+    columns = [*shared, *(f"{metric}_{what}" for what in ("mean", "std", "low", "high")), "trials", "finished"]
+    rows = [[*group.values.values(), *_told(group.spread), len(group.trials), group.spread.n] for group in swept.groups]
     return _log_table(columns, rows)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 
 import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
+from annpipe.cli.sweep import _groups
 from annpipe.errors import Place, SpecError
 from annpipe.spec.axes import Axis, AxisFault, Span, axis_of, read_over
 from annpipe.spec.composer import compose
@@ -16,7 +18,7 @@ from annpipe.spec.nodes import plain
 from annpipe.spec.sweep import even
 from annpipe.sweep.axes import combinations, corners, repeated
 from annpipe.sweep.statistics import spread, student_t
-from annpipe.sweep.table import Result, Swept, as_csv, as_log_table
+from annpipe.sweep.table import Result, Swept, as_csv, as_log_table, groups_as_log_table
 from annpipe.sweep.trials import Goal
 
 
@@ -187,3 +189,18 @@ def test_the_best_is_of_the_best_mean() -> None:
     assert higher.best.number == 2
     assert as_csv(alone).splitlines() == ["trial,lr,status,val/loss,run", "0,0.1,FINISHED,0.0,", "1,0.2,FAILED,,"]
     assert '"columns": ["trial", "lr", "status", "val/loss", "run"]' in as_log_table(alone)
+
+
+def test_a_group_with_a_failed_seed_says_of_how_many_its_mean_is() -> None:
+    """In the table, and in the terminal."""
+    axes = (Axis("lr", (0.1,)), Axis("seed", (0, 1, 2)))
+    results = tuple(
+        Result(seed, {"lr": 0.1, "seed": seed}, None, status, finals)
+        for seed, (status, finals) in enumerate(
+            [("FINISHED", {"val/loss": 1.0}), ("FAILED", {}), ("FINISHED", {"val/loss": 3.0})]
+        )
+    )
+    swept = Swept("s", axes, Goal("val/loss", higher=False), results)
+    table = json.loads(groups_as_log_table(swept))
+    assert dict(zip(table["columns"], table["data"][0], strict=True)).items() >= {"trials": 3, "finished": 2}.items()
+    assert _groups(swept)[1][-1] == "2 of 3"
