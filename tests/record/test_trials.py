@@ -207,7 +207,7 @@ def test_copied_tables_are_those_that_mlflow_makes(
     """Schema, revision and first rows; the second database of a machine is a copy, and none is overwritten."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with monkeypatch.context() as patch:
-        patch.setattr("annpipe.record.store.lay_tables", lambda database: None)
+        patch.setattr("annpipe.record.opening.lay_tables", lambda database: None)
         assert Store(f"sqlite:///{tmp_path}/its/own.db").answers()
     for name in ("made.db", "copied.db"):
         assert Store(f"sqlite:///{tmp_path}/{name}").answers()
