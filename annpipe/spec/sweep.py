@@ -135,7 +135,7 @@ def _contradictions(call: SweepCall, node: MappingNode) -> Iterator[Problem]:
         if len(call.repeats) == len(call.axes):
             message = f"the method {call.method.name} has nothing to choose: seeds and folds are repeated, not chosen"
             yield Problem("sweep", message, call.method.place, "sweep over something else too, or take `grid`")
-        if call.repeats and call.prune:
+        if call.prune and any(len(axis.values) > 1 for axis in call.repeats):
             message = f"`prune` stops single trials, but each choice of {call.method.name} is repeated"
             help_ = f"leave `{call.repeats[0].path}` or `prune` out, or take `method: grid`"
             yield Problem("sweep", message, call.prune.place, help_)

@@ -215,6 +215,13 @@ def test_a_failed_trial_is_tried_again(project: Path) -> None:
     assert sorted(journal.status(run) for run in (project / "runs").glob("small-2*")) == ["FAILED"] * 3 + ["FINISHED"]
 
 
+def test_a_choice_that_is_made_once_can_be_pruned(project: Path) -> None:
+    """One seed is no repetition; two are."""
+    assert design(project, "sweep.prune=median", over=("seed=3",)).call.prune is not None
+    with pytest.raises(SpecError, match="each choice of random is repeated"):
+        design(project, "sweep.prune=median", over=("seed=3,4",))
+
+
 def test_what_cannot_be_pruned(project: Path) -> None:
     """A metric that is measured at the end alone."""
     with pytest.raises(SpecError, match="`prune` compares trials while they train"):
