@@ -140,9 +140,12 @@ def plan_said(design: Design, teller: Teller) -> str:
     lines += [f"pruned by   {call.prune.name}"] if call.prune else []
     best = "the largest" if design.goal.higher else "the smallest"
     lines.append(f"compared by {design.goal.metric}, {best} is best")
-    parameters = [trial.plan.n_parameters for trial in trials]
-    span = f"{min(parameters):,}" + (f" to {max(parameters):,}" if len(set(parameters)) > 1 else "")
+    span = _span([trial.plan.n_parameters for trial in trials])
     return "\n".join([*lines, f"parameters  {span}", *_to_train(design, trials), *_cost(total, trials)])
+
+
+def _span(counts: Sequence[int]) -> str:
+    return f"{min(counts):,}" + (f" to {max(counts):,}" if len(set(counts)) > 1 else "")
 
 
 def _cost(total: int, trials: Sequence[Trial]) -> list[str]:
@@ -154,8 +157,7 @@ def _cost(total: int, trials: Sequence[Trial]) -> list[str]:
         for trial in trials
     )
     counts = [[multiply_adds(layer, trial.plan.registry) for layer in trial.plan.model] for trial in trials[:16]]
-    known = [sum(count for count in one if count is not None) for one in counts]
-    span = f"{min(known):,}" + (f" to {max(known):,}" if len(set(known)) > 1 else "")
+    span = _span([sum(count for count in one if count is not None) for one in counts])
     return [f"cost        {total} times {' or '.join(lengths)}, of {span} multiply-adds for a row that passes forwards"]
 
 
@@ -171,10 +173,11 @@ def _how(design: Design) -> str:
 def _to_train(design: Design, trials: Sequence[Trial]) -> list[str]:
     """What is trained together, and what alone and why; of chosen trials only examples are known."""
     from annpipe.sweep.training import stacks
-    from annpipe.train.stacking import why_solo
+    from annpipe.train.stacking import Reasons
 
+    reasons = Reasons()
     made = sum(trial.run is not None for trial in trials)
-    alone = dict.fromkeys(why for trial in trials if trial.run is None and (why := why_solo(trial.plan)))
+    alone = dict.fromkeys(why for trial in trials if trial.run is None and (why := reasons(trial.plan)))
     lines = [f"alone       because of {why}" for why in alone]
     if not design.call.is_grid:
         return [f"to train    {design.choices * design.repeats}", *lines]

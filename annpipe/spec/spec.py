@@ -11,7 +11,7 @@ from annpipe.errors import Place, Problem
 from annpipe.registry.moved import section_word
 from annpipe.registry.suggest import did_you_mean, nearest
 from annpipe.spec import groups
-from annpipe.spec.checking import EXAMPLES, REQUIRED, check, meant_by, used_note
+from annpipe.spec.checking import EXAMPLES, REQUIRED, meant_by, used_note
 from annpipe.spec.component import Call, read_call, read_calls
 from annpipe.spec.ends import HeadCall, InputCall
 from annpipe.spec.groups import GroupCall
@@ -22,7 +22,7 @@ from annpipe.spec.sections import Device, Head, Split, Tracking, Train
 from annpipe.spec.splits import split_faults, split_files
 from annpipe.spec.sweep import SweepCall, read_sweep
 
-__all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "check", "read_spec", "used_note"]
+__all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "read_spec"]
 
 SECTIONS = (
     *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "blocks", "model", "loss"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from annpipe.errors import Place, Problem
@@ -35,7 +36,6 @@ class SweepCall:
     axes: tuple[Axis, ...]
     method: Search
     prune: Search | None
-    place: Place
 
     @property
     def is_grid(self) -> bool:
@@ -60,7 +60,7 @@ def read_sweep(node: Node | None) -> tuple[SweepCall | None, list[Problem]]:
     method, wrong = _search("method", node.get("method"), METHODS)
     prune, also = _search("prune", node.get("prune"), PRUNERS)
     problems += [*faults, *wrong, *also]
-    call = SweepCall(options, axes, method or Search(GRID, METHODS[GRID](), node.place), prune, node.place)
+    call = SweepCall(options, axes, method or Search(GRID, METHODS[GRID](), node.place), prune)
     if not problems:
         problems += _contradictions(call, node)
     return call, problems
@@ -121,9 +121,7 @@ def _contradictions(call: SweepCall, node: MappingNode) -> Iterator[Problem]:
     """What cannot stand together, or leads nowhere."""
     options = call.options
     spans = [axis for axis in call.axes if axis.span is not None]
-    listed = 1
-    for axis in call.axes:
-        listed *= len(axis.values) or 1
+    listed = n_combinations(call.axes)
     trials = node.get("trials") or node.get("over") or node
     if listed > MOST_TRIALS and call.is_grid:
         message = f"{listed:,} trials are more than {MOST_TRIALS:,}"
@@ -159,13 +157,15 @@ def _contradictions(call: SweepCall, node: MappingNode) -> Iterator[Problem]:
             yield Problem("sweep", message, axis.place, f"write how many, as in `{axis.path}: 8`")
 
 
+def n_combinations(axes: Sequence[Axis]) -> int:
+    """How many combinations the listed values of the axes have; a range counts as one."""
+    return math.prod(len(axis.values) or 1 for axis in axes)
+
+
 def even(axes: tuple[Axis, ...], trials: int | None) -> tuple[Axis, ...]:
     """The axes of a grid: ranges cut into as many even points as the number of trials allows."""
     spans = [axis for axis in axes if axis.span is not None]
     if not spans:
         return axes
-    listed = 1
-    for axis in axes:
-        listed *= len(axis.values) or 1
-    n = int(((trials or 0) / listed) ** (1 / len(spans)) + 1e-9)
+    n = int(((trials or 0) / n_combinations(axes)) ** (1 / len(spans)) + 1e-9)
     return tuple(replace(axis, values=axis.span.points(n)) if axis.span else axis for axis in axes)

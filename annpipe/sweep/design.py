@@ -13,26 +13,23 @@ from annpipe.launch import complete, read
 from annpipe.plan import Draft
 from annpipe.plan.plan import Plan
 from annpipe.spec.axes import OVER, Axis
-from annpipe.spec.sweep import SweepCall, even
-from annpipe.sweep.axes import combinations, repeated
+from annpipe.spec.sweep import SweepCall, even, n_combinations
+from annpipe.sweep.axes import combinations, corners
 from annpipe.sweep.trials import Goal, Request, Teller, digest_of, goal_of, once
 
 ALL_AT_ONCE = ("grid", "random", "sobol", "halton")  # what they choose does not depend on results
+MOST_PLANNED = 1024  # before the first trial
 BATCH = 8  # trials that are chosen, or compared by a pruner, together
 
 
 @dataclass(frozen=True)
 class Design:
-    """A sweep before its first trial. `base` is the plan of the spec as it stands, without a swept value.
-
-    `digest` is the same for sweeps whose trials are the same and are chosen in the same way.
-    """
+    """A sweep before its first trial. `base` is the plan of the spec as it stands, without a swept value."""
 
     request: Request
     call: SweepCall
     base: Plan
     goal: Goal
-    digest: str
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -45,9 +42,21 @@ class Design:
         return combinations(self.axes)
 
     @property
+    def every_kind(self) -> list[dict[str, Any]]:
+        """Values in which whatever is wrong with a trial shows: all of a grid, unless they are very many; else each
+        value and each end of a range once."""
+        is_whole = self.call.is_grid and self.choices <= MOST_PLANNED
+        return self.combinations if is_whole else corners(self.axes)
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for sweeps whose trials are the same and are chosen in the same way; it makes the data."""
+        return _digest(self.base, self.call, self.goal)
+
+    @property
     def repeats(self) -> int:
         """How many runs each choice of a method has: seeds and folds; a grid chooses every run by itself."""
-        return 1 if self.call.is_grid else len(repeated({axis.path: None for axis in self.axes}, self.axes))
+        return 1 if self.call.is_grid else n_combinations(self.call.repeats)
 
     @property
     def choices(self) -> int:
@@ -75,7 +84,7 @@ def designed(request: Request, teller: Teller, drafted: Draft | None = None) -> 
     base = replace(complete(drafted, once(teller)), plots=())
     goal = _goal(base, call, drafted.spec.place("sweep", "metric"))
     _check_pruning(call, goal)
-    return Design(request, call, base, goal, _digest(base, call, goal))
+    return Design(request, call, base, goal)
 
 
 def _goal(base: Plan, call: SweepCall, place: Place) -> Goal:

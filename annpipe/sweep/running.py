@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from annpipe.errors import Problem
-from annpipe.launch import shipping
+from annpipe.launch import Silent, shipping
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import artifact_root, resolve_tracking_uri, scrub
@@ -22,7 +21,6 @@ from annpipe.record.project import find_project, new_run_folder
 from annpipe.record.recorder import Recorder, ShipState
 from annpipe.record.source import environment_text, source_tags, spec_copy
 from annpipe.spec.axes import Axis, over_of
-from annpipe.sweep.axes import corners
 from annpipe.sweep.choosing import Chooser, Listed
 from annpipe.sweep.design import Design, designed
 from annpipe.sweep.figures import draw_figures
@@ -50,14 +48,8 @@ class SweepEnd:
     wait_seconds: float = 0.0
 
 
-class _Silent:
+class _Silent(Silent):
     def trial(self, result: Result, done: int, of: int) -> None:
-        """Nothing."""
-
-    def event(self, message: str) -> None:
-        """Nothing."""
-
-    def warn(self, problem: Problem) -> None:
         """Nothing."""
 
 
@@ -100,7 +92,7 @@ def train_sweep(
     plan = design.base
     find_device(plan.device.type, None)
     planner = Planner(design.request, design.axes, watcher)
-    planner.check(design.combinations if design.call.is_grid else corners(design.axes))
+    planner.check(design.every_kind)
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, plan.tracking.uri)
     folder = new_run_folder(project, f"{plan.head.name} sweep")
@@ -110,7 +102,7 @@ def train_sweep(
         training = Training(folder.name, uri, project, watcher, origin, threads=threads_of(workers))
         running = _Running(design, planner, watcher, journal, folder, training)
         stopped = running.run(workers, storage, uri, project)
-        results = tuple(sorted(running.results, key=lambda result: result.number))
+        results = tuple(running.results[number] for number in sorted(running.results))
         swept = Swept(plan.head.name, _come_up(design.axes, results), design.goal, results)
         _write_results(journal, folder, swept)
         status = "KILLED" if stopped is not None else "FINISHED"
@@ -139,7 +131,7 @@ class _Running:
         self._planner = planner
         self._design, self._watcher, self._journal, self._training = design, watcher, journal, training
         self._folder = folder
-        self.results: list[Result] = []
+        self.results: dict[int, Result] = {}
         self._chooser: Chooser = Listed(design)
         self._team: Team | None = None
 
@@ -147,28 +139,28 @@ class _Running:
         """Trains all that is left to train; gives the signal that stopped it, if one did."""
         design = self._design
         if design.call.is_grid and design.call.prune is None and workers == 1 and storage is None:
-            return self._work(Listed(design))
+            return self._work()
         from annpipe.sweep.study import Study, database, seed_of, storage_of
 
         url = storage or (database(self._folder) if workers > 1 else None)
         name = f"{design.base.head.name} {design.digest}"
         shared = self._folder.name if storage else None
         study = Study(design, storage_of(url), name, seed=seed_of(design, 0, shared), of=workers)
+        self._chooser = study
         with study.beating():
             if workers > 1 and url is not None:
                 self._team = Team(
                     Job(design.request, url, name, self._folder.name, shared, uri, project, workers), study
                 )
             try:
-                return self._work(study)
+                return self._work()
             finally:
                 if self._team:
                     self._team.stop()
                 self._collect()
 
-    def _work(self, chooser: Chooser) -> int | None:
-        self._chooser = chooser
-        work = Work(self._design, self._planner, chooser, self._training, self._goes_on)
+    def _work(self) -> int | None:
+        work = Work(self._design, self._planner, self._chooser, self._training, self._goes_on)
         for result in work.results():
             self._take(result)
         return work.signal
@@ -177,7 +169,7 @@ class _Running:
         if self._team:
             self._team.look()
         self._collect()
-        has_failed = any(result.status == "FAILED" for result in self.results)
+        has_failed = any(result.status == "FAILED" for result in self.results.values())
         return not (has_failed and self._design.call.options.fail == "stop")
 
     def _collect(self) -> None:
@@ -185,9 +177,9 @@ class _Running:
             self._take(result)
 
     def _take(self, result: Result) -> None:
-        if any(known.number == result.number for known in self.results):  # made twice, by one who was taken for dead
+        if result.number in self.results:  # made twice, by one who was taken for dead
             return
-        self.results.append(result)
+        self.results[result.number] = result
         if result.run is not None and result.run.parent == self._folder.parent and result.run.is_dir():
             self._journal.write("trial", run=result.run.name, time=now_ms())
         self._watcher.trial(result, len(self.results), self._design.choices * self._design.repeats)

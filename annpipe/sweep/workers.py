@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +11,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annpipe.errors import Problem
 from annpipe.historian import signals_noted
+from annpipe.launch import Silent
 from annpipe.record.source import source_tags
 from annpipe.sweep.choosing import Choice, Chooser
 from annpipe.sweep.design import Design, designed
@@ -166,26 +165,15 @@ def _work(job: Job, number: int) -> None:
     """One more worker, in a process of its own."""
     from annpipe.sweep.study import Study, seed_of, storage_of
 
-    above = multiprocessing.parent_process()
-    os.chdir(job.project)
+    above, teller = multiprocessing.parent_process(), Silent()  # the process above tells what there is to tell
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process above, which asks this one to stop
-    design = designed(job.request, _Unheard())
+    design = designed(job.request, teller)
     seed = seed_of(design, number, job.shared)
     study = Study(design, storage_of(job.storage), job.study, seed=seed, of=job.workers)
     origin = source_tags(Path(design.base.file))
-    training = Training(job.sweep, job.uri, job.project, _Unheard(), origin, threads=threads_of(job.workers))
-    planner = Planner(design.request, design.axes, _Unheard())
+    training = Training(job.sweep, job.uri, job.project, teller, origin, threads=threads_of(job.workers))
+    planner = Planner(design.request, design.axes, teller)
     work = Work(design, planner, study, training, lambda: above is None or above.is_alive())
     with study.beating():
         for _ in work.results():
             pass
-
-
-class _Unheard:
-    """The process above tells what there is to tell."""
-
-    def event(self, message: str) -> None:
-        """Nothing."""
-
-    def warn(self, problem: Problem) -> None:
-        """Nothing."""

@@ -22,6 +22,7 @@ from annpipe.record import journal
 from annpipe.spec.axes import Axis, Span, read_over
 from annpipe.sweep.design import Design, designed
 from annpipe.sweep.running import SweepEnd, train_sweep
+from annpipe.sweep.sampling import pruner_of
 from annpipe.sweep.study import Study, storage_of
 from annpipe.sweep.table import Result
 from annpipe.sweep.trials import Request
@@ -207,6 +208,26 @@ def test_the_median_pruner_is_optuna_s(project: Path) -> None:
     assert "PRUNED" in statuses
 
 
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (
+            "percentile: {percentile: 40, startup: 2, warmup: 3, interval: 4}",
+            optuna.pruners.PercentilePruner(40, 2, 3, 4),
+        ),
+        ("median: {startup: 2, warmup: 3, interval: 4}", optuna.pruners.MedianPruner(2, 3, 4)),
+        ("successive_halving: {min_resource: 2, reduction_factor: 3}", optuna.pruners.SuccessiveHalvingPruner(2, 3)),
+        ("hyperband: {max_resource: 9}", optuna.pruners.HyperbandPruner(1, 9)),
+        ("threshold: {lower: 0.1, upper: 2.0, warmup: 3}", optuna.pruners.ThresholdPruner(0.1, 2.0, 3)),
+    ],
+)
+def test_each_option_of_a_pruner_reaches_it(said: str, expected: optuna.pruners.BasePruner, project: Path) -> None:
+    """It is the pruner that Optuna makes of the same numbers."""
+    found = pruner_of(design(project, f"sweep.prune={{{said}}}"))
+    assert type(found) is type(expected)
+    assert vars(found) == vars(expected)
+
+
 def test_a_failed_trial_is_tried_again(project: Path) -> None:
     """As often as `retries` says; each time is a run of its own."""
     over = ("optimizer.Adam.lr=1e-3,1e35", "model.1=ReLU", "model.0.Linear=8")
@@ -325,6 +346,21 @@ def waited(condition: Any, process: subprocess.Popen[bytes]) -> None:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_workers_begin_where_the_command_was_typed(project: Path) -> None:
+    """A spec below the project is named as from there, for the workers too."""
+    below = project / "below"
+    below.mkdir()
+    (project / "mlflow.db").touch()  # what makes a folder the project
+    (below / "waits.py").write_text(WAITS, encoding="utf-8")
+    (below / "spec.yaml").write_text(f"{SPEC}plugins: [./waits.py]\ncallbacks: [waits]\n", encoding="utf-8")
+    process = begun(below, "--workers", "2", "--set", "sweep.batch=1")
+    waited(lambda: any(_begun_by(worker) for worker in _workers(process.pid)), process)
+    (below / "go").touch()
+    printed, said = process.communicate(timeout=400)
+    assert process.returncode == 0, said
+    assert {trial["status"] for trial in json.loads(printed)["trials"]} == {"FINISHED"}
 
 
 def test_a_worker_that_is_killed_loses_no_trial(project: Path) -> None:
