@@ -16,6 +16,7 @@ from annpipe.expression import Expression
 from annpipe.plan.blocks import used_block
 from annpipe.plan.component import Component, transform
 from annpipe.plan.groups import ParameterGroup, assigned
+from annpipe.plan.lean import lean_optimizers
 from annpipe.registry import Registry
 from annpipe.registry.types import Formula, ListOf, Named, OptionType, TupleOf, alternatives, holds_stacks
 from annpipe.stack import Stack
@@ -52,6 +53,8 @@ def instantiate(component: Component, registry: Registry, building: Building | N
 def _called(component: Component, registry: Registry, building: Building, supplied: Mapping[str, Any]) -> Any:
     entry = registry.find(component.kind, component.name)
     assert entry, component
+    if component.kind == "optimizer":
+        lean_optimizers()
 
     def inside(inner: Component) -> Any:
         return instantiate(inner, registry, building, **_passed_on(inner, supplied))

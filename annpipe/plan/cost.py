@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from annpipe.plan.build import Building, instantiate, named_modules
 from annpipe.plan.initial import freeze
+from annpipe.plan.lean import step_first
 from annpipe.plan.plan import Layer, Plan
 from annpipe.plan.rows import held_out
 from annpipe.registry import Registry
@@ -21,6 +22,7 @@ from annpipe.stack import passed
 
 BYTES = {"float32": 4, "float64": 8}
 ROWS = 7  # on the meta device; counts are divided by it
+MOST_NUMBERS = 2**20  # up to so many an optimizer takes its step on real ones: faster than on the meta device
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,16 @@ def _optimizer_bytes(plan: Plan) -> int | None:
     with torch.device("meta"):
         model = torch.nn.Sequential(named_modules([layer.component for layer in plan.model], plan.registry))
         freeze(model, plan.freeze)
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        for parameter in trained:
-            parameter.grad = torch.empty_like(parameter)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if sum(parameter.numel() for parameter in trained) <= MOST_NUMBERS:
+        trained = [torch.nn.Parameter(torch.zeros(parameter.shape)) for parameter in trained]
+    for parameter in trained:
+        parameter.grad = parameter.new_zeros(parameter.shape)
     component = plan.optimizer
     component = component.with_options(fused=None) if "fused" in component.options else component
     try:
         optimizer = instantiate(component, plan.registry, params=trained)
-        optimizer.step()
+        step_first(optimizer)
     except Exception:  # one that looks at values, as LBFGS does with its closure
         return None
     numbers = [int(value.numel()) for state in optimizer.state.values() for value in state.values() if _is_large(value)]

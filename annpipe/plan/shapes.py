@@ -16,6 +16,7 @@ from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component, components_in
 from annpipe.plan.flow import Flow, counted_once, pieces, repeated
 from annpipe.plan.layer_faults import forward_problem, raised_in, rank_problem, steps_first
+from annpipe.plan.lean import LeanShapes
 from annpipe.plan.plan import Layer
 from annpipe.registry import Entry, Registry
 from annpipe.registry.discovery import PluginFault
@@ -256,7 +257,7 @@ def _forward(
     entry = registry.find(component.kind, component.name)
     assert entry
     try:
-        with torch.no_grad():
+        with torch.no_grad(), LeanShapes():
             if isinstance(module, torch.nn.Softmax | torch.nn.Softmin):  # torch 2.13 takes any `dim` of a meta tensor
                 tensor.size(module.dim)
             output = passed(module, tensor)
@@ -274,7 +275,7 @@ def _forward(
 def _check_training(component: Component, module: torch.nn.Module, tensor: torch.Tensor, registry: Registry) -> None:
     """Runs the layer as training does, where it may refuse what it took before: batch normalization an `eps` of 0."""
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), LeanShapes(), torch.random.fork_rng(devices=[]):
             passed(module.train(), tensor)
     except ValueError as error:
         raise SpecError([refused(component, error, registry.find(component.kind, component.name))]) from error

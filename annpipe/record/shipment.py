@@ -63,7 +63,8 @@ class Shipment:
         self._keep = note
         self._series = AllSeries(folder)
         self._waiting: list[Item] = []
-        self._trials_waiting: list[Path] = []
+        self._trials_waiting: dict[Path, None] = {}
+        self._all_trials: dict[Path, None] = {}
         self._place = 0
         self._read = state.offset
         self._flushed_at = 0.0
@@ -88,8 +89,8 @@ class Shipment:
         while self._waiting:
             self._drain()
         if self._trials_waiting:
-            self._trials(self._trials_waiting)
-            self._trials_waiting = []
+            self._trials(list(self._trials_waiting))
+            self._trials_waiting = {}
         if self._read > self.state.offset:
             self._note(offset=self._read, problem=None)
         self._flushed_at = time.monotonic()
@@ -102,6 +103,7 @@ class Shipment:
 
     def finish(self) -> None:
         """Nothing more will come: completes the series and sets the status that the journal tells."""
+        self._trials_waiting = dict(self._all_trials)  # one that was begun may have come to no end of its own
         self.flush()
         if not self.state.run_id:
             raise StoreError("the journal has no run event, so there is nothing to record")
@@ -132,6 +134,8 @@ class Shipment:
             if not self._filled:
                 self._fill(self._place)
             self._ended, self._filled = None, False
+        elif kind in ("begun", "trial"):
+            self._all_trials[self._folder.parent / event["run"]] = None
         elif kind == "end":
             self._ended = event
             self._fill(end)
@@ -159,8 +163,8 @@ class Shipment:
         elif kind == "model":
             self.flush()  # it takes a while
             self._ship_model(self._folder / event["folder"])
-        elif kind == "trial":
-            self._trials_waiting.append(self._folder.parent / event["run"])
+        elif kind in ("begun", "trial"):
+            self._trials_waiting[self._folder.parent / event["run"]] = None
         self._ship_facts(event)
 
     def _ship_run(self, event: Event) -> None:
@@ -243,11 +247,15 @@ class Shipment:
 
 
 def ship_all(shipment: Shipment, folder: Path) -> None:
-    """Ships a run that nobody writes any more, from its first event to its status."""
+    """Ships all that there is of a run, to its status where nobody writes it any more."""
+    is_over = not journal.is_held(folder)
     with open(folder / journal.FILE, "rb") as file:
         for event, end in journal.lines(file):
             shipment.feed(event, end)
-    shipment.finish()
+    if is_over:
+        shipment.finish()
+    else:
+        shipment.flush()
 
 
 def _experiment_name(event: Event) -> str:

@@ -90,9 +90,16 @@ def environment_text() -> str:
         f"# python {platform.python_version()} ({sys.implementation.name})",
         f"# platform {platform.platform()}",
     ]
-    found = {dist.metadata["Name"]: dist.version for dist in metadata.distributions() if dist.metadata["Name"]}
+    found = dict(filter(None, map(_distribution, metadata.distributions())))
     pins = [f"{name}=={version}" for name, version in sorted(found.items(), key=lambda item: item[0].lower())]
     return "\n".join([*head, *pins]) + "\n"
+
+
+def _distribution(found: metadata.Distribution) -> tuple[str, str] | None:
+    """Name and version out of the first lines of its metadata, of which `metadata` would parse the whole."""
+    head = (found.read_text("METADATA") or found.read_text("PKG-INFO") or "").partition("\n\n")[0]
+    said = dict(line.split(": ", 1) for line in head.splitlines() if line.startswith(("Name: ", "Version: ")))
+    return (said["Name"].strip(), said.get("Version", "").strip()) if "Name" in said else None
 
 
 def _user() -> str:

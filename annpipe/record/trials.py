@@ -23,7 +23,7 @@ log = logging.getLogger("annpipe.record")
 
 
 def ship_trials(folders: Sequence[Path], *, store: Store, calling: Calling) -> None:
-    """Ships the runs of trials that have ended, each from its first event to its status, as children of their sweep's.
+    """Ships what there is of the runs of trials, as children of their sweep's; those that have ended to their status.
 
     Runs that the store has, and those that somebody else is shipping, are left out.
     """

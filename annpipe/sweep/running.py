@@ -100,6 +100,7 @@ def train_sweep(
         recorder.attach(folder, uri)
         origin = source_tags(Path(plan.file))
         training = Training(folder.name, uri, project, watcher, origin, threads=threads_of(workers))
+        training.begun = lambda run: journal.write("begun", run=run.name, time=now_ms())
         running = _Running(design, planner, watcher, journal, folder, training)
         stopped = running.run(workers, storage, uri, project)
         results = tuple(running.results[number] for number in sorted(running.results))

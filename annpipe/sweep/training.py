@@ -58,7 +58,7 @@ class Training:
 
     `threads` are those that a worker has where the spec leaves them to be measured; without them the first trial that
     goes alone measures, and those after it take the same. `judge` hears each value of a trial by its number, and may
-    end it early.
+    end it early. `begun` hears the folder of each run, once its journal says what it is.
     """
 
     sweep: str
@@ -68,6 +68,7 @@ class Training:
     origin: Mapping[str, str]
     judge: Callable[[int, str, int, float], bool] | None = None
     threads: int | None = None
+    begun: Callable[[Path], None] = lambda folder: None
     _measured: int | None = field(default=None, init=False)
 
     def results(self, group: Sequence[Trial]) -> Iterator[tuple[Result, int | None]]:
@@ -92,6 +93,7 @@ class Training:
         )
         if (judge := self.judge) is not None:
             run.judge = lambda key, epoch, value: judge(trial.number, key, epoch, value)
+        self.begun(run.folder)
         return run
 
     def _alone(self, trial: Trial) -> tuple[Result, int | None]:

@@ -22,11 +22,11 @@ from annpipe.train.checkpoint import FOLDER, load_checkpoint, save_checkpoint
 from annpipe.train.evaluate import evaluate
 from annpipe.train.figures import run_view
 from annpipe.train.gears import Gear
+from annpipe.train.pace import Pace
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
 PAUSE_SECONDS = 0.1
-MOST_STEPS = 4096  # between two pauses: bounds the memory that losses take
 LAST = "last"
 
 
@@ -91,7 +91,7 @@ class Loop:
     higher_is_better: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        self._chunk = 1
+        self._pace = Pace(PAUSE_SECONDS)
         self._finite_checkpoint: str | None = None
         self._kept_at = self._timed_at = time.monotonic()
 
@@ -146,11 +146,10 @@ class Loop:
     def _stretch(self) -> None:
         """One pause's worth of steps, no further than the next look."""
         begin_step = self.gear.step
-        n_steps = min(self.gear.pause_after(self._chunk), self.schedule.next_look(begin_step) - begin_step)
+        n_steps = min(self.gear.pause_after(self._pace.steps), self.schedule.next_look(begin_step) - begin_step)
         begin = time.perf_counter()
         losses: list[float] = self.gear.advance(n_steps).tolist()
-        seconds = time.perf_counter() - begin
-        self._chunk = max(1, min(MOST_STEPS, self._chunk * 2, int(PAUSE_SECONDS * n_steps / max(seconds, 1e-9))))
+        self._pace.took(n_steps, time.perf_counter() - begin)
         self._take_losses(begin_step, losses)
         self._take_time()
         self.reporter.progress(self.gear.step, losses[-1])

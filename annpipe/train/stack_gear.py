@@ -15,19 +15,22 @@ from typing import Any, TypeVar
 
 import torch
 
+from annpipe.plan.lean import step_first
 from annpipe.plan.plan import Plan
 from annpipe.train.compiled_steps import numbers_of
 from annpipe.train.compiling import Candidate, Compiled, option_table
 from annpipe.train.device import measured_threads
 from annpipe.train.gearbox import Gearbox, Shift, Tell
 from annpipe.train.gears import Eager
+from annpipe.train.pace import Pace
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.stacked_rows import StackedRows
 from annpipe.train.stacked_state import REACH, StackedState
 
 T = TypeVar("T")
-MEASURED_STEPS = 1000  # from so many on the fastest way is measured: some thirty passes
+MEASURED_STEPS = 300  # from so many on the fastest way is measured: some thirty passes
+PAUSE_SECONDS = 0.5  # at each pause all members have a turn
 
 
 class Member:
@@ -53,7 +56,7 @@ class Member:
         return torch.cat(self.losses)
 
     def pause_after(self, n_steps: int) -> int:
-        return self._stack.box.pause_after(self.step, n_steps)
+        return self._stack.pause_after(self.step)
 
     def leave(self) -> None:
         """The run is over, or is left to itself: its tensors are its own again, and the others wait for it no more."""
@@ -113,9 +116,10 @@ class Stack:
         self._schedule, self._longest = schedules[0], max(one.total_steps for one in schedules)
         self._reach = REACH
         self._rates_stale = True
+        self._pace, self._pause_at = Pace(PAUSE_SECONDS), 0
         self.box = self._new_box()
         for member in self.members:  # no gradient yet: it changes nothing, and schedulers see that the optimizer went
-            member.parts.optimizer.step()
+            step_first(member.parts.optimizer)
 
     def together(self, work: Callable[[Member], T]) -> list[T | BaseException]:
         """What `work`, the loop of one member, gave or raised, for each member; they run in threads, by turns."""
@@ -178,6 +182,12 @@ class Stack:
             if self._fault is not None:
                 raise self._fault
 
+    def pause_after(self, step: int) -> int:
+        """The steps from `step` to the next pause, which is one for all."""
+        if step >= self._pause_at:
+            self._pause_at = step + self._pace.steps
+        return self.box.pause_after(step, self._pause_at - step)
+
     def _still(self) -> list[Member]:
         return [member for member in self.members if not member.is_gone]
 
@@ -186,7 +196,9 @@ class Stack:
 
     def _advance(self, n_steps: int) -> None:
         """Takes steps for all, and hands out the losses."""
+        begin = time.perf_counter()
         losses = self.take(n_steps)
+        self._pace.took(n_steps, time.perf_counter() - begin)
         for place, member in enumerate(self._present):
             if not member.is_gone:
                 member.losses.append(losses[:, place])

@@ -96,12 +96,12 @@ class StackedModel:
             passed = self._chain.forward(rows_last(x), tensors)
             given = passed[-1].transpose(1, 2).requires_grad_()
             losses = self._losses(given, y, members) * share
-            (grown,) = torch.autograd.grad(losses, given, torch.ones_like(losses))
+            (grown,) = torch.autograd.grad(losses.sum(), given)
             found = self._chain.backward(passed, rows_last(grown), tensors)
             return losses.detach(), [found[leaf] for leaf in leaves]
         losses = self._losses(self._passed(x, tensors, members), y, members) * share
         own = [tensors[leaf] for leaf in leaves]
-        return losses.detach(), torch.autograd.grad(losses, own, torch.ones_like(losses))
+        return losses.detach(), torch.autograd.grad(losses.sum(), own)
 
     def losses(self, x: torch.Tensor, y: torch.Tensor, tensors: Tensors, members: range) -> torch.Tensor:
         """x and y, (members, rows, …) -> the losses, (members,), with their graph."""

@@ -8,10 +8,10 @@ parameter.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
-from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
+
+from annpipe.plan.lean import lean_step, step_first
 
 
 class QuickStep:
@@ -27,7 +27,7 @@ class QuickStep:
         if self._optimizer.state is self._seen:
             self._quick()
             return
-        self._optimizer.step()
+        step_first(self._optimizer)
         self._seen = self._optimizer.state  # load_state_dict puts another in its place
         self._quick = quickest(self._optimizer)
 
@@ -37,15 +37,8 @@ def quickest(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
 
     It is the step itself where a hook waits for it or a class wraps it on its own.
     """
-    step = type(optimizer).step
-    by_torch = getattr(step, "__code__", None) is torch.optim.Optimizer.profile_hook_step(step).__code__
-    hooks = [optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks]
-    hooks += [_global_optimizer_pre_hooks, _global_optimizer_post_hooks]
-    if any(hooks) or not by_torch:
-        return optimizer.step
-    if _is_plain_fused_adam(optimizer):
-        return _fused_adam(optimizer)
-    return partial(step.__wrapped__, optimizer)  # type: ignore[attr-defined]  # set by functools.wraps
+    lean = lean_step(optimizer)
+    return _fused_adam(optimizer) if lean != optimizer.step and _is_plain_fused_adam(optimizer) else lean
 
 
 def _is_plain_fused_adam(optimizer: torch.optim.Optimizer) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,38 @@ def test_a_sweep_that_is_stopped_goes_on(alone: bool, type_in: Type, tmp_path: P
     killed = [folder for folder in tmp_path.glob("runs/small-2*") if journal.status(folder) == "KILLED"]
     assert len(killed) == (1 if alone else 2)
     assert [trial["status"] for trial in swept(type_in, *words[2:])["trials"]] == ["FINISHED", "FINISHED"]
+
+
+def test_trials_are_in_mlflow_while_they_run(tmp_path: Path) -> None:
+    """As RUNNING, with their params; of a sweep that is killed with kill -9 none stays so."""
+    (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
+    words = ["sweep", "spec.yaml", "--seeds", "2", "--set", "train.epochs=200000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "annpipe", *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+    def statuses() -> dict[str, str]:
+        """By seed, of the runs whose params are in the store."""
+        if not (tmp_path / "mlflow.db").is_file():
+            return {}
+        with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
+            rows = store.execute(
+                "SELECT p.value, r.status FROM runs r JOIN params p USING (run_uuid) WHERE p.key='seed'"
+            )
+            return dict(rows.fetchall())
+
+    def wait_for(status: str) -> None:
+        deadline = time.monotonic() + 240
+        while statuses() != {"0": status, "1": status}:
+            assert time.monotonic() < deadline, statuses()
+            time.sleep(0.2)
+
+    try:
+        wait_for("RUNNING")
+    finally:
+        process.kill()
+        process.wait()
+    wait_for("KILLED")
 
 
 def test_folds_are_a_sweep(type_in: Type) -> None:

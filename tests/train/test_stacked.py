@@ -485,7 +485,7 @@ def test_a_stopped_member_goes_on_by_itself_or_in_a_stack(name: str, planned: Pl
     own = ["scheduler={StepLR: {step_size: 3}}", "model=[Linear: 7, Tanh, Dropout: 0.2, Linear: 1]"]
     plans = [planned(SPEC, *VALIDATED, *own, f"optimizer={one}", "seed=4") for one in OPTIMIZERS[name]]
     with computing("float64", deterministic=False), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("annpipe.train.loop.MOST_STEPS", 1)
+        patch.setattr("annpipe.train.pace.MOST_STEPS", 1)
         whole = [alone(plan, tmp_path / "alone") for plan in plans]
         stack, loops = loops_of(plans, tmp_path, [10, 10])
         assert stack.together(lambda member: loops[member].run()) == [False, False]
