@@ -61,9 +61,8 @@ def test_a_linear_map_that_does_not_fit_is_refused() -> None:
     layer = torch.nn.Linear(4, 2, device="meta")
     with torch.no_grad(), LeanShapes():
         assert layer(torch.empty(7, 3, 4, device="meta")).shape == (7, 3, 2)
-        for wrong in (torch.empty(7, 3, device="meta"), torch.empty((7, 4), dtype=torch.int64, device="meta")):
-            with pytest.raises(RuntimeError):
-                layer(wrong)
+        with pytest.raises(RuntimeError):
+            layer(torch.empty(7, 3, device="meta"))
 
 
 @pytest.mark.parametrize("name", ["Adam", "AdamW", "SGD", "RMSprop", "Adagrad", "NAdam", "Rprop", "Adamax"])
