@@ -156,6 +156,7 @@ class Run:
             self.folder,
             facts,
             higher_is_better=_higher_is_better(self.plan, parts),
+            keeps_start=not self.is_trial,  # its sweep makes anew what is not finished
         )
         if self.checkpoint is not None:
             check_facts(self.checkpoint["facts"], facts)

@@ -107,9 +107,9 @@ class _Display:
     """A line a trial, on stderr."""
 
     def trial(self, result: Result, done: int, of: int) -> None:
-        from annpipe.spec.axes import Axis, said
+        from annpipe.spec.axes import Axis, in_words
 
-        values = ", ".join(f"{Axis(path).short} {said(value)}" for path, value in result.values.items())
+        values = ", ".join(f"{Axis(path).short} {in_words(value)}" for path, value in result.values.items())
         finals = "  ".join(f"{key} {value:.6g}" for key, value in sorted(result.finals.items()) if "loss" in key)
         how = finals if result.status == "FINISHED" else result.status
         click.echo(f"trial {done}/{of}  {values}  {how}{'' if result.is_new else '  (made before)'}", err=True)
@@ -127,12 +127,12 @@ def plan_said(design: Design, teller: Teller) -> str:
     """What a sweep would do."""
     from annpipe.record.project import find_project
     from annpipe.sweep.axes import corners
-    from annpipe.sweep.trials import Planner, with_runs
+    from annpipe.sweep.trials import Made, Planner
 
     call, total = design.call, design.choices * design.repeats
     planner = Planner(design.request, design.axes, teller)
     values = design.combinations if call.is_grid else corners(design.axes)
-    trials = with_runs([planner.trial(number, one) for number, one in enumerate(values)], find_project())
+    trials = Made(find_project()).of([planner.trial(number, one) for number, one in enumerate(values)])
     lines = [f"{design.base.head.name}: {total} trials", ""]
     width = max(len(axis.path) for axis in design.axes)
     lines += [f"  {axis.path:<{width}}  {axis.said}" for axis in design.axes]
@@ -235,9 +235,9 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    from annpipe.spec.axes import said
+    from annpipe.spec.axes import in_words
 
-    return said(value)
+    return in_words(value)
 
 
 def as_json_text(ended: SweepEnd) -> str:

@@ -78,12 +78,16 @@ class Axis:
     def said(self) -> str:
         """Its values in words: `1e-3, 1e-2` or `0.0001 to 0.1, logarithmic`."""
         if self.span is None:
-            return ", ".join(map(said, self.values))
+            return ", ".join(map(in_words, self.values))
         return f"{self.span.low:g} to {self.span.high:g}{', logarithmic' if self.span.is_log else ''}"
 
 
-def said(value: Any) -> str:
-    """A swept value in words."""
+def in_words(value: Any) -> str:
+    """A swept value without signs, numbers in six digits: `{Adam: {lr: 0.1}}` is `Adam lr 0.1`."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {in_words(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return f"[{', '.join(map(in_words, value))}]"
     return f"{value:.6g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
 
 

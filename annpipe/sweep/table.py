@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from annpipe.spec.axes import Axis
+from annpipe.spec.axes import Axis, in_words
 from annpipe.sweep.statistics import Spread, spread
 from annpipe.sweep.trials import Goal
 
@@ -153,15 +153,6 @@ def names_of(paths: Iterable[str]) -> dict[str, str]:
     """A short name for each path, or the path itself where two would be called the same."""
     short = {path: Axis(path, ()).short for path in paths}
     return short if len(set(short.values())) == len(short) else {path: path for path in short}
-
-
-def in_words(value: Any) -> str:
-    """A value without signs, numbers in five digits: `{Adam: {lr: 0.1}}` is `Adam lr 0.1`."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {in_words(inner)}" for name, inner in value.items())
-    if isinstance(value, list):
-        return f"[{', '.join(map(in_words, value))}]"
-    return f"{value:.5g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
 
 
 def _told(found: Spread) -> list[float]:

@@ -143,25 +143,34 @@ class _Once:
             self._teller.warn(problem)
 
 
-def with_runs(trials: Sequence[Trial], project: Path) -> list[Trial]:
-    """The trials with the finished runs of the project that are the same: by plan, data and plugins."""
-    wanted = {trial.key.partition("/")[0] for trial in trials}
-    made = {key: folder for folder in run_folders(project) if (key := _made(folder, wanted)) is not None}
-    return [replace(trial, run=made.get(trial.key)) for trial in trials]
+class Made:
+    """The runs of a project, by what decides their numbers. What a run was begun with is read once."""
 
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._tags: dict[Path, Mapping[str, str]] = {}
 
-def _made(folder: Path, wanted: set[str]) -> str | None:
-    """The key of a finished run with one of the wanted plans."""
-    events = journal.read(folder)
-    first = next(events, {})
-    tags = first.get("tags") or {}
-    digest = tags.get("annpipe.plan")
-    if digest not in wanted or journal.status(folder) != "FINISHED":
-        return None
-    data = next((event["dataset"]["digest"] for event in events if event["event"] == "dataset"), "")
-    start = "annpipe.plugin."
-    plugins = {name.removeprefix(start): version for name, version in tags.items() if name.startswith(start)}
-    return f"{digest}/{data}/{json.dumps(plugins, sort_keys=True)}"
+    def of(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials with the finished runs that are the same: by plan, data and plugins."""
+        wanted = {trial.key.partition("/")[0] for trial in trials}
+        made = {key: folder for folder in run_folders(self._project) if (key := self._key(folder, wanted)) is not None}
+        return [replace(trial, run=made.get(trial.key)) for trial in trials]
+
+    def _key(self, folder: Path, wanted: set[str]) -> str | None:
+        """The key of a finished run with one of the wanted plans."""
+        if folder not in self._tags:
+            first = next(journal.read(folder), None)
+            if first is None:  # it is being begun
+                return None
+            self._tags[folder] = first.get("tags") or {}
+        tags = self._tags[folder]
+        digest = tags.get("annpipe.plan")
+        if digest not in wanted or journal.status(folder) != "FINISHED":
+            return None
+        data = next((one["dataset"]["digest"] for one in journal.read(folder) if one["event"] == "dataset"), "")
+        start = "annpipe.plugin."
+        plugins = {name.removeprefix(start): version for name, version in tags.items() if name.startswith(start)}
+        return f"{digest}/{data}/{json.dumps(plugins, sort_keys=True)}"
 
 
 def goal_of(plan: Plan, metric: str | None, goal: str | None) -> Goal:

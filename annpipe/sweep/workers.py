@@ -18,7 +18,7 @@ from annpipe.sweep.choosing import Choice, Chooser
 from annpipe.sweep.design import Design, designed
 from annpipe.sweep.table import Result
 from annpipe.sweep.training import Training, stacks
-from annpipe.sweep.trials import Planner, Request, Trial, with_runs
+from annpipe.sweep.trials import Made, Planner, Request, Trial
 from annpipe.train.device import available_cores
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class Work:
     idle: Callable[[], bool] = lambda: True
     signal: int | None = field(default=None, init=False)
     _of: dict[int, Choice] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._made = Made(self.training.project)
 
     def results(self) -> Iterator[Result]:
         """How each trial ended; comes to its end when nothing is left, after a signal, and where `idle` says so."""
@@ -86,7 +89,7 @@ class Work:
         alike: dict[str, list[Trial]] = {}  # a sampler may choose the same twice, before it hears of the first
         for trial in planned:
             alike.setdefault(trial.key, []).append(trial)
-        trials = with_runs([same[0] for same in alike.values()], self.training.project)
+        trials = self._made.of([same[0] for same in alike.values()])
         keys = {trial.number: trial.key for trial in trials}
         for group in stacks(trials):
             for result in self._ends(group):

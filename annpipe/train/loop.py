@@ -78,7 +78,10 @@ class Memory:
 
 @dataclass
 class Loop:
-    """A run under way. `facts` are kept in each checkpoint and compared when it is resumed."""
+    """A run under way. `facts` are kept in each checkpoint and compared when it is resumed.
+
+    One that `keeps_start` has a checkpoint before its first step; else it begins anew where it is killed soon.
+    """
 
     plan: Plan
     parts: Parts
@@ -89,6 +92,7 @@ class Loop:
     facts: Mapping[str, Any]
     memory: Memory = field(default_factory=Memory)
     higher_is_better: frozenset[str] = frozenset()
+    keeps_start: bool = True
 
     def __post_init__(self) -> None:
         self._pace = Pace(PAUSE_SECONDS)
@@ -115,7 +119,7 @@ class Loop:
         Raises NonFiniteLoss, RunError, OptionError, and whatever a plugin raises.
         """
         self._timed_at = time.monotonic()
-        if self.gear.step == 0:
+        if self.gear.step == 0 and self.keeps_start:
             self.keep(LAST)
         while not self.is_done:
             self._stretch()

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from annpipe.sweep.table import Swept, in_words, names_of
+from annpipe.spec.axes import in_words
+from annpipe.sweep.table import Swept, names_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
