@@ -42,6 +42,15 @@ metrics: [R2Score]
 plots: [predictions]
 tracking: {wait_seconds: 0}
 """
+WAITS = """
+import time
+from annpipe import Look, callback
+
+@callback
+class waits:
+    def on_look(self, look: Look) -> None:
+        time.sleep(600)
+"""
 TABLES = ("trials.json", "groups.json")
 Type = Callable[..., tuple[int, str, str]]
 
@@ -255,8 +264,9 @@ def test_a_sweep_that_is_stopped_goes_on(alone: bool, type_in: Type, tmp_path: P
 
 def test_trials_are_in_mlflow_while_they_run(tmp_path: Path) -> None:
     """As RUNNING, with their params; of a sweep that is killed with kill -9 none stays so."""
-    (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
-    words = ["sweep", "spec.yaml", "--seeds", "2", "--set", "train.epochs=200000"]
+    (tmp_path / "waits.py").write_text(WAITS, encoding="utf-8")
+    (tmp_path / "spec.yaml").write_text(f"{SPEC}plugins: [./waits.py]\ncallbacks: [waits]\n", encoding="utf-8")
+    words = ["sweep", "spec.yaml", "--seeds", "2"]
     process = subprocess.Popen(
         [sys.executable, "-m", "annpipe", *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
