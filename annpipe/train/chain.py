@@ -100,8 +100,8 @@ def _softplus_back(layer: nn.Softplus, x: torch.Tensor, grown: torch.Tensor) -> 
 
 
 def _dropout(layer: nn.Dropout, x: torch.Tensor, place: torch.Tensor) -> torch.Tensor:
-    noise = torch.empty_like(x).bernoulli_(1 - layer.p).div_(1 - layer.p)
-    torch.mul(x, noise, out=place)
+    noise = x.new_empty(x.shape).bernoulli_(1 - layer.p).div_(1 - layer.p)
+    torch.mul(x, noise, out=place)  # the noise is drawn row by row, however x lies
     return noise
 
 

@@ -1,7 +1,8 @@
 """How does one model get its gradients at the least cost? As a chain passed by hand, where it is one.
 
 Half of an eager step of a small network is torch writing down a graph and walking it, and asking for memory. The
-kernels here are those of torch's own pass, in its order: the numbers are the same bit for bit.
+kernels here are those of torch's own pass, in its order, and the numbers the same bit for bit; only many rows of a
+narrow layer are laid out the other way, in which products of them take half the time and add in another order.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from torch.nn.modules import module as torchs
 
 from annpipe.train.chain import FOLLOWING, Link, links_of
 from annpipe.train.losses_by_hand import is_torchs_own, loss_by_hand
+
+NARROW = 16  # numbers: those of a vector register
+MANY_ROWS = 256
 
 Listeners = Sequence[Mapping[int, object]]
 
@@ -67,11 +71,13 @@ def _listeners(modules: Sequence[nn.Module]) -> Listeners:
 
 @dataclass(frozen=True)
 class _Room:
-    """The places of a number of rows: of what each product gives, and each layer after it, and of the gradients."""
+    """The places of a number of rows, for each link: what its product gives, and each layer after it, and the gradient
+    of that, as it lies and turned."""
 
     given: list[torch.Tensor]
     after: list[list[torch.Tensor]]
     grown: list[torch.Tensor]
+    turned: list[torch.Tensor]
 
 
 class SoloChain:
@@ -87,9 +93,10 @@ class SoloChain:
         *,
         keeps_gradients: bool,
     ) -> None:
-        self._before, self._layers, self._links, self._loss = before, layers, links, loss
+        self._before, self._layers, self._loss = before, layers, loss
         self._listeners, self._keeps_gradients = listeners, keeps_gradients
-        self._parameters = [tensor for link in links for tensor in _tensors(link.linear)]
+        self._tensors = [(link.linear.weight, link.linear.bias) for link in links]  # the optimizer holds them, too
+        self._after = [[(FOLLOWING[type(layer)], layer) for layer in link.after] for link in links]
         self._rooms: dict[int, _Room] = {}
         self._places: dict[int, torch.Tensor] = {}
         self._shares: dict[float, torch.Tensor] = {}
@@ -98,15 +105,21 @@ class SoloChain:
     def is_heard(self) -> bool:
         """Whether somebody listens to torch's own pass, which is then the one to take."""
         return any(self._listeners) or any(
-            tensor._backward_hooks or tensor._post_accumulate_grad_hooks for tensor in self._parameters
+            tensor is not None and (tensor._backward_hooks or tensor._post_accumulate_grad_hooks)
+            for tensor in chain.from_iterable(self._tensors)
         )
 
     def __call__(self, x: torch.Tensor, y: torch.Tensor, share: float) -> torch.Tensor:
         """x, (rows, …), and y, (rows, …) -> the loss times `share`, detached."""
         for layer in self._before:
             x = layer(x)
-        weight = self._links[0].linear.weight
-        if x.dim() != 2 or x.requires_grad or x.dtype != weight.dtype or not x.is_contiguous() or not len(x):
+        if (
+            x.dim() != 2
+            or x.requires_grad
+            or x.dtype != self._tensors[0][0].dtype
+            or not x.is_contiguous()
+            or not len(x)
+        ):
             return self._with_graph(x, y, share)
         with torch.no_grad():
             return self._by_hand(x, y, share)
@@ -121,15 +134,16 @@ class SoloChain:
     def _by_hand(self, x: torch.Tensor, y: torch.Tensor, share: float) -> torch.Tensor:
         room = self._rooms.get(len(x)) or self._rooms.setdefault(len(x), self._room(x))
         arriving, shown = [x], list[list[torch.Tensor]]()
-        for link, place, after in zip(self._links, room.given, room.after, strict=True):
-            linear, x = link.linear, arriving[-1]
-            if linear.bias is None:
-                torch.mm(x, linear.weight.t(), out=place)
+        for (weight, bias), after, place, next_places in zip(
+            self._tensors, self._after, room.given, room.after, strict=True
+        ):
+            if bias is None:
+                torch.mm(arriving[-1], weight.t(), out=place)
             else:
-                torch.addmm(linear.bias, x, linear.weight.t(), out=place)
+                torch.addmm(bias, arriving[-1], weight.t(), out=place)
             shown.append([])
-            for layer, next_place in zip(link.after, after, strict=True):
-                shown[-1].append(FOLLOWING[type(layer)].forward(layer, place, next_place))
+            for (following, layer), next_place in zip(after, next_places, strict=True):
+                shown[-1].append(following.forward(layer, place, next_place))
                 place = next_place
             arriving.append(place)
         given = arriving.pop()
@@ -137,24 +151,22 @@ class SoloChain:
         if scale is None:
             scale = self._shares[share] = torch.full((), share, dtype=given.dtype)
         value = loss_by_hand(self._loss, given, y)(self._loss, given, y, scale, room.grown[-1])
-        self._back(arriving, shown, room.grown)
+        self._back(arriving, shown, room)
         return value if share == 1.0 else value * share
 
-    def _back(
-        self, arriving: Sequence[torch.Tensor], shown: Sequence[Sequence[torch.Tensor]], places: Sequence[torch.Tensor]
-    ) -> None:
-        """From the gradient in the last of the places to those of the parameters."""
-        for number in range(len(self._links) - 1, -1, -1):
-            link, grown = self._links[number], places[number]
-            for layer, one in zip(reversed(link.after), reversed(shown[number]), strict=True):
-                FOLLOWING[type(layer)].backward(layer, one, grown)
-            weight, bias = link.linear.weight, link.linear.bias
+    def _back(self, arriving: Sequence[torch.Tensor], shown: Sequence[Sequence[torch.Tensor]], room: _Room) -> None:
+        """From the gradient in the last place to those of the parameters."""
+        for number in range(len(self._tensors) - 1, -1, -1):
+            grown = room.grown[number]
+            for (following, layer), one in zip(reversed(self._after[number]), reversed(shown[number]), strict=True):
+                following.backward(layer, one, grown)
+            weight, bias = self._tensors[number]
             if weight.requires_grad:
-                self._add(weight, torch.mm, grown.t(), arriving[number])
+                self._add(weight, torch.mm, room.turned[number], arriving[number])
             if bias is not None and bias.requires_grad:
                 self._add(bias, torch.sum, grown, 0)
             if number:
-                torch.mm(grown, weight, out=places[number - 1])
+                torch.mm(grown, weight, out=room.grown[number - 1])
 
     def _add(self, parameter: torch.Tensor, kernel: Callable[..., torch.Tensor], *operands: object) -> None:
         """Adds what a kernel gives to the gradient of a parameter; the first in its own place, where it may stay."""
@@ -169,14 +181,24 @@ class SoloChain:
 
     def _room(self, x: torch.Tensor) -> _Room:
         """Gradients live in two places by turns: each is done with when the next but one is asked for."""
-        widths = [link.linear.out_features for link in self._links]
-        given = [x.new_empty(len(x), width) for width in widths]
+        widths = [len(weight) for weight, _ in self._tensors]
+        lying = [width < NARROW and len(x) >= MANY_ROWS for width in widths]
+        lying[-1] = False  # a loss of several numbers a row wants them as usual
+        given = [_laid(x.new_empty(len(x) * width), width, way) for width, way in zip(widths, lying, strict=True)]
         after: list[list[torch.Tensor]] = []
-        for link, place in zip(self._links, given, strict=True):
+        for followings, place in zip(self._after, given, strict=True):
             after.append([])
-            for number, layer in enumerate(link.after):
-                is_over = FOLLOWING[type(layer)].in_place and number == 0
-                after[-1].append(place if is_over else torch.empty_like(place))
+            for number, (following, _) in enumerate(followings):
+                after[-1].append(place if following.in_place and number == 0 else torch.empty_like(place))
         spare = [x.new_empty(len(x) * max(widths)) for _ in range(2)]
-        grown = [spare[number % 2][: len(x) * width].view(-1, width) for number, width in enumerate(widths)]
-        return _Room(given, after, grown)
+        grown = [
+            _laid(spare[number % 2][: len(x) * width], width, way)
+            for number, (width, way) in enumerate(zip(widths, lying, strict=True))
+        ]
+        return _Room(given, after, grown, [place.t() for place in grown])
+
+
+def _laid(memory: torch.Tensor, width: int, rows_together: bool) -> torch.Tensor:
+    """Memory as (rows, width). A product fills its vectors along what lies together: with a narrow layer's numbers half
+    of each would be empty, with its rows none."""
+    return memory.view(width, -1).t() if rows_together else memory.view(-1, width)

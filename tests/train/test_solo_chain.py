@@ -1,4 +1,7 @@
-"""A chain passed by hand has the losses and gradients of torch's own pass, bit for bit, or is left to it."""
+"""A chain passed by hand has the losses and gradients of torch's own pass, bit for bit, or is left to it.
+
+Only many rows of a narrow layer lie the other way, where they add up in another order.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from annpipe.train import solo_chain as solo
 from annpipe.train.chain import FOLLOWING
 from annpipe.train.losses_by_hand import POINTWISE, loss_by_hand
 from annpipe.train.solo_chain import solo_chain
@@ -69,6 +73,7 @@ def hold(
     share: float = 1.0,
     *,
     gathers: bool = False,
+    same: Callable[[torch.Tensor, torch.Tensor], bool] = torch.equal,
 ) -> None:
     """Compares with torch's own pass on a copy, batch after batch; `gathers`: gradients are added up over them."""
     other = copy.deepcopy(model)
@@ -85,12 +90,12 @@ def hold(
         torch.manual_seed(number)
         expected = loss(other(x), y) * share
         expected.backward()
-        assert torch.equal(found, expected)
+        assert same(found, expected)
         assert not found.requires_grad
         assert torch.equal(drawn, torch.get_rng_state())
         for mine, theirs in zip(gradients_of(model), gradients_of(other), strict=True):
             assert (mine is None) == (theirs is None)
-            assert mine is None or theirs is None or torch.equal(mine, theirs)
+            assert mine is None or theirs is None or same(mine, theirs)
         with torch.no_grad():
             for mine_too, theirs_too in zip(model.parameters(), other.parameters(), strict=True):
                 mine_too -= 0.1 if mine_too.grad is None else 0.1 * mine_too.grad
@@ -100,9 +105,54 @@ def hold(
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("after", AFTER)
 def test_every_layer_gives_the_bits_of_torchs_own_pass(after: str, dtype: torch.dtype) -> None:
-    """In batches of which the last is shorter, and back again; one row, and 1000 for the vector kernels."""
+    """In batches of which the last is shorter, and back again; one row, and 255 for the vector kernels."""
     model = network(AFTER[after]()).to(dtype)
-    hold(model, nn.MSELoss(), [data(rows, dtype) for rows in (16, 16, 5, 16, 1, 1000)])
+    hold(model, nn.MSELoss(), [data(rows, dtype) for rows in (16, 16, 5, 16, 1, 255)])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [255, 256, 1000])
+def test_wide_layers_give_the_bits_of_torchs_own_pass_however_many_rows(rows: int, dtype: torch.dtype) -> None:
+    """They lie as torch lays them."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 20), nn.ReLU(), nn.Linear(20, 16), nn.Dropout(0.3)).to(dtype)
+    hold(model, nn.MSELoss(), [data(rows, dtype, outputs=16)] * 2)
+
+
+def near(mine: torch.Tensor, theirs: torch.Tensor) -> bool:
+    """Equal but for rounding; a thousandth more would be seen."""
+    unit = torch.finfo(mine.dtype).eps
+    return torch.allclose(mine, theirs, rtol=64 * unit, atol=64 * unit * float(theirs.detach().abs().max()))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("after", AFTER)
+def test_many_rows_of_narrow_layers_differ_by_rounding_alone(after: str, dtype: torch.dtype) -> None:
+    """They lie the other way, and the same masks are drawn for them."""
+    model = network(AFTER[after]()).to(dtype)
+    hold(model, nn.MSELoss(), [data(rows, dtype) for rows in (256, 1000, 255)], same=near)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("outputs", [1, 2, 20])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_takes_many_rows(loss: str, outputs: int, dtype: torch.dtype) -> None:
+    """Of one output or several, however the layers before lie."""
+    made = LOSSES[loss]()
+    hold(network([], outputs=outputs).to(dtype), made, [data(600, dtype, outputs=outputs)], same=near)
+    hold(nn.Sequential(nn.Linear(3, outputs)).to(dtype), made, [data(600, dtype, outputs=outputs)])
+
+
+def test_many_rows_of_narrow_layers_lie_the_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each feature's rows together, but for the last layer; laid as usual, they give torch's own bits."""
+    model, (x, y) = network([nn.Tanh(), nn.Dropout(0.3)]), data(1000, torch.float32)
+    for narrow, strides in ((16, [(1, 1000), (1, 1000), (2, 1)]), (0, [(7, 1), (5, 1), (2, 1)])):
+        monkeypatch.setattr(solo, "NARROW", narrow)
+        chain = solo_chain(model, nn.L1Loss(), torch.optim.SGD(model.parameters(), lr=0.1))
+        assert chain is not None
+        room = chain._room(x)
+        assert [place.stride() for place in room.given] == [place.stride() for place in room.grown] == strides
+    hold(model, nn.L1Loss(), [(x, y)] * 2)
 
 
 def test_every_layer_that_is_passed_by_hand_is_held_here() -> None:
@@ -132,12 +182,14 @@ def test_cross_entropy_gives_the_bits_of_torchs_own_pass(how: str, reduction: st
         ignore_index=1 if how == "ignored" else -100,
         label_smoothing=0.1 if how == "smooth" else 0.0,
     )
-    batches = []
-    for rows in (16, 5, 16):
-        x, _ = data(rows, dtype)
+
+    def batch(rows: int) -> tuple[torch.Tensor, torch.Tensor]:
         labels = torch.arange(rows) % 3
-        batches.append((x, torch.eye(3, dtype=dtype)[labels] if how == "probabilities" else labels))
-    hold(network([nn.ReLU()], outputs=3).to(dtype), loss, batches, 0.7)
+        return data(rows, dtype)[0], torch.eye(3, dtype=dtype)[labels] if how == "probabilities" else labels
+
+    hold(network([nn.ReLU()], outputs=3).to(dtype), loss, [batch(rows) for rows in (16, 5, 16)], 0.7)
+    hold(network([nn.ReLU()], outputs=3).to(dtype), loss, [batch(600)], 0.7, same=near)
+    hold(nn.Sequential(nn.Linear(3, 3)).to(dtype), loss, [batch(600)])
 
 
 def test_the_usual_losses_need_no_graph() -> None:
@@ -159,7 +211,7 @@ def test_single_columns_and_layers_without_bias(bias: bool, widths: tuple[int, i
     model = nn.Sequential(
         nn.Linear(inputs, 1, bias=bias), nn.Tanh(), nn.Linear(1, 6, bias=bias), nn.ReLU(), nn.Linear(6, outputs)
     ).to(dtype)
-    hold(model, nn.L1Loss(), [data(rows, dtype, inputs, outputs) for rows in (1000, 8, 2)])
+    hold(model, nn.L1Loss(), [data(rows, dtype, inputs, outputs) for rows in (200, 8, 2)])
 
 
 @pytest.mark.parametrize(
@@ -292,3 +344,83 @@ def test_an_optimizer_of_ones_own_gets_gradients_that_stay() -> None:
             kept.append(model[0].weight.grad)
         assert (kept[0] is kept[1]) == is_same
         assert torch.equal(*kept) == is_same
+
+
+UNFIT = (torch.optim.Optimizer, torch.optim.SparseAdam, torch.optim.LBFGS, torch.optim.Muon)
+OPTIMIZERS = [
+    one
+    for one in vars(torch.optim).values()
+    if isinstance(one, type) and issubclass(one, torch.optim.Optimizer) and one not in UNFIT
+]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_no_optimizer_of_torchs_keeps_a_gradient_that_is_written_over(optimizer: Any) -> None:
+    """Five steps with gradients in the same memory are five steps with fresh ones."""
+    model, loss, (x, y) = network([nn.Tanh()]), nn.MSELoss(), data(8, torch.float32)
+    other = copy.deepcopy(model)
+    mine, theirs = optimizer(model.parameters(), lr=0.01), optimizer(other.parameters(), lr=0.01)
+    chain = solo_chain(model, loss, mine)
+    assert chain is not None
+    for _ in range(5):
+        mine.zero_grad()
+        theirs.zero_grad()
+        chain(x, y, 1.0)
+        loss(other(x), y).backward()
+        mine.step()
+        theirs.step()
+    for one, same in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, same)
+
+
+def test_torchs_optimizers_are_found() -> None:
+    """The list above is no empty one."""
+    assert {torch.optim.SGD, torch.optim.Adam, torch.optim.Rprop} <= set(OPTIMIZERS)
+
+
+SPEC = """
+version: 1
+name: chain
+seed: 3
+device: {type: cpu, threads: 1, precision: float64, compile: off}
+data:
+  formula:
+    rows: 37
+    inputs: {a: {Normal: [0, 1]}, b: {Normal: [0, 1]}}
+    targets: {y: a * b}
+  split: {val: 0.2}
+model: [Linear: 8, GELU, Dropout: 0.2, {Linear: 6}, ReLU, Linear: 1]
+loss: SmoothL1Loss
+optimizer: {AdamW: {lr: 0.02, weight_decay: 0.1}}
+train: {epochs: 6, batch_size: 8}
+"""
+JOBS = {
+    "mini-batches": [],
+    "full batch": ["train.batch_size=all"],
+    "single precision": ["device.precision=float32"],
+    "clipped": ["train.clip_norm=0.1", "train.clip_value=0.05"],
+    "accumulated": ["train.accumulate=3"],
+    "accumulated sums": ["train.accumulate=2", "loss={L1Loss: {reduction: sum}}", "train.clip_norm=1.0"],
+    "frozen": ["model.freeze=['0.*']"],
+    "initialized": ["model.init={'*.weight': xavier_uniform_, '*.bias': {constant_: 0.1}}"],
+    "an average of weights": ["average={SWA: {start: 0.5}}"],
+    "a moving average": ["average={EMA: {decay: 0.9}}"],
+    "momentum": ["optimizer={SGD: {lr: 0.05, momentum: 0.9, nesterov: true}}"],
+    "evaluated several times": ["optimizer={LBFGS: {lr: 0.3, max_iter: 3}}", "train.batch_size=all"],
+    "of several groups": ["optimizer={AdamW: {lr: 0.02}, groups: [{params: bias, weight_decay: 0.0}]}"],
+}
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_run_is_that_of_torchs_own_pass(job: str, fit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses, values on the val split and the final weights, bit for bit, whatever is done with the gradients."""
+    calls = []
+    by_hand = solo.SoloChain._by_hand
+    monkeypatch.setattr(solo.SoloChain, "_by_hand", lambda self, *told: calls.append(1) or by_hand(self, *told))
+    run = fit(SPEC, *JOBS[job])
+    assert calls
+    monkeypatch.setattr("annpipe.train.gradients.solo_chain", lambda *told: None)
+    other = fit(SPEC, *JOBS[job])
+    assert run.told.series == other.told.series
+    for mine, theirs in zip(run.parameters, other.parameters, strict=True):
+        assert torch.equal(mine, theirs)
