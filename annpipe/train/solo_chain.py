@@ -113,13 +113,8 @@ class SoloChain:
         """x, (rows, …), and y, (rows, …) -> the loss times `share`, detached."""
         for layer in self._before:
             x = layer(x)
-        if (
-            x.dim() != 2
-            or x.requires_grad
-            or x.dtype != self._tensors[0][0].dtype
-            or not x.is_contiguous()
-            or not len(x)
-        ):
+        is_plain = x.dim() == 2 and x.dtype == self._tensors[0][0].dtype and x.is_contiguous() and len(x) > 0
+        if x.requires_grad or not is_plain:
             return self._with_graph(x, y, share)
         with torch.no_grad():
             return self._by_hand(x, y, share)
