@@ -10,9 +10,12 @@ import torch
 from annpipe.plan.losses import leaves
 from annpipe.plan.plan import Plan
 from annpipe.train.parts import Parts
+from annpipe.train.solo_chain import solo_chain
 
 Gradients = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """x, (rows, …), and y, (rows, …) -> the loss, detached; the gradients are then in the parameters."""
+Adding = Callable[[torch.Tensor, torch.Tensor, float], torch.Tensor]
+"""x, y and a share -> the loss times the share, detached; its gradients are added to those in the parameters."""
 
 
 def grad_scaler(plan: Plan, device: torch.device) -> torch.amp.GradScaler | None:
@@ -23,21 +26,18 @@ def grad_scaler(plan: Plan, device: torch.device) -> torch.amp.GradScaler | None
 def gradients(plan: Plan, parts: Parts, device: torch.device, scaler: torch.amp.GradScaler | None) -> Gradients:
     """The function that a plan asks for: whole or in batches, in mixed precision or not, clipped or not."""
     parameters = [parameter for parameter in parts.parameters if parameter.requires_grad]
-    compute = _forward(plan, parts, device)
-    scale: Callable[[torch.Tensor], Any] = scaler.scale if scaler else _as_it_is
+    add = _adding(plan, parts, device, scaler)
 
     def whole(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         for parameter in parameters:
             parameter.grad = None
-        value = compute(x, y)
-        scale(value).backward()
-        return value.detach()
+        return add(x, y, 1.0)
 
     size = plan.train.batch_size
     computed: Gradients = whole
     if plan.train.accumulate > 1 and size != "all":
         is_sum = all(leaf.options.get("reduction") == "sum" for leaf in leaves(plan.loss))
-        computed = _in_batches(compute, scale, parameters, size, is_sum=is_sum)
+        computed = _in_batches(add, parameters, size, is_sum=is_sum)
     if scaler is not None:
         computed = _unscaled(computed, scaler, parts.optimizer)
     if plan.train.clip_norm is None and plan.train.clip_value is None:
@@ -45,8 +45,25 @@ def gradients(plan: Plan, parts: Parts, device: torch.device, scaler: torch.amp.
     return _clipped(computed, parameters, plan.train.clip_norm, plan.train.clip_value)
 
 
-def _as_it_is(value: torch.Tensor) -> torch.Tensor:
-    return value
+def _adding(plan: Plan, parts: Parts, device: torch.device, scaler: torch.amp.GradScaler | None) -> Adding:
+    """By hand where the model is a chain and nobody listens, else by torch's own pass over a graph."""
+    compute = _forward(plan, parts, device)
+
+    def by_graph(x: torch.Tensor, y: torch.Tensor, share: float) -> torch.Tensor:
+        value = compute(x, y) if share == 1.0 else compute(x, y) * share
+        scaled: Any = scaler.scale(value) if scaler else value
+        scaled.backward()
+        return value.detach()
+
+    is_mixed = plan.device.autocast != "off"
+    chain = None if is_mixed or device.type != "cpu" else solo_chain(parts.model, parts.loss, parts.optimizer)
+    if chain is None:
+        return by_graph
+
+    def by_hand(x: torch.Tensor, y: torch.Tensor, share: float) -> torch.Tensor:
+        return by_graph(x, y, share) if chain.is_heard else chain(x, y, share)
+
+    return by_hand
 
 
 def _forward(plan: Plan, parts: Parts, device: torch.device) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
@@ -69,8 +86,7 @@ def _forward(plan: Plan, parts: Parts, device: torch.device) -> Callable[[torch.
 
 
 def _in_batches(
-    compute: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    scale: Callable[[torch.Tensor], Any],
+    add: Adding,
     parameters: list[torch.nn.Parameter],
     size: int,
     *,
@@ -84,9 +100,7 @@ def _in_batches(
         values = []
         for x_batch, y_batch in zip(torch.split(x, size), torch.split(y, size), strict=True):
             share = 1.0 if is_sum else len(x_batch) / len(x)
-            value = compute(x_batch, y_batch) * share
-            scale(value).backward()
-            values.append(value.detach())
+            values.append(add(x_batch, y_batch, share))
         return torch.stack(values).sum()
 
     return accumulated
