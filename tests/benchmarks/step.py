@@ -27,8 +27,8 @@ def measure(rounds: int = 60) -> list[Figure]:
     found = alternate(jobs, rounds)
     what = f"step of the seed job (annpipe: threads {ours.threads}), against the loop with "
     return [
-        Figure(f"{what}two threads", "ms", found["ours"], found["two"], 0.75),
-        Figure(f"{what}one", "ms", found["ours"], found["one"], 0.75),
+        Figure(f"{what}two threads", "ms", found["ours"], found["two"], 0.6),
+        Figure(f"{what}one", "ms", found["ours"], found["one"], 0.6),
     ]
 
 

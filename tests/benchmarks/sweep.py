@@ -54,6 +54,8 @@ def _whole() -> float:
 
 def _shipped(*, is_first: bool = False) -> float:
     """Seconds of a shipper, once it has imported MLflow; the `is_first` finds no tables kept from another store."""
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # part of what a shipper has imported
+
     from annpipe.record.patience import Trainer
     from annpipe.record.ship import logging_to, ship
 

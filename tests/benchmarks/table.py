@@ -48,8 +48,8 @@ def measure(rounds: int = 24) -> list[Figure]:
     found = alternate(jobs, rounds)
     what = f"step of the 100,000 × 100 table (annpipe: threads {ours.threads}), against the loop with "
     return [
-        Figure(f"{what}two threads", "ms", found["ours"], found["two"], 0.5),
-        Figure(f"{what}one", "ms", found["ours"], found["one"], 0.5),
+        Figure(f"{what}two threads", "ms", found["ours"], found["two"], 0.4),
+        Figure(f"{what}one", "ms", found["ours"], found["one"], 0.4),
     ]
 
 
