@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -17,7 +20,7 @@ from annpipe.train.compiling import option_table, why_not_compiled
 from annpipe.train.device import clock, computing, processor
 from annpipe.train.gear_choice import blocks, capturing_cost, is_worth, memory_key
 from annpipe.train.gear_kinds import COMPILED, GRAPHED, MOST_ROW_BYTES
-from annpipe.train.graphed_steps import GraphedSteps
+from annpipe.train.graphed_steps import GraphedSteps, cuda_graph
 from annpipe.train.schedule import Schedule
 from annpipe.train.stacked_state import StackedState
 from tests.train.conftest import Planned
@@ -135,6 +138,64 @@ def test_options_are_copied_when_they_change(laid: Laid) -> None:
         losses = laid.plain(expected, [laid.x], [laid.y], step)
         assert torch.equal(laid.take(steps, numbers, step), losses)
         assert equal(numbers, expected)
+
+
+@dataclass
+class Cuda:
+    """What a capture asks of torch: the stream, whether waiting is forbidden, and what is being captured."""
+
+    stream: str = "default"
+    mode: int = 0
+    graph: str | None = None
+    replays: int = 0
+    waits: bool = False
+    at_calls: list[tuple[str, int, str | None]] = field(default_factory=list)
+
+    def put_in_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        stream, graph = mock.Mock(), mock.Mock(**{"replay.side_effect": self._replay})
+        own = {
+            "Stream": lambda: stream,
+            "current_stream": lambda: mock.Mock(),
+            "CUDAGraph": lambda: graph,
+            "stream": lambda one: self._within("stream", "side"),
+            "graph": lambda one, stream: self._within("graph", "captured"),
+            "get_sync_debug_mode": lambda: self.mode,
+            "set_sync_debug_mode": lambda mode: setattr(self, "mode", 2 if mode == "error" else mode),
+        }
+        for name, value in own.items():
+            monkeypatch.setattr(torch.cuda, name, value)
+
+    def _replay(self) -> None:
+        self.replays += 1
+
+    @contextmanager
+    def _within(self, name: str, value: str) -> Iterator[None]:
+        before = getattr(self, name)
+        setattr(self, name, value)
+        try:
+            yield
+        finally:
+            setattr(self, name, before)
+
+    def called(self) -> torch.Tensor:
+        """What is captured."""
+        self.at_calls.append((self.stream, self.mode, self.graph))
+        if self.mode and self.waits:
+            raise RuntimeError("called a synchronizing CUDA operation")
+        return torch.full((), float(len(self.at_calls)))
+
+
+def test_a_capture_is_prepared_beside_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice outside of it, the second time with no waiting; whatever happens, waiting is allowed again."""
+    cuda = Cuda()
+    cuda.put_in_place(monkeypatch)
+    replay = cuda_graph(cuda.called)
+    assert cuda.at_calls == [("side", 0, None), ("side", 2, None), ("side", 0, "captured")]
+    assert [replay().item(), replay().item(), cuda.replays] == [3.0, 3.0, 2]
+    cuda.waits = True
+    with pytest.raises(RuntimeError, match="synchronizing"):
+        cuda_graph(cuda.called)
+    assert (cuda.stream, cuda.mode, cuda.graph) == ("default", 0, None)
 
 
 class _Devices(TorchDispatchMode):
