@@ -29,10 +29,11 @@ class Device(Section):
     )
     compile: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="whole steps as one compiled graph: auto where the steps left pay for the compiling, on at once",
+        description="several whole steps as one, compiled on the CPU, a graph on CUDA: "
+        "auto where the steps left pay for it, on at once",
     )
     deterministic: bool = Field(
-        False, description="deterministic kernels only, one thread unless given, compiled steps only with on"
+        False, description="deterministic kernels only, one thread unless given, compiled or graphed steps only with on"
     )
 
 

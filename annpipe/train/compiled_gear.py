@@ -1,8 +1,7 @@
-"""The gear of a run by itself: eager until it shifts to compiled steps; checkpoints of both hold the same."""
+"""The gear of a run by itself: eager, until it shifts to compiled or graphed steps; all leave the same checkpoints."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
@@ -45,9 +44,9 @@ class Shifting:
             one = [self._plan], [self._parts], [self.solo]
             box.shift(self.step, Candidate(*one, self._schedule, box.blocks.size, self._rows_at))
         if box.compiled is None:
-            begin = time.perf_counter()
+            begin = box.clock()
             losses = self.solo.advance(n_steps)
-            box.note(time.perf_counter() - begin, n_steps)
+            box.note(box.clock() - begin, n_steps)
             return losses
         found, last = list[torch.Tensor](), self.step + n_steps
         while self.step < last:

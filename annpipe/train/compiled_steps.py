@@ -44,6 +44,9 @@ def numbers_of(state: StackedState) -> Numbers:
 
 
 Take = Callable[..., torch.Tensor]
+Rows = Sequence[torch.Tensor]
+Steps = Callable[[Numbers, Rows, Rows, Sequence[torch.Tensor], int], torch.Tensor]
+"""Steps of every member, as a call of `CompiledSteps` takes them."""
 
 
 class CompiledSteps:

@@ -1,9 +1,8 @@
-"""The step is compiled, tried on copies against the eager gear, and timed against it, before a run depends on it."""
+"""The step is compiled or captured, tried on copies against the eager gear, and timed, before a run depends on it."""
 
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,10 @@ from typing import Any
 import torch
 
 from annpipe.plan.plan import Plan
-from annpipe.train.compiled_steps import CompiledSteps, Numbers, compiling, numbers_of
+from annpipe.train.compiled_steps import Numbers, Steps, numbers_of
+from annpipe.train.device import clock
 from annpipe.train.gear_choice import Known
+from annpipe.train.gear_kinds import KINDS, GearKind
 from annpipe.train.gears import Eager
 from annpipe.train.parts import Parts, named_parameters, trial_copy
 from annpipe.train.schedule import Schedule
@@ -23,9 +24,11 @@ from annpipe.train.stacking import why_solo
 
 CHECKED_STEPS = 3  # at least
 LOSS_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
+TOLERANT_AFTER = 8  # steps: from there on it grows with them
 MOVE_TOLERANCE = {torch.float32: 1e-2, torch.float64: 1e-6}  # of how far the parameters went
 ROUNDING = {torch.float32: 1e-6, torch.float64: 1e-14}  # of the parameters themselves
 TIMED_ROUNDS = 5
+TIMED_STEPS = 8  # of the eager gear, a round, at most
 NEEDED_GAIN = 1.05
 
 
@@ -35,17 +38,17 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Compiled:
-    """Compiled steps, the threads they are for, and what was measured."""
+    """Compiled or captured steps, the threads they are for, and what was measured."""
 
-    steps: CompiledSteps
+    steps: Steps
     threads: int
     known: Known
 
 
 def why_not_compiled(plan: Plan, parts: Parts) -> str | None:
     """Why the step of a run cannot be compiled, in a few words; None where it can, as far as is known beforehand."""
-    if parts.rows["train"].device.type != "cpu":
-        return "a device other than the CPU"
+    if parts.rows["train"].device.type not in KINDS:
+        return "a device other than the CPU and CUDA"
     if any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in parts.model.modules()):
         return "Dropout, whose masks are drawn between the layers"
     return why_solo(plan, parts) or _beside_the_steps(plan) or _unmapped(plan, parts)
@@ -117,7 +120,9 @@ def _take_options(trial: torch.optim.Optimizer, own: torch.optim.Optimizer) -> N
         group |= {name: value for name, value in other.items() if name != "params"}
 
 
-def compile_checked(candidate: Candidate, threads: Sequence[int], *, needs_gain: bool = True) -> Compiled:
+def compile_checked(
+    candidate: Candidate, kind: GearKind, threads: Sequence[int], *, needs_gain: bool = True
+) -> Compiled:
     """Compiles for the first number of threads with which the steps are right, and faster than the eager gear's.
 
     Torch computes with that number from then on. Raises Refused, and changes nothing of the run.
@@ -126,10 +131,10 @@ def compile_checked(candidate: Candidate, threads: Sequence[int], *, needs_gain:
     for number in threads:
         torch.set_num_threads(number)
         try:
-            return _compiled(candidate, number, needs_gain=needs_gain)
+            return _compiled(candidate, kind, number, needs_gain=needs_gain)
         except Refused as refused:
             reason = str(refused)
-        except Exception as error:  # whatever a compiler raises: the run has its eager gear
+        except Exception as error:  # whatever a compiler or a device raises: the run has its eager gear
             reason = f"{type(error).__name__}: {_first_line(error)}"
             break
     torch.set_num_threads(before)
@@ -140,10 +145,10 @@ def _first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
 
 
-def _compiled(candidate: Candidate, threads: int, *, needs_gain: bool) -> Compiled:
+def _compiled(candidate: Candidate, kind: GearKind, threads: int, *, needs_gain: bool) -> Compiled:
     size, copies, eagers = candidate.size, candidate.trials(), candidate.trials()
-    n_checked = -(-CHECKED_STEPS // size) * size
-    rows = [candidate.rows_at(place) for place in _full_places(candidate.schedule, n_checked)]
+    n_calls = max(kind.n_calls, -(-CHECKED_STEPS // size))
+    rows = [candidate.rows_at(place) for place in _full_places(candidate.schedule, size, n_calls)]
     xs, ys = [x for x, _ in rows], [y for _, y in rows]
     streams = [torch.Generator() for _ in copies]
     state = StackedState(candidate.plans, [one.parts for one in copies], streams, copies[0].step)
@@ -158,27 +163,37 @@ def _compiled(candidate: Candidate, threads: int, *, needs_gain: bool) -> Compil
         losses = [one.take(x[i], y[i]) for x, y in rows[:n_steps] for i, one in enumerate(eagers)]
         return torch.stack(losses).view(n_steps, -1)
 
-    run, reached = CompiledSteps(state, size, xs[0], threads=threads), numbers_of(state)
+    run, reached, device = kind.make(state, size, xs[0], threads, is_full), numbers_of(state), xs[0].device
     begun = reached.copied()
-    with compiling():
-        begin = time.perf_counter()
+    with kind.making():
+        begin = clock(device)
         losses = [stepped(0)]
-        seconds = time.perf_counter() - begin
-    losses += [stepped(call) for call in range(1, n_checked // size)]
-    if not torch.allclose(torch.cat(losses), taken(n_checked), rtol=LOSS_TOLERANCE[xs[0].dtype], atol=0):
-        raise Refused("its losses are not those of the eager gear")
+        seconds = clock(device) - begin
+    losses += [stepped(call) for call in range(1, n_calls)]
+    _compare_losses(torch.cat(losses), taken(n_calls * size), LOSS_TOLERANCE[state.slabs[0].values.dtype])
     _compare_parameters(state.columns_by_name, eagers, begun, reached)
-    eager, compiled = _timed(lambda: taken(size), lambda: stepped(0))
+    n_timed = min(size, TIMED_STEPS)
+    eager, compiled = _timed(device, (lambda: taken(n_timed), n_timed), (lambda: stepped(0), size))
     if needs_gain and eager < NEEDED_GAIN * compiled:
-        compared = f"{compiled / size * 1000:.3g} ms a step, against {eager / size * 1000:.3g} ms"
-        raise Refused(f"it is not faster with {threads} threads: {compared}")
-    return Compiled(run, threads, Known(seconds, eager / size, compiled / size))
+        beside = f" with {threads} threads" if kind.minds_threads else ""
+        raise Refused(f"it is not faster{beside}: {compiled * 1000:.3g} ms a step, against {eager * 1000:.3g} ms")
+    return Compiled(run, threads, Known(seconds, eager, compiled))
 
 
-def _full_places(schedule: Schedule, n_steps: int) -> list[int]:
-    """Places in the epoch whose batches have all their rows, one a step, the same ones again where there are fewer."""
+def _full_places(schedule: Schedule, size: int, n_calls: int) -> list[int]:
+    """Places in the epoch whose batches have all their rows, one a step, the same ones again where there are fewer.
+
+    At each step of a call they are others than in the call before, if there are two: rows that were kept would show.
+    """
     full = [n for n in range(schedule.steps_per_epoch) if schedule.rows_at(n) == schedule.step_rows]
-    return [full[number % len(full)] for number in range(n_steps)]
+    return [full[(call + number) % len(full)] for call in range(n_calls) for number in range(size)]
+
+
+def _compare_losses(losses: torch.Tensor, eager: torch.Tensor, tolerance: float) -> None:
+    """Raises Refused where the losses, (steps, members), are others, but for rounding, which steps carry on."""
+    growth = torch.arange(1, len(eager) + 1, device=eager.device).clamp(min=TOLERANT_AFTER) / TOLERANT_AFTER
+    if not bool(((losses - eager).abs() <= tolerance * growth.unsqueeze(1) * eager.abs()).all()):
+        raise Refused("its losses are not those of the eager gear")
 
 
 def _compare_parameters(
@@ -198,12 +213,16 @@ def _compare_parameters(
             raise Refused("its parameters are not those of the eager gear")
 
 
-def _timed(eager: Callable[[], Any], compiled: Callable[[], Any]) -> tuple[float, float]:
-    """The least seconds of a call of each; they take turns."""
+Call = tuple[Callable[[], Any], int]
+"""What is called, and the steps that a call takes."""
+
+
+def _timed(device: torch.device, eager: Call, compiled: Call) -> tuple[float, float]:
+    """The least seconds of a step of each; they take turns."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(TIMED_ROUNDS):
-        for call, taken in zip((eager, compiled), seconds, strict=True):
-            begin = time.perf_counter()
+        for (call, n_steps), taken in zip((eager, compiled), seconds, strict=True):
+            begin = clock(device)
             call()
-            taken.append(time.perf_counter() - begin)
+            taken.append((clock(device) - begin) / n_steps)
     return min(seconds[0]), min(seconds[1])

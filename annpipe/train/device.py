@@ -98,6 +98,20 @@ def _turn(steps: Callable[[int], object], threads: int) -> float:
     return (time.perf_counter() - awake) / n_steps
 
 
+def clock(device: torch.device) -> float:
+    """The seconds of a clock, read once the device has done all that it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def processor(device: torch.device) -> str:
+    """What computes there: the name of the accelerator, or the instructions that the CPU has."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return torch.backends.cpu.get_cpu_capability()
+
+
 def available_cores() -> int:
     """The cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

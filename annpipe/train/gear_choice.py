@@ -1,6 +1,6 @@
-"""When is the compiled gear worth its compiling, and how many steps go into one call?
+"""When is the compiled gear worth its compiling, or a graph its capturing, and how many steps go into one call?
 
-What compiling cost and gained is remembered in the user's cache folder, for each shape of run and version.
+What that cost and gained is remembered in the user's cache folder, for each shape of run and version.
 """
 
 from __future__ import annotations
@@ -8,25 +8,28 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from annpipe.plan.plan import Plan
 from annpipe.registry.index import cache_folder
+from annpipe.train.device import processor
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.stacking import stack_key
 
 MOST_STEPS = 8  # a call: more gain nothing, and take longer to compile
+LEAST_BLOCKS = 8  # of a run, where they are larger
 CALL_COST = 0.3  # what a call costs beside its steps, in eager steps
 LAYER_SECONDS = 40e-6  # what the host spends on a layer in an eager step, forward and backward, beside the arithmetic
 LEAST_LEFT = 0.5  # of an eager step, where nothing is known
 COMPILE_SECONDS = 20.0  # where nothing is known: so many, and for each layer and step of a call
 COMPILE_LAYER_SECONDS = 0.6
+CAPTURE_SECONDS = 2.0  # where nothing is known: so many, and for each step of a call as many as so many eager steps
+CAPTURE_STEPS = 15.0
 UNKNOWN_MARGIN = 2.0  # how often an estimated gain has to pay for an estimated cost; a known one 1.2 times
 KNOWN_MARGIN = 1.2
 AGAIN_SHARE = 0.3  # of the first time, where the second was not measured
@@ -57,18 +60,34 @@ class Known:
         return self.compile_seconds * AGAIN_SHARE if self.again_seconds is None else self.again_seconds
 
 
-def is_worth(eager_seconds: float, n_left: int, n_layers: int, n_calls: int, known: Known | None) -> bool:
+Cost = Callable[[float, int, int], float]
+"""Seconds of an eager step, layers, steps of a call -> the seconds that it takes to have them in one call."""
+
+
+def compiling_cost(eager_seconds: float, n_layers: int, n_calls: int) -> float:
+    """What it takes to compile them, roughly."""
+    return COMPILE_SECONDS + COMPILE_LAYER_SECONDS * n_layers * n_calls
+
+
+def capturing_cost(eager_seconds: float, n_layers: int, n_calls: int) -> float:
+    """What it takes to capture and check them, roughly: they are taken some times as they are written."""
+    return CAPTURE_SECONDS + CAPTURE_STEPS * n_calls * eager_seconds
+
+
+def is_worth(
+    eager_seconds: float, n_left: int, n_layers: int, n_calls: int, known: Known | None, cost: Cost = compiling_cost
+) -> bool:
     """Whether compiling pays within the `n_left` steps that are left, of `eager_seconds` each.
 
-    `n_layers` and the `n_calls` steps of a call tell what compiling costs where nothing is `known`.
+    `n_layers` and the `n_calls` steps of a call tell what compiling costs, or what else the `cost` is of, where
+    nothing is `known`.
 
     >>> is_worth(0.0006, 1_000_000, 7, 8, None), is_worth(0.0006, 10_000, 7, 8, None)
     (True, False)
     """
     if known is None:
         saved = min(LEAST_LEFT * eager_seconds, LAYER_SECONDS * (n_layers + 1))
-        cost = COMPILE_SECONDS + COMPILE_LAYER_SECONDS * n_layers * n_calls
-        return n_left * saved > UNKNOWN_MARGIN * cost
+        return n_left * saved > UNKNOWN_MARGIN * cost(eager_seconds, n_layers, n_calls)
     if known.refused is not None or known.eager_seconds <= 0:
         return False
     saved = eager_seconds * (1 - known.compiled_seconds / known.eager_seconds)
@@ -101,15 +120,19 @@ class Blocks:
         return last - step
 
 
-def blocks(schedule: Schedule) -> Blocks:
-    """The blocks of the size that leaves least to do one by one."""
+def blocks(schedule: Schedule, most_steps: int = MOST_STEPS) -> Blocks:
+    """The blocks of the size, `most_steps` at most, that leaves least to do one by one.
+
+    Sizes beyond `MOST_STEPS` are an eighth of the run at most: the one in which the run shifts is stepped one by one.
+    """
     begin, end = _stretch(schedule, 0)
     length = end - begin
+    most_steps = min(most_steps, max(MOST_STEPS, schedule.total_steps // LEAST_BLOCKS))
 
     def cost(size: int) -> float:
         return length % size + CALL_COST * (length // size)
 
-    return Blocks(schedule, min(range(1, MOST_STEPS + 1), key=lambda size: (cost(size), -size)))
+    return Blocks(schedule, min(range(1, most_steps + 1), key=lambda size: (cost(size), -size)))
 
 
 def has_short_batch(schedule: Schedule) -> bool:
@@ -134,8 +157,8 @@ def _stretch(schedule: Schedule, step: int) -> tuple[int, int]:
 
 
 def memory_key(plan: Plan, parts: Parts, n_members: int, block: int, threads: int) -> str:
-    """What decides how long compiling takes and what it gains, as 16 hexadecimal digits."""
-    versions = [metadata.version("torch"), metadata.version("annpipe"), torch.backends.cpu.get_cpu_capability()]
+    """What decides how long compiling or capturing takes and what it gains, as 16 hexadecimal digits."""
+    versions = [metadata.version("torch"), metadata.version("annpipe"), processor(parts.rows["train"].device)]
     told = [stack_key(plan, parts), n_members, block, threads, *versions]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 

@@ -231,7 +231,7 @@ class Stack:
             one = [m.plan for m in present], [m.parts for m in present], [m.solo for m in present]
             box.shift(step, Candidate(*one, self._schedule, box.blocks.size, rows.at))
         state.train()
-        begin, losses, last = time.perf_counter(), list[torch.Tensor](), step + n_steps
+        begin, losses, last = box.clock(), list[torch.Tensor](), step + n_steps
         while step < last:
             if box.compiled is not None and box.begins_block(step, last - step):
                 losses.append(self._block(box.compiled, state, rows, step))
@@ -240,7 +240,7 @@ class Stack:
             step += len(losses[-1])
         state.count(step)
         if box.compiled is None:
-            box.note(time.perf_counter() - begin, n_steps)
+            box.note(box.clock() - begin, n_steps)
         return torch.cat(losses)
 
     def _single(self, state: StackedState, rows: StackedRows, step: int) -> torch.Tensor:
@@ -283,7 +283,7 @@ class Stack:
 
     def _new_box(self) -> Gearbox:
         first = self._present[0]
-        return Gearbox(first.plan, [m.parts for m in self._present], self._schedule, self._tell, "stacked, compiled")
+        return Gearbox(first.plan, [m.parts for m in self._present], self._schedule, self._tell, "stacked, ")
 
     def _laid_out(self) -> tuple[StackedState, StackedRows]:
         """The tensors of the present members side by side; those that left are let go with every second one."""

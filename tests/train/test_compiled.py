@@ -81,13 +81,13 @@ def eager(plan: Plan) -> Eager:
     return Eager(plan, parts, schedule(plan, len(parts.rows["train"])))
 
 
-def hold(plan: Plan, chunks: tuple[int, ...] = (1, 8, 12, 9, 20)) -> Shifting:
-    """The losses of all steps, then the whole state, are those of the eager gear."""
+def hold(plan: Plan, chunks: tuple[int, ...] = (1, 8, 12, 9, 20), word: str = "compiled") -> Shifting:
+    """The losses of all steps, then the whole state, are those of the eager gear; `word` is what is recorded."""
     tolerance, told = DOUBLE[plan.device.precision], list[Shift]()
     with computing(plan.device.precision, deterministic=False):
         gear, other = shifting(plan, told), eager(plan)
         losses = torch.cat([gear.advance(gear.pause_after(n)) for n in chunks])
-        assert [one.tags.get("annpipe.gear") for one in told] == ["compiled"], told
+        assert [one.tags.get("annpipe.gear") for one in told] == [word], told
         assert torch.allclose(losses, other.advance(len(losses)), rtol=tolerance, atol=0)
         state = copy.deepcopy(gear.state())
         assert state.pop("gear")["shifted_at"] == 1
