@@ -29,8 +29,9 @@ def one_transaction(client: MlflowClient) -> Iterator[None]:
     store = _database_of(client)
     separately = store.ManagedSessionMaker
     with store.engine.connect() as connection:
-        # SQLite takes both only outside of a transaction, and Python's driver begins none before the first change.
+        # SQLite takes these only outside of a transaction, and Python's driver begins none before the first change.
         connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        connection.exec_driver_sql("PRAGMA cache_spill = OFF")  # pages written out early would lock readers out
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {MILLISECONDS_FOR_THE_LOCK}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         store.ManagedSessionMaker = _joining(connection)

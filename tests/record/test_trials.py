@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.entities import Metric
 from mlflow.tracking.client import MlflowClient
 
 from annpipe.record import location, ship
@@ -188,11 +189,14 @@ def test_a_transaction_is_seen_by_others_when_it_is_complete(project: Path) -> N
     """Reading goes on meanwhile; a store that is no SQLite file is left as it is."""
     client = MlflowClient(location.embedded_uri(project))
     experiment = client.create_experiment("other")
-    database = sqlite3.connect(project / location.DATABASE)
+    database = sqlite3.connect(project / location.DATABASE, timeout=0.5)
     count = "select count(*) from runs"
     with one_transaction(client):
         run = client.create_run(experiment)
         assert client.get_run(run.info.run_id).info.status == "RUNNING"
+        for key in "abcdefghij":  # more than SQLite holds in memory by itself
+            metrics = [Metric(key, float(step), BEGAN + step, step) for step in range(1000)]
+            client.log_batch(run.info.run_id, metrics=metrics)
         assert database.execute(count).fetchone() == (0,)
     assert database.execute(count).fetchone() == (1,)
     database.close()
