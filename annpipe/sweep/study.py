@@ -20,6 +20,7 @@ import optuna
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Engine, event
 
 from annpipe.errors import RunError, StoreError
 from annpipe.secrets import scrub
@@ -194,10 +195,11 @@ def storage_of(url: str | None, *, beat: int = BEAT_SECONDS, grace: int = GRACE_
     """The storage at an SQLAlchemy URL, in memory without one; raises StoreError."""
     if url is None:
         return InMemoryStorage()
-    waits = {"connect_args": {"timeout": BUSY_SECONDS}} if url.startswith("sqlite") else {}
+    is_sqlite = url.startswith("sqlite")
+    waits = {"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else {}
     try:
         with quiet():
-            return RDBStorage(
+            storage = RDBStorage(
                 url,
                 engine_kwargs=waits,
                 heartbeat_interval=beat,
@@ -206,6 +208,23 @@ def storage_of(url: str | None, *, beat: int = BEAT_SECONDS, grace: int = GRACE_
             )
     except Exception as error:  # of SQLAlchemy, of a driver, or an import of one that is missing
         raise StoreError(f"the storage {scrub(url)} cannot be opened: {scrub(str(error)).splitlines()[0]}") from error
+    if is_sqlite:
+        _one_at_a_time(storage.engine)
+    return storage
+
+
+def _one_at_a_time(engine: Engine) -> None:
+    """Transactions of an SQLite file lock it when they begin, others wait.
+
+    Optuna takes a waiting trial by reading its row for update, which locks nothing in SQLite: two would take it.
+    """
+
+    def begun_by_hand(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # Python's driver begins a transaction at the first change only
+
+    engine.dispose()
+    event.listen(engine, "connect", begun_by_hand)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 def seed_of(design: Design, number: int, sweep: str | None) -> int:

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -420,6 +422,25 @@ def test_two_sweeps_on_one_storage_share_the_trials(project: Path) -> None:
     assert len(told[0]["trials"]) == 6
     assert len(list(project.glob("runs/small-2*"))) == 6
     assert len(list(project.glob("runs/small-sweep*"))) == 2
+
+
+def test_a_choice_is_taken_once(project: Path) -> None:
+    """However many ask at the same moment, each with a connection of its own to one SQLite file."""
+    storage = f"sqlite:///{project / 'shared.db'}"
+    made = design(project, "sweep.trials=40", "sweep.batch=1")
+    workers = [Study(made, storage_of(storage), "s", seed=number) for number in range(4)]
+    ready = threading.Barrier(len(workers))
+
+    def take_all(worker: Study) -> list[int]:
+        taken: list[int] = []
+        ready.wait(60)
+        while choices := worker.choose():
+            taken += [choice.place for choice in choices]
+        return taken
+
+    with ThreadPoolExecutor(len(workers)) as threads:
+        taken = [place for one in threads.map(take_all, workers) for place in one]
+    assert sorted(taken) == list(range(40))
 
 
 def test_axes_say_their_ranges() -> None:
