@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -40,7 +41,7 @@ def measure(rounds: int = 15) -> list[Figure]:
 def _hundred(folder: Path) -> list[Path]:
     """The specs of the gallery, each several times under another name."""
     gallery = sorted((ROOT / "pipelines").glob("*.yaml"))
-    folder.mkdir()
+    shutil.copytree(ROOT / "pipelines", folder)  # tables and plugins lie beside them
     specs = [folder / f"{number}_{gallery[number % len(gallery)].name}" for number in range(100)]
     for number, spec in enumerate(specs):
         spec.write_text(gallery[number % len(gallery)].read_text(encoding="utf-8"), encoding="utf-8")
