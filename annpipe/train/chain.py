@@ -14,6 +14,8 @@ import torch
 from torch import nn
 
 aten = torch.ops.aten
+NARROW = 16  # numbers that a layer gives, those of a vector register: of fewer, many rows lie side by side
+MANY_ROWS = 256
 
 
 @dataclass(frozen=True)

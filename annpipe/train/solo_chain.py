@@ -15,11 +15,8 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torchs
 
-from annpipe.train.chain import FOLLOWING, Link, links_of
+from annpipe.train.chain import FOLLOWING, MANY_ROWS, NARROW, Link, links_of
 from annpipe.train.losses_by_hand import is_torchs_own, loss_by_hand
-
-NARROW = 16  # numbers: those of a vector register
-MANY_ROWS = 256
 
 Listeners = Sequence[Mapping[int, object]]
 

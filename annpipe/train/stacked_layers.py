@@ -21,6 +21,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from annpipe.stack import passed
 from annpipe.taps import Taps
+from annpipe.train.chain import MANY_ROWS, NARROW
 
 ALONE = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.Tanh),
@@ -206,10 +207,16 @@ def linear(module: nn.Linear) -> Run:
     """One product for all; of rows of several dimensions it goes through `vmap`."""
     weight, bias = id(module.weight), None if module.bias is None else id(module.bias)
     otherwise = mapped(module)
+    is_narrow = module.out_features < NARROW
 
     def run(x: torch.Tensor, tensors: Tensors, members: Sequence[int]) -> torch.Tensor:
         if x.dim() != 3:
             return otherwise(x, tensors, members)
+        if is_narrow and x.shape[1] >= MANY_ROWS:  # rows side by side fill the vectors of a product
+            lying = x.transpose(1, 2)
+            own = tensors[weight]
+            given = torch.bmm(own, lying) if bias is None else torch.baddbmm(tensors[bias].unsqueeze(2), own, lying)
+            return given.transpose(1, 2)
         turned = tensors[weight].transpose(1, 2)  # (members, inputs, outputs)
         return torch.bmm(x, turned) if bias is None else torch.baddbmm(tensors[bias].unsqueeze(1), x, turned)
 

@@ -410,6 +410,12 @@ def alone(plan: Plan, folder: Path, gear: dict[str, Any] | None = None) -> Loop:
     return loop
 
 
+def test_many_rows_of_narrow_layers(planned: Planned) -> None:
+    """Products of them are laid out the other way; what is no chain by hand here, too."""
+    own = ("data.formula.rows=300", "train.batch_size=all", "model=[Linear: 20, GELU, Linear: 5, GELU, Linear: 1]")
+    hold([planned(SPEC, *own, f"seed={seed}") for seed in (1, 2, 3)])
+
+
 def hold_loop(one: Loop, other: Loop) -> None:
     assert isinstance(one.reporter, Told)
     assert isinstance(other.reporter, Told)
