@@ -17,7 +17,7 @@ from annpipe.plan.shapes import BATCH, first_line, show
 from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
 
-MOST_NUMBERS = 2**16  # up to so many a loss is tried on real ones
+MOST_NUMBERS = 2**16  # up to so many a loss is tried on real ones: on the meta device torch loads its compiler for it
 
 
 def target_tensor(fields: Fields, *, classes: bool) -> torch.Tensor:
@@ -106,9 +106,7 @@ def _check_loss(
         if isinstance(takes, list) and len(takes) != 2:
             message = f"{leaf.name} needs {', '.join(map(str, takes))}; a run has one prediction and one target"
             return [Problem("loss-mismatch", message, leaf.place, "write a loss of your own around it: see plugins/")]
-    if (
-        prediction.numel() + target.numel() <= MOST_NUMBERS
-    ):  # faster than on the meta device, where torch loads its compiler
+    if prediction.numel() + target.numel() <= MOST_NUMBERS:
         prediction, target = (torch.zeros(one.shape, dtype=one.dtype) for one in (prediction, target))
     try:
         with prediction.device, torch.no_grad():

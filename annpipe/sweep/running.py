@@ -99,8 +99,11 @@ def train_sweep(
     with _opened(folder, design, uri, project) as journal:
         recorder.attach(folder, uri)
         origin = source_tags(Path(plan.file))
-        training = Training(folder.name, uri, project, watcher, origin, threads=threads_of(workers))
-        training.begun = lambda run: journal.write("begun", run=run.name, time=now_ms())
+
+        def begun(run: Path) -> None:
+            journal.write("begun", run=run.name, time=now_ms())
+
+        training = Training(folder.name, uri, project, watcher, origin, threads=threads_of(workers), begun=begun)
         running = _Running(design, planner, watcher, journal, folder, training)
         stopped = running.run(workers, storage, uri, project)
         results = tuple(running.results[number] for number in sorted(running.results))

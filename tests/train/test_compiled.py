@@ -203,18 +203,22 @@ def numbers(loop: Loop) -> list[torch.Tensor]:
     return [one.detach() for one in loop.parts.model.parameters()]
 
 
-@pytest.mark.usefixtures("uncompiled")
-def test_a_compiled_run_resumes_bit_for_bit(tmp_path: Path, planned: Planned) -> None:
-    """The steps after the interruption are in the same blocks."""
-    plan = planned(COMPILED, *VALIDATED)
-    whole = trained(plan, tmp_path / "whole", "on")
+def hold_resumed(plan: Plan, home: Path) -> None:
+    """A run that was stopped and resumed in its gear has the bits of one that never was."""
+    whole = trained(plan, home / "whole", "on")
     for stop_at in (5, 17):
-        folder = tmp_path / f"{stop_at}"
+        folder = home / f"{stop_at}"
         cut = trained(plan, folder, "on", stop_at=stop_at)
         assert stop_at <= cut.gear.step < whole.gear.step
         resumed = trained(plan, folder, "on", resume=True)
         assert all(map(torch.equal, numbers(resumed), numbers(whole)))
         assert resumed.memory.best == whole.memory.best
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_a_compiled_run_resumes_bit_for_bit(tmp_path: Path, planned: Planned) -> None:
+    """The steps after the interruption are in the same blocks."""
+    hold_resumed(planned(COMPILED, *VALIDATED), tmp_path)
 
 
 @pytest.mark.parametrize(("first", "then"), [("on", "off"), ("off", "on")])

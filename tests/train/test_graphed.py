@@ -24,7 +24,7 @@ from annpipe.train.stacked_state import StackedState
 from tests.conftest import unrecorded
 from tests.train.conftest import Planned
 from tests.train.recording import Recorder
-from tests.train.test_compiled import VALIDATED, eager, numbers, shifting, trained
+from tests.train.test_compiled import VALIDATED, eager, hold_resumed, numbers, shifting, trained
 from tests.train.test_compiled import hold as hold_compiled
 from tests.train.test_stacked import OPTIMIZERS, SPEC, built
 from tests.train.test_stacked import hold as hold_stack
@@ -128,15 +128,7 @@ def test_pipelines_are_captured(name: str, own: list[str], recorder: Recorder, p
 @pytest.mark.usefixtures("recorder")
 def test_a_graphed_run_resumes_bit_for_bit(tmp_path: Path, planned: Planned) -> None:
     """The steps after the interruption are in the same blocks."""
-    plan = planned(GRAPHED_SPEC, *VALIDATED)
-    whole = trained(plan, tmp_path / "whole", "on")
-    for stop_at in (5, 17):
-        folder = tmp_path / f"{stop_at}"
-        cut = trained(plan, folder, "on", stop_at=stop_at)
-        assert stop_at <= cut.gear.step < whole.gear.step
-        resumed = trained(plan, folder, "on", resume=True)
-        assert all(map(torch.equal, numbers(resumed), numbers(whole)))
-        assert resumed.memory.best == whole.memory.best
+    hold_resumed(planned(GRAPHED_SPEC, *VALIDATED), tmp_path)
 
 
 @pytest.mark.parametrize(
