@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,7 @@ class CompiledSteps:
         options: dict[str, Any] = {"compile_threads": 1}
         if threads == 1:  # its OpenMP runtime is another than torch's: with more threads they wait for each other
             options["cpp_wrapper"] = True
+        self._is_compiled = False
         self._run: Take = torch.compile(steps_of(state, n_steps, x), fullgraph=True, dynamic=False, options=options)
 
     def __call__(
@@ -77,8 +78,13 @@ class CompiledSteps:
         first, from 1.
         """
         count = torch.tensor(float(step), dtype=torch.float64)
-        with torch.no_grad():
-            return self._run(numbers.values, numbers.gradients, numbers.states, list(xs), list(ys), list(table), count)
+        stance = torch.compiler.set_stance(skip_guard_eval_unsafe=True) if self._is_compiled else nullcontext()
+        with torch.no_grad(), stance:
+            losses = self._run(
+                numbers.values, numbers.gradients, numbers.states, list(xs), list(ys), list(table), count
+            )
+        self._is_compiled = True
+        return losses
 
 
 @contextmanager

@@ -206,21 +206,36 @@ def lent(stream: torch.Generator) -> Iterator[None]:
 def linear(module: nn.Linear) -> Run:
     """One product for all; of rows of several dimensions it goes through `vmap`."""
     weight, bias = id(module.weight), None if module.bias is None else id(module.bias)
-    otherwise = mapped(module)
+    otherwise, lying = mapped(module), lying_linear(module)
     is_narrow = module.out_features < NARROW
 
     def run(x: torch.Tensor, tensors: Tensors, members: Sequence[int]) -> torch.Tensor:
         if x.dim() != 3:
             return otherwise(x, tensors, members)
-        if is_narrow and x.shape[1] >= MANY_ROWS:  # rows side by side fill the vectors of a product
-            lying = x.transpose(1, 2)
-            own = tensors[weight]
-            given = torch.bmm(own, lying) if bias is None else torch.baddbmm(tensors[bias].unsqueeze(2), own, lying)
-            return given.transpose(1, 2)
+        if is_narrow and x.shape[1] >= MANY_ROWS:
+            return lying(x.transpose(1, 2), tensors, members).transpose(1, 2)
         turned = tensors[weight].transpose(1, 2)  # (members, inputs, outputs)
-        return torch.bmm(x, turned) if bias is None else torch.baddbmm(tensors[bias].unsqueeze(1), x, turned)
+        return _product(x, turned, None if bias is None else tensors[bias].unsqueeze(1))
 
     return run
+
+
+def lying_linear(module: nn.Linear) -> Run:
+    """The same of x, (members, features, rows): rows side by side fill the vectors of a product."""
+    weight, bias = id(module.weight), None if module.bias is None else id(module.bias)
+
+    def run(x: torch.Tensor, tensors: Tensors, members: Sequence[int]) -> torch.Tensor:
+        return _product(tensors[weight], x, None if bias is None else tensors[bias].unsqueeze(2))
+
+    return run
+
+
+def _product(one: torch.Tensor, other: torch.Tensor, shift: torch.Tensor | None) -> torch.Tensor:
+    """(members, n, k) times (members, k, m), and the shift. The compiler joins what it writes out to its neighbours, so
+    that a product over a single number is written once, with the activation behind it."""
+    if torch.compiler.is_compiling() and one.shape[2] == 1:
+        return one * other if shift is None else one * other + shift
+    return torch.bmm(one, other) if shift is None else torch.baddbmm(shift, one, other)
 
 
 def dropout(shares: Sequence[float], streams: Sequence[torch.Generator]) -> Run:

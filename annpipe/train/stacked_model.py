@@ -11,8 +11,20 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from annpipe.taps import TappedStack
+from annpipe.train.chain import MANY_ROWS
 from annpipe.train.stacked_chain import chain_of, rows_last
-from annpipe.train.stacked_layers import ALONE, Run, Tensors, Way, alone, dropout, linear, mapped, one_by_one
+from annpipe.train.stacked_layers import (
+    ALONE,
+    Run,
+    Tensors,
+    Way,
+    alone,
+    dropout,
+    linear,
+    lying_linear,
+    mapped,
+    one_by_one,
+)
 
 PLAIN_LOSSES = (
     *(nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.CrossEntropyLoss),
@@ -47,6 +59,13 @@ def _layer_runs(
             yield alone(first) if type(first) in ALONE else mapped(first)
 
 
+def _lying_runs(model: nn.Sequential) -> list[Run] | None:
+    """The layers of models of one structure on (members, features, rows), where each of them can."""
+    if not all(type(layer) is nn.Linear or type(layer) in ALONE for layer in model):
+        return None
+    return [lying_linear(layer) if type(layer) is nn.Linear else alone(layer) for layer in model]
+
+
 class StackedModel:
     """Models and losses of one structure. `alike`: the losses have the same options; `ways` are those of the layers."""
 
@@ -61,6 +80,7 @@ class StackedModel:
         self._models = [layers_of(model) for model in models]
         self._runs = list(_layer_runs(self._models, streams, ways))
         self.is_mixed = any(way.reason for way in ways)
+        self._lying_runs = _lying_runs(self._models[0])
         self._chain = chain_of(list(self._models[0]))
         self._own_losses = losses
         self._every_loss = _every_loss(losses) if alike else None
@@ -109,6 +129,11 @@ class StackedModel:
 
     def _passed(self, x: torch.Tensor, tensors: Tensors, members: range) -> torch.Tensor:
         """What the models give, with its graph."""
+        if self._lying_runs and x.dim() == 3 and x.shape[1] >= MANY_ROWS:
+            x = rows_last(x)
+            for run in self._lying_runs:
+                x = run(x, tensors, members)
+            return x.transpose(1, 2)
         for run in self._runs:
             x = run(x, tensors, members)
         for member in members:

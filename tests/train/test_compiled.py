@@ -17,6 +17,8 @@ from annpipe.plan.plan import Plan
 from annpipe.train import compiling, gearbox
 from annpipe.train.checkpoint import load_checkpoint
 from annpipe.train.compiled_gear import Shifting, gear_for
+from annpipe.train.compiled_steps import CompiledSteps, numbers_of, steps_of
+from annpipe.train.compiling import option_table
 from annpipe.train.device import computing
 from annpipe.train.gear_choice import Blocks, Known, blocks, is_worth, recall, remember
 from annpipe.train.gearbox import Shift
@@ -24,6 +26,7 @@ from annpipe.train.gears import Eager
 from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import build
 from annpipe.train.schedule import Schedule, schedule
+from annpipe.train.stacked_state import StackedState
 from tests.conftest import unrecorded
 from tests.train.conftest import Planned, Told
 from tests.train.test_stacked import OPTIMIZERS, SPEC, hold_state
@@ -145,6 +148,29 @@ def test_compiled_steps_are_the_eager_ones_and_are_compiled_once(planned: Planne
     counters.clear()
     hold(planned(COMPILED, *own, *looks), (1, 1, 40))
     assert counters["stats"]["unique_graphs"] == 1
+
+
+def test_steps_of_one_shape_are_told_apart(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch has compiled for two runs in one process, called by turns, is kept apart."""
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda steps, **_: compile_(steps, fullgraph=True, backend="eager"))
+    runs = []
+    for own in ("loss=L1Loss", "loss=MSELoss"):
+        plan = planned(COMPILED, own, "model=[Linear: 1]", "train.batch_size=all", "optimizer={SGD: {lr: 0.01}}")
+        parts = build(plan, torch.device("cpu"), torch.float32)
+        state = StackedState([plan], [parts], [torch.Generator()], 0)
+        x, y = (one.unsqueeze(0) for one in (parts.rows["train"].x, parts.rows["train"].y))
+        table = [torch.stack([own] * 2) for own in option_table([parts.optimizer], state.stepping.numbers)]
+        reached = numbers_of(state)
+        eager = reached.copied()
+        told = CompiledSteps(state, 2, x, threads=1), steps_of(state, 2, x)
+        runs.append((told, reached, eager, ([x], [y], table)))
+    for turn in range(3):
+        for (compiled, plain), reached, eager, given in runs:
+            with torch.no_grad():
+                count = torch.tensor(float(2 * turn + 1))
+                losses = plain(eager.values, eager.gradients, eager.states, *given, count)
+            torch.testing.assert_close(compiled(reached, *given, 2 * turn + 1), losses, rtol=1e-5, atol=0)
 
 
 @pytest.mark.slow
