@@ -40,14 +40,13 @@ class Server:
 
     def wait(self) -> None:
         """Stays until Ctrl-C (or SIGTERM, or a closed terminal); raises StoreError when the server ends by itself."""
-        with suppress(KeyboardInterrupt):
-            code = self.process.wait()
-            raise StoreError(f"MLflow's server ended by itself with code {code}")
+        code = self.process.wait()
+        raise StoreError(f"MLflow's server ended by itself with code {code}")
 
 
 @contextmanager
 def serve(uri: str, project: Path, port: int | None) -> Iterator[Server]:
-    """MLflow's server on the store `uri`, answering; it and its children are ended with the block."""
+    """MLflow's server on the store `uri`, answering; Ctrl-C ends the block, and it and its children end with that."""
     chosen = port or free_port()
     if port and not _is_free(port):
         raise StoreError(f"port {port} is taken; leave --port out and a free one is found")
@@ -61,7 +60,8 @@ def serve(uri: str, project: Path, port: int | None) -> Iterator[Server]:
                 _end(process)
                 raise
         try:
-            yield Server(f"http://{HOST}:{chosen}", process)
+            with suppress(KeyboardInterrupt):
+                yield Server(f"http://{HOST}:{chosen}", process)
         finally:
             _end(process)
 

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +52,20 @@ def recorded_run(project: Path) -> tuple[str, str]:
     return state.experiment_id, state.run_id
 
 
-def start(project: Path) -> subprocess.Popen[str]:
-    """The command in a process of its own."""
+@contextmanager
+def serving(project: Path) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, which does not outlive a test that fails."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("MLFLOW_TRACKING_URI", None)
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", "from annpipe.cli import main; main()", "ui"],
         cwd=project, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
 
 
 def get(address: str) -> Any:
@@ -81,7 +89,7 @@ def servers_on(database: Path) -> list[str]:
 
 def test_the_printed_address_answers_until_ctrl_c(tmp_path: Path) -> None:
     """It says that there is no run yet, shows the one that comes, and leaves no process behind."""
-    with start(tmp_path) as process:
+    with serving(tmp_path) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         base = process.stdout.readline().strip().rstrip("/")
@@ -110,13 +118,13 @@ def test_the_printed_address_answers_until_ctrl_c(tmp_path: Path) -> None:
 
 def test_the_server_waits_for_whoever_makes_the_database(tmp_path: Path) -> None:
     """A first run's shipper is at it when the UI is asked for: both would make tables, and the server would end."""
-    with first_open(location.embedded_uri(tmp_path)):
-        process = start(tmp_path)
-        deadline = time.monotonic() + 4
-        while time.monotonic() < deadline:
-            assert not servers_on(tmp_path / "mlflow.db")
-            time.sleep(0.1)
-    with process:
+    with ExitStack() as stack:
+        with first_open(location.embedded_uri(tmp_path)):
+            process = stack.enter_context(serving(tmp_path))
+            deadline = time.monotonic() + 4
+            while time.monotonic() < deadline:
+                assert not servers_on(tmp_path / "mlflow.db")
+                time.sleep(0.1)
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
