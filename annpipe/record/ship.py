@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -20,7 +19,7 @@ from annpipe.record.patience import GaveUp, Patience, Trainer
 from annpipe.record.shipment import Shipment
 from annpipe.record.state import Shipped, read_state, write_state
 from annpipe.record.store import Refused, Store, first_line
-from annpipe.record.trials import ship_trials
+from annpipe.record.trials import Trials
 
 LOG = "shipper.log"
 REMEDY = "`annpipe sync --tracking-uri URI` gives them, and so does MLFLOW_TRACKING_URI"
@@ -56,8 +55,7 @@ def _ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float, troubl
     patience = Patience(store, trainer, seconds_alone, trouble)
     try:
         state = patience(lambda: _still_there(store, replace(state, complete=False)))
-        trials = partial(ship_trials, store=store, calling=patience)
-        shipment = Shipment(folder, store, patience, state, trials=trials)
+        shipment = Shipment(folder, store, patience, state, trials=Trials(store, patience))
         _follow(folder, shipment, trainer)
         if shipment.has_ended or _is_let_go(folder):
             shipment.finish()

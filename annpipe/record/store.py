@@ -15,6 +15,7 @@ from mlflow.tracking.client import MlflowClient
 from annpipe.record.journal import Event
 from annpipe.record.location import scrub
 from annpipe.record.opening import first_open
+from annpipe.record.points import write_points
 from annpipe.record.transaction import one_transaction
 
 RUN_ID_TAG = "annpipe.run_id"
@@ -55,6 +56,7 @@ class Store:
         self.uri = uri
         self._client: MlflowClient | None = None
         self._experiments: dict[str, str] | None = None
+        self._connection: Any = None  # of a transaction
 
     @property
     def client(self) -> MlflowClient:
@@ -107,12 +109,13 @@ class Store:
     @contextmanager
     def all_at_once(self) -> Iterator[None]:
         """What is called within is kept whole or not at all; raises Unfit for a store that is no local database."""
-        with one_transaction(self.client):
+        with one_transaction(self.client) as connection:
             self._experiments = {}  # nobody else changes them meanwhile
+            self._connection = connection
             try:
                 yield
             finally:
-                self._experiments = None
+                self._experiments = self._connection = None
 
     def is_deleted(self, run_id: str) -> bool | None:
         """Whether somebody put the run into MLflow's bin; None when it is gone for good."""
@@ -128,6 +131,8 @@ class Store:
         metrics = [item for item in items if isinstance(item, Metric)]
         params = [item for item in items if isinstance(item, Param)]
         tags = [item for item in items if isinstance(item, RunTag)]
+        if metrics and self._connection is not None and write_points(self._connection, run_id, metrics):
+            metrics = []
         with refusals():
             self.client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
 

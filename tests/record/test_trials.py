@@ -78,12 +78,14 @@ def told(project: Path, above: Path, folders: list[Path]) -> list[Any]:
         (kept,) = client.list_artifacts(run.info.run_id)
         text = Path(client.download_artifacts(run.info.run_id, kept.path)).read_text()
         points = {key: client.get_metric_history(run.info.run_id, key) for key in ("train/loss", "val/loss")}
+        latest = {key: repr(value) for key, value in run.data.metrics.items()}
         series = {key: sorted((p.step, repr(p.value), p.timestamp) for p in some) for key, some in points.items()}
         state = read_state(folder)
         told_of_data = (data.dataset.name, data.dataset.digest, data.dataset.source, [t.value for t in data.tags])
         info = (run.info.status, run.info.start_time, run.info.end_time, run.info.user_id)
         refused = [item.partition(":")[0] for item in state.refused]
-        found.append([info, run.data.params, tags, series, told_of_data, kept.path, text, state.complete, refused])
+        what = [info, run.data.params, tags, series, told_of_data, latest, kept.path, text, state.complete, refused]
+        found.append(what)
     return found
 
 
@@ -171,13 +173,13 @@ def test_transactions_are_short(swept: Any, monkeypatch: pytest.MonkeyPatch) -> 
     """Whoever else writes to the store has not to wait for a whole sweep."""
     above, folders = swept()
     sizes = []
-    together = trials_module._shipped_together
+    together = trials_module.Trials._shipped_together
 
-    def noted(some: list[Path], store: Store) -> bool:
+    def noted(trials: trials_module.Trials, some: list[Path]) -> bool:
         sizes.append(len(some))
-        return together(some, store)
+        return together(trials, some)
 
-    monkeypatch.setattr(trials_module, "_shipped_together", noted)
+    monkeypatch.setattr(trials_module.Trials, "_shipped_together", noted)
     monkeypatch.setattr(trials_module, "TRIALS_AT_ONCE", 2)
     monkeypatch.setattr(trials_module, "BYTES_AT_ONCE", (folders[0] / "journal.jsonl").stat().st_size * 3)
     assert shipped(above).complete
