@@ -22,7 +22,7 @@ from annpipe.secrets import scrub
 
 ITEMS_WAITING = 1000
 SECONDS_BETWEEN_CALLS = 1.0
-SECONDS_BETWEEN_PASSES = 5.0  # over the trials that are being trained
+SECONDS_BETWEEN_PASSES = 3.0  # over the trials that are being trained
 PASSES_SHARE = 0.1  # of the time, at most
 T = TypeVar("T")
 log = logging.getLogger("annpipe.record")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,6 +17,7 @@ from annpipe.record.store import Store, first_line
 from annpipe.record.transaction import Unfit
 
 # Others who write to the store wait for the end of a transaction: it is no longer than a moment.
+SECONDS_AT_ONCE = 3.0
 TRIALS_AT_ONCE = 32
 BYTES_AT_ONCE = 1_000_000  # of their journals
 T = TypeVar("T")
@@ -41,9 +43,10 @@ class Trials:
         for some in _portions(news):
             with ExitStack() as locks:
                 ours = [folder for folder in some if locks.enter_context(sole_shipper(folder))]
-                if ours and not self._shipped_together(ours):
-                    for folder in ours:
-                        self._ship(folder)
+                while ours and (n_shipped := self._shipped_together(ours)):
+                    ours = ours[n_shipped:]
+                for folder in ours:
+                    self._ship(folder)
 
     def _news(self, folder: Path) -> int | None:
         """How many bytes there are to read; None where nothing is left to do."""
@@ -53,26 +56,31 @@ class Trials:
             return None if is_recorded(folder, self._store.uri) else size
         return size - shipment.place if size > shipment.place or not journal.is_held(folder) else None
 
-    def _shipped_together(self, folders: Sequence[Path]) -> bool:
-        """Whether they went in one transaction; else nothing of any of them did, and no state tells otherwise."""
+    def _shipped_together(self, folders: Sequence[Path]) -> int:
+        """How many of them went in one transaction; where it is 0, nothing did, and no state tells otherwise."""
         states: dict[Path, Shipped] = {}
         self._together = states
+        begin = time.monotonic()
+        n_shipped = 0
         try:
             with self._store.all_at_once():
                 for folder in folders:
                     self._ship(folder)
+                    n_shipped += 1
+                    if time.monotonic() - begin > SECONDS_AT_ONCE:
+                        break
         except Unfit:
-            return False
+            return 0
         except Exception as error:  # whatever it was: each trial by itself is tried again, and tells
             log.warning("%d trials together: %s", len(folders), first_line(error))
             for folder in folders:  # what they took in is undone
                 self._open.pop(folder, None)
-            return False
+            return 0
         finally:
             self._together = None
         for folder, state in states.items():
             write_state(folder, state)
-        return True
+        return n_shipped
 
     def _ship(self, folder: Path) -> None:
         state = read_state(folder, self._store.uri)
