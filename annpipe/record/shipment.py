@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from mlflow.entities import Metric, Param, RunTag
 
 from annpipe.errors import StoreError
 from annpipe.record import journal
 from annpipe.record.journal import Event
+from annpipe.record.patience import Calling
 from annpipe.record.series import AllSeries
 from annpipe.record.state import Shipped, read_state, write_state
 from annpipe.record.store import Item, Refused, Store, first_call
@@ -26,12 +27,6 @@ SECONDS_BETWEEN_PASSES = 3.0  # over the trials that are being trained
 PASSES_SHARE = 0.1  # of the time, at most
 T = TypeVar("T")
 log = logging.getLogger("annpipe.record")
-
-
-class Calling(Protocol):
-    """How the store is called: with patience, or at once."""
-
-    def __call__(self, action: Callable[[], T]) -> T: ...
 
 
 def no_trials(folders: Sequence[Path]) -> None:
@@ -271,15 +266,20 @@ class Shipment:
 def ship_all(shipment: Shipment, folder: Path) -> bool:
     """Ships all that there is of a run, to its status where nobody writes it any more; tells whether that is so."""
     is_over = not journal.is_held(folder)
-    with open(folder / journal.FILE, "rb") as file:
-        file.seek(shipment.place)
-        for event, end in journal.lines(file):
-            shipment.feed(event, end)
+    feed_all(shipment, folder)
     if is_over:
         shipment.finish()
     else:
         shipment.flush()
     return is_over
+
+
+def feed_all(shipment: Shipment, folder: Path) -> None:
+    """Feeds the shipment with all that it has not had yet."""
+    with open(folder / journal.FILE, "rb") as file:
+        file.seek(shipment.place)
+        for event, end in journal.lines(file):
+            shipment.feed(event, end)
 
 
 def _experiment_name(event: Event) -> str:

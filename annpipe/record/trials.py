@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from annpipe.record import journal
-from annpipe.record.shipment import Calling, Shipment, ship_all
+from annpipe.record.patience import Calling, Trainer
+from annpipe.record.shipment import Shipment, ship_all
 from annpipe.record.state import Shipped, is_recorded, read_state, sole_shipper, write_state
 from annpipe.record.store import Store, first_line
 from annpipe.record.transaction import Unfit
@@ -28,25 +29,35 @@ class Trials:
     """Ships what there is of the runs of trials, as children of their sweep's; those that have ended to their status.
 
     A run that is still written to stays open from call to call, so that its journal is read once. Runs that the store
-    has all of, and those that somebody else is shipping, are left out.
+    has all of, and those that somebody else is shipping, are left out. A call during which the trainer goes breaks off:
+    another one has to come then.
     """
 
-    def __init__(self, store: Store, patience: Calling) -> None:
+    def __init__(self, store: Store, patience: Calling, trainer: Trainer) -> None:
         self._store = store
         self._patience = patience
+        self._trainer = trainer
         self._open: dict[Path, Shipment] = {}
         self._together: dict[Path, Shipped] | None = None  # the states that a transaction will have reached
 
     def __call__(self, folders: Sequence[Path]) -> None:
         """Ships what is new of these."""
+        is_alone = self._trainer.gone
         news = {folder: size for folder in folders if (size := self._news(folder)) is not None}
         for some in _portions(news):
             with ExitStack() as locks:
                 ours = [folder for folder in some if locks.enter_context(sole_shipper(folder))]
-                while ours and (n_shipped := self._shipped_together(ours)):
-                    ours = ours[n_shipped:]
-                for folder in ours:
-                    self._ship(folder)
+                for _ in self._steps(ours):
+                    if not is_alone and self._trainer.has_left():
+                        return
+
+    def _steps(self, folders: Sequence[Path]) -> Iterator[None]:
+        while folders and (n_shipped := self._shipped_together(folders)):
+            folders = folders[n_shipped:]
+            yield
+        for folder in folders:
+            self._ship(folder)
+            yield
 
     def _news(self, folder: Path) -> int | None:
         """How many bytes there are to read; None where nothing is left to do."""

@@ -16,7 +16,7 @@ from mlflow.tracking.client import MlflowClient
 
 from annpipe.record import journal, location, ship
 from annpipe.record import trials as trials_module
-from annpipe.record.patience import Trainer
+from annpipe.record.patience import Trainer, at_once
 from annpipe.record.state import Shipped, is_recorded, read_state, write_state
 from annpipe.record.store import Store
 from annpipe.record.tables import lay_tables
@@ -206,7 +206,7 @@ def running(project: Path, begin: Any) -> Running:
 
 
 def trials_of(project: Path) -> Trials:
-    return Trials(Store(location.embedded_uri(project)), lambda action: action())
+    return Trials(Store(location.embedded_uri(project)), at_once, Trainer(None))
 
 
 def test_points_come_while_trials_are_trained(project: Path, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
