@@ -19,6 +19,8 @@ from annpipe.record.points import write_points
 from annpipe.record.transaction import one_transaction
 
 RUN_ID_TAG = "annpipe.run_id"
+RUN_OF_TAG = """SELECT run_uuid FROM runs JOIN tags USING (run_uuid)
+WHERE experiment_id = ? AND lifecycle_stage = 'active' AND key = ? AND value = ?"""
 MODEL_NAME = "model"
 ITEMS_A_CALL, PARAMS_A_CALL, TAGS_A_CALL = 1000, 100, 100
 # What MLflow's tables hold (mlflow/utils/validation.py).
@@ -94,9 +96,9 @@ class Store:
 
     def run(self, experiment_id: str, event: Event, parent: str | None = None) -> str:
         """The id of the MLflow run of a journal: the one that carries its tag, or a new one, below its `parent`."""
-        found = self.client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{event['id']}'", max_results=1)
-        if found:
-            return str(found[0].info.run_id)
+        found = self._known_run(experiment_id, event["id"])
+        if found is not None:
+            return found
         # No more tags than MLflow itself needs here: one that it refuses would cost the whole run.
         own = {key: value for key, value in event.get("tags", {}).items() if key == "mlflow.user"}
         own |= {"mlflow.parentRunId": parent} if parent else {}
@@ -105,6 +107,13 @@ class Store:
                 experiment_id, start_time=event["time"], run_name=event["name"], tags={RUN_ID_TAG: event["id"], **own}
             )
         return str(made.info.run_id)
+
+    def _known_run(self, experiment_id: str, run: str) -> str | None:
+        if self._connection is not None:  # MLflow's search reads all of a run to tell its id
+            row = self._connection.exec_driver_sql(RUN_OF_TAG, (int(experiment_id), RUN_ID_TAG, run)).first()
+            return None if row is None else str(row[0])
+        found = self.client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{run}'", max_results=1)
+        return str(found[0].info.run_id) if found else None
 
     @contextmanager
     def all_at_once(self) -> Iterator[None]:
