@@ -61,7 +61,10 @@ class Trials:
 
     def _news(self, folder: Path) -> int | None:
         """How many bytes there are to read; None where nothing is left to do."""
-        size = (folder / journal.FILE).stat().st_size
+        try:
+            size = (folder / journal.FILE).stat().st_size
+        except FileNotFoundError:  # somebody has deleted the run
+            return None
         shipment = self._open.get(folder)
         if shipment is None:
             return None if is_recorded(folder, self._store.uri) else size
