@@ -8,7 +8,7 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from annpipe.record.store import Refused, Store, first_line
 
@@ -17,6 +17,17 @@ LONGEST_PAUSE = 15.0
 # So many failures of one item, while the store answers other questions, are the item's own fault.
 FAILURES_OF_ITS_OWN = 5
 log = logging.getLogger("annpipe.record")
+
+
+class Calling(Protocol):
+    """How something is done: with patience, at once, aside."""
+
+    def __call__(self, action: Callable[[], T]) -> T: ...
+
+
+def at_once(action: Callable[[], T]) -> T:
+    """Calls without ado."""
+    return action()
 
 
 class GaveUp(Exception):
@@ -32,6 +43,11 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.gone = self.descriptor is None
+
+    def has_left(self) -> bool:
+        """Whether it is gone by now."""
+        self.wait(0.0)
+        return self.gone
 
     def wait(self, seconds: float) -> None:
         """Waits so long, but no longer than the trainer lives."""

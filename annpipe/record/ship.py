@@ -9,18 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from annpipe.errors import AnnpipeError, StoreError
 from annpipe.record import journal
 from annpipe.record.location import URI_VARIABLE, has_credentials, lacks_credentials, same_store, scrub
-from annpipe.record.patience import GaveUp, Patience, Trainer
-from annpipe.record.shipment import Shipment
+from annpipe.record.patience import Calling, GaveUp, Patience, Trainer, at_once
+from annpipe.record.shipment import Shipment, feed_all
 from annpipe.record.state import Shipped, read_state, write_state
 from annpipe.record.store import Refused, Store, first_line
-from annpipe.record.trials import ship_trials
+from annpipe.record.trials import Trials
 
 LOG = "shipper.log"
 REMEDY = "`annpipe sync --tracking-uri URI` gives them, and so does MLFLOW_TRACKING_URI"
@@ -30,10 +29,11 @@ SECONDS_FOR_THE_LOCK = 2.0
 log = logging.getLogger("annpipe.record")
 
 
-def ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float) -> Shipped:
+def ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float, aside: Calling = at_once) -> Shipped:
     """Ships what the store lacks of the run, until the trainer is gone; call it only as the run's sole shipper.
 
-    A store that is away does not raise: the state then is not complete, and says why.
+    What is done while the trainer lives is done `aside`, where it may have a lower priority than what is left then. A
+    store that is away does not raise: the state then is not complete, and says why.
     """
 
     def trouble(reason: str) -> None:
@@ -46,19 +46,31 @@ def ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float) -> Ship
         # MLflow prints a run's address at its end, password included.
         printed = _Printed(file)
         with redirect_stdout(printed), redirect_stderr(printed):
-            _ship(folder, uri, trainer, seconds_alone, trouble)
+            _ship(folder, uri, trainer, seconds_alone, trouble, aside)
     return _latest(folder, uri)
 
 
-def _ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float, trouble: Callable[[str], None]) -> None:
-    state = read_state(folder, uri)
+def _ship(
+    folder: Path,
+    uri: str,
+    trainer: Trainer,
+    seconds_alone: float,
+    trouble: Callable[[str], None],
+    aside: Calling,
+) -> None:
     store = Store(uri)
     patience = Patience(store, trainer, seconds_alone, trouble)
-    try:
-        state = patience(lambda: _still_there(store, replace(state, complete=False)))
-        trials = partial(ship_trials, store=store, calling=patience)
-        shipment = Shipment(folder, store, patience, state, trials=trials)
+
+    def begun() -> Shipment:
+        state = replace(read_state(folder, uri), complete=False)
+        state = patience(lambda: _still_there(store, state))
+        shipment = Shipment(folder, store, patience, state, trials=Trials(store, patience, trainer))
         _follow(folder, shipment, trainer)
+        return shipment
+
+    try:
+        shipment = aside(begun)
+        feed_all(shipment, folder)
         if shipment.has_ended or _is_let_go(folder):
             shipment.finish()
     except (GaveUp, StoreError, Refused) as error:
@@ -142,16 +154,15 @@ class _Scrubbed(logging.Formatter):
 
 
 def _follow(folder: Path, shipment: Shipment, trainer: Trainer) -> None:
-    """Feeds the shipment until the trainer is gone and all that it wrote is read."""
+    """Feeds the shipment until the trainer is gone."""
     last_news = time.monotonic()
     with open(folder / journal.FILE, "rb") as file:
-        while True:
-            was_gone = trainer.gone
+        while not trainer.gone:
             for event, end in journal.lines(file):
                 shipment.feed(event, end)
                 last_news = time.monotonic()
-            if was_gone:
-                return
+                if trainer.has_left():
+                    return
             # A child that the trainer left behind may keep the pipe open: the journal's own end is enough.
             if shipment.has_ended and time.monotonic() - last_news > SECONDS_AFTER_THE_END:
                 return

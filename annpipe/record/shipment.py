@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from mlflow.entities import Metric, Param, RunTag
 
 from annpipe.errors import StoreError
 from annpipe.record import journal
 from annpipe.record.journal import Event
+from annpipe.record.patience import Calling
 from annpipe.record.series import AllSeries
 from annpipe.record.state import Shipped, read_state, write_state
 from annpipe.record.store import Item, Refused, Store, first_call
@@ -22,14 +23,10 @@ from annpipe.secrets import scrub
 
 ITEMS_WAITING = 1000
 SECONDS_BETWEEN_CALLS = 1.0
+SECONDS_BETWEEN_PASSES = 3.0  # over the trials that are being trained
+PASSES_SHARE = 0.1  # of the time, at most
 T = TypeVar("T")
 log = logging.getLogger("annpipe.record")
-
-
-class Calling(Protocol):
-    """How the store is called: with patience, or at once."""
-
-    def __call__(self, action: Callable[[], T]) -> T: ...
 
 
 def no_trials(folders: Sequence[Path]) -> None:
@@ -64,7 +61,9 @@ class Shipment:
         self._series = AllSeries(folder)
         self._waiting: list[Item] = []
         self._trials_waiting: dict[Path, None] = {}
+        self._trials_running: dict[Path, None] = {}
         self._all_trials: dict[Path, None] = {}
+        self._next_pass = 0.0
         self._place = 0
         self._read = state.offset
         self._flushed_at = 0.0
@@ -89,16 +88,18 @@ class Shipment:
         while self._waiting:
             self._drain()
         if self._trials_waiting:
-            self._trials(list(self._trials_waiting))
-            self._trials_waiting = {}
+            self._pass_over_trials()
         if self._read > self.state.offset:
             self._note(offset=self._read, problem=None)
         self._flushed_at = time.monotonic()
 
     def flush_now_and_then(self) -> None:
         """Ships trials, and what else waits when the last call was a while ago: the UI shows a run as it goes."""
-        is_due = self._trials_waiting or time.monotonic() - self._flushed_at >= SECONDS_BETWEEN_CALLS
-        if self._read > self.state.offset and is_due:
+        now = time.monotonic()
+        if now >= self._next_pass:
+            self._trials_waiting.update(self._trials_running)
+        is_due = self._read > self.state.offset and now - self._flushed_at >= SECONDS_BETWEEN_CALLS
+        if self._trials_waiting or is_due:
             self.flush()
 
     def finish(self) -> None:
@@ -112,6 +113,11 @@ class Shipment:
         end = self._ended or {"status": "KILLED", "time": self._last_ms}
         self._try(f"status {end['status']}", lambda: self._store.end(self._run, end["status"], end["time"]))
         self._note(complete=True, problem=_summary(self.state.refused))
+
+    @property
+    def place(self) -> int:
+        """The offset behind the last event that was fed."""
+        return self._place
 
     @property
     def has_ended(self) -> bool:
@@ -135,7 +141,11 @@ class Shipment:
                 self._fill(self._place)
             self._ended, self._filled = None, False
         elif kind in ("begun", "trial"):
-            self._all_trials[self._folder.parent / event["run"]] = None
+            trial = self._folder.parent / event["run"]
+            self._all_trials[trial] = None
+            self._trials_running.pop(trial, None)
+            if kind == "begun":
+                self._trials_running[trial] = None
         elif kind == "end":
             self._ended = event
             self._fill(end)
@@ -146,6 +156,13 @@ class Shipment:
         # One line may hold a million points: they go in whole calls, and the place is noted after the last.
         if len(self._waiting) >= 2 * ITEMS_WAITING:
             self._drain()
+
+    def _pass_over_trials(self) -> None:
+        begin = time.monotonic()
+        self._trials(list(self._trials_waiting))
+        self._trials_waiting = {}
+        end = time.monotonic()
+        self._next_pass = end + max(SECONDS_BETWEEN_PASSES, (end - begin) / PASSES_SHARE)
 
     def _drain(self) -> None:
         n_items = first_call(self._waiting)
@@ -246,16 +263,23 @@ class Shipment:
         self._keep(self._folder, self.state)
 
 
-def ship_all(shipment: Shipment, folder: Path) -> None:
-    """Ships all that there is of a run, to its status where nobody writes it any more."""
+def ship_all(shipment: Shipment, folder: Path) -> bool:
+    """Ships all that there is of a run, to its status where nobody writes it any more; tells whether that is so."""
     is_over = not journal.is_held(folder)
-    with open(folder / journal.FILE, "rb") as file:
-        for event, end in journal.lines(file):
-            shipment.feed(event, end)
+    feed_all(shipment, folder)
     if is_over:
         shipment.finish()
     else:
         shipment.flush()
+    return is_over
+
+
+def feed_all(shipment: Shipment, folder: Path) -> None:
+    """Feeds the shipment with all that it has not had yet."""
+    with open(folder / journal.FILE, "rb") as file:
+        file.seek(shipment.place)
+        for event, end in journal.lines(file):
+            shipment.feed(event, end)
 
 
 def _experiment_name(event: Event) -> str:

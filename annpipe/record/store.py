@@ -15,9 +15,12 @@ from mlflow.tracking.client import MlflowClient
 from annpipe.record.journal import Event
 from annpipe.record.location import scrub
 from annpipe.record.opening import first_open
+from annpipe.record.points import write_points
 from annpipe.record.transaction import one_transaction
 
 RUN_ID_TAG = "annpipe.run_id"
+RUN_OF_TAG = """SELECT run_uuid FROM runs JOIN tags USING (run_uuid)
+WHERE experiment_id = ? AND lifecycle_stage = 'active' AND key = ? AND value = ?"""
 MODEL_NAME = "model"
 ITEMS_A_CALL, PARAMS_A_CALL, TAGS_A_CALL = 1000, 100, 100
 # What MLflow's tables hold (mlflow/utils/validation.py).
@@ -55,6 +58,7 @@ class Store:
         self.uri = uri
         self._client: MlflowClient | None = None
         self._experiments: dict[str, str] | None = None
+        self._connection: Any = None  # of a transaction
 
     @property
     def client(self) -> MlflowClient:
@@ -92,9 +96,9 @@ class Store:
 
     def run(self, experiment_id: str, event: Event, parent: str | None = None) -> str:
         """The id of the MLflow run of a journal: the one that carries its tag, or a new one, below its `parent`."""
-        found = self.client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{event['id']}'", max_results=1)
-        if found:
-            return str(found[0].info.run_id)
+        found = self._known_run(experiment_id, event["id"])
+        if found is not None:
+            return found
         # No more tags than MLflow itself needs here: one that it refuses would cost the whole run.
         own = {key: value for key, value in event.get("tags", {}).items() if key == "mlflow.user"}
         own |= {"mlflow.parentRunId": parent} if parent else {}
@@ -104,15 +108,23 @@ class Store:
             )
         return str(made.info.run_id)
 
+    def _known_run(self, experiment_id: str, run: str) -> str | None:
+        if self._connection is not None:  # MLflow's search reads all of a run to tell its id
+            row = self._connection.exec_driver_sql(RUN_OF_TAG, (int(experiment_id), RUN_ID_TAG, run)).first()
+            return None if row is None else str(row[0])
+        found = self.client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{run}'", max_results=1)
+        return str(found[0].info.run_id) if found else None
+
     @contextmanager
     def all_at_once(self) -> Iterator[None]:
         """What is called within is kept whole or not at all; raises Unfit for a store that is no local database."""
-        with one_transaction(self.client):
+        with one_transaction(self.client) as connection:
             self._experiments = {}  # nobody else changes them meanwhile
+            self._connection = connection
             try:
                 yield
             finally:
-                self._experiments = None
+                self._experiments = self._connection = None
 
     def is_deleted(self, run_id: str) -> bool | None:
         """Whether somebody put the run into MLflow's bin; None when it is gone for good."""
@@ -128,6 +140,8 @@ class Store:
         metrics = [item for item in items if isinstance(item, Metric)]
         params = [item for item in items if isinstance(item, Param)]
         tags = [item for item in items if isinstance(item, RunTag)]
+        if metrics and self._connection is not None and write_points(self._connection, run_id, metrics):
+            metrics = []
         with refusals():
             self.client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
 

@@ -1,7 +1,7 @@
 """How do many calls to MLflow become one transaction? By its sessions joining one, where the store is a SQLite file.
 
-MLflow's own code writes every row. A call of its client commits several times, and each commit waits for the disk: of
-sixty-four runs that is most of the time.
+MLflow's own code writes all but the points (`points`). A call of its client commits several times, and each commit
+waits for the disk: of sixty-four runs that is most of the time.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ class Unfit(Exception):
 
 
 @contextmanager
-def one_transaction(client: MlflowClient) -> Iterator[None]:
+def one_transaction(client: MlflowClient) -> Iterator[Any]:
     """Everything that the client writes within is kept at the end, or after an exception none of it.
 
-    Raises Unfit where the store is no SQLite file, or MLflow keeps its sessions elsewhere than it did.
+    Gives the connection, for what is written beside the client. Raises Unfit where the store is no SQLite file, or
+    MLflow keeps its sessions elsewhere than it did.
     """
     store = _database_of(client)
     separately = store.ManagedSessionMaker
@@ -36,7 +37,7 @@ def one_transaction(client: MlflowClient) -> Iterator[None]:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         store.ManagedSessionMaker = _joining(connection)
         try:
-            yield
+            yield connection
             connection.commit()
         except BaseException:
             connection.rollback()

@@ -1,7 +1,7 @@
 """A sweep is run: its trials are chosen and trained, and become one record: a run above with a run a trial below.
 
-The sweep has a run folder and a journal of its own. Its one shipper sends the run of each trial when that has ended, so
-that sixty-four trials cost one process that imports MLflow, and not as many.
+The sweep has a run folder and a journal of its own. Its one shipper sends the run of each trial, so that sixty-four
+trials cost one process that imports MLflow, and not as many.
 """
 
 from __future__ import annotations

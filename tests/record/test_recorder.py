@@ -9,10 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from mlflow.tracking.client import MlflowClient
@@ -47,6 +47,8 @@ while True:
     time.sleep(0.05)
 """
 
+T = TypeVar("T")
+
 
 def client(uri: str) -> Any:
     """MLflow's own client, explicitly on one store."""
@@ -71,6 +73,14 @@ def shipper_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
+def steps_aside(pid: int) -> bool:
+    """Whether another thread than the first, which finishes the record, leaves the processor to others."""
+    threads = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+    niceness = {thread: os.getpriority(os.PRIO_PROCESS, thread) for thread in threads}
+    here = os.getpriority(os.PRIO_PROCESS, 0)
+    return niceness.pop(pid) == here < max(niceness.values())
+
+
 @pytest.fixture
 def trainer(project: Path, begin: Any) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
     """A process that journals 10 points at a time, for ever."""
@@ -89,10 +99,11 @@ def trainer(project: Path, begin: Any) -> Iterator[tuple[Path, subprocess.Popen[
 def test_a_trainer_that_is_killed_leaves_a_true_record(
     project: Path, trainer: tuple[Path, subprocess.Popen[str]]
 ) -> None:
-    """kill -9: the shipper ships all that was flushed and sets KILLED; shown while it ran."""
+    """kill -9: the shipper, which stepped aside, ships all that was flushed and sets KILLED; shown while it ran."""
     folder, process = trainer
     uri = location.embedded_uri(project)
     wait_for(lambda: read_state(folder).offset > 1000)
+    assert steps_aside(shipper_of(process.pid))
     assert status(folder) == "RUNNING"
     assert client(uri).get_run(read_state(folder).run_id).info.status == "RUNNING"
     process.kill()
@@ -218,3 +229,26 @@ def test_a_server_that_was_away_is_shipped_to_later(project: Path, begin: Any) -
     assert [file.path for file in files] == ["plots/plot.svg"]
     assert losses(location.embedded_uri(project), state.run_id) == list(range(1, 3001))
     assert json.loads((folder / "shipped.json").read_text())["store"] == uri
+
+
+def test_what_is_left_when_the_trainer_is_gone_is_not_done_aside(project: Path, begin: Any) -> None:
+    """The shipper leaves the processor to the training, and not to others after it."""
+    run = begin()
+    for step in range(20):
+        run.journal.metrics(step, {"train/loss": 1.0}, 1_700_000_000_000 + step)
+    folder = run.end()
+    reading, writing = os.pipe()
+    offsets = []
+
+    def aside(action: Callable[[], T]) -> T:
+        os.close(writing)  # the trainer goes while this begins
+        result = action()
+        offsets.append(read_state(folder).offset)
+        return result
+
+    with ship.logging_to(folder):
+        state = ship.ship(folder, ship.store_of(folder), Trainer(reading), 1.0, aside)
+    os.close(reading)
+    assert state.complete
+    assert offsets == [0]
+    assert losses(state.store, state.run_id) == list(range(20))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import pytest
 from mlflow.entities import Metric
 from mlflow.tracking.client import MlflowClient
 
-from annpipe.record import location, ship
+from annpipe.record import journal, location, ship
 from annpipe.record import trials as trials_module
-from annpipe.record.patience import Trainer
+from annpipe.record.patience import Trainer, at_once
 from annpipe.record.state import Shipped, is_recorded, read_state, write_state
 from annpipe.record.store import Store
 from annpipe.record.tables import lay_tables
 from annpipe.record.transaction import Unfit, one_transaction
+from annpipe.record.trials import Trials
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -78,12 +80,14 @@ def told(project: Path, above: Path, folders: list[Path]) -> list[Any]:
         (kept,) = client.list_artifacts(run.info.run_id)
         text = Path(client.download_artifacts(run.info.run_id, kept.path)).read_text()
         points = {key: client.get_metric_history(run.info.run_id, key) for key in ("train/loss", "val/loss")}
+        latest = {key: repr(value) for key, value in run.data.metrics.items()}
         series = {key: sorted((p.step, repr(p.value), p.timestamp) for p in some) for key, some in points.items()}
         state = read_state(folder)
         told_of_data = (data.dataset.name, data.dataset.digest, data.dataset.source, [t.value for t in data.tags])
         info = (run.info.status, run.info.start_time, run.info.end_time, run.info.user_id)
         refused = [item.partition(":")[0] for item in state.refused]
-        found.append([info, run.data.params, tags, series, told_of_data, kept.path, text, state.complete, refused])
+        what = [info, run.data.params, tags, series, told_of_data, latest, kept.path, text, state.complete, refused]
+        found.append(what)
     return found
 
 
@@ -167,21 +171,125 @@ def test_what_fails_together_is_tried_one_by_one(project: Path, swept: Any, monk
     assert len(told(project, above, folders)) == N_TRIALS
 
 
+@dataclass
+class Running:
+    """Three trials that a test is training: `write` appends steps to each, `shipped` tells what the store has."""
+
+    trials: list[Any]
+    client: MlflowClient
+    n_written: int = 0
+
+    @property
+    def folders(self) -> list[Path]:
+        return [trial.folder for trial in self.trials]
+
+    def write(self, n_steps: int) -> None:
+        for trial in self.trials:
+            trial.journal.series("train/loss", self.n_written + 1, [0.5] * n_steps, BEGAN, BEGAN + n_steps)
+        self.n_written += n_steps
+
+    def shipped(self) -> list[tuple[str, list[int]]]:
+        found = []
+        for folder in self.folders:
+            run = str(read_state(folder).run_id)
+            points = self.client.get_metric_history(run, "train/loss")
+            found.append((self.client.get_run(run).info.status, sorted(point.step for point in points)))
+        return found
+
+    def expected(self, status: str) -> list[tuple[str, list[int]]]:
+        return [(status, list(range(1, self.n_written + 1)))] * len(self.trials)
+
+
+@pytest.fixture
+def running(project: Path, begin: Any) -> Running:
+    return Running([begin() for _ in range(3)], MlflowClient(location.embedded_uri(project)))
+
+
+def trials_of(project: Path) -> Trials:
+    return Trials(Store(location.embedded_uri(project)), at_once, Trainer(None))
+
+
+def test_points_come_while_trials_are_trained(project: Path, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pass by pass, each event read once, whoever else has shipped the run between; the last pass ends them."""
+    trials = trials_of(project)
+    n_read = 0
+    lines = journal.lines
+
+    def counted(file: Any) -> Iterator[Any]:
+        nonlocal n_read
+        for one in lines(file):
+            n_read += 1
+            yield one
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "lines", counted)
+        for _ in range(3):
+            running.write(40)
+            trials(running.folders)
+            assert running.shipped() == running.expected("RUNNING")
+        trials(running.folders)
+        assert n_read == 3 * (1 + 3)
+    running.write(40)
+    trials_of(project)(running.folders[:1])
+    running.write(40)
+    trials(running.folders)
+    assert running.shipped() == running.expected("RUNNING")
+    running.write(40)
+    for trial in running.trials:
+        trial.end()
+    trials(running.folders)
+    assert running.shipped() == running.expected("FINISHED")
+    assert all(is_recorded(folder) for folder in running.folders)
+    assert trials._open == {}
+
+
+@pytest.mark.parametrize("error", [OSError("the disk was away"), SystemExit()], ids=["failed", "killed"])
+def test_a_pass_that_breaks_off_loses_no_point(
+    project: Path, running: Running, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """What a trial took in before the error is undone with it, and comes again: after a kill by the next shipper."""
+    trials = trials_of(project)
+    running.write(40)
+    trials(running.folders)
+    running.write(40)
+    errors = iter([error])
+    log = Store.log
+
+    def failing(store: Store, run_id: str, items: Any) -> None:
+        log(store, run_id, items)
+        if run_id == read_state(running.folders[1]).run_id:
+            for one in errors:
+                raise one
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "log", failing)
+        with pytest.raises(SystemExit) if isinstance(error, SystemExit) else nullcontext():
+            trials(running.folders)
+            assert running.shipped() == running.expected("RUNNING")
+            running.write(40)
+            trials(running.folders)
+    if isinstance(error, SystemExit):
+        assert [len(steps) for _, steps in running.shipped()] == [40, 40, 40]
+        trials = trials_of(project)
+        trials(running.folders)
+    assert running.shipped() == running.expected("RUNNING")
+
+
 def test_transactions_are_short(swept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever else writes to the store has not to wait for a whole sweep."""
     above, folders = swept()
     sizes = []
-    together = trials_module._shipped_together
+    together = trials_module.Trials._shipped_together
 
-    def noted(some: list[Path], store: Store) -> bool:
-        sizes.append(len(some))
-        return together(some, store)
+    def noted(trials: trials_module.Trials, some: list[Path]) -> int:
+        sizes.append(together(trials, some))
+        return sizes[-1]
 
-    monkeypatch.setattr(trials_module, "_shipped_together", noted)
+    monkeypatch.setattr(trials_module.Trials, "_shipped_together", noted)
     monkeypatch.setattr(trials_module, "TRIALS_AT_ONCE", 2)
     monkeypatch.setattr(trials_module, "BYTES_AT_ONCE", (folders[0] / "journal.jsonl").stat().st_size * 3)
     assert shipped(above).complete
-    assert sizes == [2, 2, 1]
+    assert [size for size in sizes if size] == [2, 2, 1]
     assert all(is_recorded(folder) for folder in folders)
 
 

@@ -263,36 +263,50 @@ def test_a_sweep_that_is_stopped_goes_on(alone: bool, type_in: Type, tmp_path: P
 
 
 def test_trials_are_in_mlflow_while_they_run(tmp_path: Path) -> None:
-    """As RUNNING, with their params; of a sweep that is killed with kill -9 none stays so."""
-    (tmp_path / "waits.py").write_text(WAITS, encoding="utf-8")
+    """As RUNNING, with params and points; after a kill -9 of the sweep none stays so, and each point is there once."""
+    (tmp_path / "waits.py").write_text(WAITS.replace("600", "0.01"), encoding="utf-8")
     (tmp_path / "spec.yaml").write_text(f"{SPEC}plugins: [./waits.py]\ncallbacks: [waits]\n", encoding="utf-8")
-    words = ["sweep", "spec.yaml", "--seeds", "2"]
+    words = ["sweep", "spec.yaml", "--seeds", "2", "--set", "train.epochs=9000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "annpipe", *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 
-    def statuses() -> dict[str, str]:
-        """By seed, of the runs whose params are in the store."""
+    def asked(query: str) -> dict[str, Any]:
         if not (tmp_path / "mlflow.db").is_file():
             return {}
         with closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=120)) as store:
-            rows = store.execute(
-                "SELECT p.value, r.status FROM runs r JOIN params p USING (run_uuid) WHERE p.key='seed'"
-            )
-            return dict(rows.fetchall())
+            return dict(store.execute(query).fetchall())
 
     def wait_for(status: str) -> None:
         deadline = time.monotonic() + 240
-        while statuses() != {"0": status, "1": status}:
-            assert time.monotonic() < deadline, statuses()
+        query = "SELECT p.value, r.status FROM runs r JOIN params p USING (run_uuid) WHERE p.key='seed'"
+        while (found := asked(query)) != {"0": status, "1": status}:
+            assert time.monotonic() < deadline, found
             time.sleep(0.2)
+
+    def epochs() -> dict[str, int]:
+        """By run, of those that are RUNNING."""
+        running = "JOIN runs r USING (run_uuid) WHERE r.status='RUNNING' AND m.key='val/loss'"
+        return asked(f"SELECT run_uuid, MAX(m.step) FROM metrics m {running} GROUP BY run_uuid")
 
     try:
         wait_for("RUNNING")
+        while len(before := epochs()) < 2:
+            assert process.poll() is None
+            time.sleep(0.2)
+        while any(epochs().get(run, 0) <= last for run, last in before.items()):
+            assert process.poll() is None
+            time.sleep(0.2)
     finally:
         process.kill()
         process.wait()
     wait_for("KILLED")
+    client = MlflowClient(embedded_uri(tmp_path))
+    for folder in tmp_path.glob("runs/small-2*"):
+        points = client.get_metric_history(str(read_state(folder).run_id), "val/loss")
+        shipped = [(point.step, point.value, point.timestamp) for point in points]
+        written = [point for event in journal.read(folder) for point in journal.points(event)]
+        assert sorted(shipped) == [tuple(rest) for key, *rest in written if key == "val/loss"]
 
 
 def test_folds_are_a_sweep(type_in: Type) -> None:
