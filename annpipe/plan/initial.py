@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 
 from annpipe.errors import Place, Problem
-from annpipe.plan.build import instantiate, named_modules
+from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
 from annpipe.plan.draft import Draft
 from annpipe.plan.names import means
-from annpipe.plan.plan import Layer
 from annpipe.registry import Registry
 from annpipe.registry.suggest import did_you_mean
 
@@ -37,11 +36,11 @@ def freeze(model: torch.nn.Module, patterns: Sequence[str]) -> None:
             parameter.requires_grad_(False)
 
 
-def check_parameters(drafted: Draft, layers: Sequence[Layer]) -> tuple[list[Problem], int]:
-    """Patterns that mean nothing, initializers that refuse a parameter, nothing left to train; the numbers frozen."""
-    with torch.device("meta"):
-        modules = named_modules([layer.component for layer in layers], drafted.registry)
-        parameters = dict(torch.nn.Sequential(modules).named_parameters())
+def check_parameters(drafted: Draft, parameters: Mapping[str, torch.nn.Parameter]) -> tuple[list[Problem], int]:
+    """Patterns that mean nothing, initializers that refuse a parameter, nothing left to train; the numbers frozen.
+
+    `parameters` are the model's on the meta device.
+    """
     names = list(parameters)
     patterns = [(str(key.value), key.place) for key in (*(key for key, _ in drafted.spec.init), *drafted.spec.freeze)]
     problems = [_nothing_meant(*pattern, names) for pattern in patterns if not any(means(pattern[0], n) for n in names)]

@@ -5,7 +5,7 @@ Shapes on the meta device, the output against the targets, the loss, and what co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ from annpipe.plan.taps import tap_faults
 from annpipe.registry import Registry
 
 if TYPE_CHECKING:
+    from torch.nn import Parameter
+
     from annpipe.plan.plan import Layer, Plan
     from annpipe.plan.rows import Observed
 
@@ -28,19 +30,21 @@ Maker = Callable[[Component, Registry, int], Dataset]
 
 
 class Shaped:
-    """The layers of models that were run on the meta device: the same one is not run again."""
+    """The layers and parameters of models that were run on the meta device: the same one is not run again."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Layer, ...]] = {}
+        self._known: dict[str, tuple[tuple[Layer, ...], Mapping[str, Parameter]]] = {}
 
-    def layers(self, drafted: Draft, fields: Fields) -> tuple[Layer, ...]:
-        """The filled layers of a draft's model, with their shapes; raises SpecError."""
+    def model(self, drafted: Draft, fields: Fields) -> tuple[tuple[Layer, ...], Mapping[str, Parameter]]:
+        """The filled layers of a draft's model, with their shapes, and its parameters by name; raises SpecError."""
         from annpipe.plan.shapes import run_shapes
+        from annpipe.plan.trial import parameters_of
 
         # Also the places count: what is wrong elsewhere with one of the layers is told at its own.
         key = repr((drafted.model, drafted.blocks, drafted.spec.head.plugins, fields))
         if key not in self._known:
-            self._known[key] = run_shapes(drafted.model, drafted.data, fields, drafted.registry)
+            layers = run_shapes(drafted.model, drafted.data, fields, drafted.registry)
+            self._known[key] = layers, parameters_of(layers, drafted.registry)
         return self._known[key]
 
 
@@ -73,16 +77,16 @@ def resolve(
         drafted = _arranged(drafted, fields)
         if drafted.outputs and (faults := tap_faults(drafted.model, registry)):  # heads may have changed places
             raise SpecError(faults)
-        layers = (shaped or Shaped()).layers(drafted, fields)
+        layers, parameters = (shaped or Shaped()).model(drafted, fields)
     except SpecError as error:
-        raise SpecError([*error.problems, *refusals(drafted, ())]) from error
+        raise SpecError([*error.problems, *refusals(drafted)]) from error
     parts = list(for_each(layers, drafted.loss, drafted.metrics, drafted.outputs, fields))
     problems = [p for own, loss, _, part in parts for p in check_output(own, drafted.data, loss, part, registry)]
     if problems and drafted.outputs:
         raise SpecError(problems)
     drafted = replace(drafted, loss=placed(drafted.loss, layers, drafted.outputs, registry))
-    problems += refusals(drafted, layers, list(fields.targets))
-    of_parameters, n_frozen = check_parameters(drafted, layers)
+    problems += refusals(drafted, parameters, list(fields.targets))
+    of_parameters, n_frozen = check_parameters(drafted, parameters)
     problems += of_parameters
     if fields.rows is not None:
         held = observed.held or held_out(fields.rows, spec.split)

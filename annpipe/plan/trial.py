@@ -20,15 +20,24 @@ from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
 
 
-def refusals(drafted: Draft, layers: Sequence[Layer], targets: Sequence[str] = ()) -> list[Problem]:
+def parameters_of(layers: Sequence[Layer], registry: Registry) -> dict[str, torch.nn.Parameter]:
+    """The parameters of a model on the meta device by name, `0.weight`."""
+    with torch.device("meta"):
+        modules = named_modules([layer.component for layer in layers], registry)
+        return dict(torch.nn.Sequential(modules).named_parameters())
+
+
+def refusals(
+    drafted: Draft, model: Mapping[str, torch.nn.Parameter] | None = None, targets: Sequence[str] = ()
+) -> list[Problem]:
     """What optimizer, scheduler, average, callbacks, metrics and the data's distributions refuse.
 
-    The optimizer is built over the model's own parameters, or over a matrix where `layers` is empty.
+    The optimizer is built over the parameters of the model, or over a matrix where it is None.
     """
     registry = drafted.registry
-    parameters = _parameters(layers, drafted.loss, targets, registry)
-    unfit = list(without_parameters(list(parameters), drafted.groups)) if layers else []
-    groups = drafted.groups if layers and not unfit else ()
+    parameters = {} if model is None else {**model, **_of_loss(drafted.loss, targets, registry)}
+    unfit = list(without_parameters(list(parameters), drafted.groups)) if model is not None else []
+    groups = drafted.groups if model is not None and not unfit else ()
     parameters = parameters or {"": torch.nn.Parameter(torch.empty(2, 2, device="meta"))}
     params = parameter_groups(parameters, groups, registry)
     optimizer, problems = _tried(_unfused(drafted.optimizer), registry, {"params": params})
@@ -43,16 +52,12 @@ def refusals(drafted: Draft, layers: Sequence[Layer], targets: Sequence[str] = (
     return unfit + problems + _refused_distributions(drafted)
 
 
-def _parameters(
-    layers: Sequence[Layer], loss: Component, targets: Sequence[str], registry: Registry
-) -> dict[str, torch.nn.Parameter]:
-    """The model's parameters by name, `0.weight`, and the loss's own, `loss.weight`."""
+def _of_loss(loss: Component, targets: Sequence[str], registry: Registry) -> dict[str, torch.nn.Parameter]:
+    """The loss's own parameters, `loss.weight`."""
     with torch.device("meta"):
-        modules = named_modules([layer.component for layer in layers], registry)
-        found = dict(torch.nn.Sequential(modules).named_parameters())
-        built = _tried(unweighted(loss, registry), registry, {"target_names": targets})[0] if layers else None
+        built = _tried(unweighted(loss, registry), registry, {"target_names": targets})[0]
     own = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
-    return found | {f"loss.{name}": parameter for name, parameter in own}
+    return {f"loss.{name}": parameter for name, parameter in own}
 
 
 def _of_no_group(optimizer: Any, groups: Sequence[ParameterGroup]) -> list[Problem]:

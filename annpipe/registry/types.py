@@ -16,6 +16,7 @@ import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
@@ -119,6 +120,7 @@ class OneOf:
 OptionType = Named | Formula | Choice | ListOf | TupleOf | MappingOf | OneOf
 
 
+@cache
 def parse(text: str) -> OptionType:
     """Reads a type from its text; raises UnsupportedType on anything else."""
     try:

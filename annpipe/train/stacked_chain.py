@@ -7,6 +7,7 @@ step; here each layer has its place, and so has its gradient.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -43,11 +44,11 @@ class Chain:
     def __init__(self, links: Sequence[Link]) -> None:
         self._after = [link.after for link in links]
         self._names = [(id(link.linear.weight), _identity(link.linear.bias)) for link in links]
-        self._kept: dict[tuple[torch.Size, torch.dtype], list[list[torch.Tensor]]] = {}
+        self._kept: dict[tuple[torch.Size, torch.dtype], _Memory] = {}
 
     def forward(self, x: torch.Tensor, tensors: Tensors) -> list[torch.Tensor]:
         """x, (members, features, rows) -> what arrives at each product, and what the last one gives."""
-        places, _ = self._memory(x, tensors)
+        places = self._memory(x, tensors).given
         passed = [x]
         for (name, bias), after, place in zip(self._names, self._after, places, strict=True):
             weight = tensors[name].detach()
@@ -63,29 +64,42 @@ class Chain:
     def backward(
         self, passed: Sequence[torch.Tensor], grown: torch.Tensor, tensors: Tensors
     ) -> dict[int, torch.Tensor]:
-        """The gradient of what `forward` gave last -> that of each trained tensor by its identity."""
-        _, places = self._memory(passed[0], tensors)
+        """The gradient of what `forward` gave last -> that of each trained tensor by its identity; the next call writes
+        over it."""
+        memory = self._memory(passed[0], tensors)
         found: dict[int, torch.Tensor] = {}
         for number, (name, bias) in reversed(list(enumerate(self._names))):
             weight = tensors[name]
             for layer in self._after[number]:
                 FOLLOWING[type(layer)].backward(layer, passed[number + 1], grown)
             if weight.requires_grad:
-                found[name] = torch.bmm(grown, passed[number].transpose(1, 2))
+                found[name] = torch.bmm(grown, passed[number].transpose(1, 2), out=memory.weights[number])
             if bias is not None and tensors[bias].requires_grad:
                 found[bias] = grown.sum(2)
             if number:
-                grown = torch.bmm(weight.detach().transpose(1, 2), grown, out=places[number - 1])
+                grown = torch.bmm(weight.detach().transpose(1, 2), grown, out=memory.grown[number - 1])
         return found
 
     def forget(self) -> None:
         """Lets go of the memory."""
         self._kept = {}
 
-    def _memory(self, x: torch.Tensor, tensors: Tensors) -> list[list[torch.Tensor]]:
-        """What the products give and the gradients of that, for this many members and rows."""
+    def _memory(self, x: torch.Tensor, tensors: Tensors) -> _Memory:
+        """The places for this many members and rows."""
         key = x.shape, x.dtype
         if key not in self._kept:
-            shapes = [(len(x), tensors[name].shape[1], x.shape[2]) for name, _ in self._names]
-            self._kept[key] = [[x.new_empty(shape) for shape in some] for some in (shapes, shapes[:-1])]
+            weights = [(len(x), *tensors[name].shape[1:]) for name, _ in self._names]
+            given = [(len(x), shape[1], x.shape[2]) for shape in weights]
+            self._kept[key] = _Memory(
+                *([x.new_empty(shape) for shape in some] for some in (given, given[:-1], weights))
+            )
         return self._kept[key]
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What each product gives, the gradients of what all but the last give, and those of the weights."""
+
+    given: list[torch.Tensor]
+    grown: list[torch.Tensor]
+    weights: list[torch.Tensor]

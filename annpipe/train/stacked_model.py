@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
-from torch.func import functional_call, vmap
 
 from annpipe.taps import TappedStack
 from annpipe.train.chain import MANY_ROWS
@@ -25,17 +23,7 @@ from annpipe.train.stacked_layers import (
     mapped,
     one_by_one,
 )
-
-PLAIN_LOSSES = (
-    *(nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.CrossEntropyLoss),
-    *(nn.NLLLoss, nn.PoissonNLLLoss),
-)
-"""Losses that `vmap` runs as one; others are called member by member."""
-POINTWISE = (
-    *(nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss, nn.BCEWithLogitsLoss, nn.SoftMarginLoss),
-    *(nn.PoissonNLLLoss, nn.KLDivLoss),
-)
-"""Losses that are a mean or sum of one number for each number."""
+from annpipe.train.stacked_losses import StackedLosses
 
 
 def layers_of(model: nn.Module) -> nn.Sequential:
@@ -82,12 +70,7 @@ class StackedModel:
         self.is_mixed = any(way.reason for way in ways)
         self._lying_runs = _lying_runs(self._models[0])
         self._chain = chain_of(list(self._models[0]))
-        self._own_losses = losses
-        self._every_loss = _every_loss(losses) if alike else None
-        self._loss_tensors = {
-            name: torch.stack([dict(loss.named_buffers())[name] for loss in losses])
-            for name, _ in losses[0].named_buffers()
-        }
+        self._losses = StackedLosses(losses, alike)
 
     def train(self) -> None:
         """The layers that run member by member go into training, wherever they have been evaluated."""
@@ -114,18 +97,16 @@ class StackedModel:
         """
         if self._chain is not None and x.dim() == 3 and x.device.type == "cpu":
             passed = self._chain.forward(rows_last(x), tensors)
-            given = passed[-1].transpose(1, 2).requires_grad_()
-            losses = self._losses(given, y, members) * share
-            (grown,) = torch.autograd.grad(losses.sum(), given)
+            losses, grown = self._losses.by_hand(passed[-1].transpose(1, 2), y, members, share)
             found = self._chain.backward(passed, rows_last(grown), tensors)
-            return losses.detach(), [found[leaf] for leaf in leaves]
-        losses = self._losses(self._passed(x, tensors, members), y, members) * share
-        own = [tensors[leaf] for leaf in leaves]
-        return losses.detach(), torch.autograd.grad(losses.sum(), own)
+            return losses, [found[leaf] for leaf in leaves]
+        given = self._passed(x, tensors, members)
+        losses, grown = self._losses.by_hand(given.detach(), y, members, share)
+        return losses, torch.autograd.grad(given, [tensors[leaf] for leaf in leaves], grown)
 
     def losses(self, x: torch.Tensor, y: torch.Tensor, tensors: Tensors, members: range) -> torch.Tensor:
         """x and y, (members, rows, …) -> the losses, (members,), with their graph."""
-        return self._losses(self._passed(x, tensors, members), y, members)
+        return self._losses.each(self._passed(x, tensors, members), y, members)
 
     def _passed(self, x: torch.Tensor, tensors: Tensors, members: range) -> torch.Tensor:
         """What the models give, with its graph."""
@@ -140,50 +121,3 @@ class StackedModel:
             if isinstance(model := self._models[member], TappedStack):
                 model.taps.values.clear()
         return x
-
-    def _losses(self, given: torch.Tensor, y: torch.Tensor, members: range) -> torch.Tensor:
-        """The loss of what each model gives, (members,), with its graph."""
-        if self._every_loss is None:
-            each = enumerate(members)
-            return torch.stack([self._own_losses[member](given[place], y[place]) for place, member in each])
-        own = {name: one[members.start : members.stop] for name, one in self._loss_tensors.items()}
-        return self._every_loss(own, given, y)
-
-
-EveryLoss = Callable[[Mapping[str, torch.Tensor], torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-def _every_loss(losses: Sequence[nn.Module]) -> EveryLoss | None:
-    """The losses of members as one, where they are of a class that can be."""
-    first: Any = losses[0]
-    has_weights = bool(dict(first.named_buffers()))
-    if type(first) in POINTWISE and first.reduction in ("mean", "sum") and not has_weights:
-        return _pointwise_loss(first)
-    return _mapped_loss(first) if type(first) in PLAIN_LOSSES else None
-
-
-def _pointwise_loss(loss: Any) -> EveryLoss:
-    """The mean or sum of each member's numbers."""
-    each = copy.deepcopy(loss)
-    each.reduction = "none"
-    is_mean, otherwise = loss.reduction == "mean", _mapped_loss(loss)
-
-    def every(tensors: Mapping[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        if x.shape != y.shape:
-            return otherwise(tensors, x, y)
-        values: torch.Tensor = each(x, y).flatten(1)
-        return values.mean(1) if is_mean else values.sum(1)
-
-    return every
-
-
-def _mapped_loss(loss: nn.Module) -> EveryLoss:
-    def one(tensors: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        given: torch.Tensor = functional_call(loss, tensors, (x, y))
-        return given
-
-    def every(tensors: Mapping[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        given: torch.Tensor = vmap(one, randomness="error")(dict(tensors), x, y)
-        return given
-
-    return every if dict(loss.named_buffers()) else lambda _, x, y: vmap(lambda a, b: one({}, a, b))(x, y)

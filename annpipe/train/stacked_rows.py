@@ -22,7 +22,7 @@ class StackedRows:
         self._batches = [one for one in batches if isinstance(one, Batches)]
         self._schedule, self._n_rows = schedule, len(rows[0])
         self._x, self._y = _Table([one.x for one in rows]), _Table([one.y for one in rows])
-        self._orders: torch.Tensor | None = None
+        self._is_ordered = False
         if not self._batches[0].is_full:
             self.begin_epoch()
 
@@ -31,7 +31,10 @@ class StackedRows:
         orders = [one.order for one in self._batches]
         if any(order is not None for order in orders):
             as_they_lie = torch.arange(self._n_rows, device=self._x.device)
-            self._orders = torch.stack([as_they_lie if order is None else order for order in orders])
+            chosen = torch.stack([as_they_lie if order is None else order for order in orders])
+            for table in (self._x, self._y):
+                table.order(chosen)
+            self._is_ordered = True
 
     def at(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
         """x and y of the step at `place` of the epoch, (members, rows, …)."""
@@ -39,10 +42,9 @@ class StackedRows:
             return self._x.every(), self._y.every()
         begin = place * self._schedule.step_rows
         end = min(begin + self._schedule.step_rows, self._n_rows)
-        if self._orders is None:
+        if not self._is_ordered:
             return self._x.every()[:, begin:end], self._y.every()[:, begin:end]
-        chosen = self._orders[:, begin:end]
-        return self._x.chosen(chosen), self._y.chosen(chosen)
+        return self._x.chosen(begin, end), self._y.chosen(begin, end)
 
 
 class _Table:
@@ -58,6 +60,8 @@ class _Table:
         self._is_one = len(kept) == 1
         self._tables = tensors[0] if self._is_one else torch.stack(list(kept.values()))  # (tables, rows, …)
         self._own = torch.tensor([numbers[key] for key in keys], device=self.device)
+        self._flat = self._tables if self._is_one else self._tables.flatten(0, 1)
+        self._order = torch.empty(0)
         self._every: torch.Tensor | None = None
 
     def every(self) -> torch.Tensor:
@@ -68,12 +72,14 @@ class _Table:
             self._every = tables.expand(self._n_members, *self._shape) if is_one else tables.index_select(0, self._own)
         return self._every
 
-    def chosen(self, rows: torch.Tensor) -> torch.Tensor:
-        """The rows with the numbers `rows`, (members, rows)."""
-        flat = self._tables
-        if not self._is_one:
-            flat, rows = flat.flatten(0, 1), rows + self._own[:, None] * self._shape[0]
-        return flat.index_select(0, rows.reshape(-1)).view(*rows.shape, *self._shape[1:])
+    def order(self, rows: torch.Tensor) -> None:
+        """Each member sees the rows with these numbers, (members, rows), one after another."""
+        self._order = rows if self._is_one else rows + self._own[:, None] * self._shape[0]
+
+    def chosen(self, begin: int, end: int) -> torch.Tensor:
+        """Some rows in that order, (members, rows, …)."""
+        rows = self._order[:, begin:end]
+        return self._flat.index_select(0, rows.reshape(-1)).view(*rows.shape, *self._shape[1:])
 
 
 def _digest(tensor: torch.Tensor) -> bytes:

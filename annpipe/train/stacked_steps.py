@@ -5,13 +5,25 @@ Options that members may differ in are columns, (members, 1), so that one operat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import torch
 
 Options = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Members with the same options, `numbers`: their rows of the matrices of a slab, those that follow on each other
+    as one piece."""
+
+    numbers: Mapping[str, float]
+    values: list[torch.Tensor]
+    gradients: list[torch.Tensor]
+    states: Mapping[str, list[torch.Tensor]]
 
 
 @dataclass
@@ -20,6 +32,7 @@ class Slab:
 
     `states` are what the optimizer remembers, by torch's names. `exact` has the options in double precision,
     `options` in that of the parameters, (members, 1) each; `flags` are those that all members share.
+    `alike` has the members by their options, unless the step is compiled.
     """
 
     values: torch.Tensor
@@ -29,6 +42,7 @@ class Slab:
     exact: dict[str, torch.Tensor] = field(default_factory=dict)
     options: dict[str, torch.Tensor] = field(default_factory=dict)
     decays: bool = False
+    alike: Sequence[Alike] = ()
 
     def read(self, groups: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
         """Takes the options of each member's own group of torch's optimizer, as schedulers leave them."""
@@ -36,11 +50,27 @@ class Slab:
             return
         told = [dict(numbers(group)) for group in groups]
         self.decays = any(one.get("weight_decay") for one in told)
+        self.alike = list(self._alike([tuple(one[name] for name in names) for one in told], names))
         device, dtype = self.values.device, self.values.dtype
         for name in names:
             column = torch.tensor([[one[name]] for one in told], dtype=torch.float64, device=device)
             self.exact[name], self.options[name] = column, column.to(dtype)
             self.options[f"1-{name}"] = (1 - column).to(dtype)
+
+    def _alike(self, told: Sequence[tuple[float, ...]], names: Sequence[str]) -> Iterator[Alike]:
+        """The members by what is told of each."""
+        runs = [(own, len(list(members))) for own, members in groupby(told)]
+        lengths = [length for _, length in runs]
+        values, gradients = torch.split(self.values, lengths), torch.split(self.gradient, lengths)
+        states = {name: torch.split(one, lengths) for name, one in self.states.items()}
+        for own in dict.fromkeys(told):
+            places = [place for place, (other, _) in enumerate(runs) if other == own]
+            yield Alike(
+                dict(zip(names, own, strict=True)),
+                [values[place] for place in places],
+                [gradients[place] for place in places],
+                {name: [pieces[place] for place in places] for name, pieces in states.items()},
+            )
 
     def column(self, exact: torch.Tensor) -> torch.Tensor:
         """A column in double precision as the parameters' kind of number."""
@@ -92,6 +122,9 @@ def _moments(slab: Slab, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Te
 
 
 def _adam(slab: Slab, step: int | torch.Tensor) -> None:
+    if isinstance(step, int) and slab.values.device.type == "cpu":
+        _fused_adam(slab, step)
+        return
     mean, square = _moments(slab, slab.shrink_or_decayed())
     exact = slab.exact
     if slab.flags["amsgrad"]:
@@ -100,6 +133,31 @@ def _adam(slab: Slab, step: int | torch.Tensor) -> None:
     scale = slab.column((1 - exact["beta2"] ** step).sqrt())
     below = square.sqrt().div_(scale).add_(slab.options["eps"])
     slab.values.addcmul_(mean / below, slab.column(exact["lr"] / (1 - exact["beta1"] ** step)), value=-1)
+
+
+def _fused_adam(slab: Slab, step: int) -> None:
+    """By torch's kernel for the processor, which goes over memory once; a single run takes it, too.
+
+    A square root of numbers next to zero, as those of parameters without gradient become, costs torch thirty others.
+    """
+    kernel = torch._fused_adamw_ if slab.flags["decoupled_weight_decay"] else torch._fused_adam_
+    amsgrad, count = slab.flags["amsgrad"], torch.tensor(float(step), dtype=torch.float32)
+    for alike in slab.alike:
+        kernel(
+            alike.values,
+            alike.gradients,
+            alike.states["exp_avg"],
+            alike.states["exp_avg_sq"],
+            alike.states["max_exp_avg_sq"] if amsgrad else [],
+            [count] * len(alike.values),
+            lr=alike.numbers["lr"],
+            beta1=alike.numbers["beta1"],
+            beta2=alike.numbers["beta2"],
+            weight_decay=alike.numbers["weight_decay"],
+            eps=alike.numbers["eps"],
+            amsgrad=amsgrad,
+            maximize=slab.flags["maximize"],
+        )
 
 
 def _nadam(slab: Slab, step: int | torch.Tensor) -> None:

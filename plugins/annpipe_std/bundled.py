@@ -10,6 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from annpipe import Fields, OptionError, did_you_mean
@@ -79,9 +80,13 @@ def _datasets() -> Any:
         raise OptionError("", message, help='install it: `pip install "annpipe[sklearn]"`') from error
 
 
-def _functions(prefix: str) -> dict[str, Callable[..., Any]]:
+def _functions(prefix: str) -> Mapping[str, Callable[..., Any]]:
     """By name without prefix, those that give inputs and targets; none reads a file of the user's or a network."""
-    datasets = _datasets()
+    return _functions_of(_datasets(), prefix)
+
+
+@cache
+def _functions_of(datasets: Any, prefix: str) -> Mapping[str, Callable[..., Any]]:
     every = {name.removeprefix(prefix): getattr(datasets, name) for name in dir(datasets) if name.startswith(prefix)}
     asks = "return_X_y" if prefix == "load_" else "n_samples"
     return {name: one for name, one in every.items() if asks in inspect.signature(one).parameters and _is_pair(name)}

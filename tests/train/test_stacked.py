@@ -21,6 +21,7 @@ from annpipe.train.loop import LAST, Loop
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import Schedule, schedule
 from annpipe.train.stack_gear import Member, Stack
+from annpipe.train.stacked_state import StackedState
 from annpipe.train.stacking import stack_key, why_solo
 from tests.train.conftest import Planned, Told
 
@@ -324,6 +325,45 @@ def test_losses_may_differ_in_numbers(losses: list[str], planned: Planned) -> No
     hold(
         [planned(SPEC, *data, "optimizer={SGD: {lr: 0.01}}", f"loss={one}", "train.batch_size=4") for one in losses * 2]
     )
+
+
+@pytest.mark.parametrize("model", ["[Linear: 4, ReLU, Linear: 3]", "[Linear: 4, Mish, Linear: 3]"])
+@pytest.mark.parametrize(
+    "options", ["{}", "{reduction: sum}", "{weight: [1, 0.2, 3]}", "{weight: [1, 0.2, 3], reduction: sum}"]
+)
+def test_labels_are_compared_without_a_graph(options: str, model: str, planned: Planned) -> None:
+    """Under a chain passed by hand and under other layers, a step's batches weighted by their rows."""
+    own = ["data={" + LINE.replace("0, 0, 1, 0", "0, 2, 1, 0") + "}", "train={epochs: 9, batch_size: 2, accumulate: 2}"]
+    own += [f"loss={{CrossEntropyLoss: {options}}}", "optimizer={Adam: {lr: 0.01}}", f"model={model}"]
+    hold([planned(SPEC, *own, seed) for seed in SEEDS], 8)
+
+
+@pytest.mark.parametrize("option", ["{label_smoothing: 0.2}", "{ignore_index: 2}"])
+def test_other_comparisons_of_labels_are_torch_s_own(option: str, planned: Planned) -> None:
+    """Smoothed labels, and labels that are left out."""
+    own = ["data={" + LINE.replace("0, 0, 1, 0", "0, 2, 1, 0") + "}", f"loss={{CrossEntropyLoss: {option}}}"]
+    hold([planned(SPEC, *own, "model=[Linear: 4, ReLU, Linear: 3]", seed) for seed in SEEDS], 8)
+
+
+def test_adam_s_memory_may_fade_to_nothing(planned: Planned) -> None:
+    """Numbers next to zero, those of parameters without gradient, are stepped as in a run by itself, bit for bit."""
+    with computing("float32", deterministic=False):
+        runs = [built(planned(SPEC, "device.precision=float32", "optimizer={Adam: {lr: 0.01}}", s)) for s in SEEDS]
+        state = StackedState([run.plan for run in runs], [run.parts for run in runs], [torch.Generator()] * 3, 0)
+        state.read_rates()
+        slab = state.slabs[0]
+        for step in range(1, 4):
+            slab.gradient.copy_(torch.linspace(0, 1e-18, slab.gradient.numel()).view_as(slab.gradient))
+            state.stepping.step(slab, step)
+        state.count(3)
+        alone = built(planned(SPEC, "device.precision=float32", "optimizer={Adam: {lr: 0.01}}", SEEDS[0]))
+        for parameter, member in zip(alone.parts.parameters, runs[0].parts.parameters, strict=True):
+            parameter.grad = member.grad
+        for _ in range(3):
+            alone.parts.optimizer.step()
+    assert 0 < float(slab.states["exp_avg_sq"].max()) < torch.finfo(torch.float32).tiny
+    hold_state(alone.parts.optimizer.state_dict(), runs[0].parts.optimizer.state_dict(), 0)
+    hold_state(alone.parts.model.state_dict(), runs[0].parts.model.state_dict(), 0)
 
 
 @pytest.mark.parametrize("each", ["epoch", "step"])

@@ -66,6 +66,18 @@ def titled(swept: Swept, title: str, width: float, height: float) -> Figure:
     return figure
 
 
+def laid_out(figure: Figure) -> Figure:
+    """The figure with everything in its place for an SVG; saving it would draw it a first time just for that."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    FigureCanvasSVG(figure)
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+    figure.set_layout_engine(None)  # matplotlib's default, which is none
+    return figure
+
+
 def text(words: str) -> str:
     """Words as they are, never read as a formula of TeX."""
     return words.replace("$", r"\$")
