@@ -67,7 +67,8 @@ class Gearbox:
 
     def pause_after(self, step: int, n_steps: int) -> int:
         """The steps, `n_steps` at least, with which no block is cut."""
-        return self.blocks.pause_after(step, n_steps) if self.compiled else n_steps
+        is_about_to_shift = self._shifted_at is not None and not self._is_decided  # a run that is resumed
+        return self.blocks.pause_after(step, n_steps) if self.compiled or is_about_to_shift else n_steps
 
     def begins_block(self, step: int, n_left: int) -> bool:
         """Whether compiled steps are next, of the `n_left` steps that are asked for."""
