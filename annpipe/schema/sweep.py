@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from annpipe.schema.values import Schema, or_variable
-from annpipe.spec.axes import FORMS_SAID
+from annpipe.spec.axes import FORMS_SAID, REPEATS
 from annpipe.spec.search import METHODS, PRUNERS
 from annpipe.spec.sections import Section
 
@@ -23,14 +23,17 @@ def over_schema() -> Schema:
     forms = {name: {"type": "array", "items": NUMBER} | form for name, form in FORMS.items()}
     forms["choice"] = dict(FORMS["choice"])
     one = {"type": "object", "properties": forms, "additionalProperties": False, "minProperties": 1, "maxProperties": 1}
-    accepted: list[Schema] = [{"type": "array", "minItems": 1}, one, {"type": "integer", "minimum": 1}]
-    accepted.append({"type": "string", "pattern": r"^-?\d+\.\.-?\d+$"})
+    span = {"type": "string", "pattern": r"^-?\d+\.\.-?\d+$"}
+    ways: list[Schema] = [{"type": "array", "minItems": 1}, one, span]
+    accepted: list[Schema] = [way | {"errorMessage": FORMS_SAID} for way in ways]
+    how_many: Schema = {"type": "integer", "minimum": 1, "errorMessage": FORMS_SAID}
     words = "paths of the spec, as optimizer.Adam.lr or model.1, each with the values that are tried"
     return {
         "description": words,
         "type": "object",
         "propertyNames": {"pattern": r"^[^.]+(\.[^.]+)*$"},
-        "additionalProperties": or_variable([one | {"errorMessage": FORMS_SAID} for one in accepted]),
+        "properties": {path: or_variable([*accepted, how_many]) for path in REPEATS},
+        "additionalProperties": or_variable(accepted),
     }
 
 
