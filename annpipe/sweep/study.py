@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import DBAPIError
 
 from annpipe.errors import RunError, StoreError
 from annpipe.secrets import scrub
@@ -34,6 +35,7 @@ PLACE, WORKER, RUNS, COUNT = "annpipe.place", "annpipe.worker", "annpipe.runs", 
 BEAT_SECONDS, GRACE_SECONDS = 10, 30  # a worker that says nothing for so long is dead
 BEGIN_SECONDS = 60.0  # that the one who makes a study may take to fill it
 TURNS = 2  # in which a worker takes its share, so that the quicker ones can take more
+TRIES_TO_OPEN, SECONDS_BETWEEN_TRIES = 4, 0.3
 BUSY_SECONDS = 60  # that a database file may be in another's hands
 
 
@@ -197,20 +199,34 @@ def storage_of(url: str | None, *, beat: int = BEAT_SECONDS, grace: int = GRACE_
         return InMemoryStorage()
     is_sqlite = url.startswith("sqlite")
     waits = {"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else {}
+
+    def opened() -> RDBStorage:
+        return RDBStorage(
+            url,
+            engine_kwargs=dict(waits),
+            heartbeat_interval=beat,
+            grace_period=grace,
+            heartbeat_stale_trial_callback=_waits_again,
+        )
+
     try:
         with quiet():
-            storage = RDBStorage(
-                url,
-                engine_kwargs=waits,
-                heartbeat_interval=beat,
-                grace_period=grace,
-                heartbeat_stale_trial_callback=_waits_again,
-            )
+            storage = _in_spite_of_others(opened)
     except Exception as error:  # of SQLAlchemy, of a driver, or an import of one that is missing
         raise StoreError(f"the storage {scrub(url)} cannot be opened: {scrub(str(error)).splitlines()[0]}") from error
     if is_sqlite:
         _one_at_a_time(storage.engine)
     return storage
+
+
+def _in_spite_of_others(opened: Callable[[], RDBStorage]) -> RDBStorage:
+    """Opens a storage; of several that open a new one, each makes the tables that the others make meanwhile."""
+    for _ in range(TRIES_TO_OPEN - 1):
+        try:
+            return opened()
+        except DBAPIError:
+            time.sleep(SECONDS_BETWEEN_TRIES)
+    return opened()
 
 
 def _one_at_a_time(engine: Engine) -> None:
