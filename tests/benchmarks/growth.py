@@ -6,9 +6,9 @@
     steps          of a whole recorded run, ten thousand to a million epochs of one step: peak memory of trainer and
                    shipper, which may not grow with them; with `growth.py steps`
 
-Each point is a process of its own, with one thread, in an order that runs to and fro, so that what else the machine
-does falls on all. An exponent is the slope of a line through the upper half of the points, on logarithmic axes; what it
-may be is said beside it. Memory is what a process has beyond one with the smallest job.
+Each point is a process of its own, with one thread and the eager gear, in an order that runs to and fro, so that what
+else the machine does falls on all. An exponent is the slope of a line through the upper half of the points, on
+logarithmic axes; what it may be is said beside it. Memory is what a process has beyond one with the smallest job.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def spec(what: str, size: int, seed: int = 0) -> str:
 version: 1
 name: growth
 seed: {seed}
-device: {{type: cpu, threads: 1}}
+device: {{type: cpu, threads: 1, compile: off}}
 data: {{formula: {{rows: {rows}, inputs: {{x: {{Uniform: [-1, 1]}}}}, targets: {{y: x**2}}}}}}
 model: [{layers}, {{Linear: 1}}]
 loss: MSELoss
