@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, NoReturn
 
 from annpipe.errors import StoreError
 from annpipe.record.location import ARTIFACTS, MLFLOW_ENVIRONMENT, artifact_root, scrub
@@ -38,8 +38,8 @@ class Server:
     address: str
     process: subprocess.Popen[bytes]
 
-    def wait(self) -> None:
-        """Stays until Ctrl-C (or SIGTERM, or a closed terminal); raises StoreError when the server ends by itself."""
+    def wait(self) -> NoReturn:
+        """Stays until Ctrl-C, SIGTERM or a closed terminal; raises StoreError when the server ends by itself."""
         code = self.process.wait()
         raise StoreError(f"MLflow's server ended by itself with code {code}")
 

@@ -203,7 +203,7 @@ def storage_of(url: str | None, *, beat: int = BEAT_SECONDS, grace: int = GRACE_
     def opened() -> RDBStorage:
         return RDBStorage(
             url,
-            engine_kwargs=dict(waits),
+            engine_kwargs=waits,
             heartbeat_interval=beat,
             grace_period=grace,
             heartbeat_stale_trial_callback=_waits_again,
@@ -224,7 +224,9 @@ def _in_spite_of_others(opened: Callable[[], RDBStorage]) -> RDBStorage:
     for _ in range(TRIES_TO_OPEN - 1):
         try:
             return opened()
-        except DBAPIError:
+        except DBAPIError as error:
+            if "already exists" not in str(error):
+                raise
             time.sleep(SECONDS_BETWEEN_TRIES)
     return opened()
 

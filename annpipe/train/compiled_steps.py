@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,8 +78,7 @@ class CompiledSteps:
         first, from 1.
         """
         count = torch.tensor(float(step), dtype=torch.float64)
-        stance = torch.compiler.set_stance(skip_guard_eval_unsafe=True) if self._is_compiled else nullcontext()
-        with torch.no_grad(), stance:
+        with torch.no_grad(), torch.compiler.set_stance(skip_guard_eval_unsafe=self._is_compiled):
             losses = self._run(
                 numbers.values, numbers.gradients, numbers.states, list(xs), list(ys), list(table), count
             )

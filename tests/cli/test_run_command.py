@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Cli, CliHere
+from annpipe import launch
+from tests.conftest import Cli, CliHere, unrecorded
 
 SPEC = """
 version: 1
@@ -118,6 +119,14 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(annpipe: Cli, spec: Path, tm
     assert "Linear {in_features: 2, out_features: 8, bias: true}" in done.stdout
     assert "val 25%" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.yaml"]
+
+
+def test_two_runs_with_fixed_threads_are_equal_bit_for_bit(spec: Path) -> None:
+    """Same seed, same numbers; another seed, others. Those of two processes are compared above."""
+    with unrecorded():
+        values = [launch.run(spec, overrides=["tracking.wait_seconds=0", f"seed={seed}"]).values for seed in (3, 3, 4)]
+    assert values[0] == values[1]
+    assert values[0] != values[2]
 
 
 @pytest.mark.parametrize(

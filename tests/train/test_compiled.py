@@ -155,8 +155,8 @@ def test_steps_of_one_shape_are_told_apart(planned: Planned, monkeypatch: pytest
     compile_ = torch.compile
     monkeypatch.setattr(torch, "compile", lambda steps, **_: compile_(steps, fullgraph=True, backend="eager"))
     runs = []
-    for own in ("loss=L1Loss", "loss=MSELoss"):
-        plan = planned(COMPILED, own, "model=[Linear: 1]", "train.batch_size=all", "optimizer={SGD: {lr: 0.01}}")
+    for loss in ("loss=L1Loss", "loss=MSELoss"):
+        plan = planned(COMPILED, loss, "model=[Linear: 1]", "train.batch_size=all", "optimizer={SGD: {lr: 0.01}}")
         parts = build(plan, torch.device("cpu"), torch.float32)
         state = StackedState([plan], [parts], [torch.Generator()], 0)
         x, y = (one.unsqueeze(0) for one in (parts.rows["train"].x, parts.rows["train"].y))
