@@ -93,6 +93,23 @@ class Blocks:
 
 
 @dataclass(frozen=True)
+class OutputRoles:
+    """What a loss takes the outputs of a network for that belong to one target, where that is not the target's value.
+
+    `names` says what each of them is, as ("mean", "variance"): a target has that many outputs, side by side. The one
+    at `point` is the prediction that metrics and figures hold against the target. `variance` is the position of a
+    variance, which is in squared units. `is_log` tells that the prediction is the exponential of the output. `layer`
+    names the layer that makes such outputs of any numbers; a model that ends with a linear one instead is refused.
+    """
+
+    names: tuple[str, ...]
+    point: int = 0
+    variance: int | None = None
+    is_log: bool = False
+    layer: str | None = None
+
+
+@dataclass(frozen=True)
 class Outline:
     """What is known of a run before it trains, for the `check` of a plot or callback that does not fit every run.
 

@@ -29,6 +29,7 @@ from annpipe.train.data import Transformed, lay_out
 from annpipe.train.device import computing
 from annpipe.train.evaluate import LossInPieces, measured
 from annpipe.train.figures import OutputPart, draw, predicting
+from annpipe.train.points import point_of, points, roles
 
 FOLDER = "evaluated"
 
@@ -125,8 +126,16 @@ def _measured(
         labels=[name for name in measures.heads if _target(model, name)["labels"]],
     )
     loss = _loss(model, measures)
-    values = measured(network, LossInPieces(loss, rows), measures.metrics, measures.registry, rows, once.targets)
-    parts = {t["name"]: OutputPart(t["span"], not t["labels"] and not t["shape"]) for t in model.targets}
+    names = [target["name"] for target in model.targets]
+    known = roles(measures.loss, measures.heads, names, measures.registry)
+    predictions = points(known, has_heads=bool(measures.heads))
+    values = measured(
+        network, LossInPieces(loss, rows), measures.metrics, measures.registry, rows, once.targets, predictions
+    )
+    parts = {
+        t["name"]: OutputPart(t["span"], None if t["labels"] or t["shape"] else point_of(known[t["name"]]))
+        for t in model.targets
+    }
     losses = {name: loss.name for name, loss in measures.heads.items()}
     view = RunView(
         name=spec.head.name,

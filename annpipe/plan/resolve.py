@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from annpipe.contract import Dataset, Fields, Outline
 from annpipe.errors import Problem, SpecError
+from annpipe.plan.columns import grouped
 from annpipe.plan.component import Component
 from annpipe.plan.data_alone import faults_of_data
 from annpipe.plan.draft import Draft
@@ -86,6 +87,7 @@ def resolve(
         raise SpecError(problems)
     drafted = replace(drafted, loss=placed(drafted.loss, layers, drafted.outputs, registry))
     problems += refusals(drafted, parameters, list(fields.targets))
+    problems = problems or _scales(drafted, fields)
     of_parameters, n_frozen = check_parameters(drafted, parameters)
     problems += of_parameters
     if fields.rows is not None:
@@ -130,6 +132,16 @@ def resolve(
             ),
         ),
     )
+
+
+def _scales(drafted: Draft, fields: Fields) -> list[Problem]:
+    """Targets whose transforms their losses cannot be led back through."""
+    from annpipe.plan.output_roles import transform_faults
+
+    targets = grouped(drafted.transforms, fields).targets
+    steps = {name: targets[name].steps if name in targets else () for name in fields.targets}
+    losses = [(head.loss, {head.name: steps[head.name]}) for head in drafted.outputs] or [(drafted.loss, steps)]
+    return [problem for loss, own in losses for problem in transform_faults(loss, own, drafted.registry)]
 
 
 def _arranged(drafted: Draft, fields: Fields) -> Draft:

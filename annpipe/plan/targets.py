@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
-from annpipe.contract import Fields
+from annpipe.contract import Fields, OutputRoles
 from annpipe.errors import OptionError, Place, Problem
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
 from annpipe.plan.losses import by_target, compares_classes, leaves, takes_classes, unweighted
 from annpipe.plan.option_faults import option_refused
+from annpipe.plan.output_roles import outputs_said, role_faults, roles_by_target
 from annpipe.plan.plan import Layer
 from annpipe.plan.shapes import BATCH, first_line, show
 from annpipe.registry import Registry
@@ -36,13 +37,15 @@ def check_output(
     """Whether what the last layer gives fits the targets, and the loss takes both."""
     if differing := _differing(loss, registry):
         return [differing]
+    if faults := role_faults(loss, list(fields.targets), registry):
+        return faults
     classes = takes_classes(loss, registry)
     last = layers[-1]
     prediction = torch.empty((BATCH, *last.output_shape), device="meta")
-    names = ", ".join(fields.targets)
+    names = list(fields.targets)
     place = last.component.place
     if classes and len(fields.targets) > 1:
-        message = f"{loss.name} compares with the labels of one target; the data has {len(fields.targets)}: {names}"
+        message = f"{loss.name} compares with the labels of one target; the data has {len(names)}: {', '.join(names)}"
         return [
             Problem(
                 "loss-mismatch",
@@ -57,13 +60,53 @@ def check_output(
         n_classes = next(iter(fields.targets.values())).classes
         if prediction.ndim < 2 or prediction.shape[1] < (n_classes or 2):
             width = f"{n_classes} outputs, one for each class" if n_classes else "one output for each class"
-            message = f"the model gives {show(prediction.shape)}; {loss.name} on '{names}' needs {width}"
+            message = f"the model gives {show(prediction.shape)}; {loss.name} on '{names[0]}' needs {width}"
             help_ = "change the width of the last layer"
             return [Problem("output-shape", message, place, help_, _notes(data, loss))]
+    elif (roles := next(iter(roles_by_target(loss, names, registry).values()))) and len(roles.names) > 1:
+        if problem := _of_several(layers, loss, roles, fields, registry):
+            return [problem]
     elif prediction.shape != target.shape:
-        message = f"the model gives {show(prediction.shape)}; the targets ({names}) need {show(target.shape)}"
+        message = (
+            f"the model gives {show(prediction.shape)}; the targets ({', '.join(names)}) need {show(target.shape)}"
+        )
         return [Problem("output-shape", message, place, _width_hint(last, target), _notes(data, loss))]
-    return _check_loss(loss, prediction, target, list(fields.targets), registry)
+    return _check_loss(loss, prediction, target, names, registry)
+
+
+def _of_several(
+    layers: Sequence[Layer], loss: Component, roles: OutputRoles, fields: Fields, registry: Registry
+) -> Problem | None:
+    """Whether the model gives several outputs for each target, and ones that are what the loss takes them for."""
+    shaped = [name for name, field in fields.targets.items() if field.shape]
+    if shaped:
+        message = f"{loss.name} takes {outputs_said(roles)} for each target; '{shaped[0]}' is not one number a row"
+        return Problem("loss-mismatch", message, loss.place, "take a loss that compares arrays, such as MSELoss")
+    last, width = layers[-1].component, len(roles.names) * len(fields.targets)
+    entry = registry.find("layer", last.name)
+    makes = f"`- {roles.layer}: {len(roles.names)}`" if _takes_count(roles, registry) else f"`- {roles.layer}`"
+    if layers[-1].output_shape != (width,):
+        message = f"the model gives {show((BATCH, *layers[-1].output_shape))}; {loss.name} takes {outputs_said(roles)} "
+        message += f"for each target ({', '.join(fields.targets)}): {show((BATCH, width))}"
+        help_ = f"end with `- Linear: {width}`" + (f" and {makes}" if roles.layer else "")
+        return Problem("output-shape", message, last.place, help_, _notes_of(loss))
+    if roles.layer and entry and entry.traits.get("linear"):
+        message = f"{loss.name} takes {' and '.join(roles.names)}; {last.name} gives any numbers"
+        return Problem("loss-mismatch", message, last.place, f"add {makes} after it", _notes_of(loss))
+    if last.name == roles.layer and last.options.get("n", len(roles.names)) != len(roles.names):
+        message = f"{last.name} orders {last.options['n']} outputs, and {loss.name} takes {outputs_said(roles)}"
+        return Problem("loss-mismatch", message, last.place, f"write {makes}", _notes_of(loss))
+    return None
+
+
+def _takes_count(roles: OutputRoles, registry: Registry) -> bool:
+    """Whether the layer that makes such outputs is told how many there are for each target, by its option `n`."""
+    entry = registry.find("layer", roles.layer) if roles.layer else None
+    return bool(entry and any(option.name == "n" for option in entry.options))
+
+
+def _notes_of(loss: Component) -> tuple[tuple[Place, str], ...]:
+    return ((loss.place, "compared here"),) if loss.place else ()
 
 
 def _differing(loss: Component, registry: Registry) -> Problem | None:

@@ -78,6 +78,8 @@ class SavedNetwork:
         if len(described) == 1 and described[0]["shape"]:
             return numbers
         columns = numbers.reshape(len(numbers), -1)
+        logs = [index for index, item in enumerate(described) if item.get("link") == "exp"]
+        columns[:, logs] = np.exp(columns[:, logs])
         return pd.DataFrame({item["name"]: columns[:, index] for index, item in enumerate(described)})
 
 

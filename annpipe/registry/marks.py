@@ -149,10 +149,23 @@ def initializer(component: C | None = None, /, *, name: str | None = None) -> C 
 @overload
 def loss(component: C, /) -> C: ...
 @overload
-def loss(*, name: str | None = None, target: str = "values") -> Callable[[C], C]: ...
-def loss(component: C | None = None, /, *, name: str | None = None, target: str = "values") -> C | Callable[[C], C]:
-    """Marks a module `(prediction, target) -> scalar`; `target` is "values" or "classes" (int64 labels)."""
-    return _marking(component, Mark("loss", name, {"target": target}))
+def loss(
+    *, name: str | None = None, target: str = "values", outputs: Callable[..., Any] | None = None
+) -> Callable[[C], C]: ...
+def loss(
+    component: C | None = None,
+    /,
+    *,
+    name: str | None = None,
+    target: str = "values",
+    outputs: Callable[..., Any] | None = None,
+) -> C | Callable[[C], C]:
+    """Marks a module `(prediction, target) -> scalar`; `target` is "values" or "classes" (int64 labels).
+
+    `outputs`, called with the options, tells by `OutputRoles` what the outputs are that predict one target, where that
+    is not the target's own value: several of them, or its logarithm.
+    """
+    return _marking(component, Mark("loss", name, {"target": target} | _given(outputs=outputs)))
 
 
 @overload

@@ -236,6 +236,47 @@ _NO_COMPONENT: dict[tuple[str, str], str] = {
         ("scheduler", word): _WARM_UP.said
         for word in (*_WARM_UPS, "linearwarmupcosineannealinglr", "cosine_with_warmup", "linear_with_warmup")
     },
+    **{
+        ("loss", word): "it takes more than one prediction and one target: write a loss of your own around it, see "
+        "plugins/README.md"
+        for word in (
+            "cosineembeddingloss",
+            "marginrankingloss",
+            "tripletmarginloss",
+            "tripletmarginwithdistanceloss",
+            "ctcloss",
+        )
+    },
+    ("loss", "multilabelmarginloss"): "MultiLabelSoftMarginLoss takes a 0 or 1 for each label",
+    **{
+        ("layer", word): "it takes several tensors: write a layer of your own around it, see plugins/README.md"
+        for word in (
+            "bilinear",
+            "cosinesimilarity",
+            "pairwisedistance",
+            "maxunpool1d",
+            "maxunpool2d",
+            "maxunpool3d",
+            "transformer",
+            "transformerdecoder",
+            "transformerdecoderlayer",
+        )
+    },
+    **{
+        ("distribution", word): "it draws vectors; give each column a distribution of its own"
+        for word in (
+            "dirichlet",
+            "lkjcholesky",
+            "logisticnormal",
+            "lowrankmultivariatenormal",
+            "multinomial",
+            "multivariatenormal",
+            "onehotcategorical",
+            "onehotcategoricalstraightthrough",
+            "relaxedonehotcategorical",
+            "wishart",
+        )
+    },
     ("layer", "sequential"): "`model` is a sequence already: list the layers",
 }
 

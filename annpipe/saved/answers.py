@@ -23,6 +23,8 @@ def answers(targets: Sequence[Mapping[str, Any]], outputs: torch.Tensor) -> dict
         own = outputs if target["span"] is None else outputs[:, slice(*target["span"])]
         if target["labels"]:
             found |= _of_scores(target, own)
+        elif roles := target.get("roles"):
+            found |= _of_roles(target["name"], roles, own)
         elif target["shape"]:
             found |= _shaped(target, own)
         else:
@@ -49,6 +51,15 @@ def _of_one(target: Mapping[str, Any], output: torch.Tensor) -> dict[str, Array]
     classes = target["classes"]
     found = {target["name"]: _named((share > 0.5).long(), share.isnan(), classes)}
     return found | _by_class(target["name"], classes, torch.stack([1 - share, share], 1))
+
+
+def _of_roles(name: str, roles: Mapping[str, Any], outputs: torch.Tensor) -> dict[str, Array]:
+    """The prediction under the target's name; where a target has several outputs, also each of these by what it is."""
+    point = outputs[:, roles["point"]]
+    found = {name: (point.exp() if roles["is_log"] else point).numpy()}
+    if len(roles["names"]) > 1:
+        found |= {f"{name}_{role}": column.numpy() for role, column in zip(roles["names"], outputs.T, strict=True)}
+    return found
 
 
 def _shaped(target: Mapping[str, Any], output: torch.Tensor) -> dict[str, Array]:

@@ -61,7 +61,7 @@ class Fitted:
 
     Each of the three is groups, empty where it has nothing to do; `is_whole` where the input has a shape of its own.
     `shape` is that of a row as the first layer meets it, `stacks` has those that each stack of inputs then takes,
-    `widths` how many numbers each head gives for its target.
+    `widths` how many numbers predict each target where these are several, `variances` which of them is a variance.
     """
 
     before: tuple[Group, ...]
@@ -71,6 +71,7 @@ class Fitted:
     shape: tuple[int, ...]
     stacks: tuple[tuple[int, ...], ...] = ()
     widths: tuple[int, ...] = ()
+    variances: tuple[int | None, ...] = ()
 
     def columns(self, groups: Sequence[Group]) -> torch.nn.Module | None:
         """The module of `before` or `inside`, None where there is nothing to do."""
@@ -85,7 +86,7 @@ class Fitted:
         """The module that scales targets and leads predictions back."""
         if not any(self.targets):
             return None
-        return Targets([[step.module for step in steps] for steps in self.targets], self.widths)
+        return Targets([[step.module for step in steps] for steps in self.targets], self.widths, self.variances)
 
 
 def known_categories(splits: Splits, fields: Fields) -> Splits:

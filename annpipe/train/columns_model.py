@@ -41,12 +41,18 @@ class Targets(torch.nn.Module):
     """Target columns, each through the steps of its own; `inverse` leads back.
 
     `groups` has for each column its steps, `widths` how many outputs predict it where these are several, as scores of
-    classes are. **Shape:** (rows, targets) -> (rows, targets).
+    classes are, `variances` which of them is a variance. **Shape:** (rows, targets) -> (rows, targets).
     """
 
-    def __init__(self, groups: Sequence[Sequence[torch.nn.Module]], widths: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Sequence[torch.nn.Module]],
+        widths: Sequence[int] = (),
+        variances: Sequence[int | None] = (),
+    ) -> None:
         super().__init__()
         self.widths = list(widths) or [1] * len(groups)
+        self.variances = list(variances) or [None] * len(groups)
         self.steps = torch.nn.ModuleList(torch.nn.ModuleList(steps) for steps in groups)
         self.register_load_state_dict_pre_hook(sized)  # type: ignore[no-untyped-call]  # torch's own
 
@@ -61,12 +67,24 @@ class Targets(torch.nn.Module):
     def inverse(self, y: torch.Tensor) -> torch.Tensor:
         """Predictions in the units of the data, double precision."""
         columns = []
-        widths = self.widths if y.shape[1] == sum(self.widths) else [1] * len(self.widths)  # predictions, or targets
-        for column, steps in zip(torch.split(y.double(), widths, 1), self.steps, strict=True):
-            for step in reversed(list(steps)):  # type: ignore[call-overload]  # a ModuleList
-                column = step.inverse(column)
-            columns.append(column)
+        is_output = y.shape[1] == sum(self.widths)  # predictions, or targets
+        widths = self.widths if is_output else [1] * len(self.widths)
+        parts = torch.split(y.double(), widths, 1)
+        for column, steps, variance in zip(parts, self.steps, self.variances, strict=True):
+            back = _inverse(column, steps)
+            if is_output and variance is not None:  # one step of the scale is as wide anywhere: of 1 from 0 as of any
+                step = _inverse(torch.ones_like(column), steps) - _inverse(torch.zeros_like(column), steps)
+                back = back.clone()
+                back[:, variance] = column[:, variance] * step[:, variance] ** 2
+            columns.append(back)
         return torch.cat(columns, 1)
+
+
+def _inverse(column: torch.Tensor, steps: Any) -> torch.Tensor:
+    """Numbers of one target led back through its steps."""
+    for step in reversed(list(steps)):
+        column = step.inverse(column)
+    return column
 
 
 class Model(torch.nn.Module):

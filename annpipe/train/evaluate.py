@@ -17,6 +17,7 @@ from annpipe.registry import Registry
 from annpipe.train.columns_model import Targets
 from annpipe.train.data import Rows
 from annpipe.train.parts import Parts
+from annpipe.train.points import Points, plan_roles, points
 from annpipe.train.stored import StoredRows
 
 BLOCK = 8192  # rows at a time
@@ -38,7 +39,8 @@ def evaluate(plan: Plan, parts: Parts, rows: Rows | StoredRows) -> dict[str, flo
     """`loss` and every metric of the plan over the rows, those of heads too."""
     is_sum = all(leaf.options.get("reduction") == "sum" for leaf in leaves(plan.loss))
     loss = LossInPieces(parts.loss, rows, is_sum=is_sum)
-    return measured(parts.model, loss, parts.metrics, plan.registry, rows, parts.transformed.targets)
+    predictions = points(plan_roles(plan), has_heads=bool(plan.outputs))
+    return measured(parts.model, loss, parts.metrics, plan.registry, rows, parts.transformed.targets, predictions)
 
 
 def measured(
@@ -48,11 +50,12 @@ def measured(
     registry: Registry,
     rows: Rows | StoredRows,
     scale: Targets | None,
+    predictions: Points,
 ) -> dict[str, float]:
     """`loss` and every metric by its key, predicted in blocks.
 
     `metrics` has with each the head that it is for. `scale` leads targets back to the units of the data, in which
-    metrics see them.
+    metrics see them; `predictions` tells which of the outputs they see.
     """
     accumulators = {key: instantiate(metric, registry) for key, (metric, _) in metrics.items()}
     was_training = model.training
@@ -62,7 +65,9 @@ def measured(
             for x, y in rows.blocks(BLOCK):
                 prediction = model(x)
                 for key, accumulator in accumulators.items():
-                    accumulator.update(*loss.of_head(metrics[key][1], *_in_units(scale, prediction, y)))
+                    head = metrics[key][1]
+                    output, target = loss.of_head(head, *_in_units(scale, prediction, y))
+                    accumulator.update(predictions.of(head, output), target)
                 loss.take(prediction)
             values = loss.values()
     finally:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from annpipe.contract import Dataset, Field
+from annpipe.contract import Dataset, Field, OutputRoles
 from annpipe.plan.ends import Output
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
@@ -23,6 +23,7 @@ from annpipe.train.export_network import model_entries, network_source
 from annpipe.train.export_plugins import copy_plugins, distributions
 from annpipe.train.export_targets import described_loss, described_targets
 from annpipe.train.parts import Parts
+from annpipe.train.points import plan_roles
 
 READING = ("delimiter", "decimal", "missing", "names")  # options by which data components say how they read tables
 
@@ -101,12 +102,23 @@ def outputs(plan: Plan) -> list[dict[str, Any]]:
     if takes_classes(plan.loss, plan.registry) and len(shape) == 1:
         name = next(iter(plan.fields.targets))
         return [{"name": f"{name}_{number}", "type": "double", "shape": []} for number in range(shape[0])]
-    return [_variable(name, Field(field.shape)) for name, field in plan.fields.targets.items()]
+    known = plan_roles(plan)
+    return [
+        one for name, field in plan.fields.targets.items() for one in _outputs_of_target(name, field.shape, known[name])
+    ]
+
+
+def _outputs_of_target(name: str, shape: Sequence[int], roles: OutputRoles | None) -> list[dict[str, Any]]:
+    """One for the target's value; of several each by what it is, `y_mean` and `y_variance`."""
+    if roles is None or len(roles.names) == 1:
+        link = {"link": "exp"} if roles and roles.is_log else {}
+        return [_variable(name, Field(tuple(shape))) | link]
+    return [_variable(f"{name}_{role}", Field()) for role in roles.names]
 
 
 def _outputs_of(head: Output, span: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
     if not takes_classes(head.loss, plan.registry):
-        return [_variable(head.name, Field())]
+        return _outputs_of_target(head.name, (), plan_roles(plan)[head.name])
     return [{"name": f"{head.name}_{number}", "type": "double", "shape": []} for number in range(span[1] - span[0])]
 
 

@@ -20,6 +20,7 @@ def model_lines(fitted: Fitted, call: Callable[[Component], str], precision: str
     targets = "None"
     if any(fitted.targets):
         widths = f", {list(fitted.widths)}" if fitted.widths else ""
+        widths += f", {list(fitted.variances)}" if fitted.variances else ""
         targets = f"Targets([{', '.join(_steps(steps, call) for steps in fitted.targets)}]{widths})"
     return [*lines, f"    columns = {before}", f"    return Model(columns, network, {targets}, torch.{precision})"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from annpipe.contract import Dataset
@@ -11,6 +12,7 @@ from annpipe.plan.plan import Plan
 from annpipe.train.figures import output_parts
 from annpipe.train.losses import with_weights
 from annpipe.train.parts import Parts
+from annpipe.train.points import plan_roles
 
 OF_TWO = ("logits", "probabilities")
 
@@ -20,10 +22,12 @@ def described_targets(plan: Plan, train: Dataset) -> list[dict[str, Any]]:
 
     `labels` tells that these are scores of classes; where the model tells classes, `classes` names them. `gives` is
     what the loss takes outputs for ("scores", "logits", "probabilities", "log-probabilities"), None for another loss:
-    then the largest output is the class, and there are no probabilities.
+    then the largest output is the class, and there are no probabilities. `roles` says what the outputs of a target are
+    that are not its value (`annpipe.OutputRoles`).
     """
     parts = output_parts(plan)
     losses = {head.name: head.loss for head in plan.outputs}
+    known = plan_roles(plan)
     found = []
     for name, field in plan.fields.targets.items():
         loss, span = losses.get(name, plan.loss), parts[name].span
@@ -36,7 +40,8 @@ def described_targets(plan: Plan, train: Dataset) -> list[dict[str, Any]]:
         elif gives in OF_TWO:
             classes = words or ["0", "1"]
         told = {"name": name, "shape": list(field.shape), "span": span and list(span), "labels": labels}
-        found.append(told | {"words": words, "classes": classes, "gives": gives})
+        roles = {"roles": asdict(own)} if (own := known[name]) else {}
+        found.append(told | {"words": words, "classes": classes, "gives": gives} | roles)
     return found
 
 

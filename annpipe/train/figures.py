@@ -17,6 +17,7 @@ from annpipe.registry import Registry
 from annpipe.train.data import Transformed
 from annpipe.train.evaluate import predict
 from annpipe.train.parts import Parts
+from annpipe.train.points import Point, n_outputs, plan_roles, point_of
 from annpipe.train.splits import Splits
 
 Predict = Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
@@ -57,29 +58,37 @@ def predictor(plan: Plan, parts: Parts) -> Predict:
 
 @dataclass(frozen=True)
 class OutputPart:
-    """Which columns of the output predict a target, None for all of it, and whether these are one number a row."""
+    """Which columns of the output predict a target, None for all of it; the point where that is one number a row."""
 
     span: Sequence[int] | None = None
-    is_number: bool = False
+    point: Point | None = None
 
     def of(self, output: torch.Tensor) -> torch.Tensor:
         """The target's part of an output: numbers (rows,), scores of classes (rows, classes), or all of it."""
         own = output if self.span is None else output[:, self.span[0] : self.span[1]]
-        return own[:, 0] if self.is_number else own
+        return own if self.point is None else self.point.of(own)
 
 
 def output_parts(plan: Plan) -> dict[str, OutputPart]:
     """By target, which part of the model's output predicts it."""
+    known = plan_roles(plan)
     if plan.outputs:
         spans = plan.loss.options["spans"]
         return {
-            head.name: OutputPart(spans[head.name], not takes_classes(head.loss, plan.registry))
+            head.name: OutputPart(
+                spans[head.name], None if takes_classes(head.loss, plan.registry) else point_of(known[head.name])
+            )
             for head in plan.outputs
         }
     targets = plan.fields.targets
     if takes_classes(plan.loss, plan.registry) or next(iter(targets.values())).shape:
         return {next(iter(targets)): OutputPart()}
-    return {name: OutputPart((place, place + 1), is_number=True) for place, name in enumerate(targets)}
+    found, start = {}, 0
+    for name in targets:
+        stop = start + n_outputs(known[name])
+        found[name] = OutputPart((start, stop), point_of(known[name]))
+        start = stop
+    return found
 
 
 def predicting(

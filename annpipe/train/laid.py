@@ -17,6 +17,7 @@ from annpipe.train.cutting import Cut, cut, survey
 from annpipe.train.data import Rows, Transformed, lay_out
 from annpipe.train.device import one_thread
 from annpipe.train.passages import Recalling, learnt
+from annpipe.train.points import n_outputs, plan_roles
 from annpipe.train.splits import Splits, split_dataset
 from annpipe.train.store import Surveyed, Wanted, recall, stored, write
 from annpipe.train.stored import StoredRows
@@ -63,9 +64,14 @@ def _stacks(plan: Plan) -> tuple[tuple[str, ...], ...]:
 
 
 def _widened(fitted: Fitted, plan: Plan) -> Fitted:
-    """The transforms, told how many outputs predict each target where these are heads."""
-    widths = [stop - start for start, stop in plan.loss.options["spans"].values()] if plan.outputs else ()
-    return replace(fitted, widths=tuple(widths))
+    """The transforms, told how many outputs predict each target where these are several, and which is a variance."""
+    known = plan_roles(plan)
+    variances = tuple(roles.variance if roles else None for roles in known.values())
+    if plan.outputs:
+        widths = [stop - start for start, stop in plan.loss.options["spans"].values()]
+    else:
+        widths = [n_outputs(roles) for roles in known.values()] if any(known.values()) else []
+    return replace(fitted, widths=tuple(widths), variances=variances if any(v is not None for v in variances) else ())
 
 
 def _once(fitted: Fitted | None) -> Transformed:

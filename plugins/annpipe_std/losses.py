@@ -1,13 +1,16 @@
-"""Losses made of losses."""
+"""Losses made of losses, and those that take several outputs for one target."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 
 from annpipe import Loss, OptionError, did_you_mean, loss
+from annpipe_std.output_roles import gaussian_outputs, in_order, quantile_outputs
+
+Reduction = Annotated[Literal["mean", "sum"], Field(description="how the losses of the rows become one number")]
 
 
 @loss(name="weighted_sum")
@@ -68,3 +71,50 @@ class PerTarget(torch.nn.Module):
         columns = zip(self.losses, torch.split(prediction, 1, 1), torch.split(target, 1, 1), strict=True)
         values = [weight * one(*pair) for weight, (one, *pair) in zip(self.weights, columns, strict=True)]
         return torch.stack(values).sum()
+
+
+@loss(outputs=gaussian_outputs)
+class GaussianNLLLoss(torch.nn.GaussianNLLLoss):
+    """The negative log-likelihood of a normal distribution (Nix and Weigend, 1994).
+
+    It takes two outputs for each target, the mean and the variance, as the layer `mean_variance` makes them.
+    """
+
+    def __init__(
+        self,
+        full: Annotated[bool, Field(description="whether the constant term is included")] = False,
+        eps: Annotated[float, Field(gt=0, description="the least variance")] = 1e-6,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__(full=full, eps=eps, reduction=reduction)
+
+    def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:  # type: ignore[override]  # the variance is among the outputs
+        """**Shape:** (rows, 2 · targets), mean and variance of each target in turn; (rows, targets); a scalar."""
+        means, variances = prediction[:, 0::2], prediction[:, 1::2]
+        return super().forward(means, target, variances)
+
+
+@loss(outputs=quantile_outputs)
+class QuantileLoss(torch.nn.Module):
+    """The pinball loss of one quantile or of several ascending ones (Koenker and Bassett, 1978).
+
+    Several take an output each, for each target, as the layer `quantiles` makes them: they never cross. The one nearest
+    to the median is the prediction that metrics and figures see.
+    """
+
+    def __init__(
+        self,
+        quantiles: Annotated[float | list[float], Field(description="a quantile between 0 and 1, or several")] = 0.5,
+        reduction: Reduction = "mean",
+    ) -> None:
+        super().__init__()
+        self.levels: torch.Tensor
+        self.register_buffer("levels", torch.tensor(in_order(quantiles), dtype=torch.float64), persistent=False)
+        self.is_sum = reduction == "sum"
+
+    def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """**Shape:** (rows, quantiles · targets), the quantiles of each target in turn; (rows, targets); a scalar."""
+        levels = self.levels.to(prediction.dtype)
+        missing = target[..., None] - prediction.reshape(*target.shape, len(levels))  # (rows, targets, quantiles)
+        losses = torch.maximum(levels * missing, (levels - 1) * missing)
+        return losses.sum() if self.is_sum else losses.mean()

@@ -16,6 +16,7 @@ import torch
 from torch.nn.modules import activation, conv
 
 from annpipe import Entry, Typing, describe
+from annpipe_std.output_roles import poisson_outputs
 from annpipe_std.torch_outputs import EXPECTS, GIVES, RANGES
 from annpipe_std.torch_table import DEFAULTS, EXCLUDED, FUSED, HIDDEN, NEEDS, NEEDS_BY_NAME, RANK_SIZES, options_of
 from annpipe_std.torch_words import SUMMARIES
@@ -28,6 +29,7 @@ FAMILIES: tuple[tuple[str, str, Any], ...] = (
 )
 INITIALIZERS = tuple(sorted(name for name in vars(torch.nn.init) if name.endswith("_") and not name.startswith("_")))
 ATTENDS = ["query", "key", "value"]  # of a layer in a stack, what arrives is all three
+ROLES = {"PoissonNLLLoss": f"{poisson_outputs.__module__}:{poisson_outputs.__name__}"}
 CLASS_LABELS = ("CrossEntropyLoss", "MultiMarginLoss", "NLLLoss")
 
 
@@ -108,6 +110,8 @@ def _traits(kind: str, cls: Any) -> dict[str, Any]:
         traits["target"] = "classes"
     if kind == "loss" and cls.__name__ in EXPECTS:
         traits["expects"] = EXPECTS[cls.__name__]
+    if kind == "loss" and cls.__name__ in ROLES:
+        traits["outputs"] = ROLES[cls.__name__]
     if kind == "optimizer":
         traits |= _optimizer_traits(cls)
     if cls.__name__ in DEFAULTS:

@@ -465,6 +465,8 @@ NEEDS_BY_NAME = {
 _LAZY = "the engine fills sizes from the shapes that arrive: write the layer without Lazy"
 _CONTAINER = "a spec's `layers` is the container"
 _BASE = "a base class"
+_SEVERAL = "takes several tensors; in a stack one arrives"
+_VECTORS = "draws vectors or matrices; a column is one number a row"
 EXCLUDED: dict[str, str] = {
     "AdaptiveLogSoftmaxWithLoss": "gives (output, loss) instead of one number",
     "Container": "deprecated; a spec's `layers` is the container",
@@ -483,6 +485,22 @@ EXCLUDED: dict[str, str] = {
     "RNNBase": _BASE,
     "RNNCellBase": _BASE,
     "Sequential": _CONTAINER,
+    **dict.fromkeys(("Bilinear", "CosineSimilarity", "PairwiseDistance"), _SEVERAL),
+    **dict.fromkeys(("MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d"), _SEVERAL),
+    **dict.fromkeys(("Transformer", "TransformerDecoder", "TransformerDecoderLayer"), _SEVERAL),
+    **dict.fromkeys(
+        (
+            *("Dirichlet", "Independent", "LKJCholesky", "LogisticNormal", "LowRankMultivariateNormal", "Multinomial"),
+            *("MultivariateNormal", "OneHotCategorical", "OneHotCategoricalStraightThrough"),
+            *("RelaxedOneHotCategorical", "Wishart"),
+        ),
+        _VECTORS,
+    ),
+    "GaussianNLLLoss": "annpipe_std.losses has it, for models that give mean and variance",
+    **dict.fromkeys(("CosineEmbeddingLoss", "MarginRankingLoss"), "compares two predictions; a run has one"),
+    **dict.fromkeys(("TripletMarginLoss", "TripletMarginWithDistanceLoss"), "compares three embeddings; a run has one"),
+    "CTCLoss": "takes the lengths of sequences beside them; a run has one prediction and one target",
+    "MultiLabelMarginLoss": "takes labels in a list that ends with -1; MultiLabelSoftMarginLoss takes 0 and 1",
     "ReduceLROnPlateau": "annpipe_std.schedulers has it, with the choice of the metric that it follows",
     "SyncBatchNorm": "needs a group of processes: write BatchNorm1d, 2d or 3d",
     "TransformedDistribution": "takes transforms, which are Python objects",

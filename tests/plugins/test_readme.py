@@ -44,7 +44,7 @@ def test_every_block_is_a_component_that_discovery_finds(components: dict[str, A
     assert list(components) == [
         "Swish",
         "spiral",
-        "QuantileLoss",
+        "PinballLoss",
         "Lion",
         "WorstError",
         "GoodEnough",
@@ -71,7 +71,7 @@ def test_the_data_generator_keeps_what_its_fields_say(components: dict[str, Any]
 def test_the_loss_is_least_at_the_quantile(components: dict[str, Any]) -> None:
     """Over 0, 1, …, 100 that is 90 for 0.9."""
     target = torch.arange(101.0)
-    losses = [float(components["QuantileLoss"](0.9)(torch.full_like(target, n), target)) for n in range(101)]
+    losses = [float(components["PinballLoss"](0.9)(torch.full_like(target, n), target)) for n in range(101)]
     assert losses.index(min(losses)) == 90
 
 
@@ -117,7 +117,7 @@ plugins: [./page.py]
 device: {type: cpu, threads: 1}
 data: {spiral: {rows: 60}}
 model: [Linear: 6, Swish: {beta: 2.0}, Linear: 1]
-loss: {QuantileLoss: 0.6}
+loss: {PinballLoss: 0.6}
 optimizer: {Lion: {lr: 1e-3}}
 train: {epochs: 4}
 metrics: [WorstError]

@@ -21,6 +21,7 @@ class Standardize(torch.nn.Module):
     mean: torch.Tensor
     scale: torch.Tensor
     learns_in_blocks = True
+    is_affine = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,6 +79,7 @@ class MinMax(torch.nn.Module):
     least: torch.Tensor
     scale: torch.Tensor
     learns_in_blocks = True
+    is_affine = True
 
     def __init__(
         self,
@@ -132,6 +134,8 @@ class Robust(torch.nn.Module):
 
     median: torch.Tensor
     scale: torch.Tensor
+
+    is_affine = True
 
     def __init__(
         self,
