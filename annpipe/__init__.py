@@ -2,9 +2,9 @@
 
 For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
 `metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
-`Fields`, `Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError` to refuse an
-option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers that step as one; and for classes that
-cannot carry a mark, `describe`, `Typing` and `Entry`.
+`Fields`, `Look`, `Loss`, `LossTerm`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError`
+to refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers that step as one; and for
+classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
 
@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annpipe.contract import Blocks, Dataset, Field, Fields, Look, Loss, MetricKey, Outline, RunView
+    from annpipe.contract import Blocks, Dataset, Field, Fields, Look, Loss, LossTerm, MetricKey, Outline, RunView
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
     from annpipe.launch import run
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from annpipe.train.stacked_steps import Slab, Stepping
 
 _HOMES = {
-    "annpipe.contract": ("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView"),
+    "annpipe.contract": (
+        *("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "LossTerm", "MetricKey", "Outline", "RunView"),
+    ),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
     "annpipe.launch": ("run",),
@@ -69,6 +71,7 @@ __all__ = [
     "Fields",
     "Look",
     "Loss",
+    "LossTerm",
     "MetricKey",
     "OptionError",
     "Outline",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import torch
 from pydantic import Field
 
-from annpipe import Loss, OptionError, did_you_mean, loss
+from annpipe import Loss, LossTerm, OptionError, did_you_mean, loss
 
 
 @loss(name="weighted_sum")
@@ -34,6 +35,10 @@ class WeightedSum(torch.nn.Module):
         """**Shape:** what each of the losses takes; a scalar comes out."""
         values = [weight * one(prediction, target) for weight, one in zip(self.weights, self.losses, strict=True)]
         return torch.stack(values).sum()
+
+    def terms(self) -> list[LossTerm]:
+        """Each loss with its weight."""
+        return [LossTerm(one, weight) for weight, one in zip(self.weights, self.losses, strict=True)]
 
 
 @loss(name="per_target")
@@ -68,3 +73,13 @@ class PerTarget(torch.nn.Module):
         columns = zip(self.losses, torch.split(prediction, 1, 1), torch.split(target, 1, 1), strict=True)
         values = [weight * one(*pair) for weight, (one, *pair) in zip(self.weights, columns, strict=True)]
         return torch.stack(values).sum()
+
+    def terms(self) -> list[LossTerm]:
+        """Each target's loss with its weight, on its own column."""
+        every = enumerate(zip(self.losses, self.weights, strict=True))
+        return [LossTerm(one, weight, _column(place), _column(place)) for place, (one, weight) in every]
+
+
+def _column(place: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """(rows, targets) -> (rows, 1)."""
+    return lambda tensor: tensor[:, place : place + 1]
