@@ -2,7 +2,7 @@
 
 For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
 `metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
-`Fields`, `Look`, `Loss`, `MetricKey`, `Outline`, `OutputRoles`, `RunView`, `Expression`, `Stack`, `Taps`),
+`Fields`, `Look`, `Loss`, `LossTerm`, `MetricKey`, `Outline`, `OutputRoles`, `RunView`, `Expression`, `Stack`, `Taps`),
 `OptionError` to refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers that step
 as one; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
@@ -14,7 +14,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annpipe.contract import Blocks, Dataset, Field, Fields, Look, Loss, MetricKey, Outline, OutputRoles, RunView
+    from annpipe.contract import (
+        Blocks,
+        Dataset,
+        Field,
+        Fields,
+        Look,
+        Loss,
+        LossTerm,
+        MetricKey,
+        Outline,
+        OutputRoles,
+        RunView,
+    )
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
     from annpipe.launch import run
@@ -43,7 +55,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "annpipe.contract": (
-        *("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "OutputRoles", "RunView"),
+        *("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "LossTerm", "MetricKey", "Outline"),
+        *("OutputRoles", "RunView"),
     ),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
@@ -71,6 +84,7 @@ __all__ = [
     "Fields",
     "Look",
     "Loss",
+    "LossTerm",
     "MetricKey",
     "OptionError",
     "Outline",

@@ -177,6 +177,20 @@ class Loss(Protocol):
     def __call__(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor: ...
 
 
+@dataclass(frozen=True)
+class LossTerm:
+    """One of the losses that a loss made of losses adds up: what its method `terms()` gives a list of.
+
+    `prediction` and `target` cut out what it sees of them; None: all. With its terms each loss inside keeps its own
+    divisor where batches are put together, in accumulated steps and in the recorded losses.
+    """
+
+    loss: Loss
+    weight: float = 1.0
+    prediction: Callable[[torch.Tensor], torch.Tensor] | None = None
+    target: Callable[[torch.Tensor], torch.Tensor] | None = None
+
+
 def _no_run(*asked: object) -> Any:
     raise RuntimeError("this look was made without a run to show")
 

@@ -141,6 +141,14 @@ class HeadLosses(torch.nn.Module):
 
     def of_head(self, name: str, prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What a head gives and what it is compared with: (rows, classes) and labels (rows,), or (rows, 1) both."""
+        return self.of_prediction(name, prediction), self.of_target(name, target)
+
+    def of_prediction(self, name: str, prediction: torch.Tensor) -> torch.Tensor:
+        """What a head gives."""
         start, stop = self.spans[name]
+        return prediction[:, start:stop]
+
+    def of_target(self, name: str, target: torch.Tensor) -> torch.Tensor:
+        """What a head is compared with."""
         own = target[:, self.names.index(name)]
-        return prediction[:, start:stop], own.round().long() if self.labels[name] else own[:, None]
+        return own.round().long() if self.labels[name] else own[:, None]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from annpipe.errors import Problem
 from annpipe.plan.component import Component, components_in
-from annpipe.plan.losses import leaves
 
 if TYPE_CHECKING:
     from annpipe.plan.draft import Draft
@@ -20,10 +19,6 @@ def contradictions(drafted: Draft) -> Iterator[Problem]:
     if train.accumulate > 1 and train.batch_size == "all":
         message = "`train.accumulate` adds batches up, and `batch_size: all` has only one"
         yield Problem("wrong-value", message, spec.place("train", "accumulate"), "give `batch_size` in rows")
-    sums = [leaf for leaf in leaves(drafted.loss) if leaf.options.get("reduction") == "sum"]
-    if train.accumulate > 1 and sums and len(sums) < len(list(leaves(drafted.loss))):
-        message = f"`train.accumulate` adds batches up, and of the losses {sums[0].name} is a sum and others are means"
-        yield Problem("wrong-value", message, sums[0].place, "give all the same `reduction`")
     optimizer = drafted.registry.find("optimizer", drafted.optimizer.name)
     if spec.device.autocast == "float16" and optimizer and optimizer.traits.get("closure"):
         message = f"{optimizer.name} evaluates the model several times a step, and float16 scales one gradient a step"

@@ -19,6 +19,7 @@ from torch.func import grad_and_value
 from annpipe.registry.index import cache_folder
 from annpipe.train.stacked_state import StackedState
 from annpipe.train.stacked_steps import Slab
+from annpipe.train.tally import step_losses
 
 UNBOUNDED = 2**20
 
@@ -71,7 +72,8 @@ class CompiledSteps:
         table: Sequence[torch.Tensor],
         step: int,
     ) -> torch.Tensor:
-        """The losses, (steps, members); `numbers` are changed in place.
+        """The losses, (steps, members), or the values and divisors of their terms, (steps, members, 2K); `numbers` are
+        changed in place.
 
         `xs` and `ys`, (members, rows, …) each, are those of every step, or one for all. `table` has for each group
         the options of the optimizers in double precision, (steps, options, members). `step` is the number of the
@@ -139,13 +141,13 @@ Piece = Callable[[Sequence[torch.Tensor], torch.Tensor, torch.Tensor], tuple[tor
 
 
 def _piece(state: StackedState, members: range, fixed: Mapping[int, torch.Tensor]) -> Piece:
-    """Values of the groups, x and y -> the losses of some members, (members,), and their gradients by group."""
+    """Values of the groups, x and y -> what the losses of some members are, and the gradients by group."""
     columns, model = state.columns, state.model
-    first, last, n_groups = members.start, members.stop, len(state.slabs)
+    first, last, n_groups, n_terms = members.start, members.stop, len(state.slabs), state.n_terms
 
     def losses(trained: dict[int, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         own = model.losses(x, y, {**fixed, **trained}, members)
-        return own.sum(), own
+        return step_losses(own, n_terms).sum(), own
 
     differentiated = grad_and_value(losses, has_aux=True)
 

@@ -21,6 +21,7 @@ from annpipe.train.stacked_columns import Column, layer_ways
 from annpipe.train.stacked_state import StackedState
 from annpipe.train.stacked_steps import STEPPINGS, numbers
 from annpipe.train.stacking import why_solo
+from annpipe.train.tally import step_losses
 
 CHECKED_STEPS = 3  # at least
 LOSS_TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
@@ -160,7 +161,8 @@ def _compiled(candidate: Candidate, kind: GearKind, threads: int, *, needs_gain:
         return run(reached, xs[own], ys[own], table, copies[0].step + 1 + call * size)
 
     def taken(n_steps: int) -> torch.Tensor:
-        losses = [one.take(x[i], y[i]) for x, y in rows[:n_steps] for i, one in enumerate(eagers)]
+        pairs = [(one, x[i], y[i]) for x, y in rows[:n_steps] for i, one in enumerate(eagers)]
+        losses = [step_losses(one.take(*row), len(one.terms or ())) for one, *row in pairs]
         return torch.stack(losses).view(n_steps, -1)
 
     run, reached, device = kind.make(state, size, xs[0], threads, is_full), numbers_of(state), xs[0].device
@@ -170,7 +172,11 @@ def _compiled(candidate: Candidate, kind: GearKind, threads: int, *, needs_gain:
         losses = [stepped(0)]
         seconds = clock(device) - begin
     losses += [stepped(call) for call in range(1, n_calls)]
-    _compare_losses(torch.cat(losses), taken(n_calls * size), LOSS_TOLERANCE[state.slabs[0].values.dtype])
+    _compare_losses(
+        step_losses(torch.cat(losses), state.n_terms),
+        taken(n_calls * size),
+        LOSS_TOLERANCE[state.slabs[0].values.dtype],
+    )
     _compare_parameters(state.columns_by_name, eagers, begun, reached)
     n_timed = min(size, TIMED_STEPS)
     eager, compiled = _timed(device, (lambda: taken(n_timed), n_timed), (lambda: stepped(0), size))

@@ -10,15 +10,16 @@ from annpipe.ends import HeadLosses
 from annpipe.errors import RunError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
-from annpipe.plan.losses import leaves
 from annpipe.plan.metric_keys import head_key
 from annpipe.plan.plan import Plan
 from annpipe.registry import Registry
 from annpipe.train.columns_model import Targets
 from annpipe.train.data import Rows
+from annpipe.train.divisors import Terms, head_terms, is_sum
 from annpipe.train.parts import Parts
 from annpipe.train.points import Points, plan_roles, points
 from annpipe.train.stored import StoredRows
+from annpipe.train.tally import divided
 
 BLOCK = 8192  # rows at a time
 MOST_OUTPUTS = 2**24  # numbers that the loss sees at once of rows in files: 64 MiB in single precision
@@ -37,8 +38,7 @@ def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 def evaluate(plan: Plan, parts: Parts, rows: Rows | StoredRows) -> dict[str, float]:
     """`loss` and every metric of the plan over the rows, those of heads too."""
-    is_sum = all(leaf.options.get("reduction") == "sum" for leaf in leaves(plan.loss))
-    loss = LossInPieces(parts.loss, rows, is_sum=is_sum)
+    loss = LossInPieces(parts.loss, rows, is_sum=is_sum(plan, parts.loss))
     predictions = points(plan_roles(plan), has_heads=bool(plan.outputs))
     return measured(parts.model, loss, parts.metrics, plan.registry, rows, parts.transformed.targets, predictions)
 
@@ -76,10 +76,10 @@ def measured(
 
 
 class LossInPieces:
-    """The loss over rows whose predictions come in blocks. It sees many at once: a weighted mean has no blocks.
+    """The loss over rows whose predictions come in blocks.
 
-    It sees all rows at once where they are in memory. Of rows in files it sees as many as give MOST_OUTPUTS numbers,
-    and is then the mean over such pieces, or the sum for a loss that `is_sum`.
+    It sees all rows at once where they are in memory. Of rows in files it sees as many as give MOST_OUTPUTS numbers;
+    such pieces are then put together by what the loss divides by, or added up for a loss that `is_sum`.
     """
 
     def __init__(self, loss: torch.nn.Module, rows: Rows | StoredRows, *, is_sum: bool = False) -> None:
@@ -87,7 +87,11 @@ class LossInPieces:
         self._most = MOST_OUTPUTS if isinstance(rows, StoredRows) else None
         self._room = torch.empty(0)  # predictions lie in one piece of memory, so that blocks leave no holes behind
         self._held = self._seen = 0
-        self._totals: dict[str, float] = {}
+        self._terms = {"loss": Terms(loss)}
+        if isinstance(loss, HeadLosses):
+            of = zip(loss.names, head_terms(loss), strict=True)
+            self._terms |= {f"{head_key(name)}/loss": Terms(t.loss, t.prediction, t.target) for name, t in of}
+        self._tallies: dict[str, list[float]] = {}
 
     def take(self, prediction: torch.Tensor) -> None:
         """The predictions for the next rows."""
@@ -106,12 +110,24 @@ class LossInPieces:
             return prediction, y
         return self._loss.of_head(head, prediction, y)
 
-    def _close(self) -> None:
+    def _next_piece(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Predictions and targets of the rows that are held."""
         y = self._y[self._seen : self._seen + self._held].to(self._device)
-        weight = 1 if self._is_sum or self._held == len(self._y) else self._held
-        for key, value in self._of(self._room[: self._held], y).items():
-            self._totals[key] = self._totals.get(key, 0.0) + float(value) * weight
+        prediction = self._room[: self._held]
         self._seen, self._held = self._seen + self._held, 0
+        return prediction, y
+
+    def _close(self) -> None:
+        """Adds the piece to those before."""
+        prediction, y = self._next_piece()
+        if self._is_sum:
+            for key, value in self._of(prediction, y).items():
+                self._tallies[key] = [self._tallies.get(key, [0.0])[0] + float(value)]
+            return
+        for key, terms in self._terms.items():
+            now = [*terms.numerators(prediction, y).tolist(), *terms.divisors(y).tolist()]
+            before = self._tallies.get(key, [0.0] * len(now))
+            self._tallies[key] = [one + other for one, other in zip(before, now, strict=True)]
 
     def _of(self, prediction: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
         """The loss by its key, and that of each head."""
@@ -120,10 +136,12 @@ class LossInPieces:
 
     def values(self) -> dict[str, float]:
         """The loss over all rows, and that of each head."""
-        in_pieces = self._seen > 0
+        if not self._seen:
+            return {key: float(value) for key, value in self._of(*self._next_piece()).items()}
         self._close()
-        rows = self._seen if in_pieces and not self._is_sum else 1
-        return {key: total / rows for key, total in self._totals.items()}
+        if self._is_sum:
+            return {key: tally[0] for key, tally in self._tallies.items()}
+        return {key: divided(self._tallies[key], terms.sums) for key, terms in self._terms.items()}
 
 
 def _in_units(scale: Targets | None, prediction: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,6 +9,7 @@ import torch
 from annpipe.plan.plan import Plan
 from annpipe.train.average import Average
 from annpipe.train.data import Rows
+from annpipe.train.divisors import own_terms
 from annpipe.train.gradients import grad_scaler, gradients
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
@@ -16,6 +17,7 @@ from annpipe.train.steps import QuickStep
 from annpipe.train.stored import StoredRows
 from annpipe.train.stored_batches import StoredBatches
 from annpipe.train.streams import GlobalStream, generator
+from annpipe.train.tally import step_losses
 
 
 class Gear(Protocol):
@@ -29,7 +31,11 @@ class Gear(Protocol):
         """The steps, `n_steps` at least, after which the gear can pause without another result."""
 
     def advance(self, n_steps: int) -> torch.Tensor:
-        """Takes `n_steps` optimizer steps and returns their losses, (n_steps,), on the device."""
+        """Takes `n_steps` optimizer steps and returns their losses, (n_steps,), on the device.
+
+        Where a loss has terms that rows cannot put together, these are the values of K terms and their divisors,
+        (n_steps, 2K); `step_losses` makes the losses of them.
+        """
 
     def drain_rates(self) -> list[tuple[int, dict[str, float]]]:
         """The learning rates that took effect since the last call by key, with the epoch they begin to hold for."""
@@ -123,7 +129,8 @@ class Eager:
         device = rows.device
         self.stream = GlobalStream(plan.head.seed, "dropout", device)
         self._scaler = grad_scaler(plan, device)
-        self._gradients = gradients(plan, parts, device, self._scaler)
+        self.terms = own_terms(plan, parts, schedule)
+        self._gradients = gradients(plan, parts, device, self._scaler, self.terms)
         self.take = self._closure_step if _needs_closure(plan) else self._plain_step
         self._average = Average(plan, parts, schedule) if plan.average else None
         self._quick_step = QuickStep(parts.optimizer)
@@ -224,7 +231,7 @@ class Eager:
 
         def closure() -> torch.Tensor:
             evaluated.append(self._gradients(x, y))
-            return evaluated[-1]
+            return step_losses(evaluated[-1], len(self.terms or ()))
 
         self.optimizer.step(closure)  # type: ignore[arg-type]  # LBFGS takes tensors
         return evaluated[0]

@@ -19,12 +19,14 @@ from annpipe.contract import Look
 from annpipe.errors import NonFiniteLoss, RunError
 from annpipe.plan.plan import Plan
 from annpipe.train.checkpoint import FOLDER, load_checkpoint, save_checkpoint
+from annpipe.train.divisors import sums_of
 from annpipe.train.evaluate import evaluate
 from annpipe.train.figures import run_view
 from annpipe.train.gears import Gear
 from annpipe.train.pace import Pace
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
+from annpipe.train.tally import Tally, step_losses
 
 PAUSE_SECONDS = 0.1
 LAST = "last"
@@ -57,11 +59,9 @@ class Reporter(Protocol):
 
 
 @dataclass
-class Memory:
+class Memory(Tally):
     """What the loop itself remembers; all of it goes into a checkpoint."""
 
-    loss_sum: float = 0.0
-    loss_rows: int = 0
     latest: dict[str, float] = field(default_factory=dict)
     best: dict[str, tuple[float, int]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -95,6 +95,7 @@ class Loop:
     keeps_start: bool = True
 
     def __post_init__(self) -> None:
+        self._sums = sums_of(self.plan, self.parts.loss)
         self._pace = Pace(PAUSE_SECONDS)
         self._finite_checkpoint: str | None = None
         self._kept_at = self._timed_at = time.monotonic()
@@ -152,9 +153,11 @@ class Loop:
         begin_step = self.gear.step
         n_steps = min(self.gear.pause_after(self._pace.steps), self.schedule.next_look(begin_step) - begin_step)
         begin = time.perf_counter()
-        losses: list[float] = self.gear.advance(n_steps).tolist()
+        figures = self.gear.advance(n_steps)
+        has_terms = figures.ndim > 1
+        losses: list[float] = step_losses(figures, len(self._sums) if has_terms else 0).tolist()
         self._pace.took(n_steps, time.perf_counter() - begin)
-        self._take_losses(begin_step, losses)
+        self._take_losses(begin_step, losses, figures.tolist() if has_terms else None)
         self._take_time()
         self.reporter.progress(self.gear.step, losses[-1])
 
@@ -170,22 +173,22 @@ class Loop:
     def _take_mean(self, epoch: int) -> None:
         """The mean over the rows of an epoch that the run ends in; nothing where the epoch was told already."""
         if self.memory.loss_rows:
-            mean = self.memory.loss_sum / self.memory.loss_rows
-            self.memory.loss_sum, self.memory.loss_rows = 0.0, 0
+            mean = self.memory.over_rows(self._sums)
             self.memory.note("train/loss", mean, epoch)
             self.reporter.losses(epoch, [mean])
 
-    def _take_losses(self, begin_step: int, losses: Sequence[float]) -> None:
-        """Step losses → epoch losses: the mean over rows, as the epochs' ends pass."""
+    def _take_losses(
+        self, begin_step: int, losses: Sequence[float], figures: Sequence[Sequence[float]] | None = None
+    ) -> None:
+        """Step losses → epoch losses over all rows, as the epochs' ends pass; `figures` are those of their terms."""
         per_epoch, memory = self.schedule.steps_per_epoch, self.memory
         first_epoch, means = begin_step // per_epoch + 1, list[float]()
         for step, loss in enumerate(losses, start=begin_step):
             rows = self.schedule.rows_at(step % per_epoch)
-            memory.loss_sum += loss * rows
-            memory.loss_rows += rows
+            memory.take(loss, rows, self._sums, figures[step - begin_step] if figures else None)
             if (step + 1) % per_epoch == 0 or not math.isfinite(loss):
-                means.append(loss if per_epoch == 1 else memory.loss_sum / memory.loss_rows)
-                memory.loss_sum, memory.loss_rows = 0.0, 0
+                whole = memory.over_rows(self._sums)
+                means.append(loss if per_epoch == 1 or not math.isfinite(loss) else whole)
                 memory.note("train/loss", means[-1], first_epoch + len(means) - 1)
             if not math.isfinite(loss):
                 self.reporter.losses(first_epoch, means)

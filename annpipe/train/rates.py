@@ -10,6 +10,7 @@ from annpipe.plan.plan import Plan
 from annpipe.train.gears import Eager
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import schedule
+from annpipe.train.tally import step_losses
 
 BLOWN_UP = 4.0
 """A mean over the last steps so many times the smallest one ends the test."""
@@ -42,7 +43,7 @@ def range_test(plan: Plan, parts: Parts, *, low: float, high: float, steps: int)
         rate = low * (high / low) ** (step / (steps - 1))
         for group, share in zip(groups, shares, strict=True):
             group["lr"] = rate * share
-        loss = float(gear.advance(1))
+        loss = float(step_losses(gear.advance(1), len(gear.terms or ())))
         if not math.isfinite(loss):
             break
         rates, losses = [*rates, rate], [*losses, loss]

@@ -106,8 +106,8 @@ class SoloChain:
             for tensor in chain.from_iterable(self._tensors)
         )
 
-    def __call__(self, x: torch.Tensor, y: torch.Tensor, share: float) -> torch.Tensor:
-        """x, (rows, …), and y, (rows, …) -> the loss times `share`, detached."""
+    def __call__(self, x: torch.Tensor, y: torch.Tensor, share: float | torch.Tensor) -> torch.Tensor:
+        """x, (rows, …), and y, (rows, …) -> the loss times `share`, a number or (), detached."""
         for layer in self._before:
             x = layer(x)
         is_plain = x.dim() == 2 and x.dtype == self._tensors[0][0].dtype and x.is_contiguous() and len(x) > 0
@@ -116,14 +116,14 @@ class SoloChain:
         with torch.no_grad():
             return self._by_hand(x, y, share)
 
-    def _with_graph(self, x: torch.Tensor, y: torch.Tensor, share: float) -> torch.Tensor:
+    def _with_graph(self, x: torch.Tensor, y: torch.Tensor, share: float | torch.Tensor) -> torch.Tensor:
         for layer in self._layers:
             x = layer(x)
         value: torch.Tensor = self._loss(x, y) * share
         value.backward()  # type: ignore[no-untyped-call]  # torch's own
         return value.detach()
 
-    def _by_hand(self, x: torch.Tensor, y: torch.Tensor, share: float) -> torch.Tensor:
+    def _by_hand(self, x: torch.Tensor, y: torch.Tensor, share: float | torch.Tensor) -> torch.Tensor:
         room = self._rooms.get(len(x)) or self._rooms.setdefault(len(x), self._room(x))
         arriving, shown = [x], list[list[torch.Tensor]]()
         for (weight, bias), after, place, next_places in zip(
@@ -139,12 +139,17 @@ class SoloChain:
                 place = next_place
             arriving.append(place)
         given = arriving.pop()
-        scale = self._shares.get(share)
-        if scale is None:
-            scale = self._shares[share] = torch.full((), share, dtype=given.dtype)
+        scale = share.to(given.dtype) if isinstance(share, torch.Tensor) else self._scale(share, given.dtype)
         value = loss_by_hand(self._loss, given, y)(self._loss, given, y, scale, room.grown[-1])
         self._back(arriving, shown, room)
-        return value if share == 1.0 else value * share
+        return value if isinstance(share, float) and share == 1.0 else value * share
+
+    def _scale(self, share: float, dtype: torch.dtype) -> torch.Tensor:
+        """The share as a tensor: those of rows are few."""
+        scale = self._shares.get(share)
+        if scale is None:
+            scale = self._shares[share] = torch.full((), share, dtype=dtype)
+        return scale
 
     def _back(self, arriving: Sequence[torch.Tensor], shown: Sequence[Sequence[torch.Tensor]], room: _Room) -> None:
         """From the gradient in the last place to those of the parameters."""

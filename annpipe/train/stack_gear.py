@@ -27,6 +27,7 @@ from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.stacked_rows import StackedRows
 from annpipe.train.stacked_state import REACH, StackedState
+from annpipe.train.tally import step_losses
 
 T = TypeVar("T")
 MEASURED_STEPS = 300  # from so many on the fastest way is measured: some thirty passes
@@ -54,6 +55,10 @@ class Member:
         self.wanted, self.losses = n_steps, []
         self._stack.wait_for(self)
         return torch.cat(self.losses)
+
+    def told(self, figures: torch.Tensor, n_terms: int) -> torch.Tensor:
+        """What the stack gives for its steps, as the run by itself tells it: losses, where its rows weigh the same."""
+        return figures if self.solo.terms is not None else step_losses(figures, n_terms)
 
     def pause_after(self, n_steps: int) -> int:
         return self._stack.pause_after(self.step)
@@ -198,10 +203,11 @@ class Stack:
         """Takes steps for all, and hands out the losses."""
         begin = time.perf_counter()
         losses = self.take(n_steps)
+        n_terms = self._state.n_terms if self._state is not None else 0
         self._pace.took(n_steps, time.perf_counter() - begin)
         for place, member in enumerate(self._present):
             if not member.is_gone:
-                member.losses.append(losses[:, place])
+                member.losses.append(member.told(losses[:, place], n_terms))
                 member.wanted -= n_steps
                 if not member.wanted:
                     self._taken[member].notify()
@@ -223,7 +229,8 @@ class Stack:
         return torch.get_num_threads()
 
     def take(self, n_steps: int) -> torch.Tensor:
-        """Steps of all members at once: the losses, (steps, members), of those that are laid out."""
+        """Steps of all members at once: the losses, (steps, members), of those that are laid out, or the values and
+        divisors of their terms, (steps, members, 2K)."""
         state, rows = self._laid_out()
         box, step = self.box, self._still()[0].step
         present = self._present

@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from annpipe.plan.losses import leaves
 from annpipe.plan.plan import Plan
 from annpipe.spec.sections import Train
+from annpipe.train.divisors import accumulates
+from annpipe.train.stacked_losses import Share
+
+Divisors = Callable[[torch.Tensor], torch.Tensor]
 
 
 class Batching:
-    """The batches of a step of runs like this one; a mean over all rows is their means, weighted by their rows."""
+    """The batches of a step of runs like this one; a mean over all rows is their means, weighted by their rows.
 
-    def __init__(self, plan: Plan) -> None:
+    `divisors` gives those of the terms of the losses, (members, K), where they are not put together by rows.
+    """
+
+    def __init__(self, plan: Plan, *, is_sum: bool, divisors: Divisors | None) -> None:
         size = plan.train.batch_size
-        self._size = None if plan.train.accumulate == 1 or size == "all" else size
-        self._is_sum = all(leaf.options.get("reduction") == "sum" for leaf in leaves(plan.loss))
+        self._size = size if accumulates(plan) and size != "all" else None
+        self._is_sum, self._divisors = is_sum, divisors
 
-    def batches(self, x: torch.Tensor, y: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, float]]:
-        """x and y, (members, rows, …), by and by, each with its share of the loss."""
+    def batches(self, x: torch.Tensor, y: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, Share]]:
+        """x and y, (members, rows, …), by and by, each with its share of the loss, or the divisors of all of it."""
         if self._size is None:
             yield x, y, 1.0
             return
         n_rows = x.shape[1]
+        whole = self._divisors(y) if self._divisors else None
         for start in range(0, n_rows, self._size):
             stop = min(start + self._size, n_rows)
-            yield x[:, start:stop], y[:, start:stop], 1.0 if self._is_sum else (stop - start) / n_rows
+            share = whole if whole is not None else 1.0 if self._is_sum else (stop - start) / n_rows
+            yield x[:, start:stop], y[:, start:stop], share
 
 
 class Clipping:

@@ -24,28 +24,35 @@ POINTWISE = (
 """Losses that are a mean or sum of one number for each number."""
 
 
-class StackedLosses:
-    """The losses of members of one structure. `alike`: they have the same options."""
+Share = float | torch.Tensor
+"""What losses are multiplied by: a number for all of them, or (members,)."""
 
-    def __init__(self, losses: Sequence[nn.Module], alike: bool) -> None:
+
+class StackedLosses:
+    """The losses of members of one structure. `alike`: they have the same options; `leaves_out`: some label may be one
+    that does not count."""
+
+    n_terms = 0
+
+    def __init__(self, losses: Sequence[nn.Module], alike: bool, *, leaves_out: bool = False) -> None:
         self._own: Sequence[Any] = losses
         self._every = _every_loss(losses) if alike else None
         buffers = [dict(loss.named_buffers()) for loss in losses]
         self._tensors = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
-        self._compares_classes = alike and type(losses[0]) is nn.CrossEntropyLoss
+        self._compares_classes = alike and not leaves_out and type(losses[0]) is nn.CrossEntropyLoss
 
     def each(self, given: torch.Tensor, y: torch.Tensor, members: range) -> torch.Tensor:
         """What the models give and y, (members, rows, …) -> the losses, (members,), with their graph."""
         if self._every is None:
             return torch.stack([self._own[member](given[place], y[place]) for place, member in enumerate(members)])
-        return self._every(self._tensors_of(members), given, y)
+        return self._every(self.tensors_of(members), given, y)
 
     def by_hand(
-        self, given: torch.Tensor, y: torch.Tensor, members: range, share: float
+        self, given: torch.Tensor, y: torch.Tensor, members: range, share: Share
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The losses times `share`, (members,), and their gradient by what the models give, without a graph."""
         if self._compares_classes and _is_plain(self._own[0], given, y):
-            weights, is_mean = self._tensors_of(members).get("weight"), self._own[0].reduction == "mean"
+            weights, is_mean = self.tensors_of(members).get("weight"), self._own[0].reduction == "mean"
             return cross_entropy(given, y, weights, share, is_mean=is_mean)
         with torch.enable_grad():
             leaf = given.detach().requires_grad_()
@@ -53,24 +60,23 @@ class StackedLosses:
         (grown,) = torch.autograd.grad(losses.sum(), leaf)
         return losses.detach(), grown
 
-    def _tensors_of(self, members: range) -> dict[str, torch.Tensor]:
+    def tensors_of(self, members: range) -> dict[str, torch.Tensor]:
+        """The buffers of some members, as weights of classes, (members, …) each."""
         return {name: one[members.start : members.stop] for name, one in self._tensors.items()}
 
 
 def _is_plain(loss: nn.CrossEntropyLoss, given: torch.Tensor, y: torch.Tensor) -> bool:
-    """Whether it compares one label a row with scores, and leaves none out: labels of rows begin at 0."""
-    return (
-        (loss.label_smoothing, y.dtype, given.dim(), y.dim()) == (0, torch.int64, 3, 2)
-        and loss.reduction in REDUCTIONS
-        and loss.ignore_index < 0
-    )
+    """Whether it compares one label a row with scores."""
+    has_one = (loss.label_smoothing, y.dtype, given.dim(), y.dim()) == (0, torch.int64, 3, 2)
+    return has_one and loss.reduction in REDUCTIONS
 
 
 def cross_entropy(
-    given: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None, share: float, *, is_mean: bool
+    given: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None, share: Share, *, is_mean: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Scores, (members, rows, classes), labels, (members, rows), and weights, (members, classes) -> each member's loss
     times `share`, (members,), and its gradient by the scores, in which classes or rows lie side by side as in these.
+    All labels count.
 
     It is torch's formula with a dimension more: `vmap` takes it apart into three dozen operations.
     """
@@ -83,10 +89,11 @@ def cross_entropy(
     if weights is None:
         scale = share / n_rows if is_mean else share
         losses = rows.sum(1).mul_(scale)
-        grown.mul_(scale)
+        grown.mul_(scale.view(-1, 1, 1) if isinstance(scale, torch.Tensor) else scale)
     else:
         weight = weights.gather(1, y)
-        weight = weight * (share / weight.sum(1, keepdim=True)) if is_mean else weight * share
+        each = share.unsqueeze(1) if isinstance(share, torch.Tensor) else share
+        weight = weight * (each / weight.sum(1, keepdim=True)) if is_mean else weight * each
         losses = rows.mul_(weight).sum(1)
         grown.mul_(weight.unsqueeze(dim))
     return losses, grown.transpose(1, 2) if lies_across else grown

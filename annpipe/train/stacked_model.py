@@ -23,7 +23,8 @@ from annpipe.train.stacked_layers import (
     mapped,
     one_by_one,
 )
-from annpipe.train.stacked_losses import StackedLosses
+from annpipe.train.stacked_losses import Share, StackedLosses
+from annpipe.train.stacked_terms import StackedTerms
 
 
 def layers_of(model: nn.Module) -> nn.Sequential:
@@ -55,13 +56,12 @@ def _lying_runs(model: nn.Sequential) -> list[Run] | None:
 
 
 class StackedModel:
-    """Models and losses of one structure. `alike`: the losses have the same options; `ways` are those of the layers."""
+    """Models and losses of one structure; `ways` are those of the layers."""
 
     def __init__(
         self,
         models: Sequence[nn.Module],
-        losses: Sequence[nn.Module],
-        alike: bool,
+        losses: StackedLosses | StackedTerms,
         streams: Sequence[torch.Generator],
         ways: Sequence[Way],
     ) -> None:
@@ -70,7 +70,7 @@ class StackedModel:
         self.is_mixed = any(way.reason for way in ways)
         self._lying_runs = _lying_runs(self._models[0])
         self._chain = chain_of(list(self._models[0]))
-        self._losses = StackedLosses(losses, alike)
+        self._losses = losses
 
     def train(self) -> None:
         """The layers that run member by member go into training, wherever they have been evaluated."""
@@ -89,9 +89,10 @@ class StackedModel:
             self._chain.forget()
 
     def gradients(
-        self, x: torch.Tensor, y: torch.Tensor, tensors: Tensors, members: range, leaves: Sequence[int], share: float
+        self, x: torch.Tensor, y: torch.Tensor, tensors: Tensors, members: range, leaves: Sequence[int], share: Share
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
-        """x and y, (members, rows, …) -> the losses, (members,), times `share`, and the gradients of the `leaves`.
+        """x and y, (members, rows, …) -> the losses, (members,), times `share`, or the values of their terms, (members,
+        K), and the gradients of the `leaves`.
 
         Leaves are named as the `tensors` are; their gradients are (members, …).
         """
@@ -105,7 +106,8 @@ class StackedModel:
         return losses, torch.autograd.grad(given, [tensors[leaf] for leaf in leaves], grown)
 
     def losses(self, x: torch.Tensor, y: torch.Tensor, tensors: Tensors, members: range) -> torch.Tensor:
-        """x and y, (members, rows, …) -> the losses, (members,), with their graph."""
+        """x and y, (members, rows, …) -> the losses, (members,), with their graph, or the values and divisors of their
+        terms, (members, 2K)."""
         return self._losses.each(self._passed(x, tensors, members), y, members)
 
     def _passed(self, x: torch.Tensor, tensors: Tensors, members: range) -> torch.Tensor:

@@ -14,12 +14,15 @@ from typing import Any
 import torch
 
 from annpipe.plan.plan import Plan
+from annpipe.train.divisors import is_sum
 from annpipe.train.parts import Parts, named_parameters
 from annpipe.train.stacked_columns import Column, columns_of, layer_ways, matrix, size, trained
 from annpipe.train.stacked_gradients import Batching, Clipping
 from annpipe.train.stacked_layers import own_tensors
+from annpipe.train.stacked_losses import Share
 from annpipe.train.stacked_model import StackedModel
 from annpipe.train.stacked_steps import OWN, Slab, Stepping, flags_of, stepping_of
+from annpipe.train.stacked_terms import StackedTerms, stacked_losses
 from annpipe.train.steps import QuickStep
 from annpipe.train.streams import drawing
 
@@ -45,8 +48,11 @@ class StackedState:
         self._own_steps = [QuickStep(one.optimizer) for one in parts] if self._stepping is OWN else []
         alike = all(plan.loss == plans[0].loss for plan in plans)
         found = layer_ways(plans[0], parts[0])
-        self._model = StackedModel([one.model for one in parts], [one.loss for one in parts], alike, streams, found)
-        self._batching, self._clipping = Batching(plans[0]), Clipping([plan.train for plan in plans])
+        self._losses = stacked_losses(plans, parts, alike=alike)
+        self._model = StackedModel([one.model for one in parts], self._losses, streams, found)
+        divisors = self._divisors if self._losses.n_terms else None
+        self._batching = Batching(plans[0], is_sum=is_sum(plans[0], parts[0].loss), divisors=divisors)
+        self._clipping = Clipping([plan.train for plan in plans])
         widest = max((size(layer.output_shape) for layer in plans[0].layers), default=1)
         self._widest = max(widest, size(plans[0].model[0].input_shape))
         with drawing(plans[0].head.seed, "dropout"):  # what the trial draws is nobody's
@@ -163,6 +169,11 @@ class StackedState:
         return self._model
 
     @property
+    def n_terms(self) -> int:
+        """How many terms of each loss are told apart; 0 where the losses are told as they are."""
+        return self._losses.n_terms
+
+    @property
     def columns(self) -> dict[int, Column]:
         """The place of each trained parameter, by the identity of the first member's own."""
         firsts = named_parameters(self._parts[0].model, self._parts[0].loss)
@@ -182,7 +193,8 @@ class StackedState:
         ]
 
     def step(self, x: torch.Tensor, y: torch.Tensor, step: int) -> torch.Tensor:
-        """One step of every member on its rows, (members, rows, …); the losses before it, (members,)."""
+        """One step of every member on its rows, (members, rows, …); the losses before it, (members,), or the values and
+        divisors of their terms, (members, 2K)."""
         found = []
         for number, (x_batch, y_batch, share) in enumerate(self._batching.batches(x, y)):
             found.append(self._pass(x_batch, y_batch, share, is_first=number == 0))
@@ -194,22 +206,32 @@ class StackedState:
                 if i not in self._released:
                     own()
                     self._take_back(i)
-        return found[0] if len(found) == 1 else torch.stack(found).sum(0)
+        losses = found[0] if len(found) == 1 else torch.stack(found).sum(0)
+        return torch.cat([losses, self._divisors(y)], 1) if self._losses.n_terms else losses
 
-    def _pass(self, x: torch.Tensor, y: torch.Tensor, share: float, *, is_first: bool) -> torch.Tensor:
-        """The losses of a batch, times its share of the step; their gradients go into the slabs."""
+    def _divisors(self, y: torch.Tensor) -> torch.Tensor:
+        """Of the terms of the losses, (members, K)."""
+        assert isinstance(self._losses, StackedTerms)
+        return self._losses.divisors(y, range(len(self._parts)))
+
+    def _pass(self, x: torch.Tensor, y: torch.Tensor, share: Share, *, is_first: bool) -> torch.Tensor:
+        """The losses of a batch, times its share of the step, or what it adds to their terms; the gradients go into the
+        slabs."""
         found = []
         for piece in self._pieces_for(x):
             first, last = piece.members.start, piece.members.stop
+            own = share[first:last] if isinstance(share, torch.Tensor) else share
             losses, gradients = self._model.gradients(
-                x[first:last], y[first:last], piece.tensors, piece.members, piece.leaves, share
+                x[first:last], y[first:last], piece.tensors, piece.members, piece.leaves, own
             )
             for number, slab in enumerate(self._slabs):
-                own = [g.reshape(last - first, -1) for g, c in zip(gradients, piece.groups, strict=True) if c == number]
-                if own and is_first:
-                    torch.cat(own, 1, out=slab.gradient[first:last])
-                elif own:
-                    slab.gradient[first:last] += torch.cat(own, 1)
+                flat = [
+                    g.reshape(last - first, -1) for g, c in zip(gradients, piece.groups, strict=True) if c == number
+                ]
+                if flat and is_first:
+                    torch.cat(flat, 1, out=slab.gradient[first:last])
+                elif flat:
+                    slab.gradient[first:last] += torch.cat(flat, 1)
             found.append(losses)
         return torch.cat(found)
 

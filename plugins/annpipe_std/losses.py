@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 
-from annpipe import Loss, OptionError, did_you_mean, loss
+from annpipe import Loss, LossTerm, OptionError, did_you_mean, loss
 from annpipe_std.output_roles import gaussian_outputs, in_order, quantile_outputs
 
 Reduction = Annotated[Literal["mean", "sum"], Field(description="how the losses of the rows become one number")]
@@ -37,6 +38,10 @@ class WeightedSum(torch.nn.Module):
         """**Shape:** what each of the losses takes; a scalar comes out."""
         values = [weight * one(prediction, target) for weight, one in zip(self.weights, self.losses, strict=True)]
         return torch.stack(values).sum()
+
+    def terms(self) -> list[LossTerm]:
+        """Each loss with its weight."""
+        return [LossTerm(one, weight) for weight, one in zip(self.weights, self.losses, strict=True)]
 
 
 @loss(name="per_target")
@@ -71,6 +76,16 @@ class PerTarget(torch.nn.Module):
         columns = zip(self.losses, torch.split(prediction, 1, 1), torch.split(target, 1, 1), strict=True)
         values = [weight * one(*pair) for weight, (one, *pair) in zip(self.weights, columns, strict=True)]
         return torch.stack(values).sum()
+
+    def terms(self) -> list[LossTerm]:
+        """Each target's loss with its weight, on its own column."""
+        every = enumerate(zip(self.losses, self.weights, strict=True))
+        return [LossTerm(one, weight, _column(place), _column(place)) for place, (one, weight) in every]
+
+
+def _column(place: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """(rows, targets) -> (rows, 1)."""
+    return lambda tensor: tensor[:, place : place + 1]
 
 
 @loss(outputs=gaussian_outputs)
@@ -110,11 +125,11 @@ class QuantileLoss(torch.nn.Module):
         super().__init__()
         self.levels: torch.Tensor
         self.register_buffer("levels", torch.tensor(in_order(quantiles), dtype=torch.float64), persistent=False)
-        self.is_sum = reduction == "sum"
+        self.reduction = reduction
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """**Shape:** (rows, quantiles · targets), the quantiles of each target in turn; (rows, targets); a scalar."""
         levels = self.levels.to(prediction.dtype)
         missing = target[..., None] - prediction.reshape(*target.shape, len(levels))  # (rows, targets, quantiles)
         losses = torch.maximum(levels * missing, (levels - 1) * missing)
-        return losses.sum() if self.is_sum else losses.mean()
+        return losses.sum() if self.reduction == "sum" else losses.mean()

@@ -34,8 +34,8 @@ def correlation(target: Any, prediction: Any) -> float:
 ERRORS: list[tuple[Any, Any]] = [
     (MeanAbsoluteError, reference.mean_absolute_error),
     (MeanSquaredError, reference.mean_squared_error),
-    (RootMeanSquaredError, lambda y, p: math.sqrt(reference.mean_squared_error(y, p))),
-    (lambda: MeanSquaredError(squared=False), lambda y, p: math.sqrt(reference.mean_squared_error(y, p))),
+    (RootMeanSquaredError, reference.root_mean_squared_error),
+    (lambda: MeanSquaredError(squared=False), reference.root_mean_squared_error),
     (MeanAbsolutePercentageError, reference.mean_absolute_percentage_error),
     (R2Score, reference.r2_score),
     (ExplainedVariance, reference.explained_variance_score),
@@ -72,6 +72,21 @@ def test_regression_metrics_agree_with_scikit_learn(
     prediction = target + 0.5 * torch.randn(rows, outputs, generator=generator, dtype=torch.float64)
     value = measured(metric(), prediction, target, [min(cut, rows) for cut in cuts])
     assert value == pytest.approx(expected(target.numpy(), prediction.numpy()), rel=1e-8)
+
+
+@pytest.mark.parametrize(("metric", "expected"), [case for case in ERRORS if case[0] is not PearsonCorrCoef])
+def test_several_outputs_are_averaged_as_in_scikit_learn(metric: Any, expected: Any) -> None:
+    """Outputs of scales far apart, one that never varies, one that is predicted exactly: each by itself, then the mean
+    where scikit-learn's is one; an output of several dimensions is so many numbers."""
+    generator = torch.Generator().manual_seed(3)
+    target = torch.randn(40, 4, generator=generator, dtype=torch.float64) * torch.tensor([1e-3, 1.0, 1e4, 1.0])
+    target[:, 3] = 7.0
+    prediction = target + torch.randn(40, 4, generator=generator, dtype=torch.float64)
+    prediction[:, 1] = target[:, 1]
+    value = expected(target.numpy(), prediction.numpy())
+    assert measured(metric(), prediction, target, [1, 17]) == pytest.approx(value, rel=1e-9)
+    folded = [one.view(40, 2, 2) for one in (prediction, target)]
+    assert measured(metric(), *folded, [5]) == pytest.approx(value, rel=1e-9)
 
 
 @pytest.mark.parametrize(("metric", "expected"), ERRORS)

@@ -59,7 +59,8 @@ class Accuracy(_Counted):
     """The share of predictions that name the right class.
 
     Class labels (int64) are held against the largest of the scores; targets of 0 and 1 against which side of
-    `threshold` the prediction lies on, each output by itself.
+    `threshold` the prediction lies on, each output by itself: of several outputs it is the mean of their accuracies, as
+    in torchmetrics (scikit-learn's `accuracy_score` asks that all outputs of a row be right).
     """
 
     def compute(self) -> float:

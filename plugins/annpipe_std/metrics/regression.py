@@ -12,12 +12,12 @@ import torch
 from pydantic import Field
 
 from annpipe import metric
-from annpipe_std.metrics.sums import Mean, Spread, check_shapes, difference, double
+from annpipe_std.metrics.sums import Mean, Means, Spread, check_shapes, difference, double
 
 
 @metric
 class MeanAbsoluteError:
-    """The mean of |prediction - target|, in the units of the target."""
+    """The mean of |prediction - target|, in the units of the target; of several outputs over all of them."""
 
     def __init__(self) -> None:
         self._mean = Mean()
@@ -32,7 +32,7 @@ class MeanAbsoluteError:
 
 @metric
 class MeanAbsolutePercentageError:
-    """The mean of |prediction - target| / |target|, as a share: 0.05 is five percent.
+    """The mean of |prediction - target| / |target|, as a share: 0.05 is five percent; of several outputs over all.
 
     As in scikit-learn, a target nearer to zero than 2.2e-16 counts as 2.2e-16, which makes the mean huge: this is no
     metric for targets around zero.
@@ -52,7 +52,7 @@ class MeanAbsolutePercentageError:
 
 @metric
 class MeanSquaredError:
-    """The mean of (prediction - target)²."""
+    """The mean of (prediction - target)²; of several outputs over all of them."""
 
     def __init__(
         self,
@@ -61,29 +61,33 @@ class MeanSquaredError:
         ] = True,
     ) -> None:
         self.squared = squared
-        self._mean = Mean()
+        self._mean, self._means = Mean(), Means()
 
     def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
         """Takes a batch; prediction and target are (rows, outputs)."""
-        self._mean.add(difference(prediction, target).square())
+        (self._mean if self.squared else self._means).add(difference(prediction, target).square())
 
     def compute(self) -> float:
-        return self._mean.value() if self.squared else math.sqrt(self._mean.value())
+        return self._mean.value() if self.squared else self._means.root()
 
 
 @metric
 class RootMeanSquaredError:
-    """The root of the mean of (prediction - target)², in the units of the target."""
+    """The root of the mean of (prediction - target)², in the units of the target; of several outputs the mean of roots.
+
+    Each output has its own root, and these are averaged, as in scikit-learn and torchmetrics: it is not the root of
+    MeanSquaredError then.
+    """
 
     def __init__(self) -> None:
-        self._mean = Mean()
+        self._means = Means()
 
     def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
         """Takes a batch; prediction and target are (rows, outputs)."""
-        self._mean.add(difference(prediction, target).square())
+        self._means.add(difference(prediction, target).square())
 
     def compute(self) -> float:
-        return math.sqrt(self._mean.value())
+        return self._means.root()
 
 
 @metric

@@ -25,6 +25,26 @@ class Mean:
         return math.nan if self._sum is None or not self._count else float(self._sum) / self._count
 
 
+class Means:
+    """For each output, however many there are, a sum over rows and their number."""
+
+    def __init__(self) -> None:
+        self._sums: torch.Tensor | None = None  # (outputs,)
+        self._rows = 0
+
+    def add(self, values: torch.Tensor) -> None:
+        """Takes (rows, …), each number of a row an output."""
+        if not len(values):
+            return
+        sums = values.reshape(len(values), -1).sum(0, dtype=torch.float64)
+        self._sums = sums if self._sums is None else self._sums + sums
+        self._rows += len(values)
+
+    def root(self) -> float:
+        """The mean over outputs of the root of each one's mean; nan when there were no rows."""
+        return math.nan if self._sums is None else float((self._sums / self._rows).sqrt().mean())
+
+
 class Spread:
     """How variables vary, each around its own mean and together: Σ (x - mean x)(y - mean y) of every two.
 
