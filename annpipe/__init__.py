@@ -2,9 +2,10 @@
 
 For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
 `metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
-`Fields`, `Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError` to refuse an
-option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers that step as one; and for classes that
-cannot carry a mark, `describe`, `Typing` and `Entry`.
+`Fields`, `Look`, `Loss`, `MetricKey`, `Outline`, `Remark`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError` to
+refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers that step as one; and for
+classes that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and
+`cell_numbers`, which read cells as a saved model does. `Remark` warns of a column.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
 
@@ -14,10 +15,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from annpipe.contract import Blocks, Dataset, Field, Fields, Look, Loss, MetricKey, Outline, RunView
+    from annpipe.contract import Blocks, Dataset, Field, Fields, Look, Loss, MetricKey, Outline, Remark, RunView
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
     from annpipe.launch import run
+    from annpipe.record.cell_columns import cell_numbers, cell_texts
+    from annpipe.record.cell_text import CellFormat
     from annpipe.registry.entry import Entry
     from annpipe.registry.marks import (
         average,
@@ -42,10 +45,14 @@ if TYPE_CHECKING:
     from annpipe.train.stacked_steps import Slab, Stepping
 
 _HOMES = {
-    "annpipe.contract": ("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView"),
+    "annpipe.contract": (
+        *("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "Remark", "RunView"),
+    ),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
     "annpipe.launch": ("run",),
+    "annpipe.record.cell_columns": ("cell_numbers", "cell_texts"),
+    "annpipe.record.cell_text": ("CellFormat",),
     "annpipe.registry.entry": ("Entry",),
     "annpipe.registry.marks": (
         *("average", "callback", "data", "distribution", "initializer", "layer", "loss", "metric", "optimizer", "plot"),
@@ -62,6 +69,7 @@ _HOMES = {
 
 __all__ = [
     "Blocks",
+    "CellFormat",
     "Dataset",
     "Entry",
     "Expression",
@@ -73,6 +81,7 @@ __all__ = [
     "OptionError",
     "Outline",
     "Registry",
+    "Remark",
     "RunView",
     "Slab",
     "Stack",
@@ -81,6 +90,8 @@ __all__ = [
     "Typing",
     "average",
     "callback",
+    "cell_numbers",
+    "cell_texts",
     "data",
     "describe",
     "did_you_mean",
