@@ -24,7 +24,14 @@ from annpipe.train.export_network import model_entries, network_source, plugin_m
 from annpipe.train.export_targets import described_loss, described_targets
 from annpipe.train.parts import Parts
 
-READING = ("delimiter", "decimal", "missing", "names")  # options by which data components say how they read tables
+READING = (
+    "delimiter",
+    "decimal",
+    "thousands",
+    "units",
+    "missing",
+    "names",
+)  # options by which data components say how they read tables
 
 
 def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
