@@ -2,9 +2,10 @@
 
 For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
 `metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
-`Fields`, `Look`, `Loss`, `LossTerm`, `MetricKey`, `Outline`, `OutputRoles`, `RunView`, `Expression`, `Stack`, `Taps`),
-`OptionError` to refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers that step
-as one; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
+`Fields`, `Look`, `Loss`, `LossTerm`, `MetricKey`, `Outline`, `OutputRoles`, `Remark`, `RunView`, `Expression`, `Stack`,
+`Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers that step
+as one; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and
+`cell_numbers`, which read cells as a saved model does. `Remark` warns of a column.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
 
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
         MetricKey,
         Outline,
         OutputRoles,
+        Remark,
         RunView,
     )
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
     from annpipe.launch import run
+    from annpipe.record.cell_columns import cell_numbers, cell_texts
+    from annpipe.record.cell_text import CellFormat
     from annpipe.registry.entry import Entry
     from annpipe.registry.marks import (
         average,
@@ -56,11 +60,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "annpipe.contract": (
         *("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "LossTerm", "MetricKey", "Outline"),
-        *("OutputRoles", "RunView"),
+        *("OutputRoles", "Remark", "RunView"),
     ),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
     "annpipe.launch": ("run",),
+    "annpipe.record.cell_columns": ("cell_numbers", "cell_texts"),
+    "annpipe.record.cell_text": ("CellFormat",),
     "annpipe.registry.entry": ("Entry",),
     "annpipe.registry.marks": (
         *("average", "callback", "data", "distribution", "initializer", "layer", "loss", "metric", "optimizer", "plot"),
@@ -77,6 +83,7 @@ _HOMES = {
 
 __all__ = [
     "Blocks",
+    "CellFormat",
     "Dataset",
     "Entry",
     "Expression",
@@ -90,6 +97,7 @@ __all__ = [
     "Outline",
     "OutputRoles",
     "Registry",
+    "Remark",
     "RunView",
     "Slab",
     "Stack",
@@ -98,6 +106,8 @@ __all__ = [
     "Typing",
     "average",
     "callback",
+    "cell_numbers",
+    "cell_texts",
     "data",
     "describe",
     "did_you_mean",

@@ -18,12 +18,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Remark:
+    """What makes it doubtful that a column is what it is taken for: a warning to whoever trains on it.
+
+    `is_leak` tells that it gives away what the model is asked for, as the number of a row may.
+    """
+
+    message: str
+    help: str
+    is_leak: bool = False
+
+
+@dataclass(frozen=True)
 class Field:
     """One named tensor of a dataset: the shape of a row (`()` for a number), its dtype, and the number of classes.
 
     `dtype` is "float" (the run's precision) or "int" (int64: tokens, class labels). `type` is "number", "category" or
     "boolean"; the values of a category are positions in `categories`, NaN where there is none. `missing` counts the
-    rows whose value is NaN.
+    rows whose value is NaN. `remarks` are warnings of whoever read the column.
     """
 
     shape: tuple[int, ...] = ()
@@ -32,6 +44,7 @@ class Field:
     type: str = "number"
     categories: tuple[str, ...] = ()
     missing: int = 0
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,7 @@ def see(drafted: DataDraft) -> Seen:
     from annpipe.plan.data_alone import faults_of_data
     from annpipe.train.data import make_data
     from annpipe.train.leaks import Seen
+    from annpipe.train.observe import told_fields
     from annpipe.train.splits import split_dataset
 
     spec = drafted.spec
@@ -154,7 +155,8 @@ def see(drafted: DataDraft) -> Seen:
             message = f"the {dataset.rows} rows are not in memory, as it needs them to be described"
             help_ = "read them into memory where they fit, or name some of the files: `--set` changes an option"
             raise SpecError([Problem("data", message, drafted.data.place, help_)])
-        return Seen(spec, drafted.data, dataset, split_dataset(dataset, spec.split, spec.head.seed))
+        splits = split_dataset(dataset, spec.split, spec.head.seed)
+        return Seen(spec, drafted.data, dataset, splits, told_fields(drafted))
 
 
 def complete(drafted: Draft, watcher: Watcher, shaped: Shaped | None = None) -> Plan:

@@ -1,8 +1,9 @@
 """How does a saved network answer? From named columns to named outputs, both in the units of the data.
 
 This file goes beside every model that MLflow keeps, and works there without annpipe; `annpipe predict` uses it too. It
-needs torch, safetensors, numpy and pandas, and reads the three files of a model folder: `network.py` (plain PyTorch,
-`build()` makes the network), `weights.safetensors` and `model.json` (names and types).
+needs torch, safetensors, numpy and pandas, the files `cell_text.py` and `cell_lookup.py` beside it, and the three files
+of a model folder: `network.py` (plain PyTorch, `build()` makes the network), `weights.safetensors` and `model.json`
+(names and types).
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]  # it ships no types
 
+from .cell_lookup import Categories, numbers_of, positions_of
+from .cell_text import CellFormat
+
 if TYPE_CHECKING:
     import torch
 
     Array = np.ndarray[Any, Any]
 
+WHOLE = ("integer", "long", "int32", "int64")  # types of whole numbers
 ROWS_AT_ONCE = 65_536  # a table of any length needs the memory of this many rows
-BOOLEANS = (("false", "true"), ("no", "yes"))
-FALSE, TRUE = ("false", "no", "f", "0", "0.0"), ("true", "yes", "t", "1", "1.0")
 
 
 class SavedNetwork:
@@ -46,16 +49,20 @@ class SavedNetwork:
         Raises ValueError where a column is missing or does not fit.
         """
         inputs = self.description["inputs"]
-        arrays = [as_array(given, item["name"], index, len(inputs)) for index, item in enumerate(inputs)]
-        named = zip(arrays, inputs, strict=True)
-        return [positions(array, item.get("categories"), item["name"]) for array, item in named]
+        form = CellFormat.of(self.description.get("reading") or {})
+        return [
+            as_array(given, item["name"], index, len(inputs))
+            if item["shape"]
+            else _plain_column(given, index, inputs, form)
+            for index, item in enumerate(inputs)
+        ]
 
     def features(self, columns: Sequence[Array]) -> torch.Tensor:
         """What the network takes, (rows, …)."""
         import torch
 
         inputs = self.description["inputs"]
-        is_whole = len(inputs) == 1 and inputs[0]["type"] in {"integer", "long", "int32", "int64"}
+        is_whole = len(inputs) == 1 and inputs[0]["type"] in WHOLE
         is_raw = self.description.get("transforms", False)  # the model makes features of raw columns by itself
         precision = "float64" if is_raw else self.description.get("precision", "float32")
         number = torch.int64 if is_whole else getattr(torch, precision)
@@ -83,38 +90,64 @@ class SavedNetwork:
         return pd.DataFrame({item["name"]: columns[:, index] for index, item in enumerate(described)})
 
 
-def positions(column: Array, categories: Sequence[str] | None, name: str = "") -> Array:
-    """Words as their positions among the categories: -1 for one that the model does not know, NaN for none.
+def _plain_column(given: Any, index: int, inputs: Sequence[Mapping[str, Any]], form: CellFormat) -> Array:
+    """An input of one value a row as float64, (rows,)."""
+    name, categories = inputs[index]["name"], inputs[index].get("categories")
+    values = column_of(given, name, index, len(inputs))
+    if categories:
+        return positions(values, categories, name, form)
+    return as_numbers(values, name, form, is_whole=inputs[index]["type"] in WHOLE)
 
-    Of a boolean, whose categories are no and yes or false and true, every way to write it; ValueError for another word.
+
+def positions(values: Any, categories: Sequence[str], name: str, form: CellFormat) -> Array:
+    """Cells as their positions among the categories: -1 for one that the model does not know, NaN for a missing one.
+
+    ValueError where a boolean is neither true nor false, and where a value may be two of the categories.
     """
-    if not categories:
-        return column
-    known = {word: float(position) for position, word in enumerate(categories)}
-    if tuple(categories) in BOOLEANS:
-        known |= dict.fromkeys(FALSE, 0.0) | dict.fromkeys(TRUE, 1.0)
-        return np.array([np.nan if pd.isna(cell) else _boolean(_word(cell), known, name) for cell in column.ravel()])
-    known |= {str(float(word)): known[word] for word in categories if word.isdecimal()}  # 2007 may come as 2007.0
-    return np.array([np.nan if pd.isna(cell) else known.get(_word(cell), -1.0) for cell in column.ravel()])
+    return positions_of(cells_of(values), Categories(categories, name, form))
 
 
-def _word(value: Any) -> str:
-    """A cell as the category that it names: booleans and numbers come as what they are."""
-    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value).strip()
+def as_numbers(values: Any, name: str, form: CellFormat, *, is_whole: bool = False) -> Array:
+    """Cells as finite float64, NaN where missing; ValueError at the first that is none, with its row from 1."""
+    dtype = getattr(values, "dtype", None)
+    if isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "biuf":
+        numbers = values.astype(np.float64)
+    elif isinstance(values, pd.Series) and isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+        numbers = values.to_numpy(dtype=np.float64)
+    else:
+        numbers = numbers_of(cells_of(values), name, form)
+    wrong = [(np.isinf(numbers), "a finite number")]
+    if is_whole:
+        wrong.append((numbers != np.round(numbers), "a whole number"))  # nor is a missing one
+    for rows, what in wrong:
+        if rows.any():
+            raise ValueError(f"row {int(rows.argmax()) + 1} of the column '{name}' is not {what}")
+    return numbers
 
 
-def _boolean(word: str, known: Mapping[str, float], name: str) -> float:
-    if word.lower() not in known:
-        raise ValueError(f"'{word}' in the column '{name}' is neither true nor false")
-    return known[word.lower()]
+def cells_of(values: Any) -> Any:
+    """A column of any kind as its cells."""
+    if isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
+        return list(values.astype(object))  # of categories with missing cells pandas would make floats else
+    if isinstance(values, np.ma.MaskedArray):
+        return [None if masked else cell for cell, masked in zip(values.data, np.ma.getmaskarray(values), strict=True)]
+    return values if isinstance(values, np.ndarray) else list(values)
 
 
-def as_array(model_input: Any, name: str, index: int, n_inputs: int) -> Array:
-    """The values of one input out of a DataFrame, a dict or an array (whose columns are the inputs in their order)."""
+def column_of(model_input: Any, name: str, index: int, n_inputs: int) -> Any:
+    """One input out of a DataFrame, a dict or an array (whose columns are the inputs in their order)."""
     if isinstance(model_input, pd.DataFrame | dict):
         if name not in model_input:
             raise ValueError(f"the input must have the column '{name}', however: {list(model_input)}")
-        values = model_input[name]
+        return model_input[name]
+    values = model_input if isinstance(model_input, np.ndarray) else np.asarray(model_input)
+    return values.reshape(-1) if n_inputs == 1 else values[:, index]
+
+
+def as_array(model_input: Any, name: str, index: int, n_inputs: int) -> Array:
+    """The values of an input with a shape of its own, (rows, …)."""
+    if isinstance(model_input, pd.DataFrame | dict):
+        values = column_of(model_input, name, index, n_inputs)
         is_nested = isinstance(values, pd.Series) and values.dtype == object
         return np.stack([np.asarray(value) for value in values]) if is_nested else np.asarray(values)
     values = np.asarray(model_input)

@@ -18,7 +18,8 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType
 
 LOADER = Path(__file__).with_name("pyfunc_model.py")
-ANSWERING = Path(__file__).with_name("answering.py")
+# What the loader imports: `answering`, and beside it the files that this imports.
+LOADED = ("answering", "cell_text", "cell_lookup")
 NUMPY_NAMES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool"}
 TENSOR_NAMES = NUMPY_NAMES | {"string": "str"}  # words beside tensors
 
@@ -62,8 +63,10 @@ def save_mlflow_model(source: Path, target: Path, *, model_id: str | None, run_i
     mlflow.pyfunc.save_model(
         path=str(target),
         python_model=str(LOADER),
-        artifacts={"network": source.resolve().as_uri(), "answering": ANSWERING.as_uri()},
-        signature=ModelSignature(_schema(description.inputs), _schema(description.outputs)),
+        artifacts={"network": source.resolve().as_uri()}
+        | {name: LOADER.with_name(f"{name}.py").as_uri() for name in LOADED},
+        signature=ModelSignature(_schema(description.inputs, is_input=True), _schema(description.outputs)),
+        metadata=_column_types(description.inputs),
         input_example=_example(description),
         pip_requirements=list(description.requirements),
         mlflow_model=Model(run_id=run_id, model_uuid=model_id, model_id=model_id),
@@ -94,17 +97,24 @@ def _installed() -> list[str]:
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in names]
 
 
-def _schema(variables: tuple[Variable, ...]) -> Schema:
+def _schema(variables: tuple[Variable, ...], *, is_input: bool = False) -> Schema:
+    """Names and types. Columns that go in have none: MLflow would refuse whole numbers where it is told of doubles, and
+    pandas' own types with missing values; what each is to be stands in the metadata, and the model checks it.
+    """
     if not any(variable.shape for variable in variables):
-        return Schema([ColSpec(_type(variable), variable.name) for variable in variables])
+        anything = AnyType() if is_input else None  # type: ignore[no-untyped-call]  # MLflow's own
+        return Schema([ColSpec(anything or variable.type, variable.name) for variable in variables])
     # MLflow mixes no columns with tensors; a single tensor without a name takes and gives plain arrays.
     names = [None] if len(variables) == 1 else [variable.name for variable in variables]
     return Schema([_tensor(variable, name) for variable, name in zip(variables, names, strict=True)])
 
 
-def _type(variable: Variable) -> str | AnyType:
-    """MLflow's type; of a boolean none, since it comes as one, as a word or as 0 and 1."""
-    return AnyType() if variable.type == "any" else variable.type  # type: ignore[no-untyped-call]  # MLflow's own
+def _column_types(variables: tuple[Variable, ...]) -> dict[str, Any] | None:
+    """What each column that goes in is, for whoever looks at the model: number, whole number, category or boolean."""
+    words = {"double": "number", "long": "whole number", "string": "category", "any": "boolean"}
+    if any(variable.shape for variable in variables):
+        return None
+    return {"columns": {variable.name: words.get(variable.type, variable.type) for variable in variables}}
 
 
 def _tensor(variable: Variable, name: str | None) -> TensorSpec:
@@ -115,7 +125,7 @@ def _example(description: Description) -> pd.DataFrame | np.ndarray[Any, Any] | 
     if description.example is None:
         return None
     if not any(variable.shape for variable in description.inputs):
-        types = {item.name: NUMPY_NAMES.get(item.type, item.type) for item in description.inputs if item.type != "any"}
+        types = {item.name: NUMPY_NAMES[item.type] for item in description.inputs if item.type in NUMPY_NAMES}
         return pd.DataFrame(description.example).astype(types)
     arrays = {
         item.name: np.asarray(

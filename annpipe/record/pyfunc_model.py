@@ -1,11 +1,14 @@
 """How does a trained network answer in MLflow? This file goes into every MLflow model, and runs there without annpipe.
 
-What it does is `answering.py`, which goes with it among the model's artifacts; here it gets MLflow's words.
+What it does is `answering.py`, which goes with it among the model's artifacts, as do the files that this imports; here
+it gets MLflow's words.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +27,20 @@ class Network(PythonModel):
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """A DataFrame with one column for each output; an array where the output has a shape of its own.
 
-        MLflow itself refuses whole numbers where the signature says double: write 1.0, not 1.
+        Columns come in any type that pandas reads them in; ValueError names a cell that does not fit.
         """
         saved = self.saved
         return saved.named(saved.outputs(saved.features(saved.columns(model_input))))
 
 
 def _module(file: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("answering", file)
+    """The module in a file, as a package of its own: it imports the files beside it."""
+    name = f"answering_{uuid.uuid4().hex}"
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=[str(file.parent)])
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

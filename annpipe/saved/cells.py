@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from annpipe.errors import DataError
+from annpipe.record.cell_columns import cell_numbers, cell_texts, is_text, plain_cells, values
+from annpipe.record.cell_text import CellFormat, cell_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,19 +16,23 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 STDIN = "-"
 WORDS, NUMBERS, WHOLE = "words", "numbers", "whole"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A column that is read: as words, numbers or whole numbers, in rows of a shape; whether cells may be missing."""
+    """A column that is read: as words, numbers or whole numbers, in rows of a shape; whether cells may be missing.
+
+    Words that are among `categories` are none that stand for a missing value. Where there are categories, cells that
+    are no text stay the values that they are.
+    """
 
     name: str
     type: str = WORDS
     shape: tuple[int, ...] = ()
     may_lack: bool = True
+    categories: tuple[str, ...] = ()
 
 
 def shown(source: str) -> str:
@@ -34,16 +40,7 @@ def shown(source: str) -> str:
     return "standard input" if source == STDIN else f"'{source}'"
 
 
-class Written(Protocol):
-    """How numbers and missing values are written in text."""
-
-    @property
-    def decimal(self) -> str: ...
-    @property
-    def missing(self) -> tuple[str, ...]: ...
-
-
-def converted(wanted: Wanted, cells: Any, source: str, start: int, written: Written) -> Array:
+def converted(wanted: Wanted, cells: Any, source: str, start: int, form: CellFormat) -> Array:
     """A column of a block as (rows, …): doubles with NaN, or words with None; `start` rows came before it.
 
     Raises DataError at the first cell that does not fit.
@@ -56,7 +53,13 @@ def converted(wanted: Wanted, cells: Any, source: str, start: int, written: Writ
         message = f"the model takes '{wanted.name}' in rows of the shape {wanted.shape}, which no table has"
         raise DataError(message, "write the array into an .npz file")
     else:
-        array = _words(cells, written) if wanted.type == WORDS else _numbers(wanted, cells, source, start, written)
+        try:
+            array = (
+                _words(wanted, cells, form) if wanted.type == WORDS else _numbers(wanted, cells, source, start, form)
+            )
+        except TypeError:
+            message = f"{shown(source)}: the column '{wanted.name}' holds {cells.type}"
+            raise DataError(message, "write a single value into each of its cells") from None
     for wrong, what, help_ in _faults(wanted, array):
         if wrong.any():
             row = start + int(wrong.argmax()) + 1
@@ -93,40 +96,22 @@ def _faults(wanted: Wanted, array: Array) -> Iterator[tuple[Array, str, str]]:
         yield lost, "is missing", "fill it in, or leave the row out"
 
 
-def _words(cells: pa.Array, written: Written) -> Array:
-    """Text without blanks around it; booleans and numbers as they are written; None for what is missing."""
+def _words(wanted: Wanted, cells: pa.Array, form: CellFormat) -> Array:
+    """Text without blanks around it, None for what is missing; where categories are known, other values as they are."""
     import numpy as np
-    import pyarrow as pa
 
-    return np.array(_text(cells, written).cast(pa.string()).to_pylist(), dtype=object)
-
-
-def _text(cells: pa.Array, written: Written) -> pa.Array:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_dictionary(cells.type):
-        cells = cells.cast(cells.type.value_type)
-    if not (pa.types.is_string(cells.type) or pa.types.is_large_string(cells.type)):
-        return pc.cast(cells, pa.string())
-    text = pc.utf8_trim_whitespace(cells)
-    return pc.if_else(pc.is_in(text, pa.array(written.missing, text.type)), None, text)
+    form = replace(form, missing=tuple(word for word in form.missing if word not in wanted.categories))
+    cells = plain_cells(cells)
+    words = values(cells) if wanted.categories and not is_text(cells.type) else cell_texts(cells, form).to_pylist()
+    found = np.empty(len(words), dtype=object)
+    found[:] = words
+    return found
 
 
-def _numbers(wanted: Wanted, cells: pa.Array, source: str, start: int, written: Written) -> Array:
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_boolean(cells.type):
-        cells = pc.cast(cells, pa.int8())
-    kind = cells.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        cells = pc.replace_substring(_text(cells, written), written.decimal, ".")
-        wrong = pc.fill_null(pc.invert(pc.match_substring_regex(cells, _NUMBER)), False)
-        if pc.any(wrong).as_py():
-            row = pc.index(wrong, True).as_py()
-            cell = f"'{cells[row].as_py()}' in row {start + row + 1} of the column '{wanted.name}'"
-            raise DataError(f"{shown(source)}: {cell} is not a number", "mend it, or leave the cell empty")
-        cells = pc.replace_substring_regex(cells, r"^\+", "")
-    return np.array(pc.cast(cells, pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+def _numbers(wanted: Wanted, cells: pa.Array, source: str, start: int, form: CellFormat) -> Array:
+    numbers, wrong = cell_numbers(cells, form)
+    if wrong.any():
+        row = int(wrong.argmax())
+        cell = f"'{cell_text(cells[row])}' in row {start + row + 1} of the column '{wanted.name}'"
+        raise DataError(f"{shown(source)}: {cell} is not a number", "mend it, or leave the cell empty")
+    return numbers

@@ -11,6 +11,7 @@ import torch
 from annpipe.contract import Dataset
 from annpipe.errors import DataError
 from annpipe.record.answering import positions
+from annpipe.record.cell_text import CellFormat
 from annpipe.saved.cells import NUMBERS, WHOLE, Wanted, shown
 from annpipe.saved.model import SavedModel
 from annpipe.saved.rows import read_blocks
@@ -24,7 +25,7 @@ def labelled(model: SavedModel, source: str) -> Dataset:
     start = 0
     for block in read_blocks(source, wanted, model.reading):
         answers = zip(targets, block[len(inputs) :], strict=True)
-        known = [_known(target, cells, source, start) for target, cells in answers]
+        known = [_known(target, cells, source, start, model.reading.form) for target, cells in answers]
         blocks.append([*model.columns(block[: len(inputs)], source), *known])
         start += len(block[0])
     whole = [torch.from_numpy(np.concatenate(parts)) for parts in zip(*blocks, strict=True)]
@@ -38,11 +39,13 @@ def labelled(model: SavedModel, source: str) -> Dataset:
 
 def _wanted(target: Mapping[str, Any]) -> Wanted:
     if target["words"]:
-        return Wanted(target["name"], may_lack=False)
+        return Wanted(target["name"], may_lack=False, categories=tuple(target["words"]))
     return Wanted(target["name"], WHOLE if target["labels"] else NUMBERS, tuple(target["shape"]), may_lack=False)
 
 
-def _known(target: Mapping[str, Any], cells: np.ndarray[Any, Any], source: str, start: int) -> np.ndarray[Any, Any]:
+def _known(
+    target: Mapping[str, Any], cells: np.ndarray[Any, Any], source: str, start: int, form: CellFormat
+) -> np.ndarray[Any, Any]:
     """The target's cells as numbers; raises DataError for a class that the model does not tell."""
     words, name = target["words"], target["name"]
     if not words:
@@ -52,7 +55,7 @@ def _known(target: Mapping[str, Any], cells: np.ndarray[Any, Any], source: str, 
     else:
         given = cells
         try:
-            cells = positions(given, words, name)
+            cells = positions(given, words, name, form)
         except ValueError as error:
             raise DataError(f"{shown(source)}: {error}", "mend the cell") from error
         wrong = cells < 0

@@ -54,7 +54,7 @@ class SavedModel:
 
     def _wanted(self, item: dict[str, Any]) -> Wanted:
         if item.get("categories"):
-            return Wanted(item["name"])
+            return Wanted(item["name"], categories=tuple(item["categories"]))
         is_whole = item["type"] != "double"
         return Wanted(item["name"], WHOLE if is_whole else NUMBERS, tuple(item["shape"]), may_lack=not is_whole)
 

@@ -7,12 +7,13 @@ import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from zipfile import BadZipFile
 
 from annpipe.errors import DataError, NotFound
+from annpipe.record.cell_text import CellFormat
 from annpipe.registry.suggest import did_you_mean, nearest
 from annpipe.saved.cells import STDIN, Wanted, converted, shown
 
@@ -32,16 +33,14 @@ class Reading:
     """How CSV is written, where the run's own data said so; `names` for files without a row of names."""
 
     delimiter: str = ","
-    decimal: str = "."
-    missing: tuple[str, ...] = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+    form: CellFormat = field(default_factory=CellFormat)
     names: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Reading:
         """What model.json says under `reading`."""
-        read = cls(delimiter=said.get("delimiter", cls.delimiter), decimal=said.get("decimal", cls.decimal))
         names = said.get("names")
-        return replace(read, missing=tuple(said.get("missing", cls.missing)), names=tuple(names) if names else None)
+        return cls(said.get("delimiter", cls.delimiter), CellFormat.of(said), tuple(names) if names else None)
 
 
 def read_blocks(source: str, wanted: Sequence[Wanted], reading: Reading) -> Iterator[Block]:
@@ -51,7 +50,7 @@ def read_blocks(source: str, wanted: Sequence[Wanted], reading: Reading) -> Iter
     """
     start = 0
     for table in _tables(source, wanted, reading):
-        block = [converted(one, table[one.name], source, start, reading) for one in wanted]
+        block = [converted(one, table[one.name], source, start, reading.form) for one in wanted]
         rows = len(block[0])
         if rows:
             yield block

@@ -25,7 +25,14 @@ from annpipe.train.export_targets import described_loss, described_targets
 from annpipe.train.parts import Parts
 from annpipe.train.points import plan_roles
 
-READING = ("delimiter", "decimal", "missing", "names")  # options by which data components say how they read tables
+READING = (
+    "delimiter",
+    "decimal",
+    "thousands",
+    "units",
+    "missing",
+    "names",
+)  # options by which data components say how they read tables
 
 
 def export_model(plan: Plan, parts: Parts, folder: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from annpipe.contract import Dataset
+from annpipe.contract import Dataset, Fields
 from annpipe.errors import Place, Problem
 from annpipe.plan.component import Component
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
@@ -31,6 +31,7 @@ class Seen:
     data: Component
     dataset: Dataset
     splits: Splits
+    fields: Fields | None = None
 
 
 def told_before_training(seen: Seen) -> Iterator[Problem]:
@@ -41,9 +42,23 @@ def told_before_training(seen: Seen) -> Iterator[Problem]:
 
 def all_findings(seen: Seen) -> Iterator[Problem]:
     """All that `annpipe data` warns of."""
+    yield from remarks(seen.data, seen.fields)
     yield from told_before_training(seen)
     yield from rows_in_both(seen)
     yield from constant_columns(seen)
+
+
+def remarks(data: Component, fields: Fields | None) -> Iterator[Problem]:
+    """What the data component itself says of its columns: those that may be numbers, and numbers of rows."""
+    for name, field in [*fields.inputs.items(), *fields.targets.items()] if fields else ():
+        for remark in field.remarks:
+            yield Problem(
+                "leak" if remark.is_leak else "numbers-as-words",
+                remark.message,
+                place_of(data, name),
+                remark.help,
+                severity="warning",
+            )
 
 
 def absent_classes(seen: Seen) -> Iterator[Problem]:

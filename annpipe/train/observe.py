@@ -7,8 +7,9 @@ from dataclasses import replace
 import torch
 
 from annpipe.contract import Blocks, Dataset, Field, Fields
-from annpipe.errors import SpecError
+from annpipe.errors import Problem, SpecError
 from annpipe.plan.columns import column_faults
+from annpipe.plan.data_alone import DataDraft
 from annpipe.plan.draft import Draft, supplied_aside
 from annpipe.plan.ends import input_faults, is_inputs, stack_columns
 from annpipe.plan.losses import takes_classes
@@ -18,7 +19,7 @@ from annpipe.spec.sections import Split
 from annpipe.train.columns import fit_columns, known_categories
 from annpipe.train.data import make_data
 from annpipe.train.laid import fitted_of, surveyed
-from annpipe.train.leaks import Seen, absent_of, answers, told_before_training
+from annpipe.train.leaks import Seen, absent_of, answers, remarks, told_before_training
 from annpipe.train.splits import split_dataset
 from annpipe.train.store import Wanted
 
@@ -32,7 +33,7 @@ def observe_fields(drafted: Draft) -> Observed:
     """
     spec = drafted.spec
     made: Dataset | Blocks | None = None
-    fields = drafted.fields or _told(drafted)
+    fields = drafted.fields or told_fields(drafted)
     if fields is None:
         made = make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
         fields = made.fields if isinstance(made, Blocks) else _seen(made)
@@ -40,15 +41,16 @@ def observe_fields(drafted: Draft) -> Observed:
     faults += input_faults(spec, fields)
     if faults:
         raise SpecError(faults)
+    doubts = tuple(remarks(drafted.data, fields))
     split = spec.split
     must_split = bool(drafted.transforms) or split.needs_rows or bool(split.stratify) or bool(split.order)
     if not must_split and not _has_classes_to_split(fields, split):
-        return Observed(fields)
+        return Observed(fields, warnings=doubts)
     made = made or make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
     if isinstance(made, Blocks):
-        return _of_blocks(drafted, made, fields)
+        return _of_blocks(drafted, made, fields, doubts)
     splits = split_dataset(made, split, spec.head.seed)
-    warnings = tuple(told_before_training(Seen(spec, drafted.data, made, splits)))
+    warnings = (*doubts, *told_before_training(Seen(spec, drafted.data, made, splits)))
     held = tuple(part.rows if part else 0 for part in (splits.val, splits.test))
     if drafted.transforms:
         train = known_categories(splits, fields).train
@@ -64,7 +66,7 @@ def _stacks(drafted: Draft, fields: Fields) -> tuple[tuple[str, ...], ...]:
     return tuple(own for layer in layers for own in stack_columns(layer.options["columns"], fields))
 
 
-def _of_blocks(drafted: Draft, blocks: Blocks, fields: Fields) -> Observed:
+def _of_blocks(drafted: Draft, blocks: Blocks, fields: Fields, doubts: tuple[Problem, ...]) -> Observed:
     """What passages tell; classes are counted in all rows, answers among the inputs are looked for in the sample."""
     spec = drafted.spec
     dtype = {"float32": torch.float32, "float64": torch.float64}[spec.device.precision]
@@ -90,7 +92,7 @@ def _of_blocks(drafted: Draft, blocks: Blocks, fields: Fields) -> Observed:
     ]
     if fitted:
         fields = replace(fields, features=fitted.shape, stacks=fitted.stacks)
-    return Observed(fields, held, (*warnings, *answers(seen)))
+    return Observed(fields, held, (*doubts, *warnings, *answers(seen)))
 
 
 def _has_classes_to_split(fields: Fields, split: Split) -> bool:
@@ -100,8 +102,8 @@ def _has_classes_to_split(fields: Fields, split: Split) -> bool:
     return has_classes and 0 < held < (fields.rows or 0)
 
 
-def _told(drafted: Draft) -> Fields | None:
-    """What the component tells of its fields, where that needs torch."""
+def told_fields(drafted: Draft | DataDraft) -> Fields | None:
+    """What the component tells of its fields."""
     entry = drafted.registry.find("data", drafted.data.name)
     assert entry
     mark = mark_of(drafted.registry.load(entry))

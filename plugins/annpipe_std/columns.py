@@ -5,10 +5,11 @@ Apart from the components themselves, so that a spec can be checked before torch
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from annpipe import Expression, Field, Fields, OptionError, did_you_mean
+from annpipe import Expression, Field, Fields, OptionError, Remark, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +62,7 @@ def table_fields(*, inputs: Mapping[str, Numbers], targets: Mapping[str, Numbers
         if name in inputs:
             raise OptionError(f"targets.{name}", f"'{name}' is an input already", help="give the target another name")
     rows = repeat * len(next(iter(inputs.values())))
-    described = {name: _target_field(column) for name, column in targets.items()}
+    described = {name: _target_field(name, column) for name, column in targets.items()}
     return Fields({name: Field() for name in inputs}, described, rows)
 
 
@@ -75,11 +76,22 @@ def _check_rows(columns: Mapping[str, Numbers | Words]) -> None:
             raise OptionError(option, message, help="every column needs a value for each row")
 
 
-def _target_field(column: Numbers | Words) -> Field:
+def _target_field(name: str, column: Numbers | Words) -> Field:
     if not are_words(column):
         return Field()
     names = classes(column)
-    return Field(dtype="int", classes=len(names), type="category", categories=names)
+    remarks = _remarks(name, column) if any(sign.isdigit() for word in names for sign in word) else ()
+    return Field(dtype="int", classes=len(names), type="category", categories=names, remarks=remarks)
+
+
+def _remarks(name: str, column: Numbers | Words) -> tuple[Remark, ...]:
+    from annpipe import CellFormat  # with NumPy, which most specs that are only looked at do without
+    from annpipe_std.tables.doubts import MOSTLY, Unread
+
+    unread = Unread(name, CellFormat(), can_say=False, has_types=False)
+    unread.count(Counter(map(str, column)))
+    remark = unread.remark(MOSTLY)
+    return (remark,) if remark else ()
 
 
 def classes(column: Numbers | Words) -> tuple[str, ...]:

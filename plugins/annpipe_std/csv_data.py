@@ -53,6 +53,12 @@ def csv(
     drop_missing: DropMissing = None,
     delimiter: Annotated[str, Field(description="What stands between two cells.")] = ",",
     decimal: Annotated[str, Field(description="The decimal point of its numbers.")] = ".",
+    thousands: Annotated[
+        str | None, Field(description="What stands between the thousands of its numbers, as the comma in 1,234.5.")
+    ] = None,
+    units: Annotated[
+        list[str], Field(description="Units beside its numbers, which are left out: [€, kg]; 5 % is 5.")
+    ] = [],  # noqa: B006  # read only
     names: Annotated[
         list[str] | None, Field(description="Names of the columns, for a file without a row of names.")
     ] = None,
@@ -62,8 +68,9 @@ def csv(
     """Takes columns of CSV files, in UTF-8 with a row of names; finds whether they are numbers, categories or booleans.
 
     A column whose cells are numbers is a number, one of true and false (yes and no) a boolean; words are categories,
-    in alphabetical order. A column with a different word in most rows is text, and refused. A target of categories
-    is class labels, and their names go with the model.
+    in alphabetical order: each is the text of its cell without blanks around it, `01` another one than `1`. A column
+    with a different word in most rows is text, and refused. A target of categories is class labels, and their names go
+    with the model.
 
     **Shape:** every column is (rows,): float64, NaN where a feature is missing; class labels int64.
     """
@@ -71,13 +78,15 @@ def csv(
         return dataset(
             csv_table(
                 files=files, target=target, features=features, ignore=ignore, types=types, missing=missing,
-                drop_missing=drop_missing, delimiter=delimiter, decimal=decimal, names=names, aside=aside,
+                drop_missing=drop_missing, delimiter=delimiter, decimal=decimal, thousands=thousands, units=units,
+                names=names, aside=aside,
             )
         )  # fmt: skip
     return blocks(
         csv_streamed(
             files=files, target=target, features=features, ignore=ignore, types=types, missing=missing,
-            drop_missing=drop_missing, delimiter=delimiter, decimal=decimal, names=names, aside=aside,
+            drop_missing=drop_missing, delimiter=delimiter, decimal=decimal, thousands=thousands, units=units,
+            names=names, aside=aside,
         )
     )  # fmt: skip
 
@@ -95,6 +104,8 @@ def parquet(
     aside: tuple[str, ...] = (),
 ) -> Dataset | Blocks:
     """Takes columns of Parquet files; their types are those of the file, as `csv` would name them.
+
+    A category of a column that is no text is its value in one text: `1` of 1 and 1.0, `0.5`, `true`, `2020-01-31`.
 
     **Shape:** every column is (rows,): float64, NaN where a feature is missing; class labels int64.
     """

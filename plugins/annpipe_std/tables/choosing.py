@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from annpipe import Field, Fields, OptionError, did_you_mean
-from annpipe_std.tables.columns import MOST_COUNTED, Column, Type, typed
-from annpipe_std.tables.files import MISSING, Paths, Raw, found_files, read_csv, read_parquet, stamp
+from annpipe import CellFormat, Field, Fields, OptionError, Remark, did_you_mean
+from annpipe_std.tables.columns import MOST_COUNTED, Column, Found, Type, typed
+from annpipe_std.tables.files import MISSING, CsvFormat, Paths, Raw, found_files, read_csv, read_parquet, stamp
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,21 +35,25 @@ class Table:
     @property
     def fields(self) -> Fields:
         """What the table is to the engine."""
-        inputs = {name: input_field(one.type, one.categories, one.missing) for name, one in self.inputs.items()}
-        targets = {name: target_field(one.type, one.categories) for name, one in self.targets.items()}
+        is_alone = len(self.inputs) == 1
+        inputs = {name: input_field(one, one.missing, is_alone=is_alone) for name, one in self.inputs.items()}
+        targets = {name: target_field(one) for name, one in self.targets.items()}
         return Fields(inputs, targets, self.rows)
 
 
-def input_field(type_: str, categories: tuple[str, ...], missing: int) -> Field:
-    """What a column is to the engine as an input."""
-    return Field(categories=categories, missing=missing, type=type_)
+def input_field(column: Column | Found, missing: int, *, is_alone: bool) -> Field:
+    """What a column is to the engine as an input; the only one may well be the number of a row."""
+    remarks = tuple(remark for remark in column.remarks if not (is_alone and remark.is_leak))
+    return Field(categories=column.categories, missing=missing, type=column.type, remarks=remarks)
 
 
-def target_field(type_: str, categories: tuple[str, ...]) -> Field:
+def target_field(column: Column | Found) -> Field:
     """What a column is to the engine as a target."""
+    categories, type_ = column.categories, column.type
+    remarks = tuple(remark for remark in column.remarks if not remark.is_leak)
     if type_ != "category":
-        return Field(categories=categories, type=type_)
-    return Field(dtype="int", classes=len(categories), categories=categories, type=type_)
+        return Field(categories=categories, type=type_, remarks=remarks)
+    return Field(dtype="int", classes=len(categories), categories=categories, type=type_, remarks=remarks)
 
 
 def csv_table(
@@ -63,21 +67,42 @@ def csv_table(
     drop_missing: Names | None = None,
     delimiter: str = ",",
     decimal: str = ".",
+    thousands: str | None = None,
+    units: Sequence[str] = (),
     names: Sequence[str] | None = None,
     aside: Sequence[str] = (),
 ) -> Table:
     """The table that `csv` makes; raises OptionError where the files or names do not fit."""
-    check_signs(delimiter, decimal)
-    own = tuple(names) if names else None
-    raw = _csv(stamp(found_files(files)), delimiter, decimal, own, tuple(missing))
-    return _chosen(raw, target, features, ignore, types or {}, tuple(missing), drop_missing, aside)
+    form = csv_format(delimiter, names, decimal, thousands, units, missing)
+    raw = _csv(stamp(found_files(files)), form, read_as_text(types))
+    return _chosen(raw, target, features, ignore, types or {}, form.cells, drop_missing, aside)
 
 
-def check_signs(delimiter: str, decimal: str) -> None:
-    """Whether the signs between and inside cells are one character each."""
+def read_as_text(types: Mapping[str, Type] | None) -> frozenset[str]:
+    """The columns whose text says what they are: not what a reader would make of it."""
+    return frozenset(name for name, type_ in (types or {}).items() if type_ != "number")
+
+
+def csv_format(
+    delimiter: str,
+    names: Sequence[str] | None,
+    decimal: str,
+    thousands: str | None,
+    units: Sequence[str],
+    missing: Sequence[str],
+) -> CsvFormat:
+    """How the files are written; raises OptionError for signs that would be taken for others."""
     for option, sign in (("delimiter", delimiter), ("decimal", decimal)):
         if len(sign) != 1 or not sign.isascii():
             raise OptionError(option, f"must be one character; found '{sign}'", help="as in `delimiter: ';'`")
+    if thousands and (len(thousands) != 1 or thousands == decimal or thousands.isalnum() or thousands in "+-"):
+        message = f"must be one sign that is not the decimal point; found '{thousands}'"
+        raise OptionError("thousands", message, help='as in `thousands: ","` for 1,234.5')
+    wrong = next((unit for unit in units if not unit.strip() or any(sign.isdigit() for sign in unit[:1])), None)
+    if wrong is not None:
+        raise OptionError("units", f"'{wrong}' is no unit", help='as in `units: ["€", kg]`')
+    cells = CellFormat(decimal, thousands or "", tuple(unit.strip() for unit in units), tuple(missing))
+    return CsvFormat(delimiter, tuple(names) if names else None, cells)
 
 
 def parquet_table(
@@ -91,26 +116,24 @@ def parquet_table(
     aside: Sequence[str] = (),
 ) -> Table:
     """The table that `parquet` makes; raises OptionError where the files or names do not fit."""
-    raw = _parquet(stamp(found_files(files)))
-    return _chosen(raw, target, features, ignore, types or {}, MISSING, drop_missing, aside)
+    raw = _parquet(stamp(found_files(files)), said_categories(types))
+    return _chosen(raw, target, features, ignore, types or {}, CellFormat(), drop_missing, aside)
+
+
+def said_categories(types: Mapping[str, Type] | None) -> frozenset[str]:
+    """The columns that are said to be categories."""
+    return frozenset(name for name, type_ in (types or {}).items() if type_ == "category")
 
 
 # Checking a spec, planning and running it read the same files within a moment; one table is kept for that.
 @lru_cache(maxsize=1)
-def _csv(
-    stamped: tuple[tuple[str, int, int], ...],
-    delimiter: str,
-    decimal: str,
-    names: tuple[str, ...] | None,
-    missing: tuple[str, ...],
-) -> Raw:
-    files = [file for file, _, _ in stamped]
-    return read_csv(files, delimiter=delimiter, decimal=decimal, names=names, missing=missing)
+def _csv(stamped: tuple[tuple[str, int, int], ...], form: CsvFormat, texts: frozenset[str]) -> Raw:
+    return read_csv([file for file, _, _ in stamped], form, texts)
 
 
 @lru_cache(maxsize=1)
-def _parquet(stamped: tuple[tuple[str, int, int], ...]) -> Raw:
-    return read_parquet([file for file, _, _ in stamped])
+def _parquet(stamped: tuple[tuple[str, int, int], ...], texts: frozenset[str]) -> Raw:
+    return read_parquet([file for file, _, _ in stamped], texts)
 
 
 def _chosen(
@@ -119,13 +142,13 @@ def _chosen(
     features: Names | None,
     ignore: Names | None,
     types: Mapping[str, Type],
-    missing: tuple[str, ...],
+    form: CellFormat,
     drop_missing: Names | None,
     aside: Sequence[str],
 ) -> Table:
     roles = roles_of(raw.arrow.column_names, target, features, ignore, types, aside)
-    columns = typed(raw, roles.wanted, types, missing)
-    check_text({name: (column.type, column.distinct) for name, column in columns.items()}, roles)
+    columns = typed(raw, roles.wanted, types, form)
+    check_text(columns, roles)
     columns = _without_missing(columns, matching("drop_missing", drop_missing or [], roles.wanted))
     table = Table(_of(columns, roles.inputs), _of(columns, roles.targets), _of(columns, roles.aside))
     _check_targets(table, raw, dropped=bool(drop_missing))
@@ -211,16 +234,22 @@ def _check_roles(inputs: Sequence[str], targets: Sequence[str], ignored: Sequenc
         raise OptionError("features", "no column is left to learn from", help="list fewer under `ignore`")
 
 
-def check_text(columns: Mapping[str, tuple[str, int]], roles: Roles) -> None:
-    """Whether no input or target is text; `columns` has the type of each, and how many different words it has."""
+def check_text(columns: Mapping[str, Column] | Mapping[str, Found], roles: Roles) -> None:
+    """Whether no input or target is text."""
     for option, names in (("features", roles.inputs), ("target", roles.targets)):
         for name in names:
-            type_, distinct = columns[name]
-            if type_ == "text":
-                more = "more than " if distinct >= MOST_COUNTED else ""
-                message = f"the column '{name}' is text: {more}{distinct} different values"
-                leave = f"leave it out: `ignore: [{name}]`; or " if option == "features" else ""
-                raise OptionError(option, message, help=f"{leave}say `types: {{{name}: category}}`")
+            if columns[name].type == "text":
+                raise _text_fault(option, name, columns[name])
+
+
+def _text_fault(option: str, name: str, column: Column | Found) -> OptionError:
+    remark: Remark | None = next(iter(column.remarks), None)
+    if remark:
+        return OptionError(option, remark.message, help=remark.help)
+    more = "more than " if column.distinct >= MOST_COUNTED else ""
+    message = f"the column '{name}' is text: {more}{column.distinct} different values"
+    leave = f"leave it out: `ignore: [{name}]`; or " if option == "features" else ""
+    return OptionError(option, message, help=f"{leave}say `types: {{{name}: category}}`")
 
 
 def _without_missing(columns: dict[str, Column], names: Sequence[str]) -> dict[str, Column]:
@@ -233,10 +262,7 @@ def _without_missing(columns: dict[str, Column], names: Sequence[str]) -> dict[s
     for name in names:
         keep &= ~np.isnan(columns[name].values)
     check_kept(int(keep.sum()), len(keep))
-    return {
-        name: Column(name, column.type, column.values[keep], column.categories, column.distinct)
-        for name, column in columns.items()
-    }
+    return {name: replace(column, values=column.values[keep]) for name, column in columns.items()}
 
 
 def check_kept(kept: int, rows: int) -> None:

@@ -6,10 +6,11 @@ A column passes whole or in blocks of rows: `Looking` sees its cells and tells w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from annpipe import OptionError
+from annpipe import CellFormat, OptionError, Remark, cell_numbers, cell_texts
+from annpipe_std.tables.doubts import MOSTLY, Order, Unread, remark_of_order
 from annpipe_std.tables.files import Raw
 
 if TYPE_CHECKING:
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
 
 Type = Literal["number", "category", "boolean"]
 
-MOSTLY = 0.9  # a column whose cells are numbers in so large a part is one of numbers with faults
 FEW = 50  # so many different words are categories in a table of any length
 MOST_CATEGORIES = 1000
 MOST_COUNTED = 200_000  # so many different words of a column that may be text are counted, and no more
-_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(inf|infinity)$"
 _TRUE, _FALSE = ("true", "yes"), ("false", "no")
-_YES, _NO = (*_TRUE, "1", "t"), (*_FALSE, "0", "f")
+_YES, _NO = (*_TRUE, "1", "1.0", "t"), (*_FALSE, "0", "0.0", "f")
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Column:
     values: Array
     categories: tuple[str, ...] = ()
     distinct: int = 0
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def missing(self) -> int:
@@ -50,32 +50,49 @@ class Column:
 
 @dataclass(frozen=True)
 class Found:
-    """What a column is: its type, the names of its categories, and of words how many different ones it has."""
+    """What a column is: its type, the names of its categories, and of words how many different ones it has.
+
+    `remarks` say what is doubtful about it; they count in no digest.
+    """
 
     type: str
     categories: tuple[str, ...] = ()
     distinct: int = 0
+    remarks: tuple[Remark, ...] = field(default=(), repr=False)
 
 
-def column(name: str, raw: Raw, wanted: Type | None = None, missing: tuple[str, ...] = ()) -> Column:
+def column(name: str, raw: Raw, wanted: Type | None, form: CellFormat) -> Column:
     """The column of a table as `wanted`, or as what it looks like; raises OptionError at cells that do not fit."""
     cells = raw.arrow.column(name)
-    looking = Looking(name, wanted, missing)
-    looking.see(cells, 0)
+    looking = Looking(name, wanted, form, can_say=raw.can_say)
+    start = 0
+    for end in raw.ends:
+        looking.begin_file()
+        looking.see(cells.slice(start, end - start), start)
+        start = end
     found = looking.found(raw.arrow.num_rows, raw.where)
-    return Column(name, found.type, values(name, cells, found, missing), found.categories, found.distinct)
+    return Column(name, found.type, values(name, cells, found, form), found.categories, found.distinct, found.remarks)
 
 
 class Looking:
-    """What one column is, told once all its cells have passed. Rows are counted over all blocks, from 0."""
+    """What one column is, told once all its cells have passed. Rows are counted over all blocks, from 0.
 
-    def __init__(self, name: str, wanted: Type | None, missing: tuple[str, ...]) -> None:
-        self.name, self._wanted, self._missing = name, wanted, missing
+    `can_say` tells that the options of a CellFormat can be said of the file, as they can of text.
+    """
+
+    def __init__(self, name: str, wanted: Type | None, form: CellFormat, *, can_say: bool) -> None:
+        self.name, self._wanted, self._form = name, wanted, form
         self._kind = "null"
         self._infinite: tuple[int, float] | None = None
         self._wrong: tuple[int, str] | None = None  # the first cell that is no number, or neither true nor false
         self._n_wrong = self._n_words = 0
         self._distinct: set[str] = set()
+        self._unread = Unread(name, form, can_say=can_say)
+        self._order = Order(name)
+
+    def begin_file(self) -> None:
+        """The next rows are those of another file."""
+        self._order.begin_file()
 
     def see(self, cells: pa.ChunkedArray, start: int) -> Array:
         """Takes the next cells in, the first of which is row `start`; tells which are missing, (rows,) of bool.
@@ -87,17 +104,19 @@ class Looking:
         cells = _plain(cells)
         kind = _kind(cells)
         if kind == "null":
+            self._order.see(np.full(len(cells), np.nan))
             return np.ones(len(cells), dtype=bool)
         if kind == "number" and self._wanted in (None, "number"):
             self._kind = kind
-            numbers = _doubles(cells)
+            numbers = cell_numbers(cells, self._form)[0]
             self._see_numbers(numbers, start)
+            self._order.see(numbers)
             return np.isnan(numbers)
         if kind == "boolean" and self._wanted in (None, "boolean"):
             self._kind = kind
             return np.asarray(cells.is_null())
         self._kind = "words"
-        words = _words(self.name, cells, self._missing)
+        words = _words(self.name, cells, self._form)
         self._see_words(words, start)
         return np.asarray(words.is_null())
 
@@ -114,16 +133,18 @@ class Looking:
 
         self._n_words += len(words) - words.null_count
         if self._wanted in (None, "number"):
-            fits = pc.match_substring_regex(words, _NUMBER, ignore_case=True)
-            self._note_wrong(words, pc.fill_null(pc.invert(fits), False), start)
-            self._see_numbers(_numbers(words.filter(pc.fill_null(fits, True))), start)
+            numbers, wrong = cell_numbers(words, self._form)
+            self._note_wrong(words, pa.array(wrong), start)
+            self._see_numbers(numbers, start)
+            self._order.see(numbers)
+            self._unread.see(words)
         if self._wanted == "boolean":
-            known = pa.array([*_NO, *_YES, None], pa.string())
+            known = pa.array([*_NO, *_YES, None], words.type)
             self._note_wrong(words, pc.invert(pc.is_in(pc.utf8_lower(words), known)), start)
         if self._wanted != "number" and (self._wanted or len(self._distinct) < MOST_COUNTED):
             self._distinct.update(word for word in pc.unique(words).to_pylist() if word is not None)
 
-    def _note_wrong(self, words: pa.ChunkedArray, wrong: pa.ChunkedArray, start: int) -> None:
+    def _note_wrong(self, words: pa.ChunkedArray, wrong: pa.Array, start: int) -> None:
         import pyarrow.compute as pc
 
         count = pc.sum(pc.cast(wrong, "int64")).as_py() or 0
@@ -137,34 +158,41 @@ class Looking:
         if self._kind == "null":
             return Found(self._wanted or "number")
         if self._kind == "number":
-            self._check_finite(where)
-            return Found("number")
+            return self._of_numbers(where)
         if self._kind == "boolean":
             return Found("boolean", ("false", "true"))
         return self._of_words(rows, where)
+
+    def _of_numbers(self, where: Callable[[int], str]) -> Found:
+        self._check_finite(where)
+        remark = remark_of_order(self.name, self._order)
+        return Found("number", remarks=(remark,) if remark else ())
 
     def _of_words(self, rows: int, where: Callable[[int], str]) -> Found:
         share = 1 - self._n_wrong / self._n_words if self._n_words else 0.0
         if self._wanted == "number" or (self._wanted is None and share >= MOSTLY):
             self._check_numbers(where)
-            return Found("number")
+            return self._of_numbers(where)
         lowered = {word.casefold() for word in self._distinct}
         is_boolean = any(lowered == {yes, no} for yes, no in zip(_TRUE, _FALSE, strict=True))
         if self._wanted == "boolean" or (self._wanted is None and is_boolean):
             self._check_boolean(where)
             return Found("boolean", ("no", "yes") if lowered <= {"yes", "no"} else ("false", "true"))
+        remark = self._unread.remark(MOSTLY) if self._wanted is None else None
+        remarks = (remark,) if remark else ()
         distinct = len(self._distinct)
         if self._wanted is None and distinct > FEW and (distinct > rows / 2 or distinct > MOST_CATEGORIES):
-            return Found("text", distinct=distinct)
-        return Found("category", tuple(sorted(self._distinct)), distinct)
+            return Found("text", distinct=distinct, remarks=remarks)
+        return Found("category", tuple(sorted(self._distinct)), distinct, remarks)
 
     def _check_numbers(self, where: Callable[[int], str]) -> None:
         if self._wrong is not None:
             row, cell = self._wrong
             also = f", nor are {self._n_wrong - 1} more cells" if self._n_wrong > 1 else ""
             message = f"'{cell}' in {where(row)} of the column '{self.name}' is not a number{also}"
-            help_ = f"mend it, list it under `missing`, or say `types: {{{self.name}: category}}`"
-            raise OptionError("files", message, help=help_)
+            reading = self._unread.options(MOSTLY)
+            say = f"say {reading}, which reads it" if reading else f"say `types: {{{self.name}: category}}`"
+            raise OptionError("files", message, help=f"mend it, list it under `missing`, or {say}")
         self._check_finite(where)
 
     def _check_finite(self, where: Callable[[int], str]) -> None:
@@ -180,26 +208,25 @@ class Looking:
             raise OptionError(f"types.{self.name}", message, help=f"say `types: {{{self.name}: category}}`")
 
 
-def values(name: str, cells: pa.ChunkedArray, found: Found, missing: tuple[str, ...]) -> Array:
+def values(name: str, cells: pa.ChunkedArray, found: Found, form: CellFormat) -> Array:
     """Cells of the column that was found, (rows,): float64, NaN where missing; text has no values and gives zeros."""
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     cells = _plain(cells)
     kind = _kind(cells)
-    if kind == "null" or (kind, found.type) == ("number", "number"):
-        return _doubles(cells)
-    if (kind, found.type) == ("boolean", "boolean"):
-        return _doubles(pc.cast(cells, "int8"))
-    words = _words(name, cells, missing)
-    if found.type == "number":
-        return _numbers(words)
+    if kind == "null" or found.type == "number" or (kind, found.type) == ("boolean", "boolean"):
+        return cell_numbers(cells, form)[0]
+    words = _words(name, cells, form)
     if found.type == "boolean":
-        low = pc.utf8_lower(words)
-        return _doubles(pc.if_else(pc.is_null(low), None, pc.cast(pc.is_in(low, pa.array(_YES)), "float64")))
+        truths: Array = np.asarray(pc.is_in(pc.utf8_lower(words), pa.array(_YES, words.type))).astype(np.float64)
+        truths[np.asarray(words.is_null())] = np.nan
+        return truths
     if found.type == "text":
-        return _doubles(pc.cast(words.is_null(), "float64")) * 0
-    return _positions(words, found.categories)
+        return np.where(np.asarray(words.is_null()), np.nan, 0.0)
+    places = pc.index_in(words, pa.array(found.categories, words.type), skip_nulls=True)
+    return np.array(pc.cast(places, "float64").to_numpy(), dtype=np.float64)
 
 
 def _plain(cells: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -218,41 +245,15 @@ def _kind(cells: pa.ChunkedArray) -> str:
     return "boolean" if pa.types.is_boolean(kind) else "null" if pa.types.is_null(kind) else "words"
 
 
-def _words(name: str, cells: pa.ChunkedArray, missing: tuple[str, ...]) -> pa.ChunkedArray:
+def _words(name: str, cells: pa.ChunkedArray, form: CellFormat) -> pa.ChunkedArray:
     """The cells as text without blanks around them; words that stand for nothing become null."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     try:
-        words = pc.utf8_trim_whitespace(pc.cast(cells, pa.string()))
-    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        return cell_texts(cells, form)
+    except (TypeError, ValueError) as error:
         help_ = f"leave it out: `ignore: [{name}]`"
         raise OptionError("features", f"the column '{name}' holds {cells.type}", help=help_) from error
-    return pc.if_else(pc.is_in(words, pa.array(missing, pa.string())), None, words)
 
 
-def _numbers(words: pa.ChunkedArray) -> Array:
-    """Words that are numbers or null, as numbers."""
-    import pyarrow.compute as pc
-
-    return _doubles(pc.cast(pc.replace_substring_regex(words, r"^\+", ""), "float64"))
-
-
-def _positions(words: pa.ChunkedArray, categories: tuple[str, ...]) -> Array:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return _doubles(pc.cast(pc.index_in(words, pa.array(categories, pa.string()), skip_nulls=True), "float64"))
-
-
-def _doubles(cells: pa.ChunkedArray) -> Array:
-    """(rows,) float64, NaN for null; an array of its own, so that torch may take it as it is."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    return np.array(pc.cast(cells, "float64", safe=False).to_numpy(), dtype=np.float64)
-
-
-def typed(raw: Raw, names: list[str], types: Mapping[str, Type], missing: tuple[str, ...]) -> dict[str, Column]:
+def typed(raw: Raw, names: list[str], types: Mapping[str, Type], form: CellFormat) -> dict[str, Column]:
     """The named columns, each of its type."""
-    return {name: column(name, raw, types.get(name), missing) for name in names}
+    return {name: column(name, raw, types.get(name), form) for name in names}

@@ -5,30 +5,34 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annpipe import OptionError, did_you_mean
+from annpipe import CellFormat, OptionError, cell_texts, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Paths = str | Path | list[str] | list[Path]
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+MISSING = CellFormat().missing
 _HEADER = "name the columns with `names: [a, b, …]`"
 
 
 @dataclass(frozen=True)
 class Raw:
-    """A table as read: `arrow` has every column; `files` and `ends` say which rows came from which file."""
+    """A table as read: `arrow` has every column; `files` and `ends` say which rows came from which file.
+
+    `can_say` tells that options say how its cells are written.
+    """
 
     arrow: pa.Table
     files: tuple[str, ...]
     ends: tuple[int, ...]
+    can_say: bool = False
 
     def where(self, row: int) -> str:
         """A row as a person counts: from 1, the header left out, within its file."""
@@ -78,37 +82,86 @@ def stamp(files: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
     return tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats)
 
 
-def read_csv(
-    files: Sequence[str], *, delimiter: str, decimal: str, names: Sequence[str] | None, missing: Sequence[str]
-) -> Raw:
-    """Every column of the files, types as Arrow finds them; what it cannot take for a number stays text."""
+@dataclass(frozen=True)
+class CsvFormat:
+    """How CSV files are written: what stands between cells, names where files have none, and how cells are written."""
+
+    delimiter: str = ","
+    names: tuple[str, ...] | None = None
+    cells: CellFormat = field(default_factory=CellFormat)
+
+
+def read_csv(files: Sequence[str], form: CsvFormat, texts: frozenset[str]) -> Raw:
+    """Every column of the files: numbers where Arrow finds nothing else in it, otherwise the text that stands there.
+
+    The columns of `texts` are left as text.
+    """
+    tables = [_table(file, lambda file: _csv_table(file, form, texts)) for file in files]
+    check_alike(files, [table.column_names for table in tables])
+    mixed = texts_among([table.schema for table in tables])
+    for number, table in enumerate(tables):
+        if lacking := mixed - texts_of(table.schema):
+            with readable(files[number]):
+                tables[number] = _as_text(files[number], table, form, lacking)
+    return _joined(files, tables, frozenset(), form.cells, can_say=True)
+
+
+def _csv_table(file: str, form: CsvFormat, texts: frozenset[str]) -> pa.Table:
+    table = _read_csv(file, form, texts)
+    if not form.names:
+        check_header(file, table.column_names, form.delimiter)
+    check_once(file, table.column_names)
+    guessed = [name for name in table.column_names if is_guess(table.column(name))]
+    return _as_text(file, table, form, guessed) if guessed else table
+
+
+def _as_text(file: str, table: pa.Table, form: CsvFormat, names: Collection[str]) -> pa.Table:
+    """The table with the named columns read again, as text."""
+    again = _read_csv(file, form, frozenset(names), only=sorted(names))
+    for name in names:
+        table = table.set_column(table.column_names.index(name), name, again.column(name))
+    return table
+
+
+def _read_csv(file: str, form: CsvFormat, texts: frozenset[str], only: Sequence[str] | None = None) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv
 
-    reading, parsing, converting = csv_options(delimiter, decimal, names, missing)
-
-    def read(file: str) -> pa.Table:
-        try:
-            table = csv.read_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)
-        except pa.ArrowInvalid:
-            reading.use_threads = False  # then Arrow tells the line of the fault
-            table = csv.read_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)
-        if not names:
-            check_header(file, table.column_names, delimiter)
-        return table
-
-    return _joined(files, read)
+    reading, parsing, converting = csv_options(form)
+    converting.column_types = dict.fromkeys(texts, pa.string())
+    converting.include_columns = list(only or ())
+    try:
+        return csv.read_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)
+    except pa.ArrowInvalid:
+        reading.use_threads = False  # then Arrow tells the line of the fault
+        return csv.read_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)
 
 
-def csv_options(delimiter: str, decimal: str, names: Sequence[str] | None, missing: Sequence[str]) -> tuple[Any, ...]:
+SURE = ("null", "int64", "double", "string", "binary")  # what Arrow finds in a CSV file and does not write otherwise
+
+
+def is_guess(cells: pa.ChunkedArray | pa.Array) -> bool:
+    """Whether Arrow took cells of text for what they need not be: dates, times, booleans, and the word nan."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_float64(cells.type):
+        return bool(pc.any(pc.is_nan(cells)).as_py())
+    return str(cells.type) not in SURE
+
+
+def csv_options(form: CsvFormat) -> tuple[Any, ...]:
     """Arrow's options for reading, parsing and converting."""
     from pyarrow import csv
 
     converting = csv.ConvertOptions(
-        null_values=list(missing), strings_can_be_null=True, decimal_point=decimal, timestamp_parsers=[]
+        null_values=list(form.cells.missing),
+        strings_can_be_null=True,
+        decimal_point=form.cells.decimal,
+        timestamp_parsers=[],
     )
-    parsing = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    return csv.ReadOptions(column_names=list(names) if names else None), parsing, converting
+    parsing = csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True)
+    return csv.ReadOptions(column_names=list(form.names) if form.names else None), parsing, converting
 
 
 def check_header(file: str, header: Sequence[str], delimiter: str) -> None:
@@ -131,27 +184,28 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def read_parquet(files: Sequence[str]) -> Raw:
-    """Every column of the files, in the types they were written with."""
+def read_parquet(files: Sequence[str], texts: frozenset[str]) -> Raw:
+    """Every column of the files, in the types they were written with; those of `texts` as the text of each cell."""
     from pyarrow import parquet
 
-    return _joined(files, lambda file: parquet.read_table(file, partitioning=None))
+    tables = [_table(file, lambda file: parquet.read_table(file, partitioning=None)) for file in files]
+    check_alike(files, [table.column_names for table in tables])
+    return _joined(files, tables, texts, CellFormat(), can_say=False)
 
 
-def _joined(files: Sequence[str], read: Callable[[str], pa.Table]) -> Raw:
+def _joined(
+    files: Sequence[str], tables: Sequence[pa.Table], texts: frozenset[str], form: CellFormat, *, can_say: bool
+) -> Raw:
     import pyarrow as pa
 
-    tables = [_table(file, read) for file in files]
-    check_alike(files, [table.column_names for table in tables])
     ends, total = [], 0
     for table in tables:
         total += table.num_rows
         ends.append(total)
     check_rows(files, total)
-    first = tables[0].column_names
-    schema = united([table.select(first).schema for table in tables])
-    whole = pa.concat_tables([table.select(first).cast(schema) for table in tables])
-    return Raw(whole, tuple(files), tuple(ends))
+    schema = united([table.schema for table in tables], texts)
+    whole = pa.concat_tables([aligned(table, schema, form) for table in tables])
+    return Raw(whole, tuple(files), tuple(ends), can_say)
 
 
 def check_alike(files: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
@@ -169,16 +223,57 @@ def check_rows(files: Sequence[str], rows: int) -> None:
         raise OptionError("files", f"'{files[0]}' has no rows", help="it needs rows of values below the names")
 
 
-def united(schemas: Sequence[pa.Schema]) -> pa.Schema:
-    """The types of files one after the other; a column that is text in one of them is text in all."""
+def texts_of(schema: pa.Schema) -> frozenset[str]:
+    """The columns that hold text."""
+    return frozenset(field.name for field in schema if str(field.type) in ("string", "large_string", "binary"))
+
+
+def texts_among(schemas: Sequence[pa.Schema]) -> frozenset[str]:
+    """The columns that hold text in one of the files: in the others numbers are text too, as it is written."""
+    return frozenset().union(*map(texts_of, schemas))
+
+
+def united(schemas: Sequence[pa.Schema], texts: frozenset[str] = frozenset()) -> pa.Schema:
+    """The types of files one after the other, in the order of the first.
+
+    Numbers of several types are float64; other columns that differ, and those of `texts`, are the texts of their cells.
+    """
     import pyarrow as pa
 
-    try:
-        return pa.unify_schemas(schemas, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        mixed = {name for name in schemas[0].names if len({str(schema.field(name).type) for schema in schemas}) > 1}
-        as_text = [pa.schema([pa.field(f.name, pa.string()) if f.name in mixed else f for f in s]) for s in schemas]
-        return pa.unify_schemas(as_text, promote_options="permissive")
+    return pa.schema(
+        [(name, _common([s.field(name).type for s in schemas], name in texts)) for name in schemas[0].names]
+    )
+
+
+def _common(types: Sequence[pa.DataType], is_text: bool) -> pa.DataType:
+    import pyarrow as pa
+
+    plain = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in types]
+    some = [kind for kind in plain if not pa.types.is_null(kind)]
+    if some and is_text and not pa.types.is_nested(some[0]):
+        return pa.large_string()
+    if len(set(some)) <= 1:
+        return some[0] if some else pa.null()
+    is_number = pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal
+    return pa.float64() if all(any(test(kind) for test in is_number) for kind in some) else pa.large_string()
+
+
+def aligned(table: pa.Table, schema: pa.Schema, form: CellFormat) -> pa.Table:
+    """The columns of the schema in its types; text is the text of each cell, whatever it was."""
+    import pyarrow as pa
+
+    columns = []
+    for field_ in schema:
+        cells = table.column(field_.name)
+        if cells.type != field_.type:
+            try:
+                cells = cell_texts(cells, form) if pa.types.is_large_string(field_.type) else cells
+                cells = cells.cast(field_.type, safe=False)
+            except (TypeError, ValueError) as error:
+                message = f"the column '{field_.name}' holds {cells.type}, which no text says"
+                raise OptionError("files", message, help="every file needs the same types") from error
+        columns.append(cells)
+    return pa.table(columns, schema=schema)
 
 
 def _table(file: str, read: Callable[[str], pa.Table]) -> pa.Table:

@@ -11,36 +11,50 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annpipe import OptionError
-from annpipe_std.tables.files import check_alike, check_header, check_once, csv_options, readable, stamp, united
+from annpipe import CellFormat, OptionError
+from annpipe_std.tables.files import (
+    SURE,
+    CsvFormat,
+    aligned,
+    check_alike,
+    check_header,
+    check_once,
+    csv_options,
+    is_guess,
+    readable,
+    stamp,
+    texts_among,
+    texts_of,
+    united,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_ROWS = 65_536  # of a block, and
 MOST_NUMBERS = 2**21  # so many numbers: 16 MiB
+COPY = 2  # which way of copying made an Arrow file
 TEXT_BYTES = 16 * 2**20  # of CSV text that Arrow reads at a time: a first guess at types, and the longest cell
-
-# What Arrow takes a column of text for, one after the other, until every cell fits.
-_TYPES = (
-    *("null", "int64", "bool", "date32[day]", "time32[s]", "timestamp[s]", "timestamp[ns]", "double", "string"),
-    "binary",
-)
 
 
 @dataclass(frozen=True)
 class Source:
-    """The rows of files: `schema` has the columns of the first in the types of all; `digest` is that of the content."""
+    """The rows of files: `schema` has the columns of the first in the types of all; `digest` is that of the content.
+
+    `cells` is how text in them is written, and `can_say` tells that options say so.
+    """
 
     files: tuple[str, ...]
     read_from: tuple[str, ...]
     schema: pa.Schema
     digest: str
+    cells: CellFormat = field(default_factory=CellFormat)
+    can_say: bool = False
 
     def blocks(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
         """The named columns, some rows at a time, each with the number of its file."""
@@ -50,7 +64,7 @@ class Source:
         for number, file in enumerate(self.read_from):
             with readable(self.files[number]):
                 for batch in _batches(file, list(columns)):
-                    yield number, pa.Table.from_batches([batch]).select(list(columns)).cast(schema)
+                    yield number, aligned(pa.Table.from_batches([batch]), schema, self.cells)
 
 
 def _batches(file: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -68,46 +82,54 @@ def _batches(file: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
         yield from opened.iter_batches(rows, columns=columns)
 
 
-def parquet_source(files: Sequence[str]) -> Source:
-    """Parquet files as a source."""
+def parquet_source(files: Sequence[str], texts: frozenset[str]) -> Source:
+    """Parquet files as a source; the columns of `texts` are the texts of their cells."""
     from pyarrow import parquet
 
     schemas = []
     for file in files:
         with readable(file):
             schemas.append(parquet.read_schema(file).remove_metadata())
-    return _source(files, files, schemas, content_digest(stamp(files)))
+    _check(files, schemas)
+    return Source(tuple(files), tuple(files), united(schemas, texts), content_digest(stamp(files)))
 
 
-def csv_source(
-    files: Sequence[str], *, delimiter: str, decimal: str, names: Sequence[str] | None, missing: Sequence[str]
-) -> Source:
-    """CSV files as a source; each is read once, into an Arrow file."""
+def csv_source(files: Sequence[str], form: CsvFormat, texts: frozenset[str]) -> Source:
+    """CSV files as a source; each is read once, into an Arrow file, where the columns of `texts` are left as text."""
+    copies = [_copied(file, form, texts) for file in files]
+    _check(files, [schema for _, schema in copies])
+    mixed = texts_among([schema for _, schema in copies])
+    for number, (file, (_, schema)) in enumerate(zip(files, copies, strict=True)):
+        if mixed - texts_of(schema):
+            copies[number] = _copied(file, form, texts | mixed)
+    alike = united([schema for _, schema in copies])
+    digest = _digest(content_digest(stamp(files)), _said(form))
+    return Source(tuple(files), tuple(copy for copy, _ in copies), alike, digest, form.cells, can_say=True)
+
+
+def _copied(file: str, form: CsvFormat, texts: frozenset[str]) -> tuple[str, pa.Schema]:
+    """The Arrow file of a CSV file, made where it is not there, and its columns."""
     import pyarrow as pa
 
-    own = repr((delimiter, decimal, list(names or ()), list(missing)))
-    copies = []
-    for file in files:
-        copy = _home() / f"{_digest(content_digest(stamp([file])), own)}.arrow"
-        if not copy.is_file():
-            _copy(file, copy, csv_options(delimiter, decimal, names, missing), is_named=bool(names))
-        copies.append(str(copy))
-    schemas = []
-    for copy in map(Path, copies):
-        with pa.OSFile(str(copy)) as opened, pa.ipc.open_file(opened) as arrow:
-            schemas.append(arrow.schema)
-    return _source(files, copies, schemas, _digest(content_digest(stamp(files)), own))
+    said = _digest(content_digest(stamp([file])), _said(form), *sorted(texts), str(COPY))
+    copy = _home() / f"{said}.arrow"
+    if not copy.is_file():
+        _copy(file, copy, form, texts)
+    with pa.OSFile(str(copy)) as opened, pa.ipc.open_file(opened) as arrow:
+        return str(copy), arrow.schema
 
 
-def _source(files: Sequence[str], read_from: Sequence[str], schemas: Sequence[pa.Schema], digest: str) -> Source:
-    import pyarrow as pa
+def _said(form: CsvFormat) -> str:
+    """What decides how files are read; options that say nothing are left out, as digests of before have none."""
+    cells = form.cells
+    more = [cells.thousands, list(cells.units)] if cells.thousands or cells.units else []
+    return repr((form.delimiter, cells.decimal, list(form.names or ()), list(cells.missing), *more))
 
+
+def _check(files: Sequence[str], schemas: Sequence[pa.Schema]) -> None:
     for file, schema in zip(files, schemas, strict=True):
         check_once(file, schema.names)
     check_alike(files, [schema.names for schema in schemas])
-    first = schemas[0].names
-    alike = united([pa.schema([schema.field(name) for name in first]) for schema in schemas])
-    return Source(tuple(files), tuple(read_from), alike, digest)
 
 
 def _home() -> Path:
@@ -131,7 +153,7 @@ def _digest(*texts: str) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:32]
 
 
-def _copy(file: str, copy: Path, options: tuple[Any, ...], *, is_named: bool) -> None:
+def _copy(file: str, copy: Path, form: CsvFormat, texts: frozenset[str]) -> None:
     """Writes the Arrow file of a CSV file; whole under its name, or not there at all."""
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -143,28 +165,36 @@ def _copy(file: str, copy: Path, options: tuple[Any, ...], *, is_named: bool) ->
     os.close(descriptor)
     try:
         with readable(file):
-            _write_typed(file, name, options, is_named=is_named)
+            _write_typed(file, name, form, texts)
         os.replace(name, copy)
     except BaseException:
         os.unlink(name)
         raise
 
 
-def _write_typed(file: str, to: str, options: tuple[Any, ...], *, is_named: bool) -> None:
-    """Reads the file with the types of its first rows; at a cell that does not fit its column, with the next type.
+class _IsText(Exception):
+    """Columns that the first rows were taken for something else of, and that stay text."""
 
-    These are Arrow's own types, in the order in which it tries them for a file that it reads whole.
-    """
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(", ".join(names))
+        self.names = names
+
+
+def _write_typed(file: str, to: str, form: CsvFormat, texts: frozenset[str]) -> None:
+    """Reads the file with the types of its first rows; at a cell that does not fit its column, with the next type."""
     import pyarrow as pa
 
-    reading, parsing, converting = options
+    reading, parsing, converting = csv_options(form)
     reading.block_size = TEXT_BYTES
     found: dict[str, str] = {}
     while True:
-        converting.column_types = {name: pa.type_for_alias(kind) for name, kind in found.items()}
+        kinds = found | dict.fromkeys(texts, "string")
+        converting.column_types = {name: pa.type_for_alias(kind) for name, kind in kinds.items()}
         seen: dict[str, str] = {}
         try:
-            _write(file, to, (reading, parsing, converting), seen, is_named=is_named)
+            _write(file, to, (reading, parsing, converting), seen, is_named=bool(form.names))
+        except _IsText as error:
+            found = {**seen, **dict.fromkeys(error.names, "string")}
         except pa.ArrowInvalid as error:
             column = re.match(r"In CSV column #(\d+):.*conversion error", str(error))
             read = seen or found  # the first rows are converted before there is a reader to ask for its types
@@ -180,11 +210,11 @@ def _write_typed(file: str, to: str, options: tuple[Any, ...], *, is_named: bool
 
 
 def _next(kind: str) -> str:
-    return _TYPES[_TYPES.index(kind) + 1] if kind in _TYPES[:-1] else "string"
+    return SURE[SURE.index(kind) + 1] if kind in SURE[:-1] else "string"
 
 
 def _write(file: str, to: str, options: tuple[Any, ...], seen: dict[str, str], *, is_named: bool) -> None:
-    """One attempt; `seen` gets the columns with the types that they are read in."""
+    """One attempt; `seen` gets the columns with the types that they are read in. Raises _IsText for some of them."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -197,4 +227,6 @@ def _write(file: str, to: str, options: tuple[Any, ...], seen: dict[str, str], *
         seen.update({field.name: str(field.type) for field in reader.schema})
         with pa.OSFile(to, "wb") as sink, pa.ipc.new_file(sink, reader.schema) as writer:
             for batch in reader:
+                if guessed := [name for name in names if is_guess(batch.column(name))]:
+                    raise _IsText(guessed)
                 writer.write_batch(batch)

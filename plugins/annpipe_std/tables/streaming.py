@@ -14,16 +14,18 @@ from annpipe_std.tables.choosing import (
     Names,
     Roles,
     check_kept,
-    check_signs,
     check_target,
     check_text,
+    csv_format,
     input_field,
     matching,
+    read_as_text,
     roles_of,
+    said_categories,
     target_field,
 )
 from annpipe_std.tables.columns import Found, Looking, Type, values
-from annpipe_std.tables.files import MISSING, Paths, check_rows, found_files, place_of_row, stamp
+from annpipe_std.tables.files import MISSING, CsvFormat, Paths, check_rows, found_files, place_of_row, stamp
 from annpipe_std.tables.sources import Source, csv_source, parquet_source
 
 if TYPE_CHECKING:
@@ -44,21 +46,25 @@ class Streamed:
     found: Mapping[str, Found]
     lost: Mapping[str, int]
     dropped: tuple[str, ...]
-    missing: tuple[str, ...]
     rows: int
 
     @property
     def fields(self) -> Fields:
         """What the table is to the engine."""
         found = self.found
-        inputs = {n: input_field(found[n].type, found[n].categories, self.lost[n]) for n in self.roles.inputs}
-        targets = {n: target_field(found[n].type, found[n].categories) for n in self.roles.targets}
+        is_alone = len(self.roles.inputs) == 1
+        inputs = {n: input_field(found[n], self.lost[n], is_alone=is_alone) for n in self.roles.inputs}
+        targets = {n: target_field(found[n]) for n in self.roles.targets}
         return Fields(inputs, targets, self.rows, in_blocks=True)
+
+    @property
+    def _types(self) -> list[tuple[str, Found]]:
+        return sorted(self.found.items(), key=lambda item: item[0])
 
     @property
     def digest(self) -> str:
         """What decides the rows: the content of the files, the columns that are taken of it, and rows left out."""
-        said = repr((self.source.digest, self.roles, sorted(self.found.items()), self.dropped, self.missing))
+        said = repr((self.source.digest, self.roles, self._types, self.dropped, self.source.cells.missing))
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
     def blocks(self) -> Iterator[dict[str, Array]]:
@@ -66,7 +72,7 @@ class Streamed:
         import numpy as np
 
         for _, table in self.source.blocks(self.roles.wanted):
-            block = {name: values(name, table.column(name), self.found[name], self.missing) for name in self.found}
+            block = {name: values(name, table.column(name), self.found[name], self.source.cells) for name in self.found}
             if self.dropped:
                 keep = ~np.logical_or.reduce([np.isnan(block[name]) for name in self.dropped])
                 block = {name: column[keep] for name, column in block.items()}
@@ -85,14 +91,15 @@ def csv_streamed(
     drop_missing: Names | None = None,
     delimiter: str = ",",
     decimal: str = ".",
+    thousands: str | None = None,
+    units: Sequence[str] = (),
     names: Sequence[str] | None = None,
     aside: Sequence[str] = (),
 ) -> Streamed:
     """The table that `csv` streams; raises OptionError where the files or names do not fit."""
-    check_signs(delimiter, decimal)
-    reading = (delimiter, decimal, tuple(names) if names else None)
+    form = csv_format(delimiter, names, decimal, thousands, units, missing)
     asked = _asked(target, features, ignore, types, drop_missing, aside)
-    return _csv(stamp(found_files(files)), reading, tuple(missing), asked)
+    return _csv(stamp(found_files(files)), form, asked)
 
 
 def parquet_streamed(
@@ -141,37 +148,36 @@ def _asked(
 @lru_cache(maxsize=1)
 def _csv(
     stamped: tuple[tuple[str, int, int], ...],
-    reading: tuple[str, str, tuple[str, ...] | None],
-    missing: tuple[str, ...],
+    form: CsvFormat,
     asked: _Asked,
 ) -> Streamed:
-    delimiter, decimal, names = reading
-    files = [file for file, _, _ in stamped]
-    source = csv_source(files, delimiter=delimiter, decimal=decimal, names=names, missing=missing)
-    return _seen(source, asked, missing)
+    return _seen(csv_source([file for file, _, _ in stamped], form, read_as_text(dict(asked.types))), asked)
 
 
 @lru_cache(maxsize=1)
 def _parquet(stamped: tuple[tuple[str, int, int], ...], asked: _Asked) -> Streamed:
-    return _seen(parquet_source([file for file, _, _ in stamped]), asked, MISSING)
+    texts = said_categories(dict(asked.types))
+    return _seen(parquet_source([file for file, _, _ in stamped], texts), asked)
 
 
-def _seen(source: Source, asked: _Asked, missing: tuple[str, ...]) -> Streamed:
+def _seen(source: Source, asked: _Asked) -> Streamed:
     """One passage over all rows; raises what `csv` and `parquet` raise of a table in memory."""
     features = None if asked.features is None else list(asked.features)
     types, every = dict(asked.types), source.schema.names
     roles = roles_of(every, list(asked.target), features, list(asked.ignore), types, asked.aside)
     dropped = matching("drop_missing", list(asked.drop_missing), roles.wanted)
-    passage = _Passage(source, [Looking(name, types.get(name), missing) for name in roles.wanted])
+    passage = _Passage(
+        source, [Looking(name, types.get(name), source.cells, can_say=source.can_say) for name in roles.wanted]
+    )
     passage.go(dropped)
     check_rows(source.files, passage.rows)
     found = {one.name: one.found(passage.rows, passage.where) for one in passage.looking}
-    check_text({name: (one.type, one.distinct) for name, one in found.items()}, roles)
+    check_text(found, roles)
     check_kept(passage.kept, passage.rows)
     for name in roles.targets:
         at = passage.where(passage.first_lost[name]) if name in passage.first_lost and not dropped else ""
         check_target(name, found[name].type, found[name].categories, (passage.lost[name], passage.kept), at)
-    return Streamed(source, roles, found, passage.lost, tuple(dropped), missing, passage.kept)
+    return Streamed(source, roles, found, passage.lost, tuple(dropped), passage.kept)
 
 
 class _Passage:
@@ -193,7 +199,11 @@ class _Passage:
         """Sees every row; leaves out those in which a column of `dropped` is missing."""
         import numpy as np
 
+        begun = -1
         for number, table in self._source.blocks([one.name for one in self.looking]):
+            for one in self.looking if number > begun else ():
+                one.begin_file()
+            begun = number
             lost = {one.name: one.see(table.column(one.name), self.rows) for one in self.looking}
             out = np.zeros(len(table), dtype=bool)
             for name in dropped:

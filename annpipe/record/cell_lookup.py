@@ -1,0 +1,155 @@
+"""Which category a cell names, and which number it is: by its text, or by its value where a reader made one of it.
+
+A copy of this file goes beside `answering.py` into every MLflow model, as one of `cell_text.py` does.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .cell_text import BOOLEANS, EXACT, FALSE, TRUE, CellFormat, cell_text, plain, trimmed, written_moment
+
+
+class Categories:
+    """The categories of a column: which of them a cell names, by its text or by its value.
+
+    A text names the category that is written as it is. A number, a boolean or a date names the one that stands for this
+    value, however it is written: a reader such as pandas makes 1 of `01`, and keeps no text.
+    """
+
+    def __init__(self, words: Sequence[str], name: str, cells: CellFormat) -> None:
+        self.words, self.name, self._format = list(words), name, cells
+        self._known = {word: place for place, word in enumerate(words)}
+        self._is_boolean = tuple(words) in BOOLEANS
+        self._missing = frozenset(cells.missing) - self._known.keys()
+
+    def position(self, cell: Any) -> float:
+        """The position of the category, -1 for one that is not known, NaN for a missing cell.
+
+        Raises ValueError for a cell that may be two of them, and where a boolean's is neither true nor false.
+        """
+        value = plain(cell)
+        if value is None:
+            return np.nan
+        if isinstance(value, str):
+            text = trimmed(value)
+            if text in self._missing:
+                return np.nan
+            return self._truth(text) if self._is_boolean else float(self._known.get(text, -1))
+        text = cell_text(value) or ""
+        if self._is_boolean:
+            return self._truth(text)
+        places = self._places(value, text)
+        if len(places) > 1:
+            both = " or ".join(f"'{self.words[place]}'" for place in places[:2])
+            raise ValueError(f"{text} in the column '{self.name}' may be {both}: {self._as_text}")
+        return float(places[0]) if places else -1.0
+
+    @property
+    def _as_text(self) -> str:
+        return f"give this column as text (pandas: dtype={{'{self.name}': str}})"
+
+    def _truth(self, text: str) -> float:
+        word = text.lower()
+        if word not in FALSE and word not in TRUE:
+            raise ValueError(f"'{text}' in the column '{self.name}' is neither true nor false")
+        return 1.0 if word in TRUE else 0.0
+
+    def _places(self, value: Any, text: str) -> list[int]:
+        """The categories that stand for a value that is no text."""
+        match value:
+            case bool():
+                return self._truths.get(text, [])
+            case float() | np.floating():
+                places = self._floats.get(float(text), [])
+                if abs(float(value)) >= EXACT and any(self.words[place].lstrip("+-").isdecimal() for place in places):
+                    message = f"{text} in the column '{self.name}' has lost digits as a floating-point number"
+                    raise ValueError(f"{message}: {self._as_text}")
+                return places
+            case int() | Decimal():
+                return self._numbers.get(Decimal(value), [])
+            case datetime.date() | datetime.time() | np.datetime64():
+                if text not in self._moments and not self._moments and self.words:
+                    message = (
+                        f"the column '{self.name}' holds times, but its categories are written as '{self.words[0]}'"
+                    )
+                    raise ValueError(f"{message}: {self._as_text}")
+                return self._moments.get(text, [])
+        return [self._known[text]] if text in self._known else []
+
+    @cached_property
+    def _truths(self) -> dict[str, list[int]]:
+        return self._by(lambda word: word.lower() if word.lower() in ("true", "false") else None)
+
+    @cached_property
+    def _floats(self) -> dict[Any, list[int]]:
+        return self._by(self._format.number)
+
+    @cached_property
+    def _numbers(self) -> dict[Any, list[int]]:
+        return self._by(self._exact)
+
+    def _exact(self, word: str) -> Decimal | None:
+        text = self._format.exact_number(word)
+        return None if text is None else Decimal(text)
+
+    @cached_property
+    def _moments(self) -> dict[Any, list[int]]:
+        return self._by(written_moment)
+
+    def _by(self, key: Callable[[str], Any]) -> dict[Any, list[int]]:
+        found: dict[Any, list[int]] = {}
+        for place, word in enumerate(self.words):
+            value = key(word)
+            if value is not None:
+                found.setdefault(value, []).append(place)
+        return found
+
+
+def positions_of(cells: Sequence[Any], categories: Categories) -> np.ndarray[Any, Any]:
+    """(rows,) cells -> (rows,) float64 positions: -1 for a word that is not known, NaN where missing."""
+    known: dict[Any, float] = {}
+    found = np.empty(len(cells), dtype=np.float64)
+    for row, cell in enumerate(cells):
+        key = cell if type(cell) is str else (type(cell), cell)
+        try:
+            found[row] = known[key]
+        except KeyError:
+            found[row] = known[key] = categories.position(cell)
+        except TypeError:  # a cell that cannot be hashed
+            found[row] = categories.position(cell)
+    return found
+
+
+def numbers_of(cells: Sequence[Any], name: str, form: CellFormat) -> np.ndarray[Any, Any]:
+    """(rows,) cells -> (rows,) float64, NaN where missing; raises ValueError at the first that is no finite number."""
+    found = np.empty(len(cells), dtype=np.float64)
+    for row, cell in enumerate(cells):
+        found[row] = _number(plain(cell), name, form)
+    return found
+
+
+def _number(value: Any, name: str, form: CellFormat) -> float:
+    match value:
+        case None:
+            return float("nan")
+        case str():
+            text = trimmed(value)
+            if text in form.missing:
+                return float("nan")
+            number = form.number(text)
+            if number is None:
+                raise ValueError(f"'{text}' in the column '{name}' is not a number")
+            return number
+        case bool() | int() | float() | np.floating() | Decimal():
+            try:
+                return float(value)
+            except OverflowError:
+                return float("inf")
+    raise ValueError(f"'{value}' in the column '{name}' is not a number")
