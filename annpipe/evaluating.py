@@ -16,6 +16,7 @@ from annpipe.contract import Dataset, RunView
 from annpipe.facts import dataset_facts
 from annpipe.plan.build import instantiate
 from annpipe.plan.measuring import Measures, draft_measures
+from annpipe.plan.torch_globals import torch_defaults
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.project import find_project, spec_file
 from annpipe.record.recorder import Recorder, ShipState
@@ -52,6 +53,7 @@ class Evaluated:
     wait_seconds: float
 
 
+@torch_defaults()
 def evaluate_run(
     run: Path, source: str, name: str | None, teller: Teller, tracking_uri: str | None = None
 ) -> Evaluated:

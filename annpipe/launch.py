@@ -14,7 +14,7 @@ imported, so that it imports MLflow meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -149,7 +149,7 @@ def see(drafted: DataDraft) -> Seen:
     from annpipe.train.splits import split_dataset
 
     spec = drafted.spec
-    with faults_of_data(spec, drafted.data):
+    with _defaults(), faults_of_data(spec, drafted.data):
         dataset = make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
         if isinstance(dataset, Blocks):
             message = f"the {dataset.rows} rows are not in memory, as it needs them to be described"
@@ -165,7 +165,8 @@ def complete(drafted: Draft, watcher: Watcher, shaped: Shaped | None = None) -> 
     from annpipe.train.data import make_dataset
     from annpipe.train.observe import observe_fields
 
-    plan = resolve(drafted, observe_fields, make_dataset, shaped)
+    with _defaults():
+        plan = resolve(drafted, observe_fields, make_dataset, shaped)
     for warning in plan.warnings:
         watcher.warn(warning)
     return plan
@@ -178,7 +179,7 @@ def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) ->
 
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, drafted.spec.tracking.uri)
-    with shipping() as recorder:
+    with shipping() as recorder, _defaults():
         plan = complete(drafted, watcher)
 
         from annpipe.running import begin
@@ -193,7 +194,7 @@ def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) ->
 
 def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None) -> Finished:
     """Resumes the run in `folder` from its last checkpoint; raises RunError when it has none or is still running."""
-    with shipping() as recorder:
+    with shipping() as recorder, _defaults():
         plan = plan_of(folder, watcher)
 
         from annpipe.running import reopen
@@ -227,6 +228,13 @@ def shipping() -> Iterator[Recorder]:
     except BaseException:
         recorder.release()
         raise
+
+
+def _defaults() -> AbstractContextManager[None]:
+    """Inside, no setting of torch's that the caller changed changes what a spec means; imports torch."""
+    from annpipe.plan.torch_globals import torch_defaults
+
+    return torch_defaults()
 
 
 def _go(run: Run, recorder: Recorder, watcher: Watcher) -> Finished:

@@ -16,6 +16,7 @@ import torch
 from annpipe.facts import check_facts, dataset_facts, plan_tags, plugin_versions
 from annpipe.historian import Display, Historian, Judge, signals_noted
 from annpipe.plan.plan import Plan
+from annpipe.plan.torch_globals import torch_defaults
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import scrub
@@ -277,6 +278,7 @@ def begin(
     return run
 
 
+@torch_defaults()
 def try_rates(plan: Plan, *, low: float, high: float, steps: int) -> RateTest:
     """A learning rate test of the plan, on parts made for it: neither a run nor its numbers know of it."""
     device = find_device(plan.device.type, None)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,12 @@ CliHere = Callable[..., tuple[int, str, str]]
 def registry_entries() -> Registry:
     """All installed components; copy it before adding to it."""
     return Registry.installed()
+
+
+@pytest.fixture(autouse=True)
+def warnings_stay_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of this process show warnings that the caller takes for errors; here they are errors inside runs, too."""
+    monkeypatch.setattr("annpipe.plan.torch_globals._warnings_shown", nullcontext)
 
 
 @contextmanager

@@ -133,10 +133,13 @@ WARNED = {
 RARE = OF_CLASSES.replace("L1Loss", "CrossEntropyLoss").replace("[0, 1]", "[0, 1, 2, 3, 4, 5]")
 SPLIT = RARE.replace("[a, b]}}}", "[a, b, a, b, c, c]}}, split: {val: 0.34, HOW}}").replace("Linear: 2]", "Linear: 3]")
 TOLD = WHOLE.replace("Linear: 4, ", "").replace("[0, 1]}", "[0, 1, 2, 3, 4]}").replace("[1, 3]", "[1, 3, 5, 7, 10]")
+ENDING = WHOLE.replace("Linear: 4, ", "").replace("epochs: 1}", "epochs: 12}")
 WARNED |= {
     "numbers-as-words.yaml": OF_THREE.replace("[a, b, c]", "['1%', '5%', '10%']")
     .replace("Linear: 1", "Linear: 3")
     .replace("BCEWithLogitsLoss", "CrossEntropyLoss"),
+    "schedule.yaml": f"{ENDING}scheduler: {{PolynomialLR: {{total_iters: 5}}}}\n",
+    "schedule-below-zero.yaml": f"{ENDING}scheduler: {{LambdaLR: 1 - epoch / 5}}\n",
     "class-that-train-lacks.yaml": SPLIT.replace("HOW", "order: x"),
     "class-of-few-rows.yaml": SPLIT.replace("c, c]", "a, c]").replace("HOW", "order: x"),
     "target-among-the-inputs.yaml": TOLD.replace("10]}}}", "9]}}, transforms: {x: standardize}}"),

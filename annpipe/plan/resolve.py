@@ -66,6 +66,7 @@ def resolve(
     from annpipe.plan.outline import misfits
     from annpipe.plan.plan import Plan
     from annpipe.plan.rows import held_out, lone_row, too_few
+    from annpipe.plan.schedules import as_long_as, misfits_of, run_length
     from annpipe.plan.targets import check_output
     from annpipe.plan.trial import refusals
     from annpipe.plan.warn import labels_as_numbers, linear_collapse
@@ -75,7 +76,9 @@ def resolve(
     try:
         observed = _observed(drafted, observe)
         fields = observed.fields
-        drafted = _arranged(drafted, fields)
+        held = None if fields.rows is None else observed.held or held_out(fields.rows, spec.split)
+        length = run_length(spec.train, None if fields.rows is None or held is None else fields.rows - sum(held))
+        drafted = as_long_as(length, _arranged(drafted, fields))
         if drafted.outputs and (faults := tap_faults(drafted.model, registry)):  # heads may have changed places
             raise SpecError(faults)
         layers, parameters = (shaped or Shaped()).model(drafted, fields)
@@ -90,8 +93,12 @@ def resolve(
     problems = problems or _scales(drafted, fields)
     of_parameters, n_frozen = check_parameters(drafted, parameters)
     problems += of_parameters
-    if fields.rows is not None:
-        held = observed.held or held_out(fields.rows, spec.split)
+    scheduled: list[Problem] = []
+    if drafted.scheduler and length and not problems:
+        found = misfits_of(drafted.scheduler, drafted, parameters, length)
+        scheduled = [problem for problem in found if problem.severity == "warning"]
+        problems += [problem for problem in found if problem.severity != "warning"]
+    if fields.rows is not None and held is not None:
         problems += list(too_few(fields.rows, held, spec)) or lone_row(fields.rows - sum(held), spec, layers, registry)
     problems += misfits(drafted, _outline(drafted, fields, None if problems else make))
     if problems:
@@ -127,6 +134,7 @@ def resolve(
             *(w for _, loss, _, part in parts for w in labels_as_numbers(drafted.data, loss, part, registry)),
             *(w for own, loss, _, _ in parts for w in activation_and_loss(own, loss, registry)),
             *(w for own, loss, metrics, _ in parts for w in thresholds_of_logits(own, loss, metrics, registry)),
+            *scheduled,
             *goal_of_scheduler(
                 drafted.scheduler, drafted.metrics, drafted.outputs, registry, has_val=spec.split.has_val
             ),

@@ -15,6 +15,7 @@ from annpipe.plan.groups import FOR_ALL, ParameterGroup, without_parameters
 from annpipe.plan.losses import unweighted
 from annpipe.plan.option_faults import option_refused
 from annpipe.plan.plan import Layer
+from annpipe.plan.schedules import UNKNOWN, with_length
 from annpipe.plan.shapes import refused
 from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
@@ -43,7 +44,8 @@ def refusals(
     optimizer, problems = _tried(_unfused(drafted.optimizer), registry, {"params": params})
     problems += [] if problems else _of_no_group(optimizer, groups)
     if drafted.scheduler is not None and not problems:
-        problems += _tried(drafted.scheduler, registry, {"optimizer": optimizer})[1]
+        scheduler = with_length(drafted.scheduler, registry, UNKNOWN)  # where the run's is not known
+        problems += _tried(scheduler, registry, {"optimizer": optimizer})[1]
     if drafted.average is not None:
         problems += _tried(drafted.average, registry, {"model": torch.nn.Linear(1, 1, device="meta")})[1]
     of_heads = [metric for head in drafted.outputs for metric in head.metrics]

@@ -12,7 +12,8 @@ import importlib.util
 import json
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ class SavedNetwork:
         from safetensors.torch import load_file
 
         self.description: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        self.network = build_network(folder)
+        with _built_as(self.description.get("precision", "float32")):
+            self.network = build_network(folder)
         self.network.load_state_dict(load_file(folder / "weights.safetensors"))
         self.network.eval()
 
@@ -152,6 +154,20 @@ def as_array(model_input: Any, name: str, index: int, n_inputs: int) -> Array:
         return np.stack([np.asarray(value) for value in values]) if is_nested else np.asarray(values)
     values = np.asarray(model_input)
     return values if n_inputs == 1 else values[:, index]
+
+
+@contextmanager
+def _built_as(precision: str) -> Iterator[None]:
+    """Inside, new parameters are the processor's and have this precision, whatever the caller's defaults are."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, precision))
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def build_network(folder: Path) -> torch.nn.Module:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from annpipe.errors import DataError
+from annpipe.plan.torch_globals import torch_defaults
 from annpipe.saved.answers import answers, lost_rows
 from annpipe.saved.cells import Wanted, shown
 from annpipe.saved.model import SavedModel
@@ -31,6 +32,7 @@ class Predicted:
     first_lost: int = 0
 
 
+@torch_defaults()
 def predict(run: Path, source: str, out: Path | None = None, keep: Sequence[str] = ()) -> Predicted:
     """Writes the answers of the run's model for the rows of `source` to `out`, or as CSV to standard output.
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from annpipe.launch import Silent, shipping
+from annpipe.plan.torch_globals import torch_defaults
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import artifact_root, resolve_tracking_uri, scrub
@@ -79,6 +80,7 @@ def run_sweep(
         return train_sweep(design, watcher, recorder, workers=workers, storage=storage, tracking_uri=tracking_uri)
 
 
+@torch_defaults()
 def train_sweep(
     design: Design,
     watcher: SweepWatcher,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from annpipe.historian import signals_noted
 from annpipe.launch import Silent
+from annpipe.plan.torch_globals import torch_defaults
 from annpipe.record.source import source_tags
 from annpipe.sweep.choosing import Choice, Chooser
 from annpipe.sweep.design import Design, designed
@@ -164,6 +165,7 @@ def threads_of(workers: int) -> int | None:
     return max(1, available_cores() // workers) if workers > 1 else None
 
 
+@torch_defaults()
 def _work(job: Job, number: int) -> None:
     """One more worker, in a process of its own."""
     from annpipe.sweep.study import Study, seed_of, storage_of

@@ -10,11 +10,13 @@ from typing import Any
 import torch
 
 from annpipe.contract import Blocks, Dataset
+from annpipe.errors import RunError
 from annpipe.plan.build import instantiate, named_modules, parameter_groups
 from annpipe.plan.component import Component
 from annpipe.plan.initial import freeze, initialize
 from annpipe.plan.metric_keys import run_metrics
 from annpipe.plan.plan import Plan
+from annpipe.plan.schedules import run_length, too_short, with_length
 from annpipe.stack import Stack
 from annpipe.taps import TappedStack
 from annpipe.train.columns import Fitted
@@ -71,12 +73,23 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype, tell: Callable[[
         model=model,
         loss=loss,
         optimizer=optimizer,
-        scheduler=instantiate(plan.scheduler, plan.registry, optimizer=optimizer) if plan.scheduler else None,
+        scheduler=_scheduler(plan, len(laid.rows["train"]), optimizer),
         metrics=run_metrics(plan.metrics, plan.outputs),
         callbacks=tuple(instantiate(callback, plan.registry) for callback in plan.callbacks),
         fitted=laid.fitted,
         transformed=laid.once,
     )
+
+
+def _scheduler(plan: Plan, n_rows: int, optimizer: torch.optim.Optimizer) -> Any | None:
+    """The scheduler, as long as the run: data that do not tell their rows beforehand tell it here."""
+    length = run_length(plan.train, n_rows)
+    if plan.scheduler is None or length is None:
+        return None
+    scheduler = with_length(plan.scheduler, plan.registry, length.steps)
+    for problem in too_short(scheduler, plan.registry, length):
+        raise RunError(f"{problem.message}; {problem.help}")
+    return instantiate(scheduler, plan.registry, optimizer=optimizer)
 
 
 def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from annpipe.plan.plan import Plan
+from annpipe.plan.schedules import step_rows, steps_in_epoch
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,7 @@ class Schedule:
 
     @property
     def steps_per_epoch(self) -> int:
-        whole = self.n_rows // self.step_rows
-        return max(1, whole if self.drop_last else math.ceil(self.n_rows / self.step_rows))
+        return steps_in_epoch(self.n_rows, self.step_rows, drop_last=self.drop_last)
 
     @property
     def total_steps(self) -> int:
@@ -57,8 +56,7 @@ class Schedule:
 
 def schedule(plan: Plan, n_rows: int) -> Schedule:
     """The schedule of a plan over `n_rows` rows to train on."""
-    batch = n_rows if plan.train.batch_size == "all" else plan.train.batch_size
-    size = min(batch * plan.train.accumulate, n_rows)
+    size = step_rows(plan.train, n_rows)
     looks = bool(plan.split.has_val or plan.callbacks or plan.followed_metric)
     train = plan.train
     return Schedule(n_rows, size, train.epochs, train.drop_last, train.evaluate_every if looks else None, train.steps)

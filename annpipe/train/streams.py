@@ -13,6 +13,8 @@ from contextlib import contextmanager
 
 import torch
 
+from annpipe.plan.torch_globals import seeded
+
 STREAMS = ("data", "split", "init", "shuffle", "dropout")
 
 
@@ -28,9 +30,11 @@ def generator(seed: int, name: str) -> torch.Generator:
 
 @contextmanager
 def drawing(seed: int, name: str) -> Iterator[None]:
-    """Inside, torch's global generators (every device's) stand at the start of the stream; afterwards as before."""
-    with torch.random.fork_rng(devices=_cuda_devices()):
-        _begin_global(stream_seed(seed, name))
+    """Inside, the global generators (torch's of every device, NumPy's, Python's) stand at the start of the stream;
+    afterwards as before."""
+    begin = stream_seed(seed, name)
+    with torch.random.fork_rng(devices=_cuda_devices()), seeded(begin):
+        _begin_global(begin)
         yield
 
 

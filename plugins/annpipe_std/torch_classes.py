@@ -18,6 +18,7 @@ from torch.nn.modules import activation, conv
 from annpipe import Entry, Typing, describe
 from annpipe_std.output_roles import poisson_outputs
 from annpipe_std.torch_outputs import EXPECTS, GIVES, RANGES
+from annpipe_std.torch_schedules import FILLED, SCHEDULES
 from annpipe_std.torch_table import DEFAULTS, EXCLUDED, FUSED, HIDDEN, NEEDS, NEEDS_BY_NAME, RANK_SIZES, options_of
 from annpipe_std.torch_words import SUMMARIES
 
@@ -70,7 +71,7 @@ def _entry(kind: str, module: str, cls: Any) -> Entry:
         target=f"{module}:{name}",
         typing_=Typing(
             types={**_rank_types(cls), **{key: option.type for key, option in options.items() if option.type}},
-            defaults=DEFAULTS.get(name, {}),
+            defaults=DEFAULTS.get(name, FILLED.get(name, {})),
             bounds={key: option.bounds for key, option in options.items() if option.bounds},
             descriptions={key: option.words for key, option in options.items() if option.words},
             hidden=HIDDEN,
@@ -114,6 +115,8 @@ def _traits(kind: str, cls: Any) -> dict[str, Any]:
         traits["outputs"] = ROLES[cls.__name__]
     if kind == "optimizer":
         traits |= _optimizer_traits(cls)
+    if kind == "scheduler":
+        traits |= SCHEDULES.get(cls.__name__, {})
     if cls.__name__ in DEFAULTS:
         traits["native_defaults"] = _native_defaults(cls)
     return traits

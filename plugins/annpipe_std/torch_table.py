@@ -184,7 +184,7 @@ TABLE: dict[str, dict[str, Option]] = {
     },
     "scheduler": {
         "T_0": _o("steps until the first restart", ge=1),
-        "T_max": _o("steps from the highest to the lowest rate", ge=1),
+        "T_max": _o("steps from the highest to the lowest rate; null: those of the run", "int | None", ge=1),
         "T_mult": _o("the factor by which each cycle is longer than the last", ge=1),
         "anneal_strategy": _o("whether the rate falls on a cosine or a line"),
         "base_lr": _o("the lowest rate", ge=0),
@@ -374,6 +374,8 @@ OF_CLASS: dict[str, dict[str, Option]] = {
     "ASGD": {"alpha": _o("the power by which the rate falls")},
     "Adafactor": {"eps": _o("least values of squared gradient and step", "tuple[float | None, float]", ge=0)},
     # schedulers
+    "LinearLR": {"total_iters": _o("steps to the last factor; null: those of the run", "int | None", ge=1)},
+    "PolynomialLR": {"total_iters": _o("steps until the rate is zero; null: those of the run", "int | None", ge=1)},
     "ConstantLR": {"total_iters": _o("steps until the factor is dropped", ge=0)},
     "MultiStepLR": {"milestones": _o("the steps at which the rate falls", "list[int]", ge=0)},
     "SequentialLR": {"milestones": _o("the steps at which the next scheduler takes over", "list[int]", ge=0)},

@@ -25,7 +25,7 @@ train: {epochs: 1}
         ("{Uniform: [0, 1]}", "{Uniform: [1, 0]}", "3:40", "Uniform refuses its options"),
         ("optimizer: SGD", "optimizer: {SGD: {nesterov: true}}", "6:13", "SGD refuses its options"),
         ("optimizer: SGD", "optimizer: Muon", "6:12", "only supports 2D parameters"),
-        ("train:", "scheduler: {OneCycleLR: 0.1}\ntrain:", "7:13", "OneCycleLR refuses its options"),
+        ("train:", "scheduler: {OneCycleLR: {max_lr: 1, epochs: 3}}\ntrain:", "7:13", "OneCycleLR refuses its options"),
         ("train:", "callbacks: [checkpoint]\ntrain:", "7:13", "nothing to keep"),
     ],
 )
