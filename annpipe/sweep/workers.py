@@ -166,7 +166,8 @@ def threads_of(workers: int) -> int | None:
 
 def _work(job: Job, number: int) -> None:
     """One more worker, in a process of its own."""
-    from annpipe.sweep.study import Study, seed_of, storage_of
+    from annpipe.sweep.storage import storage_of
+    from annpipe.sweep.study import Study, seed_of
 
     above, teller = multiprocessing.parent_process(), Silent()  # the process above tells what there is to tell
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process above, which asks this one to stop

@@ -26,7 +26,8 @@ from annpipe.spec.axes import Axis, Span, read_over
 from annpipe.sweep.design import Design, designed
 from annpipe.sweep.running import SweepEnd, train_sweep
 from annpipe.sweep.sampling import pruner_of
-from annpipe.sweep.study import Study, storage_of
+from annpipe.sweep.storage import storage_of
+from annpipe.sweep.study import Study
 from annpipe.sweep.table import Result
 from annpipe.sweep.trials import Request
 from tests.conftest import unrecorded
@@ -326,11 +327,8 @@ def test_what_a_dead_worker_had_taken_waits_again(project: Path) -> None:
 def _values(url: str, place: int) -> tuple[dict[str, Any], ...]:
     """The values that a choice ended with."""
     study = optuna.load_study(storage=url, study_name="s")
-    found = [
-        one for one in study.get_trials() if one.user_attrs.get("annpipe.place") == place and one.value is not None
-    ]
-    assert len(found) == 1
-    values: dict[str, Any] = json.loads(found[0].user_attrs["annpipe.runs"])[0]["values"]
+    ended = [json.loads(one.user_attrs["annpipe.runs"]) for one in study.get_trials() if one.value is not None]
+    (values,) = [results[0]["values"] for results in ended if results[0]["number"] == place]
     return (values,)
 
 
