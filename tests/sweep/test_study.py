@@ -16,10 +16,9 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.storages._rdb import models
 
 import annpipe
-from annpipe.errors import SpecError, StoreError
+from annpipe.errors import SpecError
 from annpipe.launch import shipping
 from annpipe.record import journal
 from annpipe.spec.axes import Axis, Span, read_over
@@ -273,28 +272,6 @@ def test_from_python(project: Path) -> None:
     )
     assert len(ended.swept.results) == 2 * 3 * 3
     assert ended.swept.best is not None
-
-
-def test_a_storage_that_cannot_be_opened(project: Path) -> None:
-    """Exit code 5, and no password in the words."""
-    with pytest.raises(StoreError, match="cannot be opened") as caught:
-        storage_of("nosuch://me:secret@host/db")
-    assert "secret" not in str(caught.value)
-
-
-def test_a_new_storage_whose_tables_another_makes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of several workers that find no tables each makes them, and all but one are told that they exist."""
-    metadata = models.BaseModel.metadata
-    create = metadata.create_all
-
-    def too_late(engine: Any) -> None:
-        monkeypatch.setattr(metadata, "create_all", create)
-        create(engine)
-        create(engine, checkfirst=False)
-
-    monkeypatch.setattr(metadata, "create_all", too_late)
-    assert storage_of(f"sqlite:///{tmp_path / 'new.db'}").get_all_studies() == []
-    assert metadata.create_all == create
 
 
 def test_what_a_dead_worker_had_taken_waits_again(project: Path) -> None:
