@@ -13,8 +13,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Column, Connection, Engine, Float, Index, Integer, MetaData, String, Table, Text
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.exc import IntegrityError
 
@@ -192,9 +208,7 @@ class DatabaseQueue:
             connection.execute(update(_CHOICES).where(of_mine).values(beat=_now(connection)))
 
     def release(self, workers: str) -> None:
-        of_dead = and_(
-            self._own, _CHOICES.c.state == TAKEN, _CHOICES.c.worker.startswith(workers, autoescape=True)
-        )
+        of_dead = and_(self._own, _CHOICES.c.state == TAKEN, _CHOICES.c.worker.startswith(workers, autoescape=True))
         with self._engine.begin() as connection:
             connection.execute(update(_CHOICES).where(of_dead).values(state=FREE))
 
@@ -204,9 +218,7 @@ class DatabaseQueue:
 
     def _mine(self, place: int) -> Any:
         """A choice, as long as this worker has it."""
-        return and_(
-            self._own, _CHOICES.c.place == place, _CHOICES.c.state == TAKEN, _CHOICES.c.worker == self._worker
-        )
+        return and_(self._own, _CHOICES.c.place == place, _CHOICES.c.state == TAKEN, _CHOICES.c.worker == self._worker)
 
     def _counted(self, connection: Connection) -> tuple[int, int]:
         row = connection.execute(select(_SWEEPS.c.taken, _SWEEPS.c.done).where(_SWEEPS.c.study == self._study)).one()

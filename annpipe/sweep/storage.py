@@ -69,7 +69,9 @@ def _reason(url: str, error: BaseException) -> str:
         driver = f"the driver '{name}'" if name else "a driver"
         if kind in ("postgresql", "postgres"):
             return f"{driver} is not installed; `pip install 'annpipe[postgres]'`, and write postgresql://…"
-        return f"{driver} is not installed; install it with pip, or name another in the address, as in {kind}+DRIVER://…"
+        return (
+            f"{driver} is not installed; install it with pip, or name another in the address, as in {kind}+DRIVER://…"
+        )
     if isinstance(error, NoSuchModuleError):
         return f"there is no such database or driver as {url.partition(':')[0]}; write sqlite:///FILE or postgresql://…"
     if isinstance(error, TimeoutError):

@@ -14,38 +14,7 @@ from sqlalchemy import create_engine, inspect
 
 from annpipe.errors import StoreError
 from annpipe.sweep.storage import storage_of
-
-# A process that has imported everything forks: what is left to each of its children is the opening alone.
-AT_ONCE = """
-    import os, sys, time
-    from annpipe.sweep.queue import DatabaseQueue
-    from annpipe.sweep.storage import storage_of
-
-    def opened(url, number):
-        storage = storage_of(url)
-        queue = DatabaseQueue(storage.engine, "s", 8, f"w{number}", 30)
-        (taken,) = queue.take(1)
-        return queue.end(taken.place, "[]")
-
-    def child(url, number, start):
-        if pid := os.fork():
-            return pid
-        time.sleep(max(0.0, start - time.monotonic()))
-        try:
-            code = 0 if opened(url, number) else 2
-        except BaseException as error:
-            print(type(error), error, file=sys.stderr, flush=True)
-            code = 1
-        os._exit(code)
-
-    opened(sys.argv[1], 0)  # what is imported late is there now
-    for url in sys.argv[2:]:
-        start = time.monotonic() + 0.1
-        children = [child(url, number, start) for number in range(8)]
-        codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
-        if any(codes):
-            sys.exit(f"{url}: {codes}")
-"""
+from tests.sweep.commands import AT_ONCE
 
 
 @pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.slow)])
@@ -85,7 +54,10 @@ def test_a_new_storage_whose_tables_another_makes_meanwhile(tmp_path: Path, monk
     [
         ("nosuch://me:secret@host/db", "there is no such database or driver as nosuch"),
         ("sqlite:////no/such/folder/study.db", "unable to open database file"),
-        ("postgresql+pg8000://me:secret@host/db", r"the driver 'pg8000' is not installed; `pip install 'annpipe\[postg"),
+        (
+            "postgresql+pg8000://me:secret@host/db",
+            r"driver 'pg8000' is not installed; `pip install 'annpipe\[postgres",
+        ),
         ("mysql+pymysql://me:secret@host/db", "the driver 'pymysql' is not installed; install it with pip"),
         ("not a url", "Could not parse"),
     ],
