@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, func, make_url, select
@@ -19,6 +19,7 @@ from annpipe.secrets import scrub
 from annpipe.sweep.queue import TABLES
 from annpipe.sweep.sampling import quiet
 
+T = TypeVar("T")
 BEAT_SECONDS, GRACE_SECONDS = 10, 30  # a worker that says nothing for so long is dead
 BUSY_SECONDS = 60  # that a database may be in another's hands
 TRIES_TO_OPEN, SECONDS_BETWEEN_TRIES = 4, 0.3
@@ -106,7 +107,7 @@ def _file_of(url: URL) -> Path | None:
     return file if file.parent.is_dir() else None
 
 
-def _in_spite_of_others(make: Callable[[], Any]) -> Any:
+def _in_spite_of_others(make: Callable[[], T]) -> T:
     """Makes tables; where another made one of them meanwhile, once more."""
     for _ in range(TRIES_TO_OPEN - 1):
         try:

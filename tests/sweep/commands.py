@@ -74,11 +74,12 @@ class waits:
 """
 
 
-def begun(project: Path, *words: str) -> subprocess.Popen[bytes]:
+def begun(project: Path, *words: str, **environment: str) -> subprocess.Popen[bytes]:
     """`annpipe sweep` in a process group of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "annpipe", "sweep", "spec.yaml", "--json", *words],
         cwd=project,
+        env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -103,17 +104,23 @@ def waited(condition: Any, process: subprocess.Popen[bytes]) -> None:
 
 def workers_of(pid: int) -> list[int]:
     """The processes below a process that train."""
-    found = []
+    return [below for below, command in below_of(pid).items() if b"spawn_main" in command]
+
+
+def below_of(pid: int) -> dict[int, bytes]:
+    """The processes below a process, at every depth, with their command lines."""
+    above, commands = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                told = (entry / "cmdline").read_bytes()
-                above = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                commands[int(entry.name)] = (entry / "cmdline").read_bytes()
+                above[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             except (OSError, ProcessLookupError):
                 continue
-            if above == pid and b"spawn_main" in told:
-                found.append(int(entry.name))
-    return found
+    found = {pid}
+    while more := {child for child, parent in above.items() if parent in found} - found:
+        found |= more
+    return {child: commands[child] for child in found - {pid}}
 
 
 def has_begun(worker: int) -> bool:

@@ -26,7 +26,7 @@ from annpipe.sweep.storage import storage_of
 from annpipe.sweep.study import Study
 from annpipe.sweep.table import Result
 from annpipe.sweep.trials import Request
-from tests.sweep.commands import SPEC, WAITS, begun, finished, has_begun, is_alive, waited, workers_of
+from tests.sweep.commands import SPEC, WAITS, begun, below_of, finished, has_begun, is_alive, waited, workers_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.", "ignore::optuna.exceptions.ExperimentalWarning")
 
@@ -336,6 +336,29 @@ def test_two_sweeps_on_one_storage_share_the_trials(project: Path) -> None:
     assert len(told[0]["trials"]) == 6
     assert len(list(project.glob("runs/small-2*"))) == 6
     assert len(list(project.glob("runs/small-sweep*"))) == 2
+
+
+@pytest.mark.parametrize("said", ["option", "environment"])
+def test_no_process_below_a_sweep_is_told_the_storage_in_its_command_line(said: str, project: Path) -> None:
+    """A URL may hold a password, which others on the machine would read there; a variable keeps it from the top too."""
+    (project / "waits.py").write_text(WAITS, encoding="utf-8")
+    (project / "spec.yaml").write_text(f"{SPEC}plugins: [./waits.py]\ncallbacks: [waits]\n", encoding="utf-8")
+    url = f"sqlite:///{project / 'swordfish.db'}"
+    words = ("--workers", "2", "--set", "sweep.batch=1")
+    in_words, in_environment = ("--storage", url), {"ANNPIPE_STORAGE": url}
+    process = begun(project, *words, *in_words) if said == "option" else begun(project, *words, **in_environment)
+    waited(lambda: any(map(has_begun, workers_of(process.pid))), process)
+    commands = below_of(process.pid)
+    own = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    (project / "go").touch()
+    found = finished(process)
+    assert len(commands) >= 3  # a worker, what tracks its resources, and the shipper
+    assert not any(b"swordfish" in command for command in commands.values())
+    assert (b"swordfish" in own) == (said == "option")
+    assert (project / "swordfish.db").is_file()
+    assert {trial["status"] for trial in found["trials"]} == {"FINISHED"}
+    kept = [file for file in (project / "runs").rglob("*") if file.is_file() and b"swordfish" in file.read_bytes()]
+    assert kept == []
 
 
 def test_a_choice_is_taken_once(project: Path) -> None:
