@@ -41,7 +41,7 @@ MOST_ROWS = 10  # of a table in the terminal
 @click.option("--method", metavar="NAME", help="How trials are chosen: grid, random, sobol, halton, tpe, gp or cmaes.")
 @click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Trials in all.")
 @click.option("--prune", metavar="NAME", help="Stop trials early: median, percentile, successive_halving, hyperband…")
-@click.option("--metric", metavar="KEY", help="What trials are compared by; val/loss, or train/loss, if left out.")
+@click.option("--metric", metavar="KEY", help="What trials are compared by; the loss of val if left out.")
 @click.option("--goal", type=click.Choice(("minimize", "maximize")), help="Where the metric does not say it itself.")
 @click.option("--fail", type=click.Choice(("continue", "stop")), help="What happens after a trial that failed.")
 @click.option("--retries", type=click.IntRange(min=0), metavar="N", help="Try a trial that failed up to N times again.")

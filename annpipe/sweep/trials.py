@@ -188,15 +188,20 @@ class Made:
         return facts_key(facts) if facts else None
 
 
-def goal_of(plan: Plan, metric: str | None, goal: str | None) -> Goal:
-    """What trials are compared by; raises NotFound for a metric that no trial will have.
+def goal_of(plans: Sequence[Plan], metric: str | None, goal: str | None) -> Goal:
+    """What trials like these are compared by; raises NotFound for a metric that one of them will not have.
 
-    Left out, it is the loss on validation rows, or on the train rows where there are none.
+    Left out, it is the loss on validation rows; where there are none, on the test rows if the split names these itself
+    (by a column or files), else on the train rows.
     """
-    splits = ["train", *(["val"] if plan.split.has_val else []), *(["test"] if plan.split.has_test else [])]
+    plan = plans[0]
+    splits = [part for part in plan.measured_parts if all(part in other.measured_parts for other in plans)]
     metrics = run_metrics(plan.metrics, plan.outputs)
     keys = [f"{split}/{key}" for split in splits for key in ("loss", *metrics)]
-    chosen = metric or ("val/loss" if plan.split.has_val else "train/loss")
+    is_named = all(other.split.by or other.split.files for other in plans)
+    chosen = metric or next(
+        f"{part}/loss" for part in ("val", *(["test"] if is_named else []), "train") if part in splits
+    )
     if chosen not in keys:
         hint = did_you_mean(chosen, keys) or f"a trial ends with {', '.join(keys)}"
         raise NotFound(f"no trial has the metric '{chosen}'; {hint}")
