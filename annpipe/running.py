@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from annpipe.facts import check_facts, dataset_facts, plan_tags, plugin_versions
+from annpipe.facts import DataDigests, check_facts, dataset_facts, plan_tags, run_facts
 from annpipe.historian import Display, Historian, Judge, signals_noted
 from annpipe.plan.plan import Plan
 from annpipe.plan.torch_globals import torch_defaults
@@ -24,7 +24,6 @@ from annpipe.record.source import environment_text, source_tags, spec_copy
 from annpipe.saved.check import check_saved_model
 from annpipe.train.checkpoint import load_checkpoint
 from annpipe.train.compiled_gear import gear_for
-from annpipe.train.data import dataset_digest
 from annpipe.train.device import computing, find_device, measured_threads
 from annpipe.train.evaluate import evaluate
 from annpipe.train.export import export_model
@@ -117,10 +116,10 @@ class Run:
                     self.display.event(f"warning: {said}")
             steps = self.made.steps if self.made else schedule(plan, len(parts.rows["train"]))
             threads = self._threads(parts, steps, device)
-            digest = dataset_digest(parts.dataset)
-            loop = self._loop(parts, steps, historian, threads, digest)
+            facts = run_facts(plan, DataDigests.of(parts.dataset))
+            loop = self._loop(parts, steps, historian, {**facts, "threads": threads})
             if self.checkpoint is None:
-                self._record_start(parts, digest, device, threads)
+                self._record_start(parts, facts, device, threads)
             on_start(steps, str(device), loop.gear.step)
             is_complete = loop.run()
             loop.gear.close()
@@ -147,8 +146,7 @@ class Run:
         trial.close()
         return threads
 
-    def _loop(self, parts: Parts, steps: Schedule, historian: Historian, threads: int, digest: str) -> Loop:
-        facts = {"plan": self.plan.digest, "plugins": plugin_versions(self.plan), "dataset": digest, "threads": threads}
+    def _loop(self, parts: Parts, steps: Schedule, historian: Historian, facts: Mapping[str, Any]) -> Loop:
         loop = Loop(
             self.plan,
             parts,
@@ -161,7 +159,8 @@ class Run:
             keeps_start=not self.is_trial,  # its sweep makes anew what is not finished
         )
         if self.checkpoint is not None:
-            check_facts(self.checkpoint["facts"], facts)
+            for doubt in check_facts(self.checkpoint["facts"], facts):
+                self.display.event(f"warning: {doubt}")
             loop.load_state(self.checkpoint)
             self._recall(historian, loop.epoch)
             self.journal.write("resumed", time=now_ms(), step=loop.epoch)
@@ -175,7 +174,7 @@ class Run:
                 if step <= epoch + _is_rate(key):  # a rate is written before the epoch that it holds for
                     historian.remember(key, step, value)
 
-    def _record_start(self, parts: Parts, digest: str, device: torch.device, threads: int) -> None:
+    def _record_start(self, parts: Parts, facts: Mapping[str, Any], device: torch.device, threads: int) -> None:
         tags = {
             "annpipe.device": str(device),
             "annpipe.threads": str(threads),
@@ -186,8 +185,8 @@ class Run:
         self.journal.write("tags", tags=tags)
         plan = self.plan
         source = {"spec": plan.file, "component": plan.data.to_data(), "seed": plan.head.seed}
-        facts = dataset_facts(parts.dataset, plan.data.name, source, digest=digest)
-        self.journal.write("dataset", dataset=facts)
+        dataset = dataset_facts(parts.dataset, plan.data.name, source, digest=facts["dataset"])
+        self.journal.write("dataset", dataset=dataset, facts=facts)
 
     def _shifted(self, shift: Shift) -> None:
         self.journal.write("tags", tags=dict(shift.tags))

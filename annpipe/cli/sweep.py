@@ -41,12 +41,17 @@ MOST_ROWS = 10  # of a table in the terminal
 @click.option("--method", metavar="NAME", help="How trials are chosen: grid, random, sobol, halton, tpe, gp or cmaes.")
 @click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Trials in all.")
 @click.option("--prune", metavar="NAME", help="Stop trials early: median, percentile, successive_halving, hyperband…")
-@click.option("--metric", metavar="KEY", help="What trials are compared by; val/loss, or train/loss, if left out.")
+@click.option("--metric", metavar="KEY", help="What trials are compared by; the loss of val if left out.")
 @click.option("--goal", type=click.Choice(("minimize", "maximize")), help="Where the metric does not say it itself.")
 @click.option("--fail", type=click.Choice(("continue", "stop")), help="What happens after a trial that failed.")
 @click.option("--retries", type=click.IntRange(min=0), metavar="N", help="Try a trial that failed up to N times again.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, metavar="N", help="Train in N processes here.")
-@click.option("--storage", metavar="URL", help="Share the trials with whoever runs this sweep on the same database.")
+@click.option(
+    "--storage",
+    metavar="URL",
+    envvar="ANNPIPE_STORAGE",
+    help="Share the trials with whoever runs this sweep on the same database; or set ANNPIPE_STORAGE.",
+)
 @click.option("--tracking-uri", metavar="URI", help="Record in this MLflow store, not in the project's own.")
 @click.option("--dry-run", is_flag=True, help="Show the trials and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")

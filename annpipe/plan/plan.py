@@ -58,7 +58,7 @@ class Plan:
     """A run, decided. `file` is the spec's path; `registry` and `warnings` do not count in comparison.
 
     `init` are initializers by patterns of parameters, `freeze` the patterns of those that are not trained, `n_frozen`
-    the numbers in them.
+    the numbers in them. `held` are the rows of val and test, where the rows were looked at.
     """
 
     file: str
@@ -86,6 +86,7 @@ class Plan:
     tracking: Tracking
     registry: Registry = field(compare=False, repr=False)
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    held: tuple[int, int] | None = field(default=None, compare=False)
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -160,6 +161,13 @@ class Plan:
     def followed_metric(self) -> str | None:
         """The key of the metric that the scheduler is stepped with; None for one that steps by itself."""
         return followed_metric(self.scheduler, self.registry, has_val=self.split.has_val)
+
+    @property
+    def measured_parts(self) -> tuple[str, ...]:
+        """The parts of the data that have rows, of train, val and test."""
+        split = self.split
+        has = (split.has_val, split.has_test) if self.held is None else map(bool, self.held)
+        return ("train", *(name for name, is_there in zip(("val", "test"), has, strict=True) if is_there))
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -128,6 +128,7 @@ def resolve(
         callbacks=drafted.callbacks,
         tracking=spec.tracking,
         registry=registry,
+        held=observed.held,
         warnings=(
             *observed.warnings,
             *linear_collapse(layers, registry),

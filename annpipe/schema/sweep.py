@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from annpipe.schema.values import Schema, or_variable
-from annpipe.spec.axes import FORMS_SAID, REPEATS
+from annpipe.spec.axes import COUNTED, FORMS_SAID
 from annpipe.spec.search import METHODS, PRUNERS
 from annpipe.spec.sections import Section
 
@@ -32,7 +32,7 @@ def over_schema() -> Schema:
         "description": words,
         "type": "object",
         "propertyNames": {"pattern": r"^[^.]+(\.[^.]+)*$"},
-        "properties": {path: or_variable([*accepted, how_many]) for path in REPEATS},
+        "properties": {path: or_variable([*accepted, how_many]) for path in COUNTED},
         "additionalProperties": or_variable(accepted),
     }
 

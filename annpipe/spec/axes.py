@@ -19,7 +19,13 @@ from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, found, p
 
 OVER = "--over "
 FORMS = ("choice", "uniform", "log_uniform", "range")
-REPEATS = ("seed", "data.split.fold", "data.split.seed")  # values that say nothing of the model, only of its luck
+COUNTED = ("seed", "data.split.fold", "data.split.seed")  # repetitions that a number says: `seed: 8`
+SPLIT = "data.split"
+SPLITS = ("val_rows", "test_rows", "by", "fold", "seed")  # options of a split that say which rows are held out
+# values that say nothing of the model, only of its luck: numbers to draw with, rows to hold out
+REPEATS = {"seed": "seeds", SPLIT: "splits", f"{SPLIT}.fold": "folds", f"{SPLIT}.seed": "seeds of the split"}
+REPEATS |= {f"{SPLIT}.val_rows": "files of val rows", f"{SPLIT}.test_rows": "files of test rows"}
+REPEATS |= {f"{SPLIT}.by": "columns of the split"}
 MOST_TRIALS = 10_000
 FORMS_SAID = "write a list, `{log_uniform: [1e-4, 1e-1]}`, `{uniform: [0, 0.5]}` or `{range: [8, 64, 8]}`"
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)\Z")
@@ -65,8 +71,10 @@ class Axis:
 
     @property
     def is_repeat(self) -> bool:
-        """Whether its values are repetitions, over which results are averaged."""
-        return self.path in REPEATS
+        """Whether its values are repetitions, over which results are averaged; so are whole splits that name rows."""
+        if self.path != SPLIT:
+            return self.path in REPEATS
+        return all(isinstance(value, dict) and value.keys() <= {*SPLITS, "folds"} for value in self.values)
 
     def node(self, value: Any) -> Node:
         """A value as the spec would say it, at its place."""
@@ -172,7 +180,7 @@ def axis_of(path: str, node: Node, place: Place) -> Axis:
             return _listed(path, node, items, place)
         case ScalarNode(value=str() as text) if match_ := _RANGE.match(text):
             return _counted(path, node, int(match_[1]), int(match_[2]), 1, place)
-        case ScalarNode(value=int() as count) if path in REPEATS and not isinstance(count, bool):
+        case ScalarNode(value=int() as count) if path in COUNTED and not isinstance(count, bool):
             if count < 1:
                 raise AxisFault(node, f"`{path}` is to take {count} values", "write how many, as in `seed: 8`")
             return _counted(path, node, 0, count - 1, 1, place)

@@ -131,7 +131,7 @@ def _contradictions(call: SweepCall, node: MappingNode) -> Iterator[Problem]:
             message = f"the method {call.method.name} does not say how many trials it takes"
             yield Problem("sweep", message, call.method.place, "add `trials: 64`, or `--trials 64`")
         if len(call.repeats) == len(call.axes):
-            message = f"the method {call.method.name} has nothing to choose: seeds and folds are repeated, not chosen"
+            message = f"the method {call.method.name} has nothing to choose: seeds and splits are repeated, not chosen"
             yield Problem("sweep", message, call.method.place, "sweep over something else too, or take `grid`")
         if call.prune and any(len(axis.values) > 1 for axis in call.repeats):
             message = f"`prune` stops single trials, but each choice of {call.method.name} is repeated"

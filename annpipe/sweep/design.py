@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from annpipe.errors import NotFound, Place, Problem, SpecError
-from annpipe.launch import complete, read
+from annpipe.launch import Silent, complete, read
 from annpipe.plan import Draft
 from annpipe.plan.plan import Plan
-from annpipe.spec.axes import OVER, Axis
+from annpipe.spec.axes import COUNTED, OVER, SPLIT, Axis
 from annpipe.spec.sweep import SweepCall, even, n_combinations
 from annpipe.sweep.axes import combinations, corners
-from annpipe.sweep.trials import Goal, Request, Teller, digest_of, goal_of, once
+from annpipe.sweep.trials import Goal, Planner, Request, Teller, digest_of, goal_of, once
 
 ALL_AT_ONCE = ("grid", "random", "sobol", "halton")  # what they choose does not depend on results
 MOST_PLANNED = 1024  # before the first trial
@@ -82,14 +83,31 @@ def designed(request: Request, teller: Teller, drafted: Draft | None = None) -> 
         message = f"{request.spec.name} does not say what to try"
         raise NotFound(f"{message}: give it `sweep: {{over: …}}`, or {OVER}optimizer.Adam.lr=1e-3,1e-2")
     base = replace(complete(drafted, once(teller)), plots=())
-    goal = _goal(base, call, drafted.spec.place("sweep", "metric"))
+    plans = _of_splits(base, request, call)
+    goal = _goal(plans, call, drafted.spec.place("sweep", "metric"))
     _check_pruning(call, goal)
+    if (
+        call.options.metric is None
+        and "val" not in plans[0].measured_parts
+        and (plans[0].split.by or plans[0].split.files)
+    ):
+        teller.event(f"no rows are held out for val: trials are compared by {goal.metric}")
     return Design(request, call, base, goal)
 
 
-def _goal(base: Plan, call: SweepCall, place: Place) -> Goal:
+def _of_splits(base: Plan, request: Request, call: SweepCall) -> list[Plan]:
+    """Plans with each of the splits that trials have, where that decides which parts have rows."""
+    drawn = {path for path in COUNTED if path != "seed"}
+    others = [axis for axis in call.axes if axis.path.partition(".")[0] == "data" and axis.path not in drawn]
+    if not base.split.by and not any(axis.path == "data" or axis.path.startswith(SPLIT) for axis in others):
+        return [base]
+    planner = Planner(request, call.axes, Silent())  # what it has to say is said when the trials are planned
+    return [planner.trial(0, values).plan for values in corners(call.axes)] if others else [base]
+
+
+def _goal(plans: Sequence[Plan], call: SweepCall, place: Place) -> Goal:
     try:
-        return goal_of(base, call.options.metric, call.options.goal)
+        return goal_of(plans, call.options.metric, call.options.goal)
     except NotFound as error:
         message, _, help_ = str(error).partition("; ")
         raise SpecError([Problem("unknown-metric", message, place, help_)]) from error

@@ -146,10 +146,11 @@ class _Running:
         design = self._design
         if design.call.is_grid and design.call.prune is None and workers == 1 and storage is None:
             return self._work()
-        from annpipe.sweep.study import Study, database, seed_of, storage_of
+        from annpipe.sweep.storage import storage_of
+        from annpipe.sweep.study import Study, database, seed_of
 
         url = storage or (database(self._folder) if workers > 1 else None)
-        name = f"{design.base.head.name} {design.digest}"
+        name = f"{design.base.head.name} {design.digest} {self._planner.digest}"
         shared = self._folder.name if storage else None
         study = Study(design, storage_of(url), name, seed=seed_of(design, 0, shared), of=workers)
         self._chooser = study

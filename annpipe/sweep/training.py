@@ -114,15 +114,21 @@ class Training:
         device = group[0].plan.device
         with computing(device.precision, deterministic=device.deterministic) as dtype:
             parts = [build(trial.plan, find_device(device.type), dtype) for trial in group]
-            if not _fit(group, parts):
-                for trial in group:
-                    yield self._alone(trial)
+        for alike in _alike(group, parts):
+            trials = [trial for trial, _ in alike]
+            if len(trials) == 1:
+                ended = [self._alone(trials[0])]
+            else:
+                with computing(device.precision, deterministic=device.deterministic):
+                    outcomes, runs = self._stacked(trials, [one for _, one in alike])
+                ended = []
+                for trial, run, outcome in zip(trials, runs, outcomes, strict=True):
+                    if isinstance(outcome, BaseException):
+                        raise outcome
+                    ended.append(self._ended(trial, run, outcome))
+            yield from ended
+            if any(signal is not None for _, signal in ended):
                 return
-            outcomes, runs = self._stacked(group, parts)
-        for trial, run, outcome in zip(group, runs, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
-            yield self._ended(trial, run, outcome)
 
     def _stacked(
         self, group: Sequence[Trial], parts: Sequence[Parts]
@@ -149,12 +155,14 @@ class Training:
             return stack.together(lambda member: of[id(member)].go(_nothing)), runs
 
 
-def _fit(group: Sequence[Trial], parts: Sequence[Parts]) -> bool:
-    """Whether the trials can be stacked now that their parts are there."""
-    made = list(zip(group, parts, strict=True))
+def _alike(group: Sequence[Trial], parts: Sequence[Parts]) -> list[list[tuple[Trial, Parts]]]:
+    """The trials that can be stacked together, now that their parts are there; alone what cannot."""
     reasons = Reasons()
-    alone = any(reasons(trial.plan, one) for trial, one in made)
-    return not alone and len({stack_key(trial.plan, one) for trial, one in made}) == 1
+    alike: dict[str, list[tuple[Trial, Parts]]] = {}
+    for trial, one in zip(group, parts, strict=True):
+        key = f"alone {trial.number}" if reasons(trial.plan, one) else stack_key(trial.plan, one)
+        alike.setdefault(key, []).append((trial, one))
+    return list(alike.values())
 
 
 class _All:

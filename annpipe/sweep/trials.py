@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from annpipe.errors import NotFound, Problem
-from annpipe.facts import plugin_versions
+from annpipe.facts import DataDigests, facts_key, file_digests, named_files, run_facts
 from annpipe.launch import Watcher, complete, read
 from annpipe.plan.metric_keys import run_metrics
 from annpipe.plan.plan import Plan
@@ -20,7 +21,7 @@ from annpipe.registry import Registry
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.axes import Axis
 from annpipe.spec.nodes import Node, ScalarNode
-from annpipe.train.data import dataset_digest, make_data
+from annpipe.train.data import make_data
 
 
 class Teller(Protocol):
@@ -75,7 +76,7 @@ class Planner:
     axes: Sequence[Axis]
     teller: Teller
     _registry: Registry = field(default_factory=Registry.installed, init=False)
-    _digests: dict[str, str] = field(default_factory=dict, init=False)
+    _digests: dict[str, DataDigests] = field(default_factory=dict, init=False)
     _known: dict[str, Trial] = field(default_factory=dict, init=False)
     _shaped: Shaped = field(default_factory=Shaped, init=False)
 
@@ -103,19 +104,30 @@ class Planner:
         plan = replace(complete(drafted, self._quiet, self._shaped), plots=())
         return Trial(number, values, plan, digest_of(plan, self._digests))
 
+    @property
+    def digest(self) -> str:
+        """The same for sweeps whose checked trials are the same: their plans, and all that these take rows from."""
+        keys = sorted(trial.key for trial in self._known.values())
+        files: dict[str, str] = {}
+        if any(
+            axis.path.partition(".")[0] == "data" for axis in self.axes
+        ):  # of which not every combination is checked
+            for trial in self._known.values():
+                files |= file_digests(named_files([trial.plan.data], trial.plan.registry))
+        return hashlib.sha256(json.dumps([keys, files], sort_keys=True).encode()).hexdigest()[:12]
+
 
 def _as_key(values: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def digest_of(plan: Plan, known: dict[str, str] | None = None) -> str:
-    """What decides a run's numbers: its plan, its data and its plugins. `known` keeps the digests of data."""
+def digest_of(plan: Plan, known: dict[str, DataDigests] | None = None) -> str:
+    """What decides a run's numbers, as `run_facts` has it. `known` keeps the digests of data."""
     known = {} if known is None else known
     said = json.dumps([plan.data.to_data(), plan.head.seed, plan.split.columns], sort_keys=True)
     if said not in known:
-        known[said] = dataset_digest(make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns))
-    plugins = json.dumps(plugin_versions(plan), sort_keys=True)
-    return f"{plan.digest}/{known[said]}/{plugins}"
+        known[said] = DataDigests.of(make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns))
+    return facts_key(run_facts(plan, known[said]))
 
 
 def once(teller: Teller) -> Watcher:
@@ -144,14 +156,17 @@ class _Once:
 
 
 class Made:
-    """The runs of a project, by what decides their numbers. What a run was begun with is read once."""
+    """The runs of a project, by what decides their numbers. What a run was begun with is read once.
+
+    Runs of versions that did not write all of it down are no trial's: what they left out may have been something else.
+    """
 
     def __init__(self, project: Path) -> None:
         self._project = project
         self._tags: dict[Path, Mapping[str, str]] = {}
 
     def of(self, trials: Sequence[Trial]) -> list[Trial]:
-        """The trials with the finished runs that are the same: by plan, data and plugins."""
+        """The trials with the finished runs that are the same, by all facts of them."""
         wanted = {trial.key.partition("/")[0] for trial in trials}
         made = {key: folder for folder in run_folders(self._project) if (key := self._key(folder, wanted)) is not None}
         return [replace(trial, run=made.get(trial.key)) for trial in trials]
@@ -167,21 +182,26 @@ class Made:
         digest = tags.get("annpipe.plan")
         if digest not in wanted or journal.status(folder) != "FINISHED":
             return None
-        data = next((one["dataset"]["digest"] for one in journal.read(folder) if one["event"] == "dataset"), "")
-        start = "annpipe.plugin."
-        plugins = {name.removeprefix(start): version for name, version in tags.items() if name.startswith(start)}
-        return f"{digest}/{data}/{json.dumps(plugins, sort_keys=True)}"
+        facts = next(
+            (one["facts"] for one in journal.read(folder) if one["event"] == "dataset" and "facts" in one), None
+        )
+        return facts_key(facts) if facts else None
 
 
-def goal_of(plan: Plan, metric: str | None, goal: str | None) -> Goal:
-    """What trials are compared by; raises NotFound for a metric that no trial will have.
+def goal_of(plans: Sequence[Plan], metric: str | None, goal: str | None) -> Goal:
+    """What trials like these are compared by; raises NotFound for a metric that one of them will not have.
 
-    Left out, it is the loss on validation rows, or on the train rows where there are none.
+    Left out, it is the loss on validation rows; where there are none, on the test rows if the split names these itself
+    (by a column or files), else on the train rows.
     """
-    splits = ["train", *(["val"] if plan.split.has_val else []), *(["test"] if plan.split.has_test else [])]
+    plan = plans[0]
+    splits = [part for part in plan.measured_parts if all(part in other.measured_parts for other in plans)]
     metrics = run_metrics(plan.metrics, plan.outputs)
     keys = [f"{split}/{key}" for split in splits for key in ("loss", *metrics)]
-    chosen = metric or ("val/loss" if plan.split.has_val else "train/loss")
+    is_named = all(other.split.by or other.split.files for other in plans)
+    chosen = metric or next(
+        f"{part}/loss" for part in ("val", *(["test"] if is_named else []), "train") if part in splits
+    )
     if chosen not in keys:
         hint = did_you_mean(chosen, keys) or f"a trial ends with {', '.join(keys)}"
         raise NotFound(f"no trial has the metric '{chosen}'; {hint}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from annpipe.sweep.study import Study
 
 IDLE_SECONDS = 0.2
+PARTING_SECONDS = 5.0  # that a worker has to end its step and its journal once the process above is gone
 
 
 @dataclass
@@ -168,7 +172,9 @@ def threads_of(workers: int) -> int | None:
 @torch_defaults()
 def _work(job: Job, number: int) -> None:
     """One more worker, in a process of its own."""
-    from annpipe.sweep.study import Study, seed_of, storage_of
+    _end_with_parent()
+    from annpipe.sweep.storage import storage_of
+    from annpipe.sweep.study import Study, seed_of
 
     above, teller = multiprocessing.parent_process(), Silent()  # the process above tells what there is to tell
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process above, which asks this one to stop
@@ -182,3 +188,20 @@ def _work(job: Job, number: int) -> None:
     with study.beating():
         for _ in work.results():
             pass
+
+
+def _end_with_parent() -> None:
+    """Starts a thread that stops this process once the process above is gone, however that ended.
+
+    The sentinel is the end of a pipe whose other end only the process above has: the system closes it at its death.
+    """
+    above = multiprocessing.parent_process()
+    assert above is not None
+
+    def watch() -> None:
+        wait([above.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)  # the trial under way ends after its step, as KILLED
+        time.sleep(PARTING_SECONDS)
+        os._exit(128 + signal.SIGTERM)  # a step, or a callback, that takes too long
+
+    threading.Thread(target=watch, daemon=True, name="annpipe-parent").start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -171,4 +172,26 @@ def dataset_digest(dataset: Dataset | Blocks) -> str:
         for name, tensor in tensors.items():
             digest.update(f"{role}.{name}:{tuple(tensor.shape)}:{tensor.dtype}\n".encode())
             digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def beside_digest(dataset: Dataset | Blocks) -> str:
+    """A digest over what a dataset has beside inputs and targets, 16 hexadecimal digits; "" where it has nothing.
+
+    That is the columns laid aside for the split, what the values of categories stand for, and the noiseless targets.
+    """
+    if isinstance(dataset, Blocks):  # their own digest is of all that they were made of, but for words
+        words = {**dataset.fields.inputs, **dataset.fields.targets}
+        categories = {name: field.categories for name, field in words.items() if field.categories}
+        tensors: dict[str, torch.Tensor] = {}
+    else:
+        categories = dict(dataset.categories)
+        tensors = {f"aside.{name}": tensor for name, tensor in dataset.aside.items()}
+        tensors |= {f"truth.{name}": tensor for name, tensor in dataset.truth.items()}
+    if not categories and not tensors:
+        return ""
+    digest = hashlib.sha256(json.dumps(categories).encode())
+    for name, tensor in tensors.items():
+        digest.update(f"{name}:{tuple(tensor.shape)}:{tensor.dtype}\n".encode())
+        digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()[:16]

@@ -13,6 +13,7 @@ import torch
 from annpipe.plan.component import Component, every, to_data
 from annpipe.plan.plan import Plan
 from annpipe.plan.shapes import input_tensor
+from annpipe.spec.axes import SPLITS
 from annpipe.train.data import Rows
 from annpipe.train.device import computing, find_device
 from annpipe.train.parts import Parts, build_model
@@ -53,14 +54,17 @@ def why_solo(plan: Plan, parts: Parts | None = None) -> str | None:
 def stack_key(plan: Plan, parts: Parts | None = None) -> str:
     """Runs with one key can be trained as one stack, where none has a reason to go alone.
 
-    Without `parts` the data have to be the same up to seed and fold; with them only what they are shaped like counts.
+    Without `parts` the data have to be the same up to the rows held out; with them only their shapes count.
     """
     data = plan.to_data()
     model = data["model"]
     if isinstance(model, dict):
         model = {name: part for name, part in model.items() if name != "init"}
         model = model["layers"] if list(model) == ["layers"] else model
-    split = {**data["data"]["split"], "fold": ANY, "seed": ANY}
+    split = {
+        name: ANY if name in SPLITS and value is not None else value for name, value in data["data"]["split"].items()
+    }
+    split |= {"seed": ANY}
     shape = _shapes(parts) if parts else {**data["data"], "split": split}
     train = {name: data["train"][name] for name in ("accumulate", "batch_size", "drop_last")}
     told = [data["device"], _any_share(model), _any_number(plan.loss.to_data()), _optimizer_key(plan), train, shape]

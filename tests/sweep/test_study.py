@@ -5,54 +5,30 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
-from optuna.storages._rdb import models
 
 import annpipe
-from annpipe.errors import SpecError, StoreError
+from annpipe.errors import SpecError
 from annpipe.launch import shipping
 from annpipe.record import journal
 from annpipe.spec.axes import Axis, Span, read_over
 from annpipe.sweep.design import Design, designed
 from annpipe.sweep.running import SweepEnd, train_sweep
 from annpipe.sweep.sampling import pruner_of
-from annpipe.sweep.study import Study, storage_of
+from annpipe.sweep.storage import storage_of
+from annpipe.sweep.study import Study
 from annpipe.sweep.table import Result
 from annpipe.sweep.trials import Request
-from tests.conftest import unrecorded
+from tests.sweep.commands import SPEC, WAITS, begun, below_of, finished, has_begun, is_alive, waited, workers_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.", "ignore::optuna.exceptions.ExperimentalWarning")
-
-SPEC = """
-version: 1
-name: small
-device: {type: cpu, threads: 1}
-data:
-  formula: {rows: 60, inputs: {x: {Uniform: [-2, 2]}}, targets: {y: x**2}, noise: {y: {Normal: [0, 0.1]}}}
-  split: {val: 0.25}
-model: [Linear: 8, ReLU, Linear: 1]
-loss: MSELoss
-optimizer: {Adam: {lr: 0.01}}
-train: {epochs: 6, batch_size: 20}
-tracking: {wait_seconds: 0}
-sweep:
-  over:
-    optimizer.Adam.lr: {log_uniform: [1e-4, 1e-1]}
-    model.1: [ReLU, Tanh, {LeakyReLU: 0.2}]
-    model.0.Linear: {range: [4, 12, 4]}
-  method: random
-  trials: 6
-"""
 
 
 class Silent:
@@ -70,15 +46,6 @@ class Silent:
 
     def warn(self, problem: object) -> None:
         """Not looked at."""
-
-
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A project with the spec, whose runs nobody ships."""
-    (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    with unrecorded():
-        yield tmp_path
 
 
 def design(project: Path, *changes: str, over: tuple[str, ...] = ()) -> Design:
@@ -274,28 +241,6 @@ def test_from_python(project: Path) -> None:
     assert ended.swept.best is not None
 
 
-def test_a_storage_that_cannot_be_opened(project: Path) -> None:
-    """Exit code 5, and no password in the words."""
-    with pytest.raises(StoreError, match="cannot be opened") as caught:
-        storage_of("nosuch://me:secret@host/db")
-    assert "secret" not in str(caught.value)
-
-
-def test_a_new_storage_whose_tables_another_makes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of several workers that find no tables each makes them, and all but one are told that they exist."""
-    metadata = models.BaseModel.metadata
-    create = metadata.create_all
-
-    def too_late(engine: Any) -> None:
-        monkeypatch.setattr(metadata, "create_all", create)
-        create(engine)
-        create(engine, checkfirst=False)
-
-    monkeypatch.setattr(metadata, "create_all", too_late)
-    assert storage_of(f"sqlite:///{tmp_path / 'new.db'}").get_all_studies() == []
-    assert metadata.create_all == create
-
-
 def test_what_a_dead_worker_had_taken_waits_again(project: Path) -> None:
     """Its heart has stopped: another worker takes the choice, and what is told too late is not taken for a result."""
     made = design(project, "sweep.trials=4")
@@ -326,44 +271,9 @@ def test_what_a_dead_worker_had_taken_waits_again(project: Path) -> None:
 def _values(url: str, place: int) -> tuple[dict[str, Any], ...]:
     """The values that a choice ended with."""
     study = optuna.load_study(storage=url, study_name="s")
-    found = [
-        one for one in study.get_trials() if one.user_attrs.get("annpipe.place") == place and one.value is not None
-    ]
-    assert len(found) == 1
-    values: dict[str, Any] = json.loads(found[0].user_attrs["annpipe.runs"])[0]["values"]
+    ended = [json.loads(one.user_attrs["annpipe.runs"]) for one in study.get_trials() if one.value is not None]
+    (values,) = [results[0]["values"] for results in ended if results[0]["number"] == place]
     return (values,)
-
-
-WAITS = """
-import time
-from pathlib import Path
-from annpipe import Look, callback
-
-@callback
-class waits:
-    def on_look(self, look: Look) -> None:
-        while not Path("go").exists():
-            time.sleep(0.05)
-"""
-
-
-def begun(project: Path, *words: str) -> subprocess.Popen[bytes]:
-    """`annpipe sweep` in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "annpipe", "sweep", "spec.yaml", "--json", *words],
-        cwd=project,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
-def waited(condition: Any, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_workers_begin_where_the_command_was_typed(project: Path) -> None:
@@ -374,11 +284,9 @@ def test_workers_begin_where_the_command_was_typed(project: Path) -> None:
     (below / "waits.py").write_text(WAITS, encoding="utf-8")
     (below / "spec.yaml").write_text(f"{SPEC}plugins: [./waits.py]\ncallbacks: [waits]\n", encoding="utf-8")
     process = begun(below, "--workers", "2", "--set", "sweep.batch=1")
-    waited(lambda: any(_begun_by(worker) for worker in _workers(process.pid)), process)
+    waited(lambda: any(has_begun(worker) for worker in workers_of(process.pid)), process)
     (below / "go").touch()
-    printed, said = process.communicate(timeout=400)
-    assert process.returncode == 0, said
-    assert {trial["status"] for trial in json.loads(printed)["trials"]} == {"FINISHED"}
+    assert {trial["status"] for trial in finished(process)["trials"]} == {"FINISHED"}
 
 
 def test_a_worker_that_is_killed_loses_no_trial(project: Path) -> None:
@@ -386,13 +294,11 @@ def test_a_worker_that_is_killed_loses_no_trial(project: Path) -> None:
     (project / "waits.py").write_text(WAITS, encoding="utf-8")
     (project / "spec.yaml").write_text(f"{SPEC}plugins: [./waits.py]\ncallbacks: [waits]\n", encoding="utf-8")
     process = begun(project, "--workers", "2", "--set", "sweep.batch=1")
-    waited(lambda: any(_begun_by(worker) for worker in _workers(process.pid)), process)
-    (worker,) = _workers(process.pid)
+    waited(lambda: any(has_begun(worker) for worker in workers_of(process.pid)), process)
+    (worker,) = workers_of(process.pid)
     os.kill(worker, signal.SIGKILL)
     (project / "go").touch()
-    printed, said = process.communicate(timeout=400)
-    assert process.returncode == 0, said
-    found = json.loads(printed)
+    found = finished(process)
     assert [trial["trial"] for trial in found["trials"]] == list(range(6))
     assert {trial["status"] for trial in found["trials"]} == {"FINISHED"}
     assert len({trial["run"] for trial in found["trials"]}) == 6
@@ -400,44 +306,59 @@ def test_a_worker_that_is_killed_loses_no_trial(project: Path) -> None:
     assert sorted(statuses) == [*["FINISHED"] * 6, "KILLED"]
 
 
-def _workers(pid: int) -> list[int]:
-    """The processes below a process that train."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                told = (entry / "cmdline").read_bytes()
-                above = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, ProcessLookupError):
-                continue
-            if above == pid and b"spawn_main" in told:
-                found.append(int(entry.name))
-    return found
-
-
-def _begun_by(worker: int) -> bool:
-    """Whether a worker has a trial under way: it holds a run's journal open."""
-    try:
-        held = [os.readlink(one) for one in Path(f"/proc/{worker}/fd").iterdir()]
-    except OSError:
-        return False
-    return any("/runs/small-2" in path for path in held)
+def test_workers_end_with_a_sweep_that_is_killed(project: Path) -> None:
+    """kill -9 of the sweep, with a trial under way that waits for ever: its worker is gone, and a new sweep goes on."""
+    (project / "waits.py").write_text(WAITS, encoding="utf-8")
+    (project / "spec.yaml").write_text(f"{SPEC}plugins: [./waits.py]\ncallbacks: [waits]\n", encoding="utf-8")
+    process = begun(project, "--workers", "3", "--set", "sweep.batch=1")
+    waited(lambda: sum(map(has_begun, workers_of(process.pid))) == 2, process)
+    workers = workers_of(process.pid)
+    process.kill()
+    process.wait(60)
+    deadline = time.monotonic() + 60  # they have five seconds, and the machine may be busy
+    while (living := [worker for worker in workers if is_alive(worker)]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (project / "go").touch()  # from here on nobody waits
+    process.communicate()
+    assert not living
+    assert not any(journal.status(folder) == "RUNNING" for folder in project.glob("runs/small-2*"))
+    found = finished(begun(project, "--workers", "2", "--set", "sweep.batch=1"))
+    assert [trial["status"] for trial in found["trials"]] == ["FINISHED"] * 6
 
 
 def test_two_sweeps_on_one_storage_share_the_trials(project: Path) -> None:
     """The same command twice: each trial is made by one of them, and both tell of all."""
     words = ("--storage", f"sqlite:///{project / 'shared.db'}", "--set", "sweep.batch=1")
     both = [begun(project, *words), begun(project, *words)]
-    told = []
-    for process in both:
-        printed, said = process.communicate(timeout=400)
-        assert process.returncode == 0, said
-        told.append(json.loads(printed))
+    told = [finished(process) for process in both]
     made = [{trial["run"] for trial in found["trials"]} for found in told]
     assert made[0] == made[1]
     assert len(told[0]["trials"]) == 6
     assert len(list(project.glob("runs/small-2*"))) == 6
     assert len(list(project.glob("runs/small-sweep*"))) == 2
+
+
+@pytest.mark.parametrize("said", ["option", "environment"])
+def test_no_process_below_a_sweep_is_told_the_storage_in_its_command_line(said: str, project: Path) -> None:
+    """A URL may hold a password, which others on the machine would read there; a variable keeps it from the top too."""
+    (project / "waits.py").write_text(WAITS, encoding="utf-8")
+    (project / "spec.yaml").write_text(f"{SPEC}plugins: [./waits.py]\ncallbacks: [waits]\n", encoding="utf-8")
+    url = f"sqlite:///{project / 'swordfish.db'}"
+    words = ("--workers", "2", "--set", "sweep.batch=1")
+    in_words, in_environment = ("--storage", url), {"ANNPIPE_STORAGE": url}
+    process = begun(project, *words, *in_words) if said == "option" else begun(project, *words, **in_environment)
+    waited(lambda: any(map(has_begun, workers_of(process.pid))), process)
+    commands = below_of(process.pid)
+    own = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    (project / "go").touch()
+    found = finished(process)
+    assert len(commands) >= 3  # a worker, what tracks its resources, and the shipper
+    assert not any(b"swordfish" in command for command in commands.values())
+    assert (b"swordfish" in own) == (said == "option")
+    assert (project / "swordfish.db").is_file()
+    assert {trial["status"] for trial in found["trials"]} == {"FINISHED"}
+    kept = [file for file in (project / "runs").rglob("*") if file.is_file() and b"swordfish" in file.read_bytes()]
+    assert kept == []
 
 
 def test_a_choice_is_taken_once(project: Path) -> None:

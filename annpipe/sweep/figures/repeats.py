@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from annpipe.spec.axes import REPEATS
 from annpipe.sweep.figures.page import BEST, LOST, TRIAL, legend_below, plain_logarithms, text, titled, values_said
 from annpipe.sweep.figures.scales import Heights, final
 from annpipe.sweep.table import Group, Swept
@@ -22,7 +23,7 @@ def draw_repeats(swept: Swept) -> Figure | None:
     if not groups:
         return None
     shown = groups[:MOST_GROUPS]
-    over = " and ".join(f"{axis.path.rpartition('.')[2]}s" for axis in swept.axes if axis.is_repeat)
+    over = " and ".join(REPEATS[axis.path] for axis in swept.axes if axis.is_repeat)
     several = f", the best {len(shown)} of {len(groups)}" if len(shown) < len(groups) else ""
     figure = titled(swept, f"{swept.goal.metric} over {over}{several}", 7.6, 1.8 + 0.34 * len(shown))
     panel = figure.subplots()
