@@ -16,8 +16,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annpipe import OptionError
-from annpipe_std.tables.files import check_alike, check_header, check_once, csv_options, readable, stamp, united
+from annpipe import OptionError, open_file
+from annpipe_std.tables.files import (
+    check_alike,
+    check_header,
+    check_once,
+    csv_options,
+    open_parquet,
+    readable,
+    stamp,
+    united,
+    unpacked,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,7 +65,6 @@ class Source:
 
 def _batches(file: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
-    from pyarrow import parquet
 
     rows = min(MOST_ROWS, max(1024, MOST_NUMBERS // len(columns)))
     if file.endswith(".arrow"):
@@ -64,18 +73,16 @@ def _batches(file: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
                 batch = arrow.get_batch(number)
                 yield from (batch.slice(start, rows).select(columns) for start in range(0, len(batch), rows))
         return
-    with parquet.ParquetFile(file, buffer_size=2**20, pre_buffer=False) as opened:
+    with open_parquet(file, buffer_size=2**20, pre_buffer=False) as opened:
         yield from opened.iter_batches(rows, columns=columns)
 
 
 def parquet_source(files: Sequence[str]) -> Source:
     """Parquet files as a source."""
-    from pyarrow import parquet
-
     schemas = []
     for file in files:
-        with readable(file):
-            schemas.append(parquet.read_schema(file).remove_metadata())
+        with readable(file), open_parquet(file) as opened:
+            schemas.append(opened.schema_arrow.remove_metadata())
     return _source(files, files, schemas, content_digest(stamp(files)))
 
 
@@ -122,7 +129,7 @@ def content_digest(stamped: tuple[tuple[str, int, int], ...]) -> str:
     """A digest over the content of files, whatever they are called."""
     digests = []
     for file, _, _ in stamped:
-        with readable(file), open(file, "rb") as opened:
+        with readable(file), open_file(file, option="files") as opened:
             digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
     return _digest(*digests)
 
@@ -189,7 +196,10 @@ def _write(file: str, to: str, options: tuple[Any, ...], seen: dict[str, str], *
     from pyarrow import csv
 
     reading, parsing, converting = options
-    with csv.open_csv(file, read_options=reading, parse_options=parsing, convert_options=converting) as reader:
+    with (
+        unpacked(file) as stream,
+        csv.open_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting) as reader,
+    ):
         names = reader.schema.names
         if not is_named:
             check_header(file, names, parsing.delimiter)
