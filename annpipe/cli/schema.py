@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -103,7 +104,7 @@ def _import_plugins(spec: Spec, registry: Registry) -> bool:
 def _found(specs: tuple[Path, ...]) -> list[Path]:
     """The files named, and the specs of folders."""
     folders = specs or tuple(folder for folder in (Path(), Path("pipelines")) if folder.is_dir())
-    found = [path for named in folders for path in (_specs_of(named) if named.is_dir() else [named])]
+    found = [path for named in folders for path in (_specs_of(named) if os.path.isdir(named) else [named])]
     return list(dict.fromkeys(found))
 
 
