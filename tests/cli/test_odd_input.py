@@ -6,12 +6,14 @@ content is broken; then the disks of the run are taken away.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import struct
+import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +150,257 @@ def test_values_of_the_command_line(value: str, mine: Path, annpipe_here: CliHer
     for path in PATHS.values():
         check(annpipe_here, ["validate", "spec.yaml", "--set", value.replace("PATH", path)], allowed=(0, 2, 3))
         check(annpipe_here, ["validate", "spec.yaml", "--unset", path], allowed=(0, 2, 3))
+
+
+# --- files whose content is broken
+
+
+def npy(shape: tuple[int, ...], data: bytes, descr: str = "<f8") -> bytes:
+    """An array as NumPy writes it, whose head may say what is not so."""
+    head = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + data
+
+
+def archive(path: Path, **members: bytes) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in members.items():
+            file.writestr(f"{name}.npy", data)
+
+
+def broken_archives(folder: Path) -> Iterator[Path]:
+    whole = np.arange(4.0).tobytes()
+    heads = {
+        "trillion": npy((10**12,), whole),
+        "beyond": npy((2**62, 2**62), whole),
+        "negative": npy((-1,), whole),
+        "fewer": npy((3,), whole),
+        "more": npy((5,), whole),
+        "objects": npy((1,), b"cos\nsystem\n(S'touch here'\ntR.", "|O"),
+        "records": npy((1,), whole, "[('a', '<f8')]"),
+        "no type": npy((4,), whole, "<q9"),
+        "a version of its own": b"\x93NUMPY\x09\x00" + npy((4,), whole)[8:],
+        "no head": b"\x93NUMPY\x01\x00\xff\xff{",
+        "words": b"these are words",
+        "empty": b"",
+    }
+    for what, data in heads.items():
+        archive(folder / f"{what}.npz", x=data, y=npy((4,), whole))
+        yield folder / f"{what}.npz"
+    archive(folder / "whole.npz", x=npy((4,), whole), y=npy((4,), whole))
+    data = (folder / "whole.npz").read_bytes()
+    for place in range(0, len(data), max(1, len(data) // 12)):
+        path = folder / f"flipped{place}.npz"
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x5A]) + data[place + 1 :])
+        yield path
+    (folder / "cut.npz").write_bytes(data[: len(data) // 2])
+    yield folder / "cut.npz"
+
+
+def broken_tables(folder: Path) -> Iterator[Path]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    texts = {
+        "header": b"x,na\xefve,y\n1,2,3\n2,3,4\n",
+        "header of the target": b"x,\xff\n1,2\n",
+        "cells": b"x,y\n1,na\xefve\n2,caf\xe9\n3,na\xefve\n",
+        "utf-16": "x,y\n1,2\n".encode("utf-16"),
+        "nul": b"x,y\n1,\x002\n2,3\n",
+        "quotes": b'x,y\n"1,2\n3,4\n',
+        "ragged": b"x,y\n1,2,3\n4\n",
+        "no rows": b"x,y\n",
+        "blank": b"\n\n\n",
+        "bytes": bytes(range(256)) * 4,
+        "long digits": b"x,y\n" + b"9" * 5000 + b",1\n1,2\n",
+        "gzip.csv.gz": b"\x1f\x8b these are no bytes of gzip",
+    }
+    for what, data in texts.items():
+        path = folder / (what if "." in what else f"{what}.csv")
+        path.write_bytes(data)
+        yield path
+    parquet.write_table(pa.table({"x": [1.0, 2.0, 3.0], "y": [1.0, 2.0, 3.0]}), folder / "whole.parquet")
+    data = (folder / "whole.parquet").read_bytes()
+    for place in range(0, len(data), max(1, len(data) // 25)):
+        path = folder / f"flipped{place}.parquet"
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0xA5]) + data[place + 1 :])
+        yield path
+    (folder / "words.parquet").write_bytes(b"these are words, and not a table")
+    yield folder / "words.parquet"
+
+
+def data_of(path: Path) -> str:
+    if path.suffix == ".npz":
+        return f"{{npz: {{file: '{path.name}', inputs: [x], targets: [y]}}}}"
+    return f"{{{'parquet' if path.suffix == '.parquet' else 'csv'}: {{files: '{path.name}', target: y, FORM}}}}"
+
+
+@pytest.mark.parametrize("untrusted", [False, True], ids=["trusted", "untrusted"])
+@pytest.mark.parametrize("broken", [broken_archives, broken_tables])
+def test_broken_data_of_a_spec(
+    broken: Callable[[Path], Iterator[Path]], untrusted: bool, mine: Path, annpipe_here: CliHere
+) -> None:
+    """What can be read is read; of anything else the fault is told."""
+    specs = []
+    for path in broken(mine):
+        for form in ("in_memory: true", "in_memory: false"):
+            spec = mine / f"broken{len(specs)}.yaml"
+            data = data_of(path).replace("FORM", form)
+            spec.write_text(SPEC.replace("{csv: {files: rows.csv, target: y}}", data), encoding="utf-8")
+            specs.append(spec)
+    flags = ["--untrusted"] if untrusted else []
+    check(annpipe_here, ["validate", *flags, *map(str, specs)], allowed=(3,))
+    for spec in specs[:: 1 if not untrusted else 10]:
+        check(annpipe_here, ["data", str(spec)], allowed=(0, 3))
+
+
+@pytest.mark.parametrize("broken", [broken_archives, broken_tables])
+def test_broken_rows_for_a_model(
+    broken: Callable[[Path], Iterator[Path]], mine: Path, annpipe_here: CliHere
+) -> None:
+    for path in broken(mine):
+        check(annpipe_here, ["predict", "--last", str(path)], allowed=(0, 2, 3))
+        check(annpipe_here, ["evaluate", "--last", str(path)], allowed=(0, 2, 3))
+
+
+def test_an_archive_that_says_it_has_a_trillion_rows_is_told(mine: Path, annpipe_here: CliHere) -> None:
+    archive(mine / "rows.npz", x=npy((10**12,), b""), y=npy((4,), np.arange(4.0).tobytes()))
+    (mine / "spec.yaml").write_text(SPEC.replace("{csv: {files: rows.csv, target: y}}", data_of(mine / "rows.npz")))
+    err = check(annpipe_here, ["run", "spec.yaml"], allowed=(3,))
+    assert "the array 'x' says that it has the shape (1,000,000,000,000,)" in err
+
+
+def test_a_chain_of_two_thousand_specs_is_refused(mine: Path, annpipe_here: CliHere) -> None:
+    for number in range(2000):
+        (mine / f"chain{number}.yaml").write_text(f"extends: chain{number + 1}.yaml\n")
+    (mine / "chain2000.yaml").write_text(SPEC)
+    for flags in ([], ["--untrusted"]):
+        err = check(annpipe_here, ["validate", *flags, "chain0.yaml"], allowed=(3,))
+        assert f"where an untrusted spec may have 16" in err if flags else "more than 64 specs" in err
+    assert annpipe_here("validate", "chain1990.yaml")[0] == 0
+
+
+# --- a run folder that is broken
+
+DAMAGE = {
+    "words": lambda data: b"these are words",
+    "nothing": lambda data: b"",
+    "half": lambda data: data[: len(data) // 2],
+    "a head of 2**60 bytes": lambda data: struct.pack("<Q", 2**60) + data[8:],
+    "a head that is no JSON": lambda data: data[:9] + b"\xff" * 8 + data[17:],
+    "an empty object": lambda data: b"{}",
+    "a list": lambda data: b"[1, 2]",
+    "nested": lambda data: b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+@pytest.mark.parametrize("file", ["model/weights.safetensors", "model/model.json", "model/network.py", "plan.yaml"])
+def test_a_saved_model_that_is_broken(file: str, what: str, mine: Path, annpipe_here: CliHere) -> None:
+    (run,) = (mine / "runs").iterdir()
+    (run / file).write_bytes(DAMAGE[what]((run / file).read_bytes()))
+    for command in ("predict", "evaluate"):
+        check(annpipe_here, [command, "--last", "rows.csv"], allowed=(0, 1, 2, 3))
+    check(annpipe_here, ["compare", "--last", "2"], allowed=(2,))
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+@pytest.mark.parametrize(
+    "file", ["checkpoints/last/state.safetensors", "checkpoints/last/state.json", "plan.yaml", "journal.jsonl"]
+)
+def test_a_checkpoint_that_is_broken(file: str, what: str, mine: Path, annpipe_here: CliHere) -> None:
+    (run,) = (mine / "runs").iterdir()
+    if file != "journal.jsonl":
+        unfinished(run)
+    if file == "journal.jsonl" and what == "nested":
+        pytest.skip("the lines of a journal are checked in tests/record")
+    (run / file).write_bytes(DAMAGE[what]((run / file).read_bytes()))
+    check(annpipe_here, ["resume", "--last"], allowed=(0, 1, 2, 3) if file == "journal.jsonl" else (1, 3))
+    for command in (["runs"], ["compare", "--last", "2"], ["best", "--last"]):
+        check(annpipe_here, command, allowed=(0, 1, 2, 3))
+
+
+def unfinished(run: Path) -> None:
+    """The run without the end of its journal, as a kill leaves it."""
+    lines = (run / "journal.jsonl").read_text().splitlines()
+    kept = [line for line in lines if json.loads(line).get("event", json.loads(line).get("type")) != "end"]
+    (run / "journal.jsonl").write_text("\n".join(kept) + "\n")
+
+
+# --- disks that refuse
+
+WRITING = (
+    *("run spec.yaml", "sweep spec.yaml --seeds 2", "lr spec.yaml --steps 10", "lr spec.yaml --steps 10 --figure a/b.png"),
+    *("data spec.yaml -o figure.svg", "schema --install spec.yaml", "predict --last rows.csv -o answers.csv"),
+    *("predict --last rows.csv -o answers.parquet", "predict --last rows.csv -o answers.npz", "evaluate --last rows.csv"),
+    *("resume --last", "best --last"),
+)
+
+
+@pytest.mark.parametrize("command", WRITING)
+def test_a_disk_that_takes_no_more(command: str, mine: Path, annpipe_here: CliHere) -> None:
+    """Files may not grow beyond some bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource")
+    if command == "resume --last":
+        (run,) = (mine / "runs").iterdir()
+        unfinished(run)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for most in (0, 30, 600):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+        try:
+            check(annpipe_here, command.split(), allowed=(0, 1, 2, 3))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "read-only"])
+def test_a_disk_that_is_full_or_read_only(full: bool, mine: Path, annpipe_here: CliHere) -> None:
+    """The disk is one of the memory's; the command says what is wrong with it, and what to do."""
+    disk = mine / "disk"
+    disk.mkdir()
+    options = "size=64k" if full else "size=4m"
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("whoever runs this may not mount a disk")
+    try:
+        for name in ("rows.csv", "spec.yaml"):
+            shutil.copy(mine / name, disk / name)
+        shutil.copytree(mine / "runs", mine / "kept")
+        if full:
+            with contextlib.suppress(OSError), (disk / "filler").open("wb") as file:
+                while True:
+                    file.write(b"x" * 4096)
+                    file.flush()
+        else:
+            shutil.copytree(mine / "runs", disk / "runs")
+            subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        word = "No space left" if full else "Read-only"
+        for command in ("run spec.yaml", "sweep spec.yaml --seeds 2", "lr spec.yaml --steps 10", "data spec.yaml -o a.svg"):
+            err = check(lambda *words: _there(annpipe_here, disk, words), command.split(), allowed=(1, 3))
+            assert word in err, (command, err)
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+def _there(annpipe_here: CliHere, folder: Path, words: tuple[str | Path, ...]) -> tuple[int, str, str]:
+    """The command in another folder: `annpipe_here` goes to the project's own."""
+    true = os.chdir
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "chdir", lambda _: true(folder))
+        return annpipe_here(*words)
+
+
+def test_a_working_directory_that_is_gone(mine: Path, annpipe_here: CliHere) -> None:
+    gone = mine / "gone"
+    gone.mkdir()
+
+    def there(*words: str | Path) -> tuple[int, str, str]:
+        gone.mkdir(exist_ok=True)
+        with pytest.MonkeyPatch.context() as patch:
+            true = os.chdir
+            patch.setattr(os, "chdir", lambda _: (true(gone), gone.rmdir()))
+            try:
+                return annpipe_here(*words)
+            finally:
+                true(mine)
+
+    for command in ("run spec.yaml", "validate spec.yaml", "runs", "sync", "schema", "list layer"):
+        assert "the working directory is gone" in check(there, command.split(), allowed=(2,))
