@@ -202,7 +202,9 @@ def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None) -> Fi
             raise
         except Exception as error:  # the files of a checkpoint or journal that were changed or cut may hold anything
             said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise RunError(f"the run {folder.name} cannot be gone on with, since its files are broken: {said}") from error
+            raise RunError(
+                f"the run {folder.name} cannot be gone on with, since its files are broken: {said}"
+            ) from error
         recorder.attach(folder, tracking_uri)
         return _go(reopened, recorder, watcher)
 

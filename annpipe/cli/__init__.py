@@ -124,7 +124,7 @@ def outcome() -> int:
 
 
 def _check_call() -> None:
-    """Refuses what no command can go on with: an argument that nothing can be called, a working directory that is gone."""
+    """Refuses what no command can go on with: an argument that nothing is called, a working directory that is gone."""
     if wrong := next((one for one in sys.argv if "\0" in one), None):
         raise click.UsageError(f"the argument {wrong!r} has a NUL character, which no name and no value has")
     try:

@@ -56,7 +56,14 @@ ENDED = {f"{what}, as a {ending}": f"{path}.{ending}" for what, path in PATHS.it
 
 OF_SPECS = ("run PATH", "validate PATH", "validate --untrusted PATH", "plan PATH", "data PATH", "lr PATH")
 OF_SPECS += ("sweep PATH --seeds 2", "schema PATH", "schema --install PATH", "schema --untrusted --install PATH")
-OF_RUNS = ("resume PATH", "sync PATH", "compare PATH --last 2", "best PATH", "predict PATH rows.csv", "evaluate PATH rows.csv")
+OF_RUNS = (
+    "resume PATH",
+    "sync PATH",
+    "compare PATH --last 2",
+    "best PATH",
+    "predict PATH rows.csv",
+    "evaluate PATH rows.csv",
+)
 OF_DATA = ("predict --last PATH", "evaluate --last PATH")
 OF_OUTPUT = ("predict --last rows.csv -o PATH", "data spec.yaml -o PATH", "lr spec.yaml --steps 10 --figure PATH")
 OTHERS = ("list --plugin PATH", "show csv --plugin PATH", "schema --plugin PATH", "explain PATH", "show PATH")
@@ -111,7 +118,9 @@ def check(annpipe_here: CliHere, words: list[str], *, allowed: tuple[int, ...] =
     return err
 
 
-def walk(annpipe_here: CliHere, command: str, paths: dict[str, str], *, allowed: tuple[int, ...] = (1, 2, 3, 5)) -> None:
+def walk(
+    annpipe_here: CliHere, command: str, paths: dict[str, str], *, allowed: tuple[int, ...] = (1, 2, 3, 5)
+) -> None:
     for path in paths.values():
         check(annpipe_here, [word.replace("PATH", path) for word in command.split()], allowed=allowed)
 
@@ -136,7 +145,12 @@ def test_an_output_that_cannot_be_written(command: str, mine: Path, annpipe_here
     ending = ".csv" if command.startswith("predict") else ".svg"
     paths = {what: path + ending for what, path in PATHS.items()}
     writable = ("nothing", "no text", "nothing at all", "a line break")
-    walk(annpipe_here, command, {what: path for what, path in paths.items() if what not in writable}, allowed=(0, 1, 2, 3))
+    walk(
+        annpipe_here,
+        command,
+        {what: path for what, path in paths.items() if what not in writable},
+        allowed=(0, 1, 2, 3),
+    )
     walk(annpipe_here, command, {"a file as a folder": f"rows.csv/x{ending}"}, allowed=(1, 2, 3))
 
 
@@ -254,9 +268,7 @@ def test_broken_data_of_a_spec(
 
 
 @pytest.mark.parametrize("broken", [broken_archives, broken_tables])
-def test_broken_rows_for_a_model(
-    broken: Callable[[Path], Iterator[Path]], mine: Path, annpipe_here: CliHere
-) -> None:
+def test_broken_rows_for_a_model(broken: Callable[[Path], Iterator[Path]], mine: Path, annpipe_here: CliHere) -> None:
     for path in broken(mine):
         check(annpipe_here, ["predict", "--last", str(path)], allowed=(0, 2, 3))
         check(annpipe_here, ["evaluate", "--last", str(path)], allowed=(0, 2, 3))
@@ -275,7 +287,7 @@ def test_a_chain_of_two_thousand_specs_is_refused(mine: Path, annpipe_here: CliH
     (mine / "chain2000.yaml").write_text(SPEC)
     for flags in ([], ["--untrusted"]):
         err = check(annpipe_here, ["validate", *flags, "chain0.yaml"], allowed=(3,))
-        assert f"where an untrusted spec may have 16" in err if flags else "more than 64 specs" in err
+        assert "where an untrusted spec may have 16" in err if flags else "more than 64 specs" in err
     assert annpipe_here("validate", "chain1990.yaml")[0] == 0
 
 
@@ -329,9 +341,18 @@ def unfinished(run: Path) -> None:
 # --- disks that refuse
 
 WRITING = (
-    *("run spec.yaml", "sweep spec.yaml --seeds 2", "lr spec.yaml --steps 10", "lr spec.yaml --steps 10 --figure a/b.png"),
+    *(
+        "run spec.yaml",
+        "sweep spec.yaml --seeds 2",
+        "lr spec.yaml --steps 10",
+        "lr spec.yaml --steps 10 --figure a/b.png",
+    ),
     *("data spec.yaml -o figure.svg", "schema --install spec.yaml", "predict --last rows.csv -o answers.csv"),
-    *("predict --last rows.csv -o answers.parquet", "predict --last rows.csv -o answers.npz", "evaluate --last rows.csv"),
+    *(
+        "predict --last rows.csv -o answers.parquet",
+        "predict --last rows.csv -o answers.npz",
+        "evaluate --last rows.csv",
+    ),
     *("resume --last", "best --last"),
 )
 
@@ -373,7 +394,12 @@ def test_a_disk_that_is_full_or_read_only(full: bool, mine: Path, annpipe_here: 
             shutil.copytree(mine / "runs", disk / "runs")
             subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
         word = "No space left" if full else "Read-only"
-        for command in ("run spec.yaml", "sweep spec.yaml --seeds 2", "lr spec.yaml --steps 10", "data spec.yaml -o a.svg"):
+        for command in (
+            "run spec.yaml",
+            "sweep spec.yaml --seeds 2",
+            "lr spec.yaml --steps 10",
+            "data spec.yaml -o a.svg",
+        ):
             err = check(lambda *words: _there(annpipe_here, disk, words), command.split(), allowed=(1, 3))
             assert word in err, (command, err)
     finally:

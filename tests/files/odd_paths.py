@@ -11,7 +11,7 @@ HUGE = 200 * 2**20  # bytes, none of them on the disk
 
 
 def laid_out(root: Path) -> Path:
-    """The folder `strange` of a stranger's spec below `root`, with a secret beside it and everything that is odd in it."""
+    """The folder `strange` of a stranger's spec below `root`, a secret beside it, and everything that is odd in it."""
     outside, folder = root / "outside", root / "strange"
     for one in (outside, folder, folder / "linked", folder / "empty"):
         one.mkdir()
@@ -76,4 +76,3 @@ ODD = {
     "a name of blanks": '"  "',
     "a bad pattern": '"[a-"',
 }
-

@@ -71,7 +71,7 @@ NAMED = {
 def test_no_kind_but_data_has_options_of_paths() -> None:
     """Were there one, it would have to be walked as well."""
     registry = Registry.installed()
-    kinds = [kind for kind in ("layer", "loss", "optimizer", "scheduler", "transform", "metric", "plot", "callback")]
+    kinds = ["layer", "loss", "optimizer", "scheduler", "transform", "metric", "plot", "callback"]
     kinds += ["average", "initializer", "distribution"]
     with_paths = [e.name for kind in kinds for e in registry.entries(kind) for o in e.options if "path" in o.type]
     assert with_paths == []
@@ -103,7 +103,7 @@ def in_seconds(seconds: int) -> Iterator[None]:
 
 
 def told(annpipe_here: CliHere, folder: Path, spec: str, paths: dict[str, str], *options: str) -> dict[str, list[Any]]:
-    """The errors that `validate` tells of the spec with each of these paths; all that it says is looked at for secrets."""
+    """The errors that `validate` tells of the spec with each of these paths; nothing that it says is a secret."""
     files = {what: folder / f"spec{number}.yaml" for number, what in enumerate(paths)}
     for what, file in files.items():
         file.write_text(spec.replace("PATH", paths[what]), encoding="utf-8")
