@@ -5,7 +5,8 @@ For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `los
 `Fields`, `Look`, `Loss`, `LossTerm`, `MetricKey`, `Outline`, `OutputRoles`, `Remark`, `RunView`, `Expression`, `Stack`,
 `Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers
 that step as one; for classes that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and
-`cell_numbers`, which read cells as a saved model does. `Remark` warns of a column.
+`cell_numbers`, which read cells as a saved model does; `open_file` and `named_files` for files that a spec names,
+`Archive` (with `ArchiveFault`) for arrays in them, `check_bound` for what the spec of a stranger may ask for.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     )
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
+    from annpipe.files.archive import Archive, ArchiveFault
+    from annpipe.files.limits import check_bound
+    from annpipe.files.named import named_files, open_file
     from annpipe.launch import run
     from annpipe.record.cell_columns import cell_numbers, cell_texts
     from annpipe.record.cell_text import CellFormat
@@ -64,6 +68,9 @@ _HOMES = {
     ),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
+    "annpipe.files.archive": ("Archive", "ArchiveFault"),
+    "annpipe.files.limits": ("check_bound",),
+    "annpipe.files.named": ("named_files", "open_file"),
     "annpipe.launch": ("run",),
     "annpipe.record.cell_columns": ("cell_numbers", "cell_texts"),
     "annpipe.record.cell_text": ("CellFormat",),
@@ -82,6 +89,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "Archive",
+    "ArchiveFault",
     "Blocks",
     "CellFormat",
     "Dataset",
@@ -108,6 +117,7 @@ __all__ = [
     "callback",
     "cell_numbers",
     "cell_texts",
+    "check_bound",
     "data",
     "describe",
     "did_you_mean",
@@ -116,6 +126,8 @@ __all__ = [
     "layer",
     "loss",
     "metric",
+    "named_files",
+    "open_file",
     "optimizer",
     "plot",
     "run",

@@ -6,6 +6,7 @@
     │   ├── NonFiniteLoss        the loss became nan or infinite at a known step
     │   └── SplitError           the rows do not fit what `data.split` says
     ├── OptionError              a component refuses an option's value; the engine adds the place
+    │   └── LimitError           it would be more than is done for the spec of a stranger
     ├── StoreError               exit code 5: the tracking store cannot be reached
     ├── DataError                exit code 3: the rows of a file do not fit the model that is to answer for them
     └── NotFound                 exit code 2: no such run, component or file as named on the command line
@@ -124,6 +125,10 @@ class OptionError(AnnpipeError):
     def __init__(self, option: str, message: str, *, help: str | None = None) -> None:
         self.option, self.message, self.help = option, message, help
         super().__init__(f"{option}: {message}")
+
+
+class LimitError(OptionError):
+    """A component is asked for more than is done for the spec of a stranger."""
 
 
 class SplitError(RunError):

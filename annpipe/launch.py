@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from annpipe.errors import Problem, SpecError
+from annpipe.errors import AnnpipeError, Problem, RunError, SpecError
 
 if TYPE_CHECKING:
     from annpipe.plan import Draft
@@ -199,7 +199,15 @@ def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None) -> Fi
 
         from annpipe.running import reopen
 
-        reopened = reopen(plan, folder, watcher)
+        try:
+            reopened = reopen(plan, folder, watcher)
+        except AnnpipeError:
+            raise
+        except Exception as error:  # the files of a checkpoint or journal that were changed or cut may hold anything
+            said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise RunError(
+                f"the run {folder.name} cannot be gone on with, since its files are broken: {said}"
+            ) from error
         recorder.attach(folder, tracking_uri)
         return _go(reopened, recorder, watcher)
 

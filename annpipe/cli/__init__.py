@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from annpipe.errors import AnnpipeError, SpecError
+from annpipe.errors import AnnpipeError, NotFound, SpecError
 from annpipe.secrets import scrub
 
 if TYPE_CHECKING:
@@ -86,7 +87,11 @@ def main() -> NoReturn:
 
 def outcome() -> int:
     """Runs the command line of `sys.argv`, says what went wrong, and gives the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that is no text, as an argument may be, is shown all the same
+            stream.reconfigure(errors="backslashreplace")
     try:
+        _check_call()
         annpipe.main(standalone_mode=False)
     except SystemExit as exit_:
         return exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
@@ -102,11 +107,37 @@ def outcome() -> int:
         return error.exit_code
     except BrokenPipeError:
         return 1
+    except MemoryError:
+        click.echo("error: this needs more memory than there is; ask for less at a time", err=True)
+        return 1
+    except OSError as error:
+        from annpipe.files.disk import fault_of_disk
+
+        said = fault_of_disk(error)
+        if said is None:
+            return _bug()
+        click.echo(f"error: {said}", err=True)
+        return 1
     except Exception:
-        click.echo(scrub(traceback.format_exc()), err=True, nl=False)
-        click.echo(_how_to_report(), err=True)
-        return 4
+        return _bug()
     return 0
+
+
+def _check_call() -> None:
+    """Refuses what no command can go on with: an argument that nothing is called, a working directory that is gone."""
+    if wrong := next((one for one in sys.argv if "\0" in one), None):
+        raise click.UsageError(f"the argument {wrong!r} has a NUL character, which no name and no value has")
+    try:
+        os.getcwd()
+    except OSError:
+        raise NotFound("the working directory is gone; change to a folder that is there") from None
+
+
+def _bug() -> int:
+    """Says what a report needs; for the exception under way."""
+    click.echo(scrub(traceback.format_exc()), err=True, nl=False)
+    click.echo(_how_to_report(), err=True)
+    return 4
 
 
 def _how_to_report() -> str:

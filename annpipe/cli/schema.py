@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -32,6 +33,8 @@ def command(specs: tuple[Path, ...], plugins: tuple[Path, ...], install: bool, u
     A SPEC is a file or a folder; left out, it is the specs of this folder and of `pipelines/`. Where a plugin is left
     out or at fault, the schema admits components of any name.
     """
+    from annpipe.files.limits import Stance, held_to
+
     found = _found(specs)
     making = _Making(plugins, untrusted)
     if not install:
@@ -42,7 +45,9 @@ def command(specs: tuple[Path, ...], plugins: tuple[Path, ...], install: bool, u
         raise NotFound("there is no spec here: name a spec or a folder that has some")
     for folder, beside in groupby(sorted(found), key=lambda path: path.parent):
         paths = list(beside)
-        _install(folder, paths, making.text(paths))
+        text = making.text(paths)
+        with held_to(Stance.below(folder) if untrusted else None):
+            _install(folder, paths, text)
 
 
 class _Making:
@@ -99,11 +104,12 @@ def _import_plugins(spec: Spec, registry: Registry) -> bool:
 def _found(specs: tuple[Path, ...]) -> list[Path]:
     """The files named, and the specs of folders."""
     folders = specs or tuple(folder for folder in (Path(), Path("pipelines")) if folder.is_dir())
-    found = [path for named in folders for path in (_specs_of(named) if named.is_dir() else [named])]
+    found = [path for named in folders for path in (_specs_of(named) if os.path.isdir(named) else [named])]
     return list(dict.fromkeys(found))
 
 
 def _specs_of(folder: Path) -> Iterator[Path]:
+    from annpipe.files.named import content
     from annpipe.schema.install import is_spec, yaml_files
 
     for path in yaml_files(folder):
@@ -112,7 +118,7 @@ def _specs_of(folder: Path) -> Iterator[Path]:
                 yield path
         except SpecError as error:
             # of YAML that cannot be read, only what would be a spec is worth a word
-            if re.search(rb"^(model|extends)\s*:", path.read_bytes(), re.MULTILINE):
+            if re.search(rb"^(model|extends)\s*:", content(path), re.MULTILINE):
                 _warn(error.problems)
 
 

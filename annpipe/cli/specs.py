@@ -17,9 +17,20 @@ spec_argument = click.argument("spec", type=click.Path(path_type=Path), shell_co
 spec_arguments = click.argument(
     "specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...", shell_complete=words.specs
 )
-untrusted_option = click.option(
-    "--untrusted", is_flag=True, help="For a stranger's spec: import no plugin of it, read nothing outside its folder."
-)
+
+
+def untrusted_option(function: F) -> F:
+    """--untrusted; a command that takes it is held to the time and memory that a stranger's spec is worth."""
+
+    @functools.wraps(function)
+    def held(*, untrusted: bool, **others: Any) -> Any:
+        from annpipe.files.guard import guarded
+
+        with guarded(untrusted):
+            return function(untrusted=untrusted, **others)
+
+    help_ = "For a stranger's spec: import no plugin of it, read nothing outside its folder, and work within bounds."
+    return click.option("--untrusted", is_flag=True, help=help_)(held)  # type: ignore[return-value]  # as above
 
 
 def value_options(function: F) -> F:

@@ -66,6 +66,7 @@ def check(
     untrusted: bool,
 ) -> list[Problem]:
     """All that is wrong with one spec, warnings too, in file order."""
+    from annpipe.files.limits import beyond, held_to, limit
     from annpipe.launch import Silent, complete, read
     from annpipe.sweep.axes import corners
 
@@ -80,7 +81,13 @@ def check(
     try:
         drafted, warnings = checked()
         axes = drafted.spec.sweep.axes if drafted.spec.sweep else ()
-        for values in corners(axes):  # each value of its sweep once
+        values_of_all = corners(axes)
+        with held_to(drafted.stance):
+            most = limit("corners")
+        if most is not None and len(values_of_all) > most:
+            message, help_ = beyond("corners", f"{len(values_of_all):,}")
+            raise SpecError([Problem("untrusted-limit", message, drafted.spec.place("sweep", "over"), help_)])
+        for values in values_of_all:  # each value of its sweep once
             warnings += checked([(axis.path, axis.node(values[axis.path])) for axis in axes])[1]
     except SpecError as error:
         return error.problems

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from annpipe.errors import OptionError, Place, Problem, SpecError, SplitError
 from annpipe.plan.component import Component
-from annpipe.plan.draft import add_plugins, option_problem, plugin_files
+from annpipe.plan.draft import add_plugins, option_problem
+from annpipe.plan.named import file_faults, plugin_files
 from annpipe.plan.options import Resolving
 from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
@@ -35,6 +36,7 @@ def draft_data(spec: Spec, registry: Registry, *, project: Path) -> DataDraft:
     problems += add_plugins(files, registry)
     resolving = Resolving(registry)
     data = resolving.component(spec.data, "data") if spec.data.name else None
+    problems += file_faults(spec, None)
     read = {place for name in READ for place in _places(name, spec)}
     problems += [problem for problem in spec.problems if _is_missing(problem) or problem.place in read]
     problems += [] if problems else resolving.problems

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from annpipe.contract import Fields
-from annpipe.errors import OptionError, Place, Problem, SpecError
+from annpipe.errors import LimitError, OptionError, Place, Problem, SpecError
 from annpipe.expression import ExpressionFault
+from annpipe.files.limits import Stance, held_to
 from annpipe.plan.blocks import Blocks, expanded, faults, with_blocks
 from annpipe.plan.columns import Transforming, column_faults
 from annpipe.plan.component import Component
@@ -17,12 +18,12 @@ from annpipe.plan.ends import Output, input_faults, inputs_layer, output_faults,
 from annpipe.plan.formula_place import formula_problem
 from annpipe.plan.groups import ParameterGroup
 from annpipe.plan.metric_keys import unknown_metrics, watched_keys
+from annpipe.plan.named import file_faults, plugin_files
 from annpipe.plan.options import Resolving
 from annpipe.plan.taps import tap_faults
 from annpipe.registry import Entry, Registry
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.registry import imported
-from annpipe.registry.suggest import nearest
 from annpipe.spec.component import Call
 from annpipe.spec.nodes import MappingNode, Node, ScalarNode
 from annpipe.spec.sections import Split
@@ -34,7 +35,8 @@ class Draft:
     """A spec with every name and option resolved; shapes not run yet.
 
     `fields` are there when they could be told without torch. `unchecked` holds warnings about what depends on plugins
-    that an untrusted spec lists; where it names components, there can be no plan.
+    that an untrusted spec lists; where it names components, there can be no plan. `stance` is how an untrusted one is
+    read.
     """
 
     spec: Spec
@@ -55,6 +57,7 @@ class Draft:
     callbacks: tuple[Component, ...]
     fields: Fields | None = None
     unchecked: tuple[Problem, ...] = ()
+    stance: Stance | None = None
 
     @property
     def is_whole(self) -> bool:
@@ -75,6 +78,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     problems += taken
     resolving = Resolving(registry, within=spec.folder if untrusted else None)
     registry = with_ends(spec, registry)
+    problems += file_faults(spec, resolving.stance)
 
     def one(call: Call, kind: str) -> Component:
         found = resolving.component(call, kind) if call.name else None
@@ -109,6 +113,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         metrics=many(spec.metrics, "metric"),
         plots=many(spec.plots, "plot"),
         callbacks=many(spec.callbacks, "callback"),
+        stance=resolving.stance,
     )
     unknown = [p for p in resolving.problems if p.code == "unknown-component"]
     known = [p for p in resolving.problems if p.code != "unknown-component"]
@@ -198,11 +203,15 @@ def _told_fields(drafted: Draft) -> tuple[Fields | None, list[Problem]]:
     if not isinstance(target, str):
         return None, []
     try:
-        fields: Fields = imported(target)(**drafted.data.options, **supplied_aside(drafted.spec.split, entry))
+        with held_to(drafted.stance):
+            fields: Fields = imported(target)(**drafted.data.options, **supplied_aside(drafted.spec.split, entry))
     except PluginFault as fault:
         return None, [fault.problem]
     except OptionError as error:
         return None, [option_problem(drafted.data, error)]
+    except MemoryError:
+        message = f"the data component '{drafted.data.name}' needs more memory than there is"
+        return None, [Problem("data", message, drafted.data.place, "ask for fewer rows or columns")]
     return fields, []
 
 
@@ -210,19 +219,6 @@ def supplied_aside(split: Split, entry: Entry | None) -> dict[str, Sequence[str]
     """The columns that the split needs, for a data component that can lay columns aside."""
     takes = entry is not None and entry.parameter("aside") is not None
     return {"aside": split.columns} if takes else {}
-
-
-def plugin_files(spec: Spec, project: Path) -> tuple[list[tuple[Path, str, Place]], list[Problem]]:
-    """The plugin files that are there and allowed, each as the spec says it; nothing of them is read."""
-    files: list[tuple[Path, str, Place]] = []
-    problems: list[Problem] = []
-    for text, place, folder in spec.plugin_places:
-        found = _allowed(text, place, folder, project)
-        if isinstance(found, Problem):
-            problems.append(found)
-        else:
-            files.append((found, text, place))
-    return files, problems
 
 
 def add_plugins(files: Sequence[tuple[Path, str, Place]], registry: Registry) -> list[Problem]:
@@ -234,29 +230,6 @@ def add_plugins(files: Sequence[tuple[Path, str, Place]], registry: Registry) ->
         except PluginFault as fault:
             problems.append(replace(fault.problem, related=(*fault.problem.related, (place, "listed here"))))
     return problems
-
-
-def _allowed(text: str, place: Place, folder: Path, project: Path) -> Path | Problem:
-    """The plugin's real path: at or below the folder of the spec that lists it or the project's `plugins/`."""
-    real = (folder / text).resolve()
-    roots = dict.fromkeys([folder.resolve(), (project / "plugins").resolve()])
-    if not any(real.is_relative_to(root) for root in roots):
-        message = f"the plugin '{text}' lies outside the spec's folder and the project's plugins/"
-        return Problem("plugin-outside", message, place, f"move it below {' or '.join(map(str, roots))}")
-    if not real.is_file():
-        return Problem("plugin-not-found", f"there is no plugin file '{text}'", place, _other_file(text, folder))
-    return real
-
-
-def _other_file(text: str, folder: Path) -> str:
-    """What may be meant instead of a plugin file that is not there."""
-    stem, suffix = Path(text).stem, Path(text).suffix
-    stems = [path.stem for path in folder.glob("*.py")] if folder.is_dir() else []
-    if near := nearest(stem, stems, 1):
-        return f"did you mean './{near[0]}.py'?"
-    if suffix not in ("", ".py") and "/" not in text:
-        return "name a file, as in ./layers.py"
-    return "paths are relative to the spec; name a file, as in ./layers.py"
 
 
 def _fused(optimizer: Component, registry: Registry, *, scaled: bool) -> Component:
@@ -277,11 +250,15 @@ def option_problem(data: Component, error: OptionError) -> Problem:
     name, _, below = error.option.partition(".")
     node = data.given.get(name)
     if node is None:
-        return Problem("wrong-value", f"{data.name}: {error.message}", data.place, error.help)
+        return _refused(error, f"{data.name}: {error.message}", data.place)
     key, value = _below(node, below)
     if isinstance(error.__cause__, ExpressionFault) and isinstance(value, ScalarNode):
         return formula_problem(error.__cause__, value)
-    return Problem("wrong-value", f"`{data.name}.{error.option}`: {error.message}", (key or value).place, error.help)
+    return _refused(error, f"`{data.name}.{error.option}`: {error.message}", (key or value).place)
+
+
+def _refused(error: OptionError, message: str, place: Place | None) -> Problem:
+    return Problem("untrusted-limit" if isinstance(error, LimitError) else "wrong-value", message, place, error.help)
 
 
 def _below(node: Node, path: str) -> tuple[ScalarNode | None, Node]:

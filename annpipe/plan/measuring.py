@@ -8,9 +8,10 @@ from pathlib import Path
 
 from annpipe.errors import SpecError
 from annpipe.plan.component import Component
-from annpipe.plan.draft import add_plugins, plugin_files
+from annpipe.plan.draft import add_plugins
 from annpipe.plan.ends import Output, outputs_loss, with_ends
 from annpipe.plan.metric_keys import run_metrics
+from annpipe.plan.named import plugin_files
 from annpipe.plan.options import Resolving
 from annpipe.registry import Registry
 from annpipe.spec.component import Call

@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, InstanceOf, ValidationError, create_
 
 from annpipe.errors import Place, Problem, Problems
 from annpipe.expression import Expression, ExpressionFault
+from annpipe.files.limits import Stance, held_to
+from annpipe.files.named import NamedFault, before_pattern, check_named, problem_of, real_path
 from annpipe.plan.component import Component
 from annpipe.plan.formula_place import formula_problem
 from annpipe.plan.laid_over import settled
@@ -47,7 +49,7 @@ class Resolving:
 
     def __init__(self, registry: Registry, within: Path | None = None) -> None:
         self.registry = registry
-        self.within = within
+        self.stance = Stance.below(within)
         self.problems = Problems()
         self._failed: set[Place | None] = set()
         self._meant: set[str] = set()  # options that a misspelt one of the present component stands for
@@ -211,10 +213,13 @@ class Resolving:
         """
         folder = Path.cwd() if place.on_command_line else Path(place.file).resolve().parent
         path = os.path.normpath(folder / os.path.expanduser(text))
-        within = None if place.on_command_line else self.within
-        if within is not None and "\0" not in path and not Path(path).resolve().is_relative_to(within.resolve()):
-            message = f"the file '{text}' lies outside the folder of an untrusted spec"
-            self.problems.append(Problem("wrong-value", message, place, "move it beside the spec"))
+        try:
+            with held_to(None if place.on_command_line else self.stance):
+                check_named(path, text)
+                if place.on_command_line and self.stance:
+                    self.stance.own.append(real_path(before_pattern(path)))
+        except NamedFault as fault:
+            self.problems.append(problem_of("wrong-value", fault, place))
         return path
 
     def _nested(self, kind: str, node: Node, path: str) -> Component | None:

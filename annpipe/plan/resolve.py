@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from annpipe.contract import Dataset, Fields, Outline
 from annpipe.errors import Problem, SpecError
+from annpipe.files.limits import held_to
 from annpipe.plan.columns import grouped
 from annpipe.plan.component import Component
 from annpipe.plan.data_alone import faults_of_data
@@ -61,6 +62,11 @@ def resolve(
     `make` makes them for a plot of which the fields do not tell whether it can be drawn, and left out lets such a plot
     pass. `shaped` keeps the layers of one plan for the next, where many are made of one spec.
     """
+    with held_to(drafted.stance):
+        return _resolved(drafted, observe, make, shaped)
+
+
+def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | None, shaped: Shaped | None) -> Plan:
     from annpipe.plan.heads import filled, for_each, placed
     from annpipe.plan.initial import check_parameters
     from annpipe.plan.outline import misfits

@@ -65,7 +65,7 @@ def mark(component: Any = None, /, *args: Any, **kwargs: Any) -> Any:
 def stand_in(name: str) -> Any:
     """What stands in for a name of annpipe's: always the same, so that what is raised under it is caught under it."""
     if name not in globals():
-        base: Any = StandInError if name.endswith(("Error", "Exception", "NotFound")) else StandIn
+        base: Any = StandInError if name.endswith(("Error", "Exception", "Fault", "NotFound")) else StandIn
         globals()[name] = mark if name in MARKS else type(base)(name, (base,), {})
     return globals()[name]
 

@@ -98,4 +98,7 @@ def _absolute(uri: str, base: Path, origin: str) -> str:
     if match is None:
         return uri.rstrip("/")
     path, mark, options = uri[match.end() :].partition("?")
-    return f"{match.group()}{(base / path).resolve()}{mark}{options}"
+    try:
+        return f"{match.group()}{(base / path).resolve()}{mark}{options}"
+    except (OSError, RuntimeError, ValueError) as error:  # a link in a circle, a NUL
+        raise StoreError(f"{origin}: '{scrub(uri)}' names no file that there can be: {error}") from error

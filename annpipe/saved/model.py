@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,19 +23,42 @@ if TYPE_CHECKING:
 MODEL = "model"  # the folder of a run that its model is in
 
 
+@contextmanager
+def _whole(run: str) -> Iterator[None]:
+    """Whatever a file of a saved model raises that was changed or cut becomes a DataError."""
+    try:
+        yield
+    except Exception as error:  # network.py is code, and the others may hold anything by now
+        said = " ".join(str(error).split())[:200]
+        message = f"the model of {run} cannot be loaded: {type(error).__name__}: {said}"
+        raise DataError(message, "its files have changed since it was saved: run its spec again") from error
+
+
+def _network(folder: Path, run: str) -> SavedNetwork:
+    with _whole(run):
+        network = SavedNetwork(folder)
+        if not isinstance(network.description, dict):
+            raise TypeError("model.json holds no object")
+        return network
+
+
 class SavedModel:
     """A run's network in evaluation mode, between files of raw rows and answers."""
 
     def __init__(self, run: Path) -> None:
-        """Loads the model of the run's folder, and runs its network.py; raises NotFound where there is none."""
+        """Loads the model of the run's folder, and runs its network.py; raises NotFound where there is none, and
+        DataError where its files are broken.
+        """
         folder = run / MODEL
         if not (folder / "weights.safetensors").is_file():
             raise NotFound(f"the run {run.name} has no model: it did not finish; `annpipe resume {run.name}` goes on")
         self.folder = folder
-        self.network = SavedNetwork(folder)
+        self.network = _network(folder, run.name)
         self.description = self.network.description
         if "targets" not in self.description:
             raise NotFound(f"the model of {run.name} was saved by an earlier annpipe; run its spec again")
+        with _whole(run.name):
+            _ = self.reading, self.inputs, [target["name"] for target in self.targets]
 
     @property
     def reading(self) -> Reading:

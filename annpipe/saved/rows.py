@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
-from zipfile import BadZipFile
 
 from annpipe.errors import DataError, NotFound
+from annpipe.files.archive import Archive, ArchiveFault
+from annpipe.files.named import NamedFault, fault_of, opened
 from annpipe.record.cell_text import CellFormat
 from annpipe.registry.suggest import did_you_mean, nearest
 from annpipe.saved.cells import STDIN, Wanted, converted, shown
@@ -68,24 +70,52 @@ def _tables(source: str, wanted: Sequence[Wanted], reading: Reading) -> Iterator
         yield from _csv(sys.stdin.buffer, source, wanted, reading)
         return
     path = Path(source)
-    if not path.is_file():
-        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else [])
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise NotFound(f"the file '{source}' {what}" + (f"; {near}" if near else ""))
+    _check_there(path, source)
     suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".bz2", ".zst")]
     format_ = FORMATS.get(suffixes[-1].lower() if suffixes else "")
     if format_ is None:
         raise NotFound(f"'{source}': rows are read from .csv, .parquet and .npz files, or from - as CSV")
-    if not path.stat().st_size:
-        raise DataError(f"'{source}' is empty", "it needs a row of names and rows of values")
     if format_ == "csv":
-        import pyarrow as pa
-
-        with _faults(source), pa.input_stream(source, compression="detect") as stream:
+        with _faults(source), _opened(source) as file, _unpacked(file, source) as stream:
             said = replace(reading, delimiter="\t") if ".tsv" in suffixes else reading
             yield from _csv(io.BufferedReader(stream, BYTES_AT_ONCE), source, wanted, said)
     else:
         yield from (_parquet if format_ == "parquet" else _npz)(source, wanted)
+
+
+def _check_there(path: Path, source: str) -> None:
+    """Raises NotFound where there is no such file, with a name that may be meant."""
+    try:
+        size = os.stat(path).st_size
+        if path.is_dir():
+            raise NotFound(f"the file '{source}' is a folder")
+    except FileNotFoundError:
+        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else [])
+        raise NotFound(f"the file '{source}' does not exist" + (f"; {near}" if near else "")) from None
+    except ValueError:
+        raise NotFound("the path has a NUL character, which no file's name can have") from None
+    except OSError as error:
+        raise NotFound(str(fault_of(error, source))) from error
+    if not size and path.is_file():
+        raise DataError(f"'{source}' is empty", "it needs a row of names and rows of values")
+
+
+def _opened(source: str) -> BinaryIO:
+    try:
+        return opened(source)
+    except NamedFault as fault:
+        raise DataError(fault.message, fault.help) from fault
+
+
+def _unpacked(file: BinaryIO, source: str) -> Any:
+    """The bytes of a file whose name may say that it is compressed."""
+    import pyarrow as pa
+
+    try:
+        kind = pa.Codec.detect(source).name
+    except TypeError:  # what Arrow says where the name tells of none
+        kind = None
+    return pa.input_stream(file, compression=kind)
 
 
 def _csv(stream: BinaryIO, source: str, wanted: Sequence[Wanted], reading: Reading) -> Iterator[pa.RecordBatch]:
@@ -137,23 +167,20 @@ def _check_names(source: str, wanted: Sequence[Wanted], names: Sequence[str]) ->
 def _parquet(source: str, wanted: Sequence[Wanted]) -> Iterator[pa.RecordBatch]:
     from pyarrow import parquet
 
-    with _faults(source), parquet.ParquetFile(source) as file:
+    with _faults(source), _opened(source) as stream, parquet.ParquetFile(stream) as file:
         _check_names(source, wanted, file.schema_arrow.names)
         yield from file.iter_batches(ROWS_AT_ONCE, columns=list(dict.fromkeys(one.name for one in wanted)))
 
 
 def _npz(source: str, wanted: Sequence[Wanted]) -> Iterator[Mapping[str, Any]]:
-    import numpy as np
-
-    try:
-        archive = np.load(source, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DataError(f"'{source}' holds one array without a name", "write it with `numpy.savez(file, x=…)`")
-        with archive:
-            _check_names(source, wanted, list(archive))
-            arrays = {one.name: archive[one.name] for one in wanted}
-    except (ValueError, EOFError, BadZipFile, OSError) as error:
-        raise DataError(f"'{source}' cannot be read: {error}", "write it with `numpy.savez(file, x=…)`") from error
+    with _opened(source) as file:
+        try:
+            archive = Archive(file)
+            _check_names(source, wanted, archive.names)
+            arrays = {one.name: archive.read(one.name) for one in wanted}
+        except ArchiveFault as fault:
+            said = fault.message if fault.of_array else f"it {fault.message}"
+            raise DataError(f"'{source}' cannot be read: {said}", "write it with `numpy.savez(file, x=…)`") from fault
     first = wanted[0].name
     for name, array in arrays.items():
         if array.ndim == 0 or len(array) != len(arrays[first]):
@@ -171,7 +198,7 @@ def _faults(source: str) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError, MemoryError) as error:
         if "Empty CSV file" in str(error):  # Arrow gets what stands below the names
             raise DataError(*_no_rows(source)) from None
         said = " ".join(str(error).split()).removeprefix("CSV parse error: ").replace("Row #", "row ")[:200]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from annpipe.errors import AnnpipeError
+from annpipe.files.named import NamedFault, content, real_path
 from annpipe.spec.reader import MAX_BYTES, read_file
 
 FILE = "annpipe.schema.json"
@@ -31,7 +33,10 @@ def is_spec(path: Path) -> bool:
 
 def write(path: Path, data: bytes) -> bool:
     """Puts the data at the path in one step; False when it stood there already."""
-    target = path.resolve()  # a link stays a link
+    try:
+        target = real_path(path)  # a link stays a link
+    except NamedFault as fault:
+        raise AnnpipeError(f"'{path}' is not written: {fault}") from fault
     if target.is_file() and target.read_bytes() == data:
         return False
     whole = target.with_name(f".{target.name}.{os.getpid()}")
@@ -41,7 +46,8 @@ def write(path: Path, data: bytes) -> bool:
             shutil.copymode(target, whole)
         os.replace(whole, target)
     except OSError as error:
-        whole.unlink(missing_ok=True)
+        with suppress(OSError):
+            whole.unlink(missing_ok=True)
         raise AnnpipeError(f"'{path}' cannot be written: {error.strerror}") from error
     return True
 
@@ -51,7 +57,7 @@ def add_modeline(path: Path) -> str | None:
 
     Gives why the file was left as it is, "" where it names this schema already, None where the line was added.
     """
-    data = path.read_bytes()
+    data = content(path)
     named = named_schema(data.decode("utf-8-sig"))
     if named is not None:
         return "" if named.removeprefix("./") == FILE else f"it names another schema, {named}"

@@ -12,28 +12,33 @@ from pathlib import Path
 from typing import NoReturn
 
 from annpipe.errors import Place, Problem, SpecError
+from annpipe.files.limits import Stance, beyond, held_to, limit
+from annpipe.files.named import NamedFault, problem_of, real_path
 from annpipe.spec.nodes import MappingNode, Node, ScalarNode, found
 from annpipe.spec.reader import read_file
 
 KEY = "extends"
+MOST_BASES = 64  # one below the other; each may be as large as a spec is
 
 
 def extended(root: MappingNode, path: Path, *, within: Path | None = None) -> MappingNode:
     """The spec with everything its chain of bases says beneath it; `within` is the only folder that may be read.
 
-    Raises SpecError for a base that is absent, absolute, outside `within` or part of a cycle.
+    Raises SpecError for a base that is absent, absolute, outside `within` or part of a cycle, and for a chain of more
+    than MOST_BASES.
     """
-    return _extended(root, path, [path.resolve()], within)
+    with held_to(Stance.below(within)):
+        return _extended(root, path, [path.resolve()])
 
 
-def _extended(root: MappingNode, path: Path, chain: list[Path], within: Path | None) -> MappingNode:
+def _extended(root: MappingNode, path: Path, chain: list[Path]) -> MappingNode:
     node = root.get(KEY)
     own = replace(root, pairs=tuple(pair for pair in root.pairs if pair[0].value != KEY))
     if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return own
-    base = _base_path(node, path, chain, within)
+    base = _base_path(node, path, chain)
     try:
-        below = _extended(read_file(base), base, [*chain, base.resolve()], within)
+        below = _extended(read_file(base), base, [*chain, base.resolve()])
     except SpecError as error:
         raise SpecError([_noted(problem, node.place) for problem in error.problems]) from None
     merged = merge(below, own)
@@ -48,7 +53,7 @@ def _noted(problem: Problem, place: Place) -> Problem:
     return replace(problem, related=(*problem.related, (place, "extended here")))
 
 
-def _base_path(node: Node, path: Path, chain: list[Path], within: Path | None) -> Path:
+def _base_path(node: Node, path: Path, chain: list[Path]) -> Path:
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or not node.value:
         _refuse(
             f"`extends` must be the path of one spec; found {found(node)}", node.place, "write `extends: base.yaml`"
@@ -58,11 +63,16 @@ def _base_path(node: Node, path: Path, chain: list[Path], within: Path | None) -
         help_ = "write a path that starts from this spec's folder, as in `extends: ../base.yaml`"
         _refuse(f"`extends` must be a relative path; found '{text}'", node.place, help_)
     base = Path(os.path.normpath(path.parent / text))
-    real = base.resolve()
-    if within is not None and not real.is_relative_to(within.resolve()):
-        _refuse(
-            f"the spec '{text}' lies outside the folder of an untrusted spec", node.place, "move it beside the spec"
-        )
+    try:
+        real = real_path(base, text)
+    except NamedFault as fault:
+        raise SpecError([problem_of("extends", fault, node.place)]) from None
+    most = limit("bases")
+    if most is not None and len(chain) > most:
+        message, help_ = beyond("bases", f"more than {most}")
+        raise SpecError([Problem("untrusted-limit", message, node.place, help_)])
+    if len(chain) > MOST_BASES:
+        _refuse(f"more than {MOST_BASES} specs extend one another", node.place, "lay fewer specs over one another")
     if real in chain:
         circle = " -> ".join(p.name for p in [*chain[chain.index(real) :], real])
         _refuse(f"the specs extend one another in a circle: {circle}", node.place, "take one `extends` out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from annpipe.errors import Place, Problem, SpecError
+from annpipe.files.named import NamedFault, fault_of, opened, problem_of
 from annpipe.spec.composer import MAX_DEPTH, MAX_NODES, compose
 from annpipe.spec.nodes import MappingNode
 from annpipe.spec.parser import MAX_BYTES, Parser, max_bytes, parsers
@@ -39,15 +40,16 @@ def read_text(text: str, file: str, parser: Parser | None = None) -> MappingNode
 
 def _bytes(path: Path, limit: int) -> bytes:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             data = file.read(limit + 1)
-    except FileNotFoundError:
+    except NamedFault as fault:
+        if not fault.absent:
+            raise SpecError([problem_of("file-not-readable", fault, None)]) from None
         near = sorted(p.name for p in path.parent.glob("*.y*ml"))[:6] if path.parent.is_dir() else []
         help_ = f"{path.parent} has {', '.join(near)}" if near else "give the path of a spec: a YAML file"
-        raise SpecError([Problem("file-not-found", f"there is no file '{path}'", None, help_)]) from None
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise SpecError([Problem("file-not-readable", f"'{path}' cannot be read: {reason}")]) from None
+        raise SpecError([Problem("file-not-found", fault.message, None, help_)]) from None
+    except OSError as error:
+        raise SpecError([problem_of("file-not-readable", fault_of(error, path), None)]) from None
     if len(data) > limit:
         raise SpecError([_too_large(str(path), limit)])
     return data

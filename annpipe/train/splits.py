@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from annpipe.contract import Dataset
 from annpipe.errors import SplitError
+from annpipe.files.named import NamedFault, content, shown
 from annpipe.plan.rows import held_out
 from annpipe.spec.sections import Split
 from annpipe.train.streams import generator
 
 NAMES = ("train", "val", "test")
+MOST_DIGITS = 18  # of the number of a row
 
 
 @dataclass(frozen=True)
@@ -198,14 +199,17 @@ def _by_files(rows: int, files: Mapping[str, str]) -> dict[str, torch.Tensor]:
 def _numbers(part: str, file: str, rows: int) -> list[int]:
     option = f"{part}_rows"
     try:
-        lines = Path(file).read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SplitError(option, f"'{file}' cannot be read: {reason}", "paths are relative to the spec") from error
+        lines = content(file, bound="split file").decode().split()
+    except NamedFault as fault:
+        raise SplitError(option, fault.message, fault.help) from fault
+    except UnicodeDecodeError as error:
+        raise SplitError(
+            option, f"{shown(file)} is not UTF-8 text", "write the number of a row on each line"
+        ) from error
     numbers = []
     for number, line in enumerate(lines, start=1):
-        if not line.isdecimal() or int(line) >= rows:
-            found = f"number {number} of '{file}' is '{line}'"
+        if not line.isdecimal() or len(line) > MOST_DIGITS or int(line) >= rows:
+            found = f"number {number} of {shown(file)} is {shown(line)}"
             raise SplitError(option, found, f"rows are numbered from 0 to {rows - 1}")
         numbers.append(int(line))
     if not numbers:

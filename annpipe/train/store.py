@@ -21,6 +21,7 @@ import torch
 
 from annpipe.contract import Blocks, Dataset, Fields
 from annpipe.errors import RunError
+from annpipe.files.named import NamedFault, content
 from annpipe.plan.columns import Transforming
 from annpipe.registry import Registry
 from annpipe.registry.index import cache_folder
@@ -53,7 +54,7 @@ class Wanted:
     @property
     def key(self) -> str:
         """A digest of all that decides the rows as they are trained on."""
-        files = [Path(file).read_bytes() for file in self.split.files.values() if Path(file).is_file()]
+        files = [_content(file) for file in self.split.files.values()]
         steps = [step for part in self.transforms for step in part.steps]
         said: list[object] = [FORMAT, self.blocks.digest, list(self.fields.inputs), list(self.fields.targets)]
         said += [self.split.model_dump(), self.seed, files, str(self.dtype), self.classes, self.stacks]
@@ -65,6 +66,14 @@ class Wanted:
     def folder(self) -> Path:
         """Where such rows are kept."""
         return cache_folder() / "rows" / self.key
+
+
+def _content(file: str) -> bytes:
+    """What a file of rows has; of one that cannot be read nothing, since whoever splits by it says so."""
+    try:
+        return content(file, bound="split file")
+    except NamedFault:
+        return b""
 
 
 def _source(name: str, registry: Registry) -> str:
@@ -89,7 +98,7 @@ def recall(folder: Path) -> tuple[Surveyed, dict[str, Any]] | None:
     try:
         state = read_state(folder)
         sizes = {name: (folder / name).stat().st_size for name in state["sizes"]}
-    except (OSError, ValueError, KeyError):
+    except Exception:  # rows that can be made again are not worth a word; bytes that were changed may raise anything
         return None
     if sizes != state["sizes"]:
         return None

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING, Any
 
-from annpipe import Fields, OptionError, did_you_mean
+from annpipe import Archive, ArchiveFault, Fields, OptionError, did_you_mean, open_file
 from annpipe_std.columns import array_fields
 
 if TYPE_CHECKING:
@@ -86,15 +84,14 @@ def _by_column(names: Names) -> Mapping[str, str]:
 
 def _archived(file: Path, wanted: Mapping[str, str]) -> dict[str, Array]:
     """The wanted arrays by option; `wanted` has for each option the name of its array."""
-    if not os.path.isfile(file):  # unlike Path.is_file, false for a name that no file can have
+    if not os.path.lexists(file):
         near = did_you_mean(file.name, _beside(file))
         raise OptionError("file", f"there is no file '{file}'", help=near or "paths are relative to the spec")
-    try:
-        stream = file.open("rb")  # not by numpy, which leaves a broken file open
-    except OSError as error:
-        raise OptionError("file", f"'{file}' cannot be read: {error.strerror}", help="see who may read it") from error
-    with stream:
-        archive = _opened(stream, file)
+    with open_file(file, option="file") as stream:
+        try:
+            archive = Archive(stream)
+        except ArchiveFault as fault:
+            raise OptionError("file", f"'{file}' {fault.message}", help=_WRITE) from fault
         return {option: _array(archive, option, name) for option, name in wanted.items()}
 
 
@@ -105,32 +102,17 @@ def _beside(file: Path) -> list[str]:
         return []
 
 
-def _opened(stream: BinaryIO, file: Path) -> Mapping[str, Array]:
-    import numpy as np
-
-    try:
-        archive = np.load(stream, allow_pickle=False)
-    except (ValueError, EOFError, BadZipFile, OSError) as error:
-        raise OptionError("file", f"'{file}' is not an archive of NumPy arrays", help=_WRITE) from error
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise OptionError("file", f"'{file}' holds one array without a name, not an archive", help=_WRITE)
-    return archive
-
-
 _WRITE = "write it with `numpy.savez(file, x=…, y=…)`"
 
 
-def _array(archive: Mapping[str, Array], option: str, name: str) -> Array:
-    if name not in archive:
-        help_ = did_you_mean(name, archive) or f"it has {', '.join(archive) or 'no arrays'}"
+def _array(archive: Archive, option: str, name: str) -> Array:
+    if name not in archive.names:
+        help_ = did_you_mean(name, archive.names) or f"it has {', '.join(archive.names) or 'no arrays'}"
         raise OptionError(option, f"the archive has no array '{name}'", help=help_)
     try:
-        return archive[name]
-    except ValueError as error:  # an array of objects is pickled, and a pickle can run any program
-        message = f"'{name}' holds Python objects, which are never read" if "pickle" in str(error) else str(error)
-        raise OptionError(option, message, help="save an array of numbers") from error
-    except (BadZipFile, EOFError, OSError, zlib.error) as error:
-        raise OptionError("file", f"the array '{name}' cannot be read: {error}", help="save the file again") from error
+        return archive.read(name)
+    except ArchiveFault as fault:
+        raise fault.at("file" if fault.of_file else option) from fault
 
 
 def _check_joined(arrays: Mapping[str, Array]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from annpipe import Fields, OptionError, did_you_mean
+from annpipe import Fields, OptionError, check_bound, did_you_mean
 from annpipe_std.columns import array_fields
 
 if TYPE_CHECKING:
@@ -117,12 +117,27 @@ def _options(function: Callable[..., Any], options: Mapping[str, Any]) -> Option
 
 
 def _called(function: Callable[..., Any], call: Options, written: Options) -> Any:
+    check_bound("values", _values(function, call), option="options")
     try:
         return function(**call)
     except (ValueError, TypeError, OverflowError, MemoryError) as error:
         named = re.search(r"'(\w+)' parameter", str(error))
         option = f"options.{named[1]}" if named and named[1] in written else "options"
         raise OptionError(option, " ".join(str(error).split()), help=f"see {_PAGES}{function.__name__}.html") from error
+
+
+def _values(function: Callable[..., Any], call: Options) -> int:
+    """At least as many values as the function makes at a time: the product of the two largest sizes it is given."""
+    defaults = {name: one.default for name, one in inspect.signature(function).parameters.items()}
+    sizes = sorted((_size(value) for value in {**defaults, **call, "random_state": None}.values()), reverse=True)
+    return sizes[0] * (sizes[1] if len(sizes) > 1 else 1)
+
+
+def _size(value: Any) -> int:
+    """A whole number itself, of a list its sum, of anything else 1."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return max(1, value)
+    return max(1, sum(map(_size, value))) if isinstance(value, list | tuple) else 1
 
 
 _PAGES = "https://scikit-learn.org/stable/modules/generated/sklearn.datasets."

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from annpipe import Expression, Field, Fields, OptionError, Remark, did_you_mean
+from annpipe import Expression, Field, Fields, OptionError, Remark, check_bound, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +33,7 @@ def formula_fields(
             if not Expression.can_name(name):
                 help_ = "it has a meaning of its own" if name in Expression.reserved else "use letters, digits and _"
                 raise OptionError(f"{option}.{name}", f"'{name}' cannot name a column of a formula", help=help_)
+    check_bound("values", rows * (len(inputs) + len(targets)), option="rows")
     known = list(inputs)
     for name, expression in targets.items():
         if name in inputs:
@@ -62,6 +63,7 @@ def table_fields(*, inputs: Mapping[str, Numbers], targets: Mapping[str, Numbers
         if name in inputs:
             raise OptionError(f"targets.{name}", f"'{name}' is an input already", help="give the target another name")
     rows = repeat * len(next(iter(inputs.values())))
+    check_bound("values", rows * len(columns), option="repeat")
     described = {name: _target_field(name, column) for name, column in targets.items()}
     return Fields({name: Field() for name in inputs}, described, rows)
 

@@ -106,7 +106,7 @@ def test_targets_are_labels_and_inputs_tokens_when_asked(archive: Path) -> None:
         ({"file": "rows.np"}, "file", "there is no file 'rows.np'"),
         ({"file": "long" * 100 + "/rows.npz"}, "file", "there is no file 'longlong"),
         ({"file": "null\0/rows.npz"}, "file", "there is no file"),
-        ({"file": "/dev/zero"}, "file", "there is no file '/dev/zero'"),
+        ({"file": "/dev/zero"}, "file", "'/dev/zero' is a device, not a file"),
     ],
 )
 def test_what_does_not_fit_is_refused_at_its_option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annpipe import CellFormat, OptionError, cell_texts, did_you_mean
+from annpipe import CellFormat, OptionError, cell_texts, check_bound, did_you_mean, named_files, open_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,31 +53,36 @@ def found_files(files: Paths) -> list[str]:
         raise OptionError("files", "names no file", help="as in `files: table.csv`")
     found: dict[str, None] = {}
     for text in texts:
-        is_glob = any(sign in text for sign in "*?[") and not os.path.exists(text)
-        here = sorted(glob.glob(text, recursive=True)) if is_glob else [text]
+        here = named_files(text, option="files")
         if not here:
             raise OptionError("files", f"no file fits '{text}'", help="paths are relative to the spec")
         for file in here:
             _check_file(file)
             found[file] = None
+        check_bound("files", len(found), option="files")
     return list(found)
 
 
 def _check_file(file: str) -> None:
     if os.path.isdir(file):
         raise OptionError("files", f"'{file}' is a folder", help=f"name its files: '{file}/*.csv'")
-    if not os.path.isfile(file):
+    if not os.path.lexists(file):
         beside = os.path.dirname(file) or "."
         names = os.listdir(beside) if os.path.isdir(beside) else []
         near = did_you_mean(os.path.basename(file), names)
         raise OptionError("files", f"there is no file '{file}'", help=near or "paths are relative to the spec")
-    if not os.path.getsize(file):
+    with open_file(file, option="files") as opened:
+        size = os.fstat(opened.fileno()).st_size
+    if not size:
         raise OptionError("files", f"'{file}' is empty", help="it needs a row of names and rows of values")
 
 
 def stamp(files: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
     """What changes when a file does: each file's name, size and time."""
-    stats = [(file, os.stat(file)) for file in files]
+    stats = []
+    for file in files:
+        with open_file(file, option="files") as opened:
+            stats.append((file, os.fstat(opened.fileno())))
     return tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats)
 
 
@@ -130,11 +134,18 @@ def _read_csv(file: str, form: CsvFormat, texts: frozenset[str], only: Sequence[
     reading, parsing, converting = csv_options(form)
     converting.column_types = dict.fromkeys(texts, pa.string())
     converting.include_columns = list(only or ())
+
+    def once() -> pa.Table:
+        with unpacked(file) as stream:
+            return csv.read_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting)
+
     try:
-        return csv.read_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)
+        table = once()
     except pa.ArrowInvalid:
         reading.use_threads = False  # then Arrow tells the line of the fault
-        return csv.read_csv(file, read_options=reading, parse_options=parsing, convert_options=converting)
+        table = once()
+    check_bound("values", table.num_rows * table.num_columns, option="files")
+    return table
 
 
 SURE = ("null", "int64", "double", "string", "binary")  # what Arrow finds in a CSV file and does not write otherwise
@@ -186,11 +197,61 @@ def _is_number(text: str) -> bool:
 
 def read_parquet(files: Sequence[str], texts: frozenset[str]) -> Raw:
     """Every column of the files, in the types they were written with; those of `texts` as the text of each cell."""
-    from pyarrow import parquet
 
-    tables = [_table(file, lambda file: parquet.read_table(file, partitioning=None)) for file in files]
+    def read(file: str) -> pa.Table:
+        with open_parquet(file) as opened:
+            return opened.read()
+
+    tables = [_table(file, read) for file in files]
     check_alike(files, [table.column_names for table in tables])
     return _joined(files, tables, texts, CellFormat(), can_say=False)
+
+
+@contextmanager
+def open_parquet(file: str, **how: Any) -> Iterator[Any]:
+    """A Parquet file, open; `how` are options of Arrow's."""
+    from pyarrow import parquet
+
+    with open_file(file, option="files") as stream, parquet.ParquetFile(stream, **how) as opened:
+        told = opened.metadata
+        check_bound("values", told.num_rows * told.num_columns, option="files")
+        groups = range(told.num_row_groups)
+        check_bound("unpacked", sum(told.row_group(one).total_byte_size for one in groups), option="files")
+        yield opened
+
+
+@contextmanager
+def unpacked(file: str) -> Iterator[Any]:
+    """The bytes of a text file as a stream of Arrow's, unpacked where its name says that it is packed."""
+    import pyarrow as pa
+
+    with open_file(file, option="files") as stream:
+        try:
+            kind = pa.Codec.detect(file).name
+        except TypeError:  # what Arrow says where the name tells of none
+            yield pa.input_stream(stream)
+            return
+        with pa.input_stream(stream, compression=kind) as plain:
+            yield pa.PythonFile(_Counted(plain), mode="r")
+
+
+class _Counted:
+    """A stream whose bytes are counted as they are unpacked: a small file may have many."""
+
+    closed = False
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._bytes = 0
+
+    def read(self, size: int = -1) -> bytes:
+        data: bytes = self._stream.read(size)
+        self._bytes += len(data)
+        check_bound("unpacked", self._bytes, option="files")
+        return data
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def _joined(
@@ -290,7 +351,9 @@ def readable(file: str) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except UnicodeDecodeError as error:  # of the names: Arrow keeps them as they stand in the file
+        raise OptionError("files", f"'{file}' is not UTF-8 text", help="save the file as UTF-8") from error
+    except (pa.ArrowException, OSError, MemoryError) as error:
         raise OptionError("files", f"'{file}' cannot be read: {_plain(error)}", help=_REMEDY) from error
 
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annpipe import CellFormat, OptionError
+from annpipe import CellFormat, OptionError, open_file
 from annpipe_std.tables.files import (
     SURE,
     CsvFormat,
@@ -26,11 +26,13 @@ from annpipe_std.tables.files import (
     check_once,
     csv_options,
     is_guess,
+    open_parquet,
     readable,
     stamp,
     texts_among,
     texts_of,
     united,
+    unpacked,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +71,6 @@ class Source:
 
 def _batches(file: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
-    from pyarrow import parquet
 
     rows = min(MOST_ROWS, max(1024, MOST_NUMBERS // len(columns)))
     if file.endswith(".arrow"):
@@ -78,18 +79,16 @@ def _batches(file: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
                 batch = arrow.get_batch(number)
                 yield from (batch.slice(start, rows).select(columns) for start in range(0, len(batch), rows))
         return
-    with parquet.ParquetFile(file, buffer_size=2**20, pre_buffer=False) as opened:
+    with open_parquet(file, buffer_size=2**20, pre_buffer=False) as opened:
         yield from opened.iter_batches(rows, columns=columns)
 
 
 def parquet_source(files: Sequence[str], texts: frozenset[str]) -> Source:
     """Parquet files as a source; the columns of `texts` are the texts of their cells."""
-    from pyarrow import parquet
-
     schemas = []
     for file in files:
-        with readable(file):
-            schemas.append(parquet.read_schema(file).remove_metadata())
+        with readable(file), open_parquet(file) as opened:
+            schemas.append(opened.schema_arrow.remove_metadata())
     _check(files, schemas)
     return Source(tuple(files), tuple(files), united(schemas, texts), content_digest(stamp(files)))
 
@@ -144,7 +143,7 @@ def content_digest(stamped: tuple[tuple[str, int, int], ...]) -> str:
     """A digest over the content of files, whatever they are called."""
     digests = []
     for file, _, _ in stamped:
-        with readable(file), open(file, "rb") as opened:
+        with readable(file), open_file(file, option="files") as opened:
             digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
     return _digest(*digests)
 
@@ -219,7 +218,10 @@ def _write(file: str, to: str, options: tuple[Any, ...], seen: dict[str, str], *
     from pyarrow import csv
 
     reading, parsing, converting = options
-    with csv.open_csv(file, read_options=reading, parse_options=parsing, convert_options=converting) as reader:
+    with (
+        unpacked(file) as stream,
+        csv.open_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting) as reader,
+    ):
         names = reader.schema.names
         if not is_named:
             check_header(file, names, parsing.delimiter)

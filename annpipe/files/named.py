@@ -1,0 +1,295 @@
+"""Every file that a spec names is found and opened here.
+
+It is a regular file: a pipe, a device or a socket is never opened, so that nothing waits or is read without an end. The
+file of a stranger's spec lies below the spec's own folder when all links are followed, whatever its name says, and is
+not larger than its bound.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NoReturn
+
+from annpipe.errors import AnnpipeError, LimitError, OptionError, Place, Problem
+from annpipe.files.limits import beyond, limit, present_stance
+
+LONGEST = 4096  # bytes of a path, on every system that we know of
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+_RELATIVE = "paths are relative to the spec"
+
+
+class NamedFault(AnnpipeError):
+    """A file that a spec names cannot be used: `message` says why, `help` what to do; `absent` that there is none."""
+
+    exit_code = 3
+
+    def __init__(self, message: str, help: str, *, absent: bool = False) -> None:
+        self.message, self.help, self.absent = message, help, absent
+        super().__init__(f"{message}; {help}")
+
+
+class BeyondBound(NamedFault):
+    """The file is more than is read for the spec of a stranger."""
+
+
+def opened(path: str | Path, *, bound: str = "file") -> io.BufferedReader:
+    """The regular file at `path`, for reading bytes; raises NamedFault.
+
+    A name that leads elsewhere between the look at it and the opening of it is found out.
+    """
+    real = real_path(path)
+    try:
+        before = os.stat(real)
+        _check_regular(before, path)
+        descriptor = _descriptor(real)
+    except OSError as error:
+        raise fault_of(error, path) from error
+    try:
+        after = os.fstat(descriptor)
+        _check_regular(after, path)
+        _check_size(after, path, bound)
+        if (before.st_dev, before.st_ino) != (after.st_dev, after.st_ino):
+            raise NamedFault(f"{shown(path)} was replaced while it was opened", "try again when nobody writes there")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def content(path: str | Path, *, bound: str = "file") -> bytes:
+    """All bytes of the regular file at `path`; raises NamedFault."""
+    most = limit(bound)
+    try:
+        with opened(path, bound=bound) as file:
+            data = file.read() if most is None else file.read(most + 1)
+    except OSError as error:
+        raise fault_of(error, path) from error
+    if most is not None and len(data) > most:
+        message, help_ = beyond(bound, f"more than {most:,}")
+        raise BeyondBound(f"{shown(path)}: {message}", help_)
+    return data
+
+
+def open_file(path: str | Path, *, option: str) -> io.BufferedReader:
+    """Opens a file that the spec names, for reading bytes: the way for a component with an option of the type `Path`.
+
+    It is a regular file, and for the spec of a stranger one below the spec's folder and within bounds. Raises
+    OptionError at `option`.
+    """
+    try:
+        return opened(path)
+    except NamedFault as fault:
+        raise option_error(fault, option) from fault
+
+
+def option_error(fault: NamedFault, option: str) -> OptionError:
+    """A fault of a file as that of the option which names it."""
+    kind = LimitError if isinstance(fault, BeyondBound) else OptionError
+    return kind(option, fault.message, help=fault.help)
+
+
+def problem_of(code: str, fault: NamedFault, place: Place | None) -> Problem:
+    """A fault of a file as a problem at the place that names it."""
+    return Problem("untrusted-limit" if isinstance(fault, BeyondBound) else code, fault.message, place, fault.help)
+
+
+def named_files(path: str | Path, *, option: str) -> list[str]:
+    """The files that a path or a pattern (`data/*.csv`, `**/*.csv`) names, sorted; none where no file fits it.
+
+    A path without a pattern is given back as it is, whether or not there is a file. Of a folder that several links lead
+    to, the files come once. Raises OptionError at `option`, also for a link out of the folder of a stranger's spec.
+    """
+    text = os.fspath(path)
+    try:
+        real_path(text)
+        if not _has_pattern(text) or os.path.lexists(text):
+            return [text]
+        found = sorted(dict.fromkeys(_fitting(text)))
+        for file in found:
+            real_path(file)
+    except NamedFault as fault:
+        raise option_error(fault, option) from fault
+    except OSError as error:
+        raise option_error(fault_of(error, path), option) from error
+    most = limit("files")
+    if most is not None and len(found) > most:
+        message, help_ = beyond("files", f"{len(found):,}")
+        raise LimitError(option, message, help=help_)
+    return found
+
+
+def check_named(path: str, said: str | None = None) -> None:
+    """Whether an option of the type path may have this value: the file or folder need not be there.
+
+    `said` is how the spec says it.
+    Raises NamedFault for a name that no file can have, for what is neither file nor folder, and for a place outside the
+    folder of a stranger's spec.
+    """
+    real = real_path(path, said)
+    try:
+        found = os.stat(real)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
+            return  # whoever opens it says so
+        raise fault_of(error, said or path) from error
+    if not stat.S_ISDIR(found.st_mode):
+        _check_regular(found, said or path)
+        _check_size(found, said or path, "file")
+
+
+def before_pattern(path: str) -> str:
+    """The part of a path that has no pattern in it, up to the last folder; the whole of one without."""
+    first = min((place for sign in "*?[" if (place := path.find(sign)) >= 0), default=None)
+    return path if first is None else path[: path.rfind(os.sep, 0, first) + 1]
+
+
+def real_path(path: str | Path, said: str | None = None) -> Path:
+    """The path with all links followed; raises NamedFault for a name that no file can have, and for one outside.
+
+    `said` is how the spec says it.
+    """
+    text = os.fspath(path)
+    if "\0" in text:
+        raise NamedFault("the path has a NUL character, which no file's name can have", "write the path again")
+    try:
+        length = len(os.fsencode(text))
+    except UnicodeEncodeError:
+        raise NamedFault("the path has characters that no file's name can have", "write the path again") from None
+    if length > LONGEST:
+        message = f"the path '{text[:40]}…' has {length:,} bytes, and no file's path has more than {LONGEST:,}"
+        raise NamedFault(message, "write the path of a file")
+    try:
+        real = Path(os.path.realpath(text))
+    except OSError as error:
+        raise fault_of(error, path) from error
+    stance = present_stance()
+    if stance is not None and not stance.allows(real):
+        raise NamedFault(
+            f"the file {shown(said or path)} lies outside the folder of an untrusted spec", "move it beside the spec"
+        )
+    return real
+
+
+def fault_of(error: OSError, path: str | Path) -> NamedFault:
+    """What the system says of a file, in a user's words."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return NamedFault(f"there is no file {shown(path)}", _RELATIVE, absent=True)
+    if error.errno == errno.ELOOP:
+        return NamedFault(
+            f"{shown(path)} is a link that leads in a circle, or through too many", "name the file itself"
+        )
+    if error.errno == errno.ENAMETOOLONG:
+        return NamedFault(f"{shown(path)} is too long for the name of a file", "write the path of a file")
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return NamedFault(f"{shown(path)} cannot be read: {error.strerror}", "see who may read it")
+    return NamedFault(f"{shown(path)} cannot be read: {error.strerror or error}", "see whether it is the file you mean")
+
+
+def shown(path: str | Path) -> str:
+    """A path in quotes, cut where it is longer than anybody reads."""
+    text = os.fspath(path)
+    return f"'{text}'" if len(text) <= 300 else f"'{text[:120]}…{text[-60:]}'"
+
+
+def _descriptor(real: Path) -> int:
+    """An open descriptor of a path without links; neither a pipe nor a device would be waited for."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    stance = present_stance()
+    if stance is None or not real.is_relative_to(stance.folder) or os.open not in os.supports_dir_fd:
+        return os.open(real, flags)
+    *folders, name = real.relative_to(stance.folder).parts or (".",)
+    at = os.open(stance.folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for folder in folders:  # a folder that has become a link meanwhile is not followed
+            below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = below
+        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=at)
+    finally:
+        os.close(at)
+
+
+def _check_regular(found: os.stat_result, path: str | Path) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        _refuse_kind(found, path)
+
+
+def _refuse_kind(found: os.stat_result, path: str | Path) -> NoReturn:
+    kind = _KINDS.get(stat.S_IFMT(found.st_mode), "no file")
+    help_ = "name a file in it" if stat.S_ISDIR(found.st_mode) else "name a file on a disk"
+    raise NamedFault(f"{shown(path)} is {kind}, not a file", help_)
+
+
+def _check_size(found: os.stat_result, path: str | Path, bound: str) -> None:
+    most = limit(bound)
+    if most is not None and found.st_size > most:
+        message, help_ = beyond(bound, f"{found.st_size:,}")
+        raise BeyondBound(f"{shown(path)}: {message}", help_)
+
+
+def _has_pattern(text: str) -> bool:
+    return any(sign in text for sign in "*?[")
+
+
+def _fitting(pattern: str) -> Iterator[str]:
+    """The files that fit a pattern; each folder is read once for each part of it, whatever links lead there."""
+    fixed = before_pattern(pattern)
+    parts = [part for part in pattern[len(fixed) :].split(os.sep) if part]
+    waiting: list[tuple[str, int]] = [(fixed, 0)]
+    seen: set[tuple[Path, int]] = set()
+    entries = 0
+    most = limit("entries")
+    while waiting:
+        folder, place = waiting.pop()
+        real = real_path(folder or os.curdir)  # no folder outside that of a stranger is read
+        if (real, place) in seen:
+            continue
+        seen.add((real, place))
+        part, is_last = parts[place], place == len(parts) - 1
+        if part == "**" and not is_last:
+            waiting.append((folder, place + 1))
+        for entry in _entries(real):
+            entries += 1
+            if most is not None and entries > most:
+                raise BeyondBound(*beyond("entries", f"more than {most:,}"))
+            path = os.path.join(folder, entry.name)
+            hidden = entry.name.startswith(".") and not part.startswith(".")
+            if part == "**" and not hidden:
+                if _is_folder(entry):
+                    waiting.append((path, place))
+                elif is_last:
+                    yield path
+            elif part != "**" and not hidden and fnmatchcase(entry.name, part):
+                if is_last:
+                    yield path
+                elif _is_folder(entry):
+                    waiting.append((path, place + 1))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder or leads to one; a link that leads in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder has, by name; nothing where there is no such folder, or nobody may read it."""
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
