@@ -7,6 +7,8 @@
     │   └── SplitError           the rows do not fit what `data.split` says
     ├── OptionError              a component refuses an option's value; the engine adds the place
     ├── StoreError               exit code 5: the tracking store cannot be reached
+    ├── NotTrusted               exit code 2: code of a run folder that the user did not make, without --trust
+    ├── BadRunFolder             exit code 3: a run folder that names or holds what is not its own
     ├── DataError                exit code 3: the rows of a file do not fit the model that is to answer for them
     └── NotFound                 exit code 2: no such run, component or file as named on the command line
 
@@ -148,6 +150,18 @@ class DataError(AnnpipeError):
     def __init__(self, message: str, help: str) -> None:
         self.help = help
         super().__init__(f"{message}; {help}")
+
+
+class NotTrusted(AnnpipeError):
+    """A run folder holds code that would be run, and is not known as the user's own."""
+
+    exit_code = 2
+
+
+class BadRunFolder(AnnpipeError):
+    """A run folder names a path outside itself, or holds a link out of it, a pipe or a device."""
+
+    exit_code = 3
 
 
 class NotFound(AnnpipeError):

@@ -189,8 +189,17 @@ def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) ->
         return _go(begun, recorder, watcher)
 
 
-def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None) -> Finished:
-    """Resumes the run in `folder` from its last checkpoint; raises RunError when it has none or is still running."""
+def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None, *, trust: bool = False) -> Finished:
+    """Resumes the run in `folder` from its last checkpoint; raises RunError when it has none or is still running.
+
+    Its plan may name plugin files, which are imported: raises NotTrusted where the run is not known as the user's own,
+    unless `trust` says that it is.
+    """
+    from annpipe.record.seal import PLAN, check_own, seal_store
+
+    check_own(folder, PLAN, trusted=trust)
+    if tracking_uri:
+        seal_store(folder, tracking_uri)
     with shipping() as recorder:
         plan = plan_of(folder, watcher)
 

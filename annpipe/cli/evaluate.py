@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from annpipe.cli.specs import run_and_data
+from annpipe.cli.specs import run_and_data, trust_option
 
 if TYPE_CHECKING:
     from annpipe.evaluating import Evaluated
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @run_and_data
 @click.option("--name", help="What the record calls these rows; the file's name if left out.")
 @click.option("--tracking-uri", metavar="URI", help="The run's store, where it needs credentials.")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(run: Path, data: str, name: str | None, tracking_uri: str | None, as_json: bool) -> None:
+def command(run: Path, data: str, name: str | None, tracking_uri: str | None, trust: bool, as_json: bool) -> None:
     """Measure the model of RUN on the labelled rows of DATA, a .csv, .parquet or .npz file, or - for CSV from stdin.
 
     Gives the loss, the metrics and the figures of the run's spec, and adds them to its record as evaluated/NAME/….
@@ -29,7 +30,7 @@ def command(run: Path, data: str, name: str | None, tracking_uri: str | None, as
     from annpipe.evaluating import evaluate_run
 
     with RunDisplay() as display:
-        found = evaluate_run(run, data, name, display, tracking_uri)
+        found = evaluate_run(run, data, name, display, tracking_uri, trust=trust)
     click.echo(as_json_text(run, found) if as_json else said(run, found))
 
 

@@ -21,6 +21,10 @@ untrusted_option = click.option(
     "--untrusted", is_flag=True, help="For a stranger's spec: import no plugin of it, read nothing outside its folder."
 )
 
+trust_option = click.option(
+    "--trust", is_flag=True, help="Take RUN, which was made elsewhere, for your own: its code is run, now and later."
+)
+
 
 def value_options(function: F) -> F:
     """--set and --unset."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annpipe.errors import DataError, NotFound
 from annpipe.record.answering import SavedNetwork
+from annpipe.record.seal import MODEL, check_own
 from annpipe.saved.cells import NUMBERS, WHOLE, Wanted, shown
 from annpipe.saved.rows import Reading
 
@@ -19,19 +23,37 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-MODEL = "model"  # the folder of a run that its model is in
+
+@contextmanager
+def _sources_only() -> Iterator[None]:
+    """Inside, Python neither reads nor writes what it compiled of the files that it imports.
+
+    The seal of a run covers its sources: what lies compiled beside them could be of others.
+    """
+    before = sys.dont_write_bytecode, sys.pycache_prefix
+    with tempfile.TemporaryDirectory(prefix="annpipe-") as empty:
+        sys.dont_write_bytecode, sys.pycache_prefix = True, empty
+        try:
+            yield
+        finally:
+            sys.dont_write_bytecode, sys.pycache_prefix = before
 
 
 class SavedModel:
     """A run's network in evaluation mode, between files of raw rows and answers."""
 
-    def __init__(self, run: Path) -> None:
-        """Loads the model of the run's folder, and runs its network.py; raises NotFound where there is none."""
+    def __init__(self, run: Path, *, trust: bool = False) -> None:
+        """Loads the model of the run's folder, and runs its network.py; raises NotFound where there is none.
+
+        Raises NotTrusted where the run is not known as the user's own, unless `trust` says that it is.
+        """
         folder = run / MODEL
         if not (folder / "weights.safetensors").is_file():
             raise NotFound(f"the run {run.name} has no model: it did not finish; `annpipe resume {run.name}` goes on")
+        check_own(run, MODEL, trusted=trust)
         self.folder = folder
-        self.network = SavedNetwork(folder)
+        with _sources_only():
+            self.network = SavedNetwork(folder)
         self.description = self.network.description
         if "targets" not in self.description:
             raise NotFound(f"the model of {run.name} was saved by an earlier annpipe; run its spec again")

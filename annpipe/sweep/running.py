@@ -13,12 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from annpipe.files import write_private
 from annpipe.launch import Silent, shipping
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import artifact_root, resolve_tracking_uri, scrub
 from annpipe.record.project import find_project, new_run_folder
 from annpipe.record.recorder import Recorder, ShipState
+from annpipe.record.seal import seal
 from annpipe.record.source import environment_text, source_tags, spec_copy
 from annpipe.spec.axes import Axis, over_of
 from annpipe.sweep.choosing import Chooser, Listed
@@ -217,6 +219,7 @@ def _opened(folder: Path, design: Design, uri: str, project: Path) -> Iterator[J
         ("environment.txt", environment_text()),
     ):
         _keep(journal, folder, file, text)
+    seal(folder)
     try:
         yield journal
     finally:
@@ -228,7 +231,7 @@ def _as_text(axis: Axis) -> str:
 
 
 def _keep(journal: Journal, folder: Path, file: str, text: str) -> None:
-    (folder / file).write_text(text, encoding="utf-8")
+    write_private(folder / file, text)
     journal.write("artifact", file=file, to="")
 
 

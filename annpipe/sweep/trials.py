@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from annpipe.plan.plan import Plan
 from annpipe.plan.resolve import Shaped
 from annpipe.record import journal
 from annpipe.record.project import run_folders
+from annpipe.record.seal import is_own
 from annpipe.registry import Registry
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.axes import Axis
@@ -146,8 +147,10 @@ class _Once:
 class Made:
     """The runs of a project, by what decides their numbers. What a run was begun with is read once."""
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, tell: Callable[[str], None] = lambda message: None) -> None:
         self._project = project
+        self._tell = tell
+        self._foreign: set[Path] = set()
         self._tags: dict[Path, Mapping[str, str]] = {}
 
     def of(self, trials: Sequence[Trial]) -> list[Trial]:
@@ -165,12 +168,24 @@ class Made:
             self._tags[folder] = first.get("tags") or {}
         tags = self._tags[folder]
         digest = tags.get("annpipe.plan")
-        if digest not in wanted or journal.status(folder) != "FINISHED":
+        if digest not in wanted or journal.status(folder) != "FINISHED" or not self._is_own(folder):
             return None
         data = next((one["dataset"]["digest"] for one in journal.read(folder) if one["event"] == "dataset"), "")
         start = "annpipe.plugin."
         plugins = {name.removeprefix(start): version for name, version in tags.items() if name.startswith(start)}
         return f"{digest}/{data}/{json.dumps(plugins, sort_keys=True)}"
+
+    def _is_own(self, folder: Path) -> bool:
+        """Whether the user made the run: what others send is no result of the project's."""
+        if is_own(folder):
+            return True
+        if folder not in self._foreign:
+            self._foreign.add(folder)
+            self._tell(
+                f"{folder.name} could be one of the trials, but is not known as a run that you made with annpipe here: "
+                f"the trial is trained anew; `annpipe resume {folder.name} --trust` makes the run your own"
+            )
+        return False
 
 
 def goal_of(plan: Plan, metric: str | None, goal: str | None) -> Goal:
