@@ -3,8 +3,8 @@
 For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
 `metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
 `Fields`, `Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError` to refuse an
-option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers that step as one; and for classes that
-cannot carry a mark, `describe`, `Typing` and `Entry`.
+option's value, `did_you_mean` for its help, `one_line` for names and cells that a figure or a message shows; `Stepping`
+and `Slab` for optimizers that step as one; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from annpipe.contract import Blocks, Dataset, Field, Fields, Look, Loss, MetricKey, Outline, RunView
-    from annpipe.errors import OptionError
+    from annpipe.errors import OptionError, one_line
     from annpipe.expression import Expression
     from annpipe.launch import run
     from annpipe.registry.entry import Entry
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "annpipe.contract": ("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView"),
-    "annpipe.errors": ("OptionError",),
+    "annpipe.errors": ("OptionError", "one_line"),
     "annpipe.expression": ("Expression",),
     "annpipe.launch": ("run",),
     "annpipe.registry.entry": ("Entry",),
@@ -89,6 +89,7 @@ __all__ = [
     "layer",
     "loss",
     "metric",
+    "one_line",
     "optimizer",
     "plot",
     "run",

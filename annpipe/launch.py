@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from annpipe.errors import Problem, SpecError
+from annpipe.errors import Place, Problem, SpecError, one_line
 
 if TYPE_CHECKING:
     from annpipe.plan import Draft
@@ -118,9 +118,14 @@ def read(
     from annpipe.record.project import find_project
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
+    from annpipe.spec.names import HELP as NAME_HELP
+    from annpipe.spec.names import fault_of
 
     loaded = load_spec(spec, overrides, unset_paths=unset, device=device, untrusted=untrusted, over=over, values=values)
     if name is not None:
+        if found := fault_of(name):
+            place = Place(f"--name {one_line(name)}", 1, len("--name ") + 1, len(one_line(name)))
+            raise SpecError([Problem("unprintable-name", f"the run's name holds {found}", place, NAME_HELP)])
         # a run of another name stays in the experiment of its spec, beside the runs it is compared with
         experiment = loaded.tracking.experiment or loaded.head.name
         tracking = loaded.tracking.model_copy(update={"experiment": experiment})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from annpipe.cli.streams import escaped_streams
 from annpipe.errors import AnnpipeError, SpecError
 from annpipe.secrets import scrub
 
@@ -65,7 +66,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "color": True})
 @click.version_option(package_name="annpipe")
 def annpipe() -> None:
     """A YAML file is a training run."""
@@ -86,6 +87,11 @@ def main() -> NoReturn:
 
 def outcome() -> int:
     """Runs the command line of `sys.argv`, says what went wrong, and gives the exit code."""
+    with escaped_streams():
+        return _outcome()
+
+
+def _outcome() -> int:
     try:
         annpipe.main(standalone_mode=False)
     except SystemExit as exit_:

@@ -37,10 +37,12 @@ def command(run: Path, data: str, name: str | None, tracking_uri: str | None, tr
 def said(run: Path, found: Evaluated) -> str:
     """The values for a person, and where the rest is."""
     from annpipe.cli.run import recorded, shown
+    from annpipe.errors import one_line
 
-    width = max(map(len, found.values))
+    named = {one_line(key): value for key, value in sorted(found.values.items())}
+    width = max(map(len, named))
     lines = [f"{run.name}  on {found.rows:,} row{'s' * (found.rows != 1)} of {found.name}"]
-    lines += [f"  {key:<{width}}  {value:.6g}" for key, value in sorted(found.values.items())]
+    lines += [f"  {key:<{width}}  {value:.6g}" for key, value in named.items()]
     lines += [f"  figure  {shown(figure)}" for figure in found.figures]
     return "\n".join([*lines, f"  record  {recorded(found.record, found.wait_seconds)}"])
 

@@ -34,8 +34,11 @@ def command(run: Path, data: str, output: Path | None, keep: tuple[str, ...], tr
 
 
 def _remarks(done: Predicted) -> list[str]:
+    from annpipe.errors import one_line
+
     of = f"of {done.rows:,} rows"
-    lines = [f"{count:,} {of} have a word in '{name}' that training never saw" for name, count in done.unknown.items()]
+    unknown = {one_line(name): count for name, count in done.unknown.items()}
+    lines = [f"{count:,} {of} have a word in '{name}' that training never saw" for name, count in unknown.items()]
     if done.lost:
         first = f"the first is row {done.first_lost}"
         lines.append(f"{done.lost:,} {of} have no answer, since a value is missing; {first}")

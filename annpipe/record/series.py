@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 from annpipe.record import journal
 from annpipe.record.journal import Event
 from annpipe.record.thin import Point, Thinner
+
+NOT_IN_FILES = re.compile(r"[^\w.,=+@ -]|^\.")  # columns, whose names are in keys, are called what they like
+MOST_LETTERS = 80
 
 
 class AllSeries:
@@ -79,7 +83,7 @@ class AllSeries:
 def _file_names(keys: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for key in keys:
-        name = key.replace("/", "_")
+        name = NOT_IN_FILES.sub("_", key.replace("/", "_"))[:MOST_LETTERS]
         while f"{name}.csv" in names.values():
             name += "_"
         names[key] = f"{name}.csv"

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from annpipe.contract import RunView
+from annpipe.figure_files import write_figure
 from annpipe.plan.component import Component
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
@@ -121,9 +122,9 @@ def save_figure(figure: Any, folder: Path, name: str) -> Path:
     """As SVG; a drawing that would be large as PNG."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.svg"
-    figure.savefig(path)
+    write_figure(figure, path)
     if path.stat().st_size > LARGE:
         path.unlink()
         path = folder / f"{name}.png"
-        figure.savefig(path, dpi=144)
+        write_figure(figure, path, dpi=144)
     return path
