@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from annpipe.facts import check_facts, dataset_facts, plan_tags, plugin_versions
-from annpipe.files import write_private
+from annpipe.files import private_folder, write_private
 from annpipe.historian import Display, Historian, Judge, signals_noted
 from annpipe.plan.plan import Plan
 from annpipe.record import journal as journals
@@ -225,7 +225,7 @@ class Run:
 
     def _artifact(self, file: str, text: str, to: str) -> None:
         path = self.folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         write_private(path, text)
         self.journal.write("artifact", file=file, to=to)
 

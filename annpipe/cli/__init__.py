@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from annpipe.cli.arguments import hide_secrets
 from annpipe.cli.streams import escaped_streams
 from annpipe.errors import AnnpipeError, SpecError
 from annpipe.secrets import scrub
@@ -74,6 +75,7 @@ def annpipe() -> None:
 
 def main() -> NoReturn:
     """The program: runs the command line and ends the process with the exit code of the outcome."""
+    hide_secrets()
     code = outcome()
     if not {"torch", "mlflow"} & sys.modules.keys():
         sys.exit(code)

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from annpipe.errors import NotFound
-from annpipe.files import PRIVATE_FOLDER
+from annpipe.files import PRIVATE_FOLDER, private_folder
 from annpipe.record.inside import check_inside, is_file
 from annpipe.record.journal import FILE as JOURNAL
 from annpipe.record.journal import read
@@ -43,7 +43,7 @@ def new_run_folder(project: Path, name: str) -> Path:
     """Makes the folder of a new run, `runs/<name>-<local time>-<4 letters>`, for its owner alone; no two runs ever
     share one."""
     runs = runs_folder(project)
-    runs.mkdir(parents=True, exist_ok=True)
+    private_folder(runs)
     while True:
         letters = "".join(secrets.choice(_LETTERS) for _ in range(4))
         folder = runs / f"{slug(name)}-{datetime.now():%Y%m%d-%H%M%S}-{letters}"

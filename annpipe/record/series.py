@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from annpipe.files import private_folder
 from annpipe.record import journal
 from annpipe.record.journal import Event
 from annpipe.record.thin import Point, Thinner
@@ -60,7 +61,7 @@ class AllSeries:
         if not keys:
             return []
         folder = self._folder / "artifacts" / "history"
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         paths = {key: folder / name for key, name in _file_names(keys).items()}
         with ExitStack() as files:
             tables = {key: csv.writer(files.enter_context(open(path, "w", newline=""))) for key, path in paths.items()}

@@ -11,6 +11,7 @@ import torch
 
 from annpipe.contract import RunView
 from annpipe.figure_files import write_figure
+from annpipe.files import private_folder
 from annpipe.plan.component import Component
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
@@ -120,7 +121,7 @@ def _figure(registry: Registry, plot: Component, view: RunView) -> Any:
 
 def save_figure(figure: Any, folder: Path, name: str) -> Path:
     """As SVG; a drawing that would be large as PNG."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     path = folder / f"{name}.svg"
     write_figure(figure, path)
     if path.stat().st_size > LARGE:
