@@ -6,7 +6,8 @@ For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `los
 `Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers
 that step as one; for classes that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and
 `cell_numbers`, which read cells as a saved model does; `open_file` and `named_files` for files that a spec names,
-`Archive` (with `ArchiveFault`) for arrays in them, `check_bound` for what the spec of a stranger may ask for.
+`Archive` (with `ArchiveFault`) for arrays in them, `check_bound` for what the spec of a stranger may ask for;
+`one_line` for names and cells that a figure or a message shows.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
         Remark,
         RunView,
     )
-    from annpipe.errors import OptionError
+    from annpipe.errors import OptionError, one_line
     from annpipe.expression import Expression
     from annpipe.files.archive import Archive, ArchiveFault
     from annpipe.files.limits import check_bound
@@ -66,7 +67,7 @@ _HOMES = {
         *("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "LossTerm", "MetricKey", "Outline"),
         *("OutputRoles", "Remark", "RunView"),
     ),
-    "annpipe.errors": ("OptionError",),
+    "annpipe.errors": ("OptionError", "one_line"),
     "annpipe.expression": ("Expression",),
     "annpipe.files.archive": ("Archive", "ArchiveFault"),
     "annpipe.files.limits": ("check_bound",),
@@ -127,6 +128,7 @@ __all__ = [
     "loss",
     "metric",
     "named_files",
+    "one_line",
     "open_file",
     "optimizer",
     "plot",

@@ -8,6 +8,8 @@
     ├── OptionError              a component refuses an option's value; the engine adds the place
     │   └── LimitError           it would be more than is done for the spec of a stranger
     ├── StoreError               exit code 5: the tracking store cannot be reached
+    ├── NotTrusted               exit code 2: code of a run folder that the user did not make, without --trust
+    ├── BadRunFolder             exit code 3: a run folder that names or holds what is not its own
     ├── DataError                exit code 3: the rows of a file do not fit the model that is to answer for them
     └── NotFound                 exit code 2: no such run, component or file as named on the command line
 
@@ -57,8 +59,8 @@ class Problem:
 
     def __post_init__(self) -> None:
         """What a user wrote is quoted in messages: no password in it, and nothing that would steer a terminal."""
-        object.__setattr__(self, "message", visible(scrub(self.message)))
-        object.__setattr__(self, "help", self.help and visible(scrub(self.help)))
+        object.__setattr__(self, "message", one_line(scrub(self.message)))
+        object.__setattr__(self, "help", self.help and one_line(scrub(self.help)))
 
     @property
     def order(self) -> tuple[str, int, int, str]:
@@ -93,7 +95,8 @@ class AnnpipeError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        return visible(scrub(super().__str__()))
+        """Its message on one line, whatever names and cells are quoted in it."""
+        return one_line(scrub(super().__str__()))
 
 
 class SpecError(AnnpipeError):
@@ -104,6 +107,9 @@ class SpecError(AnnpipeError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = sorted(dict.fromkeys(problems), key=lambda problem: problem.order)
         super().__init__("\n".join(problem.message for problem in self.problems))
+
+    def __str__(self) -> str:
+        return visible(scrub(Exception.__str__(self)))
 
 
 class RunError(AnnpipeError):
@@ -140,9 +146,12 @@ class SplitError(RunError):
 
 
 class StoreError(AnnpipeError):
-    """The tracking store cannot be reached or used."""
+    """The tracking store cannot be reached or used; what a server said may have several lines."""
 
     exit_code = 5
+
+    def __str__(self) -> str:
+        return visible(scrub(Exception.__str__(self)))
 
 
 class DataError(AnnpipeError):
@@ -155,6 +164,18 @@ class DataError(AnnpipeError):
         super().__init__(f"{message}; {help}")
 
 
+class NotTrusted(AnnpipeError):
+    """A run folder holds code that would be run, and is not known as the user's own."""
+
+    exit_code = 2
+
+
+class BadRunFolder(AnnpipeError):
+    """A run folder names a path outside itself, or holds a link out of it, a pipe or a device."""
+
+    exit_code = 3
+
+
 class NotFound(AnnpipeError):
     """Something named on the command line does not exist."""
 
@@ -162,13 +183,39 @@ class NotFound(AnnpipeError):
 
 
 def visible(text: str) -> str:
-    """The text with a sign for each character that a terminal would obey instead of showing.
+    r"""The text with each character that a terminal would obey instead of showing escaped, as JSON writes it.
 
-    >>> visible("red\\x1b[31m")
-    'red�[31m'
+    Tabulators and line breaks stay; see `one_line`. What is escaped once stays as it is.
+
+    >>> print(visible("red\x1b[31m"))
+    red\u001b[31m
     """
-    return text if text.isprintable() else "".join("�" if _steers(char) else char for char in text)
+    return text if text.isprintable() else "".join(_escape(char) if _steers(char) else char for char in text)
+
+
+def one_line(text: str) -> str:
+    r"""The same of a name, a word or a cell, which is to stay on its line: line breaks and tabulators are escaped too.
+
+    >>> print(one_line("two\nlines"))
+    two\nlines
+    """
+    return text if text.isprintable() else visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def steering(text: str, *, lines: bool = False) -> str | None:
+    """The first character of a text that would be obeyed or hidden; with `lines`, line breaks and tabulators may be."""
+    if text.isprintable():
+        return None
+    return next((char for char in text if _steers(char) or (char in "\t\n" and not lines)), None)
 
 
 def _steers(char: str) -> bool:
-    return char not in "\t\n" and unicodedata.category(char) in ("Cc", "Cf", "Zl", "Zp")
+    return char not in "\t\n" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def _escape(char: str) -> str:
+    r"""`\u001b`; beyond the first 65,536 characters the two halves of UTF-16, so that JSON stays JSON."""
+    if char == "\r":
+        return "\\r"
+    halves = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{halves[n] << 8 | halves[n + 1]:04x}" for n in range(0, len(halves), 2))

@@ -20,6 +20,7 @@ from annpipe.plan.torch_globals import torch_defaults
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.project import find_project, spec_file
 from annpipe.record.recorder import Recorder, ShipState
+from annpipe.record.seal import PLAN, check_own, seal_store
 from annpipe.registry import Registry
 from annpipe.saved.cells import STDIN
 from annpipe.saved.labelled import labelled
@@ -55,16 +56,26 @@ class Evaluated:
 
 @torch_defaults()
 def evaluate_run(
-    run: Path, source: str, name: str | None, teller: Teller, tracking_uri: str | None = None
+    run: Path,
+    source: str,
+    name: str | None,
+    teller: Teller,
+    tracking_uri: str | None = None,
+    *,
+    trust: bool = False,
 ) -> Evaluated:
     """Measures the model of the run's folder on the labelled rows of `source`, draws its figures of them, and records
     both as `evaluated/<name>/…`; `name` is the file's own where it is left out.
 
-    The run's own data need not be at hand. Raises NotFound, DataError, SpecError, and RunError while the run is held.
+    The run's own data need not be at hand. Raises NotFound, DataError, SpecError, and RunError while the run is held;
+    NotTrusted where the run is not known as the user's own, unless `trust` says that it is.
     """
     recorder = Recorder.start_shipper()  # imports MLflow meanwhile
     try:
-        model = SavedModel(run)
+        model = SavedModel(run, trust=trust)
+        check_own(run, PLAN)
+        if tracking_uri:
+            seal_store(run, tracking_uri)
         spec = _spec(run, model)
         measures = draft_measures(spec, Registry.installed(), project=find_project())
         dataset = labelled(model, source)

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Protocol, TypeAlias
 
 from annpipe.errors import RunError
+from annpipe.files.private import private_folder
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import scrub
 from annpipe.train.figures import save_figure
@@ -126,7 +127,7 @@ class Historian:
             raise RunError(f"a callback named an artifact '{name}': use a relative path, as samples/epoch_10.csv")
         folder = self._folder / "artifacts" / "looks" / place.parent
         if isinstance(content, str):
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             path = folder / place.name
             path.write_text(scrub(content), encoding="utf-8")
         else:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from annpipe.errors import AnnpipeError, Problem, RunError, SpecError
+from annpipe.errors import AnnpipeError, Place, Problem, RunError, SpecError, one_line
 
 if TYPE_CHECKING:
     from annpipe.plan import Draft
@@ -118,9 +118,14 @@ def read(
     from annpipe.record.project import find_project
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
+    from annpipe.spec.names import HELP as NAME_HELP
+    from annpipe.spec.names import fault_of
 
     loaded = load_spec(spec, overrides, unset_paths=unset, device=device, untrusted=untrusted, over=over, values=values)
     if name is not None:
+        if found := fault_of(name):
+            place = Place(f"--name {one_line(name)}", 1, len("--name ") + 1, len(one_line(name)))
+            raise SpecError([Problem("unprintable-name", f"the run's name holds {found}", place, NAME_HELP)])
         # a run of another name stays in the experiment of its spec, beside the runs it is compared with
         experiment = loaded.tracking.experiment or loaded.head.name
         tracking = loaded.tracking.model_copy(update={"experiment": experiment})
@@ -192,8 +197,17 @@ def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) ->
         return _go(begun, recorder, watcher)
 
 
-def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None) -> Finished:
-    """Resumes the run in `folder` from its last checkpoint; raises RunError when it has none or is still running."""
+def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None, *, trust: bool = False) -> Finished:
+    """Resumes the run in `folder` from its last checkpoint; raises RunError when it has none or is still running.
+
+    Its plan may name plugin files, which are imported: raises NotTrusted where the run is not known as the user's own,
+    unless `trust` says that it is.
+    """
+    from annpipe.record.seal import PLAN, check_own, seal_store
+
+    check_own(folder, PLAN, trusted=trust)
+    if tracking_uri:
+        seal_store(folder, tracking_uri)
     with shipping() as recorder, _defaults():
         plan = plan_of(folder, watcher)
 

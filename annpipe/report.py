@@ -48,7 +48,9 @@ def _excerpt(place: Place, note: str, gutter: int, opening: str) -> list[str]:
 
 def _cut(line: str, start: int, end: int) -> tuple[str, int, int]:
     """A line for a terminal: nothing in it steers one, and a long one is cut to what lies round the marked stretch."""
-    line = visible(line.rstrip("\n"))
+    line = line.rstrip("\n")
+    before, marked = visible(line[:start]), visible(line[start:end])
+    line, start, end = before + marked + visible(line[end:]), len(before), len(before) + len(marked)
     if len(line) <= LINE:
         return line, start, end
     first = max(0, min(start - LINE // 4, len(line) - LINE))

@@ -14,12 +14,14 @@ from typing import Any
 import torch
 
 from annpipe.facts import DataDigests, check_facts, dataset_facts, plan_tags, run_facts
+from annpipe.files.private import private_folder, write_private
 from annpipe.historian import Display, Historian, Judge, signals_noted
 from annpipe.plan.plan import Plan
 from annpipe.plan.torch_globals import torch_defaults
 from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import scrub
+from annpipe.record.seal import seal
 from annpipe.record.source import environment_text, source_tags, spec_copy
 from annpipe.saved.check import check_saved_model
 from annpipe.train.checkpoint import load_checkpoint
@@ -205,6 +207,7 @@ class Run:
         self.journal.metrics(0, summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
         export_model(self.plan, parts, self.folder / "model")
         check_saved_model(parts, self.folder / "model")
+        seal(self.folder)
         if not self.is_trial:
             self.journal.write("model", folder="model")  # shipped while the figures are drawn
         self._draw(parts, historian)
@@ -224,8 +227,8 @@ class Run:
 
     def _artifact(self, file: str, text: str, to: str) -> None:
         path = self.folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        private_folder(path.parent)
+        write_private(path, text)
         self.journal.write("artifact", file=file, to=to)
 
 
@@ -269,6 +272,7 @@ def begin(
         parent=sweep,
     )
     run._artifact("plan.yaml", plan.to_yaml(), "")
+    seal(folder)
     if sweep is not None:
         return run  # its sweep has the spec and the environment
     # a tracking URI in the spec may hold a password: artifacts are for others to read

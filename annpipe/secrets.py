@@ -1,7 +1,8 @@
-"""What in a text is a secret? The user info of a URI, and its query values called token, key, password, secret or sig.
+"""Finds and hides the secrets in a text: credentials of URIs, of database connection strings and of HTTP headers.
 
-Everything that annpipe prints, logs or records goes through here first. Nothing but URIs is looked at: a secret that
-stands alone looks like any other word.
+These are the user info of a URI, its query values called token, key, password, secret, auth, session and the like, the
+password of a connection string (`host=db password=…`), and what follows `Authorization:` or `Bearer`. Everything that
+annpipe prints, logs or records goes through here first. A secret that stands alone looks like any other word.
 """
 
 from __future__ import annotations
@@ -19,10 +20,22 @@ _WITH_PASSWORD = r'[^\s/?#"@:\[]{0,100}:(?!\d+[/?#])[^\s"]{0,200}'
 _USER_INFO = re.compile(rf':\\?/(?:\\?/([^\s/?#"]+|{_WITH_PASSWORD})|({_WITH_PASSWORD}))@')
 _NAME = r"[^=&;?#\s]{0,40}"
 _SECRET_OPTION = re.compile(
-    rf"(?i)[?&;]{_NAME}(?:passw|pwd|token|secret|key|credential|odbc_connect|(?<![a-z])(?:pass|sig|signature)(?![a-z]))"
+    rf"(?i)[?&;]{_NAME}(?:passw|pwd|token|secret|key|credential|odbc_connect|jwt|session|authoriz|bearer|oauth"
+    rf"|(?<![a-z])(?:pass|sig|signature|auth|pat|sid)(?![a-z]))"
     # A comma, a bracket or an apostrophe belongs to the value only where the value goes on behind it.
     rf"""{_NAME}=((?:[^&\s"'`,;)\]}}]|['`,;)\]}}]+(?=[\w%+/=.~-]))+)"""
 )
+# A connection string of libpq or ODBC: words and values with `=` between, apart by blanks or semicolons.
+_DSN = re.compile(
+    r"(?i)(?<![\w?&;])(?:\w{0,20}password|passwd|pwd|sslkey)\s{0,3}=\s{0,3}"
+    r"(?:'((?:[^'\\\n]|\\.){1,400})'|\{([^}\n]{1,400})\}|((?!['{])[^\s;&\"']{1,400}))"
+)
+_HEADER = re.compile(
+    r"(?i)(?<![\w-])(?:proxy-)?authorization[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
+    r"(?:(?:basic|bearer|digest|negotiate|token|apikey)\s{1,3}([^\s\"',;]{1,4000})|((?=[^\s\"',;]{0,400}\d)[^\s\"',;]{1,4000}))"
+)
+_BEARER = re.compile(r"(?i)(?<![\w-])bearer\s{1,3}((?=[^\s\"',;]{0,400}\d)[\w.~+/=-]{8,4000})")
+_SIGNS = re.compile(r"[@=]|(?i:authorization|bearer)")  # no secret is without one of them
 
 
 def scrub(text: str) -> str:
@@ -31,7 +44,7 @@ def scrub(text: str) -> str:
     >>> scrub("https://ann:secret@host/x?token=abc")
     'https://***@host/x?token=***'
     """
-    if "@" not in text and "=" not in text:  # no secret is without one of them
+    if _SIGNS.search(text) is None:
         return text
     return _hidden(text, list(_secrets(text)))
 
@@ -72,7 +85,10 @@ def secret_words(uri: str) -> frozenset[str]:
 
 def _secrets(text: str) -> Iterator[tuple[int, int]]:
     """Where the secrets lie, from left to right, none inside another."""
-    matches = (match for pattern in (_USER_INFO, _SECRET_OPTION) for match in pattern.finditer(text))
+    patterns = (_USER_INFO, _SECRET_OPTION, _DSN, _HEADER, _BEARER)
+    matches = (
+        match for pattern in patterns for match in pattern.finditer(text) if match[match.lastindex or 0] != HIDDEN
+    )
     spans = [match.span(match.lastindex or 0) for match in matches]
     behind = 0
     for start, end in sorted(spans):

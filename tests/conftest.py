@@ -20,6 +20,14 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 CliHere = Callable[..., tuple[int, str, str]]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The key that seals run folders is one of the tests', and not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def registry_entries() -> Registry:
     """All installed components; copy it before adding to it."""

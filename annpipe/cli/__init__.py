@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from annpipe.cli.arguments import hide_secrets
+from annpipe.cli.streams import escaped_streams
 from annpipe.errors import AnnpipeError, NotFound, SpecError
 from annpipe.secrets import scrub
 
@@ -66,7 +68,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "color": True})
 @click.version_option(package_name="annpipe")
 def annpipe() -> None:
     """A YAML file is a training run."""
@@ -74,6 +76,7 @@ def annpipe() -> None:
 
 def main() -> NoReturn:
     """The program: runs the command line and ends the process with the exit code of the outcome."""
+    hide_secrets()
     code = outcome()
     if not {"torch", "mlflow"} & sys.modules.keys():
         sys.exit(code)
@@ -90,6 +93,11 @@ def outcome() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that is no text, as an argument may be, is shown all the same
             stream.reconfigure(errors="backslashreplace")
+    with escaped_streams():
+        return _outcome()
+
+
+def _outcome() -> int:
     try:
         _check_call()
         annpipe.main(standalone_mode=False)

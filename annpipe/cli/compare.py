@@ -51,13 +51,11 @@ def _with_trials(folder: Path) -> list[Path]:
 
 def as_text(found: Comparison) -> str:
     """For a person: a line a difference, a column a run."""
-    from annpipe.errors import visible
-
     blocks = [_cells(found, found.asked), _cells(found, _shown(found))]
     widths = [max(len(row[place]) for block in blocks for row in block) for place in range(1 + len(found.runs))]
     same = ["nothing in their specs and data differs"] if not found.asked else []
     lines = [
-        "  ".join(visible(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in [*blocks[0], [""] * len(widths), *blocks[1][1:]]
     ]
     return "\n".join([*lines[:1], *same, *lines[1:]])
@@ -72,14 +70,17 @@ def as_markdown(found: Comparison) -> str:
 
 def as_csv(found: Comparison) -> str:
     """A line a run, a column a difference or result, for a table program."""
+    from annpipe.errors import one_line
+
     text = io.StringIO()
     rows = [*found.asked, *found.found]
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["run", "status", *(row.name for row in rows)])
+    table.writerow(["run", "status", *(one_line(row.name) for row in rows)])
     for place, run in enumerate(found.runs):
         values = [row.values[place] for row in rows]
         plain = [value if isinstance(value, int | float | str) else json.dumps(value) for value in values]
-        table.writerow([run.id, run.status, *("" if text == "null" else text for text in plain)])
+        cells = ("" if value == "null" else value for value in plain)
+        table.writerow([run.id, run.status, *(one_line(cell) if isinstance(cell, str) else cell for cell in cells)])
     return text.getvalue().rstrip("\n")
 
 
@@ -100,7 +101,8 @@ def _shown(found: Comparison) -> Sequence[Row]:
 
 
 def _cells(found: Comparison, rows: Sequence[Row]) -> list[list[str]]:
+    from annpipe.errors import one_line
     from annpipe.record.comparison import brief
 
     head = ["", *(run.id if run.status == "FINISHED" else f"{run.id} ({run.status})" for run in found.runs)]
-    return [head, *([row.name, *map(brief, row.values)] for row in rows)]
+    return [[one_line(cell) for cell in row] for row in [head, *([row.name, *map(brief, row.values)] for row in rows)]]

@@ -136,9 +136,9 @@ def _number(value: float | None) -> str:
 
 
 def _short(text: str) -> str:
-    from annpipe.errors import visible
+    from annpipe.errors import one_line
 
-    return visible(text if len(text) <= MAX_LETTERS else f"{text[: MAX_LETTERS - 1]}…")
+    return one_line(text if len(text) <= MAX_LETTERS else f"{text[: MAX_LETTERS - 1]}…")
 
 
 def _aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> Iterator[str]:
@@ -182,13 +182,14 @@ def _strict(value: Any) -> Any:
 
 def draw(drafted: DataDraft, seen: Seen, path: Path) -> None:
     """The figure that the plot `columns` makes of these splits before any training."""
+    from annpipe.figure_files import write_figure
     from annpipe.train.figures import view_of_data
 
     entry = drafted.registry.find("plot", "columns")
     assert entry
     figure = drafted.registry.load(entry)(view_of_data(seen.spec.head.name, seen.splits))
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_figure(figure, path)
 
 
 def _check_ending(path: Path) -> None:

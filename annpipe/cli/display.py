@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from annpipe.errors import Problem
+from annpipe.cli.streams import below
+from annpipe.errors import Problem, one_line, visible
 from annpipe.report import render
 
 if TYPE_CHECKING:
@@ -36,11 +37,14 @@ class RunDisplay(AbstractContextManager["RunDisplay"]):
 
     def event(self, message: str) -> None:
         """Prints a line, above the bar where there is one."""
-        (self._bar.say if self._bar else _echo)(message)
+        self._say(one_line(message))
 
     def warn(self, problem: Problem) -> None:
         """Prints a warning the way errors are printed."""
-        self.event(render(problem) + "\n")
+        self._say(render(problem) + "\n")
+
+    def _say(self, text: str) -> None:
+        (self._bar.say if self._bar else _echo)(text)
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +108,7 @@ class _Bar:
         self._progress.update(self._task, completed=step, loss=f"{loss:.5g}", epoch=epoch, rate=f"{rate:.0f}")
 
     def say(self, message: str) -> None:
-        self._progress.console.print(message, markup=False, highlight=False)
+        self._progress.console.print(visible(message), markup=False, highlight=False)
 
     def close(self) -> None:
         self._progress.stop()
@@ -120,6 +124,7 @@ def _rich_progress() -> Progress:
         TextColumn("loss {task.fields[loss]}"),
         TextColumn("{task.fields[rate]} steps/s"),
         TimeRemainingColumn(compact=True),
-        console=Console(stderr=True),
+        console=Console(file=below(sys.stderr)),
+        redirect_stdout=False,
         refresh_per_second=10,
     )

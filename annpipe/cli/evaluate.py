@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from annpipe.cli.specs import run_and_data
+from annpipe.cli.specs import run_and_data, trust_option
 
 if TYPE_CHECKING:
     from annpipe.evaluating import Evaluated
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @run_and_data
 @click.option("--name", help="What the record calls these rows; the file's name if left out.")
 @click.option("--tracking-uri", metavar="URI", help="The run's store, where it needs credentials.")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(run: Path, data: str, name: str | None, tracking_uri: str | None, as_json: bool) -> None:
+def command(run: Path, data: str, name: str | None, tracking_uri: str | None, trust: bool, as_json: bool) -> None:
     """Measure the model of RUN on the labelled rows of DATA, a .csv, .parquet or .npz file, or - for CSV from stdin.
 
     Gives the loss, the metrics and the figures of the run's spec, and adds them to its record as evaluated/NAME/….
@@ -29,17 +30,19 @@ def command(run: Path, data: str, name: str | None, tracking_uri: str | None, as
     from annpipe.evaluating import evaluate_run
 
     with RunDisplay() as display:
-        found = evaluate_run(run, data, name, display, tracking_uri)
+        found = evaluate_run(run, data, name, display, tracking_uri, trust=trust)
     click.echo(as_json_text(run, found) if as_json else said(run, found))
 
 
 def said(run: Path, found: Evaluated) -> str:
     """The values for a person, and where the rest is."""
     from annpipe.cli.run import recorded, shown
+    from annpipe.errors import one_line
 
-    width = max(map(len, found.values))
+    named = {one_line(key): value for key, value in sorted(found.values.items())}
+    width = max(map(len, named))
     lines = [f"{run.name}  on {found.rows:,} row{'s' * (found.rows != 1)} of {found.name}"]
-    lines += [f"  {key:<{width}}  {value:.6g}" for key, value in sorted(found.values.items())]
+    lines += [f"  {key:<{width}}  {value:.6g}" for key, value in named.items()]
     lines += [f"  figure  {shown(figure)}" for figure in found.figures]
     return "\n".join([*lines, f"  record  {recorded(found.record, found.wait_seconds)}"])
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from annpipe.errors import MAX_PROBLEMS, Place, Problem
+from annpipe.errors import MAX_PROBLEMS, Place, Problem, visible
 from annpipe.report import render
 from annpipe.secrets import scrub
 
@@ -83,5 +83,5 @@ def _annotation(problem: Problem) -> str:
 
 
 def _escaped(text: str, also: str = "") -> str:
-    """A workflow command ends at a line break; `%` begins an escape."""
-    return "".join(f"%{ord(c):02X}" if c in f"%\r\n{also}" else c for c in text)
+    """A workflow command ends at a line break; `%` begins an escape. What steers a terminal is shown by its number."""
+    return "".join(f"%{ord(c):02X}" if c in f"%\r\n{also}" else visible(c) for c in text)

@@ -37,6 +37,7 @@ def command(
     """Suggest a learning rate for SPEC: train a little with growing rates, draw what the loss does, record nothing."""
     from annpipe.cli.display import RunDisplay
     from annpipe.launch import complete, read
+    from annpipe.record.project import slug
     from annpipe.running import try_rates
 
     if low >= high:
@@ -44,7 +45,7 @@ def command(
     with RunDisplay() as display:
         plan = complete(read(spec, overrides=overrides, unset=unset, device=device), display)
         test = try_rates(plan, low=low, high=high, steps=steps)
-    path = figure or Path(f"{plan.head.name}_lr.svg")
+    path = figure or Path(f"{slug(plan.head.name)}_lr.svg")
     draw(plan, test, path)
     click.echo(as_json_text(test, path) if as_json else said(plan, test, path))
 
@@ -70,6 +71,8 @@ def draw(plan: Plan, test: RateTest, path: Path) -> None:
     """The loss over the rate, smoothed and as it was, the suggestion marked; SVG, PNG or PDF as the path ends."""
     from matplotlib.figure import Figure
 
+    from annpipe.figure_files import write_figure
+
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes: Any = figure.subplots()
     axes.plot(test.rates, test.losses, color="#0072B2", alpha=0.3, linewidth=0.8, label="loss")
@@ -85,4 +88,4 @@ def draw(plan: Plan, test: RateTest, path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    write_figure(figure, path)

@@ -11,6 +11,7 @@ import click
 
 from annpipe.cli.display import RunDisplay
 from annpipe.cli.specs import spec_argument, spec_options, untrusted_option
+from annpipe.errors import one_line
 
 if TYPE_CHECKING:
     from annpipe.plan import Draft
@@ -64,7 +65,7 @@ def show_draft(drafted: Draft) -> str:
     known += [("average", drafted.average)] if drafted.average else []
     lines = [f"{name:<10} {said(component)}" for name, component in known]
     head = f"{drafted.spec.head.name}  (unchecked: shapes and parameters are known with the plugins only)"
-    return "\n".join([head, "", *lines, "layers", *layers])
+    return "\n".join(map(one_line, [head, "", *lines, "layers", *layers]))
 
 
 def show_origins(plan: Plan, drafted: Draft) -> str:
@@ -72,7 +73,7 @@ def show_origins(plan: Plan, drafted: Draft) -> str:
     from annpipe.plan.origin import origins
 
     rows = [(o.path, _short(json.dumps(o.value, ensure_ascii=False)), str(o)) for o in origins(plan, drafted.spec)]
-    return "\n".join(_aligned(rows))
+    return "\n".join(map(one_line, _aligned(rows)))
 
 
 def _short(text: str) -> str:
@@ -112,7 +113,7 @@ def show_plan(plan: Plan) -> str:
     if plan.average:
         lines.append(f"average    {said(plan.average)}")
     lines += [f"train      {_length(plan)}, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
-    return "\n".join(lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _losses(plan: Plan) -> list[str]:

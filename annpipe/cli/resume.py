@@ -7,14 +7,16 @@ import sys
 import click
 
 from annpipe.cli import words
+from annpipe.cli.specs import trust_option
 
 
 @click.command("resume")
 @click.argument("run", required=False, shell_complete=words.open_runs)
 @click.option("--last", is_flag=True, help="The latest run of this project.")
 @click.option("--tracking-uri", metavar="URI", help="The run's store, where it needs credentials.")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(run: str | None, last: bool, tracking_uri: str | None, as_json: bool) -> None:
+def command(run: str | None, last: bool, tracking_uri: str | None, trust: bool, as_json: bool) -> None:
     """Go on with RUN (its id, a part of it, or its name) from its last checkpoint.
 
     A run that was interrupted and resumed ends with the same numbers, bit for bit, as one that never was.
@@ -23,12 +25,15 @@ def command(run: str | None, last: bool, tracking_uri: str | None, as_json: bool
     from annpipe.cli.run import conclude
     from annpipe.errors import NotFound
     from annpipe.launch import go_on
+    from annpipe.record import seal
     from annpipe.record.journal import status
     from annpipe.record.project import find_project, find_run
 
     if not run and not last:
         raise NotFound("say which run: its id, its name, or --last; `annpipe runs` lists them")
     folder = find_run(find_project(), run, last)
+    if trust:
+        seal.trust(folder)
     how = status(folder)
     if how in ("FINISHED", "RUNNING"):
         what = "is still running" if how == "RUNNING" else "is finished: nothing is left to do"

@@ -79,11 +79,14 @@ def shown(path: Path) -> str:
 
 def summary(finished: Finished) -> str:
     """Where the run is, its final values and the next commands."""
+    from annpipe.errors import one_line
+
     values = finished.values
     lines = [f"{finished.status}  {finished.plan.head.name}", f"  run     {shown(finished.folder)}"]
     lines.append(f"  record  {recorded(finished.record, finished.plan.tracking.wait_seconds)}")
-    width = max((len(key) for key in values), default=0)
-    lines += [f"  {key:<{width}}  {value:.6g}" for key, value in sorted(values.items())]
+    named = {one_line(key): value for key, value in sorted(values.items())}
+    width = max((len(key) for key in named), default=0)
+    lines += [f"  {key:<{width}}  {value:.6g}" for key, value in named.items()]
     if finished.status == "FINISHED":
         figures = sorted((finished.folder / "artifacts" / "plots").glob("*"))
         lines += [f"  figure  {shown(figure)}" for figure in figures]

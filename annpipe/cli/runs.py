@@ -19,6 +19,7 @@ HEADINGS = ("RUN", "NAME", "STATUS", "STARTED", "DURATION", "TRAIN/LOSS", "RECOR
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def command(as_json: bool) -> None:
     """List the runs of this project, the latest last, with their true status."""
+    from annpipe.errors import one_line
     from annpipe.record.project import find_project, run_folders, runs_folder
     from annpipe.record.summary import summarize
 
@@ -27,7 +28,7 @@ def command(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_strict(summary) for summary in summaries], indent=2))
     elif summaries:
-        click.echo(_table([HEADINGS, *(_row(summary) for summary in summaries)]))
+        click.echo(_table([HEADINGS, *(tuple(map(one_line, _row(summary))) for summary in summaries)]))
     else:
         click.echo(f"no runs yet in {runs_folder(project)}; `annpipe run SPEC` makes one", err=True)
     n_missing = sum(not summary.is_recorded and summary.status != "RUNNING" for summary in summaries)

@@ -33,6 +33,11 @@ def untrusted_option(function: F) -> F:
     return click.option("--untrusted", is_flag=True, help=help_)(held)  # type: ignore[return-value]  # as above
 
 
+trust_option = click.option(
+    "--trust", is_flag=True, help="Take RUN, which was made elsewhere, for your own: its code is run, now and later."
+)
+
+
 def value_options(function: F) -> F:
     """--set and --unset."""
     set_ = click.option(

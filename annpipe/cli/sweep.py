@@ -112,15 +112,19 @@ class _Display:
     """A line a trial, on stderr."""
 
     def trial(self, result: Result, done: int, of: int) -> None:
-        from annpipe.spec.axes import Axis, in_words
+        from annpipe.errors import one_line
+        from annpipe.spec.axes import Axis
 
-        values = ", ".join(f"{Axis(path).short} {in_words(value)}" for path, value in result.values.items())
-        finals = "  ".join(f"{key} {value:.6g}" for key, value in sorted(result.finals.items()) if "loss" in key)
+        values = ", ".join(f"{Axis(path).short} {_value(value)}" for path, value in result.values.items())
+        losses = {one_line(key): value for key, value in sorted(result.finals.items()) if "loss" in key}
+        finals = "  ".join(f"{key} {value:.6g}" for key, value in losses.items())
         how = finals if result.status == "FINISHED" else result.status
         click.echo(f"trial {done}/{of}  {values}  {how}{'' if result.is_new else '  (made before)'}", err=True)
 
     def event(self, message: str) -> None:
-        click.echo(message, err=True)
+        from annpipe.errors import one_line
+
+        click.echo(one_line(message), err=True)
 
     def warn(self, problem: Problem) -> None:
         from annpipe.report import render
@@ -210,7 +214,9 @@ def said(ended: SweepEnd) -> str:
 
 
 def _trials(swept: Swept) -> list[list[str]]:
-    rows = [[*(axis.path for axis in swept.axes), swept.goal.metric, "run"]]
+    from annpipe.errors import one_line
+
+    rows = [[*(one_line(axis.path) for axis in swept.axes), one_line(swept.goal.metric), "run"]]
     for result in swept.ordered()[:MOST_ROWS]:
         value = result.finals.get(swept.goal.metric)
         told = result.status if value is None else f"{value:.6g}"
@@ -223,7 +229,7 @@ def _groups(swept: Swept) -> list[list[str]]:
     groups = swept.groups
     if not groups:
         return []
-    rows = [[*groups[0].values, f"mean {swept.goal.metric}", "std", "95 % interval", "trials"]]
+    rows = [[*map(_value, groups[0].values), f"mean {_value(swept.goal.metric)}", "std", "95 % interval", "trials"]]
     for group in groups[:MOST_ROWS]:
         one = group.spread
         interval = f"{one.mean - one.half_width:.6g} … {one.mean + one.half_width:.6g}"
@@ -240,9 +246,10 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 
 def _value(value: Any) -> str:
+    from annpipe.errors import one_line
     from annpipe.spec.axes import in_words
 
-    return in_words(value)
+    return one_line(in_words(value))
 
 
 def as_json_text(ended: SweepEnd) -> str:

@@ -35,14 +35,32 @@ def command(runs: tuple[str, ...], tracking_uri: str | None) -> None:
 
 
 def _sync(folder: Path, uri: str | None) -> bool:
-    """Ships one run and says what was done; False when its record still is not complete."""
+    """Ships one run and says what was done; False when its record still is not complete.
+
+    A run folder that cannot be shipped as it is holds up no other.
+    """
+    from annpipe.errors import AnnpipeError
+
+    try:
+        return _shipped(folder, uri)
+    except AnnpipeError as error:
+        click.echo(f"{folder.name}: {error}", err=True)
+        return False
+
+
+def _shipped(folder: Path, uri: str | None) -> bool:
     from annpipe.record import journal
+    from annpipe.record.inside import check_inside
     from annpipe.record.location import MLFLOW_ENVIRONMENT, URI_VARIABLE
+    from annpipe.record.seal import seal_store
     from annpipe.record.state import is_recorded, read_state
 
+    check_inside(folder)
     if journal.is_held(folder):
         click.echo(f"{folder.name}: still running; its own shipper records it")
         return True
+    if uri:
+        seal_store(folder, uri)
     target = uri or os.environ.get(URI_VARIABLE)
     if is_recorded(folder, target):
         click.echo(f"{folder.name}: complete already (MLflow run {read_state(folder, target).run_id})")

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from annpipe.contract import Field, Fields
-from annpipe.errors import Problem
+from annpipe.errors import Problem, steering
 from annpipe.plan.columns import Transforming
 from annpipe.plan.component import Component, every, to_data
 from annpipe.plan.ends import Output, inputs_data, is_inputs, outputs_data
@@ -143,7 +143,8 @@ class Plan:
 
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""
-        return yaml.dump(_escaped(self.to_data()), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+        text = yaml.dump(_escaped(self.to_data()), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+        return text if text.isascii() else _shown(text)
 
     def params(self) -> dict[str, str]:
         """Every option by its dotted path, as text; the name, notes and tags of a run are no options of it."""
@@ -215,6 +216,11 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def _shown(text: str) -> str:
+    """YAML in which marks of direction and the like, which stand in double quotes only, are escaped."""
+    return "".join(f"\\U{ord(char):08x}" if steering(char, lines=True) else char for char in text)
 
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:

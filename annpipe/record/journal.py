@@ -30,7 +30,7 @@ class Journal:
     @classmethod
     def create(cls, folder: Path) -> Self:
         """Begins the journal of a new run; raises FileExistsError when there is one."""
-        descriptor = os.open(folder / FILE, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o644)
+        descriptor = os.open(folder / FILE, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
         _lock(descriptor, folder)
         return cls(descriptor, {})
 

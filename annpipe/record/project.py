@@ -13,9 +13,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from annpipe.errors import NotFound
+from annpipe.files.private import PRIVATE_FOLDER, private_folder
+from annpipe.record.inside import check_inside, is_file
 from annpipe.record.journal import FILE as JOURNAL
 from annpipe.record.journal import read
 from annpipe.record.location import DATABASE, resolve_tracking_uri
+from annpipe.record.seal import read_seal
 from annpipe.record.state import read_state
 
 __all__ = ["find_project", "find_run", "new_run_folder", "resolve_tracking_uri", "run_folders", "runs_folder", "slug"]
@@ -37,14 +40,15 @@ def runs_folder(project: Path) -> Path:
 
 
 def new_run_folder(project: Path, name: str) -> Path:
-    """Makes the folder of a new run, `runs/<name>-<local time>-<4 letters>`; no two runs ever share one."""
+    """Makes the folder of a new run, `runs/<name>-<local time>-<4 letters>`, for its owner alone; no two runs ever
+    share one."""
     runs = runs_folder(project)
-    runs.mkdir(parents=True, exist_ok=True)
+    private_folder(runs)
     while True:
         letters = "".join(secrets.choice(_LETTERS) for _ in range(4))
         folder = runs / f"{slug(name)}-{datetime.now():%Y%m%d-%H%M%S}-{letters}"
         try:
-            folder.mkdir()
+            folder.mkdir(mode=PRIVATE_FOLDER)
         except FileExistsError:
             continue
         return folder
@@ -61,8 +65,8 @@ def slug(name: str) -> str:
 
 
 def run_folders(project: Path) -> list[Path]:
-    """Every run of the project that has a journal, the oldest first."""
-    found = [path for path in runs_folder(project).glob("*") if (path / JOURNAL).is_file()]
+    """Every run of the project that has a journal of its own, the oldest first."""
+    found = [path for path in runs_folder(project).glob("*") if is_file(path / JOURNAL)]
     return sorted(found, key=_age)
 
 
@@ -70,8 +74,15 @@ def find_run(project: Path, text: str | None = None, last: bool = False) -> Path
     """The folder of the run that `text` names: its id, its name (the latest such run), the start of its id, or
     the id of its MLflow run; with `last`, the latest run of all.
 
-    Raises NotFound, with near names, when there is none or `text` fits several.
+    Raises NotFound, with near names, when there is none or `text` fits several, and BadRunFolder for a folder that is
+    not all its own.
     """
+    found = _found(project, text, last=last)
+    check_inside(found)
+    return found
+
+
+def _found(project: Path, text: str | None, *, last: bool) -> Path:
     folders = run_folders(project)
     if not folders:
         raise NotFound(f"there are no runs in {runs_folder(project)}; `annpipe run SPEC` makes one")
@@ -83,9 +94,16 @@ def find_run(project: Path, text: str | None = None, last: bool = False) -> Path
 
 
 def spec_file(folder: Path) -> Path:
-    """The spec that a run was begun with, from whose folder the paths in its plan start."""
+    """The spec that a run was begun with, from whose folder the paths in its plan start.
+
+    Where the project was moved since, and the spec with it, it is where it lies now.
+    """
     first = next(read(folder), {})
-    return Path(str((first.get("tags") or {}).get("annpipe.spec", folder / "plan.yaml")))
+    file = Path(str((first.get("tags") or {}).get("annpipe.spec", folder / "plan.yaml")))
+    sealed = read_seal(folder)
+    if sealed is not None and file.is_relative_to(sealed.project):
+        return folder.absolute().parent.parent / file.relative_to(sealed.project)
+    return file
 
 
 def _named(folders: Sequence[Path], text: str) -> Path:

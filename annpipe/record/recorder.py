@@ -58,7 +58,7 @@ class Recorder:
     def attach(self, folder: Path, tracking_uri: str | None = None) -> None:
         """Names the run to ship; its journal must be there. `tracking_uri` may hold credentials: it is not written
         down, and is only needed where it does, or where it differs from what the journal says."""
-        self._folder, self._uri = folder.resolve(), tracking_uri
+        self._folder, self._uri = folder.absolute(), tracking_uri
         told = {"folder": str(self._folder), "tracking_uri": tracking_uri}
         stdin = self._process.stdin
         assert stdin is not None

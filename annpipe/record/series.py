@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from annpipe.files.private import private_folder
 from annpipe.record import journal
 from annpipe.record.journal import Event
 from annpipe.record.thin import Point, Thinner
+
+NOT_IN_FILES = re.compile(r"[^\w.,=+@ -]|^\.")  # columns, whose names are in keys, are called what they like
+MOST_LETTERS = 80
 
 
 class AllSeries:
@@ -56,7 +61,7 @@ class AllSeries:
         if not keys:
             return []
         folder = self._folder / "artifacts" / "history"
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         paths = {key: folder / name for key, name in _file_names(keys).items()}
         with ExitStack() as files:
             tables = {key: csv.writer(files.enter_context(open(path, "w", newline=""))) for key, path in paths.items()}
@@ -79,7 +84,7 @@ class AllSeries:
 def _file_names(keys: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for key in keys:
-        name = key.replace("/", "_")
+        name = NOT_IN_FILES.sub("_", key.replace("/", "_"))[:MOST_LETTERS]
         while f"{name}.csv" in names.values():
             name += "_"
         names[key] = f"{name}.csv"

@@ -14,8 +14,17 @@ from typing import TextIO
 
 from annpipe.errors import AnnpipeError, StoreError
 from annpipe.record import journal
-from annpipe.record.location import URI_VARIABLE, has_credentials, lacks_credentials, same_store, scrub
+from annpipe.record.inside import check_inside
+from annpipe.record.location import (
+    URI_VARIABLE,
+    embedded_uri,
+    has_credentials,
+    lacks_credentials,
+    same_store,
+    scrub,
+)
 from annpipe.record.patience import Calling, GaveUp, Patience, Trainer, at_once
+from annpipe.record.seal import read_seal
 from annpipe.record.shipment import Shipment, feed_all
 from annpipe.record.state import Shipped, read_state, write_state
 from annpipe.record.store import Refused, Store, first_line
@@ -33,8 +42,10 @@ def ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float, aside: 
     """Ships what the store lacks of the run, until the trainer is gone; call it only as the run's sole shipper.
 
     What is done while the trainer lives is done `aside`, where it may have a lower priority than what is left then. A
-    store that is away does not raise: the state then is not complete, and says why.
+    store that is away does not raise: the state then is not complete, and says why. Raises BadRunFolder, before
+    anything is read or written, for a folder that is not all its own.
     """
+    check_inside(folder)
 
     def trouble(reason: str) -> None:
         write_state(folder, replace(_latest(folder, uri), complete=False, problem=reason))
@@ -85,7 +96,8 @@ def store_of(folder: Path, explicit: str | None = None) -> str:
 
     `explicit` > ANNPIPE_TRACKING_URI > what holds the run already > what the journal says. These two keep no
     credentials: MLFLOW_TRACKING_URI or the run's spec has them, where it names that store. Raises StoreError when the
-    run names no store.
+    run names no store, or one that is neither the project's own nor sealed as the run's (see `record.seal`): who sends
+    a run folder does not decide where it is shipped to.
     """
     if explicit or os.environ.get(URI_VARIABLE):
         return explicit or os.environ[URI_VARIABLE]
@@ -93,8 +105,27 @@ def store_of(folder: Path, explicit: str | None = None) -> str:
     uri = read_state(folder).store or str(first.get("tracking_uri") or "")
     if not uri:
         raise StoreError(f"run {folder.name} names no store; give one with --tracking-uri")
+    uri = _permitted(folder, uri)
     known = (os.environ.get("MLFLOW_TRACKING_URI", ""), _uri_of_spec(first) if lacks_credentials(uri) else "")
     return next((one for one in known if has_credentials(one) and same_store(one, uri)), uri)
+
+
+def _permitted(folder: Path, uri: str) -> str:
+    """The store that a run folder names, if it may be used; that of a project which was moved is where it is now."""
+    own = embedded_uri(folder.absolute().parent.parent)
+    said = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if same_store(uri, own) or (said and same_store(uri, said)):
+        return uri
+    sealed = read_seal(folder)
+    if sealed is not None:
+        if same_store(uri, embedded_uri(Path(sealed.project))):
+            return own
+        if any(same_store(uri, known) for known in (sealed.facts["tracking_uri"], *sealed.stores)):
+            return uri
+    raise StoreError(
+        f"run {folder.name} names the store {scrub(uri)}, which is not this project's own, and nothing shows that you "
+        f"chose it: give --tracking-uri where the run is to go"
+    )
 
 
 def _uri_of_spec(first: journal.Event) -> str:

@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 
 from mlflow.entities import Metric, Param, RunTag
 
-from annpipe.errors import StoreError
+from annpipe.errors import BadRunFolder, StoreError
 from annpipe.record import journal
+from annpipe.record.inside import check_inside, neighbour, path_inside
 from annpipe.record.journal import Event
+from annpipe.record.location import artifact_root
 from annpipe.record.patience import Calling
 from annpipe.record.series import AllSeries
 from annpipe.record.state import Shipped, read_state, write_state
@@ -141,7 +143,7 @@ class Shipment:
                 self._fill(self._place)
             self._ended, self._filled = None, False
         elif kind in ("begun", "trial"):
-            trial = self._folder.parent / event["run"]
+            trial = neighbour(self._folder, event["run"])
             self._all_trials[trial] = None
             self._trials_running.pop(trial, None)
             if kind == "begun":
@@ -176,19 +178,21 @@ class Shipment:
         elif kind == "resumed":
             self._try("status RUNNING", lambda: self._store.reopen(self._run))
         elif kind == "artifact":
-            self._ship_file(self._folder / event["file"], event.get("to"), event["file"])
+            self._ship_artifact(event["file"], event.get("to"))
         elif kind == "model":
             self.flush()  # it takes a while
-            self._ship_model(self._folder / event["folder"])
+            self._ship_model(event["folder"])
         elif kind in ("begun", "trial"):
-            self._trials_waiting[self._folder.parent / event["run"]] = None
+            self._trials_waiting[neighbour(self._folder, event["run"])] = None
         self._ship_facts(event)
 
     def _ship_run(self, event: Event) -> None:
         name = _experiment_name(event)
         try:
-            experiment = self._calling(lambda: self._store.experiment(name, event.get("artifact_root")))
-            sweep = self._folder.parent / event["parent"] if event.get("parent") else None
+            # Where an experiment keeps its files is told by the store, and not by the journal, which may be anybody's.
+            root = artifact_root(self._store.uri, self._folder.parent.parent)
+            experiment = self._calling(lambda: self._store.experiment(name, root))
+            sweep = neighbour(self._folder, event["parent"]) if event.get("parent") else None
             parent = read_state(sweep, self._store.uri).run_id if sweep else None
             run = self._calling(lambda: self._store.run(experiment, event, parent))
         except Refused as error:
@@ -207,13 +211,38 @@ class Shipment:
         if data:
             self._try(f"dataset {data.get('name')}", lambda: self._store.dataset(self._run, data))
 
-    def _ship_model(self, folder: Path) -> None:
+    def _ship_model(self, name: str) -> None:
+        try:
+            folder = self._model(name)
+        except BadRunFolder as error:
+            self._refuse("model", Refused(str(error)))
+            return
         experiment = self.state.experiment_id or ""
         made = self._try(
             f"model {folder.name}",
             lambda: self._store.model(self._run, experiment, self.state.model_id, folder),
         )
         self._note(model_id=made or self.state.model_id)
+
+    def _model(self, name: str) -> Path:
+        """The folder of the model: in the run's own, or that of a trial of the sweep; raises BadRunFolder."""
+        above, slash, below = str(name).removeprefix("../").partition("/")
+        if not str(name).startswith("../") or not slash:
+            return path_inside(self._folder, name)
+        trial = neighbour(self._folder, above)
+        check_inside(trial)
+        return path_inside(trial, below)
+
+    def _ship_artifact(self, name: str, to: str | None) -> None:
+        """A file that the journal names, if it is one of the run's folder."""
+        try:
+            path = path_inside(self._folder, name)
+            if to:
+                path_inside(self._folder, to)  # neither does it leave the run's artifacts in the store
+        except BadRunFolder as error:
+            self._refuse(f"artifact {name}", Refused(str(error)))
+            return
+        self._ship_file(path, to, name)
 
     def _fill(self, end: int) -> None:
         """Completes the series up to `end`, once it is known how long they are."""

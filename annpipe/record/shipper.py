@@ -103,7 +103,7 @@ def _hear_nothing() -> None:
 
 def _told(arguments: Sequence[str]) -> tuple[Path | None, str | None]:
     if arguments:
-        return Path(arguments[0]).resolve(), None
+        return Path(arguments[0]).absolute(), None
     # Byte by byte: whatever a buffered read took beyond the line would be missed by select.
     line = b""
     while not line.endswith(b"\n"):
@@ -117,7 +117,7 @@ def _told(arguments: Sequence[str]) -> tuple[Path | None, str | None]:
 
 def _write_to(path: Path) -> None:
     """Sends stdout and stderr, also of C libraries, to the log: never to the trainer's terminal."""
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)

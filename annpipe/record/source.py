@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import json
 import platform
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,9 +13,8 @@ from pathlib import Path
 
 import yaml
 
+from annpipe.record.git import git_tags
 from annpipe.secrets import HIDDEN, scrub, secret_words
-
-GIT_SECONDS = 5.0
 
 
 def source_tags(spec_file: Path) -> dict[str, str]:
@@ -32,33 +30,6 @@ def source_tags(spec_file: Path) -> dict[str, str]:
         "annpipe.host": platform.node(),
     }
     return {key: value for key, value in (tags | git_tags(spec.parent)).items() if value}
-
-
-def git_tags(folder: Path) -> dict[str, str]:
-    """Commit, branch, remote (without credentials) and dirtiness of the repository that `folder` is in, if any."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if not commit:
-        return {}
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    branch = _git(folder, "symbolic-ref", "--quiet", "--short", "HEAD")
-    remote = _git(folder, "config", "--get", "remote.origin.url")
-    tags = {"mlflow.source.git.commit": commit}
-    if branch:
-        tags["mlflow.source.git.branch"] = branch
-    if remote:
-        tags["mlflow.source.git.repoURL"] = without_user(remote)
-    if changes is not None:
-        tags["annpipe.git.dirty"] = "true" if changes else "false"
-    return tags
-
-
-def without_user(url: str) -> str:
-    """A repository's address without user and password.
-
-    >>> without_user("https://ann:token@example.org/a.git")
-    'https://example.org/a.git'
-    """
-    return scrub(url).replace("***@", "")
 
 
 def spec_copy(file: Path, tracking_uri: str | None) -> str:
@@ -114,16 +85,3 @@ def _version(distribution: str) -> str:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None when there is no git, no repository or no answer in time."""
-    # --no-optional-locks: asking for the status must not disturb somebody's rebase in the same repository.
-    command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, check=False, text=True, timeout=GIT_SECONDS, stdin=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

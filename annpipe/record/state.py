@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from annpipe.files.private import PRIVATE_FILE, write_private
+from annpipe.record.inside import is_file
 from annpipe.record.journal import complete_size
 from annpipe.record.location import same_store, scrub
 from annpipe.secrets import scrubbed
@@ -50,7 +52,7 @@ def write_state(folder: Path, state: Shipped) -> None:
     is_first = not first.run_id or same_store(first.store, state.store)
     path = folder / FILE if is_first else _other_file(folder, state.store)
     new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(scrubbed(asdict(state)), indent=1) + "\n", encoding="utf-8")
+    write_private(new, json.dumps(scrubbed(asdict(state)), indent=1) + "\n")
     os.replace(new, path)
 
 
@@ -63,7 +65,7 @@ def is_recorded(folder: Path, uri: str | None = None) -> bool:
 @contextmanager
 def sole_shipper(folder: Path) -> Iterator[bool]:
     """Holds the run's shipping lock; yields False when another shipper has it."""
-    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o644)
+    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -80,6 +82,8 @@ def _other_file(folder: Path, uri: str) -> Path:
 
 
 def _load(path: Path, default: Shipped = Shipped()) -> Shipped:
+    if not is_file(path):
+        return default
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from annpipe.record import journal
+from annpipe.record.inside import neighbour
 
 
 def is_sweep(folder: Path) -> bool:
@@ -14,6 +15,6 @@ def is_sweep(folder: Path) -> bool:
 
 
 def trials_of(folder: Path) -> list[Path]:
-    """The runs of a sweep's trials, in their order."""
+    """The runs of a sweep's trials, in their order; raises BadRunFolder where it names what cannot be one."""
     names = [event["run"] for event in journal.read(folder) if event["event"] == "trial"]
-    return [path for name in names if (path := folder.parent / name).is_dir()]
+    return [path for name in names if (path := neighbour(folder, name)).is_dir()]

@@ -14,6 +14,7 @@ from pathlib import Path
 import mlflow
 import sqlalchemy
 
+from annpipe.files.private import private_folder
 from annpipe.registry.index import cache_folder
 
 log = logging.getLogger("annpipe.record")
@@ -39,7 +40,7 @@ def _kept() -> Path:
     """The database with the empty tables of this MLflow, made where it is missing."""
     kept = cache_folder() / "tables" / f"mlflow-{mlflow.__version__}.db"
     if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(kept.parent)
         with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
             new = Path(scratch, kept.name)
             _make(new)

@@ -10,7 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from annpipe.errors import BadRunFolder
 from annpipe.record import journal
+from annpipe.record.inside import check_inside
 from annpipe.record.patience import Calling, Trainer
 from annpipe.record.shipment import Shipment, ship_all
 from annpipe.record.state import Shipped, is_recorded, read_state, sole_shipper, write_state
@@ -66,6 +68,8 @@ class Trials:
         except FileNotFoundError:  # somebody has deleted the run
             return None
         shipment = self._open.get(folder)
+        if shipment is None and not _is_all_its_own(folder):
+            return None
         if shipment is None:
             return None if is_recorded(folder, self._store.uri) else size
         return size - shipment.place if size > shipment.place or not journal.is_held(folder) else None
@@ -114,6 +118,15 @@ class Trials:
             write_state(folder, state)
         else:
             self._together[folder] = state
+
+
+def _is_all_its_own(folder: Path) -> bool:
+    try:
+        check_inside(folder)
+    except BadRunFolder as error:
+        log.warning("not shipped: %s", error)
+        return False
+    return True
 
 
 def _goes_on(ours: Shipped, kept: Shipped) -> bool:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from annpipe.files.private import private_folder
 from annpipe.registry.entry import Entry, Origin, from_json, installed_version, to_json
 
 SHIPPED = "annpipe_index.json"
@@ -85,7 +86,7 @@ def _read(file: Path, digest: str, origin: Origin, root: Path) -> list[Entry] | 
 def _keep(file: Path, text: str) -> None:
     """Writes the cache if it can; a read-only home only costs the import next time."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(file.parent)
         temporary = file.with_suffix(f".{os.getpid()}")
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(file)

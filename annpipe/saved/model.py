@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe.errors import DataError, NotFound
 from annpipe.record.answering import SavedNetwork
+from annpipe.record.seal import MODEL, check_own
 from annpipe.saved.cells import NUMBERS, WHOLE, Wanted, shown
 from annpipe.saved.rows import Reading
 
@@ -20,7 +23,20 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-MODEL = "model"  # the folder of a run that its model is in
+
+@contextmanager
+def sources_only() -> Iterator[None]:
+    """Inside, Python neither reads nor writes what it compiled of the files that it imports.
+
+    The seal of a run covers its sources: what lies compiled beside them could be of others.
+    """
+    before = sys.dont_write_bytecode, sys.pycache_prefix
+    with tempfile.TemporaryDirectory(prefix="annpipe-") as empty:
+        sys.dont_write_bytecode, sys.pycache_prefix = True, empty
+        try:
+            yield
+        finally:
+            sys.dont_write_bytecode, sys.pycache_prefix = before
 
 
 @contextmanager
@@ -45,15 +61,19 @@ def _network(folder: Path, run: str) -> SavedNetwork:
 class SavedModel:
     """A run's network in evaluation mode, between files of raw rows and answers."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, *, trust: bool = False) -> None:
         """Loads the model of the run's folder, and runs its network.py; raises NotFound where there is none, and
         DataError where its files are broken.
+
+        Raises NotTrusted where the run is not known as the user's own, unless `trust` says that it is.
         """
         folder = run / MODEL
         if not (folder / "weights.safetensors").is_file():
             raise NotFound(f"the run {run.name} has no model: it did not finish; `annpipe resume {run.name}` goes on")
+        check_own(run, MODEL, trusted=trust)
         self.folder = folder
-        self.network = _network(folder, run.name)
+        with sources_only():
+            self.network = _network(folder, run.name)
         self.description = self.network.description
         if "targets" not in self.description:
             raise NotFound(f"the model of {run.name} was saved by an earlier annpipe; run its spec again")

@@ -33,14 +33,16 @@ class Predicted:
 
 
 @torch_defaults()
-def predict(run: Path, source: str, out: Path | None = None, keep: Sequence[str] = ()) -> Predicted:
+def predict(
+    run: Path, source: str, out: Path | None = None, keep: Sequence[str] = (), *, trust: bool = False
+) -> Predicted:
     """Writes the answers of the run's model for the rows of `source` to `out`, or as CSV to standard output.
 
     Columns named in `keep` are written before them as they are. Raises NotFound, DataError, and RunError where answers
-    are no columns.
+    are no columns; NotTrusted where the run is not known as the user's own, unless `trust` says that it is.
     """
     check_ending(out)
-    model = SavedModel(run)
+    model = SavedModel(run, trust=trust)
     inputs = model.inputs
     wanted = [*inputs, *(Wanted(name) for name in keep)]
     done = Predicted()

@@ -16,6 +16,7 @@ from annpipe.spec.component import Call, read_call, read_calls
 from annpipe.spec.ends import HeadCall, InputCall
 from annpipe.spec.groups import GroupCall
 from annpipe.spec.model_section import ModelReading, long_form
+from annpipe.spec.names import unprintable
 from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
 from annpipe.spec.reading import Reading, given
 from annpipe.spec.sections import Device, Head, Split, Tracking, Train
@@ -141,6 +142,7 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         tracking=reading.section(Tracking, root.get("tracking"), "tracking"),
         sweep=reading.sweep(),
     )
+    reading.problems += unprintable(root)
     return replace(spec, problems=tuple(reading.problems))
 
 

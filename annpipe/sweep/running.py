@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from annpipe.files.private import write_private
 from annpipe.launch import Silent, shipping
 from annpipe.plan.torch_globals import torch_defaults
 from annpipe.record import journal as journals
@@ -20,6 +21,7 @@ from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import artifact_root, resolve_tracking_uri, scrub
 from annpipe.record.project import find_project, new_run_folder
 from annpipe.record.recorder import Recorder, ShipState
+from annpipe.record.seal import seal
 from annpipe.record.source import environment_text, source_tags, spec_copy
 from annpipe.spec.axes import Axis, over_of
 from annpipe.sweep.choosing import Chooser, Listed
@@ -220,6 +222,7 @@ def _opened(folder: Path, design: Design, uri: str, project: Path) -> Iterator[J
         ("environment.txt", environment_text()),
     ):
         _keep(journal, folder, file, text)
+    seal(folder)
     try:
         yield journal
     finally:
@@ -231,7 +234,7 @@ def _as_text(axis: Axis) -> str:
 
 
 def _keep(journal: Journal, folder: Path, file: str, text: str) -> None:
-    (folder / file).write_text(text, encoding="utf-8")
+    write_private(folder / file, text)
     journal.write("artifact", file=file, to="")
 
 

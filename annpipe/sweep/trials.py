@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from annpipe.plan.plan import Plan
 from annpipe.plan.resolve import Shaped
 from annpipe.record import journal
 from annpipe.record.project import run_folders
+from annpipe.record.seal import is_own
 from annpipe.registry import Registry
 from annpipe.registry.suggest import did_you_mean
 from annpipe.spec.axes import Axis
@@ -161,8 +162,10 @@ class Made:
     Runs of versions that did not write all of it down are no trial's: what they left out may have been something else.
     """
 
-    def __init__(self, project: Path) -> None:
+    def __init__(self, project: Path, tell: Callable[[str], None] = lambda message: None) -> None:
         self._project = project
+        self._tell = tell
+        self._foreign: set[Path] = set()
         self._tags: dict[Path, Mapping[str, str]] = {}
 
     def of(self, trials: Sequence[Trial]) -> list[Trial]:
@@ -180,12 +183,24 @@ class Made:
             self._tags[folder] = first.get("tags") or {}
         tags = self._tags[folder]
         digest = tags.get("annpipe.plan")
-        if digest not in wanted or journal.status(folder) != "FINISHED":
+        if digest not in wanted or journal.status(folder) != "FINISHED" or not self._is_own(folder):
             return None
         facts = next(
             (one["facts"] for one in journal.read(folder) if one["event"] == "dataset" and "facts" in one), None
         )
         return facts_key(facts) if facts else None
+
+    def _is_own(self, folder: Path) -> bool:
+        """Whether the user made the run: what others send is no result of the project's."""
+        if is_own(folder):
+            return True
+        if folder not in self._foreign:
+            self._foreign.add(folder)
+            self._tell(
+                f"{folder.name} could be one of the trials, but is not known as a run that you made with annpipe here: "
+                f"the trial is trained anew; `annpipe resume {folder.name} --trust` makes the run your own"
+            )
+        return False
 
 
 def goal_of(plans: Sequence[Plan], metric: str | None, goal: str | None) -> Goal:

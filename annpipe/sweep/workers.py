@@ -48,7 +48,7 @@ class Work:
     _of: dict[int, Choice] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._made = Made(self.training.project)
+        self._made = Made(self.training.project, self.training.teller.event)
 
     def results(self) -> Iterator[Result]:
         """How each trial ended; comes to its end when nothing is left, after a signal, and where `idle` says so."""

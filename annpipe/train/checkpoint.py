@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from annpipe.errors import RunError
+from annpipe.files.private import PRIVATE_FOLDER
 
 FOLDER = "checkpoints"
 _TENSOR, _PAIRS, _TUPLE = "$tensor", "$pairs", "$tuple"
@@ -25,10 +26,10 @@ _TENSOR, _PAIRS, _TUPLE = "$tensor", "$pairs", "$tuple"
 def save_checkpoint(folder: Path, name: str, state: dict[str, Any]) -> Path:
     """Writes `state` to `<folder>/checkpoints/<name>`, replacing what was there."""
     home = folder / FOLDER
-    home.mkdir(exist_ok=True)
+    home.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     temporary, final, old = home / f".{name}.new", home / name, home / f".{name}.old"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+    temporary.mkdir(mode=PRIVATE_FOLDER)
     write_state(temporary, state)
     if final.exists():  # otherwise a kill between two renames has left `old` alone: it goes when `final` is there
         shutil.rmtree(old, ignore_errors=True)

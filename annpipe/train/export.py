@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from annpipe.contract import Dataset, Field, OutputRoles
+from annpipe.files.private import PRIVATE_FOLDER
 from annpipe.plan.ends import Output
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
@@ -37,7 +38,7 @@ READING = (
 
 def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
     """Writes the three files, and beside them a copy of each plugin file that a layer comes from."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     (folder / "network.py").write_text(network_source(plan, parts.fitted), encoding="utf-8")
     libraries = copy_plugins(plan, folder)
     if parts.fitted:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 
 from annpipe.contract import RunView
+from annpipe.figure_files import write_figure
+from annpipe.files.private import private_folder
 from annpipe.plan.component import Component
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
@@ -128,11 +130,11 @@ def _figure(registry: Registry, plot: Component, view: RunView) -> Any:
 
 def save_figure(figure: Any, folder: Path, name: str) -> Path:
     """As SVG; a drawing that would be large as PNG."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     path = folder / f"{name}.svg"
-    figure.savefig(path)
+    write_figure(figure, path)
     if path.stat().st_size > LARGE:
         path.unlink()
         path = folder / f"{name}.png"
-        figure.savefig(path, dpi=144)
+        write_figure(figure, path, dpi=144)
     return path

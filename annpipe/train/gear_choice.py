@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from annpipe.files.private import private_folder
 from annpipe.plan.plan import Plan
 from annpipe.registry.index import cache_folder
 from annpipe.train.device import processor
@@ -177,7 +178,7 @@ def remember(key: str, known: Known) -> None:
     path = _file(key)
     part = path.with_suffix(f".{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         part.write_text(json.dumps(asdict(known)), encoding="utf-8")
         part.replace(path)
     except OSError:

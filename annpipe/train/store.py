@@ -22,6 +22,7 @@ import torch
 from annpipe.contract import Blocks, Dataset, Fields
 from annpipe.errors import RunError
 from annpipe.files.named import NamedFault, content
+from annpipe.files.private import PRIVATE_FOLDER, private_folder
 from annpipe.plan.columns import Transforming
 from annpipe.registry import Registry
 from annpipe.registry.index import cache_folder
@@ -117,10 +118,10 @@ def write(wanted: Wanted, parts: Cut, known: Surveyed, once: Transformed) -> Non
     """Fills the folder of these rows by one passage; it appears when it is whole."""
     folder = wanted.folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(folder.parent)
         _forget_unfinished(folder)
         filling = folder.with_name(f".{folder.name}.{os.getpid()}")
-        filling.mkdir()
+        filling.mkdir(mode=PRIVATE_FOLDER)
     except OSError as error:
         raise RunError(f"the rows cannot be kept in {folder}: {error.strerror}; {_ELSEWHERE}") from error
     try:

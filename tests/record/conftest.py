@@ -15,6 +15,7 @@ import pytest
 from annpipe.record import location
 from annpipe.record.journal import Journal
 from annpipe.record.project import new_run_folder
+from annpipe.record.seal import seal
 
 with warnings.catch_warnings():
     # MLflow 3 warns about its own type hints while it is imported.
@@ -99,6 +100,7 @@ def begin(project: Path) -> Iterator[Begin]:
             "dataset": None,
         }
         journal.write("run", **{**facts, **changes})
+        seal(folder)
         begun.append(Begun(folder, journal))
         return begun[-1]
 

@@ -289,6 +289,19 @@ def test_a_password_put_together_from_variables_is_not_copied(tmp_path: Path) ->
         ("(see http://host?token=abc)", "(see http://host?token=***)"),
         ("['http://host?token=a,b', 1]", "['http://host?token=***', 1]"),
         ("http://host?design=x&monkeys=2", "http://host?design=x&monkeys=***"),
+        ("http://host?auth=abc&x=1", "http://host?auth=***&x=1"),
+        ("http://host?pat=abc&jwt=a.b.c&session_id=7", "http://host?pat=***&jwt=***&session_id=***"),
+        ("http://host?author=ann&path=a&pattern=b", "http://host?author=ann&path=a&pattern=b"),
+        ("Authorization: Bearer abc.def-1", "Authorization: Bearer ***"),
+        ("{'Authorization': 'Basic YWJj'}", "{'Authorization': 'Basic ***'}"),
+        ("proxy-authorization=abc123", "proxy-authorization=***"),
+        ("authorization: see the docs", "authorization: see the docs"),
+        ("sent with bearer eyJh.eyJ1", "sent with bearer ***"),
+        ("a bearer of good news", "a bearer of good news"),
+        ("host=db user=ann password=a1 dbname=x", "host=db user=ann password=*** dbname=x"),
+        ("host=db password='it\\'s a' dbname=x", "host=db password='***' dbname=x"),
+        ("Driver={ODBC};UID=ann;PWD=a1", "Driver={ODBC};UID=ann;PWD=***"),
+        ("Password={a;b};Database=x", "Password={***};Database=x"),
     ],
 )
 def test_only_what_is_secret_is_hidden(text: str, shown: str) -> None:
@@ -313,7 +326,12 @@ def test_carets_move_with_what_was_hidden(tmp_path: Path) -> None:
     assert drawn[-1] == "  │ " + " " * len("a: http://***@") + "^^^^"
 
 
-@pytest.mark.parametrize("text", ["://a" * 20_000, "?key" * 20_000, "a://b:" * 20_000, "?token=" + "'," * 50_000])
+LONG = ["password='" * 50_000, "password='" + "\\" * 100_000, "authorization:" * 40_000, "bearer " * 80_000]
+
+
+@pytest.mark.parametrize(
+    "text", ["://a" * 20_000, "?key" * 20_000, "a://b:" * 20_000, "?token=" + "'," * 50_000, *LONG]
+)
 def test_no_text_takes_long(text: str) -> None:
     """The patterns do not run away, whatever an error message or a spec holds."""
     began = time.monotonic()

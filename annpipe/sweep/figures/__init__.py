@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annpipe.files.private import private_folder
 from annpipe.sweep.figures.curves import Curve, draw_curves
 from annpipe.sweep.figures.importance import draw_importance
 from annpipe.sweep.figures.page import laid_out, styled
@@ -40,7 +41,7 @@ def draw_figures(swept: Swept, folder: Path, curves: Mapping[int, Curve]) -> lis
     """
     if swept.best is None:
         return []
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     drawn: dict[str, Callable[[], Figure | None]] = {
         "values": lambda: draw_values(swept),
         "curves": lambda: draw_curves(swept, curves),

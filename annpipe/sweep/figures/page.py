@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from annpipe.errors import one_line
 from annpipe.spec.axes import in_words
 from annpipe.sweep.table import Swept, names_of
 
@@ -79,8 +80,8 @@ def laid_out(figure: Figure) -> Figure:
 
 
 def text(words: str) -> str:
-    """Words as they are, never read as a formula of TeX."""
-    return words.replace("$", r"\$")
+    """Words as they are, on one line, and never read as a formula of TeX."""
+    return one_line(words).replace("$", r"\$")
 
 
 def short(value: Any, most: int = MOST_LETTERS) -> str:

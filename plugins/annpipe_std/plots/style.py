@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager
 from matplotlib.lines import Line2D
 
-from annpipe import RunView
+from annpipe import RunView, one_line
 
 INK, FAINT = "#262626", "#e4e4e4"
 TRAIN, VAL, TEST = "#0072B2", "#E69F00", "#CC79A7"
@@ -143,7 +143,8 @@ def message(view: RunView, title: str, text: str) -> Figure:
 
 
 def shown(name: str) -> str:
-    """A name as text: short enough for an axis, and never read as a formula of TeX."""
+    """A name as text: short enough for an axis, on one line, and never read as a formula of TeX."""
+    name = one_line(name)
     short = name if len(name) <= MAX_LETTERS else f"{name[: MAX_LETTERS - 1]}…"
     return short.replace("$", r"\$")
 

@@ -155,7 +155,7 @@ def _digest(*texts: str) -> str:
 def _copy(file: str, copy: Path, form: CsvFormat, texts: frozenset[str]) -> None:
     """Writes the Arrow file of a CSV file; whole under its name, or not there at all."""
     try:
-        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # the rows are the owner's alone
         descriptor, name = tempfile.mkstemp(dir=copy.parent, prefix=".", suffix=".arrow")
     except OSError as error:
         message = f"'{file}' cannot be kept in {copy.parent}: {error.strerror}"

@@ -1,0 +1,53 @@
+"""Standard output and standard error of the commands: nothing that is written there steers a terminal.
+
+Names, columns, classes and cells may be anybody's. Whatever prints them, a control character or a mark of direction is
+shown escaped. The escape is that of JSON, so that what is JSON stays it, and means the same.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from annpipe.errors import visible
+
+
+class Escaping:
+    """A text stream that escapes what is written to it, and is in all else the one below it.
+
+    Bytes that are written to its buffer are data for programs, and pass as they are.
+    """
+
+    def __init__(self, below: TextIO) -> None:
+        self.below = below
+
+    def write(self, text: str) -> int:
+        """Writes the text with its control characters and marks of direction escaped."""
+        self.below.write(visible(text))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        """The same of several texts."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.below, name)
+
+
+@contextmanager
+def escaped_streams() -> Iterator[None]:
+    """Inside, sys.stdout and sys.stderr escape what is written to them."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = Escaping(before[0]), Escaping(before[1])
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def below(stream: TextIO) -> TextIO:
+    """The stream that takes the escape codes of a progress bar: who uses it escapes what is not its own."""
+    return stream.below if isinstance(stream, Escaping) else stream

@@ -1,0 +1,27 @@
+"""Folders and files that only their owner may read: run folders, caches, what holds a spec."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PRIVATE_FOLDER = 0o700
+PRIVATE_FILE = 0o600
+
+
+def private_folder(folder: Path) -> Path:
+    """Makes a folder, and those above it that are missing, for the owner alone; one that is there stays as it is."""
+    missing = [above for above in (folder, *folder.parents) if not above.exists()]
+    for above in reversed(missing):
+        above.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    if not folder.is_dir():
+        raise NotADirectoryError(20, "Not a directory", str(folder))
+    return folder
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a text that only the owner may read, also where a file is there that others could."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, PRIVATE_FILE)
+        file.write(text)
