@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import importlib
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from annpipe.errors import AnnpipeError, SpecError
+from annpipe.errors import AnnpipeError, SpecError, visible
 from annpipe.secrets import scrub
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ COMMANDS = {
     "sync": "ship the journals of runs whose record is not complete",
     "completion": "print what makes a shell complete annpipe's commands",
 }
+
+
+# A full, read-only or failing disk, and a file of somebody else's, are no bugs.
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES, errno.EPERM)
 
 
 class LazyGroup(click.Group):
@@ -102,11 +107,21 @@ def outcome() -> int:
         return error.exit_code
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        if error.errno not in OF_THE_DISK:
+            return _bug()
+        click.echo(f"error: {visible(scrub(str(error)))}", err=True)
+        return 1
     except Exception:
-        click.echo(scrub(traceback.format_exc()), err=True, nl=False)
-        click.echo(_how_to_report(), err=True)
-        return 4
+        return _bug()
     return 0
+
+
+def _bug() -> int:
+    """Says what escaped, and gives the exit code."""
+    click.echo(scrub(traceback.format_exc()), err=True, nl=False)
+    click.echo(_how_to_report(), err=True)
+    return 4
 
 
 def _how_to_report() -> str:

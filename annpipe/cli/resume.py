@@ -23,14 +23,14 @@ def command(run: str | None, last: bool, tracking_uri: str | None, as_json: bool
     from annpipe.cli.run import conclude
     from annpipe.errors import NotFound
     from annpipe.launch import go_on
-    from annpipe.record.journal import status
+    from annpipe.record.journal import lacks_files, status
     from annpipe.record.project import find_project, find_run
 
     if not run and not last:
         raise NotFound("say which run: its id, its name, or --last; `annpipe runs` lists them")
     folder = find_run(find_project(), run, last)
     how = status(folder)
-    if how in ("FINISHED", "RUNNING"):
+    if how == "RUNNING" or (how == "FINISHED" and not lacks_files(folder)):
         what = "is still running" if how == "RUNNING" else "is finished: nothing is left to do"
         click.echo(f"{folder.name} {what}", err=True)
         sys.exit(0 if how == "FINISHED" else 1)

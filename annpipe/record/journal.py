@@ -20,6 +20,7 @@ from typing import Literal, Self
 from annpipe.errors import RunError
 from annpipe.record.lines import FILE as FILE  # all of a journal is had from here
 from annpipe.record.lines import Event as Event
+from annpipe.record.lines import damage_said as damage_said
 from annpipe.record.lines import damaged_lines as damaged_lines
 from annpipe.record.lines import dump, last_steps, load
 from annpipe.record.lines import lines as lines
@@ -109,12 +110,14 @@ class Journal:
         self.write("end", status=status, time=now_ms(), error=error)
 
     def sync(self) -> bool:
-        """Forces everything written so far onto the disk; False where lines wait, or the disk refuses."""
+        """Forces everything so far onto the disk; False where lines still wait, or the disk refuses."""
+        if self._write_waiting() is not None:
+            return False
         try:
             os.fsync(self._descriptor)
         except OSError:
             return False
-        return self._write_waiting() is None
+        return True
 
     def close(self) -> None:
         """Syncs, and lets go of the run; a second call does nothing.
@@ -150,9 +153,8 @@ class Journal:
                     f"warning: the journal cannot be written ({error.strerror}): its lines wait in memory, and are "
                     "tried again; no checkpoint is made meanwhile"
                 )
-            if self._waiting_bytes > MOST_WAITING:
-                self._waiting.pop()
-                raise error
+            if self._waiting_bytes > MOST_WAITING and self._ended is None:
+                raise RunError(f"the journal could not be written for too long ({error.strerror})") from error
         elif waited:
             self.tell("the journal is written again, with all that waited")
 
@@ -208,6 +210,13 @@ def status(folder: Path) -> Status:
         return "KILLED"
     found: Status = end[0]["status"]
     return found
+
+
+def lacks_files(folder: Path) -> bool:
+    """Whether a run that finished could not write a file that `annpipe resume` makes from its checkpoint."""
+    lacking = last_line(folder, '{"event":"unwritten"')
+    resumed = last_line(folder, '{"event":"resumed"')
+    return lacking is not None and (resumed is None or resumed[1] < lacking[1])
 
 
 def is_held(folder: Path) -> bool:

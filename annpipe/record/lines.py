@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -79,6 +79,13 @@ def damaged_lines(folder: Path) -> tuple[int, ...]:
             if holds is False or (holds is None and (sealed or load(line) is None)):
                 found.append(number)
     return tuple(found)
+
+
+def damage_said(numbers: Sequence[int]) -> str:
+    """In words, which lines of a journal are damaged."""
+    shown = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+    line = f"line {shown} of its journal is" if len(numbers) == 1 else f"lines {shown} of its journal are"
+    return f"{line} damaged: what stood there is left out, and nothing else"
 
 
 def first_event(folder: Path) -> Event | None:

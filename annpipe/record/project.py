@@ -12,7 +12,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-from annpipe.errors import NotFound, visible
+from annpipe.errors import NotFound, RunError, visible
 from annpipe.record.journal import FILE as JOURNAL
 from annpipe.record.journal import is_held, read
 from annpipe.record.lines import first_event
@@ -38,8 +38,19 @@ def runs_folder(project: Path) -> Path:
 
 
 def new_run_folder(project: Path, name: str) -> Path:
-    """Makes the folder of a new run, `runs/<name>-<local time>-<4 letters>`; no two runs ever share one."""
-    runs = runs_folder(project)
+    """Makes the folder of a new run, `runs/<name>-<local time>-<4 letters>`; no two runs ever share one.
+
+    Raises RunError where none can be made.
+    """
+    try:
+        return _made(runs_folder(project), name)
+    except OSError as error:
+        raise RunError(
+            f"no run can begin in {runs_folder(project)} ({error.strerror}): make room, or run it elsewhere"
+        ) from error
+
+
+def _made(runs: Path, name: str) -> Path:
     runs.mkdir(parents=True, exist_ok=True)
     while True:
         letters = "".join(secrets.choice(_LETTERS) for _ in range(4))
@@ -105,6 +116,17 @@ def walk(project: Path) -> Walked:
         except OSError as error:
             skipped.append(Skipped(folder, f"it cannot be read ({error.strerror})"))
     return Walked(tuple(sorted(runs, key=lambda folder: (runs[folder], folder.name))), tuple(skipped))
+
+
+def fault_of(folder: Path) -> str | None:
+    """Why a folder is no run that can be read; None where it is one."""
+    try:
+        _begin_ms(folder)
+    except _Unusable as error:
+        return str(error) or "it is beginning at this moment"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    return None
 
 
 class _Unusable(Exception):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annpipe.errors import DataError, NotFound
-from annpipe.record.answering import SavedNetwork
+from annpipe.files.whole import Damaged
+from annpipe.record.answering import DamagedModel, SavedNetwork
 from annpipe.saved.cells import NUMBERS, WHOLE, Wanted, shown
 from annpipe.saved.rows import Reading
 
@@ -26,12 +27,18 @@ class SavedModel:
     """A run's network in evaluation mode, between files of raw rows and answers."""
 
     def __init__(self, run: Path) -> None:
-        """Loads the model of the run's folder, and runs its network.py; raises NotFound where there is none."""
+        """Loads the model of the run's folder, and runs its network.py.
+
+        Raises NotFound where there is none, and Damaged where its files are not those that were saved.
+        """
         folder = run / MODEL
         if not (folder / "weights.safetensors").is_file():
             raise NotFound(f"the run {run.name} has no model: it did not finish; `annpipe resume {run.name}` goes on")
         self.folder = folder
-        self.network = SavedNetwork(folder)
+        try:
+            self.network = SavedNetwork(folder)
+        except DamagedModel as error:
+            raise Damaged(str(error)) from error
         self.description = self.network.description
         if "targets" not in self.description:
             raise NotFound(f"the model of {run.name} was saved by an earlier annpipe; run its spec again")
