@@ -12,6 +12,7 @@ from annpipe.errors import AnnpipeError, NotFound
 from annpipe.record import journal
 from annpipe.record.project import Skipped, fault_of
 from annpipe.record.summary import RunSummary, summarize
+from annpipe.record.sweeps import is_sweep
 from annpipe.spec.nodes import plain
 from annpipe.spec.reader import read_file
 
@@ -57,6 +58,8 @@ def compare(folders: Sequence[Path], tell: Callable[[str], None]) -> Comparison:
         if fault := fault_of(folder):
             tell(str(Skipped(folder, fault)))
             continue
+        if not (folder / "plan.yaml").is_file() and not is_sweep(folder):
+            tell(f"warning: {folder.name} has no plan.yaml: what it was asked for is not compared")
         try:
             read.append(_Read(summarize(folder), _plan(folder), _digest(folder), _results(folder)))
         except OSError as error:

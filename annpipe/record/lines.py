@@ -130,6 +130,8 @@ def _is_sound(event: Event) -> bool:
     kind = event.get("event")
     if not isinstance(kind, str) or not all(_is_mapping(event.get(name)) for name in ("tags", "params", "dataset")):
         return False
+    if not all(isinstance(value, str) for value in (event.get("tags") or {}).values()):
+        return False
     if not all(_is_time(event[name]) for name in ("time", "begin", "end") if event.get(name) is not None):
         return False
     match kind:
