@@ -54,10 +54,11 @@ def digest(data: bytes) -> str:
 def write_whole(path: Path, data: bytes | str, *, sync: bool = True) -> None:
     """Replaces a file in one move, so that a kill or a full disk leaves the old one or none; raises OSError.
 
-    Text is written as UTF-8. Without `sync` the file may be empty after the machine itself lost power.
+    Text is written as UTF-8. Without `sync` the file may be empty after the machine itself lost power. A kill may leave
+    `.<name>.new`, which whoever writes the file next takes away; no two may write it at once.
     """
     content = data.encode("utf-8") if isinstance(data, str) else data
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new = path.with_name(f".{path.name}.new")
     try:
         _write(new, content, sync=sync)
         os.replace(new, path)

@@ -27,7 +27,8 @@ from annpipe.record.location import MLFLOW_ENVIRONMENT, URI_VARIABLE
 
 SECONDS_BETWEEN_TRIES = 0.5
 SECONDS_ALONE = 60.0
-SECONDS_TO_COME_BACK = 1.0  # that what is done aside may still take when the trainer is gone
+# What is under way aside may still take so long when the trainer is gone: an import loses nothing, a call might.
+SECONDS_OF_IMPORT, SECONDS_OF_CALLS = 1.0, 10.0
 NICENESS = 10
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     if folder is None:
         return 0
     if aside:
-        aside.end(importing, folder, uri)
+        aside.end(importing, folder, uri, SECONDS_OF_IMPORT)
     else:
         _import(rehearse=False)
     from annpipe.record import ship
@@ -62,8 +63,8 @@ class Aside:
         """Does it there."""
         return self._thread.submit(action)
 
-    def end(self, future: Future[T], folder: Path, uri: str | None) -> T:
-        """Its result; does not return where the trainer is gone and it takes too long."""
+    def end(self, future: Future[T], folder: Path, uri: str | None, seconds: float) -> T:
+        """Its result; does not return where the trainer is gone and it takes so many seconds more."""
         gone_since: float | None = None
         while True:
             try:
@@ -74,7 +75,7 @@ class Aside:
                     continue
                 gone_since = gone_since or time.monotonic()
                 _stand_with(0)
-                if time.monotonic() - gone_since > SECONDS_TO_COME_BACK:
+                if time.monotonic() - gone_since > seconds:
                     _begin_again(folder, uri)
         if _is_hung_up():
             self.leave()
@@ -118,7 +119,7 @@ def _ship(folder: Path, uri: str | None, aside: Aside | None) -> int:
         if aside is None:
             return action()
         try:
-            return aside.end(aside.begin(action), folder, uri)
+            return aside.end(aside.begin(action), folder, uri, SECONDS_OF_CALLS)
         finally:
             aside.leave()
 

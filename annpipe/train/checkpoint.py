@@ -121,8 +121,10 @@ def read_state(folder: Path) -> dict[str, Any]:
     try:
         text = (folder / "state.json").read_bytes()
         holds = seal_holds(text)
+        if holds is False:
+            raise Damaged(_damage(folder, "state.json"))
         found = json.loads(text)
-        if holds is False or not isinstance(found, dict) or (holds is None and _FORMAT in found):
+        if not isinstance(found, dict) or (holds is None and _FORMAT in found):
             raise Damaged(_damage(folder, "state.json"))
         data = (folder / "state.safetensors").read_bytes()
         # Those of earlier versions have no digests, and are read as they are.

@@ -126,8 +126,13 @@ def strike() -> None:
     faults = [Fault(**fault) for fault in json.loads(os.environ.get("FAULTS", "[]"))]
     line = Path("/proc/self/cmdline").read_bytes().decode(errors="replace")
     faults = [fault for fault in faults if fault.process in line]
+    lay(faults, os.environ.get("FAULTS_HITS", os.devnull))
+
+
+def lay(faults: Sequence[Fault], hits: str) -> None:
+    """Lays faults over the calls of this process; each that strikes adds its name to the file `hits`."""
     if faults:
-        _Striking(faults, os.environ["FAULTS_HITS"]).lay()
+        _Striking(faults, hits).lay()
 
 
 class _Striking:
@@ -238,6 +243,9 @@ def _path_of(descriptor: int) -> str:
 
 def _when_imported(module: str, action: Callable[[], None]) -> None:
     """Calls the action as soon as the module has been imported."""
+    if module in sys.modules:
+        action()
+        return
     from importlib.abc import Loader, MetaPathFinder
     from importlib.machinery import ModuleSpec
 
