@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from annpipe.errors import RunError
+from annpipe.errors import AnnpipeError, RunError
 from annpipe.facts import check_facts, dataset_facts, plan_tags, plugin_versions
 from annpipe.files.whole import write_whole
 from annpipe.historian import Display, Historian, Judge, signals_noted
@@ -121,7 +121,8 @@ class Run:
         try:
             self._artifact("artifacts/error.txt", scrub(text), "")
         except OSError as refused:
-            self.display.event(f"warning: the traceback could not be kept ({refused.strerror}):\n{scrub(text)}")
+            if not isinstance(error, AnnpipeError):  # what is known speaks for itself
+                self.display.event(f"warning: the traceback could not be kept ({refused.strerror}):\n{scrub(text)}")
         return Outcome("FAILED", error=error)
 
     def _train(self, historian: Historian, on_start: Callable[[Schedule, str, int], None]) -> Outcome:
