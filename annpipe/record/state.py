@@ -88,7 +88,8 @@ def _load(path: Path, default: Shipped = Shipped()) -> Shipped:
         return default
     known = {field.name for field in fields(Shipped)}
     kept = {name: value for name, value in found.items() if name in known}
-    state = Shipped(**{**kept, "refused": tuple(kept.get("refused") or ())})
+    refused = kept.get("refused") or ()
+    state = Shipped(**{**kept, "refused": tuple(refused) if isinstance(refused, list | tuple) else (refused,)})
     return state if _is_sound(state) else default
 
 

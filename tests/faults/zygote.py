@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -58,9 +59,14 @@ class Zygote:
         self._scratch.cleanup()
 
     def run(
-        self, folder: Path, *arguments: str, faults: Sequence[Fault] = (), injector: Injector | None = None
+        self,
+        folder: Path,
+        *arguments: str,
+        faults: Sequence[Fault] = (),
+        injector: Injector | None = None,
+        nohup: bool = False,
     ) -> Done:
-        """Runs `annpipe …` in the folder under faults; the injector hears what struck."""
+        """Runs `annpipe …` in the folder under faults, or as `nohup` starts it; the injector hears what struck."""
         hits, said = Path(self._scratch.name, "hits"), Path(self._scratch.name, "said")
         hits.unlink(missing_ok=True)
         told = {
@@ -69,6 +75,7 @@ class Zygote:
             "faults": [asdict(fault) for fault in faults],
             "hits": str(hits),
             "said": str(said),
+            "nohup": nohup,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -111,6 +118,8 @@ def _act(told: dict[str, object]) -> None:
     from annpipe.cli import main as annpipe
     from tests.conftest import unrecorded
 
+    if told["nohup"]:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.chdir(str(told["folder"]))
     out = os.open(str(told["said"]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     nothing = os.open(os.devnull, os.O_RDONLY)
