@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from annpipe.errors import one_line, visible
 
 
-def write_figure(figure: Any, path: Path, **options: Any) -> None:
-    """Writes a matplotlib figure as its file's ending says; `options` are those of `savefig`."""
+def write_figure(figure: Any, file: Path | BinaryIO, **options: Any) -> None:
+    """Writes a matplotlib figure to a file; `options` are those of `savefig`."""
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
@@ -24,7 +24,7 @@ def write_figure(figure: Any, path: Path, **options: Any) -> None:
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             _escape_ticks(axis)
-    figure.savefig(path, **options)
+    figure.savefig(file, **options)
 
 
 def _escape_ticks(axis: Any) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
+import termios
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,12 +16,13 @@ from typing import Any, Protocol, TypeAlias
 
 from annpipe.errors import RunError
 from annpipe.files.private import private_folder
+from annpipe.files.whole import write_whole
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import scrub
 from annpipe.train.figures import save_figure
 
 MOST_REMEMBERED = 100_000  # points of a series, 1.6 MB
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 Judge: TypeAlias = Callable[[str, int, float], bool]
@@ -126,27 +130,37 @@ class Historian:
         if not place.parts or place.is_absolute() or any(part.startswith(".") for part in place.parts):
             raise RunError(f"a callback named an artifact '{name}': use a relative path, as samples/epoch_10.csv")
         folder = self._folder / "artifacts" / "looks" / place.parent
-        if isinstance(content, str):
-            private_folder(folder)
-            path = folder / place.name
-            path.write_text(scrub(content), encoding="utf-8")
-        else:
-            path = save_figure(content, folder, place.name)
+        try:
+            if isinstance(content, str):
+                private_folder(folder)
+                path = folder / place.name
+                write_whole(path, scrub(content))
+            else:
+                path = save_figure(content, folder, place.name)
+        except OSError as error:
+            self.event(f"warning: the artifact '{name}' of a callback could not be written ({error.strerror})")
+            return
         to = (PurePosixPath("looks") / place.parent).as_posix()
         self.journal.write("artifact", file=path.relative_to(self._folder).as_posix(), to=to)
 
 
 @contextmanager
 def signals_noted(historian: Noting) -> Iterator[None]:
-    """SIGINT and SIGTERM ask the run to stop after the present step; a second SIGINT interrupts at once."""
+    """SIGINT, SIGTERM and SIGHUP ask the run to stop after the present step; a second SIGINT interrupts at once.
+
+    A SIGHUP that is ignored, as `nohup` has it, stays ignored.
+    """
 
     def note(number: int, frame: FrameType | None) -> None:
         if historian.signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         historian.signal = number
+        if number == signal.SIGHUP:
+            _leave_terminal()
 
+    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
     try:
-        before = {number: signal.signal(number, note) for number in SIGNALS}
+        before = {number: signal.signal(number, note) for number in SIGNALS if number not in ignored}
     except ValueError:  # not the main thread: whoever called has signals in hand
         yield
         return
@@ -155,3 +169,17 @@ def signals_noted(historian: Noting) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave_terminal() -> None:
+    """Lets go of a terminal that was closed, so that what is still said to it does not end the run."""
+    for descriptor in (1, 2):
+        try:
+            termios.tcgetattr(descriptor)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                nothing = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nothing, descriptor)
+                os.close(nothing)
+        except OSError:  # it was closed
+            continue

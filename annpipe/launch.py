@@ -233,6 +233,8 @@ def plan_of(folder: Path, watcher: Watcher) -> Plan:
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
 
+    if not (folder / "plan.yaml").is_file():
+        raise RunError(f"the run {folder.name} has no plan.yaml: it was killed as it began; run its spec again")
     file = spec_file(folder)
     spec = load_spec(folder / "plan.yaml", base=file.resolve().parent)
     plan = complete(draft(spec, Registry.installed(), project=find_project()), watcher)

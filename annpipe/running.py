@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
+import shutil
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from annpipe.errors import AnnpipeError, RunError
 from annpipe.facts import DataDigests, check_facts, dataset_facts, plan_tags, run_facts
-from annpipe.files.private import private_folder, write_private
+from annpipe.files.private import private_folder
+from annpipe.files.whole import write_whole
 from annpipe.historian import Display, Historian, Judge, signals_noted
 from annpipe.plan.plan import Plan
 from annpipe.plan.torch_globals import torch_defaults
@@ -24,7 +28,7 @@ from annpipe.record.location import scrub
 from annpipe.record.seal import seal
 from annpipe.record.source import environment_text, source_tags, spec_copy
 from annpipe.saved.check import check_saved_model
-from annpipe.train.checkpoint import load_checkpoint
+from annpipe.train.checkpoint import drop_older, load_latest
 from annpipe.train.compiled_gear import gear_for
 from annpipe.train.device import computing, find_device, measured_threads
 from annpipe.train.evaluate import evaluate
@@ -46,7 +50,7 @@ class Outcome:
     A run that its judge ended is KILLED, after the epoch `pruned_at`.
     """
 
-    status: str
+    status: journals.Status
     signal: int | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     error: BaseException | None = None
@@ -87,6 +91,7 @@ class Run:
 
         `on_start` hears the schedule, the device and the steps already done, just before the first step.
         """
+        self.journal.tell = self.display.event
         historian = Historian(self.journal, self.display, self.folder, lambda: self.stopped_by, self.judge)
         with signals_noted(historian):
             try:
@@ -98,14 +103,28 @@ class Run:
                     self.journal.close()  # the run was never touched: its record stays as it was
                     return Outcome("FAILED", error=error)
                 outcome = self._failed(error)
-        message = str(outcome.error) if outcome.error else None
-        self.journal.write("end", status=outcome.status, time=now_ms(), error=message)
-        self.journal.close()
+        return self._ended(outcome)
+
+    def _ended(self, outcome: Outcome) -> Outcome:
+        """Closes the journal with the status; a run whose end could not be written down has failed."""
+        try:
+            self.journal.end(outcome.status, str(outcome.error) if outcome.error else None)
+            self.journal.close()
+        except (OSError, RunError) as error:
+            if outcome.status == "FINISHED":
+                return replace(outcome, status="FAILED", error=error)
+            self.display.event(f"warning: {error}")
+        if outcome.status == "FINISHED":
+            drop_older(self.folder, LAST)
         return outcome
 
     def _failed(self, error: BaseException) -> Outcome:
         text = "".join(traceback.format_exception(error))
-        self._artifact("artifacts/error.txt", scrub(text), "")
+        try:
+            self._artifact("artifacts/error.txt", scrub(text), "")
+        except OSError as refused:
+            if not isinstance(error, AnnpipeError):  # what is known speaks for itself
+                self.display.event(f"warning: the traceback could not be kept ({refused.strerror}):\n{scrub(text)}")
         return Outcome("FAILED", error=error)
 
     def _train(self, historian: Historian, on_start: Callable[[Schedule, str, int], None]) -> Outcome:
@@ -159,6 +178,7 @@ class Run:
             facts,
             higher_is_better=_higher_is_better(self.plan, parts),
             keeps_start=not self.is_trial,  # its sweep makes anew what is not finished
+            is_written=self.journal.sync,
         )
         if self.checkpoint is not None:
             for doubt in check_facts(self.checkpoint["facts"], facts):
@@ -205,7 +225,13 @@ class Run:
         summary = {f"final/{key}": value for key, value in final.items() if not _is_rate(key)}
         summary |= {f"best/{key}": value for key, (value, _) in memory.best.items()}
         self.journal.metrics(0, summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
-        export_model(self.plan, parts, self.folder / "model")
+        try:
+            export_model(self.plan, parts, self.folder / "model")
+        except OSError as error:
+            raise RunError(
+                f"the training is complete, but its model could not be written ({error.strerror}); make room for it, "
+                f"then `annpipe resume {self.folder.name}`"
+            ) from error
         check_saved_model(parts, self.folder / "model")
         seal(self.folder)
         if not self.is_trial:
@@ -220,15 +246,22 @@ class Run:
         if few := sampled(parts):
             self.display.event(few)
         for path, fault in draw(self.plan.plots, self.plan.registry, view, self.folder / "artifacts" / "plots"):
-            if fault:
+            file = str(path.relative_to(self.folder))
+            if isinstance(fault, OSError):
+                self.journal.write("unwritten", file=file, time=now_ms(), reason=fault.strerror)
+                self.display.event(
+                    f"warning: the plot '{path.stem}' could not be written ({fault.strerror}): make room for it, then "
+                    f"`annpipe resume {self.folder.name}` draws it"
+                )
+            elif fault:
                 self.display.event(f"the plot '{path.stem}' could not be drawn: {fault}")
             else:
-                self.journal.write("artifact", file=str(path.relative_to(self.folder)), to="plots")
+                self.journal.write("artifact", file=file, to="plots")
 
     def _artifact(self, file: str, text: str, to: str) -> None:
         path = self.folder / file
         private_folder(path.parent)
-        write_private(path, text)
+        write_whole(path, text)
         self.journal.write("artifact", file=file, to=to)
 
 
@@ -253,7 +286,34 @@ def begin(
     `sweep` is the folder's name of the sweep that it is a trial of; `origin` are the tags of its source, where known;
     `name` is what its record is called, that of the plan if left out.
     """
+    with _beginning(folder):
+        return _begun(plan, folder, display, tracking_uri, artifact_root, sweep, origin, name)
+
+
+@contextmanager
+def _beginning(folder: Path) -> Iterator[None]:
+    """Leaves nothing behind where a run cannot begin for want of room or of rights."""
+    try:
+        yield
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise RunError(
+            f"no run can begin in {folder.parent} ({error.strerror}): make room, or run it elsewhere"
+        ) from error
+
+
+def _begun(
+    plan: Plan,
+    folder: Path,
+    display: Display,
+    tracking_uri: str,
+    artifact_root: str | None,
+    sweep: str | None,
+    origin: Mapping[str, str] | None,
+    name: str | None,
+) -> Run:
     journal = Journal.create(folder)
+    journal.tell = display.event
     run = Run(plan, folder, journal, display, is_trial=sweep is not None)
     tags = dict(source_tags(Path(plan.file)) if origin is None else origin)
     tags |= plan_tags(plan) | {k: str(v) for k, v in plan.head.tags.items()}
@@ -293,8 +353,15 @@ def try_rates(plan: Plan, *, low: float, high: float, steps: int) -> RateTest:
 
 def reopen(plan: Plan, folder: Path, display: Display) -> Run:
     """Opens an interrupted run at its last checkpoint; raises RunError when it has none or is still running."""
-    checkpoint = load_checkpoint(folder, LAST)
-    return Run(plan, folder, Journal.reopen(folder), display, checkpoint)
+    checkpoint = load_latest(folder, LAST, display.event)
+    if damaged := journals.damaged_lines(folder):
+        display.event(f"warning: {journals.damage_said(damaged)}")
+    try:
+        return Run(plan, folder, Journal.reopen(folder), display, checkpoint)
+    except OSError as error:
+        raise RunError(
+            f"the journal of {folder.name} cannot be written ({error.strerror}): it stays as it is"
+        ) from error
 
 
 def _higher_is_better(plan: Plan, parts: Parts) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import importlib
 import io
 import os
@@ -42,6 +43,10 @@ COMMANDS = {
     "sync": "ship the journals of runs whose record is not complete",
     "completion": "print what makes a shell complete annpipe's commands",
 }
+
+
+# A full, read-only or failing disk, and a file of somebody else's, are no bugs.
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES, errno.EPERM)
 
 
 class LazyGroup(click.Group):

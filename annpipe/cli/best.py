@@ -12,13 +12,14 @@ from annpipe.cli import words
 @click.option("--last", is_flag=True, help="The latest sweep of this project.")
 def command(sweep: str | None, last: bool) -> None:
     """Print the plan of the best trial of SWEEP as a spec that reads the same: `annpipe best SWEEP > best.yaml`."""
+    from annpipe.cli.walking import runs_of
     from annpipe.errors import NotFound
-    from annpipe.record.project import find_project, find_run, run_folders
+    from annpipe.record.project import find_project, find_run
     from annpipe.record.sweeps import is_sweep
 
     project = find_project()
     if last:
-        sweeps = [folder for folder in run_folders(project) if is_sweep(folder)]
+        sweeps = [folder for folder in runs_of(project) if is_sweep(folder)]
         if not sweeps:
             raise NotFound("there are no sweeps here; `annpipe sweep SPEC --over PATH=VALUES` makes one")
         folder = sweeps[-1]

@@ -30,15 +30,21 @@ def command(runs: tuple[str, ...], last: int | None, format_: str | None) -> Non
     Each RUN is an id, a part of it, or a name (its latest run); a sweep stands for its trials. Plots, notes and tags do
     not count.
     """
+    from annpipe.cli.walking import runs_of, tell_damage
+    from annpipe.errors import NotFound
     from annpipe.record.comparison import compare
-    from annpipe.record.project import find_project, find_run, run_folders
+    from annpipe.record.project import find_project, find_run, runs_folder
 
     project = find_project()
     named = [one for run in runs for one in _with_trials(find_run(project, run))]
-    folders = list(dict.fromkeys([*(run_folders(project)[-last:] if last else []), *named]))
+    folders = list(dict.fromkeys([*(runs_of(project)[-last:] if last else []), *named]))
     if len(folders) < 2:
         raise click.UsageError("say which runs: two or more of them, or --last N; `annpipe runs` lists them")
-    found = compare(folders)
+    found = compare(folders, lambda said: click.echo(said, err=True))
+    if len(found.runs) < 2:
+        raise NotFound("fewer than two of these runs can be read")
+    for run in found.runs:
+        tell_damage(runs_folder(project) / run.id)
     click.echo({"csv": as_csv, "md": as_markdown, "json": as_json}.get(format_ or "", as_text)(found))
 
 

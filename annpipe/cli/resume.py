@@ -26,7 +26,7 @@ def command(run: str | None, last: bool, tracking_uri: str | None, trust: bool, 
     from annpipe.errors import NotFound
     from annpipe.launch import go_on
     from annpipe.record import seal
-    from annpipe.record.journal import status
+    from annpipe.record.journal import lacks_files, status
     from annpipe.record.project import find_project, find_run
 
     if not run and not last:
@@ -35,7 +35,7 @@ def command(run: str | None, last: bool, tracking_uri: str | None, trust: bool, 
     if trust:
         seal.trust(folder)
     how = status(folder)
-    if how in ("FINISHED", "RUNNING"):
+    if how == "RUNNING" or (how == "FINISHED" and not lacks_files(folder)):
         what = "is still running" if how == "RUNNING" else "is finished: nothing is left to do"
         click.echo(f"{folder.name} {what}", err=True)
         sys.exit(0 if how == "FINISHED" else 1)

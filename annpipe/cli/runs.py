@@ -19,12 +19,19 @@ HEADINGS = ("RUN", "NAME", "STATUS", "STARTED", "DURATION", "TRAIN/LOSS", "RECOR
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def command(as_json: bool) -> None:
     """List the runs of this project, the latest last, with their true status."""
+    from annpipe.cli.walking import runs_of, tell_damage, tell_skipped
     from annpipe.errors import one_line
-    from annpipe.record.project import find_project, run_folders, runs_folder
+    from annpipe.record.project import Skipped, find_project, runs_folder
     from annpipe.record.summary import summarize
 
     project = find_project()
-    summaries = [summarize(folder) for folder in run_folders(project)]
+    summaries = []
+    for folder in runs_of(project):
+        try:
+            summaries.append(summarize(folder))
+            tell_damage(folder)
+        except OSError as error:  # it was deleted or closed to us meanwhile
+            tell_skipped([str(Skipped(folder, f"it cannot be read ({error.strerror})"))])
     if as_json:
         click.echo(json.dumps([_strict(summary) for summary in summaries], indent=2))
     elif summaries:

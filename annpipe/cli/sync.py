@@ -20,18 +20,34 @@ def command(runs: tuple[str, ...], tracking_uri: str | None) -> None:
 
     What the store has already is not sent twice, so a second sync does nothing.
     """
+    from annpipe.cli.walking import runs_of
     from annpipe.errors import StoreError
     from annpipe.record.location import resolve_tracking_uri
-    from annpipe.record.project import find_project, find_run, run_folders
+    from annpipe.record.project import find_project, find_run
 
     project = find_project()
-    folders = list(dict.fromkeys(find_run(project, run) for run in runs)) or run_folders(project)
+    folders = list(dict.fromkeys(find_run(project, run) for run in runs)) or runs_of(project)
     uri = resolve_tracking_uri(tracking_uri, project, None) if tracking_uri else None
     if not folders:
         click.echo("there are no runs to ship", err=True)
-    failed = [folder.name for folder in folders if not _sync(folder, uri)]
+    failed = [folder.name for folder in folders if not _tried(folder, uri)]
     if failed:
         raise StoreError(f"{len(failed)} of {len(folders)} runs could not be shipped; their journals keep everything")
+
+
+def _tried(folder: Path, uri: str | None) -> bool:
+    """As `_sync`; a run that fails in a way of its own is told, and holds up no other."""
+    from annpipe.cli.walking import tell_damage
+    from annpipe.errors import AnnpipeError
+
+    try:
+        tell_damage(folder)
+        return _sync(folder, uri)
+    except AnnpipeError as error:
+        click.echo(f"{folder.name}: not shipped: {error}", err=True)
+    except OSError as error:
+        click.echo(f"{folder.name}: not shipped: its folder cannot be used ({error.strerror})", err=True)
+    return False
 
 
 def _sync(folder: Path, uri: str | None) -> bool:

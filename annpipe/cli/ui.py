@@ -11,11 +11,13 @@ import click
 @click.option("--open/--no-open", "in_browser", default=False, help="Open the page in a browser [default: no-open].")
 def command(port: int | None, tracking_uri: str | None, in_browser: bool) -> None:
     """Start MLflow's UI on this project's store and print its address; Ctrl-C stops it."""
+    from annpipe.cli.walking import runs_of
     from annpipe.record.interface import latest_page, serve
     from annpipe.record.location import is_server, resolve_tracking_uri, scrub
     from annpipe.record.project import find_project
 
     project = find_project()
+    runs_of(project)  # tells what is passed over
     uri = resolve_tracking_uri(tracking_uri, project, None)
     if is_server(uri):
         click.echo(f"{scrub(uri)}/{latest_page(project, uri)}")

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from annpipe.errors import Problem, SpecError
-from annpipe.files.private import limits
+from annpipe.files import limits
 
 _GRACE = 10.0  # seconds after which a call that no signal interrupts ends with the process
 

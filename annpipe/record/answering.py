@@ -1,13 +1,14 @@
 """How does a saved network answer? From named columns to named outputs, both in the units of the data.
 
 This file goes beside every model that MLflow keeps, and works there without annpipe; `annpipe predict` uses it too. It
-needs torch, safetensors, numpy and pandas, the files `cell_text.py` and `cell_lookup.py` beside it, and the three files
-of a model folder: `network.py` (plain PyTorch, `build()` makes the network), `weights.safetensors` and `model.json`
-(names and types).
+needs torch, safetensors, numpy and pandas, the files `cell_text.py` and `cell_lookup.py` beside it, and the files of a
+model folder: `network.py` (plain PyTorch, `build()` makes the network), `weights.safetensors`, `model.json` (names and
+types), `sums.json` (a digest of each).
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import sys
@@ -32,13 +33,21 @@ WHOLE = ("integer", "long", "int32", "int64")  # types of whole numbers
 ROWS_AT_ONCE = 65_536  # a table of any length needs the memory of this many rows
 
 
+class DamagedModel(ValueError):
+    """A file of a model folder is not the one that was saved."""
+
+
 class SavedNetwork:
     """The network of a model folder in evaluation mode, with what model.json says of it."""
 
     def __init__(self, folder: Path) -> None:
-        """Builds the network and loads its weights; runs the folder's network.py."""
+        """Builds the network and loads its weights; runs the folder's network.py.
+
+        Raises DamagedModel where a file is not the one that was saved.
+        """
         from safetensors.torch import load_file
 
+        check_sums(folder)
         self.description: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         with _built_as(self.description.get("precision", "float32")):
             self.network = build_network(folder)
@@ -99,6 +108,27 @@ def _plain_column(given: Any, index: int, inputs: Sequence[Mapping[str, Any]], f
     if categories:
         return positions(values, categories, name, form)
     return as_numbers(values, name, form, is_whole=inputs[index]["type"] in WHOLE)
+
+
+def check_sums(folder: Path) -> None:
+    """Compares the files of a model folder with its sums.json; models of earlier versions have none.
+
+    Raises DamagedModel where one has changed or is missing.
+    """
+    listed = folder / "sums.json"
+    if not listed.is_file():
+        return
+    remedy = "train the model again, or delete sums.json if you have changed the file yourself"
+    try:
+        found = json.loads(listed.read_text(encoding="utf-8"))
+        sums = {str(name): (int(size), str(digest)) for name, (size, digest) in found.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedModel(f"{listed} is damaged: {remedy}") from error
+    for name, sum_ in sums.items():
+        file = folder / name
+        data = file.read_bytes() if file.parent == folder and file.is_file() else b""
+        if (len(data), hashlib.blake2b(data, digest_size=16).hexdigest()) != sum_:
+            raise DamagedModel(f"{file} is not the file that was saved: {remedy}")
 
 
 def positions(values: Any, categories: Sequence[str], name: str, form: CellFormat) -> Array:

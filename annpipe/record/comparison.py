@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from annpipe.errors import AnnpipeError, NotFound
 from annpipe.record import journal
+from annpipe.record.project import Skipped, fault_of
 from annpipe.record.summary import RunSummary, summarize
+from annpipe.record.sweeps import is_sweep
 from annpipe.spec.nodes import plain
 from annpipe.spec.reader import read_file
 
@@ -38,13 +41,38 @@ class Comparison:
     found: tuple[Row, ...]
 
 
-def compare(folders: Sequence[Path]) -> Comparison:
-    """Compares the plans and the results of runs, in their order."""
-    runs = tuple(summarize(folder) for folder in folders)
-    plans = [_plan(folder) for folder in folders]
-    digests = Row("digest of the data", tuple(_digest(folder) for folder in folders))
-    asked = [*differences(plans), *([digests] if digests.differs else [])]
-    results = [_results(folder) for folder in folders]
+@dataclass(frozen=True)
+class _Read:
+    """What is compared of a run."""
+
+    run: RunSummary
+    plan: dict[str, Any]
+    digest: str | None
+    results: dict[str, float]
+
+
+def compare(folders: Sequence[Path], tell: Callable[[str], None]) -> Comparison:
+    """Compares the plans and the results of runs, in their order; one that cannot be read is told and left out."""
+    read = []
+    for folder in folders:
+        if fault := fault_of(folder):
+            tell(str(Skipped(folder, fault)))
+            continue
+        if not (folder / "plan.yaml").is_file() and not is_sweep(folder):
+            tell(f"warning: {folder.name} has no plan.yaml: what it was asked for is not compared")
+        try:
+            read.append(_Read(summarize(folder), _plan(folder), _digest(folder), _results(folder)))
+        except OSError as error:
+            tell(str(Skipped(folder, f"it cannot be read ({error.strerror})")))
+        except AnnpipeError as error:
+            tell(str(Skipped(folder, f"its plan cannot be read: {error}")))
+    return _compared(read)
+
+
+def _compared(read: Sequence[_Read]) -> Comparison:
+    runs, results = tuple(one.run for one in read), [one.results for one in read]
+    digests = Row("digest of the data", tuple(one.digest for one in read))
+    asked = [*(differences([one.plan for one in read]) if read else []), *([digests] if digests.differs else [])]
     keys = sorted({key for result in results for key in result})
     found = [Row(key, tuple(result.get(key) for result in results)) for key in keys]
     seconds = Row("seconds", tuple(run.duration_seconds for run in runs))
@@ -131,7 +159,9 @@ def _plan(folder: Path) -> dict[str, Any]:
     path = folder / "plan.yaml"
     if not path.is_file():
         return {}
-    plan: dict[str, Any] = plain(read_file(path))
+    plan = plain(read_file(path))
+    if not isinstance(plan, dict):
+        raise NotFound(f"{path.name} is no plan")
     return {key: value for key, value in plan.items() if key not in UNASKED}
 
 

@@ -1,38 +1,60 @@
-"""What happened in a run? An append-only file of JSON lines, complete up to the last one written."""
+"""The journal of a run: an append-only file of events, complete up to the last line written.
+
+A line that the disk has no room for waits in memory, and is tried again with the next one; `lines` tells what a line
+looks like.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import json
-import math
 import mmap
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self
+from typing import Literal, Self
 
 from annpipe.errors import RunError
+from annpipe.record.lines import FILE as FILE  # all of a journal is had from here
+from annpipe.record.lines import Event as Event
+from annpipe.record.lines import damage_said as damage_said
+from annpipe.record.lines import damaged_lines as damaged_lines
+from annpipe.record.lines import dump, last_steps, load
+from annpipe.record.lines import lines as lines
+from annpipe.record.lines import points as points
 from annpipe.secrets import scrubbed
 
-FILE = "journal.jsonl"
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
-Event = dict[str, Any]
+RESERVE = ".reserve"  # a file whose room is given to a run's last words when the disk is full
+RESERVE_BYTES = 1 << 16
+MOST_WAITING = 1 << 26  # bytes of lines in memory
+SECONDS_FOR_ROOM = 5.0  # that the last words are tried for
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Journal:
     """The trainer's pen: every call appends one whole line; the file stays locked for as long as it lives."""
 
-    def __init__(self, descriptor: int, last_steps: dict[str, int]) -> None:
+    def __init__(self, descriptor: int, folder: Path, last_steps: dict[str, int]) -> None:
         self._descriptor = descriptor
+        self._folder = folder
         self._last_steps = last_steps
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._ended: Status | None = None
+        self.tell: Callable[[str], None] = lambda message: None
+        """Hears when lines begin to wait, and when all are written."""
 
     @classmethod
     def create(cls, folder: Path) -> Self:
         """Begins the journal of a new run; raises FileExistsError when there is one."""
         descriptor = os.open(folder / FILE, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
         _lock(descriptor, folder)
-        return cls(descriptor, {})
+        _set_aside(folder)
+        return cls(descriptor, folder, {})
 
     @classmethod
     def reopen(cls, folder: Path) -> Self:
@@ -42,15 +64,16 @@ class Journal:
         """
         descriptor = os.open(folder / FILE, os.O_RDWR | os.O_APPEND)
         _lock(descriptor, folder)
-        last_steps: dict[str, int] = {}
+        found: dict[str, int] = {}
         end = 0
         with open(folder / FILE, "rb") as file:
             for event, place in lines(file):
                 end = place
-                for key, step in _steps(event):
-                    last_steps[key] = max(step, last_steps.get(key, step))
+                for key, step in last_steps(event):
+                    found[key] = max(step, found.get(key, step))
         os.ftruncate(descriptor, end)
-        return cls(descriptor, last_steps)
+        _set_aside(folder)
+        return cls(descriptor, folder, found)
 
     def last_step(self, key: str) -> int | None:
         """The highest step journaled for `key`; None when there is none."""
@@ -81,20 +104,85 @@ class Journal:
             self.write("metrics", step=step, time=time_ms, values=new)
             self._last_steps.update(dict.fromkeys(new, step))
 
-    def sync(self) -> None:
-        """Forces everything written so far onto the disk."""
-        os.fsync(self._descriptor)
+    def end(self, status: Status, error: str | None = None) -> None:
+        """Writes how the run ended, as its last words: `close` finds room for them where it can."""
+        self._ended = status
+        self.write("end", status=status, time=now_ms(), error=error)
+
+    def sync(self) -> bool:
+        """Forces everything so far onto the disk; False where lines still wait, or the disk refuses."""
+        if self._write_waiting() is not None:
+            return False
+        try:
+            os.fsync(self._descriptor)
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
-        """Syncs, and lets go of the run; a second call does nothing."""
-        if self._descriptor >= 0:
-            self.sync()
+        """Syncs, and lets go of the run; a second call does nothing.
+
+        Lines that wait are tried for some seconds more, then with the room that was set aside. Raises RunError where
+        they cannot be written even so.
+        """
+        if self._descriptor < 0:
+            return
+        try:
+            if (error := self._last_try()) is not None:
+                raise RunError(
+                    f"{len(self._waiting)} lines of the journal could not be written ({error.strerror}): "
+                    f"its folder tells less than the run was; make room, then `annpipe resume {self._folder.name}`"
+                )
+            with suppress(OSError):
+                os.fsync(self._descriptor)
+        finally:
             os.close(self._descriptor)
             self._descriptor = -1
+            with suppress(OSError):
+                os.unlink(self._folder / RESERVE)
 
     def _append(self, event: Event) -> None:
-        line = _dump(event) + "\n"
-        _write_whole(self._descriptor, line.encode("ascii"))
+        line = dump(event)
+        waited = bool(self._waiting)
+        self._waiting.append(line)
+        self._waiting_bytes += len(line)
+        error = self._write_waiting()
+        if error is not None:
+            if not waited:
+                self.tell(
+                    f"warning: the journal cannot be written ({error.strerror}): its lines wait in memory, and are "
+                    "tried again; no checkpoint is made meanwhile"
+                )
+            if self._waiting_bytes > MOST_WAITING and self._ended is None:
+                raise RunError(f"the journal could not be written for too long ({error.strerror})") from error
+        elif waited:
+            self.tell("the journal is written again, with all that waited")
+
+    def _write_waiting(self) -> OSError | None:
+        """Writes the lines that wait, in their order; gives the reason where one cannot be written."""
+        while self._waiting:
+            try:
+                _write_whole(self._descriptor, self._waiting[0])
+            except OSError as error:
+                return error
+            self._waiting_bytes -= len(self._waiting.popleft())
+        return None
+
+    def _last_try(self) -> OSError | None:
+        deadline = time.monotonic() + SECONDS_FOR_ROOM
+        error = self._write_waiting()
+        if error is not None and error.errno in FULL:
+            with suppress(OSError):
+                os.unlink(self._folder / RESERVE)
+            error = self._write_waiting()
+        while error is not None and time.monotonic() < deadline:
+            time.sleep(0.2)
+            error = self._write_waiting()
+        if error is not None and self._ended not in (None, "FINISHED"):
+            # A resumed run computes these points again, since no checkpoint is later than the journal.
+            self._waiting = deque([self._waiting[-1]])
+            error = self._write_waiting()
+        return error
 
 
 def now_ms() -> int:
@@ -107,28 +195,6 @@ def read(folder: Path) -> Iterator[Event]:
     with open(folder / FILE, "rb") as file:
         for event, _ in lines(file):
             yield event
-
-
-def lines(file: BinaryIO) -> Iterator[tuple[Event, int]]:
-    """The events from the file's place on, each with the offset behind its line; stops before a torn line."""
-    end = file.tell()
-    while (line := file.readline()).endswith(b"\n"):
-        end += len(line)
-        event = _load(line)
-        if event is not None:
-            yield event, end
-    file.seek(end)
-
-
-def points(event: Event) -> Iterator[tuple[str, int, float, int]]:
-    """The (key, step, value, time in ms) points of a `series` or `metrics` event; none of another."""
-    if event["event"] == "series":
-        key, first, values, begin, end = (event[name] for name in ("key", "first", "values", "begin", "end"))
-        for index, value in enumerate(values):
-            yield key, first + index, float(value), round(begin + (end - begin) * (index + 1) / len(values))
-    elif event["event"] == "metrics":
-        for key, value in event["values"].items():
-            yield key, event["step"], float(value), event["time"]
 
 
 def status(folder: Path) -> Status:
@@ -146,10 +212,17 @@ def status(folder: Path) -> Status:
     return found
 
 
+def lacks_files(folder: Path) -> bool:
+    """Whether a run that finished could not write a file that `annpipe resume` makes from its checkpoint."""
+    lacking = last_line(folder, '{"event":"unwritten"')
+    resumed = last_line(folder, '{"event":"resumed"')
+    return lacking is not None and (resumed is None or resumed[1] < lacking[1])
+
+
 def is_held(folder: Path) -> bool:
     """Whether a trainer has the run open."""
     try:
-        descriptor = os.open(folder / FILE, os.O_RDONLY)
+        descriptor = os.open(folder / FILE, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     try:
@@ -162,12 +235,18 @@ def is_held(folder: Path) -> bool:
 
 
 def complete_size(folder: Path) -> int:
-    """How many bytes of the journal are whole lines."""
+    """How many bytes of the journal there are up to the end of its last whole and undamaged line."""
     path = folder / FILE
     if not path.is_file() or path.stat().st_size == 0:
         return 0
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-        return text.rfind(b"\n") + 1
+        end = text.rfind(b"\n") + 1
+        while end:
+            begin = text.rfind(b"\n", 0, end - 1) + 1
+            if load(text[begin:end]) is not None:
+                break
+            end = begin
+        return end
 
 
 def last_line(folder: Path, text: str) -> tuple[Event, int] | None:
@@ -176,12 +255,14 @@ def last_line(folder: Path, text: str) -> tuple[Event, int] | None:
     if not path.is_file() or path.stat().st_size == 0:
         return None
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as journal:
-        at = journal.rfind(text.encode(), 0, journal.rfind(b"\n") + 1)
-        if at < 0:
-            return None
-        begin = journal.rfind(b"\n", 0, at) + 1
-        event = _load(journal[begin : journal.find(b"\n", at)])
-        return None if event is None else (event, begin)
+        end = journal.rfind(b"\n") + 1
+        while (at := journal.rfind(text.encode(), 0, end)) >= 0:
+            begin = journal.rfind(b"\n", 0, at) + 1
+            event = load(journal[begin : journal.find(b"\n", at)])
+            if event is not None:
+                return event, begin
+            end = begin
+    return None
 
 
 def _lock(descriptor: int, folder: Path) -> None:
@@ -197,6 +278,16 @@ def _lock(descriptor: int, folder: Path) -> None:
     raise RunError(f"run {folder.name} is still running in another process; stop that one first")
 
 
+def _set_aside(folder: Path) -> None:
+    """Takes some room of the disk, to be given to the last words; goes without where there is none."""
+    with suppress(OSError):
+        descriptor = os.open(folder / RESERVE, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        try:
+            os.write(descriptor, b"\0" * RESERVE_BYTES)
+        finally:
+            os.close(descriptor)
+
+
 def _write_whole(descriptor: int, line: bytes) -> None:
     start = os.fstat(descriptor).st_size
     try:
@@ -205,38 +296,6 @@ def _write_whole(descriptor: int, line: bytes) -> None:
             written += os.write(descriptor, line[written:])
     except OSError:
         # A full disk may have taken half a line: the next one must not be glued to it.
-        os.ftruncate(descriptor, start)
+        with suppress(OSError):
+            os.ftruncate(descriptor, start)
         raise
-
-
-def _dump(event: Event) -> str:
-    try:
-        return json.dumps(event, allow_nan=False, separators=(",", ":"))
-    except ValueError:
-        return json.dumps(_strict(event), allow_nan=False, separators=(",", ":"))
-
-
-def _strict(value: object) -> object:
-    """JSON has no nan and no infinity: they are written as strings that `float` reads."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if isinstance(value, Mapping):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    return value
-
-
-def _load(line: bytes) -> Event | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) and "event" in event else None
-
-
-def _steps(event: Event) -> Iterator[tuple[str, int]]:
-    if event["event"] == "series":
-        yield event["key"], event["first"] + len(event["values"]) - 1
-    elif event["event"] == "metrics":
-        yield from ((key, event["step"]) for key in event["values"])

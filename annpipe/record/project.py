@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import string
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 
-from annpipe.errors import NotFound
+from annpipe.errors import NotFound, RunError, visible
 from annpipe.files.private import PRIVATE_FOLDER, private_folder
 from annpipe.record.inside import check_inside, is_file
 from annpipe.record.journal import FILE as JOURNAL
-from annpipe.record.journal import read
+from annpipe.record.journal import is_held, read
+from annpipe.record.lines import first_event
 from annpipe.record.location import DATABASE, resolve_tracking_uri
 from annpipe.record.seal import read_seal
 from annpipe.record.state import read_state
@@ -41,8 +42,19 @@ def runs_folder(project: Path) -> Path:
 
 def new_run_folder(project: Path, name: str) -> Path:
     """Makes the folder of a new run, `runs/<name>-<local time>-<4 letters>`, for its owner alone; no two runs ever
-    share one."""
-    runs = runs_folder(project)
+    share one.
+
+    Raises RunError where none can be made.
+    """
+    try:
+        return _made(runs_folder(project), name)
+    except OSError as error:
+        raise RunError(
+            f"no run can begin in {runs_folder(project)} ({error.strerror}): make room, or run it elsewhere"
+        ) from error
+
+
+def _made(runs: Path, name: str) -> Path:
     private_folder(runs)
     while True:
         letters = "".join(secrets.choice(_LETTERS) for _ in range(4))
@@ -64,10 +76,91 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].rstrip("-") or "run"
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """A folder among the runs that is passed over, and why."""
+
+    folder: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"skipped {RUNS}/{visible(_printable(self.folder.name))}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Walked:
+    """The folders among a project's runs: those of runs, the oldest first, and those passed over."""
+
+    runs: tuple[Path, ...]
+    skipped: tuple[Skipped, ...]
+
+
 def run_folders(project: Path) -> list[Path]:
-    """Every run of the project that has a journal of its own, the oldest first."""
-    found = [path for path in runs_folder(project).glob("*") if is_file(path / JOURNAL)]
-    return sorted(found, key=_age)
+    """Every run of the project that can be read, the oldest first."""
+    return list(walk(project).runs)
+
+
+def walk(project: Path) -> Walked:
+    """Looks at every folder among the runs; one that is broken, foreign or closed to us holds up no other."""
+    runs: dict[Path, int] = {}
+    skipped = []
+    try:
+        folders = sorted(path for path in runs_folder(project).iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        folders = []
+    except OSError as error:
+        return Walked((), (Skipped(runs_folder(project), f"{error.strerror}: no run in it can be seen"),))
+    for folder in folders:
+        try:
+            if folder.is_dir():
+                runs[folder] = _begin_ms(folder)
+        except _Unusable as error:
+            if error.args:
+                skipped.append(Skipped(folder, str(error)))
+        except OSError as error:
+            skipped.append(Skipped(folder, f"it cannot be read ({error.strerror})"))
+    return Walked(tuple(sorted(runs, key=lambda folder: (runs[folder], folder.name))), tuple(skipped))
+
+
+def fault_of(folder: Path) -> str | None:
+    """Why a folder is no run that can be read; None where it is one."""
+    try:
+        _begin_ms(folder)
+    except _Unusable as error:
+        return str(error) or "it is beginning at this moment"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    return None
+
+
+class _Unusable(Exception):
+    """A folder is no run that can be read; without arguments where that is no fault."""
+
+
+def _begin_ms(folder: Path) -> int:
+    """When a run began: local time goes back an hour in autumn, so its journal's own clock decides.
+
+    Raises _Unusable and OSError.
+    """
+    journal = folder / JOURNAL
+    if not is_file(journal):
+        what = "is no file" if journal.exists() else "is missing"
+        raise _Unusable(f"its {JOURNAL} {what}: no run, or one that was killed as it began")
+    first = first_event(folder)
+    if first is None:
+        if is_held(folder):  # it is beginning at this moment
+            raise _Unusable
+        if journal.stat().st_size == 0:
+            raise _Unusable(f"its {JOURNAL} is empty: the run was killed as it began")
+        raise _Unusable(f"its {JOURNAL} has no whole first line: it is damaged or foreign")
+    if first["event"] != "run":
+        raise _Unusable(f"its {JOURNAL} begins with no run: it is damaged or foreign")
+    return int(first["time"]) if first.get("time") is not None else round(journal.stat().st_mtime * 1000)
+
+
+def _printable(name: str) -> str:
+    """A file's name without the bytes that are no characters."""
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
 def find_run(project: Path, text: str | None = None, last: bool = False) -> Path:
@@ -83,14 +176,19 @@ def find_run(project: Path, text: str | None = None, last: bool = False) -> Path
 
 
 def _found(project: Path, text: str | None, *, last: bool) -> Path:
-    folders = run_folders(project)
+    walked = walk(project)
+    folders = list(walked.runs)
+    meant = (text or "").strip().rstrip("/").removeprefix(f"{RUNS}/")
+    for one in walked.skipped:
+        if one.folder.name == meant:
+            raise NotFound(f"the folder {RUNS}/{meant} is no run: {one.reason}")
     if not folders:
         raise NotFound(f"there are no runs in {runs_folder(project)}; `annpipe run SPEC` makes one")
     if last:
         return folders[-1]
     if not text:
         raise NotFound("say which run: its id, the start of it, its name, or --last; `annpipe runs` lists them")
-    return _named(folders, text.strip().rstrip("/").removeprefix(f"{RUNS}/"))
+    return _named(folders, meant)
 
 
 def spec_file(folder: Path) -> Path:
@@ -132,14 +230,3 @@ def _name(folder: Path) -> str:
 
 def _is_mlflow_run(folder: Path, text: str) -> bool:
     return len(text) >= 8 and (read_state(folder).run_id or "").startswith(text)
-
-
-def _age(folder: Path) -> tuple[int, str]:
-    # Local time goes back an hour in autumn: the journal's own clock decides, the id only where that cannot be read.
-    with open(folder / JOURNAL, "rb") as file:
-        first = file.readline()
-    try:
-        began = int(json.loads(first)["time"])
-    except (ValueError, KeyError, TypeError):
-        began = round((folder / JOURNAL).stat().st_mtime * 1000)
-    return began, folder.name

@@ -2,25 +2,33 @@
 
 The trainer starts it at once and talks to it through its stdin: one line of JSON, `{"folder": …, "tracking_uri": …}`,
 when there is a run folder; then silence; then end of file, which means that the trainer is gone, however it went.
+
+While the trainer lives, all is done in a thread of low priority. A thread cannot raise its priority again without
+privileges, so what is under way there when the trainer goes is given a moment; then the process replaces itself by one
+that begins again with the priority of its main thread, which was never lowered.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from annpipe.record.location import MLFLOW_ENVIRONMENT
+from annpipe.record.location import MLFLOW_ENVIRONMENT, URI_VARIABLE
 
 SECONDS_BETWEEN_TRIES = 0.5
 SECONDS_ALONE = 60.0
+# What is under way aside may still take so long when the trainer is gone: an import loses nothing, a call might.
+SECONDS_OF_IMPORT, SECONDS_OF_CALLS = 1.0, 10.0
 NICENESS = 10
 T = TypeVar("T")
 
@@ -28,17 +36,69 @@ T = TypeVar("T")
 def main(arguments: Sequence[str]) -> int:
     """Imports MLflow, waits for a run, ships it."""
     _hear_nothing()
-    # A priority once lowered is not raised again, but on Linux each thread has its own: this one keeps what it has.
-    with ThreadPoolExecutor(1, initializer=_step_aside) as aside:
-        aside.submit(_import, rehearse=not arguments).result()
-        folder, uri = _told(arguments)
-        if folder is None:
-            return 0
-        from annpipe.record import ship
+    aside = Aside() if not _is_hung_up() else None  # nobody trains: there is nobody to step aside for
+    if aside:
+        importing = aside.begin(lambda: _import(rehearse=not arguments))
+    folder, uri = _told(arguments)
+    if folder is None:
+        return 0
+    if aside:
+        aside.end(importing, folder, uri, SECONDS_OF_IMPORT)
+    else:
+        _import(rehearse=False)
+    from annpipe.record import ship
 
-        _write_to(folder / ship.LOG)
-        with ship.logging_to(folder):
-            return _ship(folder, uri, aside)
+    _write_to(folder / ship.LOG)
+    with ship.logging_to(folder):
+        return _ship(folder, uri, aside)
+
+
+class Aside:
+    """A thread of low priority: on Linux each has its own, and this one takes no processor from the training."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, initializer=_step_aside)
+
+    def begin(self, action: Callable[[], T]) -> Future[T]:
+        """Does it there."""
+        return self._thread.submit(action)
+
+    def end(self, future: Future[T], folder: Path, uri: str | None, seconds: float) -> T:
+        """Its result; does not return where the trainer is gone and it takes so many seconds more."""
+        gone_since: float | None = None
+        while True:
+            try:
+                result = future.result(0.1)
+                break
+            except NotYet:
+                if not _is_hung_up():
+                    continue
+                gone_since = gone_since or time.monotonic()
+                _stand_with(0)
+                if time.monotonic() - gone_since > seconds:
+                    _begin_again(folder, uri)
+        if _is_hung_up():
+            self.leave()
+        return result
+
+    def leave(self) -> None:
+        """Ends the thread, and with it the low priority of this process."""
+        self._thread.shutdown()
+        _stand_with(0)
+
+
+def _begin_again(folder: Path, uri: str | None) -> None:
+    """Replaces this process by one that ships the run from where its state says, as after a kill."""
+    if uri:
+        os.environ[URI_VARIABLE] = uri  # which others cannot read, as they could the command line
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "annpipe.record.shipper", str(folder)])
+
+
+def _is_hung_up() -> bool:
+    """Whether the trainer's end of the pipe is closed, also while there is something left to read."""
+    poll = select.poll()
+    poll.register(sys.stdin.fileno(), 0)
+    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
 
 
 def _import(*, rehearse: bool) -> None:
@@ -50,16 +110,18 @@ def _import(*, rehearse: bool) -> None:
             model.rehearse()
 
 
-def _ship(folder: Path, uri: str | None, aside: Executor) -> int:
+def _ship(folder: Path, uri: str | None, aside: Aside | None) -> int:
     from annpipe.record.patience import Trainer
     from annpipe.record.ship import ship, store_of, wait_for_journal
     from annpipe.record.state import sole_shipper
 
     def while_trained(action: Callable[[], T]) -> T:
+        if aside is None:
+            return action()
         try:
-            return aside.submit(action).result()
+            return aside.end(aside.begin(action), folder, uri, SECONDS_OF_CALLS)
         finally:
-            _stand_with(0)
+            aside.leave()
 
     trainer = Trainer(sys.stdin.fileno())
     seconds_left = SECONDS_ALONE
@@ -89,14 +151,21 @@ def _step_aside() -> None:
 
 def _stand_with(niceness: int) -> None:
     """A session of its own has a scheduling group of its own, outside of which plain niceness says nothing."""
-    with suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(niceness))
+    for _ in range(20):
+        try:
+            Path("/proc/self/autogroup").write_text(str(niceness))
+        except BlockingIOError:  # the kernel changes one such group of all in a tenth of a second
+            time.sleep(0.05)
+        except OSError:
+            return
+        else:
+            return
 
 
 def _hear_nothing() -> None:
     """No signal of the training's terminal, and nothing that MLflow would tell."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     for name, value in MLFLOW_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 

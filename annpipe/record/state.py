@@ -86,8 +86,24 @@ def _load(path: Path, default: Shipped = Shipped()) -> Shipped:
         return default
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
+        return default
+    if not isinstance(found, dict):
         return default
     known = {field.name for field in fields(Shipped)}
     kept = {name: value for name, value in found.items() if name in known}
-    return Shipped(**{**kept, "refused": tuple(kept.get("refused", ()))})
+    refused = kept.get("refused") or ()
+    state = Shipped(**{**kept, "refused": tuple(refused) if isinstance(refused, list | tuple) else (refused,)})
+    return state if _is_sound(state) else default
+
+
+def _is_sound(state: Shipped) -> bool:
+    """Whether the fields are of their types; a file that is no state tells of no record, which is then made anew."""
+    texts = (state.run_id, state.experiment_id, state.model_id, state.problem)
+    return (
+        isinstance(state.store, str)
+        and all(text is None or isinstance(text, str) for text in texts)
+        and all(type(number) is int and number >= 0 for number in (state.offset, state.filled))
+        and isinstance(state.complete, bool)
+        and all(isinstance(text, str) for text in state.refused)
+    )

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annpipe.record import journal
-from annpipe.record.journal import Event, Status, now_ms
+from annpipe.record.journal import Status, now_ms
+from annpipe.record.lines import first_event
 from annpipe.record.state import is_recorded
 
 LOSS = "train/loss"
@@ -28,9 +29,9 @@ class RunSummary:
 
 def summarize(folder: Path) -> RunSummary:
     """The summary of the run in `folder`; a long journal is not read in full."""
-    first = _first_event(folder)
+    first = first_event(folder) or {}
     status = journal.status(folder)
-    started = int(first.get("time", 0))
+    started = int(first.get("time") or _written_ms(folder))
     ended = now_ms() if status == "RUNNING" else _end(folder, started)
     return RunSummary(
         id=folder.name,
@@ -49,16 +50,16 @@ def final_values(folder: Path) -> dict[str, float]:
     return {key.removeprefix("final/"): value for key, _, value, _ in points if key.startswith("final/")}
 
 
-def _first_event(folder: Path) -> Event:
-    with open(folder / journal.FILE, "rb") as file:
-        return next((event for event, _ in journal.lines(file)), {})
-
-
 def _end(folder: Path, started: int) -> int:
     """When the run ended; for one that was killed, when its journal was last written to."""
     end = journal.last_line(folder, '{"event":"end"')
     if journal.status(folder) != "KILLED" and end is not None:
         return int(end[0].get("time", started))
+    return _written_ms(folder)
+
+
+def _written_ms(folder: Path) -> int:
+    """When the journal was last written to."""
     return round((folder / journal.FILE).stat().st_mtime * 1000)
 
 

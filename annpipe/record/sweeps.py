@@ -6,11 +6,12 @@ from pathlib import Path
 
 from annpipe.record import journal
 from annpipe.record.inside import neighbour
+from annpipe.record.lines import first_event
 
 
 def is_sweep(folder: Path) -> bool:
     """Whether a run is one above trials."""
-    first = next(journal.read(folder), {})
+    first = first_event(folder) or {}
     return (first.get("tags") or {}).get("annpipe.sweep") == "true"
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annpipe.errors import DataError, NotFound
-from annpipe.record.answering import SavedNetwork
+from annpipe.files.whole import Damaged
+from annpipe.record.answering import DamagedModel, SavedNetwork
 from annpipe.record.seal import MODEL, check_own
 from annpipe.saved.cells import NUMBERS, WHOLE, Wanted, shown
 from annpipe.saved.rows import Reading
@@ -44,6 +45,8 @@ def _whole(run: str) -> Iterator[None]:
     """Whatever a file of a saved model raises that was changed or cut becomes a DataError."""
     try:
         yield
+    except DamagedModel:
+        raise
     except Exception as error:  # network.py is code, and the others may hold anything by now
         said = " ".join(str(error).split())[:200]
         message = f"the model of {run} cannot be loaded: {type(error).__name__}: {said}"
@@ -62,18 +65,21 @@ class SavedModel:
     """A run's network in evaluation mode, between files of raw rows and answers."""
 
     def __init__(self, run: Path, *, trust: bool = False) -> None:
-        """Loads the model of the run's folder, and runs its network.py; raises NotFound where there is none, and
-        DataError where its files are broken.
+        """Loads the model of the run's folder, and runs its network.py.
 
-        Raises NotTrusted where the run is not known as the user's own, unless `trust` says that it is.
+        Raises NotFound where there is none, Damaged where its files are not those that were saved, DataError where they
+        cannot be loaded, and NotTrusted where the run is not known as the user's own, unless `trust` says that it is.
         """
         folder = run / MODEL
         if not (folder / "weights.safetensors").is_file():
             raise NotFound(f"the run {run.name} has no model: it did not finish; `annpipe resume {run.name}` goes on")
         check_own(run, MODEL, trusted=trust)
         self.folder = folder
-        with sources_only():
-            self.network = _network(folder, run.name)
+        try:
+            with sources_only():
+                self.network = _network(folder, run.name)
+        except DamagedModel as error:
+            raise Damaged(str(error)) from error
         self.description = self.network.description
         if "targets" not in self.description:
             raise NotFound(f"the model of {run.name} was saved by an earlier annpipe; run its spec again")

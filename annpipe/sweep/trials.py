@@ -171,8 +171,17 @@ class Made:
     def of(self, trials: Sequence[Trial]) -> list[Trial]:
         """The trials with the finished runs that are the same, by all facts of them."""
         wanted = {trial.key.partition("/")[0] for trial in trials}
-        made = {key: folder for folder in run_folders(self._project) if (key := self._key(folder, wanted)) is not None}
+        runs = run_folders(self._project)
+        made = {key: folder for folder in runs if (key := self._key_of(folder, wanted)) is not None}
         return [replace(trial, run=made.get(trial.key)) for trial in trials]
+
+    def _key_of(self, folder: Path, wanted: set[str]) -> str | None:
+        """As `_key`; None also for a run that cannot be read, or whose results are damaged: it is made anew."""
+        try:
+            key = self._key(folder, wanted)
+            return None if key is None or journal.damaged_lines(folder) else key
+        except OSError:
+            return None
 
     def _key(self, folder: Path, wanted: set[str]) -> str | None:
         """The key of a finished run with one of the wanted plans."""

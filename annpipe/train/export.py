@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from annpipe.contract import Dataset, Field, OutputRoles
-from annpipe.files.private import PRIVATE_FOLDER
+from annpipe.files.whole import whole_folder
 from annpipe.plan.ends import Output
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
@@ -37,8 +37,15 @@ READING = (
 
 
 def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
-    """Writes the three files, and beside them a copy of each plugin file that a layer comes from."""
-    folder.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+    """Writes the three files, a copy of each plugin file that a layer comes from, and the digests of all of them.
+
+    The folder is there when all of it is on the disk. Raises OSError where it cannot be written.
+    """
+    with whole_folder(folder) as new:
+        _write_model(plan, parts, new)
+
+
+def _write_model(plan: Plan, parts: Parts, folder: Path) -> None:
     (folder / "network.py").write_text(network_source(plan, parts.fitted), encoding="utf-8")
     libraries = copy_plugins(plan, folder)
     if parts.fitted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from annpipe.contract import RunView
 from annpipe.figure_files import write_figure
 from annpipe.files.private import private_folder
+from annpipe.files.whole import write_whole
 from annpipe.plan.component import Component
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
@@ -110,16 +112,26 @@ def predicting(
 
 def draw(
     plots: Sequence[Component], registry: Registry, view: RunView, folder: Path
-) -> Iterator[tuple[Path, str | None]]:
-    """Draws every plot into `folder`: the file of each, or the reason why there is none."""
+) -> Iterator[tuple[Path, str | OSError | None]]:
+    """Draws every plot into `folder`: the file of each, or why there is none: a text for a plot's own fault.
+
+    An OSError is the disk's, not the plot's.
+    """
     for number, plot in enumerate(plots):
         name = plot.name if plot.name not in [p.name for p in plots[:number]] else f"{plot.name}_{number}"
         try:
-            file = save_figure(_figure(registry, plot, view), folder, name)
+            drawn, ending = rendered(_figure(registry, plot, view))
         except Exception as error:  # a plot that fails costs its figure, never the run; the reason is shown
             yield folder / f"{name}.svg", f"{type(error).__name__}: {error}"
+            continue
+        path = folder / f"{name}{ending}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(path, drawn)
+        except OSError as error:
+            yield path, error
         else:
-            yield file, None
+            yield path, None
 
 
 def _figure(registry: Registry, plot: Component, view: RunView) -> Any:
@@ -129,12 +141,20 @@ def _figure(registry: Registry, plot: Component, view: RunView) -> Any:
 
 
 def save_figure(figure: Any, folder: Path, name: str) -> Path:
-    """As SVG; a drawing that would be large as PNG."""
+    """As SVG; a drawing that would be large as PNG. Raises OSError, and leaves no half of a file."""
+    drawn, ending = rendered(figure)
     private_folder(folder)
-    path = folder / f"{name}.svg"
-    write_figure(figure, path)
-    if path.stat().st_size > LARGE:
-        path.unlink()
-        path = folder / f"{name}.png"
-        write_figure(figure, path, dpi=144)
+    path = folder / f"{name}{ending}"
+    write_whole(path, drawn)
     return path
+
+
+def rendered(figure: Any) -> tuple[bytes, str]:
+    """The bytes of a figure's file, and its ending."""
+    drawn = io.BytesIO()
+    write_figure(figure, drawn, format="svg")
+    if drawn.tell() <= LARGE:
+        return drawn.getvalue(), ".svg"
+    drawn = io.BytesIO()
+    write_figure(figure, drawn, format="png", dpi=144)
+    return drawn.getvalue(), ".png"

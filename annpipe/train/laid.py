@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -19,7 +20,7 @@ from annpipe.train.device import one_thread
 from annpipe.train.passages import Recalling, learnt
 from annpipe.train.points import n_outputs, plan_roles
 from annpipe.train.splits import Splits, split_dataset
-from annpipe.train.store import Surveyed, Wanted, recall, stored, write
+from annpipe.train.store import Surveyed, Wanted, recall, rows_hold, stored, write
 from annpipe.train.stored import StoredRows
 
 Tell = Callable[[str], object]
@@ -92,6 +93,10 @@ def _in_files(plan: Plan, blocks: Blocks, device: torch.device, dtype: torch.dty
         stacks=_stacks(plan),
     )
     kept = recall(wanted.folder)
+    if kept is not None and not rows_hold(wanted.folder, kept[1]):
+        tell(f"warning: the rows kept in {wanted.folder} are damaged: they are made anew")
+        shutil.rmtree(wanted.folder)
+        kept = None
     known = kept[0] if kept else prepared(Asked(wanted.key, wanted)).known
     fitted = fitted_of(wanted, known)
     fitted = _widened(fitted, plan) if fitted else None

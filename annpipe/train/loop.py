@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,11 +18,12 @@ import torch
 from annpipe.contract import Look
 from annpipe.errors import NonFiniteLoss, RunError
 from annpipe.plan.plan import Plan
-from annpipe.train.checkpoint import FOLDER, load_checkpoint, save_checkpoint
+from annpipe.train.checkpoint import FOLDER
 from annpipe.train.divisors import sums_of
 from annpipe.train.evaluate import evaluate
 from annpipe.train.figures import run_view
 from annpipe.train.gears import Gear
+from annpipe.train.keeping import Keeper
 from annpipe.train.pace import Pace
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
@@ -80,7 +81,8 @@ class Memory(Tally):
 class Loop:
     """A run under way. `facts` are kept in each checkpoint and compared when it is resumed.
 
-    One that `keeps_start` has a checkpoint before its first step; else it begins anew where it is killed soon.
+    One that `keeps_start` has a checkpoint before its first step; else it begins anew where it is killed soon. A
+    checkpoint waits until `is_written` says that all that was reported is on the disk.
     """
 
     plan: Plan
@@ -93,11 +95,13 @@ class Loop:
     memory: Memory = field(default_factory=Memory)
     higher_is_better: frozenset[str] = frozenset()
     keeps_start: bool = True
+    is_written: Callable[[], bool] = lambda: True
 
     def __post_init__(self) -> None:
         self._sums = sums_of(self.plan, self.parts.loss)
         self._pace = Pace(PAUSE_SECONDS)
         self._finite_checkpoint: str | None = None
+        self._keeper = Keeper(self.folder, self.reporter.event, self.is_written)
         self._kept_at = self._timed_at = time.monotonic()
 
     @property
@@ -136,14 +140,14 @@ class Loop:
             if self.reporter.stopped():
                 self.keep(LAST)
                 return False
-            if time.monotonic() - self._kept_at > self.plan.train.checkpoint_seconds:
+            if self._keeper.is_due(self._kept_at, self.plan.train.checkpoint_seconds):
                 self.keep(LAST)
         if not self._is_finite():  # the last step's doing: no step comes after it whose loss would tell
             kept = self._finite_checkpoint
             keeping = f"; the last finite checkpoint is kept in {kept}" if kept else ""
             raise RunError(f"the parameters became nan or infinite at step {self.gear.step}{keeping}")
         self.keep(LAST)
-        restored = load_checkpoint(self.folder, self.memory.restore)["gear"] if self.memory.restore else None
+        restored = self._keeper.load(self.memory.restore)["gear"] if self.memory.restore else None
         if not self.gear.settle(restored) and self.plan.average:
             self.reporter.event(f"{self.plan.average.name} took no parameters in: the model is that of the last step")
         return True
@@ -256,14 +260,16 @@ class Loop:
         self.memory.restore = name
 
     def keep(self, name: str) -> None:
-        """Writes the checkpoint `name`; parameters that are not finite never replace ones that are.
+        """Writes the checkpoint `name`, as soon as the disk takes it; parameters not finite never replace finite ones.
 
         A step with a finite loss may leave such parameters; the next step's loss tells, and ends the run.
         """
         if not self._is_finite():
             return
         self._take_time()
-        save_checkpoint(self.folder, name, self.state())
+        keep = self._keeper.keep_latest if name == LAST else self._keeper.keep
+        if not keep(name, self.state()):
+            return
         if name == LAST:
             self._kept_at = time.monotonic()
         self._finite_checkpoint = f"{FOLDER}/{name}"

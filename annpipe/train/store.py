@@ -2,7 +2,8 @@
 
 `<cache>/rows/<key>` has for each part of the split `x` and `y` row by row, as bytes, and what was learnt on the way.
 The key is a digest of all that decides them: content and options of the data, split, transforms, precision. A folder
-is filled under another name and renamed when everything in it is on the disk, so that one that is there is whole.
+is filled under another name and renamed when everything in it is on the disk, so that one that is there is whole; and
+before rows are trained on, their check sums are compared, so that a damaged folder is made anew.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import inspect
 import os
 import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -35,7 +37,8 @@ from annpipe.train.passages import State
 from annpipe.train.splits import Splits
 from annpipe.train.stored import StoredRows
 
-FORMAT = 1
+FORMAT = 2  # since rows have check sums
+PIECE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,23 @@ def recall(folder: Path) -> tuple[Surveyed, dict[str, Any]] | None:
     return Surveyed(state["counts"], Survey(samples, state["positions"], state["classes"]), state["learnt"]), state
 
 
+def rows_hold(folder: Path, state: Mapping[str, Any]) -> bool:
+    """Whether the kept rows are those that were written; reads all of them once, at the speed of the disk."""
+    try:
+        return all(_sum_of(folder / name) == sum_ for name, sum_ in state["sums"].items())
+    except OSError:
+        return False
+
+
+def _sum_of(file: Path) -> int:
+    room = memoryview(bytearray(PIECE_BYTES))
+    found = 0
+    with open(file, "rb", buffering=0) as stream:
+        while count := stream.readinto(room):
+            found = zlib.crc32(room[:count], found)
+    return found
+
+
 def stored(folder: Path, state: Mapping[str, Any], device: torch.device) -> dict[str, StoredRows]:
     """The parts of kept rows."""
     x, y = ((tuple(state[f"{of}_shape"]), getattr(torch, str(state[f"{of}_dtype"]))) for of in "xy")
@@ -156,18 +176,22 @@ def _fill(wanted: Wanted, parts: Cut, known: Surveyed, once: Transformed, folder
     with ExitStack() as stack:
         names = [f"{name}.{of}" for name in parts.counts for of in "xy"]
         files = {name: stack.enter_context((folder / name).open("wb")) for name in names}
+        sums = dict.fromkeys(names, 0)
         for block in parts.passage():
             for name, part in block.items():
                 part = recoded(part, known.seen.positions)
                 rows = lay_out(part, torch.device("cpu"), wanted.dtype, classes=wanted.classes, columns=once)
                 for of, tensor in (("x", rows.x), ("y", rows.y)):
-                    files[f"{name}.{of}"].write(tensor.contiguous().numpy().data)
+                    data = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data
+                    files[f"{name}.{of}"].write(data)
+                    sums[f"{name}.{of}"] = zlib.crc32(data, sums[f"{name}.{of}"])
                     layout[f"{of}_shape"] = list(tensor.shape[1:])
                     layout[f"{of}_dtype"] = str(tensor.dtype).removeprefix("torch.")
         for file in files.values():
             file.flush()
             os.fsync(file.fileno())
         layout["sizes"] = {name: file.tell() for name, file in files.items()}
+        layout["sums"] = sums
     return layout
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from annpipe.files.whole import seal
 from annpipe.record import journal
 from annpipe.record.state import is_recorded
 
@@ -245,7 +246,8 @@ def test_data_that_changed_is_refused(go: Any, tmp_path: Path) -> None:
     other = go(PLUGIN_SPEC.replace("x**2", "x**3"), gain=FAILING, resume=first.folder)
     assert "the plan is not the one this run began with" in str(other.outcome.error)
     facts["facts"]["dataset"] = "0" * 16
-    state.write_text(json.dumps(facts))
+    del facts["crc"]
+    state.write_bytes(seal(json.dumps(facts)))
     other = go(PLUGIN_SPEC, gain=FAILING, resume=first.folder)
     assert "the dataset is not the one this run began with" in str(other.outcome.error)
 

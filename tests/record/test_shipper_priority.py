@@ -1,0 +1,137 @@
+"""The shipper leaves the processor to the training, and has its own priority back when the trainer is gone."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from annpipe.record import location
+from annpipe.record.journal import Journal
+from annpipe.record.project import new_run_folder
+from annpipe.record.state import is_recorded
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
+
+# A machine so busy that a thread of low priority gets no processor at all.
+STARVED = """
+import os, sys, threading, time
+
+class Starved:
+    def find_spec(self, name, path, target=None):
+        if name == "mlflow" and os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) > 0:
+            open({hit!r}, "w").close()
+            time.sleep(600)
+        return None
+
+sys.meta_path.insert(0, Starved())
+"""
+
+
+@pytest.fixture
+def place(empty_store: Path) -> Iterator[Path]:
+    """A project with a store."""
+    with tempfile.TemporaryDirectory(prefix="priority-") as name:
+        folder = Path(name)
+        shutil.copy(empty_store, folder / location.DATABASE)
+        yield folder
+
+
+LIBC = ctypes.CDLL(None)
+
+
+def without_privileges() -> None:
+    """Takes from the process that is about to begin what lets root raise a priority; others never have it."""
+    drop, sys_admin, sys_nice = 24, 21, 23
+    for capability in (sys_admin, sys_nice):
+        LIBC.prctl(drop, capability, 0, 0, 0)
+
+
+def niceness(pid: int) -> set[int]:
+    """Of all threads of a process."""
+    found = set()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with suppress(ProcessLookupError):
+                found.add(os.getpriority(os.PRIO_PROCESS, int(task.name)))
+    return found
+
+
+def group_niceness(pid: int) -> int:
+    """Of the process's scheduling group; 0 on a system without them."""
+    try:
+        return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+    except (FileNotFoundError, ProcessLookupError, OSError):
+        return 0
+
+
+def test_low_priority_ends_with_the_trainer(place: Path) -> None:
+    """Also where the import of MLflow is under way and never gets the processor: for a user without privileges."""
+    uri = location.embedded_uri(place)
+    run = new_run_folder(place, "quadratic")
+    journal = Journal.create(run)
+    root = location.artifact_root(uri, place)
+    journal.write("run", id=run.name, name="quadratic", tracking_uri=uri, artifact_root=root, time=1_700_000_000_000)
+    journal.series("train/loss", 1, [1.0, 0.5], 1_700_000_000_000, 1_700_000_000_002)
+    journal.end("FINISHED")
+    journal.close()
+    hit = place / "starved"
+    site = place / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(STARVED.format(hit=str(hit)))
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    shipper = subprocess.Popen(
+        [sys.executable, "-P", "-m", "annpipe.record.shipper"], cwd=place, stdin=subprocess.PIPE,
+        env={"PATH": os.environ["PATH"], "HOME": str(place), "PYTHONPATH": os.pathsep.join([str(site), *sys.path[1:]])},
+        stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=without_privileges,
+    )  # fmt: skip
+    assert shipper.stdin is not None
+    deadline = time.monotonic() + 120
+    try:
+        shipper.stdin.write(json.dumps({"folder": str(run), "tracking_uri": None}).encode() + b"\n")
+        shipper.stdin.flush()
+        while not hit.exists():
+            assert shipper.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert max(niceness(shipper.pid)) > own  # it stepped aside
+        shipper.stdin.close()  # the trainer is gone
+        seen: list[set[int]] = []
+        groups: list[int] = []
+        while shipper.poll() is None:
+            seen.append(niceness(shipper.pid) or {own})
+            groups.append(group_niceness(shipper.pid))
+            assert time.monotonic() < deadline, seen[-1]
+            time.sleep(0.1)
+    finally:
+        shipper.kill()
+        shipper.wait()
+    assert shipper.returncode == 0, (run / "shipper.log").read_text()
+    assert is_recorded(run)
+    assert seen[-1] == {own}
+    assert groups[-2:] == [0, 0]
+
+
+def test_a_shipper_whose_trainer_left_before_a_run_ends_at_once(place: Path) -> None:
+    """Nobody waits for it to import MLflow."""
+    hit = place / "starved"
+    site = place / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(STARVED.format(hit=str(hit)))
+    shipper = subprocess.Popen(
+        [sys.executable, "-P", "-m", "annpipe.record.shipper"], stdin=subprocess.PIPE, start_new_session=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(site), *sys.path[1:]])},
+    )  # fmt: skip
+    assert shipper.stdin is not None
+    shipper.stdin.close()
+    assert shipper.wait(120) == 0
