@@ -1,0 +1,22 @@
+"""A lock between processes, held while one of them makes a file or a folder that several may want to make first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+
+@contextmanager
+def locked(path: Path, *, timeout_seconds: float = -1) -> Iterator[None]:
+    """Holds the lock of `path`, which need not exist; other processes and threads wait until it is let go.
+
+    The lock is the file `<path>-lock` beside it; folders above it are made. It stays there, empty: a lock file that
+    is removed would let two processes in. The system lets go of it when the process dies. Not reentrant.
+
+    Raises OSError where the file cannot be made, and TimeoutError after `timeout_seconds`; below 0 it waits for ever.
+    """
+    with FileLock(f"{path}-lock", timeout=timeout_seconds):
+        yield
