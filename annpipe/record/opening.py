@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from annpipe.files.lock import locked
 from annpipe.record.location import database_file
 from annpipe.record.tables import lay_tables
 
 
 @contextmanager
-def first_open(uri: str) -> Iterator[None]:
-    """Lets one process at a time make and migrate a local database; two at once would both fail."""
+def first_open(uri: str, tell: Callable[[str], None]) -> Iterator[None]:
+    """Lets one process at a time make and migrate a local database; two at once would both fail.
+
+    `tell` hears what is done to a database that was there.
+    """
     database = database_file(uri)
     if database is None:
         yield
         return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(f"{database}-lock", os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with locked(database):
         lay_tables(database)
         yield
-    finally:
-        os.close(descriptor)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from annpipe.record.journal import complete_size
 from annpipe.record.location import same_store, scrub
@@ -21,7 +22,10 @@ LOCK = "shipped.lock"
 
 @dataclass(frozen=True)
 class Shipped:
-    """What one store holds of a run: `offset` bytes of the journal, and all of it when `complete`."""
+    """What one store holds of a run: `offset` bytes of the journal, and all of it when `complete`: it said so itself.
+
+    `expected` is what it was asked for, see `content.Content`; None where an earlier version shipped the run.
+    """
 
     store: str = ""
     run_id: str | None = None
@@ -32,6 +36,8 @@ class Shipped:
     complete: bool = False
     problem: str | None = None
     refused: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    expected: dict[str, Any] | None = None
 
 
 def read_state(folder: Path, uri: str | None = None) -> Shipped:
@@ -86,4 +92,5 @@ def _load(path: Path, default: Shipped = Shipped()) -> Shipped:
         return default
     known = {field.name for field in fields(Shipped)}
     kept = {name: value for name, value in found.items() if name in known}
-    return Shipped(**{**kept, "refused": tuple(kept.get("refused", ()))})
+    lists = {name: tuple(kept.get(name, ())) for name in ("refused", "notices")}
+    return Shipped(**{**kept, **lists})

@@ -11,7 +11,6 @@ from annpipe.errors import RunError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
 from annpipe.plan.losses import leaves
-from annpipe.plan.metric_keys import head_key
 from annpipe.plan.plan import Plan
 from annpipe.registry import Registry
 from annpipe.train.columns_model import Targets
@@ -111,7 +110,7 @@ class LossInPieces:
     def _of(self, prediction: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
         """The loss by its key, and that of each head."""
         heads = self._loss.by_head(prediction, y) if isinstance(self._loss, HeadLosses) else {}
-        return {"loss": self._loss(prediction, y)} | {f"{head_key(name)}/loss": one for name, one in heads.items()}
+        return {"loss": self._loss(prediction, y)} | {f"{name}/loss": one for name, one in heads.items()}
 
     def values(self) -> dict[str, float]:
         """The loss over all rows, and that of each head."""
