@@ -23,7 +23,6 @@ from annpipe.record.sender import Sender
 from annpipe.record.series import AllSeries
 from annpipe.record.state import Shipped, read_state, write_state
 from annpipe.record.store import Store
-from annpipe.record.thin import Point
 from annpipe.record.translation import Translation
 
 SECONDS_BETWEEN_CALLS = 1.0
@@ -168,9 +167,10 @@ class Shipment:
         kind = event["event"]
         if kind == "run":
             self._series.expected = event.get("expected_points")
-        for key, point in self._series.kept(event):
+        for name, point in self._series.kept(event):
+            key = self._translation.names.key(name)
             if is_new:
-                self._wait(key, point)
+                self._sender.point(key, point)
         if kind == "resumed":
             if not self._filled:
                 self._fill(self._place)
@@ -181,9 +181,6 @@ class Shipment:
             self._ended = event
             self._fill(end)
         self._last_ms = event.get("time") or event.get("end") or self._last_ms
-
-    def _wait(self, name: str, point: Point) -> None:
-        self._sender.point(self._translation.names.key(name), point)
 
     def _ship(self, event: Event, *, is_new: bool) -> None:
         """Ships an event that is new; of every one it is noted what the record is to hold of it."""
@@ -256,8 +253,8 @@ class Shipment:
         is_new = end > self.state.filled
         if is_new:
             for points in (self._series.outstanding(strides), self._series.again(strides, end)):
-                for key, point in points:
-                    self._wait(key, point)
+                for name, point in points:
+                    self._sender.point(self._translation.names.key(name), point)
             self._series.write_histories(end)
         for path in self._series.tables.values():
             self._ship_file(path, "history", is_new=is_new)

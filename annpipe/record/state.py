@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.record.journal import complete_size
-from annpipe.record.location import same_store, scrub
+from annpipe.record.location import database_file, same_store, scrub
 from annpipe.secrets import scrubbed
 
 FILE = "shipped.json"
@@ -61,8 +61,14 @@ def write_state(folder: Path, state: Shipped) -> None:
 
 
 def is_recorded(folder: Path, uri: str | None = None) -> bool:
-    """Whether the store holds all of the run, also of what a resumed trainer wrote since."""
+    """Whether the store held all of the run when it was asked last, also of what a resumed trainer wrote since.
+
+    A database that is no longer there holds nothing.
+    """
     state = read_state(folder, uri)
+    database = database_file(state.store)
+    if database is not None and not database.is_file():
+        return False
     return state.complete and state.offset >= complete_size(folder)
 
 

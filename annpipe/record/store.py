@@ -58,11 +58,11 @@ class Store:
         One that was moved away meanwhile is left, and the path opened anew.
         """
         if self._client is not None and self._connection is None and self._file != _identity(self.uri):
-            _dispose(self._client)
             self._client = None
         if self._client is None:
             with first_open(self.uri, self.notices.append):
                 client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+                _dispose(client)
                 client.search_experiments(max_results=1)
                 self._file = _identity(self.uri)
             self._client = client
