@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from annpipe.errors import StoreError
 from annpipe.record.faults import Refused, RunDeleted, RunGone, first_line
 from annpipe.record.store import Store
 
@@ -71,13 +72,14 @@ class Patience:
     def __call__(self, action: Callable[[], T]) -> T:
         """The action's result.
 
-        Raises Refused for a faulty item, GaveUp when the store stays away, RunDeleted and RunGone.
+        Raises Refused for a faulty item, GaveUp when the store stays away, RunDeleted, RunGone, and StoreError for a
+        store that can never be written to.
         """
         failures = 0
         while True:
             try:
                 result = action()
-            except (Refused, RunDeleted, RunGone):
+            except (Refused, RunDeleted, RunGone, StoreError):
                 raise
             except Exception as error:  # recorded in shipped.json; MLflow lets through what its drivers raise
                 failures += 1
