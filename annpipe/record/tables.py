@@ -14,6 +14,7 @@ from pathlib import Path
 import mlflow
 import sqlalchemy
 
+from annpipe.files.lock import locked
 from annpipe.registry.index import cache_folder
 
 log = logging.getLogger("annpipe.record")
@@ -38,8 +39,11 @@ def lay_tables(database: Path) -> None:
 def _kept() -> Path:
     """The database with the empty tables of this MLflow, made where it is missing."""
     kept = cache_folder() / "tables" / f"mlflow-{mlflow.__version__}.db"
-    if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
+    if kept.is_file():
+        return kept
+    with locked(kept):  # the others need not make what one of them makes
+        if kept.is_file():
+            return kept
         with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
             new = Path(scratch, kept.name)
             _make(new)
