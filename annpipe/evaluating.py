@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from annpipe.plan.build import instantiate
 from annpipe.plan.measuring import Measures, draft_measures
 from annpipe.plan.torch_globals import torch_defaults
 from annpipe.record.journal import Journal, now_ms
+from annpipe.record.keys import plain_part
 from annpipe.record.project import find_project, spec_file
 from annpipe.record.recorder import Recorder, ShipState
 from annpipe.record.seal import PLAN, check_own, seal_store
@@ -120,7 +120,7 @@ def _spec(run: Path, model: SavedModel) -> Spec:
 
 def _called(name: str) -> str:
     """A name that can stand in a metric's key and a path."""
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "data"
+    return plain_part(name.strip("._ ")) if name.strip("._ ") else "data"
 
 
 def _measured(

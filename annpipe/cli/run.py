@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from annpipe.cli.specs import spec_argument, spec_options
 if TYPE_CHECKING:
     from annpipe.launch import Finished
     from annpipe.record.recorder import ShipState
+
+MOST_REFUSALS = 20
 
 
 @click.command("run")
@@ -97,12 +100,23 @@ def summary(finished: Finished) -> str:
 
 
 def recorded(state: ShipState, waited: float) -> str:
-    """How far the record has come, in words."""
+    """How far the record has come, in words; what the store refused, item by item."""
     if state.complete:
-        return f"complete: MLflow run {state.run_id} in {state.store}"
-    if state.shipping:
-        return f"still shipping in the background after {waited:g} s; `annpipe runs` tells"
-    return f"not complete ({state.problem}); the journal has everything: `annpipe sync` ships it"
+        first = f"complete: MLflow run {state.run_id} in {state.store}"
+    elif state.shipping:
+        first = f"still shipping in the background after {waited:g} s; `annpipe runs` tells"
+    else:
+        first = f"not complete ({state.problem}); the journal has everything: `annpipe sync` ships it"
+    return "\n".join([first, *(f"          {line}" for line in [*refusals(state.refused), *state.notices])])
+
+
+def refusals(refused: Sequence[str]) -> list[str]:
+    """A line for each item that a store refused, as far as they can be read; the log has them all."""
+    from annpipe.errors import visible
+
+    lines = [f"refused: {visible(one)}" for one in refused[:MOST_REFUSALS]]
+    more = len(refused) - MOST_REFUSALS
+    return [*lines, f"and {more} more: see shipper.log in the run's folder"] if more > 0 else lines
 
 
 def as_json_text(finished: Finished) -> str:
@@ -120,5 +134,6 @@ def as_json_text(finished: Finished) -> str:
         "mlflow_run_id": finished.record.run_id,
         "store": finished.record.store,
         "recorded": finished.record.complete,
+        "refused": list(finished.record.refused),
     }
     return json.dumps(result, indent=2)

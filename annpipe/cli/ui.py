@@ -22,7 +22,7 @@ def command(port: int | None, tracking_uri: str | None, in_browser: bool) -> Non
     if is_server(uri):
         click.echo(f"{scrub(uri)}/{latest_page(project, uri)}")
         return
-    with serve(uri, project, port) as server:
+    with serve(uri, project, port, lambda notice: click.echo(notice, err=True)) as server:
         page = latest_page(project, uri, server.address)
         click.echo(f"{server.address}/{page}")
         if not page:

@@ -25,16 +25,11 @@ def metric_keys(metrics: Sequence[Component]) -> dict[str, Component]:
     return {key.replace("__", "_"): metric for key, metric in keys.items()}
 
 
-def head_key(name: str) -> str:
-    """The name of a head within a key: MLflow takes letters, digits and few signs."""
-    return re.sub(r"[^\w. :-]", "_", name)
-
-
 def run_metrics(metrics: Sequence[Component], outputs: Sequence[Output]) -> dict[str, tuple[Component, str | None]]:
     """Every metric of a run by its key without the split, with the head that it is for: `species/accuracy`."""
     found: dict[str, tuple[Component, str | None]] = {key: (one, None) for key, one in metric_keys(metrics).items()}
     for head in outputs:
-        found |= {f"{head_key(head.name)}/{key}": (one, head.name) for key, one in metric_keys(head.metrics).items()}
+        found |= {f"{head.name}/{key}": (one, head.name) for key, one in metric_keys(head.metrics).items()}
     return found
 
 
@@ -42,7 +37,7 @@ def watched_keys(
     metrics: Sequence[Component], outputs: Sequence[Output] = (), *, has_val: bool, has_scheduler: bool
 ) -> list[str]:
     """The keys that have values while a run trains, and that a callback may watch."""
-    losses = ["loss", *(f"{head_key(head.name)}/loss" for head in outputs)]
+    losses = ["loss", *(f"{head.name}/loss" for head in outputs)]
     val = [f"val/{key}" for key in (*losses, *run_metrics(metrics, outputs))] if has_val else []
     return ["train/loss", *val, *(["lr"] if has_scheduler else [])]
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,14 +45,17 @@ class Server:
 
 
 @contextmanager
-def serve(uri: str, project: Path, port: int | None) -> Iterator[Server]:
-    """MLflow's server on the store `uri`, answering; Ctrl-C ends the block, and it and its children end with that."""
+def serve(uri: str, project: Path, port: int | None, tell: Callable[[str], None] = lambda _: None) -> Iterator[Server]:
+    """MLflow's server on the store `uri`, answering; Ctrl-C ends the block, and it and its children end with that.
+
+    `tell` hears what is done to a local database first.
+    """
     chosen = port or free_port()
     if port and not _is_free(port):
         raise StoreError(f"port {port} is taken; leave --port out and a free one is found")
     # A file, not a pipe: nobody reads it unless the server fails, and a full pipe would stop the server.
     with _ending_politely(), tempfile.TemporaryFile() as output:
-        with first_open(uri):
+        with first_open(uri, tell):
             process = _start(uri, project, chosen, output)
             try:
                 _wait_until_it_answers(process, chosen, output)

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from annpipe.record.store import Refused, Store, first_line
+from annpipe.errors import StoreError
+from annpipe.record.faults import Refused, RunDeleted, RunGone, first_line
+from annpipe.record.store import Store
 
 T = TypeVar("T")
 LONGEST_PAUSE = 15.0
@@ -68,12 +70,16 @@ class Patience:
         self._alone_since: float | None = None
 
     def __call__(self, action: Callable[[], T]) -> T:
-        """The action's result. Raises Refused for a faulty item and GaveUp when the store stays away."""
+        """The action's result.
+
+        Raises Refused for a faulty item, GaveUp when the store stays away, RunDeleted, RunGone, and StoreError for a
+        store that can never be written to.
+        """
         failures = 0
         while True:
             try:
                 result = action()
-            except Refused:
+            except (Refused, RunDeleted, RunGone, StoreError):
                 raise
             except Exception as error:  # recorded in shipped.json; MLflow lets through what its drivers raise
                 failures += 1

@@ -26,6 +26,8 @@ class ShipState:
     store: str
     run_id: str | None
     experiment_id: str | None
+    refused: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @property
     def page(self) -> str:
@@ -100,6 +102,8 @@ class Recorder:
             store=state.store,
             run_id=state.run_id,
             experiment_id=state.experiment_id,
+            refused=state.refused,
+            notices=state.notices,
         )
 
     def release(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from annpipe.files.private import private_folder
 from annpipe.record import journal
 from annpipe.record.journal import Event
+from annpipe.record.keys import file_name
 from annpipe.record.thin import Point, Thinner
 
 NOT_IN_FILES = re.compile(r"[^\w.,=+@ -]|^\.")  # columns, whose names are in keys, are called what they like
@@ -33,6 +34,17 @@ class AllSeries:
             point = Point(step, value, time_ms)
             if self._series[key].keep(point):
                 yield key, point
+
+    @property
+    def n_chosen(self) -> dict[str, int]:
+        """By series how many of its points are to be in the record."""
+        return {key: series.n_chosen for key, series in self._series.items()}
+
+    @property
+    def tables(self) -> dict[str, Path]:
+        """By thinned series the file for every point of it."""
+        keys = [key for key, series in self._series.items() if not series.is_whole]
+        return {key: self._folder / "artifacts" / "history" / name for key, name in _file_names(keys).items()}
 
     def strides(self, *, final: bool) -> dict[str, int]:
         """By series the stride to go through it again, now that the length is known; 0 for not at all."""
@@ -57,12 +69,10 @@ class AllSeries:
 
     def write_histories(self, end: int) -> list[Path]:
         """Every point of the thinned series up to `end`, as a table each; gives their files."""
-        keys = [key for key, series in self._series.items() if not series.is_whole]
-        if not keys:
+        paths = self.tables
+        if not paths:
             return []
-        folder = self._folder / "artifacts" / "history"
-        private_folder(folder)
-        paths = {key: folder / name for key, name in _file_names(keys).items()}
+        private_folder(self._folder / "artifacts" / "history")
         with ExitStack() as files:
             tables = {key: csv.writer(files.enter_context(open(path, "w", newline=""))) for key, path in paths.items()}
             for table in tables.values():
@@ -84,7 +94,7 @@ class AllSeries:
 def _file_names(keys: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for key in keys:
-        name = NOT_IN_FILES.sub("_", key.replace("/", "_"))[:MOST_LETTERS]
+        name = file_name(key)
         while f"{name}.csv" in names.values():
             name += "_"
         names[key] = f"{name}.csv"

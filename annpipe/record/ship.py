@@ -14,6 +14,7 @@ from typing import TextIO
 
 from annpipe.errors import AnnpipeError, StoreError
 from annpipe.record import journal
+from annpipe.record.faults import Refused, RunDeleted, RunGone, first_line
 from annpipe.record.inside import check_inside
 from annpipe.record.location import (
     URI_VARIABLE,
@@ -27,7 +28,7 @@ from annpipe.record.patience import Calling, GaveUp, Patience, Trainer, at_once
 from annpipe.record.seal import read_seal
 from annpipe.record.shipment import Shipment, feed_all
 from annpipe.record.state import Shipped, read_state, write_state
-from annpipe.record.store import Refused, Store, first_line
+from annpipe.record.store import Store
 from annpipe.record.trials import Trials
 
 LOG = "shipper.log"
@@ -35,6 +36,8 @@ REMEDY = "`annpipe sync --tracking-uri URI` gives them, and so does MLFLOW_TRACK
 SECONDS_BETWEEN_LOOKS = 0.2
 SECONDS_AFTER_THE_END = 3.0
 SECONDS_FOR_THE_LOCK = 2.0
+SECONDS_BETWEEN_QUESTIONS = 5.0  # whether a run was restored
+TIMES_ANEW = 3  # a store that loses the run again and again is not waited for
 log = logging.getLogger("annpipe.record")
 
 
@@ -74,21 +77,63 @@ def _ship(
 
     def begun() -> Shipment:
         state = replace(read_state(folder, uri), complete=False)
-        state = patience(lambda: _still_there(store, state))
+        if state.run_id:
+            patience(lambda: store.check(str(state.run_id)))
         shipment = Shipment(folder, store, patience, state, trials=Trials(store, patience, trainer))
         _follow(folder, shipment, trainer)
         return shipment
 
-    try:
+    def shipped() -> None:
         shipment = aside(begun)
         feed_all(shipment, folder)
         if shipment.has_ended or _is_let_go(folder):
             shipment.finish()
-    except (GaveUp, StoreError, Refused) as error:
+
+    try:
+        _till_it_is_there(shipped, lambda: _restored(folder, uri, store, patience, trainer, trouble), folder, uri)
+    except (GaveUp, StoreError, Refused, RunDeleted, RunGone) as error:
         trouble(scrub(str(error)))
     except Exception as error:  # the record's failure is recorded here; the journal has everything
         log.exception("shipping stopped")
         trouble(first_line(error))
+    finally:
+        if store.notices:
+            latest = _latest(folder, uri)
+            write_state(folder, replace(latest, notices=(*latest.notices, *store.notices)))
+
+
+def _till_it_is_there(shipped: Callable[[], None], restored: Callable[[], bool], folder: Path, uri: str) -> None:
+    """Ships; again where the store lost the run, which is then recorded anew, or where somebody restored it."""
+    n_gone = 0
+    while True:
+        try:
+            return shipped()
+        except RunGone as error:
+            n_gone += 1
+            if n_gone == TIMES_ANEW:
+                raise
+            log.warning("%s: it is recorded anew", error)
+            write_state(folder, Shipped(store=scrub(uri)))
+        except RunDeleted:
+            if not restored():
+                raise
+
+
+def _restored(
+    folder: Path, uri: str, store: Store, patience: Patience, trainer: Trainer, trouble: Callable[[str], None]
+) -> bool:
+    """Whether a deleted run was restored, while the trainer lives; its journal keeps everything meanwhile."""
+    run_id = str(_latest(folder, uri).run_id)
+    while True:
+        try:
+            patience(lambda: store.check(run_id))
+        except RunDeleted as error:
+            trouble(str(error))
+            if trainer.gone:
+                return False
+            trainer.wait(SECONDS_BETWEEN_QUESTIONS)
+        else:
+            return True
 
 
 def store_of(folder: Path, explicit: str | None = None) -> str:
@@ -209,19 +254,6 @@ def _is_let_go(folder: Path) -> bool:
             return False
         time.sleep(0.05)
     return True
-
-
-def _still_there(store: Store, state: Shipped) -> Shipped:
-    """The state to go on from: from the start when the store no longer knows the run."""
-    if not state.run_id:
-        return state
-    deleted = store.is_deleted(state.run_id)
-    if deleted:
-        raise Refused(f"MLflow run {state.run_id} was deleted; restore it in MLflow's UI, then `annpipe sync`")
-    if deleted is None:
-        log.warning("MLflow run %s is gone: the run is recorded anew", state.run_id)
-        return Shipped(store=state.store)
-    return state
 
 
 def _latest(folder: Path, uri: str) -> Shipped:

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from annpipe.files.private import PRIVATE_FILE, write_private
 from annpipe.record.inside import is_file
 from annpipe.record.journal import complete_size
-from annpipe.record.location import same_store, scrub
+from annpipe.record.location import database_file, same_store, scrub
 from annpipe.secrets import scrubbed
 
 FILE = "shipped.json"
@@ -23,7 +24,10 @@ LOCK = "shipped.lock"
 
 @dataclass(frozen=True)
 class Shipped:
-    """What one store holds of a run: `offset` bytes of the journal, and all of it when `complete`."""
+    """What one store holds of a run: `offset` bytes of the journal, and all of it when `complete`: it said so itself.
+
+    `expected` is what it was asked for, see `content.Content`; None where an earlier version shipped the run.
+    """
 
     store: str = ""
     run_id: str | None = None
@@ -34,6 +38,8 @@ class Shipped:
     complete: bool = False
     problem: str | None = None
     refused: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    expected: dict[str, Any] | None = None
 
 
 def read_state(folder: Path, uri: str | None = None) -> Shipped:
@@ -57,8 +63,14 @@ def write_state(folder: Path, state: Shipped) -> None:
 
 
 def is_recorded(folder: Path, uri: str | None = None) -> bool:
-    """Whether the store holds all of the run, also of what a resumed trainer wrote since."""
+    """Whether the store held all of the run when it was asked last, also of what a resumed trainer wrote since.
+
+    A database that is no longer there holds nothing.
+    """
     state = read_state(folder, uri)
+    database = database_file(state.store)
+    if database is not None and not database.is_file():
+        return False
     return state.complete and state.offset >= complete_size(folder)
 
 
@@ -92,9 +104,13 @@ def _load(path: Path, default: Shipped = Shipped()) -> Shipped:
         return default
     known = {field.name for field in fields(Shipped)}
     kept = {name: value for name, value in found.items() if name in known}
-    refused = kept.get("refused") or ()
-    state = Shipped(**{**kept, "refused": tuple(refused) if isinstance(refused, list | tuple) else (refused,)})
+    lists = {name: _texts(kept.get(name) or ()) for name in ("refused", "notices")}
+    state = Shipped(**{**kept, **lists})
     return state if _is_sound(state) else default
+
+
+def _texts(value: object) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def _is_sound(state: Shipped) -> bool:
@@ -105,5 +121,5 @@ def _is_sound(state: Shipped) -> bool:
         and all(text is None or isinstance(text, str) for text in texts)
         and all(type(number) is int and number >= 0 for number in (state.offset, state.filled))
         and isinstance(state.complete, bool)
-        and all(isinstance(text, str) for text in state.refused)
+        and all(isinstance(text, str) for text in (*state.refused, *state.notices))
     )

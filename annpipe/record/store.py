@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,10 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.client import MlflowClient
 
+from annpipe.record.faults import Refused, RunDeleted, RunGone, first_line, refusals
 from annpipe.record.journal import Event
-from annpipe.record.location import scrub
+from annpipe.record.keys import MAX_EXPERIMENT_NAME, MAX_RUN_NAME, cut_name
+from annpipe.record.location import database_file
 from annpipe.record.opening import first_open
 from annpipe.record.points import write_points
 from annpipe.record.transaction import one_transaction
@@ -24,27 +27,13 @@ WHERE experiment_id = ? AND lifecycle_stage = 'active' AND key = ? AND value = ?
 MODEL_NAME = "model"
 ITEMS_A_CALL, PARAMS_A_CALL, TAGS_A_CALL = 1000, 100, 100
 # What MLflow's tables hold (mlflow/utils/validation.py).
-MAX_DIGEST, MAX_SCHEMA, MAX_PROFILE = 36, 1_048_575, 16_777_215
+MAX_NAME, MAX_DIGEST, MAX_SOURCE, MAX_SCHEMA, MAX_PROFILE = 500, 36, 65_535, 1_048_575, 16_777_215
 
-_REFUSALS: Final = {
-    "INVALID_PARAMETER_VALUE",
-    "BAD_REQUEST",
-    "INVALID_STATE",
-    "RESOURCE_ALREADY_EXISTS",
-    "ALREADY_EXISTS",
-    "RESOURCE_DOES_NOT_EXIST",
-    "NOT_FOUND",
-    "NOT_IMPLEMENTED",
-    "ENDPOINT_NOT_FOUND",
-}
+log = logging.getLogger("annpipe.record")
 _TOO_OLD: Final = {"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "NOT_FOUND"}
 
 
 Item = Metric | Param | RunTag
-
-
-class Refused(Exception):
-    """The store will not take this item, however often it is offered."""
 
 
 # MLflow's UI then shows the pages made for training runs.
@@ -59,16 +48,40 @@ class Store:
         self._client: MlflowClient | None = None
         self._experiments: dict[str, str] | None = None
         self._connection: Any = None  # of a transaction
+        self._file: tuple[int, int] | None = None  # which one was opened: a path may get another one
+        self.notices: list[str] = []  # what was done to the store that people should know
 
     @property
     def client(self) -> MlflowClient:
-        """The client; a local database is made, with its tables, by the first shipper that comes."""
+        """The client; a local database is made, with its tables, by the first shipper that comes.
+
+        One that was moved away meanwhile is left, and the path opened anew.
+        """
+        if self._client is not None and self._connection is None and self._file != _identity(self.uri):
+            self._client = None
         if self._client is None:
-            with first_open(self.uri):
+            with first_open(self.uri, self.notices.append):
                 client = MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+                _dispose(client)
                 client.search_experiments(max_results=1)
+                self._file = _identity(self.uri)
             self._client = client
         return self._client
+
+    @property
+    def database(self) -> Any:
+        """MLflow's own store, where it is one on a database that this process has open; else None."""
+        store = getattr(getattr(self.client, "_tracking_client", None), "store", None)
+        return store if hasattr(store, "engine") and hasattr(store, "ManagedSessionMaker") else None
+
+    @contextmanager
+    def connected(self, database: Any) -> Iterator[Any]:
+        """A connection to read from: that of the transaction, or one of its own."""
+        if self._connection is not None:
+            yield self._connection
+        else:
+            with database.engine.connect() as connection:
+                yield connection
 
     def answers(self) -> bool:
         """Whether the store is there at all."""
@@ -86,10 +99,18 @@ class Store:
         return known[name]
 
     def _experiment(self, name: str, artifact_root: str | None) -> str:
+        name = cut_name(name, MAX_EXPERIMENT_NAME)
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            with refusals():
+            try:
                 return str(self.client.create_experiment(name, artifact_location=artifact_root, tags=EXPERIMENT_TAGS))
+            except MlflowException as error:
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    with refusals():
+                        raise
+                # somebody else has made it at the same time, or the answer to us was lost
+                log.info("experiment %s was there: %s", name, first_line(error))
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
@@ -104,7 +125,10 @@ class Store:
         own |= {"mlflow.parentRunId": parent} if parent else {}
         with refusals():
             made = self.client.create_run(
-                experiment_id, start_time=event["time"], run_name=event["name"], tags={RUN_ID_TAG: event["id"], **own}
+                experiment_id,
+                start_time=event["time"],
+                run_name=cut_name(event["name"], MAX_RUN_NAME),
+                tags={RUN_ID_TAG: event["id"], **own},
             )
         return str(made.info.run_id)
 
@@ -135,6 +159,14 @@ class Store:
                 return None
             raise
 
+    def check(self, run_id: str) -> None:
+        """Raises RunDeleted or RunGone where nothing can be written to the run, whatever it is."""
+        deleted = self.is_deleted(run_id)
+        if deleted is None:
+            raise RunGone(f"MLflow run {run_id} is gone")
+        if deleted:
+            raise RunDeleted(f"MLflow run {run_id} was deleted; restore it in MLflow's UI, then `annpipe sync`")
+
     def log(self, run_id: str, items: Sequence[Item]) -> None:
         """Points, params and tags in one call, see `first_call`; what the store holds already is not doubled."""
         metrics = [item for item in items if isinstance(item, Metric)]
@@ -149,10 +181,10 @@ class Store:
         """The data of a run: name, digest, source, schema, profile."""
         schema, profile = found.get("schema"), found.get("profile")
         data = Dataset(
-            name=found["name"],
+            name=cut_name(found["name"], MAX_NAME),
             digest=found["digest"][:MAX_DIGEST],
             source_type=found.get("source_type") or "local",
-            source=found.get("source") or "",
+            source=(found.get("source") or "")[:MAX_SOURCE],
             schema=schema if schema and len(schema) <= MAX_SCHEMA else None,
             profile=profile if profile and len(profile) <= MAX_PROFILE else None,
         )
@@ -160,15 +192,16 @@ class Store:
         with refusals():
             self.client.log_inputs(run_id, [DatasetInput(data, tags)])
 
-    def artifact(self, run_id: str, path: Path, to: str | None) -> None:
-        """A file or a folder, below the artifact folder `to`."""
+    def artifact(self, run_id: str, path: Path, to: str) -> None:
+        """A file or a folder, as the artifact `to`."""
         if not path.exists():
             raise Refused(f"{path} is not there")
-        with refusals():
-            if path.is_dir():
-                self.client.log_artifacts(run_id, str(path), to)
+        folder, _, name = to.rpartition("/")
+        with refusals(), _called(path, name) as source:
+            if source.is_dir():
+                self.client.log_artifacts(run_id, str(source), to)
             else:
-                self.client.log_artifact(run_id, str(path), to)
+                self.client.log_artifact(run_id, str(source), folder or None)
 
     def model(self, run_id: str, experiment_id: str, model_id: str | None, folder: Path) -> str | None:
         """The run's model, logged and ready; gives its id, or None on a server from before logged models."""
@@ -219,6 +252,37 @@ class Store:
             self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
 
 
+@contextmanager
+def _called(path: Path, name: str) -> Iterator[Path]:
+    """The path under another name, which MLflow takes from it."""
+    if path.name == name or path.is_dir():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="annpipe-artifact-") as scratch:
+        link = Path(scratch, name)
+        link.symlink_to(path.resolve())
+        yield link
+
+
+def _identity(uri: str) -> tuple[int, int] | None:
+    """Which file is behind a SQLite URI; None for another store, and where there is none."""
+    path = database_file(uri)
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _dispose(client: MlflowClient) -> None:
+    """Lets go of the connections that MLflow keeps for all of this process: they lead to the file that was moved."""
+    engine = getattr(getattr(getattr(client, "_tracking_client", None), "store", None), "engine", None)
+    if engine is not None:
+        engine.dispose()
+
+
 def first_call(items: Sequence[Item]) -> int:
     """How many of the first items MLflow takes in one call."""
     n_params = n_tags = 0
@@ -228,20 +292,3 @@ def first_call(items: Sequence[Item]) -> int:
         if n_params > PARAMS_A_CALL or n_tags > TAGS_A_CALL:
             return number
     return min(len(items), ITEMS_A_CALL)
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Turns MLflow's word for `never` into Refused; everything else passes and may be tried again."""
-    try:
-        yield
-    except MlflowException as error:
-        if error.error_code in _REFUSALS:
-            raise Refused(scrub(str(error))) from error
-        raise
-
-
-def first_line(error: BaseException) -> str:
-    """An error in one line, fit to be printed: no credentials, no page of SQL."""
-    text = scrub(str(error)).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {text[:400]}" if text else type(error).__name__

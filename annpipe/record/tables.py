@@ -14,6 +14,7 @@ from pathlib import Path
 import mlflow
 import sqlalchemy
 
+from annpipe.files.lock import locked
 from annpipe.files.private import private_folder
 from annpipe.registry.index import cache_folder
 
@@ -39,8 +40,12 @@ def lay_tables(database: Path) -> None:
 def _kept() -> Path:
     """The database with the empty tables of this MLflow, made where it is missing."""
     kept = cache_folder() / "tables" / f"mlflow-{mlflow.__version__}.db"
-    if not kept.is_file():
-        private_folder(kept.parent)
+    if kept.is_file():
+        return kept
+    private_folder(kept.parent)
+    with locked(kept):  # the others need not make what one of them makes
+        if kept.is_file():
+            return kept
         with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
             new = Path(scratch, kept.name)
             _make(new)

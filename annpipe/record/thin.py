@@ -40,9 +40,10 @@ class Thinner:
         self.n_kept = 0
         self._n_non_finite = 0
         self._n_aside = 10
-        self._last: tuple[Point, bool] | None = None
-        self._low: tuple[Point, bool] | None = None
-        self._high: tuple[Point, bool] | None = None
+        self._last: tuple[Point, bool, int] | None = None  # point, whether it is kept, its place in the series
+        self._low: tuple[Point, bool, int] | None = None
+        self._high: tuple[Point, bool, int] | None = None
+        self._chosen: bytearray | None = None  # by place whether a point is in the record, once one was left out
 
     @property
     def is_whole(self) -> bool:
@@ -58,18 +59,30 @@ class Thinner:
         if not kept and not finite and self._n_non_finite < NON_FINITE:
             kept = True
             self._n_non_finite += 1
-        self.n_seen += 1
+        self._last = point, kept, self.n_seen
         self.n_kept += kept
-        self._last = point, kept
+        if self._chosen is not None:
+            self._chosen.append(kept)
+        elif not kept:
+            self._chosen = bytearray(b"\1" * self.n_seen + b"\0")
+        self.n_seen += 1
         if finite:
             self._note_extremes(point, kept)
         return kept
 
+    @property
+    def n_chosen(self) -> int:
+        """How many points are to be in the record: those that were kept, and those that `fill` added."""
+        return self.n_seen if self._chosen is None else sum(self._chosen)
+
     def outstanding(self) -> list[Point]:
         """The last and best points, where `keep` had to leave them out."""
+        return list(dict.fromkeys(point for point, _ in self._left_out()))
+
+    def _left_out(self) -> list[tuple[Point, int]]:
         best = [self._low] if self._wants_low else [self._low, self._high]
         marked = [mark for mark in (*best, self._last) if mark is not None]
-        return list(dict.fromkeys(point for point, kept in marked if not kept))
+        return [(point, place) for point, kept, place in marked if not kept]
 
     def fill(self, *, final: bool) -> int:
         """Uses what is left of the budget once the length is known: the stride to go through the series again.
@@ -82,10 +95,20 @@ class Thinner:
         limit = BUDGET if final or self.n_seen >= self.expected else WHILE_RESUMABLE
         stride = 1 if self.n_seen <= limit else _stride(self.n_seen, self._room(limit))
         if not 0 < stride < max(self._stride, 2):
+            stride = 0
+        self._choose(stride)
+        if not stride:
             return 0
         self.n_kept = self.n_seen if stride == 1 else self.n_kept + math.ceil(self.n_seen / stride)
         self._stride = _stride(max(self._stage_end - self.n_seen, self.n_seen // 2), self._room(BUDGET))
         return stride
+
+    def _choose(self, stride: int) -> None:
+        assert self._chosen is not None  # the series is not whole
+        if stride:
+            self._chosen[::stride] = b"\1" * len(self._chosen[::stride])
+        for _, place in self._left_out():
+            self._chosen[place] = 1
 
     def _room(self, limit: int) -> int:
         """How many points at an even stride still fit, beside the non-finite ones and the best ones."""
@@ -97,9 +120,9 @@ class Thinner:
 
     def _note_extremes(self, point: Point, kept: bool) -> None:
         if self._low is None or point.value < self._low[0].value:
-            self._low = point, kept
+            self._low = point, kept, self.n_seen - 1
         if self._high is None or point.value > self._high[0].value:
-            self._high = point, kept
+            self._high = point, kept, self.n_seen - 1
 
 
 def _stride(n_points: int, room: int) -> int:

@@ -12,11 +12,13 @@ from typing import TypeVar
 
 from annpipe.errors import BadRunFolder
 from annpipe.record import journal
+from annpipe.record.faults import RunDeleted, RunGone, first_line
 from annpipe.record.inside import check_inside
+from annpipe.record.location import scrub
 from annpipe.record.patience import Calling, Trainer
 from annpipe.record.shipment import Shipment, ship_all
 from annpipe.record.state import Shipped, is_recorded, read_state, sole_shipper, write_state
-from annpipe.record.store import Store, first_line
+from annpipe.record.store import Store
 from annpipe.record.transaction import Unfit
 
 # Others who write to the store wait for the end of a transaction: it is no longer than a moment.
@@ -101,14 +103,29 @@ class Trials:
         return n_shipped
 
     def _ship(self, folder: Path) -> None:
+        try:
+            if ship_all(self._shipment(folder), folder):
+                del self._open[folder]
+        except RunDeleted as error:
+            self._leave(folder, replace(read_state(folder, self._store.uri), complete=False, problem=str(error)))
+        except RunGone as error:  # the next pass records it anew
+            log.warning("%s: %s", folder.name, error)
+            self._leave(folder, Shipped(store=scrub(self._store.uri), problem=str(error)))
+
+    def _shipment(self, folder: Path) -> Shipment:
         state = read_state(folder, self._store.uri)
         shipment = self._open.get(folder)
         if shipment is None or not _goes_on(shipment.state, state):
             state = replace(state, complete=False)
+            if state.run_id:
+                self._call(lambda: self._store.check(str(state.run_id)))
             shipment = Shipment(folder, self._store, self._call, state, note=self._note)
             self._open[folder] = shipment
-        if ship_all(shipment, folder):
-            del self._open[folder]
+        return shipment
+
+    def _leave(self, folder: Path, state: Shipped) -> None:
+        self._open.pop(folder, None)
+        self._note(folder, state)
 
     def _call(self, action: Callable[[], T]) -> T:
         return action() if self._together is not None else self._patience(action)

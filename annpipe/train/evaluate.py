@@ -10,7 +10,6 @@ from annpipe.ends import HeadLosses
 from annpipe.errors import RunError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
-from annpipe.plan.metric_keys import head_key
 from annpipe.plan.plan import Plan
 from annpipe.registry import Registry
 from annpipe.train.columns_model import Targets
@@ -90,7 +89,7 @@ class LossInPieces:
         self._terms = {"loss": Terms(loss)}
         if isinstance(loss, HeadLosses):
             of = zip(loss.names, head_terms(loss), strict=True)
-            self._terms |= {f"{head_key(name)}/loss": Terms(t.loss, t.prediction, t.target) for name, t in of}
+            self._terms |= {f"{name}/loss": Terms(t.loss, t.prediction, t.target) for name, t in of}
         self._tallies: dict[str, list[float]] = {}
 
     def take(self, prediction: torch.Tensor) -> None:
@@ -132,7 +131,7 @@ class LossInPieces:
     def _of(self, prediction: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
         """The loss by its key, and that of each head."""
         heads = self._loss.by_head(prediction, y) if isinstance(self._loss, HeadLosses) else {}
-        return {"loss": self._loss(prediction, y)} | {f"{head_key(name)}/loss": one for name, one in heads.items()}
+        return {"loss": self._loss(prediction, y)} | {f"{name}/loss": one for name, one in heads.items()}
 
     def values(self) -> dict[str, float]:
         """The loss over all rows, and that of each head."""

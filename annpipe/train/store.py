@@ -23,6 +23,7 @@ import torch
 
 from annpipe.contract import Blocks, Dataset, Fields
 from annpipe.errors import RunError
+from annpipe.files.lock import locked
 from annpipe.files.named import NamedFault, content
 from annpipe.files.private import PRIVATE_FOLDER, private_folder
 from annpipe.plan.columns import Transforming
@@ -147,10 +148,11 @@ def write(wanted: Wanted, parts: Cut, known: Surveyed, once: Transformed) -> Non
     try:
         layout = _fill(wanted, parts, known, once, filling)
         write_state(filling, _state(known) | layout)
-        if recall(folder) is None:  # another process may have been as quick
-            shutil.rmtree(folder, ignore_errors=True)
-            filling.rename(folder)
-            sync_folder(folder.parent)
+        with locked(folder.parent):  # another process may be as quick
+            if recall(folder) is None:
+                shutil.rmtree(folder, ignore_errors=True)
+                filling.rename(folder)
+                sync_folder(folder.parent)
     except OSError as error:
         raise RunError(f"the rows cannot be kept in {folder}: {error.strerror}; {_ELSEWHERE}") from error
     finally:

@@ -89,7 +89,7 @@ def test_a_store_that_is_away_is_exit_code_5(tmp_path: Path) -> None:
     assert done.returncode == StoreError.exit_code == 5
     assert done.stdout == ""
     assert "Connection refused" in done.stderr
-    assert "error: 1 of 1 runs could not be shipped" in done.stderr
+    assert "error: 1 of 1 runs could not be shipped whole" in done.stderr
     assert "s3cret" not in done.stderr
 
 

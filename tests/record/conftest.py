@@ -51,7 +51,8 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from annpipe.record.store import Store
 
     folder = tmp_path_factory.mktemp("store")
-    assert Store(location.embedded_uri(folder)).answers()
+    with warnings.catch_warnings(action="ignore"):  # MLflow's own, as it makes its tables for the first time
+        assert Store(location.embedded_uri(folder)).answers()
     return folder / location.DATABASE
 
 

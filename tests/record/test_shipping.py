@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import shutil
 import sys
@@ -16,6 +17,7 @@ from mlflow.tracking.client import MlflowClient
 from annpipe.errors import StoreError
 from annpipe.record import location, ship
 from annpipe.record.journal import Journal
+from annpipe.record.keys import mlflow_key
 from annpipe.record.patience import Trainer
 from annpipe.record.recorder import Recorder
 from annpipe.record.state import Shipped, is_recorded, read_state, sole_shipper, write_state
@@ -179,21 +181,26 @@ def test_a_long_run_that_is_killed_and_resumed_keeps_the_budget(project: Path, b
 
 
 def test_a_poisoned_item_costs_only_itself(project: Path, begin: Any) -> None:
-    """What the store refuses is noted; everything around it arrives."""
-    params = {"good": "1", "bad\nname": "2", "fine": "3"}
-    run = begin(params=params, tags={"ok": "yes", "not\nok": "no"})
+    """What the store refuses is noted and the record not complete; everything around it arrives."""
+    run = begin(params={"good": "1", "bad\nname": "2", "fine": "3"}, tags={"ok": "yes", "not\nok": "no"})
     run.journal.metrics(1, {"val/loss": 1.0, "bad\nmetric": 2.0, "val/accuracy": 0.5}, BEGAN)
     run.journal.write("artifact", file="artifacts/lost.svg", to="plots")
     run.journal.write("params", params={"good": "changed"})
     state = shipped(run.end())
     found = client(project).get_run(state.run_id)
-    assert found.data.params == {"good": "1", "fine": "3"}
-    assert found.data.tags["ok"] == "yes"
-    assert found.data.metrics == {"val/loss": 1.0, "val/accuracy": 0.5}
+    assert found.data.params == {"good": "1", mlflow_key("bad\nname"): "2", "fine": "3"}
+    assert {found.data.tags["ok"], found.data.tags[mlflow_key("not\nok")]} == {"yes", "no"}
+    assert found.data.metrics == {"val/loss": 1.0, mlflow_key("bad\nmetric"): 2.0, "val/accuracy": 0.5}
     assert found.info.status == "FINISHED"
-    assert state.complete
-    assert len(state.refused) == 5
-    assert "refused 5" in (state.problem or "")
+    assert not state.complete
+    assert sorted(item.partition(":")[0] for item in state.refused) == ["artifact plots/lost.svg", "param good"]
+    assert "refused 2" in (state.problem or "")
+    names = {mlflow_key(name): name for name in ("bad\nname", "not\nok", "bad\nmetric")}
+    assert json.loads(found.data.tags["annpipe.names"])["keys"] == names
+    told = json.loads(Path(client(project).download_artifacts(state.run_id, "names.json")).read_text())
+    assert told == {"keys": names, "values": {}}
+    (run.folder / "artifacts" / "lost.svg").write_text("found")
+    assert [item.partition(":")[0] for item in shipped(run.folder).refused] == ["param good"]
 
 
 def test_experiment_zero_is_never_used(project: Path, begin: Any) -> None:
