@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import datetime
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -58,13 +58,14 @@ COLUMNS: dict[str, tuple[list[Any], pa.DataType]] = {
     "moment": ([NOON, NOON + DAYS, NOON + datetime.timedelta(microseconds=7)], pa.timestamp("us")),
     "clock": ([datetime.time(8, 30), datetime.time(23, 59, 58)], pa.time64("us")),
 }
+FOUND = {"eighths": pa.float64(), "count": pa.int64(), "truth": pa.bool_()}  # whose type is not said
 SPEC = """
 version: 1
 name: cells
 device: {{type: cpu, threads: 1, precision: float64}}
 data:
   {kind}: {{files: t.{kind}, target: {target}, types: {types}, in_memory: {in_memory}}}
-  transforms: {{category: one_hot, number: {{impute: mean}}}}
+  transforms: {{category: one_hot, number: {{impute: mean}}, boolean: {{impute: most_frequent}}}}
 model: [Linear: {width}]
 loss: {loss}
 optimizer: {{SGD: {{lr: 0.01}}}}
@@ -105,8 +106,14 @@ def tables(draw: st.DrawFn, most: int = 7) -> Table:
         cells = [*values, *(random_.choice(values) for _ in range(rows - len(values)))]
         random_.shuffle(cells)
         columns[name] = cells if name == names[0] else [None if random_.random() < lost else cell for cell in cells]
-    columns["number"] = [None if random_.random() < lost else random_.randrange(1000) / 8 for _ in range(rows)]
-    return Table(columns, {name: COLUMNS[name][1] for name in names} | {"number": pa.float64()}, names[0])
+    found: dict[str, Callable[[], Any]] = {
+        "eighths": lambda: random_.randrange(1000) / 8,
+        "count": lambda: random_.randrange(1000),
+        "truth": lambda: random_.random() < 0.5,
+    }
+    for name, value in found.items():
+        columns[name] = [None if random_.random() < lost else value() for _ in range(rows)]
+    return Table(columns, {name: COLUMNS[name][1] for name in names} | FOUND, names[0])
 
 
 @pytest.fixture
@@ -127,7 +134,7 @@ class Trained:
 
 def trained(table: Table, folder: Path, kind: str, in_memory: bool, registry: Registry) -> Trained:
     """One step on the table, and the model saved as a run saves it."""
-    types = "{" + ", ".join(f"{name}: category" for name in table.columns if name != "number") + "}"
+    types = "{" + ", ".join(f"{name}: category" for name in table.columns if name not in FOUND) + "}"
     width = len(set(table.columns[table.target]))
     text = SPEC.format(
         kind=kind,
