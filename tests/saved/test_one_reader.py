@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -237,6 +238,25 @@ def test_every_training_cell_is_known(
     registry: Registry, tmp_path_factory: pytest.TempPathFactory, table: Table, kind: str, in_memory: bool
 ) -> None:
     check(table, kind, in_memory, registry, tmp_path_factory.mktemp("cells"))
+
+
+def test_a_model_of_before_answers_as_it_did(registry: Registry, tmp_path: Path) -> None:
+    """Its model.json says nothing of thousands, units and the types of targets."""
+    columns: dict[str, list[Any]] = {
+        "code": ["01", "1", "x", None] * 10,
+        "truth": [True, False] * 20,
+        "count": [*range(40)],
+    }
+    table = Table(columns | {"word": ["a", "b"] * 20}, {"code": pa.string(), "word": pa.string()} | FOUND, "word")
+    table.write(tmp_path)
+    run = trained(table, tmp_path, "csv", True, registry)
+    described = json.loads((run.folder / "model" / "model.json").read_text(encoding="utf-8"))
+    del described["reading"]["thousands"], described["reading"]["units"], described["targets"][0]["type"]
+    (run.folder / "model" / "model.json").write_text(json.dumps(described), encoding="utf-8")
+    predict(run.folder, str(tmp_path / "t.csv"), run.folder / "answers.parquet")
+    answers = pd.read_parquet(run.folder / "answers.parquet").iloc[:, 1:].to_numpy()
+    np.testing.assert_allclose(answers, torch.from_numpy(run.expected).softmax(1).numpy(), rtol=1e-12)
+    assert torch.equal(labelled(SavedModel(run.folder), str(tmp_path / "t.csv")).targets["word"], run.labels)
 
 
 @pytest.mark.slow
