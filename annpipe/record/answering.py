@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 WHOLE = ("integer", "long", "int32", "int64")  # types of whole numbers
+BOOLEAN = "any"  # the type of a boolean, which comes as one, as a word or as 0 and 1
 ROWS_AT_ONCE = 65_536  # a table of any length needs the memory of this many rows
 
 
@@ -106,7 +107,7 @@ def _plain_column(given: Any, index: int, inputs: Sequence[Mapping[str, Any]], f
     name, categories = inputs[index]["name"], inputs[index].get("categories")
     values = column_of(given, name, index, len(inputs))
     if categories:
-        return positions(values, categories, name, form)
+        return positions(values, categories, name, form, is_boolean=inputs[index]["type"] == BOOLEAN)
     return as_numbers(values, name, form, is_whole=inputs[index]["type"] in WHOLE)
 
 
@@ -131,12 +132,12 @@ def check_sums(folder: Path) -> None:
             raise DamagedModel(f"{file} is not the file that was saved: {remedy}")
 
 
-def positions(values: Any, categories: Sequence[str], name: str, form: CellFormat) -> Array:
+def positions(values: Any, categories: Sequence[str], name: str, form: CellFormat, *, is_boolean: bool) -> Array:
     """Cells as their positions among the categories: -1 for one that the model does not know, NaN for a missing one.
 
     ValueError where a boolean is neither true nor false, and where a value may be two of the categories.
     """
-    return positions_of(cells_of(values), Categories(categories, name, form))
+    return positions_of(cells_of(values), Categories(categories, name, form, is_boolean=is_boolean))
 
 
 def as_numbers(values: Any, name: str, form: CellFormat, *, is_whole: bool = False) -> Array:

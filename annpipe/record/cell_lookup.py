@@ -13,20 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from .cell_text import BOOLEANS, EXACT, FALSE, TRUE, CellFormat, cell_text, plain, trimmed, written_moment
+from .cell_text import EXACT, FALSE, TRUE, CellFormat, cell_text, plain, trimmed, written_moment
 
 
 class Categories:
     """The categories of a column: which of them a cell names, by its text or by its value.
 
     A text names the category that is written as it is. A number, a boolean or a date names the one that stands for this
-    value, however it is written: a reader such as pandas makes 1 of `01`, and keeps no text.
+    value, however it is written: a reader such as pandas makes 1 of `01`, and keeps no text. A boolean has two words,
+    and takes every way to write them.
     """
 
-    def __init__(self, words: Sequence[str], name: str, cells: CellFormat) -> None:
+    def __init__(self, words: Sequence[str], name: str, cells: CellFormat, *, is_boolean: bool) -> None:
         self.words, self.name, self._format = list(words), name, cells
         self._known = {word: place for place, word in enumerate(words)}
-        self._is_boolean = tuple(words) in BOOLEANS
+        self._is_boolean = is_boolean
         self._missing = frozenset(cells.missing) - self._known.keys()
 
     def position(self, cell: Any) -> float:
@@ -67,7 +68,7 @@ class Categories:
             case bool():
                 return self._truths.get(text, [])
             case float() | np.floating():
-                places = self._floats.get(float(text), [])
+                places = self._floats.get(float(text), []) or self._narrow.get(float(value), [])
                 if abs(float(value)) >= EXACT and any(self.words[place].lstrip("+-").isdecimal() for place in places):
                     message = f"{text} in the column '{self.name}' has lost digits as a floating-point number"
                     raise ValueError(f"{message}: {self._as_text}")
@@ -90,6 +91,15 @@ class Categories:
     @cached_property
     def _floats(self) -> dict[Any, list[int]]:
         return self._by(self._format.number)
+
+    @cached_property
+    def _narrow(self) -> dict[Any, list[int]]:
+        """By the number of 32 bits that a word stands for: readers make 0.10000000149011612 of such a 0.1."""
+        return self._by(self._single)
+
+    def _single(self, word: str) -> float | None:
+        number = self._format.number(word)
+        return None if number is None or abs(number) > np.finfo(np.float32).max else float(np.float32(number))
 
     @cached_property
     def _numbers(self) -> dict[Any, list[int]]:

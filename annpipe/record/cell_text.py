@@ -30,7 +30,6 @@ BLANKS = "".join(
     map(chr, [*range(9, 14), 28, 29, 30, 31, 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029])
 ) + "\u202f\u205f\u3000"  # fmt: skip
 EXACT = 2**53  # up to which a float64 tells every whole number from its neighbours
-BOOLEANS = (("false", "true"), ("no", "yes"))  # the names of the two values of a boolean
 FALSE, TRUE = ("false", "no", "f", "0", "0.0"), ("true", "yes", "t", "1", "1.0")
 SPACE = "[ \u00a0\u202f]"  # what may stand between a number and its unit
 

@@ -16,6 +16,8 @@ from annpipe.saved.cells import NUMBERS, WHOLE, Wanted, shown
 from annpipe.saved.model import SavedModel
 from annpipe.saved.rows import read_blocks
 
+BOOLEANS = (("false", "true"), ("no", "yes"))  # the names of the two values of a boolean
+
 
 def labelled(model: SavedModel, source: str) -> Dataset:
     """The inputs and targets of every row, as the run's own data has them; raises NotFound and DataError."""
@@ -55,7 +57,7 @@ def _known(
     else:
         given = cells
         try:
-            cells = positions(given, words, name, form)
+            cells = positions(given, words, name, form, is_boolean=_is_boolean(target))
         except ValueError as error:
             raise DataError(f"{shown(source)}: {error}", "mend the cell") from error
         wrong = cells < 0
@@ -66,6 +68,11 @@ def _known(
         message = f"{shown(source)}: '{cell}' in row {start + row + 1} of the target '{name}' is no class of the run"
         raise DataError(message, known)
     return cells
+
+
+def _is_boolean(target: Mapping[str, Any]) -> bool:
+    """Whether a target is a boolean; models of before do not tell, and named only booleans so."""
+    return bool(target.get("type", "boolean" if tuple(target["words"]) in BOOLEANS else "category") == "boolean")
 
 
 def _input(item: Mapping[str, Any], tensor: torch.Tensor) -> torch.Tensor:

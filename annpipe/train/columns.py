@@ -21,8 +21,6 @@ from annpipe.train.columns_model import Columns, Targets, Whole
 from annpipe.train.splits import Splits
 from annpipe.train.streams import drawing
 
-BOOLEANS = (("false", "true"), ("no", "yes"))  # the names of the two values of a boolean
-
 
 @dataclass(frozen=True)
 class Step:
@@ -155,7 +153,7 @@ def fit_columns(
             steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), registry, learn)
             before, inside = ((Group((), part),) if part else () for part in _cut(steps))
             return Fitted(before, inside, targets, True, tuple(out.shape[1:]))
-        return _fit_table(groups, train, targets, registry, stacks, learn)
+        return _fit_table(groups, train, fields, targets, registry, stacks, learn)
 
 
 def _steps_of(groups: Groups, name: str) -> Sequence[Component]:
@@ -165,6 +163,7 @@ def _steps_of(groups: Groups, name: str) -> Sequence[Component]:
 def _fit_table(
     groups: Groups,
     train: Dataset,
+    fields: Fields,
     targets: tuple[tuple[Step, ...], ...],
     registry: Registry,
     stacks: Sequence[Sequence[str]],
@@ -179,7 +178,7 @@ def _fit_table(
     for stack in stacks or [list(train.inputs)]:
         outs: list[tuple[int, ...]] = []
         for components, taken in together(groups, stack):
-            once, later, size, out = _fit_group(components, taken, train, registry, learn)
+            once, later, size, out = _fit_group(components, taken, train, fields, registry, learn)
             before.append(Group(tuple(at for name in taken for at in range(*places[name])), once))
             inside.append(Group(tuple(range(start, start + size)), later))
             start += size
@@ -218,13 +217,18 @@ def column_places(train: Dataset) -> dict[str, tuple[int, int]]:
 
 
 def _fit_group(
-    components: Sequence[Component], taken: Sequence[str], train: Dataset, registry: Registry, learn: Learning
+    components: Sequence[Component],
+    taken: Sequence[str],
+    train: Dataset,
+    fields: Fields,
+    registry: Registry,
+    learn: Learning,
 ) -> tuple[tuple[Step, ...], tuple[Step, ...], int, tuple[int, ...]]:
     """The steps that are applied once and those with each batch, the numbers between them, the shape after both."""
     first = train.inputs[taken[0]].double()
     shaped = first.ndim > 1
     x = first if shaped else matrix(train.inputs, taken)
-    steps, out = _fitted_steps(components, x, n_categories(train, taken), taken, registry, learn)
+    steps, out = _fitted_steps(components, x, n_categories(train, taken, fields), taken, registry, learn)
     once, later = _cut(steps)
     between = x
     for step in once:
@@ -248,14 +252,10 @@ def matrix(tensors: Mapping[str, torch.Tensor], names: Sequence[str]) -> torch.T
     return torch.stack([tensors[name].double() for name in names], 1)
 
 
-def n_categories(train: Dataset, names: Sequence[str]) -> list[int]:
-    """How many categories each column has, 0 where it holds numbers."""
-    return [len(train.categories.get(name, ())) if _is_coded(train, name) else 0 for name in names]
-
-
-def _is_coded(train: Dataset, name: str) -> bool:
-    """Whether a column has categories; a boolean has names too, and stays 0 and 1."""
-    return name in train.categories and train.categories[name] not in BOOLEANS
+def n_categories(train: Dataset, names: Sequence[str], fields: Fields) -> list[int]:
+    """How many categories each column has, 0 where it holds numbers; a boolean has names too, and stays 0 and 1."""
+    coded = [fields.inputs[name].type == "category" for name in names]
+    return [len(train.categories.get(name, ())) if is_coded else 0 for name, is_coded in zip(names, coded, strict=True)]
 
 
 def _cut(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:

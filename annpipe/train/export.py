@@ -19,7 +19,6 @@ from annpipe.plan.ends import Output
 from annpipe.plan.losses import takes_classes
 from annpipe.plan.plan import Plan
 from annpipe.train import columns_model
-from annpipe.train.columns import BOOLEANS
 from annpipe.train.export_network import model_entries, network_source
 from annpipe.train.export_plugins import copy_plugins, distributions
 from annpipe.train.export_targets import described_loss, described_targets
@@ -83,10 +82,11 @@ def _description(plan: Plan, parts: Parts, libraries: Collection[str]) -> dict[s
 
 
 def _input(name: str, field: Field, categories: Sequence[str]) -> dict[str, Any]:
-    """A raw column: one of categories or of booleans is given by its words, which `categories` has in their order."""
+    """A raw column: one of categories (type `string`) or of booleans (`any`) is given by its words, which `categories`
+    has in their order."""
     if not categories:
         return _variable(name, field)
-    type_ = "any" if tuple(categories) in BOOLEANS else "string"
+    type_ = "any" if field.type == "boolean" else "string"
     return {"name": name, "type": type_, "shape": [], "categories": list(categories)}
 
 

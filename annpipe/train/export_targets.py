@@ -39,7 +39,13 @@ def described_targets(plan: Plan, train: Dataset) -> list[dict[str, Any]]:
             classes = [*words[:width], *map(str, range(len(words), width))]
         elif gives in OF_TWO:
             classes = words or ["0", "1"]
-        told = {"name": name, "shape": list(field.shape), "span": span and list(span), "labels": labels}
+        told = {
+            "name": name,
+            "type": field.type,
+            "shape": list(field.shape),
+            "span": span and list(span),
+            "labels": labels,
+        }
         roles = {"roles": asdict(own)} if (own := known[name]) else {}
         found.append(told | {"words": words, "classes": classes, "gives": gives} | roles)
     return found

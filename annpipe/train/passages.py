@@ -92,7 +92,7 @@ def _chains(
         if name in groups.targets
     ]
     return targets + [
-        _Chain(taken, steps, n_categories(sample, taken), matrix(sample.inputs, taken))
+        _Chain(taken, steps, n_categories(sample, taken, fields), matrix(sample.inputs, taken))
         for stack in stacks or [list(fields.inputs)]
         for steps, taken in together(groups, stack)
     ]

@@ -149,6 +149,7 @@ def test_a_class_that_train_lacks(table: pd.DataFrame, tmp_path: Path, annpipe_h
     found = seen(annpipe_here, spec)
     assert codes(found) == ["absent-class"]
     assert "'c'" in found["warnings"][0]["message"]
+    kinds["day"] += 20.0
     assert codes(seen(annpipe_here, written(kinds, tmp_path, split="{test: 0.2, stratify: price}"))) == []
 
 

@@ -336,8 +336,6 @@ sys.modules["annpipe"] = sys.modules["annpipe_std"] = None
 import mlflow, pandas
 model = mlflow.pyfunc.load_model(sys.argv[1])
 rows = pandas.read_csv(sys.argv[2])
-numbers = [item.name for item in model.metadata.signature.inputs if item.type.name == "double"]
-rows = rows.astype(dict.fromkeys(numbers, float))
 strange = rows.iloc[[0, 0]].assign(island="Atlantis", sex=None, bill_depth_mm=[float("nan"), 18.7])
 answers = [model.predict(frame) for frame in (rows, strange)]
 print(json.dumps([answer.to_numpy().tolist() for answer in answers]))

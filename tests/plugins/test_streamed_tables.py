@@ -90,6 +90,41 @@ def test_files_of_other_types_and_orders_follow_one_another(tmp_path: Path) -> N
     same(csv(**options), csv(in_memory=False, **options))
 
 
+def test_a_category_is_the_text_of_its_cell_in_every_file(tmp_path: Path) -> None:
+    """Codes that are numbers in one file and words in the other, dates, times, booleans, and the word nan."""
+    (tmp_path / "a1.csv").write_text("k,d,t,b,n,y\n" + "007,2020-01-01,8:30,TRUE,1,1\n 7 ,x,08:30,,nan,2\n" * 20)
+    (tmp_path / "a2.csv").write_text("k,d,t,b,n,y\n" + '"x",2020-01-01 10:00,,true,2,3\n' * 20)
+    options: Any = {"files": str(tmp_path / "a*.csv"), "target": "y", "missing": ["", "none"]}
+    options["types"] = {"n": "category"}
+    whole = csv(**options)
+    same(whole, csv(in_memory=False, **options))
+    assert whole.categories == {
+        "k": ("007", "7", "x"),
+        "d": ("2020-01-01", "2020-01-01 10:00", "x"),
+        "t": ("08:30", "8:30"),
+        "b": ("false", "true"),
+        "n": ("1", "2", "nan"),
+    }
+    for in_memory in (True, False):
+        with pytest.raises(OptionError, match=r"'nan' in row 2 of a1\.csv of the column 'n' is not a number"):
+            csv(in_memory=in_memory, **options | {"types": {"n": "number"}})
+
+
+def test_categories_of_parquet_files_of_several_types(tmp_path: Path) -> None:
+    """Whole numbers of every width are exact, and one word whatever type holds them."""
+    ids = [2**60, 2**60 + 1, 1, None] * 10
+    for number, kind in enumerate((pa.int64(), pa.uint64(), pa.decimal128(30, 0), pa.string())):
+        cells = [None if cell is None else str(cell) for cell in ids] if number == 3 else ids
+        parquet_files.write_table(
+            pa.table({"k": pa.array(cells, kind), "y": [0.5] * 40}), tmp_path / f"{number}.parquet"
+        )
+    parquet_files.write_table(pa.table({"k": [1.0, 1.5] * 20, "y": [0.5] * 40}), tmp_path / "4.parquet")
+    options: Any = {"files": str(tmp_path / "*.parquet"), "target": "y", "types": {"k": "category"}}
+    whole = parquet(**options)
+    same(whole, parquet(in_memory=False, **options))
+    assert whole.categories["k"] == ("1", "1.5", str(2**60), str(2**60 + 1))
+
+
 def test_columns_that_parquet_keeps_as_a_dictionary(tmp_path: Path) -> None:
     frame = table().assign(word=lambda frame: frame["word"].astype("category"), truth=lambda f: f["truth"] == "yes")
     parquet_files.write_table(pa.Table.from_pandas(frame), tmp_path / "t.parquet", row_group_size=30)

@@ -174,7 +174,7 @@ class Looking:
             self._check_numbers(where)
             return self._of_numbers(where)
         lowered = {word.casefold() for word in self._distinct}
-        is_boolean = any(lowered == {yes, no} for yes, no in zip(_TRUE, _FALSE, strict=True))
+        is_boolean = lowered == {"yes", "no"} or (bool(lowered) and lowered <= {"true", "false"})
         if self._wanted == "boolean" or (self._wanted is None and is_boolean):
             self._check_boolean(where)
             return Found("boolean", ("no", "yes") if lowered <= {"yes", "no"} else ("false", "true"))
