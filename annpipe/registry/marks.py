@@ -154,8 +154,8 @@ def loss(component: C | None = None, /, *, name: str | None = None, target: str 
     """Marks a module `(prediction, target) -> scalar`; `target` is "values" or "classes" (int64 labels).
 
     Where batches are put together it counts as a mean over rows. A class whose mean is over something else has a method
-    `divisor(target)` that gives that number, one whose attribute `reduction` is "sum" has none, and one made of losses may
-    have `terms()`, a list of `LossTerm`, so that each of them keeps its own.
+    `divisor(target)` that gives that number, one whose attribute `reduction` is "sum" has none, and one made of losses
+    may have `terms()`, a list of `LossTerm`, so that each of them keeps its own.
     """
     return _marking(component, Mark("loss", name, {"target": target}))
 
