@@ -164,6 +164,10 @@ def loss(
 
     `outputs`, called with the options, tells by `OutputRoles` what the outputs are that predict one target, where that
     is not the target's own value: several of them, or its logarithm.
+
+    Where batches are put together it counts as a mean over rows. A class whose mean is over something else has a method
+    `divisor(target)` that gives that number, one whose attribute `reduction` is "sum" has none, and one made of losses
+    may have `terms()`, a list of `LossTerm`, so that each of them keeps its own.
     """
     return _marking(component, Mark("loss", name, {"target": target} | _given(outputs=outputs)))
 

@@ -171,16 +171,12 @@ def test_an_accumulated_step_is_the_large_batch(target: str, model: str, loss: s
 
 @pytest.mark.parametrize(("target", "model", "loss"), EVERY)
 def test_the_last_accumulation_of_an_epoch_may_be_short(target: str, model: str, loss: str, fit: Fit) -> None:
-    """Steps of 8 and 6 rows, or with `drop_last` of the 8 alone; rows in another order in each epoch."""
+    """Steps of 6, 6 and 2 rows, or with `drop_last` of 8 alone; rows in another order in each epoch."""
     shuffle = str("ignore" not in loss).lower()  # no step may have only labels that do not count
     own = told(model, "train.epochs=3", f"train.shuffle={shuffle}", "optimizer.SGD.lr=0.1")
-    for drop in ("train.drop_last=false", "train.drop_last=true"):
-        large = fit(spec(target, loss), *own, drop, "train.batch_size=8")
-        hold_parameters(
-            fit(spec(target, loss), *own, drop, "train.batch_size=3", "train.accumulate=2"),
-            fit(spec(target, loss), *own, drop, "train.batch_size=6"),
-        )
-        hold_parameters(fit(spec(target, loss), *own, drop, "train.batch_size=4", "train.accumulate=2"), large)
+    for batch, drop in ((3, "train.drop_last=false"), (4, "train.drop_last=true")):
+        large = fit(spec(target, loss), *own, drop, f"train.batch_size={2 * batch}")
+        hold_parameters(fit(spec(target, loss), *own, drop, f"train.batch_size={batch}", "train.accumulate=2"), large)
 
 
 @pytest.mark.parametrize(("target", "model", "loss"), EVERY)
@@ -335,6 +331,15 @@ def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 COMPILED = ["device.compile=on", "train.epochs=20", "optimizer.SGD.lr=0.01", "train.batch_size=6"]
+
+
+@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.parametrize("how", [[], ["device.compile=on"]], ids=["eager", "compiled"])
+def test_members_may_differ_in_whether_a_label_is_ignored(how: list[str], planned: Planned) -> None:
+    """One that counts every row tells its losses, one that does not its terms, whatever the stack computes."""
+    losses = ["{CrossEntropyLoss: {ignore_index: 0}}", "{CrossEntropyLoss: {ignore_index: 7}}"]
+    own = ["train.epochs=20", "optimizer.SGD.lr=0.01", "train.batch_size=6", *how]
+    hold_stack([planned(spec("labels", loss), *own) for loss in losses], 60)
 
 
 @pytest.mark.usefixtures("uncompiled")
