@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Protocol
 
 import torch
@@ -10,6 +11,7 @@ from annpipe.plan.plan import Plan
 from annpipe.train.average import Average
 from annpipe.train.data import Rows
 from annpipe.train.gradients import grad_scaler, gradients
+from annpipe.train.guard import Guard
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.steps import QuickStep
@@ -29,7 +31,14 @@ class Gear(Protocol):
         """The steps, `n_steps` at least, after which the gear can pause without another result."""
 
     def advance(self, n_steps: int) -> torch.Tensor:
-        """Takes `n_steps` optimizer steps and returns their losses, (n_steps,), on the device."""
+        """Takes `n_steps` optimizer steps and returns their losses, (n_steps,), on the device.
+
+        Fewer where the gradients of one are not finite and the run ends with it: that one's loss is the last.
+        """
+
+    @property
+    def guard(self) -> Guard:
+        """What watches over the gradients, and says which steps were left out and whether one can follow."""
 
     def drain_rates(self) -> list[tuple[int, dict[str, float]]]:
         """The learning rates that took effect since the last call by key, with the epoch they begin to hold for."""
@@ -108,6 +117,10 @@ def _batches(rows: Rows | StoredRows, schedule: Schedule, seed: int, *, shuffle:
     return Batches(rows, schedule, seed, shuffle=shuffle)
 
 
+class _NotTaken(Exception):
+    """A step whose first gradients are not finite."""
+
+
 class Eager:
     """The reference gear: plain PyTorch, one step after another."""
 
@@ -125,6 +138,7 @@ class Eager:
         self._scaler = grad_scaler(plan, device)
         self._gradients = gradients(plan, parts, device, self._scaler)
         self.take = self._closure_step if _needs_closure(plan) else self._plain_step
+        self.guard = Guard(plan, parts, schedule, is_scaled=self._scaler is not None)
         self._average = Average(plan, parts, schedule) if plan.average else None
         self._quick_step = QuickStep(parts.optimizer)
         self._rate_groups = rate_groups(plan)
@@ -144,6 +158,8 @@ class Eager:
                     self.batches.begin_epoch()
                 x, y = self.batches.at(place)
                 losses.append(self.take(x, y))
+                if self.guard.is_tripped and not self.guard.recovers(self.step + 1, y):
+                    break
                 self.took_step()
         return torch.stack(losses)
 
@@ -211,6 +227,8 @@ class Eager:
 
     def _plain_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = self._gradients(x, y)
+        if not self.guard.lets(loss, self.step):
+            return loss
         if self._scaler is None:
             self._quick_step()
         else:
@@ -224,9 +242,12 @@ class Eager:
 
         def closure() -> torch.Tensor:
             evaluated.append(self._gradients(x, y))
+            if len(evaluated) == 1 and not self.guard.lets(evaluated[0], self.step):
+                raise _NotTaken
             return evaluated[-1]
 
-        self.optimizer.step(closure)  # type: ignore[arg-type]  # LBFGS takes tensors
+        with suppress(_NotTaken):  # before anything has changed
+            self.optimizer.step(closure)  # type: ignore[arg-type]  # LBFGS takes tensors
         return evaluated[0]
 
     def state(self) -> dict[str, Any]:
@@ -241,6 +262,7 @@ class Eager:
             "rates": self._last_rates,
             "scaler": self._scaler.state_dict() if self._scaler else None,
             "average": self._average.state() if self._average else None,
+            **({"guard": kept} if (kept := self.guard.state()) else {}),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -256,6 +278,7 @@ class Eager:
             self._scaler.load_state_dict(state["scaler"])
         if self._average is not None:
             self._average.load_state(state["average"])
+        self.guard.load_state(state.get("guard"))
         self._last_rates = state["rates"]
         self._rates = [] if self.step else self._first_rates()
 

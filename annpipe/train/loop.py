@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from annpipe.contract import Look
-from annpipe.errors import NonFiniteLoss, RunError
+from annpipe.errors import NonFinite, NonFiniteLoss, RunError
 from annpipe.plan.plan import Plan
 from annpipe.train.checkpoint import FOLDER, load_checkpoint, save_checkpoint
 from annpipe.train.evaluate import evaluate
@@ -138,9 +138,7 @@ class Loop:
             if time.monotonic() - self._kept_at > self.plan.train.checkpoint_seconds:
                 self.keep(LAST)
         if not self._is_finite():  # the last step's doing: no step comes after it whose loss would tell
-            kept = self._finite_checkpoint
-            keeping = f"; the last finite checkpoint is kept in {kept}" if kept else ""
-            raise RunError(f"the parameters became nan or infinite at step {self.gear.step}{keeping}")
+            raise NonFinite(self.gear.step, "the parameters became nan or infinite", self._finite_checkpoint)
         self.keep(LAST)
         restored = load_checkpoint(self.folder, self.memory.restore)["gear"] if self.memory.restore else None
         if not self.gear.settle(restored) and self.plan.average:
@@ -154,9 +152,23 @@ class Loop:
         begin = time.perf_counter()
         losses: list[float] = self.gear.advance(n_steps).tolist()
         self._pace.took(n_steps, time.perf_counter() - begin)
-        self._take_losses(begin_step, losses)
+        self._take_losses(begin_step, losses, self._left_out())
+        if self.gear.guard.broken is not None:
+            raise NonFinite(begin_step + len(losses), self.gear.guard.broken, self._finite_checkpoint)
         self._take_time()
         self.reporter.progress(self.gear.step, losses[-1])
+
+    def _left_out(self) -> frozenset[int]:
+        """The steps that were left out, from 1; a person hears of the first and of each rollback."""
+        guard = self.gear.guard
+        skipped = guard.drain()
+        for number, (step, why) in enumerate(skipped, start=guard.n_skipped - len(skipped) + 1):
+            if number == 1 or "back to" in why:
+                self.reporter.event(f"warning: step {step} is left out: {why}")
+        if skipped:
+            self.memory.latest["train/skipped"] = float(guard.n_skipped)
+        ended_by = {self.gear.step + 1} if guard.broken and self.plan.train.non_finite != "stop" else set()
+        return frozenset({step for step, _ in skipped} | ended_by)
 
     def _take_time(self) -> None:
         now = time.monotonic()
@@ -175,19 +187,21 @@ class Loop:
             self.memory.note("train/loss", mean, epoch)
             self.reporter.losses(epoch, [mean])
 
-    def _take_losses(self, begin_step: int, losses: Sequence[float]) -> None:
-        """Step losses → epoch losses: the mean over rows, as the epochs' ends pass."""
+    def _take_losses(self, begin_step: int, losses: Sequence[float], left_out: frozenset[int] = frozenset()) -> None:
+        """Step losses → epoch losses: the mean over rows, as the epochs' ends pass; steps left out do not count."""
         per_epoch, memory = self.schedule.steps_per_epoch, self.memory
         first_epoch, means = begin_step // per_epoch + 1, list[float]()
         for step, loss in enumerate(losses, start=begin_step):
-            rows = self.schedule.rows_at(step % per_epoch)
-            memory.loss_sum += loss * rows
-            memory.loss_rows += rows
-            if (step + 1) % per_epoch == 0 or not math.isfinite(loss):
-                means.append(loss if per_epoch == 1 else memory.loss_sum / memory.loss_rows)
+            counts = step + 1 not in left_out
+            if counts:
+                rows = self.schedule.rows_at(step % per_epoch)
+                memory.loss_sum += loss * rows
+                memory.loss_rows += rows
+            if (step + 1) % per_epoch == 0 or (counts and not math.isfinite(loss)):
+                means.append(loss if per_epoch == 1 else memory.loss_sum / (memory.loss_rows or math.nan))
                 memory.loss_sum, memory.loss_rows = 0.0, 0
                 memory.note("train/loss", means[-1], first_epoch + len(means) - 1)
-            if not math.isfinite(loss):
+            if counts and not math.isfinite(loss):
                 self.reporter.losses(first_epoch, means)
                 raise NonFiniteLoss(step + 1, loss, self._finite_checkpoint)
         if means:
