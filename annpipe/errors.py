@@ -3,7 +3,8 @@
     AnnpipeError                 exit code 1
     ├── SpecError                exit code 3: the spec, or a plugin it lists, is wrong; carries every Problem
     ├── RunError                 exit code 1: training started and failed
-    │   ├── NonFiniteLoss        the loss became nan or infinite at a known step
+    │   ├── NonFinite            the gradients or parameters became nan or infinite at a known step
+    │   │   └── NonFiniteLoss    the loss did
     │   └── SplitError           the rows do not fit what `data.split` says
     ├── OptionError              a component refuses an option's value; the engine adds the place
     │   └── LimitError           it would be more than is done for the spec of a stranger
@@ -116,13 +117,24 @@ class RunError(AnnpipeError):
     """Training started and could not be finished."""
 
 
-class NonFiniteLoss(RunError):
-    """The loss of `step` (counted from 1) was nan or infinite."""
+class NonFinite(RunError):
+    """Something of `step` (counted from 1) was nan or infinite: going on from before it would only come there again."""
+
+    def __init__(self, step: int, what: str, kept: str | None) -> None:
+        self.step = step
+        keeping = f"; the last finite checkpoint is kept in {kept}" if kept and step > 1 else ""
+        remedy = "lower the learning rate (`annpipe lr` suggests one) or clip the gradients (`train: {clip_norm: 1}`)"
+        if step == 1:  # nothing was learnt yet
+            remedy = "look for nan, infinite or very large numbers in the data (`annpipe data`), then at the loss"
+        super().__init__(f"{what} at step {step}{keeping}; {remedy}")
+
+
+class NonFiniteLoss(NonFinite):
+    """The loss of a step was nan or infinite."""
 
     def __init__(self, step: int, value: float, kept: str | None) -> None:
-        self.step, self.value = step, value
-        keeping = f"; the last finite checkpoint is kept in {kept}" if kept else ""
-        super().__init__(f"the loss became {value} at step {step}{keeping}")
+        self.value = value
+        super().__init__(step, f"the loss became {value}", kept)
 
 
 class OptionError(AnnpipeError):

@@ -144,6 +144,9 @@ class Run:
             on_start(steps, str(device), loop.gear.step)
             is_complete = loop.run()
             loop.gear.close()
+            if (n_skipped := loop.gear.guard.n_skipped) and is_complete:
+                self.display.event(f"warning: {n_skipped} of {steps.total_steps} steps were left out")
+                self.journal.write("tags", tags={"annpipe.skipped_steps": str(n_skipped)})
             if historian.pruned_at is not None and not is_complete:
                 self.journal.write("tags", tags={"annpipe.pruned": str(historian.pruned_at)})
                 return Outcome("KILLED", values=loop.memory.latest, pruned_at=historian.pruned_at)

@@ -82,7 +82,7 @@ def shown(path: Path) -> str:
 
 def summary(finished: Finished) -> str:
     """Where the run is, its final values and the next commands."""
-    from annpipe.errors import one_line
+    from annpipe.errors import NonFinite, one_line
 
     values = finished.values
     lines = [f"{finished.status}  {finished.plan.head.name}", f"  run     {shown(finished.folder)}"]
@@ -94,6 +94,13 @@ def summary(finished: Finished) -> str:
         figures = sorted((finished.folder / "artifacts" / "plots").glob("*"))
         lines += [f"  figure  {shown(figure)}" for figure in figures]
         lines += ["", "next:", "  annpipe ui      open the run in MLflow's UI", "  annpipe runs    list all runs"]
+    elif isinstance(finished.outcome.error, NonFinite):  # to go on would lead there again
+        spec = shown(Path(finished.plan.file))
+        lines += ["", "next:", f"  annpipe lr {spec}    suggest a learning rate"]
+        lines += [f"  annpipe run {spec} --set train.clip_norm=1    limit the gradients"]
+        lines += [
+            f"  annpipe run {spec} --set train.non_finite=rollback    go back and halve the rate where it happens"
+        ]
     else:
         lines += ["", "next:", f"  annpipe resume {finished.folder.name}    go on from the last checkpoint"]
     return "\n".join(lines)

@@ -23,10 +23,24 @@ def contradictions(drafted: Draft) -> Iterator[Problem]:
     if spec.device.autocast == "float16" and optimizer and optimizer.traits.get("closure"):
         message = f"{optimizer.name} evaluates the model several times a step, and float16 scales one gradient a step"
         yield Problem("wrong-value", message, spec.place("device", "autocast"), "take bfloat16, or another optimizer")
+    if train.non_finite != "stop" and (
+        spec.device.autocast == "float16" or (optimizer and optimizer.traits.get("closure"))
+    ):
+        yield _not_by_the_step(drafted)
     if train.scheduler_each == "step" and not spec.problems:
         yield from _each_step(drafted)
     if drafted.scheduler is not None:
         yield from _without_metric(drafted, drafted.scheduler)
+
+
+def _not_by_the_step(drafted: Draft) -> Problem:
+    """A step that cannot be left out, or is anyway."""
+    place, wanted = drafted.spec.place("train", "non_finite"), drafted.spec.train.non_finite
+    if drafted.spec.device.autocast == "float16":
+        message = f"float16 leaves out steps whose gradients are not finite by itself, so there is nothing to {wanted}"
+        return Problem("wrong-value", message, place, "leave it out, or take bfloat16")
+    message = f"{drafted.optimizer.name} evaluates the model several times a step, of which none can be undone"
+    return Problem("wrong-value", message, place, "leave it out, or take another optimizer")
 
 
 def _each_step(drafted: Draft) -> Iterator[Problem]:

@@ -34,6 +34,13 @@ def leaves(loss: Component) -> Iterator[Component]:
     yield from (leaf for leaf, _ in by_target(loss))
 
 
+def ignored_label(loss: Component) -> int | None:
+    """The label of a single loss whose rows do not count; None for a loss without one, and for several losses."""
+    own = list(leaves(loss))
+    label = own[0].options.get("ignore_index") if len(own) == 1 else None
+    return label if isinstance(label, int) else None
+
+
 def compares_classes(loss: Component, registry: Registry) -> bool:
     """Whether a single loss compares with int64 class labels."""
     entry = registry.find("loss", loss.name)

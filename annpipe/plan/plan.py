@@ -97,6 +97,8 @@ class Plan:
         data = self.to_data()
         for name in ("name", "description", "tags", "plugins", "plots", "tracking"):
             data.pop(name, None)
+        if self.train.non_finite == "stop":  # what every run did that has no word for it
+            data["train"] = {name: value for name, value in data["train"].items() if name != "non_finite"}
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_data(self) -> dict[str, Any]:

@@ -101,6 +101,11 @@ class Train(Section):
     clip_value: Annotated[float, Field(gt=0)] | None = Field(
         None, description="the most that each number of a gradient may be, up and down; cut before clip_norm"
     )
+    non_finite: Literal["stop", "skip", "rollback"] = Field(
+        "stop",
+        description="what happens where gradients are not finite: the run stops, leaves the step out, or goes back to "
+        "its best parameters with half the learning rate",
+    )
     scheduler_each: Literal["epoch", "step"] = Field("epoch", description="when the scheduler goes on")
     evaluate_every: Positive = Field(1, description="epochs between evaluations of the val split")
     checkpoint_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="seconds between safety checkpoints")

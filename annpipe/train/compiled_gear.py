@@ -11,6 +11,7 @@ from annpipe.train.compiled_steps import numbers_of
 from annpipe.train.compiling import Candidate, Compiled, option_table
 from annpipe.train.gearbox import Gearbox, Tell, is_off
 from annpipe.train.gears import Eager, Gear
+from annpipe.train.guard import Guard
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.stacked_state import StackedState
@@ -34,6 +35,10 @@ class Shifting:
     @property
     def step(self) -> int:
         return self.solo.step
+
+    @property
+    def guard(self) -> Guard:
+        return self.solo.guard
 
     def pause_after(self, n_steps: int) -> int:
         return self._box.pause_after(self.step, n_steps)

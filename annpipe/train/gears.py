@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Protocol
 
 import torch
@@ -11,6 +12,7 @@ from annpipe.train.average import Average
 from annpipe.train.data import Rows
 from annpipe.train.divisors import own_terms
 from annpipe.train.gradients import grad_scaler, gradients
+from annpipe.train.guard import Guard
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.steps import QuickStep
@@ -34,8 +36,13 @@ class Gear(Protocol):
         """Takes `n_steps` optimizer steps and returns their losses, (n_steps,), on the device.
 
         Where a loss has terms that rows cannot put together, these are the values of K terms and their divisors,
-        (n_steps, 2K); `step_losses` makes the losses of them.
+        (n_steps, 2K); `step_losses` makes the losses of them. Fewer where the gradients of a step are not finite and
+        the run ends with it: that one's loss is the last.
         """
+
+    @property
+    def guard(self) -> Guard:
+        """What watches over the gradients, and says which steps were left out and whether one can follow."""
 
     def drain_rates(self) -> list[tuple[int, dict[str, float]]]:
         """The learning rates that took effect since the last call by key, with the epoch they begin to hold for."""
@@ -114,6 +121,10 @@ def _batches(rows: Rows | StoredRows, schedule: Schedule, seed: int, *, shuffle:
     return Batches(rows, schedule, seed, shuffle=shuffle)
 
 
+class _NotTaken(Exception):
+    """A step whose first gradients are not finite."""
+
+
 class Eager:
     """The reference gear: plain PyTorch, one step after another."""
 
@@ -132,6 +143,7 @@ class Eager:
         self.terms = own_terms(plan, parts, schedule)
         self._gradients = gradients(plan, parts, device, self._scaler, self.terms)
         self.take = self._closure_step if _needs_closure(plan) else self._plain_step
+        self.guard = Guard(plan, parts, schedule, is_scaled=self._scaler is not None)
         self._average = Average(plan, parts, schedule) if plan.average else None
         self._quick_step = QuickStep(parts.optimizer)
         self._rate_groups = rate_groups(plan)
@@ -151,6 +163,8 @@ class Eager:
                     self.batches.begin_epoch()
                 x, y = self.batches.at(place)
                 losses.append(self.take(x, y))
+                if self.guard.is_tripped and not self.guard.recovers(self.step + 1, y):
+                    break
                 self.took_step()
         return torch.stack(losses)
 
@@ -218,6 +232,8 @@ class Eager:
 
     def _plain_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = self._gradients(x, y)
+        if not self.guard.lets(step_losses(loss, len(self.terms or ())), self.step):
+            return loss
         if self._scaler is None:
             self._quick_step()
         else:
@@ -231,9 +247,13 @@ class Eager:
 
         def closure() -> torch.Tensor:
             evaluated.append(self._gradients(x, y))
-            return step_losses(evaluated[-1], len(self.terms or ()))
+            loss = step_losses(evaluated[-1], len(self.terms or ()))
+            if len(evaluated) == 1 and not self.guard.lets(loss, self.step):
+                raise _NotTaken
+            return loss
 
-        self.optimizer.step(closure)  # type: ignore[arg-type]  # LBFGS takes tensors
+        with suppress(_NotTaken):  # before anything has changed
+            self.optimizer.step(closure)  # type: ignore[arg-type]  # LBFGS takes tensors
         return evaluated[0]
 
     def state(self) -> dict[str, Any]:
@@ -248,6 +268,7 @@ class Eager:
             "rates": self._last_rates,
             "scaler": self._scaler.state_dict() if self._scaler else None,
             "average": self._average.state() if self._average else None,
+            **({"guard": kept} if (kept := self.guard.state()) else {}),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -263,6 +284,7 @@ class Eager:
             self._scaler.load_state_dict(state["scaler"])
         if self._average is not None:
             self._average.load_state(state["average"])
+        self.guard.load_state(state.get("guard"))
         self._last_rates = state["rates"]
         self._rates = [] if self.step else self._first_rates()
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from annpipe.contract import Look
-from annpipe.errors import NonFiniteLoss, RunError
+from annpipe.errors import NonFinite, NonFiniteLoss, RunError
 from annpipe.plan.plan import Plan
 from annpipe.train.checkpoint import FOLDER
 from annpipe.train.divisors import sums_of
@@ -143,9 +143,7 @@ class Loop:
             if self._keeper.is_due(self._kept_at, self.plan.train.checkpoint_seconds):
                 self.keep(LAST)
         if not self._is_finite():  # the last step's doing: no step comes after it whose loss would tell
-            kept = self._finite_checkpoint
-            keeping = f"; the last finite checkpoint is kept in {kept}" if kept else ""
-            raise RunError(f"the parameters became nan or infinite at step {self.gear.step}{keeping}")
+            raise NonFinite(self.gear.step, "the parameters became nan or infinite", self._finite_checkpoint)
         self.keep(LAST)
         restored = self._keeper.load(self.memory.restore)["gear"] if self.memory.restore else None
         if not self.gear.settle(restored) and self.plan.average:
@@ -161,9 +159,23 @@ class Loop:
         has_terms = figures.ndim > 1
         losses: list[float] = step_losses(figures, len(self._sums) if has_terms else 0).tolist()
         self._pace.took(n_steps, time.perf_counter() - begin)
-        self._take_losses(begin_step, losses, figures.tolist() if has_terms else None)
+        self._take_losses(begin_step, losses, figures.tolist() if has_terms else None, self._left_out())
+        if self.gear.guard.broken is not None:
+            raise NonFinite(begin_step + len(losses), self.gear.guard.broken, self._finite_checkpoint)
         self._take_time()
         self.reporter.progress(self.gear.step, losses[-1])
+
+    def _left_out(self) -> frozenset[int]:
+        """The steps that were left out, from 1; a person hears of the first and of each rollback."""
+        guard = self.gear.guard
+        skipped = guard.drain()
+        for number, (step, why) in enumerate(skipped, start=guard.n_skipped - len(skipped) + 1):
+            if number == 1 or "back to" in why:
+                self.reporter.event(f"warning: step {step} is left out: {why}")
+        if skipped:
+            self.memory.latest["train/skipped"] = float(guard.n_skipped)
+        ended_by = {self.gear.step + 1} if guard.broken and self.plan.train.non_finite != "stop" else set()
+        return frozenset({step for step, _ in skipped} | ended_by)
 
     def _take_time(self) -> None:
         now = time.monotonic()
@@ -182,19 +194,29 @@ class Loop:
             self.reporter.losses(epoch, [mean])
 
     def _take_losses(
-        self, begin_step: int, losses: Sequence[float], figures: Sequence[Sequence[float]] | None = None
+        self,
+        begin_step: int,
+        losses: Sequence[float],
+        figures: Sequence[Sequence[float]] | None = None,
+        left_out: frozenset[int] = frozenset(),
     ) -> None:
-        """Step losses → epoch losses over all rows, as the epochs' ends pass; `figures` are those of their terms."""
+        """Step losses → epoch losses over all rows, as the epochs' ends pass; steps left out do not count.
+
+        `figures` are those of the losses' terms.
+        """
         per_epoch, memory = self.schedule.steps_per_epoch, self.memory
         first_epoch, means = begin_step // per_epoch + 1, list[float]()
         for step, loss in enumerate(losses, start=begin_step):
-            rows = self.schedule.rows_at(step % per_epoch)
-            memory.take(loss, rows, self._sums, figures[step - begin_step] if figures else None)
-            if (step + 1) % per_epoch == 0 or not math.isfinite(loss):
+            counts = step + 1 not in left_out
+            if counts:
+                rows = self.schedule.rows_at(step % per_epoch)
+                memory.take(loss, rows, self._sums, figures[step - begin_step] if figures else None)
+            is_broken = counts and not math.isfinite(loss)
+            if (step + 1) % per_epoch == 0 or is_broken:
                 whole = memory.over_rows(self._sums)
-                means.append(loss if per_epoch == 1 or not math.isfinite(loss) else whole)
+                means.append(loss if per_epoch == 1 or is_broken else whole)
                 memory.note("train/loss", means[-1], first_epoch + len(means) - 1)
-            if not math.isfinite(loss):
+            if counts and not math.isfinite(loss):
                 self.reporter.losses(first_epoch, means)
                 raise NonFiniteLoss(step + 1, loss, self._finite_checkpoint)
         if means:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from annpipe.errors import RunError
 from annpipe.plan.build import instantiate
 from annpipe.plan.component import Component
-from annpipe.plan.losses import compares_classes, weighted
+from annpipe.plan.losses import compares_classes, ignored_label, takes_classes, weighted
 from annpipe.plan.plan import Plan
 
 
@@ -16,6 +18,38 @@ def build_loss(plan: Plan, y: torch.Tensor) -> torch.nn.Module:
     loss = instantiate(with_weights(plan, y), plan.registry, target_names=list(plan.fields.targets))
     assert isinstance(loss, torch.nn.Module)
     return loss
+
+
+def check_labels(plan: Plan, y: Mapping[str, torch.Tensor]) -> None:
+    """Raises RunError for class labels that no output stands for, and where no label counts.
+
+    `y` are the targets of each split, (rows, …).
+    """
+    last, names = plan.model[-1].output_shape, list(plan.fields.targets)
+    heads: list[tuple[str, Component, int, int | None]] = []
+    if plan.outputs:
+        spans = plan.loss.options["spans"]
+        heads = [(h.name, h.loss, spans[h.name][1] - spans[h.name][0], names.index(h.name)) for h in plan.outputs]
+    elif last:
+        heads = [(names[0], plan.loss, last[0], None)]
+    for name, loss, width, column in heads:
+        if not takes_classes(loss, plan.registry):
+            continue
+        for split, values in y.items():
+            labels = values if column is None else values[:, column].round().long()
+            _check_labels(f"'{name}' in the {split} split", labels, width, ignored_label(loss))
+
+
+def _check_labels(what: str, labels: torch.Tensor, width: int, ignored: int | None) -> None:
+    counts = torch.ones_like(labels, dtype=torch.bool) if ignored is None else labels != ignored
+    if not bool(counts.any()):
+        raise RunError(f"all labels of {what} are {ignored}, which `ignore_index` leaves out: there is no loss to take")
+    wrong = counts & ((labels < 0) | (labels >= width))
+    if bool(wrong.any()):
+        row = int(wrong.reshape(len(labels), -1).any(1).nonzero()[0])
+        label = int(labels[wrong].flatten()[0])
+        message = f"the loss takes class labels from 0 to {width - 1}, one for each of the {width} outputs; {what} has"
+        raise RunError(f"{message} {label} (row {row} of the split, from 0): mend the labels or the last layer's width")
 
 
 def with_weights(plan: Plan, y: torch.Tensor) -> Component:

@@ -23,7 +23,7 @@ from annpipe.train.columns import Fitted
 from annpipe.train.columns_model import begun_with
 from annpipe.train.data import Rows, Transformed, make_data
 from annpipe.train.laid import laid_out
-from annpipe.train.losses import build_loss
+from annpipe.train.losses import build_loss, check_labels
 from annpipe.train.splits import Splits
 from annpipe.train.stored import StoredRows
 from annpipe.train.streams import drawing
@@ -64,6 +64,7 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype, tell: Callable[[
     dataset = make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns)
     laid = laid_out(plan, dataset, device, dtype, tell)
     model = build_model(plan, laid.fitted).to(device)
+    check_labels(plan, {name: rows.y for name, rows in laid.rows.items()})
     loss = build_loss(plan, laid.rows["train"].y).to(device)
     optimizer = build_optimizer(plan, named_parameters(model, loss), device)
     return Parts(

@@ -22,6 +22,7 @@ from annpipe.train.compiling import Candidate, Compiled, option_table
 from annpipe.train.device import measured_threads
 from annpipe.train.gearbox import Gearbox, Shift, Tell
 from annpipe.train.gears import Eager
+from annpipe.train.guard import Guard
 from annpipe.train.pace import Pace
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
@@ -49,6 +50,10 @@ class Member:
     @property
     def step(self) -> int:
         return self.solo.step
+
+    @property
+    def guard(self) -> Guard:
+        return self.solo.guard
 
     def advance(self, n_steps: int) -> torch.Tensor:
         """Takes `n_steps` steps with the other members, inside `Stack.together`; all wait for the last one to ask."""

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from annpipe.plan.component import Component, every, to_data
+from annpipe.plan.losses import ignored_label
 from annpipe.plan.plan import Plan
 from annpipe.plan.shapes import input_tensor
 from annpipe.spec.axes import SPLITS
@@ -34,7 +35,8 @@ class Reasons:
 
     def __call__(self, plan: Plan, parts: Parts | None = None) -> str | None:
         """As `why_solo`."""
-        return _way_of_training(plan) or _optimizer(plan) or (_in_parts(parts) if parts else None) or self._layers(plan)
+        of_parts = _in_parts(plan, parts) if parts else None
+        return _way_of_training(plan) or _optimizer(plan) or of_parts or self._layers(plan)
 
     def _layers(self, plan: Plan) -> str | None:
         key = (stack_key(plan), *plan.head.plugins)
@@ -106,6 +108,8 @@ def _optimizer_key(plan: Plan) -> Any:
 def _way_of_training(plan: Plan) -> str | None:
     if plan.device.autocast != "off":
         return "device.autocast"
+    if plan.train.non_finite != "stop":
+        return f"train.non_finite: {plan.train.non_finite}"
     if find_device(plan.device.type).type == "mps":
         return "a device without double precision"
     return None
@@ -140,13 +144,15 @@ def _ends_of_cycle(options: Mapping[str, Any]) -> list[Any]:
     return [to_data(options[name]) for name in ("base_momentum", "max_momentum") if name in options]
 
 
-def _in_parts(parts: Parts) -> str | None:
+def _in_parts(plan: Plan, parts: Parts) -> str | None:
     if not isinstance(parts.rows["train"], Rows):
         return "rows in files"
     if parts.fitted is not None and parts.fitted.inside:
         return "transforms that go with each batch"
     if next(parts.loss.parameters(), None) is not None:
         return "a loss with parameters"
+    if (label := ignored_label(plan.loss)) is not None and bool((parts.rows["train"].y == label).any()):
+        return "labels that the loss leaves out, of which a batch may have no others"
     return None
 
 

@@ -62,7 +62,7 @@ class Tally:
             self.loss_sum += loss * rows
 
     def over_rows(self, sums: Sequence[bool]) -> float:
-        """The loss over the rows that were taken in, which are forgotten."""
-        loss = divided(self.loss_terms, sums) if self.loss_terms else self.loss_sum / self.loss_rows
+        """The loss over the rows that were taken in, which are forgotten; nan where there were none."""
+        loss = divided(self.loss_terms, sums) if self.loss_terms else self.loss_sum / (self.loss_rows or math.nan)
         self.loss_sum, self.loss_rows, self.loss_terms = 0.0, 0, []
         return loss
