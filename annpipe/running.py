@@ -20,6 +20,7 @@ from annpipe.record import journal as journals
 from annpipe.record.journal import Journal, now_ms
 from annpipe.record.location import scrub
 from annpipe.record.source import environment_text, source_tags, spec_copy
+from annpipe.saved.check import check_saved_model
 from annpipe.train.checkpoint import load_checkpoint
 from annpipe.train.compiled_gear import gear_for
 from annpipe.train.data import dataset_digest
@@ -203,6 +204,7 @@ class Run:
         summary |= {f"best/{key}": value for key, (value, _) in memory.best.items()}
         self.journal.metrics(0, summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
         export_model(self.plan, parts, self.folder / "model")
+        check_saved_model(parts, self.folder / "model")
         if not self.is_trial:
             self.journal.write("model", folder="model")  # shipped while the figures are drawn
         self._draw(parts, historian)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from torch import nn
 
 from annpipe import Dataset, Look, Registry, RunView
 from annpipe.registry.kinds import KINDS
+from tests.conftest import Cli
 
 PAGE = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
 
@@ -38,7 +41,15 @@ def components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any
 
 def test_every_block_is_a_component_that_discovery_finds(components: dict[str, Any]) -> None:
     """With the names that the page uses in its specs."""
-    assert list(components) == ["Swish", "spiral", "QuantileLoss", "Lion", "WorstError", "GoodEnough", "residuals"]
+    assert list(components) == [
+        "Swish",
+        "spiral",
+        "QuantileLoss",
+        "Lion",
+        "WorstError",
+        "GoodEnough",
+        "error_histogram",
+    ]
 
 
 def test_the_layer_passes_its_own_test(components: dict[str, Any]) -> None:
@@ -93,9 +104,74 @@ def test_the_plot_draws_a_run(components: dict[str, Any], tmp_path: Path) -> Non
     """A histogram for each target."""
     train = Dataset({"x": torch.arange(5.0)}, {"y": torch.arange(5.0) * 2})
     view = RunView("toy", train, None, None, {}, lambda inputs: {"y": inputs["x"]}, nn.Identity(), "L1Loss")
-    figure = components["residuals"](view)
+    figure = components["error_histogram"](view)
     figure.savefig(tmp_path / "residuals.svg")
     assert len(figure.axes[0].patches) == 30
+
+
+ONE_FILE = """
+version: 1
+name: page
+seed: 1
+plugins: [./page.py]
+device: {type: cpu, threads: 1}
+data: {spiral: {rows: 60}}
+model: [Linear: 6, Swish: {beta: 2.0}, Linear: 1]
+loss: {QuantileLoss: 0.6}
+optimizer: {Lion: {lr: 1e-3}}
+train: {epochs: 4}
+metrics: [WorstError]
+callbacks: [{GoodEnough: 0.001}]
+plots: [error_histogram]
+tracking: {wait_seconds: 60}
+"""
+ASK_BOTH = """
+import sys
+for name in ("annpipe", "annpipe_std", "pydantic"):
+    sys.modules[name] = None
+sys.path.insert(0, sys.argv[1])
+import torch, network
+from safetensors.torch import load_file
+model = network.build()
+model.load_state_dict(load_file(sys.argv[1] + "/weights.safetensors"))
+model.eval()
+with torch.no_grad():
+    print(float(model(torch.tensor([[0.5, -0.25]]))))
+"""
+ASK_MLFLOW = """
+import sys, warnings
+warnings.simplefilter("ignore")
+sys.modules["annpipe"] = None
+import mlflow.pyfunc, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+print(float(model.predict(pandas.DataFrame({"x": [0.5], "y": [-0.25]})).iloc[0, 0]))
+"""
+
+
+def test_every_block_in_one_file_trains_and_its_model_answers_without_annpipe(annpipe: Cli, tmp_path: Path) -> None:
+    """All components of the page in one plugin file: the run, `annpipe predict`, plain torch and MLflow agree."""
+    file = "\n\n".join(block for block in blocks("python") if not block.startswith("def test_"))
+    (tmp_path / "page.py").write_text(file, encoding="utf-8")
+    (tmp_path / "page.yaml").write_text(ONE_FILE, encoding="utf-8")
+    done = annpipe("run", "page.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    (tmp_path / "rows.csv").write_text("x,y\n0.5,-0.25\n", encoding="utf-8")
+    told = annpipe("predict", run.name, "rows.csv")
+    assert told.returncode == 0, told.stderr
+    answers = [float(told.stdout.splitlines()[1].split(",")[0]), alone(ASK_BOTH, str(run / "model"))]
+    (model,) = (tmp_path / "mlartifacts").rglob("MLmodel")
+    answers.append(alone(ASK_MLFLOW, str(model.parent)))
+    assert answers == pytest.approx([answers[1]] * 3, rel=1e-5)
+
+
+def alone(program: str, folder: str) -> float:
+    """What a program prints of a folder, in a process without annpipe."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, folder], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return float(done.stdout)
 
 
 def test_the_tables_name_every_kind_and_all_that_is_filled_in() -> None:
