@@ -133,20 +133,23 @@ def read(
     return draft(loaded, registry or Registry.installed(), project=find_project(), untrusted=untrusted)
 
 
-def read_data(spec: Path, *, overrides: Iterable[str] = (), unset: Iterable[str] = ()) -> DataDraft:
+def read_data(
+    spec: Path, *, overrides: Iterable[str] = (), unset: Iterable[str] = (), untrusted: bool = False
+) -> DataDraft:
     """The data component of a spec, whatever the rest of it is; raises SpecError."""
     from annpipe.plan.data_alone import draft_data
     from annpipe.record.project import find_project
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
 
-    loaded = load_spec(spec, overrides, unset_paths=unset)
-    return draft_data(loaded, Registry.installed(), project=find_project())
+    loaded = load_spec(spec, overrides, unset_paths=unset, untrusted=untrusted)
+    return draft_data(loaded, Registry.installed(), project=find_project(), untrusted=untrusted)
 
 
 def see(drafted: DataDraft) -> Seen:
     """The rows of a spec, made and split as a run would; imports torch; raises SpecError."""
     from annpipe.contract import Blocks
+    from annpipe.files.limits import held_to
     from annpipe.plan.data_alone import faults_of_data
     from annpipe.train.data import make_data
     from annpipe.train.leaks import Seen
@@ -154,7 +157,7 @@ def see(drafted: DataDraft) -> Seen:
     from annpipe.train.splits import split_dataset
 
     spec = drafted.spec
-    with _defaults(), faults_of_data(spec, drafted.data):
+    with _defaults(), faults_of_data(spec, drafted.data), held_to(drafted.stance):
         dataset = make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
         if isinstance(dataset, Blocks):
             message = f"the {dataset.rows} rows are not in memory, as it needs them to be described"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from annpipe.cli.specs import spec_argument, value_options
+from annpipe.cli.specs import spec_argument, untrusted_option, value_options
 
 if TYPE_CHECKING:
     from annpipe.errors import Problem
@@ -27,19 +27,26 @@ HEADINGS = ("column", "role", "type", "missing", "different", "min", "mean", "st
 @click.command("data")
 @spec_argument
 @value_options
+@untrusted_option
 @click.option("--rows", type=click.IntRange(min=0), default=5, help="So many of the first rows; 5 if left out.")
 @click.option(
     "-o", "--figure", type=click.Path(path_type=Path, dir_okay=False), help="Draw the columns: .svg, .png or .pdf."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 def command(
-    spec: Path, overrides: tuple[str, ...], unset: tuple[str, ...], rows: int, figure: Path | None, as_json: bool
+    spec: Path,
+    overrides: tuple[str, ...],
+    unset: tuple[str, ...],
+    untrusted: bool,
+    rows: int,
+    figure: Path | None,
+    as_json: bool,
 ) -> None:
     """Show the data that SPEC reads or makes, and warn of leaks; the rest of SPEC need not be written yet."""
     from annpipe.cli.display import RunDisplay
     from annpipe.launch import read_data, see
 
-    drafted = read_data(spec, overrides=overrides, unset=unset)
+    drafted = read_data(spec, overrides=overrides, unset=unset, untrusted=untrusted)
     if figure:
         _check_ending(figure)
     seen = see(drafted)

@@ -29,8 +29,14 @@ def guarded(is_on: bool) -> Iterator[None]:
     try:
         with _in_time(), _in_memory():
             yield
+    except _Late:
+        raise SpecError([_too_much(f"more than {limits.SECONDS:g} seconds")]) from None
     except MemoryError:
         raise SpecError([_too_much(f"more than {limits.MEMORY // 2**30} GiB of memory")]) from None
+
+
+class _Late(BaseException):
+    """The time is over: not for any `except Exception` to swallow."""
 
 
 def _too_much(of: str) -> Problem:
@@ -40,14 +46,13 @@ def _too_much(of: str) -> Problem:
 
 @contextmanager
 def _in_time() -> Iterator[None]:
-    late = _too_much(f"more than {limits.SECONDS:g} seconds")
-
     def stop(number: int, frame: FrameType | None) -> None:
-        raise SpecError([late])
+        raise _Late
 
     def end() -> None:
         from annpipe.report import render
 
+        late = _too_much(f"more than {limits.SECONDS:g} seconds")
         print(render(late), file=sys.stderr, flush=True)  # noqa: T201  # the main thread is held by a call
         os._exit(SpecError.exit_code)
 
@@ -58,7 +63,7 @@ def _in_time() -> Iterator[None]:
     last.daemon = True
     last.start()
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, limits.SECONDS, 1.0)  # again where something has swallowed the error
+    signal.setitimer(signal.ITIMER_REAL, limits.SECONDS, 1.0)  # again where something has swallowed it
     try:
         yield
     finally:

@@ -130,7 +130,7 @@ def named_files(path: str | Path, *, option: str) -> list[str]:
     return found
 
 
-def check_named(path: str, said: str | None = None) -> None:
+def check_named(path: str, said: str | None = None, *, bound: str = "file") -> None:
     """Whether an option of the type path may have this value: the file or folder need not be there.
 
     `said` is how the spec says it.
@@ -146,7 +146,7 @@ def check_named(path: str, said: str | None = None) -> None:
         raise fault_of(error, said or path) from error
     if not stat.S_ISDIR(found.st_mode):
         _check_regular(found, said or path)
-        _check_size(found, said or path, "file")
+        _check_size(found, said or path, bound)
 
 
 def before_pattern(path: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annpipe.errors import OptionError, Place, Problem, SpecError, SplitError
+from annpipe.files.limits import Stance
 from annpipe.plan.component import Component
 from annpipe.plan.draft import add_plugins, option_problem
 from annpipe.plan.named import file_faults, plugin_files
@@ -28,21 +29,25 @@ class DataDraft:
     spec: Spec
     registry: Registry
     data: Component
+    stance: Stance | None = None
 
 
-def draft_data(spec: Spec, registry: Registry, *, project: Path) -> DataDraft:
-    """Resolves the data component; raises SpecError for what is wrong with it or before it, and for nothing else."""
+def draft_data(spec: Spec, registry: Registry, *, project: Path, untrusted: bool = False) -> DataDraft:
+    """Resolves the data component; raises SpecError for what is wrong with it or before it, and for nothing else.
+
+    No plugin of an untrusted spec is imported, and nothing outside its folder is read.
+    """
     files, problems = plugin_files(spec, project)
-    problems += add_plugins(files, registry)
-    resolving = Resolving(registry)
+    problems += [] if untrusted else add_plugins(files, registry)
+    resolving = Resolving(registry, within=spec.folder if untrusted else None)
     data = resolving.component(spec.data, "data") if spec.data.name else None
-    problems += file_faults(spec, None)
+    problems += file_faults(spec, resolving.stance)
     read = {place for name in READ for place in _places(name, spec)}
     problems += [problem for problem in spec.problems if _is_missing(problem) or problem.place in read]
     problems += [] if problems else resolving.problems
     if problems or data is None:
         raise SpecError(problems or spec.problems)
-    return DataDraft(spec, registry, data)
+    return DataDraft(spec, registry, data, resolving.stance)
 
 
 def _is_missing(problem: Problem) -> bool:

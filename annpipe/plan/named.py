@@ -18,7 +18,7 @@ def file_faults(spec: Spec, stance: Stance | None) -> Iterator[Problem]:
         place = spec.place("data", "split", f"{part}_rows")
         try:
             with held_to(None if place.on_command_line else stance):
-                check_named(file)
+                check_named(file, bound="split file")
             if place.on_command_line and stance:
                 stance.own.append(real_path(file))
         except NamedFault as fault:

@@ -71,7 +71,9 @@ def _check_number(component: Component, registry: Registry) -> int:
     entry = registry.find(component.kind, component.name)
     assert entry
     times: int = component.options.get(str(entry.traits.get("repeats")), 1)
-    count = 1 + times * sum(_check_number(inner, registry) for inner in components_in(dict(component.options)))
+    own = component.options.get("num_layers")  # as torch's recurrent layers call what they have on top of one another
+    inside = sum(_check_number(inner, registry) for inner in components_in(dict(component.options)))
+    count = (own if isinstance(own, int) else 1) + times * inside
     if count > MOST_LAYERS:
         message = f"{component.name} stands for {count:,} layers; a model has at most {MOST_LAYERS:,}"
         raise SpecError([Problem("wrong-value", message, component.place, "repeat it fewer times")])
