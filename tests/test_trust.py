@@ -360,3 +360,21 @@ def test_a_sweep_takes_no_run_of_a_stranger_for_its_trial(
     code, said = typed(*words)
     assert (code, said.count("(made before)")) == (0, 0)
     assert said.count("could be one of the trials, but is not known as a run that you made") == 2
+
+
+def test_a_journal_leads_to_no_file_outside(stranger: Path, tmp_path: Path, typed: Typed) -> None:
+    """A sweep of a stranger names as trials what is none, and its best spec is a link to a private file."""
+    for name in ("../..", "/tmp", "a/b"):
+        folder = new_run_folder(stranger, "sweep")
+        journal = Journal.create(folder)
+        journal.write("run", id=folder.name, name="sweep", time=0, tags={"annpipe.sweep": "true"})
+        journal.write("trial", run=name, time=0)
+        journal.close()
+        code, said = typed("compare", folder.name)
+        assert (code, "is not the id of one" in said) == (3, True), said
+    (tmp_path / "private").write_text("private")
+    (folder / "best.yaml").symlink_to(tmp_path / "private")
+    for words in (["best", folder.name], ["best", "--last"], ["compare", "--last", "2"]):
+        code, said = typed(*words)
+        assert code == 3, said
+        assert "leads out of its folder" in said or "is not the id of one" in said

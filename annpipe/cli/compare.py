@@ -31,6 +31,7 @@ def command(runs: tuple[str, ...], last: int | None, format_: str | None) -> Non
     not count.
     """
     from annpipe.record.comparison import compare
+    from annpipe.record.inside import check_inside
     from annpipe.record.project import find_project, find_run, run_folders
 
     project = find_project()
@@ -38,6 +39,8 @@ def command(runs: tuple[str, ...], last: int | None, format_: str | None) -> Non
     folders = list(dict.fromkeys([*(run_folders(project)[-last:] if last else []), *named]))
     if len(folders) < 2:
         raise click.UsageError("say which runs: two or more of them, or --last N; `annpipe runs` lists them")
+    for folder in folders:
+        check_inside(folder)
     found = compare(folders)
     click.echo({"csv": as_csv, "md": as_markdown, "json": as_json}.get(format_ or "", as_text)(found))
 
