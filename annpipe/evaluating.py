@@ -32,6 +32,7 @@ from annpipe.train.evaluate import LossInPieces, measured
 from annpipe.train.figures import OutputPart, draw, predicting
 
 FOLDER = "evaluated"
+MOST_LETTERS = 80  # of a name that stands in keys and paths
 
 
 class Teller(Protocol):
@@ -70,7 +71,7 @@ def evaluate_run(
     recorder = Recorder.start_shipper()  # imports MLflow meanwhile
     try:
         model = SavedModel(run, trust=trust)
-        check_own(run, PLAN)
+        check_own(run, PLAN, trusted=trust)
         if tracking_uri:
             seal_store(run, tracking_uri)
         spec = _spec(run, model)
@@ -117,7 +118,7 @@ def _spec(run: Path, model: SavedModel) -> Spec:
 
 def _called(name: str) -> str:
     """A name that can stand in a metric's key and a path."""
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "data"
+    return re.sub(r"[^\w.-]+", "_", name).strip("._")[:MOST_LETTERS] or "data"
 
 
 def _measured(
