@@ -73,7 +73,7 @@ def evaluate_run(
     recorder = Recorder.start_shipper()  # imports MLflow meanwhile
     try:
         model = SavedModel(run, trust=trust)
-        check_own(run, PLAN)
+        check_own(run, PLAN, trusted=trust)
         if tracking_uri:
             seal_store(run, tracking_uri)
         spec = _spec(run, model)

@@ -14,6 +14,7 @@ def command(sweep: str | None, last: bool) -> None:
     """Print the plan of the best trial of SWEEP as a spec that reads the same: `annpipe best SWEEP > best.yaml`."""
     from annpipe.cli.walking import runs_of
     from annpipe.errors import NotFound
+    from annpipe.record.inside import check_inside
     from annpipe.record.project import find_project, find_run
     from annpipe.record.sweeps import is_sweep
 
@@ -23,6 +24,7 @@ def command(sweep: str | None, last: bool) -> None:
         if not sweeps:
             raise NotFound("there are no sweeps here; `annpipe sweep SPEC --over PATH=VALUES` makes one")
         folder = sweeps[-1]
+        check_inside(folder)
     else:
         folder = find_run(project, sweep)
     if not is_sweep(folder):

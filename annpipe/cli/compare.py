@@ -33,6 +33,7 @@ def command(runs: tuple[str, ...], last: int | None, format_: str | None) -> Non
     from annpipe.cli.walking import runs_of, tell_damage
     from annpipe.errors import NotFound
     from annpipe.record.comparison import compare
+    from annpipe.record.inside import check_inside
     from annpipe.record.project import find_project, find_run, runs_folder
 
     project = find_project()
@@ -40,6 +41,8 @@ def command(runs: tuple[str, ...], last: int | None, format_: str | None) -> Non
     folders = list(dict.fromkeys([*(runs_of(project)[-last:] if last else []), *named]))
     if len(folders) < 2:
         raise click.UsageError("say which runs: two or more of them, or --last N; `annpipe runs` lists them")
+    for folder in folders:
+        check_inside(folder)
     found = compare(folders, lambda said: click.echo(said, err=True))
     if len(found.runs) < 2:
         raise NotFound("fewer than two of these runs can be read")

@@ -1,13 +1,13 @@
 """The seal of a run folder: by it annpipe knows the runs that it made for this user on this machine.
 
 A run folder holds what is run as code: plan.yaml names plugin files, and the model's folder has network.py and copies
-of plugin files. It also names the store that it is shipped to. So each run that annpipe begins gets a file seal.json:
+of plugin files. It also names the store that it is shipped to. So each run that annpipe begins gets a file seal.jsonl:
 digests of those files, the facts that say where things go, and a message authentication code (HMAC-SHA256) of both
 under a random key that lies in the user's state folder and in no project. An archive that somebody sends has no valid
 seal: whoever made it has not the key, and what was changed in a folder of the user's own no longer fits it.
 
-A folder may carry the seals of several users, each under the name of its key. It may be moved, alone or with its
-project: no path of its own is sealed as its identity.
+The last line of the file that a key has sealed counts; a folder may carry the seals of several users. It may be moved,
+alone or with its project: no path of its own is sealed as its identity.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.errors import NotTrusted
-from annpipe.files.private import PRIVATE_FILE, private_folder, write_private
+from annpipe.files.private import PRIVATE_FILE, private_folder
 from annpipe.record import journal
 from annpipe.record.inside import check_inside, is_file
 from annpipe.record.location import scrub
 
-FILE = "seal.json"
+FILE = "seal.jsonl"
 PLAN = "plan.yaml"
 MODEL = "model"
 WEIGHTS = ".safetensors"
@@ -107,6 +107,8 @@ def read_seal(folder: Path) -> Seal | None:
 
 def _unlike(folder: Path, part: str) -> str | None:
     """In what a run folder is not as it was sealed; None where it is."""
+    if _key(make=True) is None:
+        return f"no key for seals can be kept in {_where()}: XDG_STATE_HOME may name a folder that can be written"
     if not is_file(folder / FILE):
         return "it has no seal: it was made elsewhere, or by an earlier annpipe"
     found = _valid(folder)
@@ -120,39 +122,38 @@ def _unlike(folder: Path, part: str) -> str | None:
 
 
 def _valid(folder: Path) -> Seal | None:
+    """The last line of the file that the user's key has sealed."""
     key = _key(make=False)
-    mine = _sealed(folder).get(_key_name(key)) if key is not None else None
-    if key is None or not isinstance(mine, dict):
+    if key is None or not is_file(folder / FILE):
         return None
     try:
-        content = mine["content"]
-        if not hmac.compare_digest(str(mine["hmac"]), _code(key, content)):
+        lines = (folder / FILE).read_bytes().splitlines()
+    except OSError:
+        return None
+    return next((found for line in reversed(lines) if (found := _read(line, key)) is not None), None)
+
+
+def _read(line: bytes, key: bytes) -> Seal | None:
+    try:
+        found = json.loads(line)
+        content = found["content"]
+        if found["key"] != _key_name(key) or not hmac.compare_digest(str(found["hmac"]), _code(key, content)):
             return None
         return Seal(**{**content, "stores": tuple(content["stores"])})
-    except (KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None
-
-
-def _sealed(folder: Path) -> dict[str, Any]:
-    if not is_file(folder / FILE):
-        return {}
-    try:
-        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _write(folder: Path, content: Seal) -> None:
+    """Appends a line: replacing a file makes the disk wait, and a kill in between would cost the seal."""
     with suppress(OSError):
         key = _key(make=True)
         if key is not None:
             data = json.loads(json.dumps(asdict(content)))
-            mine = {"content": data, "hmac": _code(key, data)}
-            text = json.dumps({**_sealed(folder), _key_name(key): mine}, indent=1) + "\n"
-            new = folder / f".{FILE}.{os.getpid()}"
-            write_private(new, text)
-            os.replace(new, folder / FILE)
+            line = json.dumps({"key": _key_name(key), "content": data, "hmac": _code(key, data)}) + "\n"
+            descriptor = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, PRIVATE_FILE)
+            with open(descriptor, "ab", buffering=0) as file:
+                file.write(b"\n" * bool(file.tell()) + line.encode())  # a torn line ends before this one begins
 
 
 def _facts(folder: Path) -> dict[str, str]:
@@ -200,6 +201,12 @@ def state_folder() -> Path:
     """Where annpipe keeps what it cannot make again: `$XDG_STATE_HOME/annpipe` or `~/.local/state/annpipe`."""
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "annpipe"
+
+
+def _where() -> str:
+    with suppress(RuntimeError):
+        return str(state_folder())
+    return "a home that is not there"
 
 
 def _key(*, make: bool) -> bytes | None:

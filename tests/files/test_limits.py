@@ -146,7 +146,9 @@ def test_the_bounds_are_those_of_the_page() -> None:
 
 def test_a_stack_of_a_billion_recurrent_layers_is_refused(tmp_path: Path, annpipe_here: CliHere) -> None:
     """For everybody: torch would build one after the other."""
-    spec = SPEC.replace("DATA", TABLE).replace("[Linear: 1]", "[Unflatten: [1, [1, 1]], LSTM: {hidden_size: 4, num_layers: 1000000000}]")
+    spec = SPEC.replace("DATA", TABLE).replace(
+        "[Linear: 1]", "[Unflatten: [1, [1, 1]], LSTM: {hidden_size: 4, num_layers: 1000000000}]"
+    )
     (tmp_path / "spec.yaml").write_text(spec)
     code, _, err = annpipe_here("validate", "spec.yaml")
     assert code == 3
