@@ -74,12 +74,15 @@ class AllSeries:
             return []
         private_folder(self._folder / "artifacts" / "history")
         with ExitStack() as files:
-            tables = {key: csv.writer(files.enter_context(open(path, "w", newline=""))) for key, path in paths.items()}
+            new = {key: path.with_name(f".{path.name}.new") for key, path in paths.items()}
+            tables = {key: csv.writer(files.enter_context(open(path, "w", newline=""))) for key, path in new.items()}
             for table in tables.values():
                 table.writerow(["step", "value", "time_ms"])
             for key, point in self._points_until(end):
                 if key in tables:
                     tables[key].writerow([point.step, repr(point.value), point.time_ms])
+        for key, path in paths.items():  # one that is there is whole
+            new[key].replace(path)
         return list(paths.values())
 
     def _points_until(self, end: int) -> Iterator[tuple[str, Point]]:

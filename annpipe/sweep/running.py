@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from annpipe.files.private import write_private
+from annpipe.files.whole import write_whole
 from annpipe.launch import Silent, shipping
 from annpipe.plan.torch_globals import torch_defaults
 from annpipe.record import journal as journals
-from annpipe.record.journal import Journal, now_ms
+from annpipe.record.journal import Journal, Status, now_ms
 from annpipe.record.location import artifact_root, resolve_tracking_uri, scrub
 from annpipe.record.project import find_project, new_run_folder
 from annpipe.record.recorder import Recorder, ShipState
@@ -100,7 +100,7 @@ def train_sweep(
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, plan.tracking.uri)
     folder = new_run_folder(project, f"{plan.head.name} sweep")
-    with _opened(folder, design, uri, project) as journal:
+    with _opened(folder, design, uri, project, watcher) as journal:
         recorder.attach(folder, uri)
         origin = source_tags(Path(plan.file))
 
@@ -113,8 +113,8 @@ def train_sweep(
         results = tuple(running.results[number] for number in sorted(running.results))
         swept = Swept(plan.head.name, _come_up(design.axes, results), design.goal, results)
         _write_results(journal, folder, swept)
-        status = "KILLED" if stopped is not None else "FINISHED"
-        journal.write("end", status=status, time=now_ms(), error=None)
+        status: Status = "KILLED" if stopped is not None else "FINISHED"
+        journal.end(status)
     return SweepEnd(folder, swept, recorder.finish(plan.tracking.wait_seconds), stopped, plan.tracking.wait_seconds)
 
 
@@ -195,10 +195,11 @@ class _Running:
 
 
 @contextmanager
-def _opened(folder: Path, design: Design, uri: str, project: Path) -> Iterator[Journal]:
+def _opened(folder: Path, design: Design, uri: str, project: Path, watcher: SweepWatcher) -> Iterator[Journal]:
     """The sweep's journal, with all that is known before the first trial."""
     plan, call = design.base, design.call
     journal = Journal.create(folder)
+    journal.tell = watcher.event
     trials = str(design.choices * design.repeats)
     swept = {f"over.{axis.path}": axis.said if axis.span else _as_text(axis) for axis in call.axes}
     how = {"method": call.method.name, "trials": trials, "metric": design.goal.metric}
@@ -217,14 +218,17 @@ def _opened(folder: Path, design: Design, uri: str, project: Path) -> Iterator[J
         tags=tags,
         params=swept | how,
     )
-    for file, text in (
-        ("spec.yaml", spec_copy(Path(plan.file), plan.tracking.uri)),
-        ("environment.txt", environment_text()),
-    ):
-        _keep(journal, folder, file, text)
-    seal(folder)
     try:
+        for file, text in (
+            ("spec.yaml", spec_copy(Path(plan.file), plan.tracking.uri)),
+            ("environment.txt", environment_text()),
+        ):
+            _keep(journal, folder, file, text)
+        seal(folder)
         yield journal
+    except Exception as error:  # recorded, then reported
+        journal.end("FAILED", scrub(str(error)))
+        raise
     finally:
         journal.close()
 
@@ -234,7 +238,7 @@ def _as_text(axis: Axis) -> str:
 
 
 def _keep(journal: Journal, folder: Path, file: str, text: str) -> None:
-    write_private(folder / file, text)
+    write_whole(folder / file, text)
     journal.write("artifact", file=file, to="")
 
 

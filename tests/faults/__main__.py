@@ -1,4 +1,4 @@
-"""The long form of the faults: `python -m tests.faults [--flips N]`; exit code 1 where anything is lost.
+"""The long form of the faults, `python -m tests.faults [--flips N]`, with hits and losses; exit code 1 after a loss.
 
 Every kill, every disk that refuses, and N flipped bits (300) in each kind of file. `pytest tests/faults` is the short
 form, `pytest -m slow tests/faults` this one.

@@ -112,6 +112,24 @@ def test_damaged_lines_are_told(stage: Stage, zygote: Zygote) -> None:
         assert "lines 10, 12 of its journal are damaged" in done.said
 
 
+def test_a_sweep_makes_a_damaged_trial_anew(stage: Stage, zygote: Zygote) -> None:
+    """A finished trial whose journal has a damaged line, or that is no run any more, is not taken for its result."""
+    project = stage.project()
+    sweep = ("sweep", "spec.yaml", "--over", "optimizer.Adam.lr=0.01,0.02,0.03", "--set", "train.epochs=2")
+    first = zygote.run(project, *sweep)
+    assert first.code == 0, first.said
+    trials = [run for run in (project / "runs").iterdir() if "sweep" not in run.name]
+    assert len(trials) == 3
+    lines = (trials[0] / journal.FILE).read_bytes().splitlines(keepends=True)
+    (place,) = [place for place, line in enumerate(lines) if b"final/" in line]
+    lines[place] = lines[place].replace(b"final/val/loss", b"final/val/lass")
+    (trials[0] / journal.FILE).write_bytes(b"".join(lines))
+    (trials[1] / journal.FILE).write_bytes(b"")
+    again = zygote.run(project, *sweep)
+    assert again.code == 0, again.said
+    assert again.said.count("(made before)") == 1, again.said
+
+
 def test_files_of_earlier_versions_are_read(stage: Stage, zygote: Zygote) -> None:
     """Journals without check sums, checkpoints without digests, models without sums.json."""
     project = stage.project()
