@@ -173,16 +173,12 @@ def _agree(component: Component, name: str, given: Any, known: Any) -> None:
 
 
 def _misfit(component: Component, tensor: torch.Tensor, registry: Registry) -> Problem | None:
-    """What can be said of a layer before it runs: how many inputs it takes, and of which dimensions.
+    """What can be said of a layer before it runs: of which dimensions its input is.
 
     A layer that is an option of it takes what it takes.
     """
     entry = registry.find(component.kind, component.name)
     assert entry
-    takes = entry.traits.get("takes")
-    if isinstance(takes, list) and len(takes) != 1:
-        message = f"{component.name} needs {len(takes)} inputs ({', '.join(map(str, takes))}); a stack passes one"
-        return Problem("shape", message, component.place, "wrap it in a layer of your own: see plugins/")
     own = rank_problem(component, entry, tensor, show(tensor.shape)) or steps_first(component)
     stacks = {option.name for option in entry.parameters if holds_stacks(option.option_type)}
     inner = components_in([value for name, value in component.options.items() if name not in stacks])

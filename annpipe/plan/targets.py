@@ -143,12 +143,6 @@ def _notes(data: Component, loss: Component | None = None) -> tuple[tuple[Place,
 def _check_loss(
     loss: Component, prediction: torch.Tensor, target: torch.Tensor, names: Sequence[str], registry: Registry
 ) -> list[Problem]:
-    for leaf in leaves(loss):
-        entry = registry.find("loss", leaf.name)
-        takes = entry.traits.get("takes") if entry else None
-        if isinstance(takes, list) and len(takes) != 2:
-            message = f"{leaf.name} needs {', '.join(map(str, takes))}; a run has one prediction and one target"
-            return [Problem("loss-mismatch", message, leaf.place, "write a loss of your own around it: see plugins/")]
     if prediction.numel() + target.numel() <= MOST_NUMBERS:
         prediction, target = (torch.zeros(one.shape, dtype=one.dtype) for one in (prediction, target))
     try:

@@ -37,10 +37,18 @@ CLASS_LABELS = ("CrossEntropyLoss", "MultiMarginLoss", "NLLLoss")
 def annpipe_components() -> Iterable[Entry]:
     """The hook that discovery calls."""
     for kind, module, cls in public_classes():
-        if cls.__name__ not in EXCLUDED:
+        if cls.__name__ not in EXCLUDED and _fits(kind, cls):
             yield _entry(kind, module, cls)
     for name in INITIALIZERS:
         yield _entry("initializer", "torch.nn.init", getattr(torch.nn.init, name))
+
+
+def _fits(kind: str, cls: Any) -> bool:
+    """Whether a layer takes one tensor, and a loss a prediction and a target: a run passes no more."""
+    if kind not in ("layer", "loss"):
+        return True
+    takes = required_arguments(cls.forward)
+    return takes == ATTENDS or len(takes) == (1 if kind == "layer" else 2)
 
 
 def public_classes() -> Iterator[tuple[str, str, type]]:
@@ -101,10 +109,6 @@ def _rank_types(cls: Any) -> dict[str, str]:
 def _traits(kind: str, cls: Any) -> dict[str, Any]:
     """What the engine must know of the class beyond its options; nothing where the ordinary holds."""
     traits: dict[str, Any] = {}
-    if kind in ("layer", "loss"):
-        takes = required_arguments(cls.forward)
-        if len(takes) != (1 if kind == "layer" else 2) and takes != ATTENDS:
-            traits["takes"] = takes
     if kind == "layer":
         traits |= _layer_traits(cls)
     if kind == "loss" and cls.__name__ in CLASS_LABELS:

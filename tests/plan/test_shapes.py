@@ -155,7 +155,6 @@ def plan_from(made: Plan) -> Plan:
         ("table", "Linear: {in_features: 5, out_features: 1}", "MSELoss", "shape", 5, ["(rows, 2)", "says 5"]),
         ("table", "Linear: 3 | Unflatten: [1, [2, 2]] | Linear: 1", "MSELoss", "shape", 6, ["(rows, 3)"]),
         ("table", "Forgetful | Linear: 1", "MSELoss", "shape", 5, ["the rows are lost"]),
-        ("table", "Bilinear: [3, 4, 5]", "MSELoss", "shape", 5, ["2 inputs"]),
         ("sequence", "TransformerEncoderLayer: 2", "MSELoss", "wrong-value", 5, ["refuses"]),
         ("table", "LSTM: 4 | Linear: 1", "MSELoss", "shape", 5, ["(rows, 2)", "(rows, length, features)"]),
         ("sequence", "Conv2d: [3, 3] | Flatten", "MSELoss", "shape", 5, ["(rows, channels, height, width)"]),
@@ -166,7 +165,7 @@ def plan_from(made: Plan) -> Plan:
         ("table", "Linear: 3", "MSELoss", "output-shape", 5, ["(rows, 3)", "(rows, 1)"]),
         ("image", "Flatten | Linear: 9", "CrossEntropyLoss", "output-shape", 6, ["10 outputs"]),
         ("table", "Linear: 1", "{MSELoss: {reduction: none}}", "loss-mismatch", 6, ["not one number"]),
-        ("table", "Linear: 1", "TripletMarginLoss", "loss-mismatch", 6, ["anchor"]),
+        ("table", "Linear: 2", "GaussianNLLLoss", "loss-mismatch", 5, ["mean and variance"]),
     ],
 )
 def test_what_does_not_fit_is_named_at_its_line(

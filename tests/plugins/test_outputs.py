@@ -203,7 +203,6 @@ def test_a_plan_is_the_plan_of_its_own_yaml(plan: Any) -> None:
         ("{MultiheadAttention: 2}", "2", "shape", "MultiheadAttention gives a tuple of 2, counted from 0"),
         ("{Flatten: {}}", "last_step", "shape", "Flatten gives 2 dimensions"),
         ("{LSTM: {hidden_size: 3, batch_first: false}}", "hidden", "shape", "takes the rows for the steps"),
-        ("{TransformerDecoderLayer: 2}", "sequence", "shape", "needs 2 inputs"),
     ],
 )  # fmt: skip
 def test_a_part_that_is_not_there_is_said(layer: str, part: str, code: str, words: str, plan: Any) -> None:

@@ -181,7 +181,7 @@ def test_types_that_signatures_do_not_say() -> None:
         ("LambdaLR", "lr_lambda"): "expression[epoch] | list[expression[epoch]]",
         ("SequentialLR", "schedulers"): "list[scheduler]",
         ("Normal", "loc"): "tensor",
-        ("Independent", "base_distribution"): "distribution",
+        ("MixtureSameFamily", "component_distribution"): "distribution",
     }
     found = {key: parameter.type for key in expected if (parameter := entry_of(key[0]).parameter(key[1]))}
     assert found == expected
@@ -190,11 +190,13 @@ def test_types_that_signatures_do_not_say() -> None:
 def test_traits_that_the_engine_reads() -> None:
     """What a layer, a loss and an optimizer tell beyond their options."""
     assert entry_of("CrossEntropyLoss").traits == {"target": "classes", "expects": "scores"}
-    assert entry_of("TripletMarginLoss").traits == {"takes": ["anchor", "positive", "negative"]}
+    assert entry_of("PoissonNLLLoss").traits == {"outputs": "annpipe_std.output_roles:poisson_outputs"}
     assert entry_of("Linear").traits == {"linear": True}
     assert entry_of("ReLU").traits == {"nonlinear": True, "range": [0, None]}
-    assert entry_of("TransformerDecoderLayer").traits["takes"] == ["tgt", "memory"]
-    assert "takes" not in entry_of("MultiheadAttention").traits
+    assert entry_of("MultiheadAttention").traits == {
+        "needs": "(rows, length, features)",
+        "native_defaults": {"batch_first": False},
+    }
     assert entry_of("LSTM").traits == {"needs": "(rows, length, features)", "native_defaults": {"batch_first": False}}
     assert entry_of("LBFGS").traits == {"closure": True}
     assert entry_of("L1Loss").traits == {}

@@ -87,6 +87,8 @@ LAYERS: Mapping[str, tuple[list[Any], list[int]]] = {
     "residual": ([{"residual": {"layers": [{"Linear": 4}, "Tanh", {"Dropout": 0.5}]}}], [4]),
     "parallel": ([{"parallel": [[{"Linear": 4}], ["Tanh"]]}], [4]),
     "repeat": ([{"repeat": {"times": 2, "layers": [{"Linear": 4}, "ReLU"]}}], [4]),
+    "mean_variance": ([{"Linear": 4}, "mean_variance"], [4]),
+    "quantiles": ([{"Linear": 4}, {"quantiles": 2}], [4]),
     "output_of": ([{"output_of": {"layer": {"GRU": 3}, "part": "last_step"}}], [5, 4]),
     "TransformerEncoderLayer": ([{"TransformerEncoderLayer": ATTENDING}], [3, 4]),
     "TransformerEncoder": (
@@ -131,7 +133,7 @@ def plain(value: Any) -> Any:
     return value.to_data() if hasattr(value, "to_data") else value
 
 
-PASSED = [e for e in entries("layer") if "takes" not in e.traits and e.name not in NOT_ALONE]
+PASSED = [e for e in entries("layer") if e.name not in NOT_ALONE]
 
 
 def of_layer(entry: Entry, folder: Path, precision: str) -> list[Plan]:
@@ -159,16 +161,6 @@ def test_a_layer_is_its_own_run_in_single_precision(entry: Entry, folder: Path) 
     hold(of_layer(entry, folder, "float32"))
 
 
-def test_layers_of_several_inputs_are_no_part_of_a_stack() -> None:
-    """Nothing of the index is left out by mistake."""
-    several = {entry.name for entry in entries("layer") if "takes" in entry.traits}
-    assert several == {
-        *("Bilinear", "CosineSimilarity", "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "PairwiseDistance"),
-        *("Transformer", "TransformerDecoder", "TransformerDecoderLayer"),
-    }
-    assert len(PASSED) > 100
-
-
 def test_shared_weights_stack(folder: Path) -> None:
     """The gradients of a block's uses add up."""
     block = {"both": [{"Linear": 4}, "Tanh"]}
@@ -185,12 +177,17 @@ LOSSES: Mapping[str, tuple[list[Any], str, Any]] = {
     "NLLLoss": ([{"Linear": 3}, {"LogSoftmax": {"dim": 1}}], "classes", "NLLLoss"),
     "per_target": ([{"Linear": 1}], "numbers", {"per_target": {"losses": {"y": "HuberLoss"}}}),
     "weighted_sum": ([{"Linear": 1}], "numbers", {"weighted_sum": {"losses": ["MSELoss", "L1Loss"]}}),
+    "GaussianNLLLoss": ([{"Linear": 2}, "mean_variance"], "numbers", "GaussianNLLLoss"),
+    "QuantileLoss": (
+        [{"Linear": 3}, {"quantiles": 3}],
+        "numbers",
+        {"QuantileLoss": {"quantiles": [0.1, 0.5, 0.9]}},
+    ),
     **{name: ([{"Linear": 1}], "yes_or_no", name) for name in ("BCEWithLogitsLoss", "MultiLabelSoftMarginLoss")},
     **{name: ([{"Linear": 1}], "signs", name) for name in ("SoftMarginLoss", "HingeEmbeddingLoss")},
     **{name: ([{"Linear": 1}], "counts", name) for name in ("PoissonNLLLoss",)},
     **{name: ([{"Linear": 1}], "numbers", name) for name in ("L1Loss", "MSELoss", "HuberLoss", "SmoothL1Loss")},
 }
-"""Those that take a prediction and a target; `test_losses_of_several_inputs` names the others."""
 
 
 @pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
@@ -203,11 +200,9 @@ def test_a_loss_is_its_own_run(name: str, precision: str, folder: Path) -> None:
     hold(plans(folder, model=[{"Linear": 4}, "Tanh", *tail], data=data, loss=loss, device=device))
 
 
-def test_losses_of_several_inputs_are_no_part_of_a_run() -> None:
+def test_every_loss_is_tried() -> None:
     """Nothing of the index is left out by mistake."""
-    lists = {"MultiLabelMarginLoss"}  # compares with lists of labels, which no column holds
-    others = {entry.name for entry in entries("loss")} - LOSSES.keys() - lists
-    assert {name for name in others if "takes" in REGISTRY.find("loss", name).traits} == others
+    assert {entry.name for entry in entries("loss")} == LOSSES.keys()
 
 
 ALONE = {
