@@ -20,7 +20,6 @@ from annpipe import CellFormat, OptionError
 from annpipe_std.tables.files import (
     SURE,
     CsvFormat,
-    aligned,
     check_alike,
     check_header,
     check_once,
@@ -28,10 +27,8 @@ from annpipe_std.tables.files import (
     is_guess,
     readable,
     stamp,
-    texts_among,
-    texts_of,
-    united,
 )
+from annpipe_std.tables.uniting import aligned, texts_among, texts_of, united
 
 if TYPE_CHECKING:
     import pyarrow as pa
