@@ -43,7 +43,10 @@ class Categories:
             if text in self._missing:
                 return np.nan
             return self._truth(text) if self._is_boolean else float(self._known.get(text, -1))
-        text = cell_text(value) or ""
+        try:
+            text = cell_text(value) or ""
+        except TypeError as error:
+            raise ValueError(f"a cell of the column '{self.name}' is no single value: {error}") from error
         if self._is_boolean:
             return self._truth(text)
         places = self._places(value, text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe.errors import DataError
 from annpipe.record.cell_columns import cell_numbers, cell_texts, is_text, plain_cells, values
-from annpipe.record.cell_text import CellFormat, cell_text
+from annpipe.record.cell_text import CellFormat, cell_text, plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +84,7 @@ def _faults(wanted: Wanted, array: Array) -> Iterator[tuple[Array, str, str]]:
     import numpy as np
 
     if wanted.type == WORDS:
-        lost: Array = np.array([cell is None for cell in array], dtype=bool)
+        lost: Array = np.array([plain(cell) is None for cell in array], dtype=bool)
     else:
         flat = array.reshape(len(array), -1)
         lost = np.asarray(np.isnan(flat).any(1))

@@ -155,6 +155,14 @@ def test_a_value_that_may_be_two_categories_is_refused(words: list[str], cell: A
     assert says in str(caught.value)
 
 
+def test_a_cell_that_is_no_single_value_is_refused() -> None:
+    for cell in ([1, 2], {"a": 1}, 1 + 2j):
+        with pytest.raises(ValueError, match="a cell of the column 'x' is no single value"):
+            positions([cell], ["1"], "x", PLAIN, is_boolean=False)
+        with pytest.raises(ValueError, match="in the column 'x' is not a number"):
+            as_numbers([cell], "x", PLAIN)
+
+
 KNOWN: list[tuple[list[str], Any, float]] = [
     (["01", "02"], 2, 1),
     (["01", "02"], 2.0, 1),

@@ -26,6 +26,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from annpipe.errors import DataError
 from annpipe.plan import draft, resolve
 from annpipe.registry import Registry
 from annpipe.saved.labelled import labelled
@@ -257,6 +258,20 @@ def test_a_model_of_before_answers_as_it_did(registry: Registry, tmp_path: Path)
     answers = pd.read_parquet(run.folder / "answers.parquet").iloc[:, 1:].to_numpy()
     np.testing.assert_allclose(answers, torch.from_numpy(run.expected).softmax(1).numpy(), rtol=1e-12)
     assert torch.equal(labelled(SavedModel(run.folder), str(tmp_path / "t.csv")).targets["word"], run.labels)
+
+
+@pytest.mark.parametrize("lost", [None, float("nan")])
+def test_a_target_that_is_missing_is_told(lost: float | None, registry: Registry, tmp_path: Path) -> None:
+    """As null and as the number nan, which Parquet keeps apart."""
+    columns: dict[str, list[Any]] = {"real": [0.5, 1.0] * 20, "count": [*range(40)], "word": ["a", "b"] * 20}
+    columns["truth"] = [True, False] * 20
+    table = Table(columns, {"real": pa.float64(), "word": pa.string()} | FOUND, "real")
+    table.write(tmp_path)
+    run = trained(table, tmp_path, "parquet", True, registry)
+    columns["real"][7] = lost
+    table.write(tmp_path)
+    with pytest.raises(DataError, match="row 8 of the column 'real' is missing"):
+        labelled(SavedModel(run.folder), str(tmp_path / "t.parquet"))
 
 
 @pytest.mark.slow

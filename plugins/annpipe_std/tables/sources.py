@@ -20,7 +20,6 @@ from annpipe import CellFormat, OptionError, open_file
 from annpipe_std.tables.files import (
     SURE,
     CsvFormat,
-    aligned,
     check_alike,
     check_header,
     check_once,
@@ -29,11 +28,9 @@ from annpipe_std.tables.files import (
     open_parquet,
     readable,
     stamp,
-    texts_among,
-    texts_of,
-    united,
     unpacked,
 )
+from annpipe_std.tables.uniting import aligned, texts_among, texts_of, united
 
 if TYPE_CHECKING:
     import pyarrow as pa
