@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from annpipe.errors import OutOfMemory, is_out_of_memory
 from annpipe.facts import check_facts, dataset_facts, plan_tags, plugin_versions
 from annpipe.historian import Display, Historian, Judge, signals_noted
 from annpipe.plan.plan import Plan
@@ -103,6 +104,7 @@ class Run:
 
     def _failed(self, error: BaseException) -> Outcome:
         text = "".join(traceback.format_exception(error))
+        error = OutOfMemory(error) if is_out_of_memory(error) else error
         self._artifact("artifacts/error.txt", scrub(text), "")
         return Outcome("FAILED", error=error)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from annpipe.errors import AnnpipeError, SpecError
+from annpipe.errors import AnnpipeError, OutOfMemory, SpecError, is_out_of_memory
 from annpipe.secrets import scrub
 
 if TYPE_CHECKING:
@@ -102,7 +102,10 @@ def outcome() -> int:
         return error.exit_code
     except BrokenPipeError:
         return 1
-    except Exception:
+    except Exception as error:
+        if is_out_of_memory(error):
+            report(OutOfMemory(error))
+            return OutOfMemory.exit_code
         click.echo(scrub(traceback.format_exc()), err=True, nl=False)
         click.echo(_how_to_report(), err=True)
         return 4

@@ -62,6 +62,7 @@ def resolve(
     """
     from annpipe.plan.heads import filled, for_each, placed
     from annpipe.plan.initial import check_parameters
+    from annpipe.plan.machine import beyond_memory
     from annpipe.plan.outline import misfits
     from annpipe.plan.plan import Plan
     from annpipe.plan.rows import held_out, lone_row, too_few
@@ -101,7 +102,7 @@ def resolve(
     problems += misfits(drafted, _outline(drafted, fields, None if problems else make))
     if problems:
         raise SpecError(problems)
-    return Plan(
+    plan = Plan(
         file=spec.file,
         head=spec.head,
         device=spec.device,
@@ -138,6 +139,7 @@ def resolve(
             ),
         ),
     )
+    return replace(plan, warnings=(*plan.warnings, *beyond_memory(plan)))
 
 
 def _arranged(drafted: Draft, fields: Fields) -> Draft:
