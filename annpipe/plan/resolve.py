@@ -69,7 +69,7 @@ def resolve(
     from annpipe.plan.schedules import as_long_as, misfits_of, run_length
     from annpipe.plan.targets import check_output
     from annpipe.plan.trial import refusals
-    from annpipe.plan.warn import labels_as_numbers, linear_collapse
+    from annpipe.plan.warn import clipped_within_a_step, labels_as_numbers, linear_collapse, steps_for_channels
     from annpipe.plan.warn_outputs import activation_and_loss, goal_of_scheduler, thresholds_of_logits
 
     spec, registry = drafted.spec, drafted.registry
@@ -130,6 +130,8 @@ def resolve(
         warnings=(
             *observed.warnings,
             *linear_collapse(layers, registry),
+            *steps_for_channels(layers, registry),
+            *clipped_within_a_step(drafted),
             *(w for _, loss, _, part in parts for w in labels_as_numbers(drafted.data, loss, part, registry)),
             *(w for own, loss, _, _ in parts for w in activation_and_loss(own, loss, registry)),
             *(w for own, loss, metrics, _ in parts for w in thresholds_of_logits(own, loss, metrics, registry)),

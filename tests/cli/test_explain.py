@@ -34,7 +34,7 @@ BASE = {
 WHOLE = "\n".join(BASE.values()) + "\n"
 WARNINGS = (
     *("absent-class", "activation-and-loss", "constant-column", "goal-of-scheduler", "leak", "linear-collapse"),
-    *("schedule", "threshold-of-logits", "unchecked"),
+    *("clipped-curvature", "memory", "schedule", "steps-for-channels", "threshold-of-logits", "unchecked"),
 )
 # what a page can only describe
 DESCRIBED: dict[str, str | bytes] = {
