@@ -46,7 +46,10 @@ EXTRA: dict[str, dict[str, Any]] = {
     "Unflatten": {"dim": 1, "unflattened_size": [2, 2]},
     "TransformerDecoder": {"decoder_layer": INSIDE["Decoder"]},
     "TransformerEncoder": {"encoder_layer": INSIDE["Encoder"]},
+    "CosineAnnealingLR": {"T_max": 10},  # a run fills in the length of these
+    "LinearLR": {"total_iters": 10},
     "OneCycleLR": {"total_steps": 10},
+    "PolynomialLR": {"total_iters": 10},
     "CyclicLR": {"base_lr": 0.1, "max_lr": 0.5},
     "SequentialLR": {"schedulers": [STEP, STEP]},
     "Dirichlet": {"concentration": [0.5, 0.5]},
