@@ -5,6 +5,7 @@
     ├── RunError                 exit code 1: training started and failed
     │   ├── NonFinite            the gradients or parameters became nan or infinite at a known step
     │   │   └── NonFiniteLoss    the loss did
+    │   ├── OutOfMemory          there is not enough memory for it
     │   └── SplitError           the rows do not fit what `data.split` says
     ├── OptionError              a component refuses an option's value; the engine adds the place
     │   └── LimitError           it would be more than is done for the spec of a stranger
@@ -19,6 +20,7 @@ A mistake of the user's is always one of these; anything else that escapes is a 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -135,6 +137,28 @@ class NonFiniteLoss(NonFinite):
     def __init__(self, step: int, value: float, kept: str | None) -> None:
         self.value = value
         super().__init__(step, f"the loss became {value}", kept)
+
+
+class OutOfMemory(RunError):
+    """The memory of the machine or of its GPU was not enough; the error that said so is the cause."""
+
+    def __init__(self, error: BaseException) -> None:
+        said = " ".join(str(error).split("\n")[0].split())
+        asked = re.search(r"(?:ried to|nable to) allocate ([\d.]+) ([KMGT]i?B|bytes)", said)
+        size = f" for {asked[1]} {asked[2]} more" if asked else ""
+        if asked and asked[2] == "bytes":
+            size = f" for {int(asked[1]) / 2**30:.1f} GiB more"
+        super().__init__(
+            f"the memory is not enough{size}: take a smaller `batch_size` (with `accumulate` for the same step), "
+            "narrower layers or fewer rows; `annpipe plan` shows what a step holds"
+        )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch, NumPy, Arrow or Python says that memory was not enough."""
+    words = ("DefaultCPUAllocator: can't allocate memory", "out of memory", "not enough memory: you tried to allocate")
+    is_torchs = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return is_torchs or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 class OptionError(AnnpipeError):

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from annpipe.errors import AnnpipeError, RunError
+from annpipe.errors import AnnpipeError, OutOfMemory, RunError, is_out_of_memory
 from annpipe.facts import DataDigests, check_facts, dataset_facts, plan_tags, run_facts
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
@@ -120,6 +120,7 @@ class Run:
 
     def _failed(self, error: BaseException) -> Outcome:
         text = "".join(traceback.format_exception(error))
+        error = OutOfMemory(error) if is_out_of_memory(error) else error
         try:
             self._artifact("artifacts/error.txt", scrub(text), "")
         except OSError as refused:

@@ -16,7 +16,7 @@ import click
 
 from annpipe.cli.arguments import hide_secrets
 from annpipe.cli.streams import escaped_streams
-from annpipe.errors import AnnpipeError, NotFound, SpecError
+from annpipe.errors import AnnpipeError, NotFound, OutOfMemory, SpecError, is_out_of_memory
 from annpipe.secrets import scrub
 
 if TYPE_CHECKING:
@@ -120,9 +120,6 @@ def _outcome() -> int:
         return error.exit_code
     except BrokenPipeError:
         return 1
-    except MemoryError:
-        click.echo("error: this needs more memory than there is; ask for less at a time", err=True)
-        return 1
     except OSError as error:
         from annpipe.files.disk import fault_of_disk
 
@@ -131,7 +128,10 @@ def _outcome() -> int:
             return _bug()
         click.echo(f"error: {said}", err=True)
         return 1
-    except Exception:
+    except Exception as error:
+        if is_out_of_memory(error):
+            report(OutOfMemory(error))
+            return OutOfMemory.exit_code
         return _bug()
     return 0
 

@@ -82,7 +82,7 @@ def shown(path: Path) -> str:
 
 def summary(finished: Finished) -> str:
     """Where the run is, its final values and the next commands."""
-    from annpipe.errors import NonFinite, one_line
+    from annpipe.errors import NonFinite, OutOfMemory, one_line
 
     values = finished.values
     lines = [f"{finished.status}  {finished.plan.head.name}", f"  run     {shown(finished.folder)}"]
@@ -101,6 +101,8 @@ def summary(finished: Finished) -> str:
         lines += [
             f"  annpipe run {spec} --set train.non_finite=rollback    go back and halve the rate where it happens"
         ]
+    elif isinstance(finished.outcome.error, OutOfMemory):
+        lines += ["", "next:", f"  annpipe plan {shown(Path(finished.plan.file))}    show what a step holds"]
     else:
         lines += ["", "next:", f"  annpipe resume {finished.folder.name}    go on from the last checkpoint"]
     return "\n".join(lines)

@@ -69,13 +69,14 @@ def resolve(
 def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | None, shaped: Shaped | None) -> Plan:
     from annpipe.plan.heads import filled, for_each, placed
     from annpipe.plan.initial import check_parameters
+    from annpipe.plan.machine import beyond_memory
     from annpipe.plan.outline import misfits
     from annpipe.plan.plan import Plan
     from annpipe.plan.rows import held_out, lone_row, too_few
     from annpipe.plan.schedules import as_long_as, misfits_of, run_length
     from annpipe.plan.targets import check_output
     from annpipe.plan.trial import refusals
-    from annpipe.plan.warn import labels_as_numbers, linear_collapse
+    from annpipe.plan.warn import clipped_within_a_step, labels_as_numbers, linear_collapse, steps_for_channels
     from annpipe.plan.warn_outputs import activation_and_loss, goal_of_scheduler, thresholds_of_logits
 
     spec, registry = drafted.spec, drafted.registry
@@ -109,7 +110,7 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
     problems += misfits(drafted, _outline(drafted, fields, None if problems else make))
     if problems:
         raise SpecError(problems)
-    return Plan(
+    plan = Plan(
         file=spec.file,
         head=spec.head,
         device=spec.device,
@@ -138,6 +139,8 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
         warnings=(
             *observed.warnings,
             *linear_collapse(layers, registry),
+            *steps_for_channels(layers, registry),
+            *clipped_within_a_step(drafted),
             *(w for _, loss, _, part in parts for w in labels_as_numbers(drafted.data, loss, part, registry)),
             *(w for own, loss, _, _ in parts for w in activation_and_loss(own, loss, registry)),
             *(w for own, loss, metrics, _ in parts for w in thresholds_of_logits(own, loss, metrics, registry)),
@@ -147,6 +150,7 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
             ),
         ),
     )
+    return replace(plan, warnings=(*plan.warnings, *beyond_memory(plan)))
 
 
 def _scales(drafted: Draft, fields: Fields) -> list[Problem]:

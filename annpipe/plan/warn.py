@@ -8,6 +8,7 @@ from typing import Any
 from annpipe.contract import Fields
 from annpipe.errors import Problem
 from annpipe.plan.component import Component
+from annpipe.plan.draft import Draft
 from annpipe.plan.losses import by_target, takes_classes
 from annpipe.plan.plan import Layer
 from annpipe.registry import Registry
@@ -60,6 +61,74 @@ def _collapses(layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]
                 severity="warning",
             )
         before = layer if is_linear else None
+
+
+STEPS_FIRST = ("(rows, length, features)", "whole numbers (tokens) of any shape")  # what layers of sequences take
+KEEPING = frozenset({"Identity", "Dropout", "AlphaDropout", "LayerNorm", "RMSNorm"})  # shape and meaning of dimensions
+
+
+def steps_for_channels(layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]:
+    """Layers that take the first dimension of a row for channels, where the layers around them have steps there.
+
+    BatchNorm1d on (rows, steps, features) normalises each step over rows and features, and not each feature.
+    """
+    for layer in layers:
+        for stack in layer.stacks.values():
+            yield from steps_for_channels(stack, registry)
+    row = list(_in_sequence(layers, registry))
+    for place, layer in enumerate(row):
+        entry = registry.find("layer", layer.component.name)
+        takes = str(entry.traits.get("needs", "")) if entry else ""
+        if entry is None or len(layer.input_shape) != 2 or not _takes_channels(takes):
+            continue
+        other = _of_sequences(row[:place][::-1], registry, before=True)
+        other = other or _of_sequences(row[place + 1 :], registry, before=False)
+        if other is None:
+            continue
+        steps, features = layer.input_shape
+        name = layer.component.name
+        message = f"{name} takes {takes.rpartition(' or ')[2]}, and {other.name} has (rows, length, features)"
+        related = ((other.place, "steps come first here"),) if other.place else ()
+        message += f": its channels are the {steps} steps, not the {features} features"
+        normalises = entry.parameter("num_features") or entry.parameter("num_channels")
+        help_ = "take a layer for (rows, length, features)"
+        help_ = "LayerNorm normalises the features of each step" if normalises else help_
+        yield Problem("steps-for-channels", message, layer.component.place, help_, related, severity="warning")
+
+
+def clipped_within_a_step(drafted: Draft) -> Iterator[Problem]:
+    """Clipped gradients of an optimizer that evaluates the model several times a step, and compares them."""
+    spec, optimizer = drafted.spec, drafted.optimizer
+    entry = drafted.registry.find("optimizer", optimizer.name)
+    if entry is None or not entry.traits.get("closure"):
+        return
+    for name in ("clip_norm", "clip_value"):
+        if getattr(spec.train, name) is not None:
+            message = f"{optimizer.name} reads the curvature off the gradients of a step, and `{name}` changes these"
+            help_ = "leave it out, and take a lower `lr` or `line_search_fn: strong_wolfe`"
+            place = spec.place("train", name)
+            related = ((optimizer.place, "evaluates the model several times a step"),) if optimizer.place else ()
+            yield Problem("clipped-curvature", message, place, help_, related, severity="warning")
+
+
+def _takes_channels(needs: str) -> bool:
+    return needs.startswith("(rows, channels") or needs.endswith("(rows, features, length)")
+
+
+def _of_sequences(layers: Sequence[Layer], registry: Registry, *, before: bool) -> Component | None:
+    """The nearest layer that has steps first, with none between that may change what the dimensions mean."""
+    for layer in layers:
+        entry = registry.find("layer", layer.component.name)
+        traits = entry.traits if entry else {}
+        needs = traits.get("needs")
+        is_dense = before and traits.get("linear") and needs is None  # works on the last dimension
+        if needs in STEPS_FIRST or is_dense:
+            return layer.component
+        if _takes_channels(str(needs)) and layer.input_shape == layer.output_shape:
+            continue  # told of itself, or as it should be
+        if needs is not None or not (traits.get("nonlinear") or layer.component.name in KEEPING):
+            return None
+    return None
 
 
 def labels_as_numbers(data: Component, loss: Component, fields: Fields, registry: Registry) -> Iterator[Problem]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from annpipe.errors import is_out_of_memory
 from annpipe.historian import signals_noted
 from annpipe.plan.cost import memory
+from annpipe.plan.machine import machine_memory
 from annpipe.plan.plan import Plan
 from annpipe.record.location import artifact_root, scrub
 from annpipe.record.project import new_run_folder
@@ -48,7 +49,7 @@ def _most_members(plan: Plan) -> int:
     """So many that what they hold, apart from their data, takes a share of the machine's memory at most."""
     held = memory(plan)
     each = held.parameters + held.gradients + (held.optimizer or 2 * held.parameters) + (held.activations or 0)
-    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**33
+    whole = machine_memory() or 2**33
     return max(1, min(MOST_MEMBERS, int(whole * SHARE) // max(1, each)))
 
 
@@ -113,7 +114,16 @@ class Training:
     def _together(self, group: Sequence[Trial]) -> Iterator[tuple[Result, int | None]]:
         device = group[0].plan.device
         with computing(device.precision, deterministic=device.deterministic) as dtype:
-            parts = [build(trial.plan, find_device(device.type), dtype) for trial in group]
+            try:
+                parts = [build(trial.plan, find_device(device.type), dtype) for trial in group]
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                parts = []  # one by one they may have enough
+        if not parts:
+            for trial in group:
+                yield self._alone(trial)
+            return
         for alike in _alike(group, parts):
             trials = [trial for trial, _ in alike]
             if len(trials) == 1:

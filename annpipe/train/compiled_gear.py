@@ -11,7 +11,7 @@ from annpipe.train.compiled_steps import numbers_of
 from annpipe.train.compiling import Candidate, Compiled, option_table
 from annpipe.train.gearbox import Gearbox, Tell, is_off
 from annpipe.train.gears import Eager, Gear
-from annpipe.train.guard import Guard
+from annpipe.train.guard import NOT_FINITE, Guard
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.stacked_state import StackedState
@@ -57,6 +57,9 @@ class Shifting:
         while self.step < last:
             whole = box.begins_block(self.step, last - self.step)
             found.append(self._block(box.compiled) if whole else self._single())
+            if self._state is not None and self._state.broken:
+                self.guard.broken = NOT_FINITE
+                break
         return torch.cat(found)
 
     def _laid_out(self) -> StackedState:

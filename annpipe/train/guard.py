@@ -22,6 +22,7 @@ MOST_IN_A_ROW = 100  # skipped steps, after which nothing will change any more
 MOST_ROLLBACKS = 5
 LOWERED = 0.5  # what a learning rate is multiplied by at each
 KEPT_STEPS = 100  # at least, between two looks at whether these parameters are the best so far
+NOT_FINITE = "the gradients are not finite"
 LARGE = 1024  # numbers: from so many on a dot product is faster
 _check: Any = torch._amp_foreach_non_finite_check_and_unscale_
 RATES = ("lr", "initial_lr", "max_lr", "min_lr")  # of a group of torch's optimizers, with those that schedulers add
@@ -85,7 +86,7 @@ class Guard:
             return True
         self._in_a_row += 1
         if self._how == "stop":
-            self.broken = "the gradients are not finite"
+            self.broken = NOT_FINITE
         elif self._how == "skip" and self._in_a_row > MOST_IN_A_ROW:
             self.broken = f"the gradients of {self._in_a_row} steps in a row are not finite"
         elif self._how == "rollback" and self.n_rollbacks == MOST_ROLLBACKS:

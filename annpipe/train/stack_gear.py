@@ -22,7 +22,7 @@ from annpipe.train.compiling import Candidate, Compiled, option_table
 from annpipe.train.device import measured_threads
 from annpipe.train.gearbox import Gearbox, Shift, Tell
 from annpipe.train.gears import Eager
-from annpipe.train.guard import Guard
+from annpipe.train.guard import NOT_FINITE, Guard
 from annpipe.train.pace import Pace
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
@@ -212,7 +212,12 @@ class Stack:
         self._pace.took(n_steps, time.perf_counter() - begin)
         for place, member in enumerate(self._present):
             if not member.is_gone:
-                member.losses.append(member.told(losses[:, place], n_terms))
+                broken = self._state.broken.get(place) if self._state else None
+                first = member.step - len(losses)
+                own = member.told(losses[:, place], n_terms)
+                member.losses.append(own[: None if broken is None else max(1, broken - first)])
+                if broken is not None:
+                    member.guard.broken = NOT_FINITE
                 member.wanted -= n_steps
                 if not member.wanted:
                     self._taken[member].notify()

@@ -5,6 +5,7 @@ A member's model and optimizer thus always hold what the stack has reached, with
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -59,6 +60,7 @@ class StackedState:
             self._columns = columns_of(parts[0])
         self._trained = [trained(one, self._columns) for one in parts]
         self._released: set[int] = set()
+        self.broken: dict[int, int] = {}  # members by their places, with the first step whose gradients were not finite
         self._lay_out()
         self._pieces: dict[int, list[_Piece]] = {}
         self._streams = streams
@@ -200,14 +202,33 @@ class StackedState:
             found.append(self._pass(x_batch, y_batch, share, is_first=number == 0))
         with torch.no_grad():
             self._clipping.clip([slab.gradient for slab in self._slabs])
+            losses = found[0] if len(found) == 1 else torch.stack(found).sum(0)
+            before = self._stays(losses, step)
             for slab in self._slabs:
                 self._stepping.step(slab, step)
             for i, own in enumerate(self._own_steps):
                 if i not in self._released:
                     own()
                     self._take_back(i)
-        losses = found[0] if len(found) == 1 else torch.stack(found).sum(0)
+            for values, i, row in before:
+                values[i] = row
         return torch.cat([losses, self._divisors(y)], 1) if self._losses.n_terms else losses
+
+    def _stays(self, losses: torch.Tensor, step: int) -> list[tuple[torch.Tensor, int, torch.Tensor]]:
+        """The parameters of members whose gradients are not finite, which the step must not change: where, and what.
+
+        An accelerator would wait for it at each step.
+        """
+        flat = [slab.gradient.view(-1) for slab in self._slabs] if losses.device.type == "cpu" else []
+        is_finite = all(math.isfinite(torch.dot(one, one)) for one in flat) and math.isfinite(losses.sum())
+        if not flat or (is_finite and not self.broken):
+            return []
+        own_losses = losses.reshape(len(losses), -1).isfinite().all(1)
+        rows = torch.stack([own_losses, *(slab.gradient.isfinite().all(1) for slab in self._slabs)]).all(0)
+        for i, own in enumerate(rows.tolist()):
+            if not own:
+                self.broken.setdefault(i, step)
+        return [(slab.values, i, slab.values[i].clone()) for slab in self._slabs for i in self.broken]
 
     def _divisors(self, y: torch.Tensor) -> torch.Tensor:
         """Of the terms of the losses, (members, K)."""

@@ -151,9 +151,18 @@ def _in_parts(plan: Plan, parts: Parts) -> str | None:
         return "transforms that go with each batch"
     if next(parts.loss.parameters(), None) is not None:
         return "a loss with parameters"
-    if (label := ignored_label(plan.loss)) is not None and bool((parts.rows["train"].y == label).any()):
+    if _may_have_no_label(plan, parts.rows["train"].y):
         return "labels that the loss leaves out, of which a batch may have no others"
     return None
+
+
+def _may_have_no_label(plan: Plan, y: torch.Tensor) -> bool:
+    """Whether there are so many labels that do not count, that a batch may have no others."""
+    label, size = ignored_label(plan.loss), plan.train.batch_size
+    if label is None or size == "all" or len(y) <= size:
+        return False
+    least = size if plan.train.drop_last else len(y) % size or size
+    return int((y == label).reshape(len(y), -1).all(1).sum()) >= least
 
 
 def _layers(plan: Plan) -> str | None:

@@ -34,7 +34,8 @@ BASE = {
 WHOLE = "\n".join(BASE.values()) + "\n"
 WARNINGS = (
     *("absent-class", "activation-and-loss", "constant-column", "goal-of-scheduler", "leak", "linear-collapse"),
-    *("numbers-as-words", "schedule", "threshold-of-logits", "unchecked"),
+    *("clipped-curvature", "memory", "numbers-as-words", "schedule", "steps-for-channels", "threshold-of-logits"),
+    *("unchecked",),
 )
 # what a page can only describe
 DESCRIBED: dict[str, str | bytes] = {

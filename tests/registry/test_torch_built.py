@@ -45,7 +45,10 @@ EXTRA: dict[str, dict[str, Any]] = {
     "PixelShuffle": {"upscale_factor": 2},
     "Unflatten": {"dim": 1, "unflattened_size": [2, 2]},
     "TransformerEncoder": {"encoder_layer": INSIDE["Encoder"]},
+    "CosineAnnealingLR": {"T_max": 10},  # a run fills in the length of these
+    "LinearLR": {"total_iters": 10},
     "OneCycleLR": {"total_steps": 10},
+    "PolynomialLR": {"total_iters": 10},
     "CyclicLR": {"base_lr": 0.1, "max_lr": 0.5},
     "SequentialLR": {"schedulers": [STEP, STEP]},
     "MixtureSameFamily": {

@@ -14,7 +14,14 @@ import torch
 from annpipe.errors import NonFinite, SpecError
 from annpipe.train import guard
 from annpipe.train.checkpoint import load_checkpoint
+from annpipe.train.device import computing
+from annpipe.train.gears import Eager
+from annpipe.train.loop import Loop
+from annpipe.train.parts import build
+from annpipe.train.schedule import schedule
+from annpipe.train.stack_gear import Stack
 from tests.conftest import unrecorded
+from tests.train.conftest import Told
 
 # A loss that is finite and whose gradient is nan where a target is 9: where(…) of two branches, one of them infinite.
 TRAP = '''
@@ -73,8 +80,6 @@ def test_a_step_with_such_gradients_is_not_taken(name: str, clip: str, precision
 
 def fit_and_look(fit: Any, look: Callable[[Any], None], *arguments: str, **files: str) -> Any:
     """Trains, and shows the loop that failed."""
-    from annpipe.train.loop import Loop
-
     run = Loop.run
 
     def watched(loop: Any) -> bool:
@@ -205,3 +210,35 @@ def test_the_command_line_says_what_to_do(annpipe_here: Callable[..., Any], tmp_
         code, out, _ = annpipe_here("run", "spec.yaml", *how, "--set", "train.non_finite=rollback", "--json")
     assert code == 0
     assert json.loads(out)["values"]["train/loss"] < 1
+
+
+@pytest.mark.parametrize("optimizer", ["SGD: {lr: 0.05, momentum: 0.9}", "Adam: {lr: 0.05}", "Adamax: {lr: 0.05}"])
+def test_a_member_of_a_stack_ends_as_its_own_run(optimizer: str, planned: Any, tmp_path: Path) -> None:
+    """At the same step, with the weights of before it; the others train on, as they would by themselves."""
+    texts = [
+        SPEC.replace("9", target).replace("SGD: {lr: 0.05, momentum: 0.5}", optimizer) for target in ("3", "9", "3")
+    ]
+    plans = [planned(text, f"seed={number}", trap=TRAP) for number, text in enumerate(texts)]
+    with computing("float32", deterministic=False) as dtype:
+        made = [build(plan, torch.device("cpu"), dtype) for plan in plans]
+        steps = [schedule(plan, 6) for plan in plans]
+        stack = Stack(plans, made, steps)
+        members = dict(zip(stack.members, zip(plans, made, steps, strict=True), strict=True))
+        loops = {}
+        for number, (member, (plan, parts, own)) in enumerate(members.items()):
+            (tmp_path / str(number)).mkdir()
+            loops[member] = Loop(plan, parts, member, own, Told(), tmp_path / str(number), {})
+        first, second, third = stack.together(lambda member: loops[member].run())
+        assert (first, third) == (True, True)
+        assert isinstance(second, NonFinite)
+        assert "the gradients are not finite at step 3" in str(second)
+        alone = Eager(plans[1], build(plans[1], torch.device("cpu"), dtype), steps[1])
+        alone.advance(24)
+        assert (alone.step, alone.guard.broken) == (2, "the gradients are not finite")
+        for own, other in zip(made[1].parameters, alone.parts.parameters, strict=True):
+            torch.testing.assert_close(own, other)
+        for place in (0, 2):
+            alone = Eager(plans[place], build(plans[place], torch.device("cpu"), dtype), steps[place])
+            alone.advance(24)
+            for own, other in zip(made[place].parameters, alone.parts.parameters, strict=True):
+                torch.testing.assert_close(own, other)

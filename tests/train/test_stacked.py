@@ -372,7 +372,7 @@ def test_adam_s_memory_may_fade_to_nothing(planned: Planned) -> None:
     [
         "{StepLR: {step_size: 2, gamma: 0.7}}",
         "{CosineAnnealingLR: {T_max: 20}}",
-        "{OneCycleLR: {max_lr: 0.1, total_steps: 60}}",
+        "{OneCycleLR: {max_lr: 0.1, total_steps: 600}}",
         "{SequentialLR: {schedulers: [LinearLR, {ExponentialLR: {gamma: 0.9}}], milestones: [3]}}",
     ],
 )
