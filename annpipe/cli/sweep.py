@@ -74,7 +74,7 @@ def command(
 
     The values are those of its section `sweep` and of --over. A trial that the project has finished already is not
     trained again: an interrupted sweep goes on when it is called again, and one with more values trains the new ones
-    alone. Over seeds and folds results are averaged.
+    alone. Over seeds, folds and other splits results are averaged.
     """
     from annpipe.spec.axes import read_over
 

@@ -56,7 +56,7 @@ class Design:
 
     @property
     def repeats(self) -> int:
-        """How many runs each choice of a method has: seeds and folds; a grid chooses every run by itself."""
+        """How many runs each choice of a method has: seeds and splits; a grid chooses every run by itself."""
         return 1 if self.call.is_grid else n_combinations(self.call.repeats)
 
     @property

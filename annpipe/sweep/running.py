@@ -144,15 +144,15 @@ class _Running:
         design = self._design
         if design.call.is_grid and design.call.prune is None and workers == 1 and storage is None:
             return self._work()
-        from annpipe.sweep.storage import storage_of
+        from annpipe.sweep.storage import answering, storage_of
         from annpipe.sweep.study import Study, database, seed_of
 
         url = storage or (database(self._folder) if workers > 1 else None)
         name = f"{design.base.head.name} {design.digest} {self._planner.digest}"
         shared = self._folder.name if storage else None
-        study = Study(design, storage_of(url), name, seed=seed_of(design, 0, shared), of=workers)
-        self._chooser = study
-        with study.beating():
+        opened, seed = storage_of(url), seed_of(design, 0, shared)
+        with answering(url), Study(design, opened, name, seed=seed, of=workers).beating() as study:
+            self._chooser = study
             if workers > 1 and url is not None:
                 self._team = Team(
                     Job(design.request, url, name, self._folder.name, shared, uri, project, workers), study

@@ -9,9 +9,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, InMemoryStorage, RDBStorage
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, func, make_url, select
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from annpipe.errors import StoreError
 from annpipe.files.lock import locked
@@ -51,6 +52,17 @@ def storage_of(url: str | None, *, beat: int = BEAT_SECONDS, grace: int = GRACE_
     except Exception as error:  # of SQLAlchemy, of a driver, or an import of one that is missing
         raise StoreError(f"the storage {scrub(url)} cannot be opened: {_reason(url, error)}") from error
     return storage
+
+
+@contextmanager
+def answering(url: str | None) -> Iterator[None]:
+    """Inside, a storage that does not answer any more raises StoreError."""
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        url = url or ""
+        message = f"the storage {scrub(url)} does not answer: {_reason(url, error)}"
+        raise StoreError(f"{message}; runs that have ended are kept, and the same command goes on") from error
 
 
 def _with_driver(url: URL) -> URL:

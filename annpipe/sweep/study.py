@@ -107,7 +107,7 @@ class Study:
             self._study.tell(trial, value if state == TrialState.COMPLETE else None, state)
 
     def left(self, choice: Choice) -> None:
-        self._taken.pop(choice.place)
+        self._taken.pop(choice.place, None)  # gone, where the storage failed to be told
         self._queue.free(choice.place)  # whoever takes it ends the trial, and begins another with the same values
 
     def _fail(self, number: int) -> None:
@@ -129,10 +129,10 @@ class Study:
         return [result for place, results in first.items() if place not in self._seen for result in results]
 
     @contextmanager
-    def beating(self) -> Iterator[None]:
+    def beating(self) -> Iterator[Study]:
         """Inside, a thread says that this worker is alive."""
         if not isinstance(self._storage, RDBStorage):
-            yield
+            yield self
             return
         over, seconds = threading.Event(), self._storage.get_heartbeat_interval() or BEAT_SECONDS
 
@@ -144,7 +144,7 @@ class Study:
         thread = threading.Thread(target=beats, daemon=True)
         thread.start()
         try:
-            yield
+            yield self
         finally:
             over.set()
             thread.join()

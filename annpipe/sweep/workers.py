@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annpipe.errors import StoreError
 from annpipe.historian import signals_noted
 from annpipe.launch import Silent
 from annpipe.record.source import source_tags
@@ -171,7 +173,7 @@ def threads_of(workers: int) -> int | None:
 def _work(job: Job, number: int) -> None:
     """One more worker, in a process of its own."""
     _end_with_parent()
-    from annpipe.sweep.storage import storage_of
+    from annpipe.sweep.storage import answering, storage_of
     from annpipe.sweep.study import Study, seed_of
 
     above, teller = multiprocessing.parent_process(), Silent()  # the process above tells what there is to tell
@@ -183,9 +185,12 @@ def _work(job: Job, number: int) -> None:
     training = Training(job.sweep, job.uri, job.project, teller, origin, threads=threads_of(job.workers))
     planner = Planner(design.request, design.axes, teller)
     work = Work(design, planner, study, training, lambda: above is None or above.is_alive())
-    with study.beating():
-        for _ in work.results():
-            pass
+    try:
+        with answering(job.storage), study.beating():
+            for _ in work.results():
+                pass
+    except StoreError as error:  # which the process above finds too
+        sys.exit(str(error))
 
 
 def _end_with_parent() -> None:

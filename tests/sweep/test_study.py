@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +338,23 @@ def test_two_sweeps_on_one_storage_share_the_trials(project: Path) -> None:
     assert len(told[0]["trials"]) == 6
     assert len(list(project.glob("runs/small-2*"))) == 6
     assert len(list(project.glob("runs/small-sweep*"))) == 2
+
+
+def test_a_storage_that_is_gone_in_the_middle(project: Path) -> None:
+    """Exit code 5 with the address, and not a bug of annpipe's; a worker says the same."""
+    (project / "waits.py").write_text(WAITS, encoding="utf-8")
+    (project / "spec.yaml").write_text(f"{SPEC}plugins: [./waits.py]\ncallbacks: [waits]\n", encoding="utf-8")
+    file = project / "shared.db"
+    process = begun(project, "--storage", f"sqlite:///{file}", "--workers", "2", "--set", "sweep.batch=1")
+    waited(lambda: any(map(has_begun, workers_of(process.pid))), process)
+    with closing(sqlite3.connect(file, timeout=60)) as connection:
+        connection.execute("DROP TABLE annpipe_choices")
+        connection.commit()
+    (project / "go").touch()
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 5, said
+    assert f"the storage sqlite:///{file} does not answer: (sqlite3.OperationalError) no such table" in said.decode()
+    assert b"Traceback" not in said, said.decode()
 
 
 @pytest.mark.parametrize("said", ["option", "environment"])

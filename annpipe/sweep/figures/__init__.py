@@ -4,7 +4,7 @@
     curves       the metric over the epochs
     parallel     every trial a line through all of its values to its metric
     importance   how much of the metric each parameter explains
-    repeats      mean and 95 % interval over seeds and folds
+    repeats      mean and 95 % interval over seeds and splits
 
 `page` is the paper that all are drawn on, `scales` where a value stands on it.
 """
