@@ -4,7 +4,7 @@ For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `los
 `metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
 `Fields`, `Look`, `Loss`, `MetricKey`, `Outline`, `RunView`, `Expression`, `Stack`, `Taps`), `OptionError` to refuse an
 option's value, `did_you_mean` for its help; `open_file` and `named_files` for files that a spec names, `Archive` (with
-`ArchiveFault`) for arrays in them, `check_bound` for what the spec of a stranger may ask for; `Stepping` and `Slab` for
+`ArchiveError`) for arrays in them, `check_bound` for what the spec of a stranger may ask for; `Stepping` and `Slab` for
 optimizers that step as one; and for classes that cannot carry a mark, `describe`, `Typing` and `Entry`.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from annpipe.contract import Blocks, Dataset, Field, Fields, Look, Loss, MetricKey, Outline, RunView
     from annpipe.errors import OptionError
     from annpipe.expression import Expression
-    from annpipe.files.archive import Archive, ArchiveFault
+    from annpipe.files.archive import Archive, ArchiveError
     from annpipe.files.limits import check_bound
     from annpipe.files.named import named_files, open_file
     from annpipe.launch import run
@@ -49,7 +49,7 @@ _HOMES = {
     "annpipe.contract": ("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "MetricKey", "Outline", "RunView"),
     "annpipe.errors": ("OptionError",),
     "annpipe.expression": ("Expression",),
-    "annpipe.files.archive": ("Archive", "ArchiveFault"),
+    "annpipe.files.archive": ("Archive", "ArchiveError"),
     "annpipe.files.limits": ("check_bound",),
     "annpipe.files.named": ("named_files", "open_file"),
     "annpipe.launch": ("run",),
@@ -69,7 +69,7 @@ _HOMES = {
 
 __all__ = [
     "Archive",
-    "ArchiveFault",
+    "ArchiveError",
     "Blocks",
     "Dataset",
     "Entry",

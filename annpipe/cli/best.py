@@ -12,7 +12,7 @@ from annpipe.cli import words
 @click.option("--last", is_flag=True, help="The latest sweep of this project.")
 def command(sweep: str | None, last: bool) -> None:
     """Print the plan of the best trial of SWEEP as a spec that reads the same: `annpipe best SWEEP > best.yaml`."""
-    from annpipe.errors import NotFound
+    from annpipe.errors import DataError, NotFound
     from annpipe.record.project import find_project, find_run, run_folders
     from annpipe.record.sweeps import is_sweep
 
@@ -28,4 +28,8 @@ def command(sweep: str | None, last: bool) -> None:
         raise NotFound(f"the run {folder.name} is no sweep; its own spec is in {folder / 'plan.yaml'}")
     if not (folder / "best.yaml").is_file():
         raise NotFound(f"no trial of {folder.name} finished, so that none is the best")
-    click.echo((folder / "best.yaml").read_text(encoding="utf-8"), nl=False)
+    try:
+        text = (folder / "best.yaml").read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{folder / 'best.yaml'}' is not UTF-8 text any more", "run the sweep again") from error
+    click.echo(text, nl=False)
