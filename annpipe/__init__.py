@@ -6,7 +6,7 @@ For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `los
 `Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers
 that step as one; for classes that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and
 `cell_numbers`, which read cells as a saved model does; `open_file` and `named_files` for files that a spec names,
-`Archive` (with `ArchiveFault`) for arrays in them, `check_bound` for what the spec of a stranger may ask for;
+`Archive` (with `ArchiveError`) for arrays in them, `check_bound` for what the spec of a stranger may ask for;
 `one_line` for names and cells that a figure or a message shows.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from annpipe.errors import OptionError, one_line
     from annpipe.expression import Expression
-    from annpipe.files.archive import Archive, ArchiveFault
+    from annpipe.files.archive import Archive, ArchiveError
     from annpipe.files.limits import check_bound
     from annpipe.files.named import named_files, open_file
     from annpipe.launch import run
@@ -69,7 +69,7 @@ _HOMES = {
     ),
     "annpipe.errors": ("OptionError", "one_line"),
     "annpipe.expression": ("Expression",),
-    "annpipe.files.archive": ("Archive", "ArchiveFault"),
+    "annpipe.files.archive": ("Archive", "ArchiveError"),
     "annpipe.files.limits": ("check_bound",),
     "annpipe.files.named": ("named_files", "open_file"),
     "annpipe.launch": ("run",),
@@ -91,7 +91,7 @@ _HOMES = {
 
 __all__ = [
     "Archive",
-    "ArchiveFault",
+    "ArchiveError",
     "Blocks",
     "CellFormat",
     "Dataset",

@@ -13,7 +13,7 @@ from annpipe.cli import words
 def command(sweep: str | None, last: bool) -> None:
     """Print the plan of the best trial of SWEEP as a spec that reads the same: `annpipe best SWEEP > best.yaml`."""
     from annpipe.cli.walking import runs_of
-    from annpipe.errors import NotFound
+    from annpipe.errors import DataError, NotFound
     from annpipe.record.inside import check_inside
     from annpipe.record.project import find_project, find_run
     from annpipe.record.sweeps import is_sweep
@@ -31,4 +31,8 @@ def command(sweep: str | None, last: bool) -> None:
         raise NotFound(f"the run {folder.name} is no sweep; its own spec is in {folder / 'plan.yaml'}")
     if not (folder / "best.yaml").is_file():
         raise NotFound(f"no trial of {folder.name} finished, so that none is the best")
-    click.echo((folder / "best.yaml").read_text(encoding="utf-8"), nl=False)
+    try:
+        text = (folder / "best.yaml").read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{folder / 'best.yaml'}' is not UTF-8 text any more", "run the sweep again") from error
+    click.echo(text, nl=False)

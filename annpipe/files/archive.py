@@ -20,7 +20,7 @@ _ENDING = ".npy"
 _AT_ONCE = 1 << 20
 
 
-class ArchiveFault(AnnpipeError):
+class ArchiveError(AnnpipeError):
     """An archive or one of its arrays cannot be read; `help` is the remedy.
 
     `of_array` tells that one array is at fault and named, `of_file` that it is damaged, `is_bound` that it is too large
@@ -47,18 +47,18 @@ class ArchiveFault(AnnpipeError):
 
 
 class Archive:
-    """The arrays of an open `.npz` file; raises ArchiveFault for what is none, and for what is damaged."""
+    """The arrays of an open `.npz` file; raises ArchiveError for what is none, and for what is damaged."""
 
     def __init__(self, stream: BinaryIO) -> None:
         start = stream.read(6)
         stream.seek(0)
         if start == b"\x93NUMPY":
-            raise ArchiveFault("holds one array without a name, not an archive", of_array=False)
+            raise ArchiveError("holds one array without a name, not an archive", of_array=False)
         try:
             self._zip = ZipFile(stream)
             self._members = {info.filename.removesuffix(_ENDING): info for info in self._zip.infolist()}
         except Exception as error:  # whatever the bytes of a file make `zipfile` raise is a fault of the file
-            raise ArchiveFault("is not an archive of NumPy arrays", of_array=False) from error
+            raise ArchiveError("is not an archive of NumPy arrays", of_array=False) from error
         self._taken = 0
 
     @property
@@ -67,17 +67,17 @@ class Archive:
         return list(self._members)
 
     def read(self, name: str) -> Array:
-        """The array of this name; raises ArchiveFault, KeyError where there is none."""
+        """The array of this name; raises ArchiveError, KeyError where there is none."""
         info = self._members[name]
         try:
             return self._read(info, name)
-        except ArchiveFault:
+        except ArchiveError:
             raise
         except MemoryError:
-            raise ArchiveFault(f"the array '{name}' needs more memory than there is") from None
+            raise ArchiveError(f"the array '{name}' needs more memory than there is") from None
         except Exception as error:  # as above
             said = " ".join(str(error).split())[:200] or type(error).__name__
-            raise ArchiveFault(f"the array '{name}' cannot be read: {said}") from error
+            raise ArchiveError(f"the array '{name}' cannot be read: {said}") from error
 
     def _read(self, info: ZipInfo, name: str) -> Array:
         import numpy as np
@@ -87,7 +87,7 @@ class Archive:
         most = limit("unpacked")
         if most is not None and self._taken > most:
             message, help_ = beyond("unpacked", f"{self._taken:,}")
-            raise ArchiveFault(f"the array '{name}': {message}", help_, is_bound=True)
+            raise ArchiveError(f"the array '{name}': {message}", help_, is_bound=True)
         with self._zip.open(info) as file:
             version = npy.read_magic(file)
             if version == (1, 0):
@@ -95,26 +95,26 @@ class Archive:
             elif version == (2, 0):
                 shape, fortran, dtype = npy.read_array_header_2_0(file)
             else:
-                raise ArchiveFault(f"the array '{name}' is of a kind that is not read: format {version[0]}")
+                raise ArchiveError(f"the array '{name}' is of a kind that is not read: format {version[0]}")
             if dtype.hasobject:
                 # an array of objects is pickled, and a pickle can run any program
                 message = f"'{name}' holds Python objects, which are never read"
-                raise ArchiveFault(message, "save an array of numbers", of_file=False)
+                raise ArchiveError(message, "save an array of numbers", of_file=False)
             if any(size < 0 for size in shape):
-                raise ArchiveFault(f"the array '{name}' says that it has the shape {shape}")
+                raise ArchiveError(f"the array '{name}' says that it has the shape {shape}")
             wanted = math.prod(shape) * dtype.itemsize
             if wanted > info.file_size:
                 message = (
                     f"the array '{name}' says that it has the shape {_shape(shape)}, and has {info.file_size:,} bytes"
                 )
-                raise ArchiveFault(message)
+                raise ArchiveError(message)
             if wanted > _memory():
-                raise ArchiveFault(f"the array '{name}' has {wanted:,} bytes, more than this computer's memory")
+                raise ArchiveError(f"the array '{name}' has {wanted:,} bytes, more than this computer's memory")
             data = bytearray()
             while len(data) <= wanted and (part := file.read(_AT_ONCE)):
                 data += part
         if len(data) != wanted:
-            raise ArchiveFault(f"the array '{name}' has {len(data):,} bytes instead of {wanted:,}")
+            raise ArchiveError(f"the array '{name}' has {len(data):,} bytes instead of {wanted:,}")
         flat = np.frombuffer(data, dtype)
         return flat.reshape(shape[::-1]).transpose() if fortran else flat.reshape(shape)
 

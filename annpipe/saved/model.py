@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
+TOLD = ("name", "span", "labels", "shape", "classes", "words", "gives")  # of each target
+
 
 @contextmanager
 def sources_only() -> Iterator[None]:
@@ -84,7 +86,7 @@ class SavedModel:
         if "targets" not in self.description:
             raise NotFound(f"the model of {run.name} was saved by an earlier annpipe; run its spec again")
         with _whole(run.name):
-            _ = self.reading, self.inputs, [target["name"] for target in self.targets]
+            _ = self.reading, self.inputs, [target[key] for target in self.targets for key in TOLD]
 
     @property
     def reading(self) -> Reading:

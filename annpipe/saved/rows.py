@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from annpipe.errors import DataError, NotFound
-from annpipe.files.archive import Archive, ArchiveFault
+from annpipe.files.archive import Archive, ArchiveError
 from annpipe.files.named import NamedFault, fault_of, opened
 from annpipe.record.cell_text import CellFormat
 from annpipe.registry.suggest import did_you_mean, nearest
@@ -178,7 +178,7 @@ def _npz(source: str, wanted: Sequence[Wanted]) -> Iterator[Mapping[str, Any]]:
             archive = Archive(file)
             _check_names(source, wanted, archive.names)
             arrays = {one.name: archive.read(one.name) for one in wanted}
-        except ArchiveFault as fault:
+        except ArchiveError as fault:
             said = fault.message if fault.of_array else f"it {fault.message}"
             raise DataError(f"'{source}' cannot be read: {said}", "write it with `numpy.savez(file, x=…)`") from fault
     first = wanted[0].name

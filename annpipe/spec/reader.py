@@ -17,6 +17,8 @@ __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "core_value", "read_file", "re
 def read_file(path: Path, parser: Parser | None = None) -> MappingNode:
     """Reads a spec file; raises SpecError with the place of what is wrong."""
     shown = str(path)
+    if shown.startswith("--"):  # a place in a file is never taken for one in the command line
+        shown = f"./{shown}"
     data = _bytes(path, max_bytes(parser or parsers()[0]))
     try:
         text = data.decode("utf-8-sig")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annpipe import Archive, ArchiveFault, Fields, OptionError, did_you_mean, open_file
+from annpipe import Archive, ArchiveError, Fields, OptionError, did_you_mean, open_file
 from annpipe_std.columns import array_fields
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _archived(file: Path, wanted: Mapping[str, str]) -> dict[str, Array]:
     with open_file(file, option="file") as stream:
         try:
             archive = Archive(stream)
-        except ArchiveFault as fault:
+        except ArchiveError as fault:
             raise OptionError("file", f"'{file}' {fault.message}", help=_WRITE) from fault
         return {option: _array(archive, option, name) for option, name in wanted.items()}
 
@@ -111,7 +111,7 @@ def _array(archive: Archive, option: str, name: str) -> Array:
         raise OptionError(option, f"the archive has no array '{name}'", help=help_)
     try:
         return archive.read(name)
-    except ArchiveFault as fault:
+    except ArchiveError as fault:
         raise fault.at("file" if fault.of_file else option) from fault
 
 

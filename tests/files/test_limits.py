@@ -87,7 +87,7 @@ COSTLY: dict[str, Callable[[Path], str]] = {
     "a file": long_text,
     "an unpacked text": bomb_csv,
     "an unpacked archive": bomb_npz,
-    "an unpacked table": bomb_parquet,
+    "rows that are packed to little": bomb_parquet,
     "files": many_files,
     "entries": many_entries,
     "a file of rows": long_list_of_rows,
@@ -99,6 +99,15 @@ COSTLY: dict[str, Callable[[Path], str]] = {
     "classes of a generator": lambda _: "{sklearn: {make: multilabel_classification, options: {n_classes: 9999999}}}",
     "a sweep": lambda _: f"{TABLE}\nsweep: {{over: {{seed: 51}}}}",
     "a long range": lambda _: f"{TABLE}\nsweep: {{over: {{train.epochs: {{range: [1, 9000]}}}}}}",
+}
+
+PASSED = {
+    "file": ("a file",),
+    "unpacked": ("an unpacked text", "an unpacked archive"),
+    "files": ("files",),
+    "entries": ("entries",),
+    "split file": ("a file of rows",),
+    "corners": ("a sweep", "a long range"),
 }
 
 
@@ -117,7 +126,9 @@ def test_what_costs_too_much_is_refused_before_it_is_done(what: str, tmp_path: P
     code, out, _ = annpipe_here("validate", "--untrusted", "--format", "json", "spec.yaml")
     (problem,) = json.loads(out)[0]["problems"]
     assert (code, problem["code"]) == (3, "untrusted-limit")
-    assert "where an untrusted spec may have" in problem["message"]
+    bound = next((bound for bound, cases in PASSED.items() if what in cases), "values")
+    assert f"too many {BOUNDS[bound].unit}: " in problem["message"]
+    assert f", where an untrusted spec may have {BOUNDS[bound].most:,}" in problem["message"]
     assert problem["place"]["line"] in (3, 4)
     assert problem["help"] == "read the spec, then go on without --untrusted"
 

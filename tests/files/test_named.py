@@ -185,6 +185,42 @@ def test_a_plugins_option_of_the_type_path_is_held_to_the_same(folder: Path) -> 
 HARMLESS = ("a folder", "a link to nothing", "nothing", "a name of blanks", "a bad pattern")
 
 
+@pytest.mark.parametrize("name", ["--set x.yaml", "--base.yaml", "--over seed.yaml"])
+def test_a_file_that_is_called_like_an_option_is_no_command_line(
+    name: str, folder: Path, annpipe_here: CliHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the command line names may lie anywhere; the base of a stranger's spec may not, whatever its name."""
+    (folder / name).write_text(NAMED["csv.files"].replace("PATH", "/etc/passwd"), encoding="utf-8")
+    (folder / "spec.yaml").write_text(f"extends: '{name}'\n", encoding="utf-8")
+    true = os.chdir
+    monkeypatch.setattr(os, "chdir", lambda _: true(folder))
+    for spec in ("spec.yaml", f"./{name}"):
+        code, _, err = annpipe_here("validate", "--untrusted", spec)
+        assert code == 3
+        assert "lies outside the folder of an untrusted spec" in err
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "sweep: {over: {data.csv.files: [mine.csv, /etc/passwd]}}",
+        f"sweep: {{over: {{data: [{{{TABLE}, split: {{val_rows: ../outside/secret.csv}}}}]}}}}",
+        "variables: {file: /etc/passwd}",
+        "sweep: {over: {data: [{npz: {file: away/secret.csv, inputs: [x], targets: [y]}}]}}",
+    ],
+)
+def test_a_path_that_comes_by_another_way_is_held_to_the_same(more: str, folder: Path, annpipe_here: CliHere) -> None:
+    """Values of a sweep, and variables."""
+    (folder / "mine.csv").write_text("x,y\n1,2\n2,3\n3,5\n")
+    spec = NAMED["csv.files"].replace("PATH", "'${file}'" if "variables" in more else "mine.csv") + more + "\n"
+    (folder / "spec.yaml").write_text(spec, encoding="utf-8")
+    code, out, err = annpipe_here("validate", "--untrusted", folder / "spec.yaml")
+    assert code == 3, err
+    assert "lies outside the folder of an untrusted spec" in err
+    assert SECRET not in out + err
+    assert "root:" not in out + err
+
+
 # --- the opener itself
 
 

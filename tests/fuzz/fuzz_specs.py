@@ -200,7 +200,9 @@ class Cases:
 
     def _change(self, draw: random.Random, data: dict[str, Any], *, gentle: bool) -> None:
         """One change at a random place."""
-        holder, key = draw.choice(list(_places(data)) or [(data, "name")])
+        if not data:
+            data["name"] = "x"
+        holder, key = draw.choice(list(_places(data)))
         match draw.randrange(10):
             case 0 if not gentle:
                 del holder[key]

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -244,11 +245,12 @@ class _Counted:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._bytes = 0
+        self._context = copy_context()  # Arrow reads in threads of its own, which know nothing of the spec
 
     def read(self, size: int = -1) -> bytes:
         data: bytes = self._stream.read(size)
         self._bytes += len(data)
-        check_bound("unpacked", self._bytes, option="files")
+        self._context.copy().run(check_bound, "unpacked", self._bytes, option="files")
         return data
 
     def close(self) -> None:
