@@ -8,7 +8,6 @@ from annpipe.errors import Problem, one_line, steering
 from annpipe.spec.checking import used_note
 from annpipe.spec.nodes import MappingNode, Node, ScalarNode
 
-CODE = "unprintable-name"
 JOINERS = "\u200c\u200d"  # letters and emoji that belong together are written with them
 HELP = "leave it out: the name stands in lists, figures, files and the record"
 
@@ -44,4 +43,4 @@ def _fault(path: str, node: Node | None, *, lines: bool = False) -> Iterator[Pro
         found = fault_of(node.value, lines=lines)
         if found is not None:
             message = f"`{path}` holds {found}: '{one_line(node.value)}'"
-            yield Problem(CODE, message, node.place, HELP, used_note(node))
+            yield Problem("unprintable-name", message, node.place, HELP, used_note(node))

@@ -54,6 +54,8 @@ train: {epochs: 1, shuffle: false, batch_size: 14}
 """
 GRID = "model=[Linear: 6, Unflatten: {dim: 1, unflattened_size: [3, 2]}]"
 ALL = "model=[Linear: 4, Tanh, Linear: 3"
+DISTRIBUTION = "model=[Linear: 4, Tanh, Linear: 6, mean_variance]"
+QUANTILES = "model=[Linear: 4, Tanh, Linear: 9, quantiles: 3]"
 WEIGHT = "weight: [1, 5, 20]"
 CASES: dict[str, list[tuple[str, str, str]]] = {
     "BCELoss": [("ones", f"{ALL}, Sigmoid]", "BCELoss"), ("ones", f"{ALL}, Sigmoid]", f"{{BCELoss: {{{WEIGHT}}}}}")],
@@ -75,6 +77,10 @@ CASES: dict[str, list[tuple[str, str, str]]] = {
         ("labels", "", "{CrossEntropyLoss: {reduction: sum, ignore_index: 0}}"),
         ("grid", GRID, f"{{CrossEntropyLoss: {{ignore_index: 2, {WEIGHT}, label_smoothing: 0.1}}}}"),
         ("grid", GRID, "CrossEntropyLoss"),
+    ],
+    "GaussianNLLLoss": [
+        ("three", DISTRIBUTION, "GaussianNLLLoss"),
+        ("three", DISTRIBUTION, "{GaussianNLLLoss: {full: true, reduction: sum}}"),
     ],
     "HingeEmbeddingLoss": [("signs", "", "HingeEmbeddingLoss")],
     "HuberLoss": [("numbers", "", "HuberLoss"), ("numbers", "", "{HuberLoss: {delta: 0.3, reduction: sum}}")],
@@ -102,6 +108,11 @@ CASES: dict[str, list[tuple[str, str, str]]] = {
         ("labels", f"{ALL}, LogSoftmax]", "{NLLLoss: {ignore_index: 1}}"),
     ],
     "PoissonNLLLoss": [("counts", "", "PoissonNLLLoss"), ("counts", "", "{PoissonNLLLoss: {full: true}}")],
+    "QuantileLoss": [
+        ("numbers", "", "{QuantileLoss: 0.3}"),
+        ("three", QUANTILES, "{QuantileLoss: {quantiles: [0.1, 0.5, 0.9]}}"),
+        ("three", QUANTILES, "{QuantileLoss: {quantiles: [0.1, 0.5, 0.9], reduction: sum}}"),
+    ],
     "SmoothL1Loss": [("numbers", "", "SmoothL1Loss")],
     "SoftMarginLoss": [("signs", "", "SoftMarginLoss")],
     "weighted_sum": [
