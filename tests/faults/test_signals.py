@@ -20,7 +20,7 @@ from tests.faults.scenes import JOURNAL, SPEC, Outcome, Stage
 from tests.faults.zygote import Zygote
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGHUP", 129), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGHUP", 129), pytest.param("SIGTERM", 143, marks=pytest.mark.slow)])
 def test_a_run_that_is_asked_to_stop_goes_on_exactly(stage: Stage, zygote: Zygote, name: str, code: int) -> None:
     """A closed terminal is as SIGTERM: the exit code is 128 and the signal, the status KILLED."""
     injector = Injector(name)
