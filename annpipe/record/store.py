@@ -31,9 +31,7 @@ MAX_NAME, MAX_DIGEST, MAX_SOURCE, MAX_SCHEMA, MAX_PROFILE = 500, 36, 65_535, 1_0
 log = logging.getLogger("annpipe.record")
 _TOO_OLD: Final = {"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "NOT_FOUND"}
 
-
 Item = Metric | Param | RunTag
-
 
 # MLflow's UI then shows the pages made for training runs.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
