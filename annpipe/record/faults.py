@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from mlflow.exceptions import MlflowException
+from mlflow.exceptions import MlflowException, RestException
+from mlflow.utils.rest_utils import MlflowHostCreds, http_request
 
 from annpipe.record.location import scrub
 
@@ -41,9 +43,20 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        if error.error_code in _REFUSALS:
+        if error.error_code in _REFUSALS and not is_page(error):
             raise Refused(scrub(str(error))) from error
         raise
+
+
+def is_page(error: MlflowException) -> bool:
+    """Whether a status such as 404 came without a word of MLflow's: a proxy's page, perhaps gone in a moment."""
+    return not isinstance(error, RestException) and "failed with error code" in str(error)
+
+
+def is_old_server(uri: str) -> bool:
+    """Whether a server says that it is from before logged models."""
+    answer = http_request(MlflowHostCreds(uri), "/version", "GET")  # type: ignore[no-untyped-call]  # MLflow's own
+    return answer.ok and re.match(r"[012]\.\d", answer.text) is not None
 
 
 def first_line(error: BaseException) -> str:

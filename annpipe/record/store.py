@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, LoggedModelStatus, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.client import MlflowClient
 
-from annpipe.record.faults import Refused, RunDeleted, RunGone, first_line, refusals
+from annpipe.record.faults import Refused, RunDeleted, RunGone, first_line, is_old_server, is_page, refusals
 from annpipe.record.journal import Event
 from annpipe.record.keys import MAX_EXPERIMENT_NAME, MAX_RUN_NAME, cut_name
 from annpipe.record.location import database_file
@@ -26,15 +26,12 @@ RUN_OF_TAG = """SELECT run_uuid FROM runs JOIN tags USING (run_uuid)
 WHERE experiment_id = ? AND lifecycle_stage = 'active' AND key = ? AND value = ?"""
 MODEL_NAME = "model"
 ITEMS_A_CALL, PARAMS_A_CALL, TAGS_A_CALL = 1000, 100, 100
-# What MLflow's tables hold (mlflow/utils/validation.py).
 MAX_NAME, MAX_DIGEST, MAX_SOURCE, MAX_SCHEMA, MAX_PROFILE = 500, 36, 65_535, 1_048_575, 16_777_215
 
 log = logging.getLogger("annpipe.record")
 _TOO_OLD: Final = {"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "NOT_FOUND"}
 
-
 Item = Metric | Param | RunTag
-
 
 # MLflow's UI then shows the pages made for training runs.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -53,10 +50,7 @@ class Store:
 
     @property
     def client(self) -> MlflowClient:
-        """The client; a local database is made, with its tables, by the first shipper that comes.
-
-        One that was moved away meanwhile is left, and the path opened anew.
-        """
+        """The client; a local database is made by the first shipper that comes, and again where it was moved away."""
         if self._client is not None and self._connection is None and self._file != _identity(self.uri):
             self._client = None
         if self._client is None:
@@ -130,13 +124,19 @@ class Store:
                 run_name=cut_name(event["name"], MAX_RUN_NAME),
                 tags={RUN_ID_TAG: event["id"], **own},
             )
-        return str(made.info.run_id)
+        return self._known_run(experiment_id, event["id"]) or str(made.info.run_id)
 
     def _known_run(self, experiment_id: str, run: str) -> str | None:
         if self._connection is not None:  # MLflow's search reads all of a run to tell its id
             row = self._connection.exec_driver_sql(RUN_OF_TAG, (int(experiment_id), RUN_ID_TAG, run)).first()
             return None if row is None else str(row[0])
-        found = self.client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{run}'", max_results=1)
+        found = self.client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{run}'", max_results=10)
+        found = sorted(found, key=lambda one: -len(one.data.metrics))
+        for double in found[
+            1:
+        ]:  # a network may bring a call twice; what has become more than that is not ours to judge
+            if double.info.status == "RUNNING" and not double.data.metrics:
+                self.client.delete_run(double.info.run_id)
         return str(found[0].info.run_id) if found else None
 
     @contextmanager
@@ -236,12 +236,17 @@ class Store:
     def _new_model(self, run_id: str, experiment_id: str) -> str | None:
         """A logged model for the run: one that an interrupted shipper began, or a new one."""
         try:
-            begun = self.client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'", max_results=1)
-            if begun:
-                return str(begun[0].model_id)
-            return str(self.client.create_logged_model(experiment_id, MODEL_NAME, source_run_id=run_id).model_id)
+            begun = self.client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+            if not begun:
+                self.client.create_logged_model(experiment_id, MODEL_NAME, source_run_id=run_id)
+                begun = self.client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
+            ready_first = sorted(begun, key=lambda one: one.status != LoggedModelStatus.READY)
+            for double in ready_first[1:]:  # a network may bring a call twice
+                if double.status == LoggedModelStatus.PENDING:
+                    self.client.delete_logged_model(double.model_id)
+            return str(ready_first[0].model_id)
         except MlflowException as error:
-            if error.error_code in _TOO_OLD:
+            if error.error_code in _TOO_OLD and (not is_page(error) or is_old_server(self.uri)):
                 return None
             raise
 

@@ -20,6 +20,7 @@ from mlflow.tracking.client import MlflowClient
 from annpipe.record import location, ship
 from annpipe.record.interface import serve
 from annpipe.record.journal import Journal, status
+from annpipe.record.keys import mlflow_key
 from annpipe.record.patience import Trainer
 from annpipe.record.project import new_run_folder
 from annpipe.record.recorder import Recorder
@@ -225,7 +226,7 @@ def test_a_server_that_was_away_is_shipped_to_later(project: Path, begin: Any) -
             found = client(server.address).get_run(state.run_id)
             files = client(server.address).list_artifacts(state.run_id, "plots")
     assert found.info.status == "FINISHED"
-    assert found.data.params == {"a": "1"}
+    assert found.data.params == {"a": "1", mlflow_key("bad\nname"): "x"}
     assert [file.path for file in files] == ["plots/plot.svg"]
     assert losses(location.embedded_uri(project), state.run_id) == list(range(1, 3001))
     assert json.loads((folder / "shipped.json").read_text())["store"] == uri
