@@ -26,7 +26,7 @@ from annpipe.train.checkpoint import load_checkpoint
 from annpipe.train.compiled_gear import gear_for
 from annpipe.train.data import dataset_digest
 from annpipe.train.device import computing, find_device, measured_threads
-from annpipe.train.evaluate import evaluate
+from annpipe.train.evaluate import evaluate, higher_is_better
 from annpipe.train.export import export_model
 from annpipe.train.figures import draw, run_view, sampled
 from annpipe.train.gearbox import Shift
@@ -161,7 +161,7 @@ class Run:
             historian,
             self.folder,
             facts,
-            higher_is_better=_higher_is_better(self.plan, parts),
+            higher_is_better=higher_is_better(self.plan, parts),
             keeps_start=not self.is_trial,  # its sweep makes anew what is not finished
         )
         if self.checkpoint is not None:
@@ -295,11 +295,3 @@ def reopen(plan: Plan, folder: Path, display: Display) -> Run:
     """Opens an interrupted run at its last checkpoint; raises RunError when it has none or is still running."""
     checkpoint = load_checkpoint(folder, LAST)
     return Run(plan, folder, Journal.reopen(folder), display, checkpoint)
-
-
-def _higher_is_better(plan: Plan, parts: Parts) -> frozenset[str]:
-    """The keys of metrics whose class says `higher_is_better`."""
-    entries = {key: plan.registry.find("metric", metric.name) for key, (metric, _) in parts.metrics.items()}
-    return frozenset(
-        key for key, entry in entries.items() if entry and getattr(plan.registry.load(entry), "higher_is_better", False)
-    )
