@@ -31,7 +31,7 @@ from annpipe.saved.check import check_saved_model
 from annpipe.train.checkpoint import drop_older, load_latest
 from annpipe.train.compiled_gear import gear_for
 from annpipe.train.device import computing, find_device, measured_threads
-from annpipe.train.evaluate import evaluate
+from annpipe.train.evaluate import evaluate, higher_is_better
 from annpipe.train.export import export_model
 from annpipe.train.figures import draw, run_view, sampled
 from annpipe.train.gearbox import Shift
@@ -180,7 +180,7 @@ class Run:
             historian,
             self.folder,
             facts,
-            higher_is_better=_higher_is_better(self.plan, parts),
+            higher_is_better=higher_is_better(self.plan, parts),
             keeps_start=not self.is_trial,  # its sweep makes anew what is not finished
             is_written=self.journal.sync,
         )
@@ -366,11 +366,3 @@ def reopen(plan: Plan, folder: Path, display: Display) -> Run:
         raise RunError(
             f"the journal of {folder.name} cannot be written ({error.strerror}): it stays as it is"
         ) from error
-
-
-def _higher_is_better(plan: Plan, parts: Parts) -> frozenset[str]:
-    """The keys of metrics whose class says `higher_is_better`."""
-    entries = {key: plan.registry.find("metric", metric.name) for key, (metric, _) in parts.metrics.items()}
-    return frozenset(
-        key for key, entry in entries.items() if entry and getattr(plan.registry.load(entry), "higher_is_better", False)
-    )

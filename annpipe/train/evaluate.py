@@ -153,3 +153,11 @@ def _computed(key: str, value: object) -> float:
         return float(value)  # type: ignore[arg-type]  # a plugin's metric may return anything: checked right here
     except (TypeError, ValueError) as error:
         raise RunError(f"the metric '{key}' computed {type(value).__name__}, not a number") from error
+
+
+def higher_is_better(plan: Plan, parts: Parts) -> frozenset[str]:
+    """The keys of metrics whose class says `higher_is_better`."""
+    entries = {key: plan.registry.find("metric", metric.name) for key, (metric, _) in parts.metrics.items()}
+    return frozenset(
+        key for key, entry in entries.items() if entry and getattr(plan.registry.load(entry), "higher_is_better", False)
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -102,10 +102,20 @@ class Guard:
         self.n_skipped += 1
         self._skipped.append((step, why))
 
-    def drain(self) -> list[tuple[int, str]]:
-        """The steps that were left out since the last call, from 1, each with its reason."""
+    def left_out(self, step: int, tell: Callable[[str], object]) -> frozenset[int]:
+        """The steps that were left out since the last call, from 1, with the one that ended the run where it went on so
+        far; `step` are those done. `tell` hears of the first, and of each rollback."""
         skipped, self._skipped = self._skipped, []
-        return skipped
+        for number, (own, why) in enumerate(skipped, start=self.n_skipped - len(skipped) + 1):
+            if number == 1 or self._how == "rollback":
+                tell(f"warning: step {own} is left out: {why}")
+        last = {step + 1} if self.broken and self._how != "stop" else set()
+        return frozenset({own for own, _ in skipped} | last)
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """How many steps were left out, by the key of the record; empty where none was."""
+        return {"train/skipped": float(self.n_skipped)} if self.n_skipped else {}
 
     def _keep(self, loss: float) -> None:
         """Keeps the parameters that gave this loss, and the optimizer's memories, unless those kept are better."""
@@ -146,6 +156,17 @@ class Guard:
         known = state or {}
         self.n_skipped, self.n_rollbacks = known.get("n_skipped", 0), known.get("n_rollbacks", 0)
         self._in_a_row, self._kept = known.get("in_a_row", 0), known.get("kept")
+
+
+def not_finite(losses: torch.Tensor, gradients: Sequence[torch.Tensor]) -> list[int]:
+    """The members of a stack whose losses, (members,) or (members, terms), or gradients, (members, numbers) each, are not
+    finite."""
+    flat = [one.view(-1) for one in gradients]
+    if math.isfinite(losses.sum()) and all(math.isfinite(torch.dot(one, one)) for one in flat):
+        return []
+    parts = [losses.reshape(len(losses), -1), *gradients]
+    rows = torch.stack([one.isfinite().all(1) for one in parts]).all(0)
+    return [place for place, is_finite in enumerate(rows.tolist()) if not is_finite]
 
 
 def _square(gradient: Any) -> float:

@@ -159,23 +159,14 @@ class Loop:
         has_terms = figures.ndim > 1
         losses: list[float] = step_losses(figures, len(self._sums) if has_terms else 0).tolist()
         self._pace.took(n_steps, time.perf_counter() - begin)
-        self._take_losses(begin_step, losses, figures.tolist() if has_terms else None, self._left_out())
-        if self.gear.guard.broken is not None:
-            raise NonFinite(begin_step + len(losses), self.gear.guard.broken, self._finite_checkpoint)
+        guard = self.gear.guard
+        left_out = guard.left_out(self.gear.step, self.reporter.event)
+        self._take_losses(begin_step, losses, figures.tolist() if has_terms else None, left_out)
+        self.memory.latest |= guard.counts
+        if guard.broken is not None:
+            raise NonFinite(begin_step + len(losses), guard.broken, self._finite_checkpoint)
         self._take_time()
         self.reporter.progress(self.gear.step, losses[-1])
-
-    def _left_out(self) -> frozenset[int]:
-        """The steps that were left out, from 1; a person hears of the first and of each rollback."""
-        guard = self.gear.guard
-        skipped = guard.drain()
-        for number, (step, why) in enumerate(skipped, start=guard.n_skipped - len(skipped) + 1):
-            if number == 1 or "back to" in why:
-                self.reporter.event(f"warning: step {step} is left out: {why}")
-        if skipped:
-            self.memory.latest["train/skipped"] = float(guard.n_skipped)
-        ended_by = {self.gear.step + 1} if guard.broken and self.plan.train.non_finite != "stop" else set()
-        return frozenset({step for step, _ in skipped} | ended_by)
 
     def _take_time(self) -> None:
         now = time.monotonic()

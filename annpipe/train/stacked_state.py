@@ -5,7 +5,6 @@ A member's model and optimizer thus always hold what the stack has reached, with
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ import torch
 
 from annpipe.plan.plan import Plan
 from annpipe.train.divisors import is_sum
+from annpipe.train.guard import not_finite
 from annpipe.train.parts import Parts, named_parameters
 from annpipe.train.stacked_columns import Column, columns_of, layer_ways, matrix, size, trained
 from annpipe.train.stacked_gradients import Batching, Clipping
@@ -215,19 +215,10 @@ class StackedState:
         return torch.cat([losses, self._divisors(y)], 1) if self._losses.n_terms else losses
 
     def _stays(self, losses: torch.Tensor, step: int) -> list[tuple[torch.Tensor, int, torch.Tensor]]:
-        """The parameters of members whose gradients are not finite, which the step must not change: where, and what.
-
-        An accelerator would wait for it at each step.
-        """
-        flat = [slab.gradient.view(-1) for slab in self._slabs] if losses.device.type == "cpu" else []
-        is_finite = all(math.isfinite(torch.dot(one, one)) for one in flat) and math.isfinite(losses.sum())
-        if not flat or (is_finite and not self.broken):
-            return []
-        own_losses = losses.reshape(len(losses), -1).isfinite().all(1)
-        rows = torch.stack([own_losses, *(slab.gradient.isfinite().all(1) for slab in self._slabs)]).all(0)
-        for i, own in enumerate(rows.tolist()):
-            if not own:
-                self.broken.setdefault(i, step)
+        """The parameters that the step must not change, since gradients are not finite; an accelerator would wait."""
+        if losses.device.type == "cpu":
+            for member in not_finite(losses, [slab.gradient for slab in self._slabs]):
+                self.broken.setdefault(member, step)
         return [(slab.values, i, slab.values[i].clone()) for slab in self._slabs for i in self.broken]
 
     def _divisors(self, y: torch.Tensor) -> torch.Tensor:
