@@ -130,13 +130,12 @@ class Store:
         if self._connection is not None:  # MLflow's search reads all of a run to tell its id
             row = self._connection.exec_driver_sql(RUN_OF_TAG, (int(experiment_id), RUN_ID_TAG, run)).first()
             return None if row is None else str(row[0])
-        found = self.client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{run}'", max_results=10)
-        # A network may bring a call twice; what has become more than that is not ours to judge.
-        runs = sorted(found, key=lambda one: -len(one.data.metrics))
-        for double in runs[1:]:
+        same = self.client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{run}'", max_results=10)
+        found = sorted(same, key=lambda one: -len(one.data.metrics))
+        for double in found[1:]:  # a network may bring a call twice; what became more than that is not ours
             if double.info.status == "RUNNING" and not double.data.metrics:
                 self.client.delete_run(double.info.run_id)
-        return str(runs[0].info.run_id) if runs else None
+        return str(found[0].info.run_id) if found else None
 
     @contextmanager
     def all_at_once(self) -> Iterator[None]:

@@ -159,8 +159,8 @@ class Guard:
 
 
 def not_finite(losses: torch.Tensor, gradients: Sequence[torch.Tensor]) -> list[int]:
-    """The members of a stack whose losses, (members,) or (members, terms), or gradients, (members, numbers) each, are not
-    finite."""
+    """The members of a stack that have losses, (members,) or (members, terms), or gradients, (members, numbers) each,
+    that are not finite."""
     flat = [one.view(-1) for one in gradients]
     if math.isfinite(losses.sum()) and all(math.isfinite(torch.dot(one, one)) for one in flat):
         return []
