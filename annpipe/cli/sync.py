@@ -89,10 +89,10 @@ def _ask(folders: Sequence[Path], uri: str | None) -> dict[Path, Answer]:
         try:
             check_inside(folder)
             store = store_of(folder, uri)
-        except AnnpipeError:  # told when it is to be shipped
+            if not journal.is_held(folder) and is_recorded(folder, store):
+                by_store[store].append(folder)
+        except (AnnpipeError, OSError):  # told when it is to be shipped
             continue
-        if not journal.is_held(folder) and is_recorded(folder, store):
-            by_store[store].append(folder)
     answers: dict[Path, Answer] = {}
     for store, some in by_store.items():
         answers |= _asked(store, some)
