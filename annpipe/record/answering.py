@@ -15,11 +15,11 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]  # it ships no types
 
 from .cell_lookup import Categories, numbers_of, positions_of
 from .cell_text import CellFormat
@@ -96,7 +96,9 @@ class SavedNetwork:
         numbers = outputs.double().numpy() if outputs.is_floating_point() else outputs.numpy()
         if len(described) == 1 and described[0]["shape"]:
             return numbers
-        columns = numbers.reshape(len(numbers), -1)
+        import pandas as pd  # type: ignore[import-untyped]  # it ships no types
+
+        columns = np.array(numbers.reshape(len(numbers), -1))
         logs = [index for index, item in enumerate(described) if item.get("link") == "exp"]
         columns[:, logs] = np.exp(columns[:, logs])
         return pd.DataFrame({item["name"]: columns[:, index] for index, item in enumerate(described)})
@@ -145,7 +147,7 @@ def as_numbers(values: Any, name: str, form: CellFormat, *, is_whole: bool = Fal
     dtype = getattr(values, "dtype", None)
     if isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "biuf":
         numbers = values.astype(np.float64)
-    elif isinstance(values, pd.Series) and isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+    elif _is_pandas(values, "Series") and isinstance(dtype, np.dtype) and dtype.kind in "biuf":
         numbers = values.to_numpy(dtype=np.float64)
     else:
         numbers = numbers_of(cells_of(values), name, form)
@@ -160,16 +162,22 @@ def as_numbers(values: Any, name: str, form: CellFormat, *, is_whole: bool = Fal
 
 def cells_of(values: Any) -> Any:
     """A column of any kind as its cells."""
-    if isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
+    if _is_pandas(values, "Series", "Index", "api.extensions.ExtensionArray"):
         return list(values.astype(object))  # of categories with missing cells pandas would make floats else
     if isinstance(values, np.ma.MaskedArray):
         return [None if masked else cell for cell, masked in zip(values.data, np.ma.getmaskarray(values), strict=True)]
     return values if isinstance(values, np.ndarray) else list(values)
 
 
+def _is_pandas(values: Any, *names: str) -> bool:
+    """Whether it is of one of these classes of pandas: of none where nobody has imported it, which takes a while."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(values, tuple(attrgetter(name)(pandas) for name in names))
+
+
 def column_of(model_input: Any, name: str, index: int, n_inputs: int) -> Any:
     """One input out of a DataFrame, a dict or an array (whose columns are the inputs in their order)."""
-    if isinstance(model_input, pd.DataFrame | dict):
+    if isinstance(model_input, dict) or _is_pandas(model_input, "DataFrame"):
         if name not in model_input:
             raise ValueError(f"the input must have the column '{name}', however: {list(model_input)}")
         return model_input[name]
@@ -179,9 +187,9 @@ def column_of(model_input: Any, name: str, index: int, n_inputs: int) -> Any:
 
 def as_array(model_input: Any, name: str, index: int, n_inputs: int) -> Array:
     """The values of an input with a shape of its own, (rows, …)."""
-    if isinstance(model_input, pd.DataFrame | dict):
+    if isinstance(model_input, dict) or _is_pandas(model_input, "DataFrame"):
         values = column_of(model_input, name, index, n_inputs)
-        is_nested = isinstance(values, pd.Series) and values.dtype == object
+        is_nested = _is_pandas(values, "Series") and values.dtype == object
         return np.stack([np.asarray(value) for value in values]) if is_nested else np.asarray(values)
     values = np.asarray(model_input)
     return values if n_inputs == 1 else values[:, index]

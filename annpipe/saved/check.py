@@ -15,6 +15,7 @@ import torch
 
 from annpipe.contract import Dataset
 from annpipe.errors import RunError
+from annpipe.record.answering import SavedNetwork
 from annpipe.saved.model import sources_only
 from annpipe.train.evaluate import predict
 from annpipe.train.parts import Parts
@@ -56,8 +57,6 @@ def _some(train: Dataset) -> Dataset:
 
 def _answers(folder: Path, rows: Dataset) -> torch.Tensor:
     """What the saved model gives for rows as they would come from a file: categories by their words."""
-    from annpipe.record.answering import SavedNetwork  # it imports pandas, which a run needs at its end alone
-
     with sources_only():
         network = SavedNetwork(folder)
     columns = {name: _cells(tensor, rows.categories.get(name, ())) for name, tensor in rows.inputs.items()}

@@ -202,11 +202,11 @@ def check(table: Table, kind: str, in_memory: bool, registry: Registry, folder: 
     table.write(folder)
     run, file = trained(table, folder, kind, in_memory, registry), folder / f"t.{kind}"
     shares = torch.from_numpy(run.expected).softmax(1).numpy()
-    done = predict(run.folder, str(file), run.folder / "answers.parquet")
+    done = predict(run.folder, str(file), run.folder / "answers.parquet", trust=True)
     answers = pd.read_parquet(run.folder / "answers.parquet")
     assert (done.rows, dict(done.unknown), done.lost) == (len(shares), {}, 0)
     np.testing.assert_allclose(answers.iloc[:, 1:].to_numpy(), shares, rtol=1e-12)
-    again = labelled(SavedModel(run.folder), str(file))
+    again = labelled(SavedModel(run.folder, trust=True), str(file))
     assert torch.equal(again.targets[table.target], run.labels)
     for name, column in run.inputs.items():
         torch.testing.assert_close(again.inputs[name], column, rtol=0, atol=0, equal_nan=True)
@@ -254,10 +254,12 @@ def test_a_model_of_before_answers_as_it_did(registry: Registry, tmp_path: Path)
     described = json.loads((run.folder / "model" / "model.json").read_text(encoding="utf-8"))
     del described["reading"]["thousands"], described["reading"]["units"], described["targets"][0]["type"]
     (run.folder / "model" / "model.json").write_text(json.dumps(described), encoding="utf-8")
-    predict(run.folder, str(tmp_path / "t.csv"), run.folder / "answers.parquet")
+    (run.folder / "model" / "sums.json").unlink()
+    predict(run.folder, str(tmp_path / "t.csv"), run.folder / "answers.parquet", trust=True)
     answers = pd.read_parquet(run.folder / "answers.parquet").iloc[:, 1:].to_numpy()
     np.testing.assert_allclose(answers, torch.from_numpy(run.expected).softmax(1).numpy(), rtol=1e-12)
-    assert torch.equal(labelled(SavedModel(run.folder), str(tmp_path / "t.csv")).targets["word"], run.labels)
+    model = SavedModel(run.folder, trust=True)
+    assert torch.equal(labelled(model, str(tmp_path / "t.csv")).targets["word"], run.labels)
 
 
 @pytest.mark.parametrize("lost", [None, float("nan")])
@@ -271,7 +273,7 @@ def test_a_target_that_is_missing_is_told(lost: float | None, registry: Registry
     columns["real"][7] = lost
     table.write(tmp_path)
     with pytest.raises(DataError, match="row 8 of the column 'real' is missing"):
-        labelled(SavedModel(run.folder), str(tmp_path / "t.parquet"))
+        labelled(SavedModel(run.folder, trust=True), str(tmp_path / "t.parquet"))
 
 
 @pytest.mark.slow
