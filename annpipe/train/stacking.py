@@ -13,6 +13,7 @@ import torch
 from annpipe.plan.component import Component, every, to_data
 from annpipe.plan.losses import ignored_label
 from annpipe.plan.plan import Plan
+from annpipe.plan.schedules import step_rows
 from annpipe.plan.shapes import input_tensor
 from annpipe.spec.axes import SPLITS
 from annpipe.train.data import Rows
@@ -152,17 +153,22 @@ def _in_parts(plan: Plan, parts: Parts) -> str | None:
     if next(parts.loss.parameters(), None) is not None:
         return "a loss with parameters"
     if _may_have_no_label(plan, parts.rows["train"].y):
-        return "labels that the loss leaves out, of which a batch may have no others"
+        return "labels that the loss leaves out, of which a step may have no others"
     return None
 
 
 def _may_have_no_label(plan: Plan, y: torch.Tensor) -> bool:
-    """Whether there are so many labels that do not count, that a batch may have no others."""
-    label, size = ignored_label(plan.loss), plan.train.batch_size
-    if label is None or size == "all" or len(y) <= size:
+    """Whether a step may see labels alone that do not count."""
+    label = ignored_label(plan.loss)
+    size = step_rows(plan.train, len(y))
+    if label is None or len(y) <= size:
         return False
+    is_ignored = (y == label).reshape(len(y), -1).all(1)
+    if not plan.train.shuffle:
+        steps = torch.split(is_ignored, size)
+        return any(bool(step.all()) for step in (steps[: len(y) // size] if plan.train.drop_last else steps))
     least = size if plan.train.drop_last else len(y) % size or size
-    return int((y == label).reshape(len(y), -1).all(1).sum()) >= least
+    return int(is_ignored.sum()) >= least
 
 
 def _layers(plan: Plan) -> str | None:
