@@ -127,6 +127,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("attention by formula", _sdp.math_sdp_enabled, _sdp.enable_math_sdp, True),
     Setting("attention of cudnn", _sdp.cudnn_sdp_enabled, _sdp.enable_cudnn_sdp, True),
     Setting("fast path", _backends.mha.get_fastpath_enabled, _backends.mha.set_fastpath_enabled, True),
+    _of(torch.distributions.Distribution, "_validate_args", True),  # torch's compiler leaves it off in its process
     Setting("print options", _print_options, _put_print_options, _print_options()),
     # It writes some of the others: they are written after it, both times, since values are written from the last on.
     Setting("float32 matmul precision", _matmul_precision, _put_matmul_precision, "highest"),

@@ -20,7 +20,7 @@ from annpipe.plan.torch_globals import SETTINGS, torch_defaults
 from annpipe.record import journal
 from annpipe.record.answering import SavedNetwork
 from annpipe.saved.model import SavedModel
-from tests.conftest import unrecorded
+from tests.conftest import CliHere, unrecorded
 
 # A plugin of somebody who draws from the generators of the process: its layer, its data and its callback.
 PLUGIN = """
@@ -254,3 +254,17 @@ def real_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 REAL_WARNINGS = torch_globals._warnings_shown
+
+
+def test_distributions_are_checked_whatever_the_caller_says(
+    project: Path, monkeypatch: pytest.MonkeyPatch, annpipe_here: CliHere
+) -> None:
+    """Torch's compiler turns the checks off for its process: a second run in it would take any numbers."""
+    monkeypatch.setattr(torch.distributions.Distribution, "_validate_args", False)
+    (project / "wrong.yaml").write_text(
+        "version: 1\nname: wrong\nmodel: [Linear: 1]\nloss: MSELoss\noptimizer: SGD\ntrain: {epochs: 1}\n"
+        "data: {formula: {rows: 4, inputs: {x: {Uniform: [1, 0]}}, targets: {y: x}}}\n"
+    )
+    code, _, err = annpipe_here("validate", str(project / "wrong.yaml"))
+    assert (code, "Uniform refuses its options" in err) == (3, True)
+    assert torch.distributions.Distribution._validate_args is False
