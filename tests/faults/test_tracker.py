@@ -142,7 +142,7 @@ def test_a_run_through_all_faults_is_recorded_whole(server: Server, project: Pat
     """Each fault strikes while it trains, and again while `annpipe sync` mends; nobody waits for the record."""
     names = [name for name in ACTIONS if name != "hang"]
     injector = Injector(*names)
-    during = [NetworkFault(name, on=r"api/|artifacts", skip=2 * number) for number, name in enumerate(names)]
+    during = [NetworkFault(name, on=r"api/|artifacts", skip=3 * number // 2) for number, name in enumerate(names)]
     (project / "faulty.yaml").write_text(SPEC.replace("WAIT", "0.1"))
     with proxy(server.port, injector, during) as one:
         done = annpipe("run", "faulty.yaml", "--tracking-uri", one.address)
