@@ -157,7 +157,7 @@ def test_a_model_takes_and_gives_tensors(project: Path, begin: Any) -> None:
 
 
 def test_a_model_that_cannot_be_saved_costs_only_itself(project: Path, begin: Any) -> None:
-    """A broken model.json: the run is recorded, and says what is missing."""
+    """A broken model.json: the run is recorded but for it, which is named, and its record is not called complete."""
     run = begin()
     (run.folder / "model").mkdir()
     (run.folder / "model" / "model.json").write_text('{"inputs": []}')
@@ -165,8 +165,11 @@ def test_a_model_that_cannot_be_saved_costs_only_itself(project: Path, begin: An
     folder = run.end()
     with ship.logging_to(folder):
         state = ship.ship(folder, ship.store_of(folder), Trainer(None), 1.0)
-    assert state.complete
-    assert "model" in (state.problem or "")
+    assert not state.complete
+    assert [refused.partition(":")[0] for refused in state.refused] == ["model"]
+    assert (
+        MlflowClient(tracking_uri=location.embedded_uri(project)).get_run(str(state.run_id)).info.status == "FINISHED"
+    )
 
 
 def test_a_column_without_a_name_goes_in(project: Path, begin: Any) -> None:
