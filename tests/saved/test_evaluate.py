@@ -83,8 +83,8 @@ def test_rows_without_an_answer_are_left_out(project: Project, typed: Typed) -> 
     assert "2 of 80 rows are left out: they lack a value that nothing fills in; the first is row 3" in said
     found, whole = json.loads(printed), evaluated(typed, "lines", "whole.csv")
     assert (found["rows"], found["values"]) == (78, whole["values"])
-    frame.assign(x2=np.nan).to_csv(project.folder / "none.csv", sep=";", decimal=",", index=False)
-    code, _, said = typed("evaluate", "lines", "none.csv")
+    frame.assign(x2=np.nan).to_csv(project.folder / "all_gaps.csv", sep=";", decimal=",", index=False)
+    code, _, said = typed("evaluate", "lines", "all_gaps.csv")
     assert code == 3
     assert "each row lacks a value that nothing fills in" in said
 
