@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,8 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 from annpipe.contract import Dataset, RunView
+from annpipe.errors import DataError
 from annpipe.facts import dataset_facts
 from annpipe.plan.build import instantiate
+from annpipe.plan.component import Component
+from annpipe.plan.losses import ignored_label
 from annpipe.plan.measuring import Measures, draft_measures
 from annpipe.plan.torch_globals import torch_defaults
 from annpipe.record.journal import Journal, now_ms
@@ -22,7 +25,7 @@ from annpipe.record.project import find_project, spec_file
 from annpipe.record.recorder import Recorder, ShipState
 from annpipe.record.seal import PLAN, check_own, seal_store
 from annpipe.registry import Registry
-from annpipe.saved.cells import STDIN
+from annpipe.saved.cells import STDIN, shown
 from annpipe.saved.labelled import labelled
 from annpipe.saved.model import SavedModel
 from annpipe.spec import load_spec
@@ -78,7 +81,7 @@ def evaluate_run(
             seal_store(run, tracking_uri)
         spec = _spec(run, model)
         measures = draft_measures(spec, Registry.installed(), project=find_project())
-        dataset = labelled(model, source)
+        dataset = _answered(model, labelled(model, source, _ignored(measures)), source, teller)
         called = _called(name or ("stdin" if source == STDIN else Path(source).name.partition(".")[0]))
         with computing(spec.device.precision, deterministic=spec.device.deterministic) as dtype:
             values, view = _measured(model, measures, spec, dataset, dtype, called)
@@ -164,6 +167,31 @@ def _measured(
         rows=called,
     )
     return values, view
+
+
+def _ignored(measures: Measures) -> dict[str | None, int]:
+    """The labels that the losses of the run leave out, by head; that of a single loss at None."""
+    losses: list[tuple[str | None, Component]] = [*measures.heads.items()] or [(None, measures.loss)]
+    return {name: label for name, loss in losses if (label := ignored_label(loss)) is not None}
+
+
+def _answered(model: SavedModel, dataset: Dataset, source: str, teller: Teller) -> Dataset:
+    """The rows without those that lack a value which nothing fills in: of these the model has no answer."""
+    if not any(tensor.is_floating_point() and bool(tensor.isnan().any()) for tensor in dataset.inputs.values()):
+        return dataset
+    network: Any = model.network.network
+    columns = Transformed(network.columns) if model.description["transforms"] else Transformed()
+    lost = columns.features(dataset.inputs, torch.float64).reshape(dataset.rows, -1).isnan().any(1)
+    if not bool(lost.any()):
+        return dataset
+    of = f"{int(lost.sum()):,} of {dataset.rows:,} rows"
+    first = f"the first is row {int(lost.long().argmax()) + 1}"
+    if bool(lost.all()):
+        raise DataError(f"{shown(source)}: each row lacks a value that nothing fills in", "add the values")
+    teller.event(f"warning: {of} are left out: they lack a value that nothing fills in; {first}")
+    inputs = {name: tensor[~lost] for name, tensor in dataset.inputs.items()}
+    targets = {name: tensor[~lost] for name, tensor in dataset.targets.items()}
+    return replace(dataset, inputs=inputs, targets=targets)
 
 
 def _target(model: SavedModel, name: str) -> dict[str, Any]:

@@ -97,10 +97,12 @@ def summary(finished: Finished) -> str:
     elif isinstance(finished.outcome.error, NonFinite):  # to go on would lead there again
         spec = shown(Path(finished.plan.file))
         lines += ["", "next:", f"  annpipe lr {spec}    suggest a learning rate"]
-        lines += [f"  annpipe run {spec} --set train.clip_norm=1    limit the gradients"]
-        lines += [
-            f"  annpipe run {spec} --set train.non_finite=rollback    go back and halve the rate where it happens"
-        ]
+        train = finished.plan.train
+        if train.clip_norm is None and train.clip_value is None:
+            lines += [f"  annpipe run {spec} --set train.clip_norm=1    limit the gradients"]
+        if train.non_finite != "rollback":
+            back = f"  annpipe run {spec} --set train.non_finite=rollback"
+            lines += [f"{back}    go back and halve the rate where it happens"]
     elif isinstance(finished.outcome.error, OutOfMemory):
         lines += ["", "next:", f"  annpipe plan {shown(Path(finished.plan.file))}    show what a step holds"]
     else:

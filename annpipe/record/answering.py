@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 import sys
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 WHOLE = ("integer", "long", "int32", "int64")  # types of whole numbers
 BOOLEAN = "any"  # the type of a boolean, which comes as one, as a word or as 0 and 1
+_NAMELESS = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name
 ROWS_AT_ONCE = 65_536  # a table of any length needs the memory of this many rows
 
 
@@ -178,6 +180,9 @@ def _is_pandas(values: Any, *names: str) -> bool:
 def column_of(model_input: Any, name: str, index: int, n_inputs: int) -> Any:
     """One input out of a DataFrame, a dict or an array (whose columns are the inputs in their order)."""
     if isinstance(model_input, dict) or _is_pandas(model_input, "DataFrame"):
+        nameless = [key for key in model_input if name == "" and _NAMELESS.fullmatch(str(key))]
+        if name not in model_input and len(nameless) == 1:
+            return model_input[nameless[0]]
         if name not in model_input:
             raise ValueError(f"the input must have the column '{name}', however: {list(model_input)}")
         return model_input[name]

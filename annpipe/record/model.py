@@ -65,7 +65,7 @@ def save_mlflow_model(source: Path, target: Path, *, model_id: str | None, run_i
         python_model=str(LOADER),
         artifacts={"network": source.resolve().as_uri()}
         | {name: LOADER.with_name(f"{name}.py").as_uri() for name in LOADED},
-        signature=ModelSignature(_schema(description.inputs, is_input=True), _schema(description.outputs)),
+        signature=_signature(description),
         metadata=_column_types(description.inputs),
         input_example=_example(description),
         pip_requirements=list(description.requirements),
@@ -95,6 +95,14 @@ def _variables(found: list[dict[str, Any]]) -> tuple[Variable, ...]:
 def _installed() -> list[str]:
     names = ("torch", "safetensors", "numpy", "pandas")
     return [f"{name}=={metadata.version(name).partition('+')[0]}" for name in names]
+
+
+def _signature(description: Description) -> ModelSignature:
+    """What goes in and comes out; of a column without a name, which MLflow cannot say, only what comes out."""
+    outputs = _schema(description.outputs)
+    if not all(variable.name for variable in description.inputs):
+        return ModelSignature(outputs=outputs)
+    return ModelSignature(_schema(description.inputs, is_input=True), outputs)
 
 
 def _schema(variables: tuple[Variable, ...], *, is_input: bool = False) -> Schema:

@@ -209,8 +209,8 @@ def _named(folders: Sequence[Path], text: str) -> Path:
         if folder.name == text:
             return folder
     same_name = [folder for folder in folders if _name(folder) == slug(text)]
-    if same_name:
-        return same_name[-1]
+    if same_name:  # the ids of a sweep's trials begin with the name of their spec, and they have names of their own
+        return next((folder for folder in reversed(same_name) if _called(folder) == slug(text)), same_name[-1])
     fitting = [folder for folder in folders if folder.name.startswith(text) or _is_mlflow_run(folder, text)]
     if len(fitting) == 1:
         return fitting[0]
@@ -221,6 +221,11 @@ def _named(folders: Sequence[Path], text: str) -> Path:
     near = get_close_matches(text, list(names), n=3, cutoff=0.5)
     meant = f"did you mean {' or '.join(repr(name) for name in near)}? " if near else ""
     raise NotFound(f"there is no run '{text}' in {folders[0].parent}; {meant}`annpipe runs` lists them")
+
+
+def _called(folder: Path) -> str:
+    """The name that the run itself says."""
+    return slug(str(next(read(folder), {}).get("name") or ""))
 
 
 def _name(folder: Path) -> str:

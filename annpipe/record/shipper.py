@@ -58,6 +58,7 @@ class Aside:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, initializer=_step_aside)
+        self.has_left = False
 
     def begin(self, action: Callable[[], T]) -> Future[T]:
         """Does it there."""
@@ -82,7 +83,8 @@ class Aside:
         return result
 
     def leave(self) -> None:
-        """Ends the thread, and with it the low priority of this process."""
+        """Ends the thread, and with it the low priority of this process; what comes now is done without it."""
+        self.has_left = True
         self._thread.shutdown()
         _stand_with(0)
 
@@ -116,7 +118,7 @@ def _ship(folder: Path, uri: str | None, aside: Aside | None) -> int:
     from annpipe.record.state import sole_shipper
 
     def while_trained(action: Callable[[], T]) -> T:
-        if aside is None:
+        if aside is None or aside.has_left:
             return action()
         try:
             return aside.end(aside.begin(action), folder, uri, SECONDS_OF_CALLS)

@@ -19,15 +19,20 @@ from annpipe.saved.rows import read_blocks
 BOOLEANS = (("false", "true"), ("no", "yes"))  # the names of the two values of a boolean
 
 
-def labelled(model: SavedModel, source: str) -> Dataset:
-    """The inputs and targets of every row, as the run's own data has them; raises NotFound and DataError."""
+def labelled(model: SavedModel, source: str, ignored: Mapping[str | None, int] | None = None) -> Dataset:
+    """The inputs and targets of every row, as the run's own data has them; raises NotFound and DataError.
+
+    `ignored` has labels that stand for no class, of targets by name or of the only one at None.
+    """
+    ignored = ignored or {}
     inputs, targets = model.inputs, model.targets
     wanted = [*inputs, *(_wanted(target) for target in targets)]
     blocks: list[list[np.ndarray[Any, Any]]] = []
     start = 0
     for block in read_blocks(source, wanted, model.reading):
         answers = zip(targets, block[len(inputs) :], strict=True)
-        known = [_known(target, cells, source, start, model.reading.form) for target, cells in answers]
+        form, alone = model.reading.form, ignored.get(None)
+        known = [_known(t, cells, source, start, form, ignored.get(t["name"], alone)) for t, cells in answers]
         blocks.append([*model.columns(block[: len(inputs)], source), *known])
         start += len(block[0])
     whole = [torch.from_numpy(np.concatenate(parts)) for parts in zip(*blocks, strict=True)]
@@ -46,13 +51,19 @@ def _wanted(target: Mapping[str, Any]) -> Wanted:
 
 
 def _known(
-    target: Mapping[str, Any], cells: np.ndarray[Any, Any], source: str, start: int, form: CellFormat
+    target: Mapping[str, Any],
+    cells: np.ndarray[Any, Any],
+    source: str,
+    start: int,
+    form: CellFormat,
+    ignored: int | None = None,
 ) -> np.ndarray[Any, Any]:
-    """The target's cells as numbers; raises DataError for a class that the model does not tell."""
+    """The target's cells as numbers; raises DataError for a class that the model does not tell, `ignored` aside."""
     words, name = target["words"], target["name"]
     if not words:
         top = len(target["classes"]) - 1 if target["classes"] else None
         wrong = (cells > top) | (cells < 0) if top is not None else np.zeros(len(cells), dtype=bool)
+        wrong = wrong & (cells != ignored) if ignored is not None else wrong
         known = f"labels go from 0 to {top}"
     else:
         given = cells

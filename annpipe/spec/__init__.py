@@ -6,7 +6,7 @@ from pathlib import Path
 
 from annpipe.spec.extends import extended
 from annpipe.spec.nodes import Node, ScalarNode
-from annpipe.spec.overrides import on_device, override, swept, trial, unset
+from annpipe.spec.overrides import on_device, override, parted, said_path, swept, trial, unset
 from annpipe.spec.reader import read_file
 from annpipe.spec.spec import Spec, read_spec
 from annpipe.spec.variables import substituted
@@ -27,17 +27,21 @@ def load_spec(
 ) -> Spec:
     """Reads the spec at `path`: what it extends beneath it, then the overrides, then its variables; raises SpecError.
 
-    `overrides` are `PATH=VALUE` or `PATH+=VALUE`; `unset_paths` are removed; `device` replaces the device's word and
-    keeps its other options; `base` is the folder that relative paths start from when it is not the spec's own. Of an
-    untrusted spec nothing outside its folder is read. `over` are more values of a sweep; `values` those of one of its
-    trials, whose spec says nothing of sweeps.
+    `overrides` are `PATH=VALUE` or `PATH+=VALUE`; `unset_paths` are removed, and beneath them stands what overrides or
+    values of a sweep say; `device` replaces the device's word and keeps its other options; `base` is the folder that
+    relative paths start from when it is not the spec's own. Of an untrusted spec nothing outside its folder is read.
+    `over` are more values of a sweep; `values` those of one of its trials, whose spec says nothing of sweeps.
     """
     root = extended(read_file(path), path, within=path.resolve().parent if untrusted else None)
+    overrides, values = [*overrides], None if values is None else [*values]
+    said = [*map(said_path, overrides), *(str(path.value) for path, _ in over), *(path for path, _ in values or ())]
+    first, last = parted(unset_paths, said)
+    root = unset(root, first)
     for text in overrides:
         root = override(root, text)
     root = swept(root, over) if values is None else trial(root, values)
     if device is not None:
         root = on_device(root, device)
-    filled = substituted(unset(root, unset_paths))
+    filled = substituted(unset(root, last))
     spec = read_spec(filled.root, str(path))
     return replace(spec, problems=(*filled.problems, *spec.problems), unfilled=filled.unfilled, base=base)

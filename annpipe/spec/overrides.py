@@ -1,7 +1,8 @@
 """`--set PATH=VALUE`, `--set PATH+=VALUE` and `--unset PATH`: the spec changed from the command line.
 
 Values are read by the spec's own YAML rules. Positions are those of the spec as written: `+=` adds at the end of a
-list, and everything to be removed is looked up before anything is.
+list, and everything to be removed is looked up before anything is. What stands at a path beneath which something is
+set is removed first: `--unset data.split --set data.split.folds=5` leaves nothing else in `split`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from annpipe.spec.spec import LIST_SECTIONS, REQUIRED, TOP_KEYS
 
 UNSET = "--unset "
 DEVICE = "--device "
+LEFT_OUT = {"data": ("split", "transforms")}  # mappings inside a section that a spec may leave out
+ONE_COMPONENT = ("data", "loss", "optimizer", "scheduler", "average")  # what follows its name is an option
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def with_change(root: MappingNode, change: Override) -> MappingNode:
         root = _opened_device(root)
     if section == "model" and len(change.path) > 1 and change.path[1] in MODEL_KEYS:
         root = _opened_model(root, change)
+    if section == "data" and len(change.path) > 1 and change.path[1] in LEFT_OUT["data"]:
+        root = _opened_data(root)
     missing = root.get(section)
     if section in TOP_KEYS and (missing is None or (isinstance(missing, ScalarNode) and missing.value is None)):
         root = _with_section(root, change)
@@ -113,6 +118,31 @@ def on_device(root: MappingNode, word: str) -> MappingNode:
     return made
 
 
+def said_path(text: str) -> str:
+    """The path of `PATH=VALUE` or `PATH+=VALUE`."""
+    return text.partition("=")[0].removesuffix("+").strip()
+
+
+def parted(paths: Iterable[str], said: Iterable[str]) -> tuple[list[str], list[str]]:
+    """What is removed before anything is set: where something is set beneath it; and what is removed in the end.
+
+    Raises SpecError for a position of a list: what is set there would be what comes after it.
+
+    >>> parted(["data.split", "model.1"], ["data.split.folds", "model.2"])
+    (['data.split'], ['model.1'])
+    """
+    first: list[str] = []
+    last: list[str] = []
+    below = [*said]
+    for path in paths:
+        beneath = next((one for one in below if f"{one}.".startswith(f"{path.strip()}.")), None)
+        if beneath is not None and path.rpartition(".")[2].strip().isdecimal():
+            message = f"`{beneath}` is set and left out at once"
+            raise Override(_steps(path, UNSET), f"{UNSET}{path}").fault(message, "keep one of the two")
+        (last if beneath is None else first).append(path)
+    return first, last
+
+
 def unset(root: MappingNode, paths: Iterable[str]) -> MappingNode:
     """The spec without what stands at `paths`; each must be there."""
     parsed = [Override(_steps(path, UNSET), f"{UNSET}{path}") for path in paths]
@@ -154,6 +184,17 @@ def _opened_model(root: MappingNode, change: Override) -> MappingNode:
         return node
 
     return replace(root, pairs=tuple((k, opened(v) if k.value == "model" else v) for k, v in root.pairs))
+
+
+def _opened_data(root: MappingNode) -> MappingNode:
+    """`data: spiral` as the mapping it is short for, `data: {spiral: }`, with a place for `split` and `transforms`."""
+
+    def opened(node: Node) -> Node:
+        if not isinstance(node, ScalarNode) or not isinstance(node.value, str):
+            return node
+        return MappingNode(((node, MappingNode((), node.place)),), node.place)
+
+    return replace(root, pairs=tuple((k, opened(v) if k.value == "data" else v) for k, v in root.pairs))
 
 
 def _with_section(root: MappingNode, change: Override) -> MappingNode:
@@ -223,7 +264,7 @@ def _in_mapping(node: MappingNode, change: Override, depth: int) -> MappingNode:
     assert change.value
     step, is_last = change.path[depth], depth == len(change.path) - 1
     below = node.get(step)
-    if below is None and not is_last and node.pairs:
+    if below is None and not is_last and node.pairs and not _may_be_left_out(change, depth):
         raise change.fault(f"there is no '{step}' here", _nearest(step, node.keys), step=depth)
     if below is None:
         key = ScalarNode(step, step, True, change.place(depth))
@@ -233,6 +274,14 @@ def _in_mapping(node: MappingNode, change: Override, depth: int) -> MappingNode:
         below = MappingNode((), below.place)
     changed = _changed(below, change, depth + 1)
     return replace(node, pairs=tuple((key, changed if key.value == step else value) for key, value in node.pairs))
+
+
+def _may_be_left_out(change: Override, depth: int) -> bool:
+    """Whether a step may name a mapping that the spec does not have: a part of a section, or an option's."""
+    section, step = change.path[0], change.path[depth]
+    if depth == 1:
+        return step in LEFT_OUT.get(section, ())
+    return depth == 2 and section in ONE_COMPONENT and change.path[1] not in LEFT_OUT.get(section, ())
 
 
 def _position(items: Sequence[Node], change: Override, depth: int) -> int:

@@ -34,7 +34,8 @@ def split_faults(split: Split, node: MappingNode) -> Iterator[Problem]:
             )
     if split.folds and not whole:
         if split.val:
-            yield _fault(node, "val", "`split.val` has no effect: one of the folds is val", "leave it out")
+            without = "leave it out, here or by `--unset data.split.val`"
+            yield _fault(node, "val", "`split.val` has no effect: one of the folds is val", without)
         if split.order:
             yield _fault(node, "folds", "`split.folds` are drawn at random, and `order` keeps an order", "keep one")
         if split.fold >= split.folds:

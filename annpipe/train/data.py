@@ -160,7 +160,7 @@ def _labels(targets: Mapping[str, torch.Tensor]) -> torch.Tensor:
         raise RunError(f"the loss takes class labels, but '{name}' has values that are not whole numbers")
     if labels.min() < 0:
         message = f"the loss takes class labels from 0, but '{name}' has {int(labels.min())}"
-        help_ = "leave such rows out, or give them a number of their own and name it by the loss's `ignore_index`"
+        help_ = "leave such rows out, or give them a number above the classes and name it by the loss's `ignore_index`"
         raise RunError(f"{message}; {help_}")
     return labels.to(torch.int64)
 

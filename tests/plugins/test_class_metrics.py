@@ -169,12 +169,13 @@ def test_labels_may_stand_at_places(metric: Any) -> None:
     assert value == pytest.approx(wanted, rel=1e-12)
 
 
+@pytest.mark.parametrize("none", [-100, 3])
 @pytest.mark.parametrize("metric", EVERY)
-def test_negative_labels_are_left_out(metric: Any) -> None:
-    """-100 is CrossEntropyLoss's word for a row that has no label."""
+def test_labels_of_no_class_are_left_out(metric: Any, none: int) -> None:
+    """-100 is CrossEntropyLoss's word for a row that has no label; a spec may say a number above the classes."""
     scores, labels = drawn(40, 3, 1)
-    with_gaps = torch.where(torch.arange(40) % 4 == 0, -100, labels)
-    named = with_gaps >= 0
+    with_gaps = torch.where(torch.arange(40) % 4 == 0, none, labels)
+    named = with_gaps != none
     wanted = measured(metric(), scores[named], labels[named])
     assert measured(metric(), scores, with_gaps, [7]) == pytest.approx(wanted, rel=1e-12)
 

@@ -324,3 +324,16 @@ def test_columns_may_be_named_in_korean() -> None:
     korean = Dataset({"길이": ROW.repeat(3)}, {"무게": ROW.repeat(3)})
     for plot in PLOTS:
         svg(plot(view(korean)))
+
+
+@pytest.mark.parametrize("n_inputs", [1, 2])
+def test_words_and_missing_numbers_span_no_plane(n_inputs: int) -> None:
+    """Predictions stand against the truth then: between words there is nothing, and of nan no margin."""
+    random = torch.linspace(0, 1, 20, dtype=torch.float64)
+    inputs = {name: random * place for place, name in enumerate(("a", "b")[:n_inputs], start=1)}
+    gap = inputs | {"a": torch.where(random == 0, torch.nan, random)}
+    for columns, categories in ((gap, {}), (inputs | {"a": random.round()}, {"a": ("no", "yes")})):
+        drawn = predictions(view(Dataset(columns, {"y": random}, categories=categories)))
+        assert drawn.axes[0].get_xlabel() == "true y"
+        svg(drawn)
+    assert predictions(view(Dataset(inputs, {"y": random}))).axes[0].get_xlabel() == "a"

@@ -157,7 +157,7 @@ def test_a_model_takes_and_gives_tensors(project: Path, begin: Any) -> None:
 
 
 def test_a_model_that_cannot_be_saved_costs_only_itself(project: Path, begin: Any) -> None:
-    """A broken model.json: the run is recorded, and says what is missing."""
+    """A broken model.json: the run is recorded but for it, which is named, and its record is not called complete."""
     run = begin()
     (run.folder / "model").mkdir()
     (run.folder / "model" / "model.json").write_text('{"inputs": []}')
@@ -165,5 +165,32 @@ def test_a_model_that_cannot_be_saved_costs_only_itself(project: Path, begin: An
     folder = run.end()
     with ship.logging_to(folder):
         state = ship.ship(folder, ship.store_of(folder), Trainer(None), 1.0)
-    assert not state.complete  # the record lacks it for good, and says so
-    assert "model" in (state.problem or "")
+    assert not state.complete
+    assert [refused.partition(":")[0] for refused in state.refused] == ["model"]
+    assert (
+        MlflowClient(tracking_uri=location.embedded_uri(project)).get_run(str(state.run_id)).info.status == "FINISHED"
+    )
+
+
+def test_a_column_without_a_name_goes_in(project: Path, begin: Any) -> None:
+    """MLflow's schema cannot say one; pandas calls it `Unnamed: 0` when it reads the file."""
+    import torch
+
+    torch.manual_seed(0)
+    plain = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.SiLU(), torch.nn.Identity(), torch.nn.Linear(3, 1))
+    run = begin()
+    description = {
+        "inputs": [column(""), column("b")],
+        "outputs": [column("y")],
+        "precision": "float32",
+        "requirements": ["torch==2.13.0", "safetensors==0.5.0"],
+        "inputs_example": {"": [1, 2], "b": [0.5, 1.5]},
+    }
+    write_model(run.folder / "model", {"network.py": NETWORK.format(outputs=1), "swish.py": SWISH}, plain, description)
+    address = f"runs:/{shipped_run(run)}/model"
+    a, b = [0.5, -1.0, 3.0], [1.0, 2.0, -2.0]
+    with torch.no_grad():
+        expected = plain(torch.tensor([a, b]).T).double().flatten()
+    for name in ("", "Unnamed: 0"):
+        (answer,) = predictions(project, [address], {name: a, "b": b}, "frame")
+        np.testing.assert_allclose(answer["y"], expected, rtol=1e-6)

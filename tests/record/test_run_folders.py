@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,11 @@ from annpipe.record.project import find_project, find_run, new_run_folder, slug
 from annpipe.record.state import Shipped, write_state
 
 
-def make(project: Path, name: str, time: int) -> Path:
+def make(project: Path, name: str, time: int, called: str | None = None) -> Path:
     """A run that began at `time`."""
     folder = new_run_folder(project, name)
     journal = Journal.create(folder)
-    journal.write("run", id=folder.name, name=name, time=time)
+    journal.write("run", id=folder.name, name=called or name, time=time)
     journal.close()
     return folder
 
@@ -54,6 +55,14 @@ def test_a_run_is_found_by_id_name_prefix_and_mlflow_id(tmp_path: Path) -> None:
     assert find_run(tmp_path, "quadratic-w") == other
     assert find_run(tmp_path, "0123456789ab") == other
     assert find_run(tmp_path, last=True) == new
+
+
+def test_a_name_means_the_run_before_the_trials_of_its_sweep(tmp_path: Path) -> None:
+    """Their ids begin with the name of their spec, and they are called by their values."""
+    own, trial = make(tmp_path, "quadratic", 1000), make(tmp_path, "quadratic", 2000, called="lr 0.1, seed 0")
+    assert find_run(tmp_path, "quadratic") == own
+    shutil.rmtree(own)
+    assert find_run(tmp_path, "quadratic") == trial
 
 
 def test_a_wrong_name_suggests_near_ones(tmp_path: Path) -> None:

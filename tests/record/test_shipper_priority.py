@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.record import location
+from annpipe.record import location, shipper
 from annpipe.record.journal import Journal
 from annpipe.record.project import new_run_folder
 from annpipe.record.state import is_recorded
@@ -90,36 +90,62 @@ def test_low_priority_ends_with_the_trainer(place: Path) -> None:
     site.mkdir()
     (site / "sitecustomize.py").write_text(STARVED.format(hit=str(hit)))
     own = os.getpriority(os.PRIO_PROCESS, 0)
-    shipper = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-P", "-m", "annpipe.record.shipper"], cwd=place, stdin=subprocess.PIPE,
         env={"PATH": os.environ["PATH"], "HOME": str(place), "PYTHONPATH": os.pathsep.join([str(site), *sys.path[1:]])},
         stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=without_privileges,
     )  # fmt: skip
-    assert shipper.stdin is not None
+    assert process.stdin is not None
     deadline = time.monotonic() + 120
     try:
-        shipper.stdin.write(json.dumps({"folder": str(run), "tracking_uri": None}).encode() + b"\n")
-        shipper.stdin.flush()
+        process.stdin.write(json.dumps({"folder": str(run), "tracking_uri": None}).encode() + b"\n")
+        process.stdin.flush()
         while not hit.exists():
-            assert shipper.poll() is None
+            assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert max(niceness(shipper.pid)) > own  # it stepped aside
-        shipper.stdin.close()  # the trainer is gone
+        assert max(niceness(process.pid)) > own  # it stepped aside
+        process.stdin.close()  # the trainer is gone
         seen: list[set[int]] = []
         groups: list[int] = []
-        while shipper.poll() is None:
-            seen.append(niceness(shipper.pid) or {own})
-            groups.append(group_niceness(shipper.pid))
+        while process.poll() is None:
+            seen.append(niceness(process.pid) or {own})
+            groups.append(group_niceness(process.pid))
             assert time.monotonic() < deadline, seen[-1]
             time.sleep(0.1)
     finally:
-        shipper.kill()
-        shipper.wait()
-    assert shipper.returncode == 0, (run / "shipper.log").read_text()
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, (run / "shipper.log").read_text()
     assert is_recorded(run)
     assert seen[-1] == {own}
     assert groups[-2:] == [0, 0]
+
+
+def test_a_trainer_that_leaves_while_mlflow_is_imported_has_its_run_shipped(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run may be shorter than the import, which then ends with nobody there to step aside for."""
+    uri = location.embedded_uri(place)
+    run = new_run_folder(place, "short")
+    journal = Journal.create(run)
+    root = location.artifact_root(uri, place)
+    journal.write("run", id=run.name, name="short", tracking_uri=uri, artifact_root=root, time=1_700_000_000_000)
+    journal.end("FINISHED")
+    journal.close()
+    trainer, other = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), "rw", strict=True))
+    monkeypatch.setattr("sys.stdin", trainer)
+    for name in ("_hear_nothing", "_step_aside", "_stand_with", "_write_to"):
+        monkeypatch.setattr(shipper, name, lambda *_: None)
+
+    def leave(*, rehearse: bool) -> None:
+        other.close()
+
+    monkeypatch.setattr(shipper, "_import", leave)
+    monkeypatch.setattr(shipper, "_told", lambda arguments: (run, None))
+    with trainer:
+        assert shipper.main([]) == 0
+    assert is_recorded(run)
 
 
 def test_a_shipper_whose_trainer_left_before_a_run_ends_at_once(place: Path) -> None:
@@ -128,10 +154,10 @@ def test_a_shipper_whose_trainer_left_before_a_run_ends_at_once(place: Path) -> 
     site = place / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(STARVED.format(hit=str(hit)))
-    shipper = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-P", "-m", "annpipe.record.shipper"], stdin=subprocess.PIPE, start_new_session=True,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(site), *sys.path[1:]])},
     )  # fmt: skip
-    assert shipper.stdin is not None
-    shipper.stdin.close()
-    assert shipper.wait(120) == 0
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(120) == 0

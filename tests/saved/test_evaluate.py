@@ -72,6 +72,23 @@ def _loss_of_train(project: Project) -> float:
     return float((scaled - y).abs().mean())
 
 
+def test_rows_without_an_answer_are_left_out(project: Project, typed: Typed) -> None:
+    """They lack a value that nothing fills in, as those that `drop_missing` drops: told, and no nan in the record."""
+    frame = lines()
+    frame.loc[[2, 5], "x1"] = np.nan
+    for name, rows in (("gaps", frame), ("whole", frame.drop(index=[2, 5]))):
+        rows.to_csv(project.folder / f"{name}.csv", sep=";", decimal=",", index=False)
+    code, printed, said = typed("evaluate", "lines", "gaps.csv", "--json")
+    assert code == 0
+    assert "2 of 80 rows are left out: they lack a value that nothing fills in; the first is row 3" in said
+    found, whole = json.loads(printed), evaluated(typed, "lines", "whole.csv")
+    assert (found["rows"], found["values"]) == (78, whole["values"])
+    frame.assign(x2=np.nan).to_csv(project.folder / "all_gaps.csv", sep=";", decimal=",", index=False)
+    code, _, said = typed("evaluate", "lines", "all_gaps.csv")
+    assert code == 3
+    assert "each row lacks a value that nothing fills in" in said
+
+
 def test_each_head_is_measured_for_itself(project: Project, typed: Typed) -> None:
     """The rows of val, found by the split's own stream: every loss and metric of the run's end."""
     frame = shops().dropna()

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from annpipe.errors import SpecError
-from annpipe.spec.nodes import plain
+from annpipe.errors import Place, SpecError
+from annpipe.spec import Spec, load_spec
+from annpipe.spec.nodes import ScalarNode, plain
 from annpipe.spec.overrides import override, unset
 from annpipe.spec.reader import read_text
 
-SPEC = "loss: L1Loss\ndevice: cpu\nmodel: [Linear: 3, ReLU]\noptimizer: {Adam: {lr: 0.1}}\n"
+SPEC = (
+    "data: {csv: {files: a.csv}}\nloss: L1Loss\ndevice: cpu\nmodel: [Linear: 3, ReLU]\noptimizer: {Adam: {lr: 0.1}}\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +36,13 @@ SPEC = "loss: L1Loss\ndevice: cpu\nmodel: [Linear: 3, ReLU]\noptimizer: {Adam: {
         ("model+={Linear: 1}", "model", [{"Linear": 3}, "ReLU", {"Linear": 1}]),
         ("metrics+=R2Score", "metrics", ["R2Score"]),
         ("variables.width=3", "variables", {"width": 3}),
+        ("data.split.folds=5", "data", {"csv": {"files": "a.csv"}, "split": {"folds": 5}}),
+        (
+            "data.transforms.number=standardize",
+            "data",
+            {"csv": {"files": "a.csv"}, "transforms": {"number": "standardize"}},
+        ),
+        ("data.csv.types.zip=category", "data", {"csv": {"files": "a.csv", "types": {"zip": "category"}}}),
     ],
 )
 def test_an_override_replaces_one_value(text: str, section: str, value: object) -> None:
@@ -47,6 +61,8 @@ def test_an_override_replaces_one_value(text: str, section: str, value: object) 
         ("loss+=ReLU", "appends to a list"),
         ("optimizer..lr=1", "not a path"),
         ("+=1", "not an override"),
+        ("data.splitt.val=0.2", "there is no 'splitt'"),
+        ("optimizer.Adamm.lr=1", "there is no 'Adamm'"),
     ],
 )
 def test_an_override_that_leads_nowhere_is_refused(text: str, words: str) -> None:
@@ -126,3 +142,24 @@ def test_what_is_emptied_from_the_command_line_has_its_place_there(path: str) ->
         node = node.get(below[0])  # type: ignore[union-attr]
     assert (node is None) == (path == "device")
     assert node is None or node.place.on_command_line
+
+
+def test_data_by_its_bare_name_takes_a_split() -> None:
+    root = read_text("data: spiral\n", "s.yaml")
+    assert plain(override(root, "data.split.folds=5")) == {"data": {"spiral": {}, "split": {"folds": 5}}}
+
+
+def loaded(tmp_path: Path, overrides: Sequence[str], unset_paths: Sequence[str], **more: Any) -> Spec:
+    (tmp_path / "s.yaml").write_text("data: {csv: {files: a.csv}, split: {val: 0.2}}\n" + SPEC.partition("\n")[2])
+    return load_spec(tmp_path / "s.yaml", overrides, unset_paths=unset_paths, **more)
+
+
+def test_what_is_set_beneath_what_is_left_out_stands_there_alone(tmp_path: Path) -> None:
+    """By an override or as a value of a sweep's trial, which was left out with the rest before."""
+    split = loaded(tmp_path, ["data.split.folds=5"], ["data.split"]).split
+    assert (split.folds, split.val) == (5, 0)
+    fold = ScalarNode(3, "3", True, Place("s.yaml", 1, 1, 1))
+    split = loaded(tmp_path, ["data.split.folds=5"], ["data.split"], values=[("data.split.fold", fold)]).split
+    assert (split.folds, split.fold, split.val) == (5, 3, 0)
+    with pytest.raises(SpecError, match="set and left out at once"):
+        loaded(tmp_path, ["model.1=Tanh"], ["model.1"])

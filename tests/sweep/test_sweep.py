@@ -309,6 +309,20 @@ def test_trials_are_in_mlflow_while_they_run(tmp_path: Path) -> None:
         assert sorted(shipped) == [tuple(rest) for key, *rest in written if key == "val/loss"]
 
 
+@pytest.mark.parametrize("unset", [False, True], ids=["no split", "another split"])
+def test_folds_need_no_split_in_the_spec(unset: bool, type_in: Type, tmp_path: Path) -> None:
+    """`--folds 3` makes the section; and where the spec's own is left out, the folds are not left out with it."""
+    if not unset:
+        (tmp_path / "spec.yaml").write_text(SPEC.replace("  split: {val: 0.25}\n", ""), encoding="utf-8")
+    words = ("--folds", "3", *(("--unset", "data.split") if unset else ()))
+    found = swept(type_in, *words)
+    assert found["metric"] == "val/loss"
+    assert len({trial["finals"]["val/loss"] for trial in found["trials"]}) == 3
+    code, _, said = type_in("sweep", "spec.yaml", "--set", "data.split.val=0.25", "--folds", "3", "--dry-run")
+    assert code == 3
+    assert "`--unset data.split.val`" in said
+
+
 def test_folds_are_a_sweep(type_in: Type) -> None:
     """Cross-validation: each fold once, one group."""
     words = ("--set", "data.split={folds: 3}", "--over", "data.split.fold=0..2")

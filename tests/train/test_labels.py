@@ -60,7 +60,7 @@ def test_a_batch_in_which_no_label_counts_is_left_out(size: int, fit: Any, tmp_p
     ("labels", "override", "words"),
     [
         ([0, 1, 2, 3, 0, 1], [], "from 0 to 2, one for each of the 3 outputs; 'y' in the train split has 3 (row 3 of"),
-        ([0, 1, 2, -100, 0, 1], [], "'y' has -100; leave such rows out"),
+        ([0, 1, 2, -100, 0, 1], [], "'y' has -100; leave such rows out, or give them a number above the classes"),
         ([0, 0, 0, 0, 0, 0], [], "all labels of 'y' in the train split are 0, which `ignore_index` leaves out"),
         ([1, 1, 2, 2, 0, 0], ["data.split={val_rows: val.txt}"], "all labels of 'y' in the val split are 0"),
         ([1, 1, 2, 2, 0, 7], ["data.split={val: 0.34}", "loss=MultiMarginLoss"], "has 7 (row"),
@@ -90,3 +90,26 @@ def test_labels_of_a_head_are_held_against_its_own_outputs(fit: Any, tmp_path: P
     text = SPEC.replace("targets: [y]", "targets: [y, z]").replace("loss: {CrossEntropyLoss: {ignore_index: 0}}\n", "")
     with pytest.raises(RunError, match=r"'y' in the train split has 4 \(row 2"):
         fit(text, f"model={json.dumps({'layers': [{'Linear': 2}], 'outputs': outputs})}")
+
+
+def test_a_label_above_the_classes_may_be_the_one_that_does_not_count(
+    annpipe_here: Callable[..., Any], tmp_path: Path
+) -> None:
+    """In training, metrics and figures, and when its rows are evaluated again."""
+    rows(tmp_path, [0, 1, 2, 3, 0, 1, 3, 2])
+    (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
+    how = [
+        "loss={CrossEntropyLoss: {ignore_index: 3}}",
+        "metrics=[Accuracy, AUROC]",
+        "plots=[confusion_matrix, roc_curve]",
+    ]
+    with unrecorded():
+        code, out, said = annpipe_here("run", "spec.yaml", "--json", *(part for one in how for part in ("--set", one)))
+        assert code == 0, said
+        values = json.loads(out)["values"]
+        code, out, said = annpipe_here("evaluate", "--last", "rows.npz", "--json")
+    assert code == 0, said
+    assert "could not" not in said
+    again = json.loads(out)["values"]
+    assert again["accuracy"] == values["train/accuracy"]
+    assert (again["accuracy"] * 6) % 1 == pytest.approx(0, abs=1e-9)

@@ -205,11 +205,26 @@ def test_the_command_line_says_what_to_do(annpipe_here: Callable[..., Any], tmp_
         assert "lower the learning rate (`annpipe lr` suggests one) or clip the gradients" in said
         assert "annpipe resume" not in out
         assert "annpipe lr spec.yaml" in out
+        assert "--set train.clip_norm=1" in out
+        assert "--set train.non_finite=rollback" in out
         run = next((tmp_path / "runs").iterdir())
         assert all(bool(one.isfinite().all()) for one in load_checkpoint(run, "last")["gear"]["model"].values())
         code, out, _ = annpipe_here("run", "spec.yaml", *how, "--set", "train.non_finite=rollback", "--json")
-    assert code == 0
-    assert json.loads(out)["values"]["train/loss"] < 1
+        assert code == 0
+        assert json.loads(out)["values"]["train/loss"] < 1
+        tried = [
+            "--set",
+            "optimizer.SGD.lr=1e9",
+            "--set",
+            "train.non_finite=rollback",
+            "--set",
+            "train.clip_value=1e30",
+        ]
+        code, out, _ = annpipe_here("run", "spec.yaml", *how, *tried)
+    assert code == 1
+    assert "annpipe lr spec.yaml" in out
+    assert "clip_norm" not in out  # what was tried is not offered
+    assert "rollback" not in out
 
 
 @pytest.mark.parametrize("optimizer", ["SGD: {lr: 0.05, momentum: 0.9}", "Adam: {lr: 0.05}", "Adamax: {lr: 0.05}"])

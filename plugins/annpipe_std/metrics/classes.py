@@ -186,6 +186,11 @@ def names_classes(prediction: torch.Tensor, target: torch.Tensor) -> bool:
     return not target.is_floating_point() and prediction.ndim == target.ndim + 1 and prediction.shape[1] > 1
 
 
+def is_class(labels: torch.Tensor, classes: int) -> torch.Tensor:
+    """Which labels name one of so many classes; another is the loss's `ignore_index`, for a row without a label."""
+    return (labels >= 0) & (labels < classes)
+
+
 def as_target(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """The prediction in the target's shape; raises ValueError where it has other numbers of elements."""
     prediction = prediction.reshape(target.shape) if prediction.numel() == target.numel() else prediction
@@ -194,12 +199,14 @@ def as_target(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def _class_counts(called: torch.Tensor, there: torch.Tensor, classes: int) -> torch.Tensor:
-    """Hits, calls and rows of each class. `index_add_` waits for nothing, which `bincount` does on a GPU."""
+    """Hits, calls and rows of each class, without labels of none. `index_add_` waits for nothing, which `bincount` does
+    on a GPU.
+    """
     counts = torch.zeros(3, classes, dtype=torch.int64, device=called.device)
-    named = (there >= 0).to(torch.int64)
+    named = is_class(there, classes).to(torch.int64)
     counts[0].index_add_(0, called, (called == there).to(torch.int64))
     counts[1].index_add_(0, called, named)
-    counts[2].index_add_(0, there.clamp(min=0), named)
+    counts[2].index_add_(0, there.clamp(0, classes - 1), named)
     return counts
 
 

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 
 from annpipe import metric
-from annpipe_std.metrics.classes import as_target, names_classes
+from annpipe_std.metrics.classes import as_target, is_class, names_classes
 from annpipe_std.metrics.sums import double, placed
 
 Average = Annotated[
@@ -84,7 +84,7 @@ class Scores:
         classes = prediction.shape[1]
         scores = double(prediction).softmax(1).movedim(1, -1).reshape(-1, classes)  # (rows, classes, …) -> (…, classes)
         truth = truth.reshape(-1, 1)
-        named = truth[:, 0] >= 0
+        named = is_class(truth[:, 0], classes)
         self._batches.append((scores[named], (truth == torch.arange(classes, device=truth.device))[named]))
 
     def levels(self) -> list[Level]:

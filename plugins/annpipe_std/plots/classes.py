@@ -117,25 +117,25 @@ def _classified(
     elif not true.is_floating_point():
         top = max(int(true.max()), 0)
         predicted = output.flatten().nan_to_num().round().clamp(0, top).long()
-        yield Classified(target, _names(names, top + 1), *_named(true, predicted))
+        yield Classified(target, _names(names, top + 1), *_named(top + 1, true, predicted))
 
 
 def _of_scores(target: str, true: torch.Tensor, output: torch.Tensor, names: Sequence[str]) -> Classified:
-    labels, predicted, scores = _named(true, output.argmax(1), output.double())
+    labels, predicted, scores = _named(output.shape[1], true, output.argmax(1), output.double())
     share = class_shares(scores, logits=False)
     return Classified(target, _names(names, output.shape[1]), labels, predicted, share, share)
 
 
 def _of_two(target: str, true: torch.Tensor, output: torch.Tensor, names: Sequence[str], *, logits: bool) -> Classified:
-    labels, scores = _named(true.long(), output.double())
+    labels, scores = _named(2, true.long(), output.double())
     predicted = (scores > (0 if logits else 0.5)).long()
     probability = class_shares(scores, logits=logits)
     return Classified(target, _names(names, 2), labels, predicted, scores[:, None], probability)
 
 
-def _named(true: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """All of them without the rows whose label is negative, which is of no class (CrossEntropyLoss's ignore_index)."""
-    kept = true >= 0
+def _named(classes: int, true: torch.Tensor, *others: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """All of them without the rows whose label is of no class: the `ignore_index` of a loss, as -100."""
+    kept = (true >= 0) & (true < classes)
     return (true[kept], *(other[kept] for other in others))
 
 

@@ -47,7 +47,7 @@ def predictions(view: RunView) -> Figure:
     """The model's curve or surface over the data, predicted against true, or its classes as regions or counts.
 
     Which of them depends on the number of inputs; classes are regions of the plane of two inputs, and of others a
-    matrix of which is taken for which.
+    matrix of which is taken for which. Words and missing numbers span no plane.
     """
     inputs, targets = list(numbers(view.train.inputs)), list(numbers(view.train.targets))[:MAX_PANELS]
     if not splits(view):
@@ -55,19 +55,29 @@ def predictions(view: RunView) -> Figure:
     if not targets:
         return message(view, TITLE, "Targets of more than single numbers have no axis to be drawn on.")
     figure, all_axes = panels(view, TITLE, len(targets))
+    dimensions = len(inputs) if _span_a_space(view, inputs) else 0
     classes = _labelled(view, targets)
     for axes, target in zip(all_axes, targets, strict=True):
-        if target in classes and len(inputs) == len(view.train.inputs) == 2 and _few(classes[target]):
+        if target in classes and dimensions == 2 and _few(classes[target]):
             _regions(axes, view, inputs, classes[target], MAX_MARKS // len(targets))
         elif target in classes:
             draw_confusion(figure, axes, *classes[target])
-        elif len(inputs) == len(view.train.inputs) == 1:
+        elif dimensions == 1:
             _curve(axes, view, inputs[0], target, MAX_POINTS // len(targets))
-        elif len(inputs) == len(view.train.inputs) == 2:
+        elif dimensions == 2:
             _surface(figure, axes, view, inputs, target, MAX_MARKS // len(targets))
         else:
             _against_truth(axes, view, target, MAX_POINTS // len(targets))
     return figure
+
+
+def _span_a_space(view: RunView, inputs: list[str]) -> bool:
+    """Whether all that goes in are numbers, none of them missing: between words there is nothing to predict."""
+    if len(inputs) != len(view.train.inputs) or any(view.train.categories.get(name) for name in inputs):
+        return False
+    return all(
+        bool(np.isfinite(numbers(split.inputs)[name]).all()) for split in splits(view).values() for name in inputs
+    )
 
 
 Labelled = tuple[Classified, str]
