@@ -12,7 +12,7 @@ from annpipe.expression import ExpressionFault
 from annpipe.files.limits import Stance, held_to
 from annpipe.plan.blocks import Blocks, expanded, faults, with_blocks
 from annpipe.plan.columns import Transforming, column_faults
-from annpipe.plan.component import Component
+from annpipe.plan.component import Component, every
 from annpipe.plan.contradictions import contradictions
 from annpipe.plan.ends import Output, input_faults, inputs_layer, output_faults, outputs_layer, outputs_loss, with_ends
 from annpipe.plan.formula_place import formula_problem
@@ -106,7 +106,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         outputs=outputs,
         init={str(key.value): one(call, "initializer") for key, call in spec.init},
         loss=outputs_loss(outputs, ends) if outputs else one(spec.loss, "loss"),
-        optimizer=_fused(one(spec.optimizer, "optimizer"), registry, scaled=spec.device.autocast == "float16"),
+        optimizer=one(spec.optimizer, "optimizer"),
         groups=tuple(_groups(spec, resolving)),
         scheduler=one(spec.scheduler, "scheduler") if spec.scheduler else None,
         average=one(spec.average, "average") if spec.average else None,
@@ -115,6 +115,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
         callbacks=many(spec.callbacks, "callback"),
         stance=resolving.stance,
     )
+    drafted = replace(drafted, optimizer=_fused(drafted))
     unknown = [p for p in resolving.problems if p.code == "unknown-component"]
     known = [p for p in resolving.problems if p.code != "unknown-component"]
     if unchecked:
@@ -124,7 +125,7 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     fields, of_data = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
     unfit = [] if unknown else list(faults(drafted.blocks, drafted.model, spec, registry))
     measured = [*drafted.metrics, *(metric for head in outputs for metric in head.metrics)]
-    watched = [] if any(map(resolving.failed, measured)) else list(_unknown_metrics(drafted))
+    watched = [] if any(map(resolving.failed, measured)) else list(watched_faults(drafted, has_val=spec.split.has_val))
     if fields and spec.transforms is not None and not _any_failed(drafted.transforms, resolving):
         of_data += column_faults(drafted.transforms, fields, drafted.data, registry)
     if fields and not spec.problems:
@@ -160,12 +161,13 @@ def _groups(spec: Spec, resolving: Resolving) -> Iterator[ParameterGroup]:
             yield ParameterGroup(patterns, options, places)
 
 
-def _unknown_metrics(drafted: Draft) -> Iterator[Problem]:
-    has_val, has_scheduler = drafted.spec.split.has_val, drafted.scheduler is not None
+def watched_faults(drafted: Draft, *, has_val: bool) -> Iterator[Problem]:
+    """Callbacks and a scheduler that watch a metric which has no value while the run trains."""
+    has_scheduler, by = drafted.scheduler is not None, drafted.spec.split.by
     keys = watched_keys(drafted.metrics, drafted.outputs, has_val=has_val, has_scheduler=has_scheduler)
-    yield from unknown_metrics(drafted.callbacks, drafted.registry, keys)
+    yield from unknown_metrics(drafted.callbacks, drafted.registry, keys, by)
     if drafted.scheduler is not None:  # it would follow what it sets
-        yield from unknown_metrics([drafted.scheduler], drafted.registry, [key for key in keys if key != "lr"])
+        yield from unknown_metrics([drafted.scheduler], drafted.registry, [key for key in keys if key != "lr"], by)
 
 
 UNCHECKED = "unchecked"
@@ -232,17 +234,25 @@ def add_plugins(files: Sequence[tuple[Path, str, Place]], registry: Registry) ->
     return problems
 
 
-def _fused(optimizer: Component, registry: Registry, *, scaled: bool) -> Component:
-    """`fused: true` where torch has a fused kernel and the spec asks for no other implementation.
+def _fused(drafted: Draft) -> Component:
+    """The optimizer, with `fused: true` where torch has a fused kernel and the spec asks for no other implementation.
 
     Not where gradients are scaled: torch 2.13's fused SGD begins with a momentum of whatever lay in memory when its
-    first step is skipped, as it is while the scale is still too large.
+    first step is skipped, as it is while the scale is still too large. Not for sparse gradients, which none takes.
     """
-    entry = registry.find("optimizer", optimizer.name)
+    optimizer, entry = drafted.optimizer, drafted.registry.find("optimizer", drafted.optimizer.name)
     other = any(optimizer.options.get(name) for name in ("foreach", "capturable", "differentiable"))
-    if entry is None or scaled or "fused" not in entry.traits or other or optimizer.options.get("fused") is not None:
+    if entry is None or "fused" not in entry.traits or other or optimizer.options.get("fused") is not None:
+        return optimizer
+    if drafted.spec.device.autocast == "float16" or sparse_layers(drafted):
         return optimizer
     return optimizer.with_options(fused=True) if optimizer.options else optimizer
+
+
+def sparse_layers(drafted: Draft) -> list[Component]:
+    """The layers whose weights get sparse gradients."""
+    layers = every([*drafted.model, *(layer for block in drafted.blocks.values() for layer in block)])
+    return [layer for layer in layers if layer.options.get("sparse") is True]
 
 
 def option_problem(data: Component, error: OptionError) -> Problem:

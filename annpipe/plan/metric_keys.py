@@ -42,8 +42,13 @@ def watched_keys(
     return ["train/loss", *val, *(["lr"] if has_scheduler else [])]
 
 
-def unknown_metrics(components: Iterable[Component], registry: Registry, keys: Sequence[str]) -> Iterator[Problem]:
-    """A problem for each option that names a metric which will never have a value."""
+def unknown_metrics(
+    components: Iterable[Component], registry: Registry, keys: Sequence[str], by: str | None = None
+) -> Iterator[Problem]:
+    """A problem for each option that names a metric which will never have a value.
+
+    `by` is the column that says which rows are held out, where one does.
+    """
     for component in components:
         entry = registry.find(component.kind, component.name)
         for parameter in entry.options if entry else ():
@@ -52,7 +57,7 @@ def unknown_metrics(components: Iterable[Component], registry: Registry, keys: S
                 node = component.given.get(parameter.name)
                 message = f"`{component.name}.{parameter.name}`: there is no metric '{key}' while this run trains"
                 place = node.place if node else component.place
-                yield Problem("unknown-metric", message, place, _remedy(key, keys))
+                yield Problem("unknown-metric", message, place, _remedy(key, keys, by))
 
 
 def followed_metric(scheduler: Component | None, registry: Registry, *, has_val: bool) -> str | None:
@@ -64,7 +69,9 @@ def followed_metric(scheduler: Component | None, registry: Registry, *, has_val:
     return next((key for key in keys if isinstance(key, str)), "val/loss" if has_val else "train/loss")
 
 
-def _remedy(key: str, keys: Sequence[str]) -> str:
+def _remedy(key: str, keys: Sequence[str], by: str | None) -> str:
     if key.startswith("val/") and "val/loss" not in keys:
+        if by:
+            return f"let the column '{by}' say val in some rows, or watch train/loss"
         return "hold rows out for it: `split: {val: 0.2}` beside the data component"
     return did_you_mean(key, keys) or f"the metrics of this run are {', '.join(keys)}"

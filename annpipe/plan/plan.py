@@ -163,7 +163,7 @@ class Plan:
     @property
     def followed_metric(self) -> str | None:
         """The key of the metric that the scheduler is stepped with; None for one that steps by itself."""
-        return followed_metric(self.scheduler, self.registry, has_val=self.split.has_val)
+        return followed_metric(self.scheduler, self.registry, has_val="val" in self.measured_parts)
 
     @property
     def measured_parts(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from annpipe.files.limits import held_to
 from annpipe.plan.columns import grouped
 from annpipe.plan.component import Component
 from annpipe.plan.data_alone import faults_of_data
-from annpipe.plan.draft import Draft
+from annpipe.plan.draft import Draft, watched_faults
 from annpipe.plan.ends import arriving, in_order, input_faults, is_inputs, output_faults
 from annpipe.plan.taps import tap_faults
 from annpipe.registry import Registry
@@ -84,6 +84,7 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
         observed = _observed(drafted, observe)
         fields = observed.fields
         held = None if fields.rows is None else observed.held or held_out(fields.rows, spec.split)
+        has_val = spec.split.has_val if observed.held is None else bool(observed.held[0])
         length = run_length(spec.train, None if fields.rows is None or held is None else fields.rows - sum(held))
         drafted = as_long_as(length, _arranged(drafted, fields))
         if drafted.outputs and (faults := tap_faults(drafted.model, registry)):  # heads may have changed places
@@ -107,7 +108,9 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
         problems += [problem for problem in found if problem.severity != "warning"]
     if fields.rows is not None and held is not None:
         problems += list(too_few(fields.rows, held, spec)) or lone_row(fields.rows - sum(held), spec, layers, registry)
-    problems += misfits(drafted, _outline(drafted, fields, None if problems else make))
+    if spec.split.has_val and not has_val:  # a column says it, and none of its rows is of val
+        problems += watched_faults(drafted, has_val=False)
+    problems += misfits(drafted, _outline(drafted, fields, None if problems else make, has_val=has_val))
     if problems:
         raise SpecError(problems)
     plan = Plan(
@@ -145,9 +148,7 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
             *(w for own, loss, _, _ in parts for w in activation_and_loss(own, loss, registry)),
             *(w for own, loss, metrics, _ in parts for w in thresholds_of_logits(own, loss, metrics, registry)),
             *scheduled,
-            *goal_of_scheduler(
-                drafted.scheduler, drafted.metrics, drafted.outputs, registry, has_val=spec.split.has_val
-            ),
+            *goal_of_scheduler(drafted.scheduler, drafted.metrics, drafted.outputs, registry, has_val=has_val),
         ),
     )
     return replace(plan, warnings=(*plan.warnings, *beyond_memory(plan)))
@@ -179,11 +180,11 @@ def _arranged(drafted: Draft, fields: Fields) -> Draft:
     return replace(drafted, model=tuple(model), outputs=outputs)
 
 
-def _outline(drafted: Draft, fields: Fields, make: Maker | None) -> Outline:
+def _outline(drafted: Draft, fields: Fields, make: Maker | None, *, has_val: bool) -> Outline:
     takes_classes = _is_of_classes(drafted.loss, drafted.registry)
     made = None if make is None else cache(lambda: make(drafted.data, drafted.registry, drafted.spec.head.seed))
     heads = {head.name: (head.loss.name, _is_of_classes(head.loss, drafted.registry)) for head in drafted.outputs}
-    return Outline(fields, drafted.loss.name, takes_classes, drafted.spec.split.has_val, made, heads=heads)
+    return Outline(fields, drafted.loss.name, takes_classes, has_val, made, heads=heads)
 
 
 def _is_of_classes(loss: Component, registry: Registry) -> bool:

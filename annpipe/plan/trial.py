@@ -10,13 +10,13 @@ import torch
 from annpipe.errors import OptionError, Problem
 from annpipe.plan.build import instantiate, named_modules, parameter_groups
 from annpipe.plan.component import Component, components_in
-from annpipe.plan.draft import Draft
+from annpipe.plan.draft import Draft, sparse_layers
 from annpipe.plan.groups import FOR_ALL, ParameterGroup, without_parameters
 from annpipe.plan.losses import unweighted
 from annpipe.plan.option_faults import option_refused
 from annpipe.plan.plan import Layer
 from annpipe.plan.schedules import UNKNOWN, with_length
-from annpipe.plan.shapes import refused
+from annpipe.plan.shapes import first_line, refused
 from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
 
@@ -42,7 +42,7 @@ def refusals(
     parameters = parameters or {"": torch.nn.Parameter(torch.empty(2, 2, device="meta"))}
     params = parameter_groups(parameters, groups, registry)
     optimizer, problems = _tried(_unfused(drafted.optimizer), registry, {"params": params})
-    problems += [] if problems else _of_no_group(optimizer, groups)
+    problems += [] if problems else [*_of_no_group(optimizer, groups), *_refused_sparse(drafted)]
     if drafted.scheduler is not None and not problems:
         scheduler = with_length(drafted.scheduler, registry, UNKNOWN)  # where the run's is not known
         problems += _tried(scheduler, registry, {"optimizer": optimizer})[1]
@@ -86,6 +86,50 @@ def _refused_distributions(drafted: Draft) -> list[Problem]:
         return [problem for part in inner for problem in _tried(part, drafted.registry, {})[1]]
     finally:
         torch.set_default_dtype(before)
+
+
+def _refused_sparse(drafted: Draft) -> list[Problem]:
+    """What cannot be done with the sparse gradients that a layer gives: clipping them, and most optimizers' steps."""
+    layers, spec = sparse_layers(drafted), drafted.spec
+    if not layers:
+        return []
+    layer, optimizer = layers[0], drafted.optimizer
+    node = layer.given.get("sparse")
+    place = node.place if node else layer.place
+    problems = []
+    if reason := _no_sparse_steps(drafted):
+        message = f"{optimizer.name} cannot step with the sparse gradients of {layer.name}: {reason}"
+        help_ = "leave `sparse` out, or take plain SGD or Adagrad, without momentum and `weight_decay`"
+        related = ((optimizer.place, "the optimizer"),) if optimizer.place else ()
+        problems.append(Problem("wrong-value", message, place, help_, related))
+    for option in ("clip_norm", "clip_value"):
+        if getattr(spec.train, option) is not None:
+            message = f"torch cannot clip the sparse gradients of {layer.name}"
+            related = ((spec.place("train", option), "clipped here"),)
+            problems.append(Problem("wrong-value", message, place, f"leave `sparse` or `{option}` out", related))
+    return problems
+
+
+def _no_sparse_steps(drafted: Draft) -> str | None:
+    """Why the optimizer cannot step with sparse gradients, found by a small step; None where it can.
+
+    What it remembers must not be sparse either: checkpoints keep no such tensors.
+    """
+    entry = drafted.registry.find("optimizer", drafted.optimizer.name)
+    if entry is None or entry.traits.get("closure"):
+        return None
+    parameter = torch.nn.Parameter(torch.zeros(2, 2, device="cpu"))
+    at, ones = torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 2)
+    parameter.grad = torch.sparse_coo_tensor(at, ones, (2, 2), device="cpu", check_invariants=True)
+    optimizer, problems = _tried(drafted.optimizer, drafted.registry, {"params": [parameter]})
+    if problems:
+        return None
+    try:
+        optimizer.step()
+    except Exception as error:  # an optimizer may refuse them with anything
+        return first_line(error)
+    kept = [value for value in optimizer.state[parameter].values() if isinstance(value, torch.Tensor)]
+    return "what it remembers of them is sparse, too" if any(value.is_sparse for value in kept) else None
 
 
 def _tried(component: Component, registry: Registry, supplied: Mapping[str, Any]) -> tuple[Any, list[Problem]]:

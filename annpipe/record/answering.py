@@ -151,6 +151,8 @@ def as_numbers(values: Any, name: str, form: CellFormat, *, is_whole: bool = Fal
         numbers = values.astype(np.float64)
     elif _is_pandas(values, "Series") and isinstance(dtype, np.dtype) and dtype.kind in "biuf":
         numbers = values.to_numpy(dtype=np.float64)
+        if form.missing_numbers and dtype.kind != "b":
+            numbers = np.where(np.isin(numbers, list(form.missing_numbers)), np.nan, numbers)
     else:
         numbers = numbers_of(cells_of(values), name, form)
     wrong = [(np.isinf(numbers), "a finite number")]

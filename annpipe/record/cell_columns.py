@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from annpipe.record.cell_text import BLANKS, CellFormat, cell_text
+from annpipe.record.cell_text import BLANKS, CellFormat, cell_text, written_moment
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,8 +85,20 @@ def values(cells: pa.ChunkedArray | pa.Array) -> list[Any]:
     """The cells as Python has them; floats of 16 and 32 bits as NumPy's own, which knows how they are written."""
     import pyarrow as pa
 
+    if cells.type == pa.time64("ns"):
+        return _clocks(cells)
     narrow = pa.types.is_float16(cells.type) or pa.types.is_float32(cells.type)
     return list(_to_numpy(cells)) if narrow else list(cells.to_pylist())
+
+
+def _clocks(cells: pa.ChunkedArray | pa.Array) -> list[Any]:
+    """Times of day with nanoseconds; as their text where Python, which has none, would lose some."""
+    import pyarrow as pa
+
+    counts, texts = cells.cast(pa.int64()).to_pylist(), cells.cast(pa.string()).to_pylist()
+    whole = cells.cast(pa.time64("us"), safe=False).to_pylist()
+    rows = zip(counts, texts, whole, strict=True)
+    return [written_moment(text) if count is not None and count % 1000 else time for count, text, time in rows]
 
 
 def cell_numbers(cells: pa.ChunkedArray | pa.Array, form: CellFormat) -> tuple[Array, Array]:

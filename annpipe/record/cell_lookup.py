@@ -50,6 +50,8 @@ class Categories:
         if self._is_boolean:
             return self._truth(text)
         places = self._places(value, text)
+        if not places and not isinstance(value, bool) and _is_said_missing(value, self._format):
+            return np.nan
         if len(places) > 1:
             both = " or ".join(f"'{self.words[place]}'" for place in places[:2])
             raise ValueError(f"{text} in the column '{self.name}' may be {both}: {self._as_text}")
@@ -71,7 +73,11 @@ class Categories:
             case bool():
                 return self._truths.get(text, [])
             case float() | np.floating():
-                places = self._floats.get(float(text), []) or self._narrow.get(float(value), [])
+                places = (
+                    self._floats.get(float(text), [])
+                    or self._narrow.get(float(value), [])
+                    or self._half.get(float(value), [])
+                )
                 if abs(float(value)) >= EXACT and any(self.words[place].lstrip("+-").isdecimal() for place in places):
                     message = f"{text} in the column '{self.name}' has lost digits as a floating-point number"
                     raise ValueError(f"{message}: {self._as_text}")
@@ -98,11 +104,19 @@ class Categories:
     @cached_property
     def _narrow(self) -> dict[Any, list[int]]:
         """By the number of 32 bits that a word stands for: readers make 0.10000000149011612 of such a 0.1."""
-        return self._by(self._single)
+        return self._by(lambda word: self._rounded(word, np.float32))
 
-    def _single(self, word: str) -> float | None:
+    @cached_property
+    def _half(self) -> dict[Any, list[int]]:
+        """By the number of 16 bits that a word stands for, in the same way."""
+        return self._by(lambda word: self._rounded(word, np.float16))
+
+    def _rounded(self, word: str, kind: type[np.floating[Any]]) -> float | None:
         number = self._format.number(word)
-        return None if number is None or abs(number) > np.finfo(np.float32).max else float(np.float32(number))
+        if number is None or abs(number) > float(np.finfo(kind).max):
+            return None
+        is_as_kept = number.is_integer() and abs(number) < EXACT  # as 2049, which 16 bits would make 2048 of
+        return None if is_as_kept else float(kind(number))
 
     @cached_property
     def _numbers(self) -> dict[Any, list[int]]:
@@ -160,9 +174,18 @@ def _number(value: Any, name: str, form: CellFormat) -> float:
             if number is None:
                 raise ValueError(f"'{text}' in the column '{name}' is not a number")
             return number
-        case bool() | int() | float() | np.floating() | Decimal():
+        case bool():
+            return float(value)
+        case int() | float() | np.floating() | Decimal():
+            if _is_said_missing(value, form):
+                return float("nan")
             try:
                 return float(value)
             except OverflowError:
                 return float("inf")
     raise ValueError(f"'{value}' in the column '{name}' is not a number")
+
+
+def _is_said_missing(value: Any, form: CellFormat) -> bool:
+    """Whether a number is one of the words for a missing value, as -999 may be."""
+    return isinstance(value, int | float | np.floating | Decimal) and value in form.missing_numbers

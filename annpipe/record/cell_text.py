@@ -54,6 +54,11 @@ class CellFormat:
         )
 
     @cached_property
+    def missing_numbers(self) -> frozenset[float]:
+        """The words for a missing value that are numbers, as -999: readers such as pandas keep no text of them."""
+        return frozenset(number for word in self.missing if (number := self.number(word)) is not None)
+
+    @cached_property
     def number_pattern(self) -> str:
         """What the whole text of a number without a unit fits, for Python's `re` and for RE2."""
         point, between = re.escape(self.decimal), self.between

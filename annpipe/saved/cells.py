@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from annpipe.errors import DataError
-from annpipe.record.cell_columns import cell_numbers, cell_texts, is_text, plain_cells, values
+from annpipe.record.cell_columns import cell_numbers, cell_texts, is_number, is_text, plain_cells, values
 from annpipe.record.cell_text import CellFormat, cell_text, plain
 
 if TYPE_CHECKING:
@@ -109,7 +109,11 @@ def _words(wanted: Wanted, cells: pa.Array, form: CellFormat) -> Array:
 
 
 def _numbers(wanted: Wanted, cells: pa.Array, source: str, start: int, form: CellFormat) -> Array:
+    import numpy as np
+
     numbers, wrong = cell_numbers(cells, form)
+    if form.missing_numbers and is_number(plain_cells(cells).type):
+        numbers[np.isin(numbers, list(form.missing_numbers))] = np.nan
     if wrong.any():
         row = int(wrong.argmax())
         cell = f"'{cell_text(cells[row])}' in row {start + row + 1} of the column '{wanted.name}'"

@@ -114,6 +114,8 @@ def recoded(part: Dataset, kept: Mapping[str, torch.Tensor]) -> Dataset:
     """The rows with the new positions of their categories."""
     inputs, categories = dict(part.inputs), dict(part.categories)
     for name, positions in kept.items():
+        if not len(positions):  # the column is missing in all rows
+            continue
         codes = inputs[name]
         new = positions[codes.nan_to_num(nan=0.0).long()].to(codes.dtype)
         inputs[name] = torch.where(codes.isnan(), codes, new)

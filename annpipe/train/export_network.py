@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -152,9 +153,14 @@ class _Writing:
         if isinstance(value, Component):
             return self.call(value)
         if isinstance(value, torch.Tensor):
-            return f"torch.tensor({value.tolist()!r})"
-        if isinstance(value, float) and value in (float("inf"), float("-inf")):
+            return f"torch.tensor({self._literal(value.tolist())})"
+        if isinstance(value, float) and not math.isfinite(value):
             return f'float("{value}")'
+        if isinstance(value, Path):
+            self.imports.add("from pathlib import Path")
+            return f"Path({str(value)!r})"
+        if isinstance(value, dict):
+            return f"{{{', '.join(f'{name!r}: {self._literal(item)}' for name, item in value.items())}}}"
         if isinstance(value, list | tuple):
             inner = ", ".join(map(self._literal, value))
             return f"[{inner}]" if isinstance(value, list) else f"({inner},)"

@@ -155,6 +155,49 @@ def test_a_value_that_may_be_two_categories_is_refused(words: list[str], cell: A
     assert says in str(caught.value)
 
 
+SENTINEL = CellFormat(missing=("-999", ""))
+
+
+@pytest.mark.parametrize("cell", ["-999", " -999", -999, -999.0, np.int64(-999), np.float32(-999), Decimal(-999)])
+def test_a_number_that_stands_for_a_missing_value_is_missing_as_a_number_too(cell: Any) -> None:
+    """pandas makes -999.0 of it, and keeps no text."""
+    assert np.isnan(as_numbers([cell], "x", SENTINEL)).all()
+    assert np.isnan(positions([cell], ["1", "2"], "x", SENTINEL, is_boolean=False)).all()
+    assert positions([cell], ["-999"], "x", CellFormat(), is_boolean=False).tolist() == [0]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "Int64", "float32", object, "category"])
+def test_a_column_of_pandas_with_such_numbers(dtype: Any) -> None:
+    cells = pd.Series([1, -999, 2]).astype(dtype)
+    assert as_numbers(cells, "x", SENTINEL).tolist() == pytest.approx([1, math.nan, 2], nan_ok=True)
+    assert positions(cells, ["1", "2"], "x", SENTINEL, is_boolean=False).tolist() == pytest.approx(
+        [0, math.nan, 1], nan_ok=True
+    )
+
+
+def test_a_boolean_is_no_number_for_a_missing_value() -> None:
+    form = CellFormat(missing=("1", ""))
+    assert as_numbers(pd.Series([True, False]), "x", form).tolist() == [1, 0]
+    assert as_numbers([True, False], "x", form).tolist() == [1, 0]
+
+
+HALF = float(np.float16(0.1))
+
+
+@pytest.mark.parametrize(("cell", "place"), [(HALF, 0), (np.float16(0.1), 0), (2048.0, -1), (2.0**24, -1)])
+def test_a_float_of_few_bits_names_its_category_and_no_whole_number_another(cell: Any, place: int) -> None:
+    """0.1 in 16 bits is 0.0999755859375; 2049 and 16777217 are written as they are kept."""
+    words = ["0.1", "2049", "16777217"]
+    assert positions([cell], words, "x", PLAIN, is_boolean=False).tolist() == [place]
+
+
+def test_nanoseconds_of_a_time_of_day_are_kept() -> None:
+    """Python's own times have none: two cells would be one word."""
+    cells = pa.array([1, 0, None, 10**9, 500_000_000], pa.time64("ns"))
+    texts = ["00:00:00.000000001", "00:00:00", None, "00:00:01", "00:00:00.5"]
+    assert cell_texts(cells, PLAIN).to_pylist() == texts
+
+
 def test_a_cell_that_is_no_single_value_is_refused() -> None:
     for cell in ([1, 2], {"a": 1}, 1 + 2j):
         with pytest.raises(ValueError, match="a cell of the column 'x' is no single value"):

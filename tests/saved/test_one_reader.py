@@ -134,11 +134,11 @@ class Trained:
     labels: torch.Tensor
 
 
-def trained(table: Table, folder: Path, kind: str, in_memory: bool, registry: Registry) -> Trained:
+def trained(table: Table, folder: Path, kind: str, in_memory: bool, registry: Registry, spec: str = SPEC) -> Trained:
     """One step on the table, and the model saved as a run saves it."""
     types = "{" + ", ".join(f"{name}: category" for name in table.columns if name not in FOUND) + "}"
     width = len(set(table.columns[table.target]))
-    text = SPEC.format(
+    text = spec.format(
         kind=kind,
         target=table.target,
         types=types,
@@ -260,6 +260,37 @@ def test_a_model_of_before_answers_as_it_did(registry: Registry, tmp_path: Path)
     np.testing.assert_allclose(answers, torch.from_numpy(run.expected).softmax(1).numpy(), rtol=1e-12)
     model = SavedModel(run.folder, trust=True)
     assert torch.equal(labelled(model, str(tmp_path / "t.csv")).targets["word"], run.labels)
+
+
+def test_a_number_that_stands_for_a_missing_value(registry: Registry, tmp_path: Path) -> None:
+    """Missing for predict in a Parquet file and for the pyfunc model in what pandas reads, as in training."""
+    import mlflow.pyfunc  # here, where its warnings are none of ours
+
+    from annpipe.record.model import save_mlflow_model
+
+    columns: dict[str, list[Any]] = {
+        "code": ["1", "-999", "2", "1"] * 10,
+        "truth": [True, False] * 20,
+        "count": [*range(38), -999, -999],
+    }
+    table = Table(columns | {"word": ["a", "b"] * 20}, {"code": pa.string(), "word": pa.string()} | FOUND, "word")
+    table.write(tmp_path)
+    spec = SPEC.replace("in_memory: {in_memory}", 'in_memory: {in_memory}, missing: ["-999", ""]')
+    run = trained(table, tmp_path, "csv", True, registry, spec)
+    assert int(run.inputs["count"].isnan().sum()) == 2
+    assert int(run.inputs["code"].isnan().sum()) == 10
+    frame = pd.read_csv(tmp_path / "t.csv")
+    frame.to_parquet(tmp_path / "numbers.parquet")
+    save_mlflow_model(run.folder / "model", run.folder / "mlflow", model_id=None, run_id=None)
+    model: Any = mlflow.pyfunc.load_model(str(run.folder / "mlflow"))
+    shares = torch.from_numpy(run.expected).softmax(1).numpy()
+    for file in ("t.csv", "numbers.parquet"):
+        predict(run.folder, str(tmp_path / file), run.folder / "answers.parquet", trust=True)
+        answers = pd.read_parquet(run.folder / "answers.parquet").iloc[:, 1:].to_numpy()
+        np.testing.assert_allclose(answers, shares, rtol=1e-12, err_msg=file)
+    for way, options in CSV.items():
+        found = model.predict(pd.read_csv(tmp_path / "t.csv", **options).drop(columns="word"))
+        np.testing.assert_allclose(found.to_numpy(), run.expected, rtol=1e-12, err_msg=way)
 
 
 @pytest.mark.parametrize("lost", [None, float("nan")])

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import annpipe
+from annpipe.saved.check import check_saved_model
 from annpipe.train.evaluate import predict
 from annpipe.train.export import export_model
 from annpipe.train.export_plugins import stand_ins, standalone
@@ -219,6 +220,33 @@ def test_two_plugin_files_of_one_name_travel_as_two(fit: Any, tmp_path: Path) ->
     files = [path.read_text(encoding="utf-8") for path in (tmp_path / "model").glob("plugin_*.py")]
     assert sorted("class AddOne" in source for source in files) == [False, True]
     assert sorted("class AddTwo" in source for source in files) == [False, True]
+
+
+WITH_FILE = """
+from pathlib import Path
+
+import torch
+from annpipe import layer
+
+
+@layer
+class scaled(torch.nn.Module):
+    def __init__(self, file: Path, bounds: dict[str, float]) -> None:
+        super().__init__()
+        self.scale, self.most = float(file.read_text()), bounds["most"]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (x * self.scale).clamp(max=self.most)
+"""
+
+
+def test_an_option_that_is_a_file_and_one_without_a_bound_are_written(fit: Any, tmp_path: Path) -> None:
+    """Python writes PosixPath and inf for them, which no file of source knows."""
+    (tmp_path / "scale.txt").write_text("2.5")
+    model = "plugins: [./own.py]\nmodel: [{scaled: {file: ./scale.txt, bounds: {most: .inf}}}, Linear: 1]\n"
+    run = fit(HEAD.replace("PRECISION", "float32") + COLUMNS + FIT + model, own=WITH_FILE)
+    export_model(run.plan, run.parts, tmp_path / "model")
+    check_saved_model(run.parts, tmp_path / "model")
 
 
 @pytest.fixture

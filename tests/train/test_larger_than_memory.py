@@ -96,6 +96,17 @@ def matrix(stored: Any) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat(xs), torch.cat(ys)
 
 
+@pytest.mark.parametrize("in_memory", ["true", "false"])
+def test_a_category_that_is_missing_in_all_rows(in_memory: str, planned: Planned, tmp_path: Path) -> None:
+    """It has no words; one_hot has a column for the missing ones."""
+    made = pd.DataFrame({"a": np.arange(20.0) % 7, "word": [None] * 20, "price": np.arange(20.0) % 3})
+    made.to_parquet(tmp_path / "rows.parquet")
+    types = "data.parquet.types={word: category}"
+    plan = planned(SPEC.replace("number: [{impute: mean}, standardize]", "number: standardize"), types,
+                   f"data.parquet.in_memory={in_memory}")  # fmt: skip
+    assert plan.fields.features == (2,)
+
+
 SPLITS = [
     "{val: 0.2, test: 0.1}",
     "{}",

@@ -159,6 +159,43 @@ def test_a_column_says_which_part(planned: Any, tmp_path: Path) -> None:
     assert cut(planned, tmp_path, "{by: part}", part=part) == {"train": [0, 2, 4], "val": [3], "test": [1, 5]}
 
 
+@pytest.mark.parametrize("in_memory", ["true", "false"])
+@pytest.mark.parametrize(
+    "watching",
+    [
+        "callbacks: [early_stopping: {patience: 3}]",
+        "callbacks: [checkpoint: {best: val/loss}]",
+        "scheduler: {ReduceLROnPlateau: {monitor: val/loss}}",
+    ],
+)
+def test_a_metric_of_val_that_no_row_is_of_is_not_watched(
+    planned: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watching: str, in_memory: str
+) -> None:
+    """What the column says is known once the rows are: the plan refuses it, and no run is lost."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rows = "x,y,part\n" + "".join(f"{row},{row % 3},{'test' if row % 3 else 'train'}\n" for row in range(12))
+    (tmp_path / "rows.csv").write_text(rows, encoding="utf-8")
+    spec = TABLE.replace("SPLIT", "{by: part}") + watching + "\n"
+    with pytest.raises(SpecError) as caught:
+        planned(spec, f"data.csv.in_memory={in_memory}", "train.batch_size=4")
+    (problem,) = caught.value.problems
+    assert problem.message.endswith("there is no metric 'val/loss' while this run trains")
+    assert problem.help == "let the column 'part' say val in some rows, or watch train/loss"
+    plan = planned(
+        spec.replace("val/loss", "train/loss").replace("early_stopping: {", "early_stopping: {monitor: train/loss, ")
+    )
+    assert plan.measured_parts == ("train", "test")
+
+
+def test_a_scheduler_follows_the_loss_of_train_where_no_row_is_of_val(planned: Any, tmp_path: Path) -> None:
+    rows = "x,y,part\n" + "".join(f"{row},{row % 3},{'test' if row % 3 else 'train'}\n" for row in range(12))
+    (tmp_path / "rows.csv").write_text(rows, encoding="utf-8")
+    spec = TABLE.replace("SPLIT", "{by: part}") + "scheduler: ReduceLROnPlateau\n"
+    assert planned(spec).followed_metric == "train/loss"
+    (tmp_path / "rows.csv").write_text(rows.replace("2,2,test", "2,2,val"), encoding="utf-8")
+    assert planned(spec).followed_metric == "val/loss"
+
+
 def test_files_say_which_rows(planned: Any, tmp_path: Path) -> None:
     (tmp_path / "held.txt").write_text("4\n1\n", encoding="utf-8")
     found = cut(planned, tmp_path, "{test_rows: held.txt}", z=[0] * 6)
