@@ -246,7 +246,8 @@ def steering(text: str, *, lines: bool = False) -> str | None:
 
 
 def _steers(char: str) -> bool:
-    return char not in "\t\n" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    is_none = ord(char) & 0xFFFE == 0xFFFE  # U+FFFE and its like are no characters, and no XML may have them
+    return is_none or (char not in "\t\n" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
 def _escape(char: str) -> str:

@@ -26,7 +26,7 @@ NUMBER = f"size{ESCAPE}{TURN}"
 WORD = f"kind{LINE}"
 TARGET = f"class{TURN}\x07{TAG}"
 CLASSES = (f"a{ESCAPE}", f"b{TURN}\rc")
-CELLS = (f"red\x9b31m{LINE}", f"blue\u2028{TURN}", "plain</svg><!-- -->")
+CELLS = (f"red\x9b31m{LINE}", f"blue\u2028{TURN}\ufffe", "plain</svg><!-- -->\uffff")
 PLUGIN = '''
 import torch
 from annpipe import layer

@@ -207,9 +207,18 @@ def edited_seal(folder: Path) -> str:
     return "its seal is not yours"
 
 
+def linked_package(folder: Path) -> str:
+    """A folder elsewhere in the run, which Python takes before the file of its name."""
+    (folder / "more").mkdir()
+    (folder / "more" / "__init__.py").write_text("raise SystemExit('planted')")
+    (folder / "model" / "columns_model").symlink_to("../more")
+    return "model/columns_model"
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        linked_package,
         rewritten("plan.yaml", "\n# more\n"),
         rewritten("model/network.py", "\n"),
         rewritten("model/json.py", "\n"),

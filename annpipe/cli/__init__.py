@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from annpipe.cli.arguments import hide_secrets
-from annpipe.cli.streams import escaped_streams
+from annpipe.cli.streams import escaped_streams, open_closed_streams
 from annpipe.errors import AnnpipeError, NotFound, OutOfMemory, SpecError, is_out_of_memory
 from annpipe.secrets import scrub
 
@@ -81,6 +81,7 @@ def annpipe() -> None:
 
 def main() -> NoReturn:
     """The program: runs the command line and ends the process with the exit code of the outcome."""
+    open_closed_streams()
     hide_secrets()
     code = outcome()
     if not {"torch", "mlflow"} & sys.modules.keys():

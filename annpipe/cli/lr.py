@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 @spec_options
 @click.option("--from", "low", type=click.FloatRange(min=0, min_open=True), default=1e-7, help="The first rate.")
 @click.option("--to", "high", type=click.FloatRange(min=0, min_open=True), default=10.0, help="The last rate.")
-@click.option("--steps", type=click.IntRange(min=10), default=200, help="At most so many steps.")
+@click.option("--steps", type=click.IntRange(10, 100_000), default=200, help="At most so many steps.")
 @click.option("--figure", type=click.Path(path_type=Path), help="Where the figure goes; NAME_lr.svg if left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rates and losses as JSON.")
 def command(
@@ -40,8 +41,8 @@ def command(
     from annpipe.record.project import slug
     from annpipe.running import try_rates
 
-    if low >= high:
-        raise click.UsageError(f"--from ({low:g}) must be less than --to ({high:g})")
+    if not low < high < math.inf:  # nor is nan
+        raise click.UsageError(f"--from ({low:g}) must be less than --to ({high:g}), and both be finite")
     with RunDisplay() as display:
         plan = complete(read(spec, overrides=overrides, unset=unset, device=device), display)
         test = try_rates(plan, low=low, high=high, steps=steps)

@@ -6,6 +6,7 @@ shown escaped. The escape is that of JSON, so that what is JSON stays it, and me
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,22 @@ class Escaping:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.below, name)
+
+
+def open_closed_streams() -> None:
+    """Standard streams that the caller closed lead nowhere from now on.
+
+    Else the next file that is opened would get the number of one, and take in what libraries print.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            stream = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # it stays
+            setattr(sys, name, stream)
 
 
 @contextmanager

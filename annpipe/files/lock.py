@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,5 +20,11 @@ def locked(path: Path, *, timeout_seconds: float = -1) -> Iterator[None]:
 
     Raises OSError where the file cannot be made, and TimeoutError after `timeout_seconds`; below 0 it waits for ever.
     """
-    with FileLock(f"{path}-lock", timeout=timeout_seconds):
+    lock = Path(f"{path}-lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644))
+    except FileNotFoundError as error:  # a folder that takes no file, as /proc: filelock would wait for ever
+        raise PermissionError(errno.EACCES, "no file can be made there", str(lock)) from error
+    with FileLock(lock, timeout=timeout_seconds):
         yield

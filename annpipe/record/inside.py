@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from annpipe.errors import BadRunFolder
+from annpipe.record.lines import FILE as JOURNAL
+from annpipe.record.lines import first_event
 
 
 def check_inside(folder: Path) -> None:
@@ -53,6 +55,24 @@ def neighbour(folder: Path, name: object) -> Path:
     if not text or text in (".", "..") or PurePosixPath(text).name != text or "\0" in text or "\\" in text:
         raise BadRunFolder(f"the run {folder.name} names the run '{text}', which is not the id of one")
     return folder.parent / text
+
+
+def id_of(folder: Path) -> str:
+    """The id of a run as its journal says it first, which may have been the name of its folder once."""
+    first = (first_event(folder) if is_file(folder / JOURNAL) else None) or {}
+    return first.get("id") or folder.name
+
+
+def check_identity(folder: Path) -> None:
+    """Whether a run folder says that it is the run of another folder beside it, whose record it would write; raises
+    BadRunFolder. One that was renamed is still the run that it was.
+    """
+    said = id_of(folder)
+    if said != folder.name and PurePosixPath(said).name == said and is_file(folder.parent / said / JOURNAL):
+        raise BadRunFolder(
+            f"the run {folder.name} says that it is {said}, which lies beside it, and would write into the record of "
+            "that one: move one of the two away"
+        )
 
 
 def is_file(path: Path) -> bool:

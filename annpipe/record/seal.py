@@ -167,20 +167,33 @@ def _facts(folder: Path) -> dict[str, str]:
 
 
 def _digests(folder: Path, parts: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of what is run or obeyed: the plan, and every file of a model but its weights.
+    """SHA-256 of what is run or obeyed: the plan, and every file of a model but its weights; of a link to a folder,
+    through which Python would import what lies elsewhere, where it leads.
 
     What Python compiled of a model earlier is left out: nothing reads it (see `saved.model`).
     """
     found = {}
     for file in (file for part in parts for file in _files(folder / part)):
+        name = file.relative_to(folder).as_posix()
+        if file.is_dir():
+            found[name] = f"leads to {os.readlink(file)}"
+            continue
         with open(file, "rb") as opened:
-            found[file.relative_to(folder).as_posix()] = hashlib.file_digest(opened, "sha256").hexdigest()
+            found[name] = hashlib.file_digest(opened, "sha256").hexdigest()
     return found
 
 
 def _files(path: Path) -> list[Path]:
-    below = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [one for one in below if one.is_file() and one.suffix != WEIGHTS and COMPILED not in one.parts]
+    """The file, or all files and all links to folders below a folder."""
+    if not path.is_dir():
+        return [path] if path.is_file() else []
+    found = []
+    for above, folders, files in os.walk(path):
+        folders[:] = sorted(name for name in folders if name != COMPILED)
+        links = [name for name in folders if os.path.islink(os.path.join(above, name))]
+        found += [Path(above, name) for name in links]
+        found += [Path(above, name) for name in files if Path(name).suffix != WEIGHTS]
+    return [one for one in sorted(found) if one.is_dir() or one.is_file()]
 
 
 def _project(folder: Path) -> Path:

@@ -15,7 +15,7 @@ from typing import TextIO
 from annpipe.errors import AnnpipeError, StoreError
 from annpipe.record import journal
 from annpipe.record.faults import Refused, RunDeleted, RunGone, first_line
-from annpipe.record.inside import check_inside
+from annpipe.record.inside import check_identity, check_inside, id_of
 from annpipe.record.location import (
     URI_VARIABLE,
     embedded_uri,
@@ -49,6 +49,7 @@ def ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float, aside: 
     anything is read or written, for a folder that is not all its own.
     """
     check_inside(folder)
+    check_identity(folder)
 
     def trouble(reason: str) -> None:
         write_state(folder, replace(_latest(folder, uri), complete=False, problem=reason))
@@ -78,7 +79,7 @@ def _ship(
     def begun() -> Shipment:
         state = replace(read_state(folder, uri), complete=False)
         if state.run_id:
-            patience(lambda: store.check(str(state.run_id)))
+            patience(lambda: store.check(str(state.run_id), id_of(folder)))
         shipment = Shipment(folder, store, patience, state, trials=Trials(store, patience, trainer))
         _follow(folder, shipment, trainer)
         return shipment

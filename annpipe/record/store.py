@@ -9,7 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, LoggedModelStatus, Metric, Param, RunTag
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    LoggedModelStatus,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+)
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.client import MlflowClient
 
@@ -148,21 +158,27 @@ class Store:
             finally:
                 self._experiments = self._connection = None
 
-    def is_deleted(self, run_id: str) -> bool | None:
-        """Whether somebody put the run into MLflow's bin; None when it is gone for good."""
+    def _run(self, run_id: str) -> Run | None:
+        """The run, in MLflow's bin or not; None when it is gone for good."""
         try:
-            return bool(self.client.get_run(run_id).info.lifecycle_stage == "deleted")
+            return self.client.get_run(run_id)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
             raise
 
-    def check(self, run_id: str) -> None:
-        """Raises RunDeleted or RunGone where nothing can be written to the run, whatever it is."""
-        deleted = self.is_deleted(run_id)
-        if deleted is None:
+    def check(self, run_id: str, own: str | None = None) -> None:
+        """Raises RunDeleted or RunGone where nothing can be written to the run, whatever it is.
+
+        With `own`, the id of a journal, a run that carries another's is not the one that is looked for.
+        """
+        found = self._run(run_id)
+        if found is None:
             raise RunGone(f"MLflow run {run_id} is gone")
-        if deleted:
+        carried = found.data.tags.get(RUN_ID_TAG)
+        if own is not None and carried != own:
+            raise RunGone(f"MLflow run {run_id} is that of {carried or 'nothing that annpipe shipped'}")
+        if found.info.lifecycle_stage == "deleted":
             raise RunDeleted(f"MLflow run {run_id} was deleted; restore it in MLflow's UI, then `annpipe sync`")
 
     def log(self, run_id: str, items: Sequence[Item]) -> None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from annpipe.errors import BadRunFolder
 from annpipe.record import journal
 from annpipe.record.faults import RunDeleted, RunGone, first_line
-from annpipe.record.inside import check_inside
+from annpipe.record.inside import check_identity, check_inside, id_of
 from annpipe.record.location import scrub
 from annpipe.record.patience import Calling, Trainer
 from annpipe.record.shipment import Shipment, ship_all
@@ -118,7 +118,7 @@ class Trials:
         if shipment is None or not _goes_on(shipment.state, state):
             state = replace(state, complete=False)
             if state.run_id:
-                self._call(lambda: self._store.check(str(state.run_id)))
+                self._call(lambda: self._store.check(str(state.run_id), id_of(folder)))
             shipment = Shipment(folder, self._store, self._call, state, note=self._note)
             self._open[folder] = shipment
         return shipment
@@ -140,6 +140,7 @@ class Trials:
 def _is_all_its_own(folder: Path) -> bool:
     try:
         check_inside(folder)
+        check_identity(folder)
     except BadRunFolder as error:
         log.warning("not shipped: %s", error)
         return False

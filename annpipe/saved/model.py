@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,25 @@ def _network(folder: Path, run: str) -> SavedNetwork:
         return network
 
 
+def _check_types(description: Mapping[str, Any]) -> None:
+    """Raises TypeError where a name, a shape or the classes in model.json are not of their types."""
+    for item in (*description["inputs"], *description["targets"]):
+        is_named = bool(item.get("labels")) and not item["shape"]
+        right = {
+            "name": isinstance(item["name"], str),
+            "shape": _is_list_of(item["shape"], int),
+            "categories": item.get("categories") is None or _is_list_of(item["categories"], str),
+            "classes": _is_list_of(item.get("classes"), str) or (item.get("classes") is None and not is_named),
+            "span": item.get("span") is None or (_is_list_of(item["span"], int) and len(item["span"]) == 2),
+        }
+        if wrong := [key for key, is_right in right.items() if not is_right]:
+            raise TypeError(f"'{wrong[0]}' in model.json is {item[wrong[0]]!r}"[:200])
+
+
+def _is_list_of(value: object, kind: type) -> bool:
+    return isinstance(value, list) and all(type(one) is kind for one in value)
+
+
 class SavedModel:
     """A run's network in evaluation mode, between files of raw rows and answers."""
 
@@ -87,6 +106,7 @@ class SavedModel:
             raise NotFound(f"the model of {run.name} was saved by an earlier annpipe; run its spec again")
         with _whole(run.name):
             _ = self.reading, self.inputs, [target[key] for target in self.targets for key in TOLD]
+            _check_types(self.description)
 
     @property
     def reading(self) -> Reading:

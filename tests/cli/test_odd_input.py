@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from annpipe.files.whole import write_sums
 from tests.conftest import CliHere, unrecorded
 from tests.files.odd_paths import laid_out
 from tests.files.test_named import in_seconds
@@ -315,6 +316,33 @@ def test_a_saved_model_that_is_broken(file: str, what: str, mine: Path, annpipe_
     for command in ("predict", "evaluate"):
         check(annpipe_here, [command, "--last", "rows.csv"], allowed=(0, 1, 2, 3))
     check(annpipe_here, ["compare", "--last", "2"], allowed=(2,))
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("inputs", "name", 0),
+        ("inputs", "name", None),
+        ("inputs", "shape", "x"),
+        ("inputs", "categories", [1]),
+        ("targets", "name", [["y"]]),
+        ("targets", "span", [0]),
+        ("targets", "labels", True),
+        ("targets", "classes", "ab"),
+        ("targets", "classes", [None]),
+    ],
+)
+def test_a_description_of_other_types(part: str, key: str, value: object, mine: Path, annpipe_here: CliHere) -> None:
+    """A model.json that fits its sums, and says what no model does."""
+    (run,) = (mine / "runs").iterdir()
+    file = run / "model" / "model.json"
+    found = json.loads(file.read_text())
+    found[part][0][key] = value
+    file.write_text(json.dumps(found))
+    write_sums(file.parent)
+    for command in ("predict", "evaluate"):
+        err = check(annpipe_here, [command, "--last", "rows.csv", "--trust"], allowed=(3,))
+        assert "model.json" in err or "cannot be loaded" in err
 
 
 @pytest.mark.parametrize("what", DAMAGE)

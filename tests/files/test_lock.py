@@ -58,3 +58,10 @@ def test_a_lock_where_no_file_can_be_is_an_error_of_the_system(tmp_path: Path) -
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"), locked(tmp_path / "file" / "made"):
         pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="it is Linux's")
+def test_a_folder_that_takes_no_file_is_told_at_once() -> None:
+    """Without a limit of time nobody would ever hear of it."""
+    with pytest.raises(PermissionError, match="no file can be made there"), locked(Path("/proc/rows.db")):
+        pass

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.tracking.client import MlflowClient
 
 from annpipe.errors import BadRunFolder
 from annpipe.record import ship
 from annpipe.record.inside import check_inside, neighbour, path_inside
 from annpipe.record.location import embedded_uri
 from annpipe.record.patience import Trainer
+from annpipe.record.state import write_state
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.", "ignore::DeprecationWarning")
 
@@ -48,6 +51,24 @@ def test_a_folder_with_a_link_out_of_it_is_not_shipped(project: Path, begin: Any
     with pytest.raises(BadRunFolder, match=r"leads out of its folder: shipper\.log"):
         ship.ship(folder, embedded_uri(project), Trainer(None), 1.0)
     assert (project / "rc").read_text() == "before"
+
+
+def test_a_folder_does_not_write_into_the_record_of_another(project: Path, begin: Any) -> None:
+    """Neither by the id of a run beside it, nor by the MLflow run that its state names; a renamed folder goes on."""
+    uri = embedded_uri(project)
+    own = begin().end()
+    known = ship.ship(own, uri, Trainer(None), 1.0)
+    claimed = begin(id=own.name).end("FAILED")
+    with pytest.raises(BadRunFolder, match=f"says that it is {own.name}, which lies beside it"):
+        ship.ship(claimed, uri, Trainer(None), 1.0)
+    other = begin().end("FAILED")
+    write_state(other, replace(known, complete=False, offset=known.offset - 1))
+    state = ship.ship(other, uri, Trainer(None), 1.0)
+    assert state.complete
+    assert state.run_id != known.run_id
+    assert MlflowClient(uri).get_run(str(known.run_id)).info.status == "FINISHED"
+    renamed = own.rename(own.with_name("renamed"))
+    assert ship.ship(renamed, uri, Trainer(None), 1.0).run_id == known.run_id
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc", "a/../../b", "", ".", "..", "a\0b"])
