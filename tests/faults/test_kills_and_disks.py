@@ -35,7 +35,7 @@ def test_all_faults(stage: Stage, act: str, faults: list[Fault]) -> None:
     test_what_a_fault_leaves_becomes_the_run_that_never_had_it(stage, act, faults)
 
 
-@pytest.mark.parametrize("free_kib", [100, pytest.param(136, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("free_kib", [116, pytest.param(136, marks=pytest.mark.slow)])
 def test_a_disk_that_is_truly_full(stage: Stage, zygote: Zygote, tmp_path: Path, free_kib: int) -> None:
     """On a file system of so much room the run ends as what it is; with more it is resumed to the same."""
     disk = tmp_path / "disk"
@@ -58,6 +58,21 @@ def test_a_disk_that_is_truly_full(stage: Stage, zygote: Zygote, tmp_path: Path,
         assert Outcome.of(run) == stage.reference
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_without_a_checkpoint_no_resume_is_offered(tmp_path: Path, zygote: Zygote) -> None:
+    """A disk so full that neither a checkpoint nor the model found room: a resume would fail."""
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    injector = Injector("no checkpoint at all", "no room for the model")
+    faults = [
+        Fault("no checkpoint at all", "write", r"checkpoints/", "ENOSPC", times=0),
+        Fault("no room for the model", "annpipe.train.export.save_file", does="ENOSPC"),
+    ]
+    done = zygote.run(tmp_path, "run", "spec.yaml", faults=faults, injector=injector)
+    assert done.code == 1, done.said
+    assert "then run its spec again, since there is no checkpoint to go on from" in done.said
+    assert "annpipe resume" not in done.said
+    injector.check()
 
 
 def test_a_shipper_that_is_killed_or_has_no_disk_leaves_the_rest_to_sync(tmp_path: Path) -> None:
