@@ -28,7 +28,7 @@ from annpipe.record.location import scrub
 from annpipe.record.seal import seal
 from annpipe.record.source import environment_text, source_tags, spec_copy
 from annpipe.saved.check import check_saved_model
-from annpipe.train.checkpoint import drop_older, load_latest
+from annpipe.train.checkpoint import drop_older, has_checkpoint, load_latest
 from annpipe.train.compiled_gear import gear_for
 from annpipe.train.device import computing, find_device, measured_threads
 from annpipe.train.evaluate import evaluate, higher_is_better
@@ -41,6 +41,8 @@ from annpipe.train.parts import Parts, build, trial_copy
 from annpipe.train.rates import RateTest, range_test
 from annpipe.train.reach import out_of_reach
 from annpipe.train.schedule import Schedule, schedule
+
+FROM_THE_START = "run its spec again, since there is no checkpoint to go on from"
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,8 @@ class Run:
                 self.journal.write("tags", tags={"annpipe.pruned": str(historian.pruned_at)})
                 return Outcome("KILLED", values=loop.memory.latest, pruned_at=historian.pruned_at)
             if not is_complete:
-                self.display.event(f"stopped after step {loop.gear.step}; `annpipe resume {self.folder.name}` goes on")
+                goes_on = f"`annpipe resume {self.folder.name}` goes on" if can_go_on(self.folder) else FROM_THE_START
+                self.display.event(f"stopped after step {loop.gear.step}; {goes_on}")
                 return Outcome("KILLED", historian.signal, loop.memory.latest)
             return Outcome("FINISHED", values=self._finish(loop, historian))
 
@@ -232,9 +235,10 @@ class Run:
         try:
             export_model(self.plan, parts, self.folder / "model")
         except OSError as error:
+            resume = f"`annpipe resume {self.folder.name}`" if can_go_on(self.folder) else FROM_THE_START
             raise RunError(
                 f"the training is complete, but its model could not be written ({error.strerror}); make room for it, "
-                f"then `annpipe resume {self.folder.name}`"
+                f"then {resume}"
             ) from error
         check_saved_model(parts, self.folder / "model")
         seal(self.folder)
@@ -272,6 +276,11 @@ class Run:
 def _is_rate(key: str) -> bool:
     """Whether a key is that of a learning rate: `lr`, or `lr/1` of the first group with its own."""
     return key.partition("/")[0] == "lr"
+
+
+def can_go_on(folder: Path) -> bool:
+    """Whether a run that ended has left a checkpoint to resume it from: a full disk may have taken none."""
+    return has_checkpoint(folder, LAST)
 
 
 def begin(

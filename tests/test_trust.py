@@ -402,6 +402,21 @@ def test_without_a_place_for_a_key_trust_is_said_each_time(
     assert typed("run", "spec.yaml")[0] == 0
 
 
+def test_a_damaged_key_is_named_and_made_anew_when_it_is_deleted(
+    project: Path, tmp_path: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty file, such as a power cut leaves."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    key = seals.state_folder() / "key"
+    key.parent.mkdir(parents=True)
+    key.touch()
+    code, said = typed("predict", run_of(project).name, "rows.csv")
+    assert (code, f"the key that seals runs, {key}, is damaged or closed to you: delete it" in said) == (2, True)
+    key.unlink()
+    assert typed("predict", run_of(project).name, "rows.csv", "--trust")[0] == 0
+    assert typed("predict", run_of(project).name, "rows.csv")[0] == 0
+
+
 def test_a_torn_line_of_the_seal_costs_nothing(project: Path) -> None:
     """The line before it counts, and the next one begins anew."""
     folder = run_of(project)

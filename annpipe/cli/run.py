@@ -83,6 +83,7 @@ def shown(path: Path) -> str:
 def summary(finished: Finished) -> str:
     """Where the run is, its final values and the next commands."""
     from annpipe.errors import NonFinite, OutOfMemory, one_line
+    from annpipe.running import can_go_on
 
     values = finished.values
     lines = [f"{finished.status}  {finished.plan.head.name}", f"  run     {shown(finished.folder)}"]
@@ -105,7 +106,7 @@ def summary(finished: Finished) -> str:
             lines += [f"{back}    go back and halve the rate where it happens"]
     elif isinstance(finished.outcome.error, OutOfMemory):
         lines += ["", "next:", f"  annpipe plan {shown(Path(finished.plan.file))}    show what a step holds"]
-    else:
+    elif can_go_on(finished.folder):
         lines += ["", "next:", f"  annpipe resume {finished.folder.name}    go on from the last checkpoint"]
     return "\n".join(lines)
 

@@ -38,14 +38,17 @@ def command(runs: tuple[str, ...], tracking_uri: str | None) -> None:
     for name, value in MLFLOW_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     known = _ask(folders, uri)
-    failed = [folder.name for folder in folders if not _tried(folder, uri, known.get(folder), is_chosen=bool(chosen))]
+    away: dict[str, str] = {}
+    failed = [
+        folder.name for folder in folders if not _tried(folder, uri, known.get(folder), away, is_chosen=bool(chosen))
+    ]
     if failed:
         raise StoreError(
             f"{len(failed)} of {len(folders)} runs could not be shipped whole; their journals keep everything"
         )
 
 
-def _tried(folder: Path, uri: str | None, answer: Answer | None, *, is_chosen: bool) -> bool:
+def _tried(folder: Path, uri: str | None, answer: Answer | None, away: dict[str, str], *, is_chosen: bool) -> bool:
     """As `_sync`; a run that fails in a way of its own is told, and holds up no other.
 
     A store that the command line chose is noted as one that the run may be shipped to.
@@ -60,7 +63,7 @@ def _tried(folder: Path, uri: str | None, answer: Answer | None, *, is_chosen: b
         if uri and is_chosen:
             seal_store(folder, uri)
         tell_damage(folder)
-        return _sync(folder, uri, answer)
+        return _sync(folder, uri, answer, away)
     except AnnpipeError as error:
         click.echo(f"{folder.name}: not shipped: {error}", err=True)
     except OSError as error:
@@ -131,8 +134,11 @@ def _asked(uri: str, folders: Sequence[Path]) -> dict[Path, Answer]:
     return answers
 
 
-def _sync(folder: Path, uri: str | None, answer: Answer | None) -> bool:
-    """Ships what is missing of one run and says what was done; False when its record still is not complete."""
+def _sync(folder: Path, uri: str | None, answer: Answer | None, away: dict[str, str]) -> bool:
+    """Ships what is missing of one run and says what was done; False when its record still is not complete.
+
+    `away` tells of stores that gave no answer: one run waits for a store, not each of hundreds.
+    """
     from annpipe.record import journal
     from annpipe.record.state import read_state
 
@@ -147,10 +153,10 @@ def _sync(folder: Path, uri: str | None, answer: Answer | None) -> bool:
         return True
     if answer is not None:
         click.echo(f"{folder.name}: the store lacks {answer.lacking}")
-    return _ship(folder, uri)
+    return _ship(folder, uri, away, is_mended=answer is not None)
 
 
-def _ship(folder: Path, uri: str | None) -> bool:
+def _ship(folder: Path, uri: str | None, away: dict[str, str], *, is_mended: bool) -> bool:
     from annpipe.cli.run import refusals
     from annpipe.errors import StoreError
     from annpipe.record import journal
@@ -158,11 +164,15 @@ def _ship(folder: Path, uri: str | None) -> bool:
     from annpipe.record.patience import Trainer
     from annpipe.record.ship import logging_to, ship, store_of
     from annpipe.record.state import read_state, sole_shipper
+    from annpipe.record.store import Store
 
     try:
         store = store_of(folder, uri)
     except StoreError as error:
         click.echo(f"{folder.name}: {error}", err=True)
+        return False
+    if store in away:
+        click.echo(f"{folder.name}: not complete in {scrub(store)}: {away[store]}", err=True)
         return False
     before = read_state(folder, store)
     with sole_shipper(folder) as is_sole, logging_to(folder):
@@ -176,8 +186,10 @@ def _ship(folder: Path, uri: str | None) -> bool:
         click.echo(f"{folder.name}: not complete in {scrub(store)}: {state.problem}", err=True)
         for line in refusals(state.refused):
             click.echo(f"  {line}", err=True)
+        if not Store(store).answers():
+            away[store] = str(state.problem)
         return False
-    if state == before:
+    if state == before and not is_mended:
         click.echo(f"{folder.name}: complete already (MLflow run {state.run_id})")
     elif state.run_id == before.run_id and state.offset == before.offset:
         click.echo(f"{folder.name}: {journal.status(folder)}, asked and complete as MLflow run {state.run_id}")

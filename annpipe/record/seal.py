@@ -108,6 +108,9 @@ def read_seal(folder: Path) -> Seal | None:
 def _unlike(folder: Path, part: str) -> str | None:
     """In what a run folder is not as it was sealed; None where it is."""
     if _key(make=True) is None:
+        key = f"{_where()}/key"
+        if os.path.lexists(key):
+            return f"the key that seals runs, {key}, is damaged or closed to you: delete it, and a new one is made"
         return f"no key for seals can be kept in {_where()}: XDG_STATE_HOME may name a folder that can be written"
     if not is_file(folder / FILE):
         return "it has no seal: it was made elsewhere, or by an earlier annpipe"
@@ -243,6 +246,8 @@ def _make_key(file: Path) -> None:
     try:
         with open(descriptor, "w", encoding="ascii") as opened:
             opened.write(secrets.token_hex(_KEY_BYTES))
+            opened.flush()
+            os.fsync(opened.fileno())  # a power cut would else leave an empty one under its name
         os.chmod(name, PRIVATE_FILE)
         with suppress(FileExistsError):
             os.link(name, file)

@@ -123,7 +123,7 @@ def _till_it_is_there(shipped: Callable[[], None], restored: Callable[[], bool],
 def _restored(
     folder: Path, uri: str, store: Store, patience: Patience, trainer: Trainer, trouble: Callable[[str], None]
 ) -> bool:
-    """Whether a deleted run was restored, while the trainer lives; its journal keeps everything meanwhile."""
+    """Whether a deleted run was restored, or is gone for good, while the trainer lives; its journal keeps all."""
     run_id = str(_latest(folder, uri).run_id)
     while True:
         try:
@@ -133,6 +133,8 @@ def _restored(
             if trainer.gone:
                 return False
             trainer.wait(SECONDS_BETWEEN_QUESTIONS)
+        except RunGone:
+            return True  # who ships it next finds that out, and records it anew
         else:
             return True
 

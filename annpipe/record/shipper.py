@@ -17,8 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -65,22 +64,21 @@ class Aside:
         return self._thread.submit(action)
 
     def end(self, future: Future[T], folder: Path, uri: str | None, seconds: float) -> T:
-        """Its result; does not return where the trainer is gone and it takes so many seconds more."""
+        """Its result; does not return where the trainer is gone and it takes so many seconds more.
+
+        Leaves, whatever came of it, where the trainer is gone by then.
+        """
         gone_since: float | None = None
-        while True:
-            try:
-                result = future.result(0.1)
-                break
-            except NotYet:
-                if not _is_hung_up():
-                    continue
-                gone_since = gone_since or time.monotonic()
-                _stand_with(0)
-                if time.monotonic() - gone_since > seconds:
-                    _begin_again(folder, uri)
+        while not wait([future], 0.1).done:
+            if not _is_hung_up():
+                continue
+            gone_since = gone_since or time.monotonic()
+            _stand_with(0)
+            if time.monotonic() - gone_since > seconds:
+                _begin_again(folder, uri)
         if _is_hung_up():
             self.leave()
-        return result
+        return future.result()
 
     def leave(self) -> None:
         """Ends the thread, and with it the low priority of this process; what comes now is done without it."""
@@ -120,10 +118,9 @@ def _ship(folder: Path, uri: str | None, aside: Aside | None) -> int:
     def while_trained(action: Callable[[], T]) -> T:
         if aside is None or aside.has_left:
             return action()
-        try:
-            return aside.end(aside.begin(action), folder, uri, SECONDS_OF_CALLS)
-        finally:
-            aside.leave()
+        result = aside.end(aside.begin(action), folder, uri, SECONDS_OF_CALLS)
+        aside.leave()
+        return result
 
     trainer = Trainer(sys.stdin.fileno())
     seconds_left = SECONDS_ALONE

@@ -79,12 +79,24 @@ def save_checkpoint(folder: Path, name: str, state: dict[str, Any] | Packed, *, 
 
 def load_checkpoint(folder: Path, name: str) -> dict[str, Any]:
     """The state that `save_checkpoint` wrote; raises RunError when there is none, Damaged when it has changed."""
+    place = _place(folder, name)
+    if place is None:
+        raise RunError(
+            f"there is no checkpoint '{name}' in {folder / FOLDER}: the run stopped before its first one, or none could"
+            " be written; run its spec again"
+        )
+    return read_state(place)
+
+
+def has_checkpoint(folder: Path, name: str) -> bool:
+    """Whether there is one to be loaded, damaged or not."""
+    return _place(folder, name) is not None
+
+
+def _place(folder: Path, name: str) -> Path | None:
     home = folder / FOLDER
     # A kill between two renames has left the one before alone.
-    place = next((place for place in (home / name, home / _older(name)) if place.exists()), None)
-    if place is None:
-        raise RunError(f"there is no checkpoint '{name}' in {home}: the run stopped before its first one")
-    return read_state(place)
+    return next((place for place in (home / name, home / _older(name)) if place.exists()), None)
 
 
 def load_latest(folder: Path, name: str, tell: Callable[[str], None]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from mlflow.tracking.client import MlflowClient
 
 from annpipe.cli.sync import command
 from annpipe.errors import NotFound, StoreError
-from annpipe.record import location
+from annpipe.record import location, ship
 from annpipe.record.journal import Journal
 from annpipe.record.project import new_run_folder
 from annpipe.record.state import read_state
@@ -91,6 +91,45 @@ def test_a_store_that_is_away_is_exit_code_5(tmp_path: Path) -> None:
     assert "Connection refused" in done.stderr
     assert "error: 1 of 1 runs could not be shipped whole" in done.stderr
     assert "s3cret" not in done.stderr
+
+
+def test_one_run_waits_for_a_store_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the others is told, and costs no time of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("annpipe.cli.sync.SECONDS_ALONE", 0.2)
+    tried = []
+
+    real = ship.ship
+
+    def counted(folder: Path, *arguments: Any) -> Any:
+        tried.append(folder)
+        return real(folder, *arguments)
+
+    monkeypatch.setattr("annpipe.record.ship.ship", counted)
+    folders = []
+    for _ in range(3):
+        folder, journal = begin(tmp_path, "http://127.0.0.1:9")
+        journal.close()
+        folders.append(folder.name)
+    done = CliRunner().invoke(command, ["--tracking-uri", "http://127.0.0.1:9"])
+    assert isinstance(done.exception, StoreError)
+    assert all(f"{name}: not complete in http://127.0.0.1:9: " in done.stderr for name in folders)
+    assert len(tried) == 1
+
+
+def test_what_was_mended_is_not_called_complete_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody changed the status of a run in MLflow."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    folder, journal = begin(tmp_path, location.embedded_uri(tmp_path))
+    journal.close()
+    sync()
+    MlflowClient(tracking_uri=location.embedded_uri(tmp_path)).set_terminated(
+        str(read_state(folder).run_id), "FINISHED"
+    )
+    done = sync()
+    assert "the store lacks the status KILLED" in done.stdout
+    assert f"{folder.name}: KILLED, asked and complete as MLflow run" in done.stdout
 
 
 def test_nothing_to_ship_and_an_unknown_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

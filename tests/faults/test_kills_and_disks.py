@@ -67,6 +67,21 @@ def test_a_disk_that_is_truly_full(stage: Stage, zygote: Zygote, tmp_path: Path,
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+def test_without_a_checkpoint_no_resume_is_offered(tmp_path: Path, zygote: Zygote) -> None:
+    """A disk so full that neither a checkpoint nor the model found room: a resume would fail."""
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    injector = Injector("no checkpoint at all", "no room for the model")
+    faults = [
+        Fault("no checkpoint at all", "write", r"checkpoints/", "ENOSPC", times=0),
+        Fault("no room for the model", "annpipe.train.export.save_file", does="ENOSPC"),
+    ]
+    done = zygote.run(tmp_path, "run", "spec.yaml", faults=faults, injector=injector)
+    assert done.code == 1, done.said
+    assert "then run its spec again, since there is no checkpoint to go on from" in done.said
+    assert "annpipe resume" not in done.said
+    injector.check()
+
+
 def test_a_shipper_that_is_killed_or_has_no_disk_leaves_the_rest_to_sync(tmp_path: Path) -> None:
     """In the real process, with a real store."""
     project = tmp_path / "project"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import time
@@ -21,6 +22,7 @@ from annpipe.errors import StoreError
 from annpipe.record import location, ship
 from annpipe.record.asking import Question, ask
 from annpipe.record.content import Content
+from annpipe.record.faults import RunDeleted, RunGone
 from annpipe.record.journal import Journal
 from annpipe.record.patience import Trainer, at_once
 from annpipe.record.recorder import Recorder
@@ -249,6 +251,37 @@ def test_a_live_run_that_is_deleted_and_restored_is_recorded_by_its_own_shipper(
     done = sync()
     assert (done.exit_code, "deleted in MLflow after it was recorded" in done.stderr) == (0, True)
     assert client.get_run(run_id).info.lifecycle_stage == "deleted"
+
+
+def test_a_live_run_that_is_deleted_and_then_gone_for_good_is_recorded_anew(
+    project: Path, begin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its shipper waits for it to be restored, and somebody empties the bin."""
+    monkeypatch.setattr(ship, "SECONDS_BETWEEN_QUESTIONS", 0.01)
+    run = begin()
+    answers = iter([RunDeleted("deleted"), RunGone("gone")])
+    shipped = []
+
+    def check(run_id: str) -> None:
+        raise next(answers)
+
+    def shipping() -> None:
+        shipped.append(run.folder)
+        if len(shipped) < 3:
+            raise (RunDeleted("deleted"), RunGone("gone"))[len(shipped) - 1]
+
+    store, uri = Store(location.embedded_uri(project)), location.embedded_uri(project)
+    monkeypatch.setattr(store, "check", check)
+    reading, writing = os.pipe()  # the trainer lives
+    told: list[str] = []
+
+    def restored() -> bool:
+        return ship._restored(run.folder, uri, store, at_once, Trainer(reading), told.append)
+
+    ship._till_it_is_there(shipping, restored, run.folder, uri)
+    os.close(reading)
+    os.close(writing)
+    assert (len(shipped), told) == (3, ["deleted"])
 
 
 def test_a_record_of_an_earlier_version_is_asked_for_as_well(

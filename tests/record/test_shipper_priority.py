@@ -19,7 +19,8 @@ import pytest
 from annpipe.record import location, shipper
 from annpipe.record.journal import Journal
 from annpipe.record.project import new_run_folder
-from annpipe.record.state import is_recorded
+from annpipe.record.shipper import Aside, _ship
+from annpipe.record.state import Shipped, is_recorded, write_state
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -75,8 +76,8 @@ def group_niceness(pid: int) -> int:
         return 0
 
 
-def test_low_priority_ends_with_the_trainer(place: Path) -> None:
-    """Also where the import of MLflow is under way and never gets the processor: for a user without privileges."""
+def ended_run(place: Path) -> Path:
+    """A run whose trainer has written all, and of which nothing is shipped."""
     uri = location.embedded_uri(place)
     run = new_run_folder(place, "quadratic")
     journal = Journal.create(run)
@@ -85,6 +86,12 @@ def test_low_priority_ends_with_the_trainer(place: Path) -> None:
     journal.series("train/loss", 1, [1.0, 0.5], 1_700_000_000_000, 1_700_000_000_002)
     journal.end("FINISHED")
     journal.close()
+    return run
+
+
+def test_low_priority_ends_with_the_trainer(place: Path) -> None:
+    """Also where the import of MLflow is under way and never gets the processor: for a user without privileges."""
+    run = ended_run(place)
     hit = place / "starved"
     site = place / "site"
     site.mkdir()
@@ -161,3 +168,33 @@ def test_a_shipper_whose_trainer_left_before_a_run_ends_at_once(place: Path) -> 
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(120) == 0
+
+
+@pytest.fixture
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The trainer's end of a pipe that is this process's stdin."""
+    reading, writing = os.pipe()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")  # a shipper sets it for the rest of its life
+    with open(reading) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield writing
+        with suppress(OSError):
+            os.close(writing)
+
+
+def test_a_run_is_shipped_whose_trainer_leaves_as_mlflow_is_imported(place: Path, pipe: int) -> None:
+    """The thread of low priority has ended by then: what is left is done without it."""
+    run, aside = ended_run(place), Aside()
+    importing = aside.begin(lambda: time.sleep(0.3))
+    os.close(pipe)
+    aside.end(importing, run, None, 60)
+    assert _ship(run, None, aside) == 0, (run / "shipper.log").read_text()
+    assert is_recorded(run)
+
+
+def test_a_run_that_the_store_lost_is_begun_anew_aside(place: Path, pipe: int) -> None:
+    """The trainer is there: all that is done for it again has low priority again."""
+    run = ended_run(place)
+    write_state(run, Shipped(store=location.embedded_uri(place), run_id="0" * 32, experiment_id="0"))
+    assert _ship(run, None, Aside()) == 0, (run / "shipper.log").read_text()
+    assert is_recorded(run)
