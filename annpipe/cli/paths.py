@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
             "accumulate",
             "clip_norm",
             "clip_value",
+            "non_finite",
             "scheduler_each",
         ),
         *("evaluate_every", "checkpoint_seconds"),

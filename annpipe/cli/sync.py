@@ -158,7 +158,6 @@ def _sync(folder: Path, uri: str | None, answer: Answer | None, away: dict[str, 
 
 def _ship(folder: Path, uri: str | None, away: dict[str, str], *, is_mended: bool) -> bool:
     from annpipe.cli.run import refusals
-    from annpipe.errors import StoreError
     from annpipe.record import journal
     from annpipe.record.location import scrub
     from annpipe.record.patience import Trainer
@@ -166,11 +165,7 @@ def _ship(folder: Path, uri: str | None, away: dict[str, str], *, is_mended: boo
     from annpipe.record.state import read_state, sole_shipper
     from annpipe.record.store import Store
 
-    try:
-        store = store_of(folder, uri)
-    except StoreError as error:
-        click.echo(f"{folder.name}: {error}", err=True)
-        return False
+    store = store_of(folder, uri)
     if store in away:
         click.echo(f"{folder.name}: not complete in {scrub(store)}: {away[store]}", err=True)
         return False

@@ -18,6 +18,7 @@ from annpipe.errors import SpecError
 from annpipe.expression import Expression
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, OneOf, OptionType, TupleOf
+from annpipe.spec.names import fault_of
 
 Spec = dict[str, Any]
 LISTS = ("model", "metrics", "plots", "callbacks")
@@ -35,11 +36,13 @@ ODD_WORDS = (
 TEXTS = st.sampled_from(ODD_WORDS) | st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 KEYS = TEXTS.filter(lambda text: len(text) <= 120 and not re.fullmatch(r"\$\{[^{}]*\}", text))  # no variable is a key
 WORDS = TEXTS.filter(bool)
+PRINTABLE = WORDS.filter(lambda text: fault_of(text) is None)
+NOTES = TEXTS.filter(lambda text: fault_of(text, lines=True) is None)  # of several lines
 BIG = st.sampled_from([1, 2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1])
 EDGES = (0.0, -0.0, 1e-300, 5e-324, 1e-5, 0.1, 1e16, 1e22, 1.7976931348623157e308, 123456789.123, math.inf, -math.inf)
 TAGS = st.dictionaries(
-    KEYS.filter(lambda key: key != "${x}"),  # a variable is no key
-    TEXTS | st.booleans() | st.integers(-(10**40), 10**40) | st.sampled_from(EDGES) | st.floats(allow_nan=False),
+    KEYS.filter(lambda key: key != "${x}" and fault_of(key) is None),  # a variable is no key
+    NOTES | st.booleans() | st.integers(-(10**40), 10**40) | st.sampled_from(EDGES) | st.floats(allow_nan=False),
 )
 
 
@@ -212,7 +215,7 @@ def specs(draw: st.DrawFn, registry: Registry) -> Spec:
     layers = components(registry, "layer", names=fitting_layers(registry)) | containers(registry)
     spec = {
         "version": 1,
-        "name": draw(WORDS),
+        "name": draw(PRINTABLE),
         "data": data,
         "model": [*draw(_tapped(st.lists(layers, max_size=4))), {"Linear": width(targets)}],
         "loss": draw(components(registry, "loss")),
@@ -220,7 +223,7 @@ def specs(draw: st.DrawFn, registry: Registry) -> Spec:
         "train": draw(_trains()),
     }
     others = {
-        "description": TEXTS,
+        "description": NOTES,
         "tags": TAGS,
         "seed": st.sampled_from([0, 1, 2**63 - 1]) | st.integers(0, 2**63 - 1),
         "device": _devices(),
@@ -230,7 +233,7 @@ def specs(draw: st.DrawFn, registry: Registry) -> Spec:
         "plots": st.lists(components(registry, "plot"), max_size=2),
         "callbacks": st.lists(components(registry, "callback"), max_size=2),
         "tracking": st.fixed_dictionaries(
-            {}, optional={"experiment": WORDS | st.none(), "wait_seconds": numbers({"ge": 0})}
+            {}, optional={"experiment": PRINTABLE | st.none(), "wait_seconds": numbers({"ge": 0})}
         ),
     }
     given = draw(st.lists(st.sampled_from(sorted(others)), unique=True))
