@@ -25,6 +25,7 @@ FILE = "names.json"
 TAG = "annpipe.names"
 _IN_THE_WAY = re.compile(r"[^\w. :-]")
 _IN_THE_WAY_OF_FILES = re.compile(r"[^\w. -]")
+_IN_THE_WAY_OF_TABLES = re.compile(r"[^\w. -]|^\.")  # none is hidden
 _IN_THE_WAY_OF_PARTS = re.compile(r"[^\w.-]")
 _MARK = re.compile(r".*-x[0-9a-f]{8}", re.DOTALL)
 _CUT = "… (cut: all of it is in names.json)"
@@ -58,7 +59,7 @@ def artifact_path(path: str) -> str:
 
 def file_name(key: str) -> str:
     """A file's name (without an ending) for what has this key; two keys have two, slashes aside."""
-    return _part(key.replace("/", "_"), _IN_THE_WAY_OF_FILES, MAX_FILE_NAME)
+    return _part(key.replace("/", "_"), _IN_THE_WAY_OF_TABLES, MAX_FILE_NAME)
 
 
 def plain_part(name: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from annpipe.errors import BadRunFolder, StoreError
+from annpipe.files.private import private_folder
 from annpipe.record import journal, keys
 from annpipe.record.asking import Question, ask, present_points
 from annpipe.record.content import Content
@@ -250,7 +251,7 @@ class Shipment:
         names = self._translation.names
         if names:
             path = self._folder / "artifacts" / keys.FILE
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
             path.write_text(names.to_json() + "\n", encoding="utf-8")
             self._ship_file(path, None)
             self.flush()

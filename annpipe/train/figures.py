@@ -126,7 +126,7 @@ def draw(
             continue
         path = folder / f"{name}{ending}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             write_whole(path, drawn)
         except OSError as error:
             yield path, error

@@ -119,7 +119,7 @@ def test_the_printed_address_answers_until_ctrl_c(tmp_path: Path) -> None:
 def test_the_server_waits_for_whoever_makes_the_database(tmp_path: Path) -> None:
     """A first run's shipper is at it when the UI is asked for: both would make tables, and the server would end."""
     with ExitStack() as stack:
-        with first_open(location.embedded_uri(tmp_path)):
+        with first_open(location.embedded_uri(tmp_path), lambda notice: None):
             process = stack.enter_context(serving(tmp_path))
             deadline = time.monotonic() + 4
             while time.monotonic() < deadline:
