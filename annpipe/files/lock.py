@@ -10,6 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from annpipe.files.private import private_folder
+
 
 @contextmanager
 def locked(path: Path, *, timeout_seconds: float = -1) -> Iterator[None]:
@@ -21,7 +23,7 @@ def locked(path: Path, *, timeout_seconds: float = -1) -> Iterator[None]:
     Raises OSError where the file cannot be made, and TimeoutError after `timeout_seconds`; below 0 it waits for ever.
     """
     lock = Path(f"{path}-lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(lock.parent)
     try:
         os.close(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644))
     except FileNotFoundError as error:  # a folder that takes no file, as /proc: filelock would wait for ever
