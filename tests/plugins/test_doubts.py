@@ -61,6 +61,25 @@ def written(folder: Path, column: Sequence[str], n_rows: int = ROWS, name: str =
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize("markers", [["?"], ["-", "unknown"]])
+def test_words_for_missing_numbers_are_told(
+    markers: list[str], in_memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said as missing, the rest is numbers; a column of words with few numbers is left alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cells = [*(str(number / 2) for number in range(12)), *markers, *markers]
+    options: dict[str, Any] = {"files": written(tmp_path, cells, 64), "target": "y", "in_memory": in_memory}
+    (remark,) = csv_fields(**options).inputs["x"].remarks
+    assert all(f"'{marker}'" in remark.message for marker in markers)
+    missing, types = re.findall(r"`([^`]*)`", remark.help)
+    field = csv_fields(**options, **yaml.safe_load(f"{{{missing}}}")).inputs["x"]
+    assert (field.type, field.remarks, field.missing >= 8) == ("number", (), True)
+    assert csv_fields(**options, **yaml.safe_load(f"{{{types}}}")).inputs["x"].remarks == ()
+    options["files"] = written(tmp_path, ["1", "2", "3", *markers] * 4, 64)
+    assert csv_fields(**options).inputs["x"].remarks == ()
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize("kind", SIGNED)
 def test_numbers_with_signs_are_told_with_the_option_that_reads_them(
     kind: str, in_memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOSTLY = 0.9  # a column whose cells are numbers in so large a part is one of numbers, with faults
 MOST_WORDS = 200  # different words that are looked at
+MOST_MARKERS = 3  # different words that may stand for a missing number
 FEW = 10  # rows that may be numbered by chance
 _SIGNS = "%‰°"
 _NAMES = (
@@ -64,7 +65,7 @@ class Unread:
         """What to say of words that are taken for categories, and would be numbers with other options."""
         better = self._better(share)
         if better is None:
-            return None
+            return self._of_markers() if self._can_say else None
         cell = next(
             word for word in self._counts if self._form.number(word) is None and better.number(word) is not None
         )
@@ -75,6 +76,22 @@ class Unread:
             do = "write plain numbers there"
         word = f"say `types: {{{json.dumps(self.name, ensure_ascii=False)}: category}}`"
         return Remark(message, f"{do}; where words are meant, {word if self._has_types else 'leave it as it is'}")
+
+    def _of_markers(self) -> Remark | None:
+        """What to say where a few words without a digit stand among many numbers, as `?` for one that is missing."""
+        words = [word for word in self._counts if self._form.number(word) is None]
+        n_words = sum(self._counts[word] for word in words)
+        few = 0 < len(words) <= MOST_MARKERS and not any(sign.isdigit() for word in words for sign in word)
+        if not few or len(self._counts) - len(words) < FEW or 2 * n_words > self._total:
+            return None
+        known = [] if self._form.missing == CellFormat().missing else list(self._form.missing)
+        missing = json.dumps([*(known or [""]), *words], ensure_ascii=False)
+        shown = " and ".join(f"'{word}'" for word in words)
+        message = f"the column '{self.name}' is taken for words, as {shown} is in it; its other cells are numbers"
+        word = f"`types: {{{json.dumps(self.name, ensure_ascii=False)}: category}}`"
+        return Remark(
+            message, f"where that stands for a missing number say `missing: {missing}`; where words are meant, {word}"
+        )
 
     def _better(self, share: float) -> CellFormat | None:
         """The format that reads most words, where it reads enough of them and more than the one that was said."""
