@@ -11,7 +11,7 @@ import pandas as pd  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from annpipe import OptionError
+from annpipe import Dataset, OptionError
 from annpipe_std.csv_data import csv
 from annpipe_std.tables.telling import csv_fields, parquet_fields
 from tests.conftest import CliHere
@@ -210,3 +210,18 @@ def test_data_and_run_say_it(command: str, in_memory: bool, tmp_path: Path, annp
     assert code == 0, said
     assert said.count("warning[leak]") == said.count("warning[numbers-as-words]") == 1
     assert "spec.yaml:6:3" in said
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_numbers_to_the_base_of_sixteen_are_words(
+    in_memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `annpipe predict` reads them; whole numbers beside them stay numbers."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    file = tmp_path / "t.csv"
+    cells = [("0x10", "0x1F", "0XAB")[row % 3] for row in range(60)]
+    file.write_text("code,n,y\n" + "".join(f"{cell},{row * 7 - 3},{row / 8}\n" for row, cell in enumerate(cells)))
+    made = csv(files=file, target="y", in_memory=in_memory)
+    dataset = made if isinstance(made, Dataset) else next(made.passage())
+    assert dataset.categories == {"code": ("0XAB", "0x10", "0x1F")}
+    assert dataset.inputs["n"].tolist() == [row * 7 - 3 for row in range(60)]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Paths = str | Path | list[str] | list[Path]
 
 MISSING = CellFormat().missing
+_HEX = re.compile(rb"0[xX][0-9a-fA-F]")
 _HEADER = "name the columns with `names: [a, b, …]`"
 
 
@@ -117,7 +118,8 @@ def _csv_table(file: str, form: CsvFormat, texts: frozenset[str]) -> pa.Table:
     if not form.names:
         check_header(file, table.column_names, form.delimiter)
     check_once(file, table.column_names)
-    guessed = [name for name in table.column_names if is_guess(table.column(name))]
+    is_hex = has_hex(file)
+    guessed = [name for name in table.column_names if is_guess(table.column(name), is_hex=is_hex)]
     return _as_text(file, table, form, guessed) if guessed else table
 
 
@@ -153,11 +155,27 @@ def _read_csv(file: str, form: CsvFormat, texts: frozenset[str], only: Sequence[
 SURE = ("null", "int64", "double", "string", "binary")  # what Arrow finds in a CSV file and does not write otherwise
 
 
-def is_guess(cells: pa.ChunkedArray | pa.Array) -> bool:
-    """Whether Arrow took cells of text for what they need not be: dates, times, booleans, and the word nan."""
+def has_hex(file: str) -> bool:
+    """Whether a CSV file has words such as 0x1F, which Arrow takes for whole numbers where a column has no others."""
+    with readable(file), unpacked(file) as stream:
+        before = b""
+        while block := stream.read(2**20):
+            if _HEX.search(before + block):
+                return True
+            before = block[-2:]
+    return False
+
+
+def is_guess(cells: pa.ChunkedArray | pa.Array, *, is_hex: bool) -> bool:
+    """Whether Arrow took cells of text for what they need not be: dates, times, booleans, and the word nan.
+
+    Whole numbers too, where the file `is_hex`: the text of the cells tells which of them are.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_integer(cells.type):
+        return is_hex
     if pa.types.is_float64(cells.type):
         return bool(pc.any(pc.is_nan(cells)).as_py())
     return str(cells.type) not in SURE

@@ -24,6 +24,7 @@ from annpipe_std.tables.files import (
     check_header,
     check_once,
     csv_options,
+    has_hex,
     is_guess,
     open_parquet,
     readable,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 65_536  # of a block, and
 MOST_NUMBERS = 2**21  # so many numbers: 16 MiB
-COPY = 2  # which way of copying made an Arrow file
+COPY = 3  # which way of copying made an Arrow file
 TEXT_BYTES = 16 * 2**20  # of CSV text that Arrow reads at a time: a first guess at types, and the longest cell
 
 
@@ -183,12 +184,13 @@ def _write_typed(file: str, to: str, form: CsvFormat, texts: frozenset[str]) -> 
     reading, parsing, converting = csv_options(form)
     reading.block_size = TEXT_BYTES
     found: dict[str, str] = {}
+    is_hex = has_hex(file)
     while True:
         kinds = found | dict.fromkeys(texts, "string")
         converting.column_types = {name: pa.type_for_alias(kind) for name, kind in kinds.items()}
         seen: dict[str, str] = {}
         try:
-            _write(file, to, (reading, parsing, converting), seen, is_named=bool(form.names))
+            _write(file, to, (reading, parsing, converting), seen, is_named=bool(form.names), is_hex=is_hex)
         except _IsText as error:
             found = {**seen, **dict.fromkeys(error.names, "string")}
         except pa.ArrowInvalid as error:
@@ -209,7 +211,7 @@ def _next(kind: str) -> str:
     return SURE[SURE.index(kind) + 1] if kind in SURE[:-1] else "string"
 
 
-def _write(file: str, to: str, options: tuple[Any, ...], seen: dict[str, str], *, is_named: bool) -> None:
+def _write(file: str, to: str, options: tuple[Any, ...], seen: dict[str, str], *, is_named: bool, is_hex: bool) -> None:
     """One attempt; `seen` gets the columns with the types that they are read in. Raises _IsText for some of them."""
     import pyarrow as pa
     from pyarrow import csv
@@ -226,6 +228,6 @@ def _write(file: str, to: str, options: tuple[Any, ...], seen: dict[str, str], *
         seen.update({field.name: str(field.type) for field in reader.schema})
         with pa.OSFile(to, "wb") as sink, pa.ipc.new_file(sink, reader.schema) as writer:
             for batch in reader:
-                if guessed := [name for name in names if is_guess(batch.column(name))]:
+                if guessed := [name for name in names if is_guess(batch.column(name), is_hex=is_hex)]:
                     raise _IsText(guessed)
                 writer.write_batch(batch)
