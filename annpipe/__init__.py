@@ -6,8 +6,8 @@ For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `los
 `Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers
 that step as one; for classes that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and
 `cell_numbers`, which read cells as a saved model does; `open_file` and `named_files` for files that a spec names,
-`Archive` (with `ArchiveError`) for arrays in them, `check_bound` for what the spec of a stranger may ask for;
-`one_line` for names and cells that a figure or a message shows.
+`Archive` (with `ArchiveError`) for arrays in them, `check_bound` for what the spec of a stranger may ask for,
+`check_memory` for rows that are made rather than read; `one_line` for names and cells that a figure or a message shows.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from annpipe.expression import Expression
     from annpipe.files.archive import Archive, ArchiveError
     from annpipe.files.limits import check_bound
+    from annpipe.files.memory import check_memory
     from annpipe.files.named import named_files, open_file
     from annpipe.launch import run
     from annpipe.record.cell_columns import cell_numbers, cell_texts
@@ -71,6 +72,7 @@ _HOMES = {
     "annpipe.expression": ("Expression",),
     "annpipe.files.archive": ("Archive", "ArchiveError"),
     "annpipe.files.limits": ("check_bound",),
+    "annpipe.files.memory": ("check_memory",),
     "annpipe.files.named": ("named_files", "open_file"),
     "annpipe.launch": ("run",),
     "annpipe.record.cell_columns": ("cell_numbers", "cell_texts"),
@@ -119,6 +121,7 @@ __all__ = [
     "cell_numbers",
     "cell_texts",
     "check_bound",
+    "check_memory",
     "data",
     "describe",
     "did_you_mean",

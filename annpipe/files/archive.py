@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 from zipfile import ZipFile, ZipInfo
 
 from annpipe.errors import AnnpipeError, LimitError, OptionError
 from annpipe.files.limits import beyond, limit
+from annpipe.files.memory import machine_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,7 +108,7 @@ class Archive:
                     f"the array '{name}' says that it has the shape {_shape(shape)}, and has {info.file_size:,} bytes"
                 )
                 raise ArchiveError(message)
-            if wanted > _memory():
+            if wanted > (machine_memory() or wanted):
                 raise ArchiveError(f"the array '{name}' has {wanted:,} bytes, more than this computer's memory")
             data = bytearray()
             while len(data) <= wanted and (part := file.read(_AT_ONCE)):
@@ -117,14 +117,6 @@ class Archive:
             raise ArchiveError(f"the array '{name}' has {len(data):,} bytes instead of {wanted:,}")
         flat = np.frombuffer(data, dtype)
         return flat.reshape(shape[::-1]).transpose() if fortran else flat.reshape(shape)
-
-
-def _memory() -> int:
-    """The bytes of memory that the machine has, as far as it tells."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 2**63
 
 
 def _shape(shape: Sequence[int]) -> str:

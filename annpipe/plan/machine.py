@@ -2,47 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
 from annpipe.errors import Problem
+from annpipe.files.memory import machine_memory
 from annpipe.plan.cost import Memory, memory
 from annpipe.plan.plan import Layer, Plan
 
-CGROUPS = Path("/sys/fs/cgroup")
-OWN_CGROUP = Path("/proc/self/cgroup")
 OF_OPTIMIZER = 4  # times the parameters that one remembers, at most: then its memory is worth asking for
-
-
-def machine_memory(cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> int | None:
-    """The bytes that this process may use: those of the machine, or less where its control group has a limit."""
-    limits = list(_limits(cgroups, own))
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    return min(limits, default=None)
-
-
-def _limits(cgroups: Path, own: Path) -> Iterator[int]:
-    """The limits of the control group and those above it, of both versions of the kernel's interface."""
-    try:
-        lines = own.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers in ("", "memory"):
-            home, file = (cgroups / "memory", "memory.limit_in_bytes") if controllers else (cgroups, "memory.max")
-            parts = Path(path.lstrip("/")).parts
-            for depth in range(len(parts) + 1):
-                try:
-                    text = home.joinpath(*parts[:depth], file).read_text(encoding="utf-8").strip()
-                except OSError:  # in a container the path is that of the machine
-                    continue
-                if text.isdecimal():
-                    yield int(text)
 
 
 def device_memory(word: str) -> tuple[int | None, str]:

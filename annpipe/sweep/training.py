@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from annpipe.errors import is_out_of_memory
+from annpipe.files.memory import machine_memory
 from annpipe.historian import signals_noted
 from annpipe.plan.cost import memory
-from annpipe.plan.machine import machine_memory
 from annpipe.plan.plan import Plan
 from annpipe.record.location import artifact_root, scrub
 from annpipe.record.project import new_run_folder

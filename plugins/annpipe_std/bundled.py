@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from annpipe import Fields, OptionError, check_bound, did_you_mean
+from annpipe import Fields, OptionError, check_bound, check_memory, did_you_mean
 from annpipe_std.columns import array_fields
 
 if TYPE_CHECKING:
@@ -117,7 +117,9 @@ def _options(function: Callable[..., Any], options: Mapping[str, Any]) -> Option
 
 
 def _called(function: Callable[..., Any], call: Options, written: Options) -> Any:
-    check_bound("values", _values(function, call), option="options")
+    values = _values(function, call)
+    check_bound("values", values, option="options")
+    check_memory(values, option="options")
     try:
         return function(**call)
     except (ValueError, TypeError, OverflowError, MemoryError) as error:

@@ -9,7 +9,7 @@ import pydantic
 import torch
 from torch.distributions import Distribution
 
-from annpipe import Dataset, Expression, OptionError, data
+from annpipe import Dataset, Expression, OptionError, check_memory, data
 from annpipe_std.columns import formula_fields
 
 
@@ -39,6 +39,7 @@ def formula(
     numbers, and for a formula that gives nan or infinity in some row.
     """
     formula_fields(rows=rows, inputs=inputs, targets=targets, noise=noise)
+    check_memory(rows * (len(inputs) + len(targets)), option="rows")
     drawn = {name: _draw(f"inputs.{name}", source, rows, generator) for name, source in inputs.items()}
     columns = dict(drawn)
     for name, expression in targets.items():

@@ -7,7 +7,7 @@ from typing import Annotated
 import pydantic
 import torch
 
-from annpipe import Dataset, data
+from annpipe import Dataset, check_memory, data
 from annpipe_std.columns import Numbers, Words, are_words, classes, table_fields
 
 
@@ -29,6 +29,7 @@ def table(
     tensor([1, 0])
     """
     table_fields(inputs=inputs, targets=targets, repeat=repeat)
+    check_memory(repeat * sum(map(len, [*inputs.values(), *targets.values()])), option="repeat")
     return Dataset(
         {name: torch.tensor(column, dtype=torch.float64).repeat(repeat) for name, column in inputs.items()},
         {name: _target(column).repeat(repeat) for name, column in targets.items()},

@@ -63,6 +63,8 @@ def test_a_sweep_hears_of_a_closed_terminal(stage: Stage, zygote: Zygote) -> Non
 
 
 COMMAND = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
 from annpipe.cli import main
 from tests.conftest import unrecorded
 with unrecorded():

@@ -118,8 +118,7 @@ def _act(told: dict[str, object]) -> None:
     from annpipe.cli import main as annpipe
     from tests.conftest import unrecorded
 
-    if told["nohup"]:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN if told["nohup"] else signal.SIG_DFL)  # however the tests were begun
     os.chdir(str(told["folder"]))
     out = os.open(str(told["said"]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     nothing = os.open(os.devnull, os.O_RDONLY)

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from annpipe.errors import OutOfMemory, is_out_of_memory
+from annpipe.files.memory import machine_memory
 from annpipe.plan import machine
-from annpipe.plan.machine import machine_memory
 from tests.conftest import unrecorded
 
 SPEC = """
