@@ -108,7 +108,8 @@ class Archive:
                     f"the array '{name}' says that it has the shape {_shape(shape)}, and has {info.file_size:,} bytes"
                 )
                 raise ArchiveError(message)
-            if wanted > (machine_memory() or wanted):
+            has = machine_memory()
+            if has is not None and wanted > has:
                 raise ArchiveError(f"the array '{name}' has {wanted:,} bytes, more than this computer's memory")
             data = bytearray()
             while len(data) <= wanted and (part := file.read(_AT_ONCE)):

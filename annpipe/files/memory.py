@@ -1,4 +1,4 @@
-"""How much memory is there? Asked before something is made whose size is a number that somebody wrote."""
+"""The memory that this process may use, and a check that rows which a spec asks to be made fit into it."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def _limits(cgroups: Path, own: Path) -> Iterator[int]:
 
 
 def check_memory(values: int, *, option: str) -> None:
-    """Whether so many numbers of eight bytes fit into the memory; asked before rows are made, not read.
+    """Raises OptionError at `option` where `values` numbers of 8 bytes do not fit into the memory.
 
-    A system may grant more memory than it has, and kill whoever uses it. Raises OptionError at `option`.
+    For rows that are made, not read: a system may grant more memory than it has, and kill the process that uses it.
     """
     has = machine_memory()
     if has is not None and 8 * values > has:

@@ -1,4 +1,4 @@
-"""How much memory there is, and whether a step of a plan fits into it."""
+"""Whether a step of a plan fits into the memory of its device."""
 
 from __future__ import annotations
 
