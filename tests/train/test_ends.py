@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 
 from annpipe.record import journal
 from annpipe.record.interface import serve
-from annpipe.record.state import is_recorded, read_state
+from annpipe.record.state import is_recorded, read_state, sole_shipper
 from annpipe.train.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
@@ -181,7 +182,7 @@ def test_a_tracker_that_is_away_costs_nothing_and_gets_everything_later(
         synced = annpipe("sync", cwd=tmp_path)
         assert synced.returncode == 0, synced.stderr
         state = read_state(folder)
-        assert (state.complete, state.refused, state.store) == (True, (), server.address)
+        assert (state.complete, state.refused, state.store) == (True, (), server.address), synced.stdout
         remote = client(server.address)
         assert remote.get_run(state.run_id).info.status == "FINISHED"
         history = sorted((p.step, p.value) for p in remote.get_metric_history(state.run_id, "train/loss"))
@@ -210,12 +211,31 @@ def test_a_tracker_that_hangs_holds_the_command_no_longer_than_it_may(
 
 
 def end_shippers(folder: Path) -> None:
-    """Ends the shipper that a test left behind with a store that never comes."""
-    for found in Path("/proc").glob("[0-9]*/cwd"):
+    """Ends the shipper that a test left behind with a store that never comes, and waits until nobody ships the run.
+
+    A shipper may just be replacing itself, when it has no command line, and a killed one holds its lock until the
+    machine has had time to end it.
+    """
+    deadline = time.monotonic() + 60
+    while shippers := shippers_in(folder.parents[1]):
+        for process in shippers:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        assert time.monotonic() < deadline, f"{shippers} do not end"
+        time.sleep(0.05)
+    with sole_shipper(folder) as is_sole:
+        assert is_sole
+
+
+def shippers_in(project: Path) -> list[int]:
+    """The shippers of a project's runs; a process of its folder that has no command line counts, until it is dead."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            mine = os.readlink(found) == str(folder.parents[1])
-            command = (found.parent / "cmdline").read_bytes()
+            is_there = os.readlink(process / "cwd") == str(project)
+            command = (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if mine and b"annpipe.record.shipper" in command:
-            os.kill(int(found.parent.name), signal.SIGKILL)
+        if is_there and (not command or b"annpipe.record.shipper" in command):
+            found.append(int(process.name))
+    return found
