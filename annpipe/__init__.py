@@ -31,15 +31,17 @@ if TYPE_CHECKING:
         Remark,
         RunView,
     )
+    from annpipe.datasets.cell_columns import cell_numbers, cell_texts
     from annpipe.errors import OptionError, one_line
+    from annpipe.errors.suggest import did_you_mean
     from annpipe.expression import Expression
     from annpipe.files.archive import Archive, ArchiveError
     from annpipe.files.limits import check_bound
     from annpipe.files.memory import check_memory
     from annpipe.files.named import named_files, open_file
-    from annpipe.launch import run
-    from annpipe.record.cell_columns import cell_numbers, cell_texts
-    from annpipe.record.cell_text import CellFormat
+    from annpipe.portable.cell_text import CellFormat
+    from annpipe.portable.stack import Stack
+    from annpipe.portable.taps import Taps
     from annpipe.registry.entry import Entry
     from annpipe.registry.marks import (
         average,
@@ -57,11 +59,9 @@ if TYPE_CHECKING:
     )
     from annpipe.registry.registry import Registry
     from annpipe.registry.signature import Typing, describe
-    from annpipe.registry.suggest import did_you_mean
-    from annpipe.stack import Stack
-    from annpipe.sweep.running import run_sweep
-    from annpipe.taps import Taps
-    from annpipe.train.stacked_steps import Slab, Stepping
+    from annpipe.runs.launch import run
+    from annpipe.sweep.sweep import run_sweep
+    from annpipe.train.gears.stacked.optimizers import Slab, Stepping
 
 _HOMES = {
     "annpipe.contract": (
@@ -74,9 +74,9 @@ _HOMES = {
     "annpipe.files.limits": ("check_bound",),
     "annpipe.files.memory": ("check_memory",),
     "annpipe.files.named": ("named_files", "open_file"),
-    "annpipe.launch": ("run",),
-    "annpipe.record.cell_columns": ("cell_numbers", "cell_texts"),
-    "annpipe.record.cell_text": ("CellFormat",),
+    "annpipe.runs.launch": ("run",),
+    "annpipe.datasets.cell_columns": ("cell_numbers", "cell_texts"),
+    "annpipe.portable.cell_text": ("CellFormat",),
     "annpipe.registry.entry": ("Entry",),
     "annpipe.registry.marks": (
         *("average", "callback", "data", "distribution", "initializer", "layer", "loss", "metric", "optimizer", "plot"),
@@ -84,11 +84,11 @@ _HOMES = {
     ),
     "annpipe.registry.registry": ("Registry",),
     "annpipe.registry.signature": ("Typing", "describe"),
-    "annpipe.registry.suggest": ("did_you_mean",),
-    "annpipe.stack": ("Stack",),
-    "annpipe.sweep.running": ("run_sweep",),
-    "annpipe.taps": ("Taps",),
-    "annpipe.train.stacked_steps": ("Slab", "Stepping"),
+    "annpipe.errors.suggest": ("did_you_mean",),
+    "annpipe.portable.stack": ("Stack",),
+    "annpipe.sweep.sweep": ("run_sweep",),
+    "annpipe.portable.taps": ("Taps",),
+    "annpipe.train.gears.stacked.optimizers": ("Slab", "Stepping"),
 }
 
 __all__ = [

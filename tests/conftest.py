@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from annpipe.cli import outcome
-from annpipe.record.recorder import Recorder
+from annpipe.record.shipper.recorder import Recorder
 from annpipe.registry import Registry
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +37,7 @@ def registry_entries() -> Registry:
 @pytest.fixture(autouse=True)
 def warnings_stay_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of this process show warnings that the caller takes for errors; here they are errors inside runs, too."""
-    monkeypatch.setattr("annpipe.plan.torch_globals._warnings_shown", nullcontext)
+    monkeypatch.setattr("annpipe.backend.torch_globals._warnings_shown", nullcontext)
 
 
 @contextmanager

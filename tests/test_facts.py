@@ -16,15 +16,16 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from annpipe import facts as facts_of
 from annpipe.cli import outcome
+from annpipe.datasets.tensors import make_data
 from annpipe.errors import RunError
-from annpipe.facts import DataDigests, check_facts, facts_key, plan_components, run_facts
-from annpipe.launch import Silent, complete, read
+from annpipe.observer import Silent
 from annpipe.registry import Registry
 from annpipe.registry.types import KINDS
-from annpipe.spec.sections import Split
-from annpipe.train.data import make_data
+from annpipe.runs import provenance as facts_of
+from annpipe.runs.launch import complete, read
+from annpipe.runs.provenance import DataDigests, check_facts, facts_key, plan_components, run_facts
+from annpipe.spec.sections.models import Split
 from tests.conftest import unrecorded
 
 TABLE = """\

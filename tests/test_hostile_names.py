@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from annpipe.cli import outcome
-from annpipe.cli.display import RunDisplay
+from annpipe.cli.progress import RunDisplay
 from annpipe.errors import Problem, one_line, visible
-from annpipe.record.project import run_folders
-from annpipe.record.series import _file_names
+from annpipe.record.journal.project import run_folders
+from annpipe.record.shipper.series import _file_names
 from tests.conftest import unrecorded
 
 ESCAPE, TURN, TAG, LINE = "\x1b[31m", "\u202e", "\U000e0041", "two\nlines"

@@ -14,7 +14,7 @@ import pytest
 
 import annpipe
 from annpipe.files.private import private_folder, write_private
-from annpipe.sweep.running import run_sweep
+from annpipe.sweep.sweep import run_sweep
 from tests.conftest import unrecorded
 
 SECRET = "Geheim-7c1"

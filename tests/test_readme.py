@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import torch
 
+from annpipe.backend.instantiate import instantiate
 from annpipe.cli import COMMANDS
-from annpipe.plan import draft
-from annpipe.plan.build import instantiate
+from annpipe.draft.draft import draft
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.spec.nodes import plain
-from annpipe.spec.reader import read_file, read_text
-from annpipe.spec.spec import TOP_KEYS
+from annpipe.spec.sections.spec import TOP_KEYS
+from annpipe.spec.yaml.nodes import plain
+from annpipe.spec.yaml.reader import read_file, read_text
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from annpipe.errors import Place, Problem
-from annpipe.report import LINE, render
+from annpipe.errors.render import LINE, render
 
 
 def drawn(folder: Path, text: str, line: int, column: int, length: int) -> list[str]:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.cli import explain, outcome
+from annpipe.cli import outcome
+from annpipe.cli.commands import explain
 
 FOLDER = Path(__file__).parent / "specs_wrong"
 SPECS = sorted(path for path in FOLDER.rglob("*.yaml") if "bases" not in path.parts)  # bases are extended by specs

@@ -18,13 +18,13 @@ import pytest
 import annpipe
 from annpipe.cli import outcome
 from annpipe.errors import StoreError
-from annpipe.record import seal as seals
-from annpipe.record.journal import Journal
-from annpipe.record.location import embedded_uri
-from annpipe.record.project import new_run_folder, spec_file
-from annpipe.record.seal import MODEL, PLAN, is_own, seal
-from annpipe.record.ship import store_of
-from annpipe.record.state import Shipped, write_state
+from annpipe.record.journal import seal as seals
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.location import embedded_uri
+from annpipe.record.journal.project import new_run_folder, spec_file
+from annpipe.record.journal.seal import MODEL, PLAN, is_own, seal
+from annpipe.record.journal.state import Shipped, write_state
+from annpipe.record.shipper.follow import store_of
 from tests.conftest import unrecorded
 
 SPEC = """

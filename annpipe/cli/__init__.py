@@ -17,7 +17,7 @@ import click
 from annpipe.cli.arguments import hide_secrets
 from annpipe.cli.streams import escaped_streams, open_closed_streams
 from annpipe.errors import AnnpipeError, NotFound, OutOfMemory, SpecError, is_out_of_memory
-from annpipe.secrets import scrub
+from annpipe.errors.redact import scrub
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -58,7 +58,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"annpipe.cli.{cmd_name}").command
+        command = importlib.import_module(f"annpipe.cli.commands.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
 
@@ -173,6 +173,6 @@ def report(error: AnnpipeError) -> None:
     if not isinstance(error, SpecError):
         click.echo(f"error: {error}", err=True)
         return
-    from annpipe.cli.formats import as_text
+    from annpipe.cli.problems import as_text
 
     click.echo(as_text(error.problems), err=True)

@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import suppress
 
-from annpipe.secrets import HIDDEN, has_secret, scrub
+from annpipe.errors.redact import HIDDEN, has_secret, scrub
 
 VARIABLE = "ANNPIPE_ARGUMENTS"
 

@@ -12,7 +12,7 @@ MOST_TOLD = 10
 
 def runs_of(project: Path) -> list[Path]:
     """Every run that can be read, the oldest first; the others are told on stderr."""
-    from annpipe.record.project import walk
+    from annpipe.record.journal.project import walk
 
     walked = walk(project)
     tell_skipped(map(str, walked.skipped))
@@ -30,7 +30,7 @@ def tell_skipped(skipped: Iterable[str]) -> None:
 
 def tell_damage(folder: Path) -> bool:
     """Tells of damaged lines in a run's journal; whether there are any."""
-    from annpipe.record.journal import damage_said, damaged_lines
+    from annpipe.record.journal.journal import damage_said, damaged_lines
 
     damaged = damaged_lines(folder)
     if damaged:

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from annpipe.errors.suggest import did_you_mean
 from annpipe.expression.faults import ExpressionFault
 from annpipe.expression.functions import CALLABLE, CONSTANTS, FUNCTIONS, Node
 from annpipe.expression.reader import MAX_CHARACTERS, MAX_NODES, Reader
-from annpipe.registry.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import torch

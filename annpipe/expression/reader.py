@@ -8,9 +8,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from annpipe.errors.suggest import did_you_mean
 from annpipe.expression.faults import OTHER_NAMES, REFUSED, ExpressionFault, constant_fault, syntax_fault
 from annpipe.expression.functions import CALLABLE, CONSTANTS, FUNCTIONS, OPERATORS, Apply, Node, example
-from annpipe.registry.suggest import did_you_mean
 
 MAX_CHARACTERS = 500
 MAX_NODES = 200

@@ -50,7 +50,7 @@ def _in_time() -> Iterator[None]:
         raise _Late
 
     def end() -> None:
-        from annpipe.report import render
+        from annpipe.errors.render import render
 
         late = _too_much(f"more than {limits.SECONDS:g} seconds")
         print(render(late), file=sys.stderr, flush=True)  # noqa: T201  # the main thread is held by a call

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from annpipe.plan.build import Building, instantiate, named_modules
-from annpipe.plan.initial import freeze
-from annpipe.plan.lean import step_first
+from annpipe.backend.initialize import freeze
+from annpipe.backend.instantiate import Building, instantiate, named_modules
+from annpipe.backend.torch_shortcuts import step_first
+from annpipe.datasets.splits import held_out
 from annpipe.plan.plan import Layer, Plan
-from annpipe.plan.rows import held_out
+from annpipe.portable.stack import passed
 from annpipe.registry import Registry
-from annpipe.stack import passed
 
 BYTES = {"float32": 4, "float64": 8}
 ROWS = 7  # on the meta device; counts are divided by it

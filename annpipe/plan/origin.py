@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from annpipe.draft.component import Component, to_data
+from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.errors import Place
-from annpipe.plan.component import Component, to_data
-from annpipe.plan.ends import Output
-from annpipe.plan.groups import ParameterGroup
 from annpipe.plan.plan import Plan
-from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode
-from annpipe.spec.spec import Spec
+from annpipe.spec.sections.spec import Spec
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode
 
 Source = Literal["spec", "override", "default", "shape", "annpipe"]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from annpipe.contract import OutputRoles
+from annpipe.draft.component import Component
+from annpipe.draft.losses import by_target
+from annpipe.draft.option_faults import option_refused
 from annpipe.errors import OptionError, Problem
-from annpipe.plan.component import Component
-from annpipe.plan.losses import by_target
-from annpipe.plan.option_faults import option_refused
 from annpipe.registry import Registry
 from annpipe.registry.marks import mark_of
 from annpipe.registry.registry import imported

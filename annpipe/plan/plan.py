@@ -12,17 +12,17 @@ from typing import Any
 import yaml
 
 from annpipe.contract import Field, Fields
+from annpipe.draft.component import Component, every, to_data
+from annpipe.draft.inputs_outputs import Output, inputs_data, is_inputs, outputs_data
+from annpipe.draft.metric_keys import followed_metric
+from annpipe.draft.parameter_groups import ParameterGroup, optimizer_data
+from annpipe.draft.transforms import Transforming
 from annpipe.errors import Problem, steering
-from annpipe.plan.columns import Transforming
-from annpipe.plan.component import Component, every, to_data
-from annpipe.plan.ends import Output, inputs_data, is_inputs, outputs_data
-from annpipe.plan.groups import ParameterGroup, optimizer_data
-from annpipe.plan.metric_keys import followed_metric
+from annpipe.errors.redact import scrubbed
 from annpipe.registry import Registry
-from annpipe.secrets import scrubbed
-from annpipe.spec.reader import core_value
-from annpipe.spec.sections import Device, Head, Split, Tracking, Train
-from annpipe.spec.variables import escaped
+from annpipe.spec.compose.variables import escaped
+from annpipe.spec.sections.models import Device, Head, Split, Tracking, Train
+from annpipe.spec.yaml.reader import core_value
 
 
 @dataclass(frozen=True)

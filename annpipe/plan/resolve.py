@@ -11,21 +11,22 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from annpipe.contract import Dataset, Fields, Outline
+from annpipe.draft.component import Component
+from annpipe.draft.data_only import faults_of_data
+from annpipe.draft.draft import watched_faults
+from annpipe.draft.inputs_outputs import arriving, in_order, input_faults, is_inputs, output_faults
+from annpipe.draft.taps import tap_faults
+from annpipe.draft.transforms import grouped
+from annpipe.draft.types import Draft
 from annpipe.errors import Problem, SpecError
 from annpipe.files.limits import held_to
-from annpipe.plan.columns import grouped
-from annpipe.plan.component import Component
-from annpipe.plan.data_alone import faults_of_data
-from annpipe.plan.draft import Draft, watched_faults
-from annpipe.plan.ends import arriving, in_order, input_faults, is_inputs, output_faults
-from annpipe.plan.taps import tap_faults
 from annpipe.registry import Registry
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
 
+    from annpipe.datasets.observe import Observed
     from annpipe.plan.plan import Layer, Plan
-    from annpipe.plan.rows import Observed
 
 
 Maker = Callable[[Component, Registry, int], Dataset]
@@ -39,8 +40,8 @@ class Shaped:
 
     def model(self, drafted: Draft, fields: Fields) -> tuple[tuple[Layer, ...], Mapping[str, Parameter]]:
         """The filled layers of a draft's model, with their shapes, and its parameters by name; raises SpecError."""
-        from annpipe.plan.shapes import run_shapes
-        from annpipe.plan.trial import parameters_of
+        from annpipe.plan.checks.construct import parameters_of
+        from annpipe.plan.shapes.run import run_shapes
 
         # Also the places count: what is wrong elsewhere with one of the layers is told at its own.
         key = repr((drafted.model, drafted.blocks, drafted.spec.head.plugins, fields))
@@ -67,17 +68,23 @@ def resolve(
 
 
 def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | None, shaped: Shaped | None) -> Plan:
-    from annpipe.plan.heads import filled, for_each, placed
-    from annpipe.plan.initial import check_parameters
-    from annpipe.plan.machine import beyond_memory
-    from annpipe.plan.outline import misfits
+    from annpipe.backend.initialize import check_parameters
+    from annpipe.datasets.splits import held_out
+    from annpipe.plan.checks.construct import refusals
+    from annpipe.plan.checks.heads import filled, for_each, placed
+    from annpipe.plan.checks.memory import beyond_memory
+    from annpipe.plan.checks.outputs import check_output
+    from annpipe.plan.checks.plots_callbacks import misfits
+    from annpipe.plan.checks.rows import lone_row, too_few
     from annpipe.plan.plan import Plan
-    from annpipe.plan.rows import held_out, lone_row, too_few
     from annpipe.plan.schedules import as_long_as, misfits_of, run_length
-    from annpipe.plan.targets import check_output
-    from annpipe.plan.trial import refusals
-    from annpipe.plan.warn import clipped_within_a_step, labels_as_numbers, linear_collapse, steps_for_channels
-    from annpipe.plan.warn_outputs import activation_and_loss, goal_of_scheduler, thresholds_of_logits
+    from annpipe.plan.warnings.model import (
+        clipped_within_a_step,
+        labels_as_numbers,
+        linear_collapse,
+        steps_for_channels,
+    )
+    from annpipe.plan.warnings.outputs import activation_and_loss, goal_of_scheduler, thresholds_of_logits
 
     spec, registry = drafted.spec, drafted.registry
     try:

@@ -14,15 +14,15 @@ from typing import Any
 
 import torch
 
+from annpipe.backend.instantiate import instantiate, parameter_groups
+from annpipe.draft.component import Component, every
+from annpipe.draft.contradictions import follows_metric
+from annpipe.draft.types import Draft
 from annpipe.errors import Place, Problem
+from annpipe.errors.wording import first_line
 from annpipe.expression import Expression
-from annpipe.plan.build import instantiate, parameter_groups
-from annpipe.plan.component import Component, every
-from annpipe.plan.contradictions import follows_metric
-from annpipe.plan.draft import Draft
-from annpipe.plan.shapes import first_line
 from annpipe.registry import Registry
-from annpipe.spec.sections import Train
+from annpipe.spec.sections.models import Train
 
 UNKNOWN = 1000  # steps of a run whose rows nobody has counted, for a look at what a scheduler refuses
 MOST_STEPS = 500  # that a schedule is tried for; formulas are computed for all

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from annpipe.files.cache_folder import cache_folder
 from annpipe.files.private import private_folder
 from annpipe.registry.entry import Entry, Origin, from_json, installed_version, to_json
 
@@ -92,9 +93,3 @@ def _keep(file: Path, text: str) -> None:
         temporary.replace(file)
     except OSError:
         pass
-
-
-def cache_folder() -> Path:
-    """Where annpipe keeps what it can make again: `$XDG_CACHE_HOME/annpipe` or `~/.cache/annpipe`."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "annpipe"

@@ -20,8 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union
 
+from annpipe.errors.wording import either, limits
 from annpipe.registry.kinds import KINDS, with_article
-from annpipe.registry.phrases import either, limits
 
 SCALARS = {
     "int": "a whole number",
@@ -181,7 +181,7 @@ _BY_QUALIFIED_NAME = {
     "annpipe.expression.Expression": "expression",
     "annpipe.contract.Loss": "loss",
     "annpipe.contract.MetricKey": "metric_key",
-    "annpipe.stack.Stack": STACK,
+    "annpipe.portable.stack.Stack": STACK,
 }
 _PLAIN: dict[Any, str] = {
     int: "int",

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from annpipe.datasets.cell_columns import cell_numbers, cell_texts, is_number, is_text, plain_cells, values
 from annpipe.errors import DataError
-from annpipe.record.cell_columns import cell_numbers, cell_texts, is_number, is_text, plain_cells, values
-from annpipe.record.cell_text import CellFormat, cell_text, plain
+from annpipe.portable.cell_text import CellFormat, cell_text, plain
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,9 +15,9 @@ import torch
 
 from annpipe.contract import Dataset
 from annpipe.errors import RunError
-from annpipe.record.answering import SavedNetwork
+from annpipe.portable.network import SavedNetwork
 from annpipe.saved.model import sources_only
-from annpipe.train.evaluate import predict
+from annpipe.train.loop.evaluate import predict
 from annpipe.train.parts import Parts
 
 ROWS = 64  # of the train split, at equal distances

@@ -10,8 +10,8 @@ import torch
 
 from annpipe.contract import Dataset
 from annpipe.errors import DataError
-from annpipe.record.answering import positions
-from annpipe.record.cell_text import CellFormat
+from annpipe.portable.cell_text import CellFormat
+from annpipe.portable.network import positions
 from annpipe.saved.cells import NUMBERS, WHOLE, Wanted, shown
 from annpipe.saved.model import SavedModel
 from annpipe.saved.rows import read_blocks

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe.errors import DataError, NotFound
 from annpipe.files.whole import Damaged
-from annpipe.record.answering import DamagedModel, SavedNetwork
-from annpipe.record.seal import MODEL, check_own
+from annpipe.portable.network import DamagedModel, SavedNetwork
+from annpipe.record.journal.seal import MODEL, check_own
 from annpipe.saved.cells import NUMBERS, WHOLE, Wanted, shown
 from annpipe.saved.rows import Reading
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import DataError
-from annpipe.plan.torch_globals import torch_defaults
 from annpipe.saved.answers import answers, lost_rows
 from annpipe.saved.cells import Wanted, shown
 from annpipe.saved.model import SavedModel

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from annpipe.errors import DataError, NotFound
+from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.files.archive import Archive, ArchiveError
 from annpipe.files.named import NamedFault, fault_of, opened
-from annpipe.record.cell_text import CellFormat
-from annpipe.registry.suggest import did_you_mean, nearest
+from annpipe.portable.cell_text import CellFormat
 from annpipe.saved.cells import STDIN, Wanted, converted, shown
 
 if TYPE_CHECKING:

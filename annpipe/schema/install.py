@@ -10,7 +10,7 @@ from pathlib import Path
 
 from annpipe.errors import AnnpipeError
 from annpipe.files.named import NamedFault, content, real_path
-from annpipe.spec.reader import MAX_BYTES, read_file
+from annpipe.spec.yaml.reader import MAX_BYTES, read_file
 
 FILE = "annpipe.schema.json"
 MODELINE = f"# yaml-language-server: $schema={FILE}"

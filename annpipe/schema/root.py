@@ -6,7 +6,7 @@ from itertools import combinations
 
 from annpipe.registry import Registry
 from annpipe.schema.components import kind_schemas
-from annpipe.schema.ends import loss_or_heads
+from annpipe.schema.inputs_outputs import loss_or_heads
 from annpipe.schema.sections import (
     DATA,
     groups_schema,
@@ -18,7 +18,7 @@ from annpipe.schema.sections import (
 )
 from annpipe.schema.values import VARIABLE, Schema, reference, type_schemas
 from annpipe.schema.whole import exactly, whole_name, whole_schemas
-from annpipe.spec.spec import REQUIRED, SECTIONS
+from annpipe.spec.sections.spec import REQUIRED, SECTIONS
 
 EXTENDS: Schema = {
     "description": "another spec, relative to this one: what stands here is laid over it",

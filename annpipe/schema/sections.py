@@ -9,11 +9,11 @@ from typing import Any
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.types import Named, from_annotation, words
 from annpipe.schema.components import BLOCK_NAME, is_bare
-from annpipe.schema.ends import inputs_schema, join_schema, outputs_schema
+from annpipe.schema.inputs_outputs import inputs_schema, join_schema, outputs_schema
 from annpipe.schema.sweep import searches
 from annpipe.schema.values import LIMITS, Schema, option_schema, or_variable, reference, type_name, value_schema
-from annpipe.spec.sections import Device, Head, Section, Split, Sweep, Tracking, Train
-from annpipe.spec.spec import REQUIRED
+from annpipe.spec.sections.models import Device, Head, Section, Split, Sweep, Tracking, Train
+from annpipe.spec.sections.spec import REQUIRED
 
 DATA = "data"
 ONE = {"data": "data", "loss": "loss", "optimizer": "optimizer", "scheduler": "scheduler", "average": "average"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from annpipe.schema.values import Schema, or_variable
-from annpipe.spec.axes import COUNTED, FORMS_SAID
-from annpipe.spec.search import METHODS, PRUNERS
-from annpipe.spec.sections import Section
+from annpipe.spec.sections.axes import COUNTED, FORMS_SAID
+from annpipe.spec.sections.models import Section
+from annpipe.spec.sections.sweep_methods import METHODS, PRUNERS
 
 NUMBER: Schema = {"type": "number"}
 FORMS: Mapping[str, Schema] = {

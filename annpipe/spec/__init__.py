@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from annpipe.spec.extends import extended
-from annpipe.spec.nodes import Node, ScalarNode
-from annpipe.spec.overrides import on_device, override, parted, said_path, swept, trial, unset
-from annpipe.spec.reader import read_file
-from annpipe.spec.spec import Spec, read_spec
-from annpipe.spec.variables import substituted
+from annpipe.spec.compose.extends import extended
+from annpipe.spec.compose.overrides import on_device, override, parted, said_path, swept, trial, unset
+from annpipe.spec.compose.variables import substituted
+from annpipe.spec.sections.spec import Spec, read_spec
+from annpipe.spec.yaml.nodes import Node, ScalarNode
+from annpipe.spec.yaml.reader import read_file
 
 __all__ = ["Spec", "load_spec", "read_spec"]
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from annpipe.draft.types import Draft
 from annpipe.errors import NotFound, Place, Problem, SpecError
-from annpipe.launch import Silent, complete, read
-from annpipe.plan import Draft
+from annpipe.observer import Silent
 from annpipe.plan.plan import Plan
-from annpipe.spec.axes import COUNTED, OVER, SPLIT, Axis
-from annpipe.spec.sweep import SweepCall, even, n_combinations
-from annpipe.sweep.axes import combinations, corners
-from annpipe.sweep.trials import Goal, Planner, Request, Teller, digest_of, goal_of, once
+from annpipe.runs.launch import complete, read
+from annpipe.spec.sections.axes import COUNTED, OVER, SPLIT, Axis
+from annpipe.spec.sections.sweep import SweepCall, even, n_combinations
+from annpipe.sweep.grid import combinations, corners
+from annpipe.sweep.plan_trials import Goal, Planner, Request, Teller, digest_of, goal_of, once
 
 ALL_AT_ONCE = ("grid", "random", "sobol", "halton")  # what they choose does not depend on results
 MOST_PLANNED = 1024  # before the first trial

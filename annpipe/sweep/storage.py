@@ -15,10 +15,10 @@ from sqlalchemy import URL, Engine, NullPool, create_engine, event, func, make_u
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from annpipe.errors import StoreError
+from annpipe.errors.redact import scrub
 from annpipe.files.lock import locked
-from annpipe.secrets import scrub
+from annpipe.sweep.optuna_samplers import quiet
 from annpipe.sweep.queue import TABLES
-from annpipe.sweep.sampling import quiet
 
 T = TypeVar("T")
 BEAT_SECONDS, GRACE_SECONDS = 10, 30  # a worker that says nothing for so long is dead

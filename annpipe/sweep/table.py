@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from annpipe.spec.axes import Axis, in_words
+from annpipe.spec.sections.axes import Axis, in_words
+from annpipe.sweep.plan_trials import Goal
 from annpipe.sweep.statistics import Spread, spread
-from annpipe.sweep.trials import Goal
 
 
 @dataclass(frozen=True)

@@ -15,20 +15,20 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annpipe.backend.device import available_cores
+from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import StoreError
-from annpipe.historian import signals_noted
-from annpipe.launch import Silent
-from annpipe.plan.torch_globals import torch_defaults
-from annpipe.record.source import source_tags
-from annpipe.sweep.choosing import Choice, Chooser
+from annpipe.observer import Silent
+from annpipe.record.journal.source import source_tags
+from annpipe.runs.signals import signals_noted
+from annpipe.sweep.chooser import Choice, Chooser
 from annpipe.sweep.design import Design, designed
+from annpipe.sweep.plan_trials import Made, Planner, Request, Trial
 from annpipe.sweep.table import Result
-from annpipe.sweep.training import Training, stacks
-from annpipe.sweep.trials import Made, Planner, Request, Trial
-from annpipe.train.device import available_cores
+from annpipe.sweep.train_trials import Training, stacks
 
 if TYPE_CHECKING:
-    from annpipe.sweep.study import Study
+    from annpipe.sweep.optuna_study import Study
 
 IDLE_SECONDS = 0.2
 PARTING_SECONDS = 5.0  # that a worker has to end its step and its journal once the process above is gone
@@ -175,8 +175,8 @@ def threads_of(workers: int) -> int | None:
 def _work(job: Job, number: int) -> None:
     """One more worker, in a process of its own."""
     _end_with_parent()
+    from annpipe.sweep.optuna_study import Study, seed_of
     from annpipe.sweep.storage import answering, storage_of
-    from annpipe.sweep.study import Study, seed_of
 
     above, teller = multiprocessing.parent_process(), Silent()  # the process above tells what there is to tell
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process above, which asks this one to stop

@@ -1,0 +1,1 @@
+"""Plan → Parts → a trained model: schedule, batches, gears and the loop."""

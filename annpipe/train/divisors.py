@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 from annpipe.contract import LossTerm
-from annpipe.ends import HeadLosses
+from annpipe.draft.losses import leaves
 from annpipe.errors import RunError
-from annpipe.plan.losses import leaves
 from annpipe.plan.plan import Plan
+from annpipe.portable.heads import HeadLosses
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 

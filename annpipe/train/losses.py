@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import torch
 
+from annpipe.backend.instantiate import instantiate
+from annpipe.draft.component import Component
+from annpipe.draft.losses import compares_classes, ignored_label, takes_classes, weighted
 from annpipe.errors import RunError
-from annpipe.plan.build import instantiate
-from annpipe.plan.component import Component
-from annpipe.plan.losses import compares_classes, ignored_label, takes_classes, weighted
 from annpipe.plan.plan import Plan
 
 

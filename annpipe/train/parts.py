@@ -9,24 +9,24 @@ from typing import Any
 
 import torch
 
+from annpipe.backend.initialize import freeze, initialize
+from annpipe.backend.instantiate import instantiate, named_modules, parameter_groups
+from annpipe.backend.streams import drawing
 from annpipe.contract import Blocks, Dataset
+from annpipe.datasets.on_disk.rows import StoredRows
+from annpipe.datasets.prepare import laid_out
+from annpipe.datasets.splits import Splits
+from annpipe.datasets.tensors import Rows, Transformed, make_data
+from annpipe.datasets.transforms import Fitted
+from annpipe.draft.component import Component
+from annpipe.draft.metric_keys import run_metrics
 from annpipe.errors import RunError
-from annpipe.plan.build import instantiate, named_modules, parameter_groups
-from annpipe.plan.component import Component
-from annpipe.plan.initial import freeze, initialize
-from annpipe.plan.metric_keys import run_metrics
 from annpipe.plan.plan import Plan
 from annpipe.plan.schedules import run_length, too_short, with_length
-from annpipe.stack import Stack
-from annpipe.taps import TappedStack
-from annpipe.train.columns import Fitted
-from annpipe.train.columns_model import begun_with
-from annpipe.train.data import Rows, Transformed, make_data
-from annpipe.train.laid import laid_out
+from annpipe.portable.columns import begun_with
+from annpipe.portable.stack import Stack
+from annpipe.portable.taps import TappedStack
 from annpipe.train.losses import build_loss, check_labels
-from annpipe.train.splits import Splits
-from annpipe.train.stored import StoredRows
-from annpipe.train.streams import drawing
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from measure import Figure, show
 
-from annpipe.launch import Silent
+from annpipe.observer import Silent
 from annpipe.sweep.design import Design, designed
+from annpipe.sweep.optuna_study import Study
+from annpipe.sweep.plan_trials import Request
 from annpipe.sweep.storage import storage_of
-from annpipe.sweep.study import Study
 from annpipe.sweep.table import Result
-from annpipe.sweep.trials import Request
 
 COUNTS = (100, 1000, 5000)
 EACH, MOST = 40, 1000  # choices of a figure; trials of a sweep that is taken to its end

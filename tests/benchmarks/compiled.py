@@ -18,7 +18,7 @@ from jobs import load, per_step
 from measure import SPEC, Figure, alternate, show
 from peers.bare_loop import BareLoop, make_data
 
-from annpipe.train.compiled_gear import Shifting
+from annpipe.train.gears.shifting import Shifting
 
 STEPS = 200
 

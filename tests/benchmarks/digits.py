@@ -24,18 +24,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from annpipe import Dataset
-from annpipe.plan import draft, resolve
+from annpipe.backend.device import computing
+from annpipe.datasets.observe import observe_fields
+from annpipe.datasets.splits import split_dataset
+from annpipe.datasets.tensors import make_dataset
+from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.data import make_dataset
-from annpipe.train.device import computing
-from annpipe.train.evaluate import evaluate
-from annpipe.train.gears import Eager
-from annpipe.train.observe import observe_fields
+from annpipe.train.gears.eager import Eager
+from annpipe.train.loop.evaluate import evaluate
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
-from annpipe.train.splits import split_dataset
 
 MLP = ROOT / "pipelines" / "digits_mlp.yaml"
 CONVNET = ROOT / "pipelines" / "digits_convnet.yaml"

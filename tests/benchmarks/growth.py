@@ -60,15 +60,16 @@ def point(what: str, size: int) -> tuple[float, float]:
     """Milliseconds a step and MiB at the highest point, of this process."""
     import torch
 
-    from annpipe.plan import draft, resolve
+    from annpipe.backend.device import computing
+    from annpipe.datasets.observe import observe_fields
+    from annpipe.draft.draft import draft
+    from annpipe.plan.resolve import resolve
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
-    from annpipe.train.device import computing
-    from annpipe.train.gears import Eager
-    from annpipe.train.observe import observe_fields
+    from annpipe.train.gears.eager import Eager
+    from annpipe.train.gears.stack import Stack
     from annpipe.train.parts import build
     from annpipe.train.schedule import schedule
-    from annpipe.train.stack_gear import Stack
 
     torch.set_num_threads(1)
     plans, registry = [], Registry.installed()

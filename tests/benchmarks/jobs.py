@@ -9,17 +9,18 @@ from pathlib import Path
 
 import torch
 
-from annpipe.plan import draft, resolve
+from annpipe.backend.device import computing, measured_threads
+from annpipe.datasets.observe import observe_fields
+from annpipe.datasets.on_disk.rows import StoredRows
+from annpipe.datasets.tensors import Rows
+from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.data import Rows
-from annpipe.train.device import computing, measured_threads
-from annpipe.train.gears import Eager
-from annpipe.train.observe import observe_fields
+from annpipe.train.gears.eager import Eager
 from annpipe.train.parts import Parts, build, trial_copy
 from annpipe.train.schedule import Schedule, schedule
-from annpipe.train.stored import StoredRows
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from measure import Figure, alternate, show
 from memory import resident
 from pyarrow import parquet
 
-from annpipe.train.data import Rows
-from annpipe.train.gears import Eager
+from annpipe.datasets.tensors import Rows
+from annpipe.train.gears.eager import Eager
 
 COLUMNS = 100
 PIECE = 100_000  # rows that are made at a time

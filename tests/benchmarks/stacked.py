@@ -17,15 +17,16 @@ from typing import Any
 import torch
 from measure import Figure, alternate, show
 
-from annpipe.plan import draft, resolve
+from annpipe.backend.device import computing
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.device import computing
-from annpipe.train.observe import observe_fields
+from annpipe.train.gears.stack import Stack
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
-from annpipe.train.stack_gear import Stack
 
 RATES, SEEDS, BY_HAND, ROUNDS = 8, 8, 3, 5
 SPEC = """

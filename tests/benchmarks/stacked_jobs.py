@@ -25,7 +25,7 @@ from peers.bare_loop import BareLoop, make_data
 from peers.classifier_loop import ClassifierLoop
 
 import annpipe
-from annpipe.record.state import is_recorded
+from annpipe.record.journal.state import is_recorded
 
 TRIALS, BY_HAND = 64, 2
 OVER = {"optimizer.Adam.lr": [1e-4 * 2**power for power in range(8)], "seed": list(range(8))}

@@ -17,8 +17,8 @@ from unittest.mock import patch
 
 from measure import Figure, alternate, show, timed
 
-from annpipe.record.journal import Journal, now_ms
-from annpipe.record.location import MLFLOW_ENVIRONMENT, artifact_root, embedded_uri
+from annpipe.record.journal.journal import Journal, now_ms
+from annpipe.record.journal.location import MLFLOW_ENVIRONMENT, artifact_root, embedded_uri
 
 TRIALS, POINTS = 64, 200
 OVER = ("--over", "optimizer.Adam.lr=1e-4,2e-4,4e-4,8e-4,1e-3,2e-3,4e-3,8e-3", "--over", "seed=0..7")
@@ -56,8 +56,8 @@ def _shipped(*, is_first: bool = False) -> float:
     """Seconds of a shipper, once it has imported MLflow; the `is_first` finds no tables kept from another store."""
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # part of what a shipper has imported
 
-    from annpipe.record.patience import Trainer
-    from annpipe.record.ship import logging_to, ship
+    from annpipe.record.shipper.follow import logging_to, ship
+    from annpipe.record.shipper.retry import Trainer
 
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)

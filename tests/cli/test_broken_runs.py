@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.record import journal, location
-from annpipe.record.comparison import compare
-from annpipe.record.interface import latest_page
-from annpipe.record.journal import Journal
-from annpipe.record.project import find_run, new_run_folder, walk
-from annpipe.record.state import is_recorded, read_state
-from annpipe.record.summary import summarize
-from annpipe.record.sweeps import is_sweep, trials_of
+from annpipe.record.journal import journal, location
+from annpipe.record.journal.comparison import compare
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.project import find_run, new_run_folder, walk
+from annpipe.record.journal.state import is_recorded, read_state
+from annpipe.record.journal.summary import is_sweep, summarize, trials_of
+from annpipe.record.store.ui import latest_page
 from tests.conftest import CliHere
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")

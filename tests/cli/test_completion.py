@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from annpipe.cli import COMMANDS, known, paths
+from annpipe.cli import COMMANDS
+from annpipe.cli.completion import components, set_paths
 from annpipe.registry import KINDS, Registry, index, registry
-from annpipe.spec import sections
-from annpipe.spec import spec as specs
+from annpipe.spec.sections import models as sections
+from annpipe.spec.sections import spec as specs
 
 ROOT = Path(__file__).parents[2]
 SPEC = """\
@@ -153,12 +154,12 @@ def test_set_completes_paths_of_the_spec_on_the_line(typed: str, answers: list[s
 def test_paths_go_on_inside_layers_that_hold_layers(typed: str, answers: list[str], project: Path) -> None:
     nested = "[{residual: [Linear: 4, ReLU]}, {repeat: {times: 2, layers: [Dropout: 0.5]}}, {Linear: 1}]"
     (project / "nested.yaml").write_text(f"version: 1\nmodel: {nested}\n", encoding="utf-8")
-    assert sorted(paths.paths(typed, project / "nested.yaml")) == sorted(answers)
+    assert sorted(set_paths.paths(typed, project / "nested.yaml")) == sorted(answers)
 
 
 def test_no_path_goes_on_from_a_value_or_from_nowhere(project: Path) -> None:
     for typed in ("optimizer.Adam.lr=", "optimizer.Adam.lr.", "model.9.", "nothing.", "seed.", "model.x.Linear."):
-        assert paths.paths(typed, project / "small.yaml") == [], typed
+        assert set_paths.paths(typed, project / "small.yaml") == [], typed
 
 
 def test_a_path_to_leave_out_has_no_value(tab: Tab) -> None:
@@ -168,12 +169,12 @@ def test_a_path_to_leave_out_has_no_value(tab: Tab) -> None:
 def test_paths_of_an_extending_spec_include_its_base(project: Path) -> None:
     """A circle of bases ends; so does a spec that nobody would wait for."""
     (project / "over.yaml").write_text("extends: small.yaml\noptimizer: {Adam: {eps: 1}}\n", encoding="utf-8")
-    assert paths.paths("optimizer.", project / "over.yaml") == ["optimizer.Adam.", "optimizer.groups+="]
-    assert paths.paths("model.1", project / "over.yaml") == ["model.1."]
+    assert set_paths.paths("optimizer.", project / "over.yaml") == ["optimizer.Adam.", "optimizer.groups+="]
+    assert set_paths.paths("model.1", project / "over.yaml") == ["model.1."]
     (project / "round.yaml").write_text("extends: round.yaml\nloss: L1Loss\n", encoding="utf-8")
-    assert paths.paths("loss.", project / "round.yaml") == ["loss.L1Loss."]
-    (project / "long.yaml").write_text("loss: L1Loss\n" + "#" * paths.LARGEST, encoding="utf-8")
-    assert paths.paths("loss.", project / "long.yaml") == []
+    assert set_paths.paths("loss.", project / "round.yaml") == ["loss.L1Loss."]
+    (project / "long.yaml").write_text("loss: L1Loss\n" + "#" * set_paths.LARGEST, encoding="utf-8")
+    assert set_paths.paths("loss.", project / "long.yaml") == []
 
 
 def test_a_broken_spec_still_offers_the_sections(tab: Tab) -> None:
@@ -188,7 +189,7 @@ def test_devices_and_codes(tab: Tab) -> None:
 
 def test_runs_come_latest_first_and_resume_offers_those_not_finished(tab: Tab, project: Path) -> None:
     """By their folder's name, with or without `runs/` before it."""
-    from annpipe.record.journal import Journal
+    from annpipe.record.journal.journal import Journal
 
     for number, (name, status) in enumerate([("a", "FINISHED"), ("b", "KILLED"), ("c", "FAILED")]):
         folder = project / "runs" / f"{name}-20250101-000000-abcd"
@@ -225,7 +226,7 @@ def test_names_from_plugin_files_are_known_once_a_command_has_read_them(tab: Tab
     """The cache that `annpipe list --plugin` leaves is enough."""
     plugin = tmp_path / "wave.py"
     plugin.write_text("import torch\nfrom annpipe import layer\n\n\n@layer\nclass Wave(torch.nn.Module):\n    pass\n")
-    assert [one for one in known.known_components([plugin]) if one.name == "Wave"] == []
+    assert [one for one in components.known_components([plugin]) if one.name == "Wave"] == []
     Registry().add_file(plugin)
     assert tab("annpipe show --plugin wave.py layer Wav") == ["Wave"]
 
@@ -245,7 +246,7 @@ def test_little_is_imported_for_an_answer(environment: dict[str, str], project: 
     )  # fmt: skip
     assert "plain,Adam" in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "annpipe.cli.words" in imported
+    assert "annpipe.cli.completion.words" in imported
     assert not {"torch", "mlflow", "pydantic", "yaml", "numpy", "annpipe.registry", "annpipe.spec"} & imported
 
 
@@ -253,10 +254,10 @@ def test_the_tables_say_what_the_models_say() -> None:
     """Sections, kinds and file names stand here a second time, since importing them takes too long."""
     models: dict[str, Any] = {"device": sections.Device, "train": sections.Train, "tracking": sections.Tracking}
     models |= {"data.split": sections.Split, "sweep": sections.Sweep}
-    assert {name: tuple(model.model_fields) for name, model in models.items()} == dict(paths.SECTIONS)
-    assert set(paths.KINDS.values()) == set(KINDS) - {"distribution", "initializer", "transform"}
-    assert {*paths.KINDS, *paths.VALUES, *paths.PLAIN} <= set(specs.SECTIONS)
-    assert (known.GROUP, known.SHIPPED) == (registry.GROUP, index.SHIPPED)
+    assert {name: tuple(model.model_fields) for name, model in models.items()} == dict(set_paths.SECTIONS)
+    assert set(set_paths.KINDS.values()) == set(KINDS) - {"distribution", "initializer", "transform"}
+    assert {*set_paths.KINDS, *set_paths.VALUES, *set_paths.PLAIN} <= set(specs.SECTIONS)
+    assert (components.GROUP, components.SHIPPED) == (registry.GROUP, index.SHIPPED)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.cli import explain, outcome
+from annpipe.cli import outcome
+from annpipe.cli.commands import explain
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = sorted((ROOT / "annpipe").rglob("*.py")) + sorted((ROOT / "plugins" / "annpipe_std").rglob("*.py"))
@@ -265,5 +266,5 @@ def test_explaining_imports_neither_torch_nor_the_registry(annpipe: Cli) -> None
         [sys.executable, "-c", program, "explain", "shape"], capture_output=True, text=True, check=True, timeout=60
     )
     imported = set(said.stdout.splitlines()[-1].split())
-    assert "annpipe.cli.explain" in imported
+    assert "annpipe.cli.commands.explain" in imported
     assert not imported & {"torch", "mlflow", "annpipe.registry.registry"}

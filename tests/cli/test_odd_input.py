@@ -86,7 +86,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.chdir(folder)
     try:
         with unrecorded():
-            from annpipe.launch import run
+            from annpipe.runs.launch import run
 
             assert run("spec.yaml").status == "FINISHED"
     finally:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from annpipe import launch
+from annpipe.runs import launch
 from tests.conftest import Cli, CliHere, unrecorded
 
 SPEC = """

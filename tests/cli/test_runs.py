@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from annpipe.cli.runs import command
-from annpipe.record.journal import Journal
-from annpipe.record.project import new_run_folder
-from annpipe.record.state import Shipped, write_state
+from annpipe.cli.commands.runs import command
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.project import new_run_folder
+from annpipe.record.journal.state import Shipped, write_state
 
 BEGAN = 1_700_000_000_000
 
@@ -100,7 +100,7 @@ def test_neither_mlflow_nor_torch_is_imported(project: Path) -> None:
     _, journal = begin(project, "quadratic")
     journal.close()
     code = (
-        "import sys\nfrom annpipe.cli.runs import command\ncommand([], standalone_mode=False)\n"
+        "import sys\nfrom annpipe.cli.commands.runs import command\ncommand([], standalone_mode=False)\n"
         "print(sorted({'mlflow', 'torch', 'pydantic'} & set(sys.modules)))"
     )
     done = subprocess.run(

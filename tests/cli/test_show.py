@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.cli.show import examples
-from annpipe.plan.build import instantiate
-from annpipe.plan.options import Resolving
+from annpipe.backend.instantiate import instantiate
+from annpipe.cli.commands.show import examples
+from annpipe.draft.options import Resolving
 from annpipe.registry import KINDS, Registry
 from annpipe.registry.registry import imported
-from annpipe.spec.component import Call, read_call
-from annpipe.spec.nodes import ListNode, MappingNode
-from annpipe.spec.reader import read_text
+from annpipe.spec.sections.component import Call, read_call
+from annpipe.spec.yaml.nodes import ListNode, MappingNode
+from annpipe.spec.yaml.reader import read_text
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 

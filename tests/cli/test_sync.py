@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 from mlflow.tracking.client import MlflowClient
 
-from annpipe.cli.sync import command
+from annpipe.cli.commands.sync import command
 from annpipe.errors import NotFound, StoreError
-from annpipe.record import location, ship
-from annpipe.record.journal import Journal
-from annpipe.record.project import new_run_folder
-from annpipe.record.state import read_state
+from annpipe.record.journal import location
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.project import new_run_folder
+from annpipe.record.journal.state import read_state
+from annpipe.record.shipper import follow
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -81,7 +82,7 @@ def test_a_store_that_is_away_is_exit_code_5(tmp_path: Path) -> None:
     """The reason is on stderr, without a password; the journal keeps everything."""
     folder, journal = begin(tmp_path, "http://127.0.0.1:9")
     journal.close()
-    code = "import annpipe.cli.sync as s\ns.SECONDS_ALONE = 0.2\nfrom annpipe.cli import main\nmain()"
+    code = "import annpipe.cli.commands.sync as s\ns.SECONDS_ALONE = 0.2\nfrom annpipe.cli import main\nmain()"
     done = subprocess.run(
         [sys.executable, "-c", code, "sync", folder.name, "--tracking-uri", "http://ann:s3cret@127.0.0.1:9"],
         check=False, cwd=tmp_path, env={"PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True,
@@ -96,16 +97,16 @@ def test_a_store_that_is_away_is_exit_code_5(tmp_path: Path) -> None:
 def test_one_run_waits_for_a_store_that_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the others is told, and costs no time of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("annpipe.cli.sync.SECONDS_ALONE", 0.2)
+    monkeypatch.setattr("annpipe.cli.commands.sync.SECONDS_ALONE", 0.2)
     tried = []
 
-    real = ship.ship
+    real = follow.ship
 
     def counted(folder: Path, *arguments: Any) -> Any:
         tried.append(folder)
         return real(folder, *arguments)
 
-    monkeypatch.setattr("annpipe.record.ship.ship", counted)
+    monkeypatch.setattr("annpipe.record.shipper.follow.ship", counted)
     folders = []
     for _ in range(3):
         folder, journal = begin(tmp_path, "http://127.0.0.1:9")

@@ -19,21 +19,21 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from annpipe.cli.ui import command
+from annpipe.cli.commands.ui import command
 from annpipe.errors import StoreError
-from annpipe.record import location
-from annpipe.record.interface import latest_page
-from annpipe.record.journal import Journal
-from annpipe.record.opening import first_open
-from annpipe.record.project import new_run_folder
+from annpipe.record.journal import location
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.project import new_run_folder
+from annpipe.record.store.new_database import first_open
+from annpipe.record.store.ui import latest_page
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
 
 def recorded_run(project: Path) -> tuple[str, str]:
     """Experiment and run id of a run with a figure, shipped to the project's store."""
-    from annpipe.record import ship
-    from annpipe.record.patience import Trainer
+    from annpipe.record.shipper import follow
+    from annpipe.record.shipper.retry import Trainer
 
     folder = new_run_folder(project, "quadratic")
     uri = location.embedded_uri(project)
@@ -44,8 +44,8 @@ def recorded_run(project: Path) -> tuple[str, str]:
     journal.write("artifact", file="plot.svg", to="plots")
     journal.write("end", status="FINISHED", time=1_700_000_001_000, error=None)
     journal.close()
-    with ship.logging_to(folder):
-        state = ship.ship(folder, uri, Trainer(None), 5.0)
+    with follow.logging_to(folder):
+        state = follow.ship(folder, uri, Trainer(None), 5.0)
     assert state.complete
     assert state.experiment_id
     assert state.run_id

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from annpipe.record import journal
-from annpipe.record.location import embedded_uri
-from annpipe.record.state import is_recorded, read_state
-from annpipe.record.store import Store
+from annpipe.record.journal import journal
+from annpipe.record.journal.location import embedded_uri
+from annpipe.record.journal.state import is_recorded, read_state
+from annpipe.record.store.client import Store
 
 # MLflow warns of its own use of pandas and SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")

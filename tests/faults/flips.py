@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
+from annpipe.datasets.on_disk.cache import recall, rows_hold
+from annpipe.files.nested_state import read_state
 from annpipe.files.whole import Damaged
-from annpipe.record import journal
-from annpipe.record.answering import DamagedModel, SavedNetwork
-from annpipe.train.checkpoint import read_state
-from annpipe.train.store import recall, rows_hold
+from annpipe.portable.network import DamagedModel, SavedNetwork
+from annpipe.record.journal import journal
 from tests.faults.injector import Injector
 
 

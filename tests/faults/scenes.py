@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from annpipe.record import journal
+from annpipe.record.journal import journal
 from tests.faults.injector import Fault, Injector
 from tests.faults.zygote import Zygote
 
@@ -33,7 +33,7 @@ KILLS = [
     Fault("before the first line", "write", JOURNAL),
     Fault("half a first line", "write", JOURNAL, half=True),
     Fault("before the plan", "write", r"plan\.yaml"),
-    Fault("while data are made", "annpipe.running.build"),
+    Fault("while data are made", "annpipe.runs.run.build"),
     Fault("before the first checkpoint", "write", STATE),
     Fault("while training", "write", JOURNAL, at=40),
     Fault("half a line while training", "write", JOURNAL, at=41, half=True),
@@ -42,12 +42,12 @@ KILLS = [
     Fault("between the renames", "rename", r"checkpoints/last$", at=9),
     Fault("before the older one is kept", "rename", r"checkpoints/\.last\.old$", at=9),
     Fault("half of a callback's checkpoint", "write", r"checkpoints/\.best.*\.new/state", at=5, half=True),
-    Fault("while evaluating at the end", "annpipe.running.evaluate", at=2),
-    Fault("while the model is written", "annpipe.train.export.save_file"),
+    Fault("while evaluating at the end", "annpipe.runs.run.evaluate", at=2),
+    Fault("while the model is written", "annpipe.export.model.save_file"),
     Fault("before the model takes its place", "rename", r"/model$"),
-    Fault("while the model is checked", "annpipe.running.check_saved_model"),
+    Fault("while the model is checked", "annpipe.runs.run.check_saved_model"),
     Fault("half of a figure", "write", r"plots/", half=True),
-    Fault("after the last line", "annpipe.running.drop_older"),
+    Fault("after the last line", "annpipe.runs.run.drop_older"),
 ]
 BREAKS = [  # the disk recovers
     Fault("no room for checkpoints", "write", STATE, "ENOSPC", at=5, times=7, half=True),
@@ -61,7 +61,7 @@ BREAKS = [  # the disk recovers
     Fault("no rename", "rename", r"checkpoints/last$", "ENOSPC", at=5, times=3),
 ]
 REFUSALS = [  # the disk does not recover before the end
-    Fault("no room for the model", "annpipe.train.export.save_file", does="ENOSPC"),
+    Fault("no room for the model", "annpipe.export.model.save_file", does="ENOSPC"),
     Fault("no room for the model's text", "open", r"\.model\.new/model\.json", "ENOSPC"),
     Fault("no place for the model", "rename", r"/model$", "EROFS"),
     Fault("no room for figures", "write", r"plots/", "ENOSPC", times=0),

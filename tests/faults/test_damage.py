@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.record import journal
+from annpipe.record.journal import journal
 from tests.faults.flips import ROWS, RUN, flip, flips
 from tests.faults.injector import Fault, Injector
 from tests.faults.scenes import Outcome, Stage
@@ -55,7 +55,7 @@ def test_a_flipped_bit_is_seen_or_harmless(stage: Stage, zygote: Zygote, tmp_pat
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(stage: Stage, zygote: Zygote) -> None:
     """Loudly, and to the same weights in the end; with both damaged the run is not resumed to others."""
-    kill = Fault("kill", "annpipe.running.evaluate", at=2)
+    kill = Fault("kill", "annpipe.runs.run.evaluate", at=2)
     for files in ("state.safetensors", "state.json"):
         project = stage.project()
         assert zygote.run(project, "run", "spec.yaml", faults=[kill]).code == -9
@@ -97,7 +97,7 @@ def test_damaged_rows_are_made_anew(stage: Stage, zygote: Zygote) -> None:
 def test_damaged_lines_are_told(stage: Stage, zygote: Zygote) -> None:
     """By `runs` and by `resume`, with their numbers; the other lines are read."""
     project = stage.project()
-    kill = Fault("kill", "annpipe.running.evaluate", at=2)
+    kill = Fault("kill", "annpipe.runs.run.evaluate", at=2)
     assert zygote.run(project, "run", "spec.yaml", faults=[kill]).code == -9
     run = stage.run_of(project)
     lines = (run / journal.FILE).read_bytes().splitlines(keepends=True)
@@ -133,7 +133,7 @@ def test_a_sweep_makes_a_damaged_trial_anew(stage: Stage, zygote: Zygote) -> Non
 def test_files_of_earlier_versions_are_read(stage: Stage, zygote: Zygote) -> None:
     """Journals without check sums, checkpoints without digests, models without sums.json."""
     project = stage.project()
-    kill = Fault("kill", "annpipe.running.evaluate", at=2)
+    kill = Fault("kill", "annpipe.runs.run.evaluate", at=2)
     assert zygote.run(project, "run", "spec.yaml", faults=[kill]).code == -9
     run = stage.run_of(project)
     lines = [json.loads(line) for line in (run / journal.FILE).read_text().splitlines()]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.record import journal
+from annpipe.record.journal import journal
 from tests.faults.injector import Child, Fault, Injector
 from tests.faults.scenes import BEGINNINGS, BREAKS, KILLS, REFUSALS, SPEC, Outcome, Stage
 from tests.faults.zygote import Zygote
@@ -73,7 +73,7 @@ def test_without_a_checkpoint_no_resume_is_offered(tmp_path: Path, zygote: Zygot
     injector = Injector("no checkpoint at all", "no room for the model")
     faults = [
         Fault("no checkpoint at all", "write", r"checkpoints/", "ENOSPC", times=0),
-        Fault("no room for the model", "annpipe.train.export.save_file", does="ENOSPC"),
+        Fault("no room for the model", "annpipe.export.model.save_file", does="ENOSPC"),
     ]
     done = zygote.run(tmp_path, "run", "spec.yaml", faults=faults, injector=injector)
     assert done.code == 1, done.said

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.record import journal
+from annpipe.record.journal import journal
 from tests.faults.injector import ROOT, Fault, Injector
 from tests.faults.scenes import JOURNAL, SPEC, Outcome, Stage
 from tests.faults.zygote import Zygote

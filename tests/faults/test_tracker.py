@@ -23,13 +23,14 @@ from typing import Any
 import pytest
 from mlflow.tracking.client import MlflowClient
 
-from annpipe.record import journal, location, ship
-from annpipe.record.interface import serve
-from annpipe.record.journal import Journal
-from annpipe.record.keys import mlflow_key
-from annpipe.record.patience import Trainer
-from annpipe.record.project import new_run_folder, run_folders
-from annpipe.record.state import read_state
+from annpipe.record.journal import journal, location
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.project import new_run_folder, run_folders
+from annpipe.record.journal.state import read_state
+from annpipe.record.shipper import follow
+from annpipe.record.shipper.retry import Trainer
+from annpipe.record.store.keys import mlflow_key
+from annpipe.record.store.ui import serve
 from tests.faults.injector import Injector
 from tests.faults.proxy import ACTIONS, NetworkFault, proxy
 
@@ -214,8 +215,8 @@ def test_every_fault_in_every_phase(phase: str, server: Server, project: Path) -
             pen.write("end", status="FINISHED", time=BEGAN + 60_000, error=None)
             pen.close()
             for _ in range(4):
-                with ship.logging_to(folder):
-                    state = ship.ship(folder, one.address, Trainer(None), 20.0)
+                with follow.logging_to(folder):
+                    state = follow.ship(folder, one.address, Trainer(None), 20.0)
                 if state.complete:
                     break
         if not state.complete:

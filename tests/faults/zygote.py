@@ -104,9 +104,9 @@ def _import() -> None:
     import matplotlib.pyplot  # noqa: F401
     import torch
 
-    import annpipe.cli.run
-    import annpipe.launch
-    import annpipe.running
+    import annpipe.cli.commands.run
+    import annpipe.runs.launch
+    import annpipe.runs.run
     import annpipe.saved.model  # noqa: F401
     from annpipe.registry import Registry
 

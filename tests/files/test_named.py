@@ -23,8 +23,8 @@ import annpipe as public
 from annpipe.errors import SpecError
 from annpipe.files.limits import BOUNDS, Stance, held_to
 from annpipe.files.named import NamedFault, content, named_files, opened
-from annpipe.launch import read
 from annpipe.registry import Parameter, Registry
+from annpipe.runs.launch import read
 from tests.conftest import CliHere
 from tests.files.odd_paths import ODD, OUTSIDE, SECRET, laid_out
 

@@ -16,10 +16,10 @@ import atheris
 
 with atheris.instrument_imports(include=["annpipe.spec", "yaml"]):
     from annpipe.errors import SpecError
-    from annpipe.report import render
-    from annpipe.spec.nodes import plain
-    from annpipe.spec.parser import Parser, parsers
-    from annpipe.spec.reader import read_file
+    from annpipe.errors.render import render
+    from annpipe.spec.yaml.nodes import plain
+    from annpipe.spec.yaml.parser import Parser, parsers
+    from annpipe.spec.yaml.reader import read_file
 
 
 def read_and_explain(data: bytes, path: Path) -> None:

@@ -306,8 +306,7 @@ def work(phase: str, seed: int, folder: Path, limits: tuple[float, float], pipe:
     cases = Cases(registry)
     seconds, gigabytes = limits
     if phase == "plan":
-        import annpipe.plan.shapes
-        import annpipe.train.observe  # noqa: F401  # so that no case pays for torch
+        pass  # so that no case pays for torch
     signal.signal(signal.SIGALRM, _late)
     data = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
     most = int(data.split()[1]) * 1024 + int(gigabytes * 2**30)
@@ -339,8 +338,9 @@ def _late(number: int, frame: FrameType | None) -> None:
 def one(path: Path, registry: Any, phase: str) -> str:
     """What comes of the spec at `path`."""
     from annpipe.errors import SpecError
-    from annpipe.launch import Silent, complete, read
-    from annpipe.report import render
+    from annpipe.errors.render import render
+    from annpipe.observer import Silent
+    from annpipe.runs.launch import complete, read
 
     try:
         drafted = read(path, registry=registry.copy(), untrusted=True)

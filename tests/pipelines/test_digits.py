@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from annpipe.plan import draft, resolve
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.evaluate import evaluate
-from annpipe.train.gears import Eager
-from annpipe.train.observe import observe_fields
+from annpipe.train.gears.eager import Eager
+from annpipe.train.loop.evaluate import evaluate
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
 

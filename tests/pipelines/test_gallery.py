@@ -21,18 +21,19 @@ from safetensors.numpy import load_file
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
 
-from annpipe.plan import draft, resolve
+from annpipe.datasets.observe import observe_fields
+from annpipe.datasets.splits import split_dataset
+from annpipe.datasets.tensors import dataset_digest, make_dataset
+from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
-from annpipe.record import journal
-from annpipe.record.location import embedded_uri
-from annpipe.record.state import is_recorded, read_state
-from annpipe.record.store import Store
+from annpipe.plan.resolve import resolve
+from annpipe.record.journal import journal
+from annpipe.record.journal.location import embedded_uri
+from annpipe.record.journal.state import is_recorded, read_state
+from annpipe.record.store.client import Store
 from annpipe.registry import Registry
-from annpipe.running import begin
+from annpipe.runs.run import begin
 from annpipe.spec import load_spec
-from annpipe.train.data import dataset_digest, make_dataset
-from annpipe.train.observe import observe_fields
-from annpipe.train.splits import split_dataset
 
 # MLflow warns of its own use of pandas and SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")

@@ -11,14 +11,15 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from annpipe.plan import draft, resolve
+from annpipe.backend.device import computing
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
 from annpipe.plan.cost import batch_rows, memory, multiply_adds
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.device import computing
-from annpipe.train.gears import Eager
-from annpipe.train.observe import observe_fields
+from annpipe.train.gears.eager import Eager
 from annpipe.train.parts import build, build_model
 from annpipe.train.schedule import schedule
 
@@ -133,7 +134,7 @@ def test_a_batch_is_no_larger_than_the_rows_that_are_trained_on(plan: Any) -> No
 
 def test_the_plan_shows_it(plan: Any) -> None:
     """In one line each."""
-    from annpipe.cli.plan import show_plan
+    from annpipe.cli.views.plan import show_plan
 
     text = show_plan(plan("table", "[Linear: 100, ReLU, Linear: 1]", "Adam"))
     assert "compute    300 multiply-adds a row forwards" in text

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from annpipe.plan.lean import POINTWISE, LeanShapes, lean_step, step_first
+from annpipe.backend.torch_shortcuts import POINTWISE, LeanShapes, lean_step, step_first
 
 SPEC = """
 version: 1
@@ -27,7 +27,8 @@ tracking: {wait_seconds: 0}
 """
 RUN = """
 import sys
-from annpipe.launch import read, complete, Silent, launch
+from annpipe.runs.launch import read, complete, launch
+from annpipe.observer import Silent
 launch(read(__import__("pathlib").Path("spec.yaml")), Silent())
 print(sorted({"torch._dynamo", "torch._inductor", "sympy", "mlflow"} & set(sys.modules)))
 """

@@ -15,7 +15,7 @@ import torch
 
 from annpipe.errors import OutOfMemory, is_out_of_memory
 from annpipe.files.memory import machine_memory
-from annpipe.plan import machine
+from annpipe.plan.checks import memory
 from tests.conftest import unrecorded
 
 SPEC = """
@@ -68,7 +68,7 @@ def test_a_plan_beyond_the_memory_is_warned_of(
     override: str, gib: int, words: str | None, annpipe_here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the largest layer; nothing is allocated for it."""
-    monkeypatch.setattr(machine, "machine_memory", lambda: gib * GIB)
+    monkeypatch.setattr(memory, "machine_memory", lambda: gib * GIB)
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
     code, _, said = annpipe_here("validate", "spec.yaml", "--set", override)
     assert code == 0
@@ -124,12 +124,12 @@ def test_trials_that_have_no_memory_fail_one_by_one(
     annpipe_here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stack whose parts do not fit is trained one by one; each trial that fails says why."""
-    from annpipe.sweep import training
+    from annpipe.sweep import train_trials
 
     def full(*given: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(training, "build", full)
+    monkeypatch.setattr(train_trials, "build", full)
     small = SPEC.replace("100000", "4").replace("optimizer: Adam", "optimizer: {Adam: {lr: 0.1}}")
     (tmp_path / "spec.yaml").write_text(small, encoding="utf-8")
     with unrecorded():

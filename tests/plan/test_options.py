@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from annpipe.draft.component import Component
+from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
-from annpipe.plan import Component, draft
 from annpipe.registry import Registry
-from annpipe.spec.reader import read_file, read_text
-from annpipe.spec.spec import read_spec
+from annpipe.spec.sections.spec import read_spec
+from annpipe.spec.yaml.reader import read_file, read_text
 
 BASE = """
 version: 1

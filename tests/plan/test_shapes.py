@@ -8,14 +8,15 @@ import pytest
 import torch
 
 from annpipe import Dataset, Field, Fields
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
-from annpipe.plan import draft, resolve
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.registry.marks import data, layer
-from annpipe.spec.reader import read_text
-from annpipe.spec.spec import read_spec
-from annpipe.train.observe import observe_fields
+from annpipe.spec.sections.spec import read_spec
+from annpipe.spec.yaml.reader import read_text
 
 MADE: list[str] = []
 

@@ -12,14 +12,15 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from annpipe.cli.plan import show_plan
+from annpipe.cli.views.plan import show_plan
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
-from annpipe.plan import draft, resolve
 from annpipe.plan.cost import memory, multiply_adds
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.observe import observe_fields
 from annpipe.train.parts import build_model
 
 REST = """

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 import annpipe
-from annpipe.plan import torch_globals
-from annpipe.plan.torch_globals import SETTINGS, torch_defaults
-from annpipe.record import journal
-from annpipe.record.answering import SavedNetwork
+from annpipe.backend import torch_globals
+from annpipe.backend.torch_globals import SETTINGS, torch_defaults
+from annpipe.portable.network import SavedNetwork
+from annpipe.record.journal import journal
 from annpipe.saved.model import SavedModel
 from tests.conftest import CliHere, unrecorded
 

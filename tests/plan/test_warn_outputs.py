@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.plan import draft, resolve
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.observe import observe_fields
 
 SPEC = """
 version: 1

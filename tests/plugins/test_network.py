@@ -12,7 +12,7 @@ from matplotlib.patches import Circle, FancyBboxPatch
 from torch import nn
 
 from annpipe import Dataset, RunView, Stack, Taps
-from annpipe.ends import Inputs, Outputs
+from annpipe.portable.heads import Inputs, Outputs
 from annpipe_std.outputs import OutputOf
 from annpipe_std.plots.network import network
 from annpipe_std.structure import Join, Parallel, Repeat, Residual, Tap

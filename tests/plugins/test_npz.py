@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from annpipe import Field, OptionError, Registry
-from annpipe.plan.options import Resolving
+from annpipe.draft.options import Resolving
 from annpipe.spec import load_spec
 from annpipe_std.archive import npz_fields
 from annpipe_std.npz import npz

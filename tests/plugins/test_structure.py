@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import nn
 
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
-from annpipe.plan import draft, resolve
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.observe import observe_fields
 from annpipe.train.parts import build_model
 
 DATA = {

@@ -18,7 +18,7 @@ from annpipe.errors import SpecError
 from annpipe.expression import Expression
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, OneOf, OptionType, TupleOf
-from annpipe.spec.names import fault_of
+from annpipe.spec.sections.names import fault_of
 
 Spec = dict[str, Any]
 LISTS = ("model", "metrics", "plots", "callbacks")
@@ -330,8 +330,8 @@ def fitting_layers(registry: Registry) -> tuple[str, ...]:
 
 def _takes_rows(entry: Entry, registry: Registry) -> bool:
     from annpipe.contract import Field, Fields
-    from annpipe.plan.component import Component
-    from annpipe.plan.shapes import run_shapes
+    from annpipe.draft.component import Component
+    from annpipe.plan.shapes.run import run_shapes
 
     options = {option.name: 2 if option.required else option.default for option in entry.options}
     fields = Fields({"x": Field((8,))}, {"y": Field()})

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annpipe.errors import Place
-from annpipe.spec.nodes import ListNode, MappingNode, Node, ScalarNode, leaves, plain
-from annpipe.spec.reader import read_text
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, leaves, plain
+from annpipe.spec.yaml.reader import read_text
 
 VALUES = {
     "a word": "word",

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
-from annpipe.plan import draft, resolve
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.observe import observe_fields
 from tests.properties.generating import LISTS, Spec, are_classes
 
 

@@ -11,16 +11,18 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft7Validator
 
+from annpipe.backend.device import computing
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
+from annpipe.draft.types import Draft
 from annpipe.errors import OptionError, SpecError
-from annpipe.plan import Draft, draft, resolve
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.schema import spec_schema
-from annpipe.schema.ends import loss_or_heads
+from annpipe.schema.inputs_outputs import loss_or_heads
 from annpipe.spec import load_spec
-from annpipe.train.device import computing
-from annpipe.train.gears import Eager
-from annpipe.train.observe import observe_fields
+from annpipe.train.gears.eager import Eager
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
 from tests.properties.settling import as_text

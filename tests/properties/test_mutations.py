@@ -15,14 +15,16 @@ from pathlib import Path
 
 import pytest
 
+from annpipe.draft.draft import draft
+from annpipe.draft.types import Draft
 from annpipe.errors import Place, Problem, SpecError
-from annpipe.plan import Draft, draft, resolve
+from annpipe.errors.render import render
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
-from annpipe.report import render
 from annpipe.spec import read_spec
-from annpipe.spec.nodes import plain
-from annpipe.spec.reader import read_file
+from annpipe.spec.yaml.nodes import plain
+from annpipe.spec.yaml.reader import read_file
 from tests.properties.mutating import (
     Mistake,
     Written,
@@ -63,7 +65,7 @@ class Bench:
 
     def finished(self, drafted: Draft) -> Plan | SpecError:
         """What comes of it with torch."""
-        from annpipe.train.observe import observe_fields
+        from annpipe.datasets.observe import observe_fields
 
         try:
             return resolve(drafted, observe_fields)

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from annpipe.plan import draft, resolve
-from annpipe.plan.options import Resolving
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
+from annpipe.draft.options import Resolving
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import KINDS, Entry, Parameter, Registry
 from annpipe.spec import load_spec
-from annpipe.spec.component import Call, read_call
-from annpipe.spec.reader import read_text
-from annpipe.train.observe import observe_fields
+from annpipe.spec.sections.component import Call, read_call
+from annpipe.spec.yaml.reader import read_text
 from tests.conftest import CliHere
 from tests.properties.generating import specs
 from tests.properties.settling import in_one_line, settled

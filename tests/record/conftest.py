@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from annpipe.record import location
-from annpipe.record.journal import Journal
-from annpipe.record.project import new_run_folder
-from annpipe.record.seal import seal
+from annpipe.record.journal import location
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.project import new_run_folder
+from annpipe.record.journal.seal import seal
 
 with warnings.catch_warnings():
     # MLflow 3 warns about its own type hints while it is imported.
@@ -48,7 +48,7 @@ Begin = Callable[..., Begun]
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with MLflow's tables; making them takes seconds, copying them does not."""
-    from annpipe.record.store import Store
+    from annpipe.record.store.client import Store
 
     folder = tmp_path_factory.mktemp("store")
     with warnings.catch_warnings(action="ignore"):  # MLflow's own, as it makes its tables for the first time

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.record import location
+from annpipe.record.journal import location
 
 N_PROCESSES = 8
 # One process imports MLflow, and forks eight for each round, which come to the store when a pipe is closed.
@@ -19,9 +19,9 @@ COMERS = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
-from annpipe.record.project import new_run_folder
-from annpipe.record.store import Store
-import annpipe.record.tables, annpipe.record.migration
+from annpipe.record.journal.project import new_run_folder
+from annpipe.record.store.client import Store
+import annpipe.record.store.new_database, annpipe.record.store.migration
 import mlflow.store.tracking.sqlalchemy_store
 base, rounds, n_processes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annpipe.record.answering import as_numbers, cells_of, positions
-from annpipe.record.cell_columns import cell_numbers, cell_texts
-from annpipe.record.cell_text import BLANKS, CellFormat, cell_text
+from annpipe.datasets.cell_columns import cell_numbers, cell_texts
+from annpipe.portable.cell_text import BLANKS, CellFormat, cell_text
+from annpipe.portable.network import as_numbers, cells_of, positions
 
 PLAIN = CellFormat()
 ONE = [1, 1.0, np.int8(1), np.uint64(1), np.float32(1), Decimal("1.00"), pa.scalar(1), np.array(1)]

@@ -17,18 +17,19 @@ import sqlalchemy
 from click.testing import CliRunner, Result
 from mlflow.tracking.client import MlflowClient
 
-from annpipe.cli.sync import command
+from annpipe.cli.commands.sync import command
 from annpipe.errors import StoreError
-from annpipe.record import location, ship
-from annpipe.record.asking import Question, ask
-from annpipe.record.content import Content
-from annpipe.record.faults import RunDeleted, RunGone
-from annpipe.record.journal import Journal
-from annpipe.record.patience import Trainer, at_once
-from annpipe.record.recorder import Recorder
-from annpipe.record.shipment import Shipment, feed_all
-from annpipe.record.state import Shipped, is_recorded, read_state, write_state
-from annpipe.record.store import Store
+from annpipe.record.journal import location
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.state import Shipped, is_recorded, read_state, write_state
+from annpipe.record.shipper import follow
+from annpipe.record.shipper.recorder import Recorder
+from annpipe.record.shipper.retry import Trainer, at_once
+from annpipe.record.shipper.shipment import Shipment, feed_all
+from annpipe.record.store.client import Store
+from annpipe.record.store.content import Content
+from annpipe.record.store.contents import Question, ask
+from annpipe.record.store.faults import RunDeleted, RunGone
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -72,8 +73,8 @@ def whole(begin: Any) -> Callable[[], Path]:
 
 def shipped(folder: Path) -> Shipped:
     """Ships a run whose trainer is gone."""
-    with ship.logging_to(folder):
-        return ship.ship(folder, ship.store_of(folder), Trainer(None), 1.0)
+    with follow.logging_to(folder):
+        return follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
 
 
 def sync(*arguments: str) -> Result:
@@ -182,7 +183,7 @@ def test_a_store_that_is_moved_away_while_it_is_open(project: Path, whole: Calla
     folder = whole()
     store = Store(location.embedded_uri(project))
     first = Shipment(folder, store, at_once, Shipped(store=store.uri))
-    with ship.logging_to(folder):
+    with follow.logging_to(folder):
         feed_all(first, folder)
         first.flush()
     (project / location.DATABASE).rename(project / "kept.db")
@@ -257,7 +258,7 @@ def test_a_live_run_that_is_deleted_and_then_gone_for_good_is_recorded_anew(
     project: Path, begin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its shipper waits for it to be restored, and somebody empties the bin."""
-    monkeypatch.setattr(ship, "SECONDS_BETWEEN_QUESTIONS", 0.01)
+    monkeypatch.setattr(follow, "SECONDS_BETWEEN_QUESTIONS", 0.01)
     run = begin()
     answers = iter([RunDeleted("deleted"), RunGone("gone")])
     shipped = []
@@ -276,9 +277,9 @@ def test_a_live_run_that_is_deleted_and_then_gone_for_good_is_recorded_anew(
     told: list[str] = []
 
     def restored() -> bool:
-        return ship._restored(run.folder, uri, store, at_once, Trainer(reading), told.append)
+        return follow._restored(run.folder, uri, store, at_once, Trainer(reading), told.append)
 
-    ship._till_it_is_there(shipping, restored, run.folder, uri)
+    follow._till_it_is_there(shipping, restored, run.folder, uri)
     os.close(reading)
     os.close(writing)
     assert (len(shipped), told) == (3, ["deleted"])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.record import git as git_module
-from annpipe.record.git import git_tags
+from annpipe.record.journal import git as git_module
+from annpipe.record.journal.git import git_tags
 
 QUIET = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 COMMIT, BRANCH, REMOTE, DIRTY = (

@@ -10,11 +10,11 @@ import pytest
 from mlflow.tracking.client import MlflowClient
 
 from annpipe.errors import BadRunFolder
-from annpipe.record import ship
-from annpipe.record.inside import check_inside, neighbour, path_inside
-from annpipe.record.location import embedded_uri
-from annpipe.record.patience import Trainer
-from annpipe.record.state import write_state
+from annpipe.record.journal.inside import check_inside, neighbour, path_inside
+from annpipe.record.journal.location import embedded_uri
+from annpipe.record.journal.state import write_state
+from annpipe.record.shipper import follow
+from annpipe.record.shipper.retry import Trainer
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.", "ignore::DeprecationWarning")
 
@@ -33,7 +33,7 @@ def test_files_outside_are_refused_and_the_rest_arrives(project: Path, begin: An
     run.journal.write("artifact", file="own.txt", to="kept")
     for folder in ("../../private", "../..", str(project), "../nobody/model"):
         run.journal.write("model", folder=folder)
-    state = ship.ship(run.end(), embedded_uri(project), Trainer(None), 1.0)
+    state = follow.ship(run.end(), embedded_uri(project), Trainer(None), 1.0)
     assert not state.complete
     assert len(state.refused) == len(OUTSIDE) + 1 + 4
     shipped = [path for path in (project / "mlartifacts").rglob("*") if path.is_file()]
@@ -49,7 +49,7 @@ def test_a_folder_with_a_link_out_of_it_is_not_shipped(project: Path, begin: Any
     (project / "rc").write_text("before")
     (folder / "shipper.log").symlink_to(project / "rc")
     with pytest.raises(BadRunFolder, match=r"leads out of its folder: shipper\.log"):
-        ship.ship(folder, embedded_uri(project), Trainer(None), 1.0)
+        follow.ship(folder, embedded_uri(project), Trainer(None), 1.0)
     assert (project / "rc").read_text() == "before"
 
 
@@ -57,18 +57,18 @@ def test_a_folder_does_not_write_into_the_record_of_another(project: Path, begin
     """Neither by the id of a run beside it, nor by the MLflow run that its state names; a renamed folder goes on."""
     uri = embedded_uri(project)
     own = begin().end()
-    known = ship.ship(own, uri, Trainer(None), 1.0)
+    known = follow.ship(own, uri, Trainer(None), 1.0)
     claimed = begin(id=own.name).end("FAILED")
     with pytest.raises(BadRunFolder, match=f"says that it is {own.name}, which lies beside it"):
-        ship.ship(claimed, uri, Trainer(None), 1.0)
+        follow.ship(claimed, uri, Trainer(None), 1.0)
     other = begin().end("FAILED")
     write_state(other, replace(known, complete=False, offset=known.offset - 1))
-    state = ship.ship(other, uri, Trainer(None), 1.0)
+    state = follow.ship(other, uri, Trainer(None), 1.0)
     assert state.complete
     assert state.run_id != known.run_id
     assert MlflowClient(uri).get_run(str(known.run_id)).info.status == "FINISHED"
     renamed = own.rename(own.with_name("renamed"))
-    assert ship.ship(renamed, uri, Trainer(None), 1.0).run_id == known.run_id
+    assert follow.ship(renamed, uri, Trainer(None), 1.0).run_id == known.run_id
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc", "a/../../b", "", ".", "..", "a\0b"])

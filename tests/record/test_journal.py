@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from annpipe.errors import RunError
-from annpipe.record import journal
-from annpipe.record.journal import Journal
+from annpipe.record.journal import journal
+from annpipe.record.journal.journal import Journal
 
 
 def events(folder: Path) -> list[journal.Event]:

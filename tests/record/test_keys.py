@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mlflow.store.artifact.artifact_repo import verify_artifact_path
 from mlflow.utils import validation
 
-from annpipe.record.keys import (
+from annpipe.record.store.keys import (
     MAX_FILE_NAME,
     MAX_PARAM_VALUE,
     MAX_TAG_VALUE,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from annpipe.errors import StoreError
-from annpipe.record import location
-from annpipe.record.project import resolve_tracking_uri
+from annpipe.record.journal import location
+from annpipe.record.journal.project import resolve_tracking_uri
 
 
 def test_flag_beats_environment_beats_spec_beats_the_embedded_store(

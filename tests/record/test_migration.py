@@ -18,10 +18,11 @@ from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 from mlflow.tracking.client import MlflowClient
 
 from annpipe.errors import StoreError
-from annpipe.record import location, ship
-from annpipe.record.migration import migrate, revision
-from annpipe.record.patience import Trainer
-from annpipe.record.store import Store
+from annpipe.record.journal import location
+from annpipe.record.shipper import follow
+from annpipe.record.shipper.retry import Trainer
+from annpipe.record.store.client import Store
+from annpipe.record.store.migration import migrate, revision
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of MLflow's migrations
 
@@ -62,8 +63,8 @@ def test_it_is_copied_and_told(age: int, old_stores: dict[int, Path], project: P
     database = project / location.DATABASE
     shutil.copy(old_stores[age], database)
     folder = begin().end()
-    with ship.logging_to(folder):
-        state = ship.ship(folder, ship.store_of(folder), Trainer(None), 1.0)
+    with follow.logging_to(folder):
+        state = follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
     assert state.complete, state.problem
     (copy,) = project.glob("mlflow.db.before-mlflow-*")
     assert [notice for notice in state.notices if f"kept in {copy}" in notice]

@@ -9,10 +9,11 @@ import pytest
 from mlflow.entities import Metric
 from mlflow.tracking.client import MlflowClient
 
-from annpipe.record import location, points
-from annpipe.record.points import write_points
-from annpipe.record.store import Store
-from annpipe.record.transaction import one_transaction
+from annpipe.record.journal import location
+from annpipe.record.store import sql_points
+from annpipe.record.store.client import Store
+from annpipe.record.store.sql_points import write_points
+from annpipe.record.store.transaction import one_transaction
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -89,7 +90,7 @@ def test_a_deleted_run_is_refused_by_mlflow(project: Path) -> None:
 
 def test_other_tables_than_those_known_are_left_to_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     """A later MLflow may keep more of a point."""
-    monkeypatch.setattr(points, "COLUMNS", (*points.COLUMNS, "unit"))
-    points._as_known.cache_clear()
+    monkeypatch.setattr(sql_points, "COLUMNS", (*sql_points.COLUMNS, "unit"))
+    sql_points._as_known.cache_clear()
     assert not write_points(None, "run", [metric("loss", 1.0, 1)])
-    points._as_known.cache_clear()
+    sql_points._as_known.cache_clear()

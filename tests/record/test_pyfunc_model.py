@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from mlflow.tracking.client import MlflowClient
 
-from annpipe.record import location, ship
-from annpipe.record.patience import Trainer
+from annpipe.record.journal import location
+from annpipe.record.shipper import follow
+from annpipe.record.shipper.retry import Trainer
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -81,8 +82,8 @@ def shipped_run(run: Any) -> str:
     """Ships a run with its model; gives the MLflow run id."""
     run.journal.write("model", folder="model")
     folder = run.end()
-    with ship.logging_to(folder):
-        state = ship.ship(folder, ship.store_of(folder), Trainer(None), 1.0)
+    with follow.logging_to(folder):
+        state = follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
     assert (state.complete, state.problem) == (True, None)
     assert state.run_id
     return state.run_id
@@ -163,8 +164,8 @@ def test_a_model_that_cannot_be_saved_costs_only_itself(project: Path, begin: An
     (run.folder / "model" / "model.json").write_text('{"inputs": []}')
     run.journal.write("model", folder="model")
     folder = run.end()
-    with ship.logging_to(folder):
-        state = ship.ship(folder, ship.store_of(folder), Trainer(None), 1.0)
+    with follow.logging_to(folder):
+        state = follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
     assert not state.complete
     assert [refused.partition(":")[0] for refused in state.refused] == ["model"]
     assert (

@@ -17,14 +17,15 @@ from typing import Any, TypeVar
 import pytest
 from mlflow.tracking.client import MlflowClient
 
-from annpipe.record import location, ship
-from annpipe.record.interface import serve
-from annpipe.record.journal import Journal, status
-from annpipe.record.keys import mlflow_key
-from annpipe.record.patience import Trainer
-from annpipe.record.project import new_run_folder
-from annpipe.record.recorder import Recorder
-from annpipe.record.state import read_state
+from annpipe.record.journal import location
+from annpipe.record.journal.journal import Journal, status
+from annpipe.record.journal.project import new_run_folder
+from annpipe.record.journal.state import read_state
+from annpipe.record.shipper import follow
+from annpipe.record.shipper.recorder import Recorder
+from annpipe.record.shipper.retry import Trainer
+from annpipe.record.store.keys import mlflow_key
+from annpipe.record.store.ui import serve
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -33,9 +34,9 @@ BEGAN = 1_700_000_000_000
 TRAINER = """
 import sys, time
 from pathlib import Path
-from annpipe.record.journal import Journal
-from annpipe.record.project import new_run_folder
-from annpipe.record.recorder import Recorder
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.project import new_run_folder
+from annpipe.record.shipper.recorder import Recorder
 
 recorder = Recorder.start_shipper()
 journal = Journal.reopen(Path(sys.argv[1]))
@@ -133,8 +134,8 @@ def test_a_shipper_that_is_killed_loses_and_doubles_nothing(
     process.kill()
     process.wait()
     assert not read_state(folder).complete
-    with ship.logging_to(folder):
-        state = ship.ship(folder, ship.store_of(folder), Trainer(None), 1.0)
+    with follow.logging_to(folder):
+        state = follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
     assert state.complete
     steps = losses(location.embedded_uri(project), state.run_id)
     assert steps == list(range(1, len(steps) + 1))
@@ -217,12 +218,12 @@ def test_a_server_that_was_away_is_shipped_to_later(project: Path, begin: Any) -
     plot.write_text("<svg/>")
     run.journal.write("artifact", file="artifacts/plot.svg", to="plots")
     folder = run.end()
-    with ship.logging_to(folder):
-        away = ship.ship(folder, uri, Trainer(None), 0.5)
+    with follow.logging_to(folder):
+        away = follow.ship(folder, uri, Trainer(None), 0.5)
         assert not away.complete
         assert away.problem
         with serve(location.embedded_uri(project), project, port) as server:
-            state = ship.ship(folder, uri, Trainer(None), 5.0)
+            state = follow.ship(folder, uri, Trainer(None), 5.0)
             assert state.complete, state
             found = client(server.address).get_run(state.run_id)
             files = client(server.address).list_artifacts(state.run_id, "plots")
@@ -248,8 +249,8 @@ def test_what_is_left_when_the_trainer_is_gone_is_not_done_aside(project: Path, 
         offsets.append(read_state(folder).offset)
         return result
 
-    with ship.logging_to(folder):
-        state = ship.ship(folder, ship.store_of(folder), Trainer(reading), 1.0, aside)
+    with follow.logging_to(folder):
+        state = follow.ship(folder, follow.store_of(folder), Trainer(reading), 1.0, aside)
     os.close(reading)
     assert state.complete
     assert offsets == [0]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from annpipe.errors import NotFound
-from annpipe.record.journal import Journal
-from annpipe.record.project import find_project, find_run, new_run_folder, slug
-from annpipe.record.state import Shipped, write_state
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.project import find_project, find_run, new_run_folder, slug
+from annpipe.record.journal.state import Shipped, write_state
 
 
 def make(project: Path, name: str, time: int, called: str | None = None) -> Path:

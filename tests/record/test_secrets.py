@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from annpipe.errors import Place, Problem, StoreError
-from annpipe.record import location, ship
-from annpipe.record.interface import serve
-from annpipe.record.project import run_folders
-from annpipe.record.source import spec_copy
-from annpipe.record.state import read_state
-from annpipe.report import render
-from annpipe.secrets import scrub, scrub_marked
+from annpipe.errors.redact import scrub, scrub_marked
+from annpipe.errors.render import render
+from annpipe.record.journal import location
+from annpipe.record.journal.project import run_folders
+from annpipe.record.journal.source import spec_copy
+from annpipe.record.journal.state import read_state
+from annpipe.record.shipper import follow
+from annpipe.record.store.ui import serve
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -207,16 +208,16 @@ def test_no_error_repeats_the_canary(words: list[str], place: Path, annpipe: Cli
 
 
 def test_the_run_knows_its_password_from_the_spec_or_the_environment(
-    begin: Callable[..., ship.Shipped], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    begin: Callable[..., follow.Shipped], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The record keeps none: who ships later finds it where the user wrote it, for this very store."""
     spec = written(tmp_path, DEAD)
     run = begin(tracking_uri=scrub(DEAD), tags={"mlflow.source.name": str(spec)})
-    assert ship.store_of(run.folder) == DEAD
+    assert follow.store_of(run.folder) == DEAD
     written(tmp_path, DEAD.replace("127.0.0.1", "127.0.0.2"))
-    assert ship.store_of(run.folder) == scrub(DEAD)
+    assert follow.store_of(run.folder) == scrub(DEAD)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", DEAD)
-    assert ship.store_of(run.folder) == DEAD
+    assert follow.store_of(run.folder) == DEAD
 
 
 def test_who_ships_without_the_password_is_told_how_to_give_it(place: Path, annpipe: Cli) -> None:

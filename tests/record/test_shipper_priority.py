@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.record import location, shipper
-from annpipe.record.journal import Journal
-from annpipe.record.project import new_run_folder
-from annpipe.record.shipper import Aside, _ship
-from annpipe.record.state import Shipped, is_recorded, write_state
+from annpipe.record.journal import location
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.project import new_run_folder
+from annpipe.record.journal.state import Shipped, is_recorded, write_state
+from annpipe.record.shipper import __main__ as shipper
+from annpipe.record.shipper.__main__ import Aside, _ship
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 

@@ -15,12 +15,13 @@ from mlflow.entities import ViewType
 from mlflow.tracking.client import MlflowClient
 
 from annpipe.errors import StoreError
-from annpipe.record import location, ship
-from annpipe.record.journal import Journal
-from annpipe.record.keys import mlflow_key
-from annpipe.record.patience import Trainer
-from annpipe.record.recorder import Recorder
-from annpipe.record.state import Shipped, is_recorded, read_state, sole_shipper, write_state
+from annpipe.record.journal import location
+from annpipe.record.journal.journal import Journal
+from annpipe.record.journal.state import Shipped, is_recorded, read_state, sole_shipper, write_state
+from annpipe.record.shipper import follow
+from annpipe.record.shipper.recorder import Recorder
+from annpipe.record.shipper.retry import Trainer
+from annpipe.record.store.keys import mlflow_key
 
 # MLflow warns of its own use of pandas and SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
@@ -30,8 +31,8 @@ BEGAN = 1_700_000_000_000
 
 def shipped(folder: Path) -> Shipped:
     """Ships a run whose trainer is gone."""
-    with ship.logging_to(folder):
-        return ship.ship(folder, ship.store_of(folder), Trainer(None), 1.0)
+    with follow.logging_to(folder):
+        return follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
 
 
 def client(project: Path) -> Any:
@@ -261,8 +262,8 @@ def test_a_password_reaches_no_file(begin: Any) -> None:
     """Not the state, not the log; the store itself gets it."""
     folder = begin(tracking_uri="http://***@127.0.0.1:9").end()
     uri = "http://ann:s3cret@127.0.0.1:9"
-    with ship.logging_to(folder):
-        state = ship.ship(folder, uri, Trainer(None), 0.1)
+    with follow.logging_to(folder):
+        state = follow.ship(folder, uri, Trainer(None), 0.1)
     assert not state.complete
     assert "refused" in (state.problem or "")
     assert read_state(folder, uri).store == "http://***@127.0.0.1:9"
@@ -274,12 +275,12 @@ def test_the_store_of_a_run_has_its_password_back(begin: Any, monkeypatch: pytes
     """The journal holds the address without it; the environment that names the same store holds it."""
     folder = begin(tracking_uri="http://***@host:5000").end()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:x@other:5000")
-    assert ship.store_of(folder) == "http://***@host:5000"
+    assert follow.store_of(folder) == "http://***@host:5000"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:x@host:5000/")
-    assert ship.store_of(folder) == "http://ann:x@host:5000/"
-    assert ship.store_of(folder, "sqlite:////x.db") == "sqlite:////x.db"
+    assert follow.store_of(folder) == "http://ann:x@host:5000/"
+    assert follow.store_of(folder, "sqlite:////x.db") == "sqlite:////x.db"
     with pytest.raises(StoreError, match="names no store"):
-        ship.store_of(begin(tracking_uri="").end())
+        follow.store_of(begin(tracking_uri="").end())
 
 
 def test_two_runs_may_make_the_store_at_once(tmp_path: Path, begin: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.record.source import environment_text, source_tags
+from annpipe.record.journal.source import environment_text, source_tags
 
 
 def git(folder: Path, *arguments: str) -> str:

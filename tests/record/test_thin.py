@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from annpipe.record.thin import BUDGET, NON_FINITE, Point, Thinner
+from annpipe.record.shipper.thin import BUDGET, NON_FINITE, Point, Thinner
 
 
 def recorded(values: list[float], expected: int | None, key: str = "train/loss", *, final: bool = True) -> set[int]:

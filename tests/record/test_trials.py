@@ -14,14 +14,15 @@ import pytest
 from mlflow.entities import Metric
 from mlflow.tracking.client import MlflowClient
 
-from annpipe.record import journal, location, ship
-from annpipe.record import trials as trials_module
-from annpipe.record.patience import Trainer, at_once
-from annpipe.record.state import Shipped, is_recorded, read_state, write_state
-from annpipe.record.store import Store
-from annpipe.record.tables import lay_tables
-from annpipe.record.transaction import Unfit, one_transaction
-from annpipe.record.trials import Trials
+from annpipe.record.journal import journal, location
+from annpipe.record.journal.state import Shipped, is_recorded, read_state, write_state
+from annpipe.record.shipper import follow
+from annpipe.record.shipper import trials as trials_module
+from annpipe.record.shipper.retry import Trainer, at_once
+from annpipe.record.shipper.trials import Trials
+from annpipe.record.store.client import Store
+from annpipe.record.store.new_database import lay_tables
+from annpipe.record.store.transaction import Unfit, one_transaction
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -65,8 +66,8 @@ def swept(begin: Any) -> Callable[[], tuple[Path, list[Path]]]:
 
 
 def shipped(folder: Path) -> Shipped:
-    with ship.logging_to(folder):
-        return ship.ship(folder, ship.store_of(folder), Trainer(None), 1.0)
+    with follow.logging_to(folder):
+        return follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
 
 
 def told(project: Path, above: Path, folders: list[Path]) -> list[Any]:
@@ -323,7 +324,7 @@ def test_copied_tables_are_those_that_mlflow_makes(
     """Schema, revision and first rows; the second database of a machine is a copy, and none is overwritten."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with monkeypatch.context() as patch:
-        patch.setattr("annpipe.record.opening.lay_tables", lambda database: None)
+        patch.setattr("annpipe.record.store.opening.lay_tables", lambda database: None)
         assert Store(f"sqlite:///{tmp_path}/its/own.db").answers()
     for name in ("made.db", "copied.db"):
         assert Store(f"sqlite:///{tmp_path}/{name}").answers()

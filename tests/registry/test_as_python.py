@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annpipe.registry.as_python import python_word
+from annpipe.registry.other_tools.python_names import python_word
 
 KNOWN = {"Linear", "ReLU", "Adam", "StepLR", "MSELoss"}
 

@@ -6,10 +6,10 @@ import pytest
 from pydantic import BaseModel
 
 from annpipe.registry import KINDS, Registry
-from annpipe.registry.moved import COMPONENTS, SECTION_OPTIONS, SECTIONS, component_word
-from annpipe.registry.moved_options import OPTIONS
-from annpipe.spec.sections import Device, Split, Tracking, Train
-from annpipe.spec.spec import TOP_KEYS
+from annpipe.registry.other_tools.options import OPTIONS
+from annpipe.registry.other_tools.words import COMPONENTS, SECTION_OPTIONS, SECTIONS, component_word
+from annpipe.spec.sections.models import Device, Split, Tracking, Train
+from annpipe.spec.sections.spec import TOP_KEYS
 
 MODELS: dict[str, type[BaseModel]] = {"train": Train, "data.split": Split, "device": Device, "tracking": Tracking}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annpipe.registry.suggest import did_you_mean, nearest
+from annpipe.errors.suggest import did_you_mean, nearest
 
 OPTIONS = ["lr", "momentum", "weight_decay", "nesterov", "fused"]
 

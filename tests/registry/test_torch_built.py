@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from annpipe.plan.build import instantiate
-from annpipe.plan.component import Component
+from annpipe.backend.instantiate import instantiate
+from annpipe.draft.component import Component
+from annpipe.portable.stack import passed
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.discovery import discover_package
 from annpipe.registry.types import Choice, Formula, ListOf, Named, OptionType, TupleOf, alternatives
-from annpipe.stack import passed
 from annpipe_std import torch_table
 
 ENTRIES = [entry for entry in discover_package("annpipe_std") if entry.origin.distribution == "torch"]

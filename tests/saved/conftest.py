@@ -20,10 +20,10 @@ from safetensors.torch import load_file
 
 import annpipe
 from annpipe.cli import outcome
-from annpipe.launch import Finished
-from annpipe.record.location import embedded_uri
-from annpipe.record.state import is_recorded, read_state
-from annpipe.record.store import Store
+from annpipe.record.journal.location import embedded_uri
+from annpipe.record.journal.state import is_recorded, read_state
+from annpipe.record.store.client import Store
+from annpipe.runs.launch import Finished
 from tests.conftest import unrecorded
 
 ROWS = 240

@@ -13,9 +13,9 @@ import torch
 from mlflow.tracking.client import MlflowClient
 from sklearn.metrics import accuracy_score, f1_score
 
-from annpipe.record import journal
-from annpipe.record.state import read_state
-from annpipe.train.streams import generator
+from annpipe.backend.streams import generator
+from annpipe.record.journal import journal
+from annpipe.record.journal.state import read_state
 from tests.saved.conftest import Project, Typed, lines, shops, squares, wait_until_recorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")

@@ -26,17 +26,18 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from annpipe.backend.device import computing
+from annpipe.datasets.observe import observe_fields
+from annpipe.datasets.tensors import make_data
+from annpipe.draft.draft import draft
 from annpipe.errors import DataError
-from annpipe.plan import draft, resolve
+from annpipe.export.model import export_model
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.saved.labelled import labelled
 from annpipe.saved.model import SavedModel
 from annpipe.saved.predict import predict
 from annpipe.spec import load_spec
-from annpipe.train.data import make_data
-from annpipe.train.device import computing
-from annpipe.train.export import export_model
-from annpipe.train.observe import observe_fields
 from annpipe.train.parts import Parts, build
 from annpipe_std.tables import sources
 
@@ -197,7 +198,7 @@ def check(table: Table, kind: str, in_memory: bool, registry: Registry, folder: 
     """Trains on the table and asks the saved model for the same rows in every way."""
     import mlflow.pyfunc  # here, where its warnings are none of ours
 
-    from annpipe.record.model import save_mlflow_model
+    from annpipe.record.store.model import save_mlflow_model
 
     table.write(folder)
     run, file = trained(table, folder, kind, in_memory, registry), folder / f"t.{kind}"
@@ -266,7 +267,7 @@ def test_a_number_that_stands_for_a_missing_value(registry: Registry, tmp_path: 
     """Missing for predict in a Parquet file and for the pyfunc model in what pandas reads, as in training."""
     import mlflow.pyfunc  # here, where its warnings are none of ours
 
-    from annpipe.record.model import save_mlflow_model
+    from annpipe.record.store.model import save_mlflow_model
 
     columns: dict[str, list[Any]] = {
         "code": ["1", "-999", "2", "1"] * 10,

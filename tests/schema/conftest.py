@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
+from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
-from annpipe.plan import draft
 from annpipe.registry import Registry
 from annpipe.schema import spec_schema
-from annpipe.spec.nodes import plain
-from annpipe.spec.reader import read_text
-from annpipe.spec.spec import read_spec
+from annpipe.spec.sections.spec import read_spec
+from annpipe.spec.yaml.nodes import plain
+from annpipe.spec.yaml.reader import read_text
 
 Complaints = Callable[[str], list[str]]
 SECTIONS = {

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from annpipe.cli.show import examples
+from annpipe.cli.commands.show import examples
 from annpipe.registry import KINDS, Entry, Registry
 from annpipe.schema import as_text, spec_schema
-from annpipe.spec.nodes import plain
-from annpipe.spec.reader import read_file
-from annpipe.spec.spec import TOP_KEYS
+from annpipe.spec.sections.spec import TOP_KEYS
+from annpipe.spec.yaml.nodes import plain
+from annpipe.spec.yaml.reader import read_file
 
 Complaints = Callable[[str], list[str]]
 SpecWith = Callable[..., str]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from annpipe.spec.nodes import plain
-from annpipe.spec.reader import read_file
+from annpipe.spec.yaml.nodes import plain
+from annpipe.spec.yaml.reader import read_file
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 MODELINE = b"# yaml-language-server: $schema=annpipe.schema.json"

@@ -9,8 +9,8 @@ from jsonschema import Draft7Validator
 
 from annpipe.registry import Registry
 from annpipe.schema import spec_schema
-from annpipe.spec.nodes import plain
-from annpipe.spec.reader import read_text
+from annpipe.spec.yaml.nodes import plain
+from annpipe.spec.yaml.reader import read_text
 
 Complaints = Callable[[str], list[str]]
 SpecWith = Callable[..., str]

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 
 from annpipe.errors import SpecError
-from annpipe.spec.parser import max_bytes, parsers
-from annpipe.spec.reader import read_text
+from annpipe.spec.yaml.parser import max_bytes, parsers
+from annpipe.spec.yaml.reader import read_text
 
 # before, what is repeated (with a number where it has one), after
 SHAPES: dict[str, tuple[str, str, str]] = {

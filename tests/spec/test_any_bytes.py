@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from annpipe.errors import Problem, SpecError
-from annpipe.report import render
-from annpipe.spec.composer import compose
-from annpipe.spec.nodes import MappingNode, Node, ScalarNode, leaves, plain
-from annpipe.spec.parser import parsers
-from annpipe.spec.reader import read_file
+from annpipe.errors.render import render
+from annpipe.spec.yaml.composer import compose
+from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, leaves, plain
+from annpipe.spec.yaml.parser import parsers
+from annpipe.spec.yaml.reader import read_file
 
 GALLERY = sorted((Path(__file__).parents[2] / "pipelines").rglob("*.yaml"))
 SIGNS = [

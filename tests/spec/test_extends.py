@@ -8,9 +8,9 @@ import pytest
 
 from annpipe.errors import SpecError
 from annpipe.spec import load_spec
-from annpipe.spec.extends import extended
-from annpipe.spec.nodes import MappingNode, plain
-from annpipe.spec.reader import read_file
+from annpipe.spec.compose.extends import extended
+from annpipe.spec.yaml.nodes import MappingNode, plain
+from annpipe.spec.yaml.reader import read_file
 
 BASE = """\
 version: 1

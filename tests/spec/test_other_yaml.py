@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from annpipe.registry.types import parse
-from annpipe.spec.nodes import Node
-from annpipe.spec.other_yaml import yaml_hint
-from annpipe.spec.reader import read_text
+from annpipe.spec.yaml.nodes import Node
+from annpipe.spec.yaml.other_yaml import yaml_hint
+from annpipe.spec.yaml.reader import read_text
 
 
 def _node(text: str) -> Node:

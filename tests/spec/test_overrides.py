@@ -10,9 +10,9 @@ import pytest
 
 from annpipe.errors import Place, SpecError
 from annpipe.spec import Spec, load_spec
-from annpipe.spec.nodes import ScalarNode, plain
-from annpipe.spec.overrides import override, unset
-from annpipe.spec.reader import read_text
+from annpipe.spec.compose.overrides import override, unset
+from annpipe.spec.yaml.nodes import ScalarNode, plain
+from annpipe.spec.yaml.reader import read_text
 
 SPEC = (
     "data: {csv: {files: a.csv}}\nloss: L1Loss\ndevice: cpu\nmodel: [Linear: 3, ReLU]\noptimizer: {Adam: {lr: 0.1}}\n"

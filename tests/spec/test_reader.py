@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from annpipe.errors import SpecError
-from annpipe.spec.nodes import leaves, plain
-from annpipe.spec.parser import MAX_BYTES_IN_PYTHON, Parser, PythonParser, parsers
-from annpipe.spec.reader import MAX_BYTES, MAX_NODES, core_value, read_file, read_text
+from annpipe.spec.yaml.nodes import leaves, plain
+from annpipe.spec.yaml.parser import MAX_BYTES_IN_PYTHON, Parser, PythonParser, parsers
+from annpipe.spec.yaml.reader import MAX_BYTES, MAX_NODES, core_value, read_file, read_text
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.spec.parser import parsers
+from annpipe.spec.yaml.parser import parsers
 
 pytest.importorskip("resource", reason="memory is measured as POSIX systems do")
 

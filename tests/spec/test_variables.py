@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from annpipe.errors import Problem, SpecError
-from annpipe.spec.nodes import plain
-from annpipe.spec.reader import read_text
-from annpipe.spec.variables import substituted
+from annpipe.spec.compose.variables import substituted
+from annpipe.spec.yaml.nodes import plain
+from annpipe.spec.yaml.reader import read_text
 
 
 def filled(text: str) -> dict[str, object]:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from annpipe.errors import SpecError
-from annpipe.spec.composer import compose
-from annpipe.spec.nodes import plain
-from annpipe.spec.parser import Parser, parsers
+from annpipe.spec.yaml.composer import compose
+from annpipe.spec.yaml.nodes import plain
+from annpipe.spec.yaml.parser import Parser, parsers
 
 READ: list[tuple[str, Any]] = [
     # block collections

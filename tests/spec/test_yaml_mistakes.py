@@ -7,8 +7,8 @@ import re
 import pytest
 
 from annpipe.errors import Problem, SpecError
-from annpipe.spec.composer import compose
-from annpipe.spec.parser import Parser, parsers
+from annpipe.spec.yaml.composer import compose
+from annpipe.spec.yaml.parser import Parser, parsers
 
 # text, code, what the carets stand under, words of message and help; `⟦…⟧` marks the place in the text
 MISTAKES = [

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from annpipe.cli.sweep import _groups
+from annpipe.cli.views.sweep import _groups
 from annpipe.errors import Place, SpecError
-from annpipe.spec.axes import Axis, AxisFault, Span, axis_of, read_over
-from annpipe.spec.composer import compose
-from annpipe.spec.nodes import plain
-from annpipe.spec.sweep import even
-from annpipe.sweep.axes import combinations, corners, repeated
+from annpipe.spec.sections.axes import Axis, AxisFault, Span, axis_of, read_over
+from annpipe.spec.sections.sweep import even
+from annpipe.spec.yaml.composer import compose
+from annpipe.spec.yaml.nodes import plain
+from annpipe.sweep.grid import combinations, corners, repeated
+from annpipe.sweep.plan_trials import Goal
 from annpipe.sweep.statistics import spread, student_t
 from annpipe.sweep.table import Result, Swept, as_csv, as_log_table, groups_as_log_table
-from annpipe.sweep.trials import Goal
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from annpipe.spec.axes import Axis
+from annpipe.spec.sections.axes import Axis
 from annpipe.sweep.figures import draw_figures
 from annpipe.sweep.figures.curves import draw_curves
 from annpipe.sweep.figures.importance import Point, draw_importance, points_of, share
@@ -20,8 +20,8 @@ from annpipe.sweep.figures.parallel import draw_parallel
 from annpipe.sweep.figures.repeats import draw_repeats
 from annpipe.sweep.figures.scales import Heights, Scale
 from annpipe.sweep.figures.values import draw_values
+from annpipe.sweep.plan_trials import Goal
 from annpipe.sweep.table import Result, Swept, best_values, said
-from annpipe.sweep.trials import Goal
 
 LR, LAYER = "optimizer.Adam.lr", "model.1"
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from annpipe.train.gears.eager.stacked import eligibility
 
 from annpipe.errors import Problem, SpecError
-from annpipe.launch import Silent, complete, read
-from annpipe.plan import shapes
-from annpipe.spec.axes import read_over
+from annpipe.observer import Silent
+from annpipe.plan.shapes import run
+from annpipe.runs.launch import complete, read
+from annpipe.spec.sections.axes import read_over
 from annpipe.sweep.design import designed
-from annpipe.sweep.training import stacks
-from annpipe.sweep.trials import Planner, Request, Trial
-from annpipe.train import stacking
+from annpipe.sweep.plan_trials import Planner, Request, Trial
+from annpipe.sweep.train_trials import stacks
 
 SPEC = """
 version: 1
@@ -59,8 +60,8 @@ def test_plans_are_those_of_the_trials_alone(tmp_path: Path, monkeypatch: pytest
 
         monkeypatch.setattr(module, name, call)
 
-    counted(shapes, "run_shapes")
-    counted(stacking, "_layers")
+    counted(run, "run_shapes")
+    counted(eligibility, "_layers")
     trials = planned(spec, "model.1=ReLU,Tanh", "seed=0..2")
     assert [len(group) for group in stacks(trials)] == [3, 3]
     assert calls == {"run_shapes": 3, "_layers": 2}  # and the plan of the spec as it stands

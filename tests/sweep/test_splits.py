@@ -13,13 +13,13 @@ import pytest
 
 import annpipe
 from annpipe.cli import outcome
-from annpipe.launch import Silent
-from annpipe.record import journal
-from annpipe.spec.axes import read_over
+from annpipe.observer import Silent
+from annpipe.record.journal import journal
+from annpipe.spec.sections.axes import read_over
 from annpipe.sweep.design import designed
 from annpipe.sweep.figures.repeats import draw_repeats
+from annpipe.sweep.plan_trials import Request
 from annpipe.sweep.table import Result, Swept
-from annpipe.sweep.trials import Request
 from tests.conftest import unrecorded
 
 SPEC = """

@@ -18,16 +18,16 @@ import pytest
 
 import annpipe
 from annpipe.errors import SpecError
-from annpipe.launch import shipping
-from annpipe.record import journal
-from annpipe.spec.axes import Axis, Span, read_over
+from annpipe.record.journal import journal
+from annpipe.runs.launch import shipping
+from annpipe.spec.sections.axes import Axis, Span, read_over
 from annpipe.sweep.design import Design, designed
-from annpipe.sweep.running import SweepEnd, train_sweep
-from annpipe.sweep.sampling import pruner_of
+from annpipe.sweep.optuna_samplers import pruner_of
+from annpipe.sweep.optuna_study import Study
+from annpipe.sweep.plan_trials import Request
 from annpipe.sweep.storage import storage_of
-from annpipe.sweep.study import Study
+from annpipe.sweep.sweep import SweepEnd, train_sweep
 from annpipe.sweep.table import Result
-from annpipe.sweep.trials import Request
 from tests.sweep.commands import SPEC, WAITS, begun, below_of, finished, has_begun, is_alive, waited, workers_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.", "ignore::optuna.exceptions.ExperimentalWarning")
@@ -147,7 +147,7 @@ def test_a_pruned_trial_ends_early_and_can_go_on(project: Path) -> None:
         assert points == [1, 2]
         assert journal.status(result.run) == "KILLED"
         assert any(event.get("tags", {}).get("annpipe.pruned") == "2" for event in journal.read(result.run))
-    resumed = annpipe.launch.go_on(ended.swept.results[0].run, annpipe.launch.Silent())  # type: ignore[arg-type]
+    resumed = annpipe.runs.launch.go_on(ended.swept.results[0].run, annpipe.observer.Silent())  # type: ignore[arg-type]
     assert resumed.status == "FINISHED"
     assert ended.swept.best is None
 

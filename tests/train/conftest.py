@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 import torch
 
-from annpipe.plan import draft, resolve
+from annpipe.backend.device import computing
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
-from annpipe.running import Outcome, begin, reopen
+from annpipe.runs.run import Outcome, begin, reopen
 from annpipe.spec import load_spec
-from annpipe.train.checkpoint import load_checkpoint
-from annpipe.train.device import computing
-from annpipe.train.gears import Eager
-from annpipe.train.loop import LAST, Loop
-from annpipe.train.observe import observe_fields
+from annpipe.train.gears.eager import Eager
+from annpipe.train.loop.checkpoint import load_checkpoint
+from annpipe.train.loop.loop import LAST, Loop
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import Schedule, schedule
 
@@ -90,8 +91,8 @@ Fit = Callable[..., Trained]
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with MLflow's tables; making them takes seconds, copying them does not."""
-    from annpipe.record.location import embedded_uri
-    from annpipe.record.store import Store
+    from annpipe.record.journal.location import embedded_uri
+    from annpipe.record.store.client import Store
 
     folder = tmp_path_factory.mktemp("store")
     assert Store(embedded_uri(folder)).answers()

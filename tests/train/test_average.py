@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from annpipe.train.checkpoint import load_checkpoint
-from annpipe.train.evaluate import evaluate
+from annpipe.train.loop.checkpoint import load_checkpoint
+from annpipe.train.loop.evaluate import evaluate
 from tests.train.test_loop import hold_equal
 from tests.train.test_numbers import stream
 
@@ -107,7 +107,7 @@ def test_swa_measures_the_statistics_of_batch_norm_anew(fit: Any) -> None:
 def test_a_run_with_an_average_goes_on_exactly(how: str, fit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted after any third step and taken up again, before and after the average began."""
     whole = fit(SPEC, how)
-    monkeypatch.setattr("annpipe.train.pace.MOST_STEPS", 1)
+    monkeypatch.setattr("annpipe.train.schedule.MOST_STEPS", 1)
     for at in range(2, STEPS, 3):
         fit(SPEC, how, stop_at=at)
         hold_equal(fit(SPEC, how, resume=True), whole)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from annpipe.errors import RunError
-from annpipe.train.checkpoint import load_checkpoint, save_checkpoint
+from annpipe.train.loop.checkpoint import load_checkpoint, save_checkpoint
 
 TENSORS = st.sampled_from(
     [torch.arange(6.0).reshape(2, 3), torch.tensor(2), torch.zeros(0), torch.tensor([True]), torch.ones(2).double()]
@@ -98,7 +98,7 @@ WRITER = """
 import os, shutil, signal, sys
 from pathlib import Path
 import torch
-from annpipe.train.checkpoint import load_checkpoint, save_checkpoint
+from annpipe.train.loop.checkpoint import load_checkpoint, save_checkpoint
 
 calls, fatal = 0, 0
 

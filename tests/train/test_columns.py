@@ -17,9 +17,9 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from annpipe.train.evaluate import evaluate, predict
-from annpipe.train.export import export_model, saved_model
-from annpipe.train.figures import predictor
+from annpipe.export.model import export_model, saved_model
+from annpipe.train.loop.evaluate import evaluate, predict
+from annpipe.train.loop.figures import predictor
 
 SPEC = """
 version: 1

@@ -12,21 +12,21 @@ from typing import Any
 
 import pytest
 import torch
+from annpipe.train.gears.eager.compiled import gearbox, verify
 
+from annpipe.backend.device import computing
 from annpipe.plan.plan import Plan
-from annpipe.train import compiling, gearbox
-from annpipe.train.checkpoint import load_checkpoint
-from annpipe.train.compiled_gear import Shifting, gear_for
-from annpipe.train.compiled_steps import CompiledSteps, numbers_of, steps_of
-from annpipe.train.compiling import option_table
-from annpipe.train.device import computing
-from annpipe.train.gear_choice import Blocks, Known, blocks, is_worth, recall, remember
-from annpipe.train.gearbox import Shift
-from annpipe.train.gears import Eager
-from annpipe.train.loop import LAST, Loop
+from annpipe.train.gears.compiled.gearbox import Shift
+from annpipe.train.gears.compiled.steps import CompiledSteps, numbers_of, steps_of
+from annpipe.train.gears.compiled.verify import option_table
+from annpipe.train.gears.compiled.worth import Blocks, Known, blocks, is_worth, recall, remember
+from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.shifting import Shifting, gear_for
+from annpipe.train.gears.stacked.state import StackedState
+from annpipe.train.loop.checkpoint import load_checkpoint
+from annpipe.train.loop.loop import LAST, Loop
 from annpipe.train.parts import build
 from annpipe.train.schedule import Schedule, schedule
-from annpipe.train.stacked_state import StackedState
 from tests.conftest import unrecorded
 from tests.train.conftest import Planned, Told
 from tests.train.test_stacked import OPTIMIZERS, SPEC, hold_state
@@ -41,7 +41,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test learns of compiling is no other's; how fast things are decides nothing here."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache" / "inductor"))
-    monkeypatch.setattr(compiling, "NEEDED_GAIN", 0.0)
+    monkeypatch.setattr(verify, "NEEDED_GAIN", 0.0)
 
 
 @pytest.fixture
@@ -308,7 +308,7 @@ def test_a_stack_takes_compiled_steps(name: str, batch: str, uncompiled: list[ob
     rates = ["scheduler={ExponentialLR: {gamma: 0.95}}", "scheduler={StepLR: {step_size: 2, gamma: 0.7}}"]
     plans = [planned(COMPILED, f"train.batch_size={batch}", *one) for one in zip(own, rates, strict=True)]
     hold_stack(plans, chunks=(1, 9, 33, 7))
-    n_blocks = len(uncompiled) - compiling.TIMED_ROUNDS - 1
+    n_blocks = len(uncompiled) - verify.TIMED_ROUNDS - 1
     assert len(set(uncompiled)) == 1
     assert n_blocks > 3
 
@@ -316,7 +316,7 @@ def test_a_stack_takes_compiled_steps(name: str, batch: str, uncompiled: list[ob
 @pytest.mark.usefixtures("uncompiled")
 def test_steps_that_are_no_faster_are_not_taken(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with two OpenMP runtimes that wait for one another."""
-    monkeypatch.setattr(compiling, "NEEDED_GAIN", float("inf"))
+    monkeypatch.setattr(verify, "NEEDED_GAIN", float("inf"))
     told = list[Shift]()
     with computing("float64", deterministic=False):
         shifting(planned(COMPILED), told).advance(1)

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from annpipe.train.gears.eager.compiled import verify
 from torch import nn
 
+from annpipe.backend.device import computing
 from annpipe.registry import Registry
-from annpipe.train import compiling, evaluate
-from annpipe.train.device import computing
 from annpipe.train.divisors import Terms
-from annpipe.train.loop import Loop
-from annpipe.train.stack_gear import Member
-from annpipe.train.stacking import why_solo
+from annpipe.train.gears.stack import Member
+from annpipe.train.gears.stacked.eligibility import why_solo
+from annpipe.train.loop import evaluate
+from annpipe.train.loop.loop import Loop
 from tests.train.conftest import Fit, Planned, Told, Trained
 from tests.train.recording import Recorder
 from tests.train.test_compiled import hold as hold_compiled
@@ -145,7 +146,7 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     columns = dict(zip("pqr", TARGETS["numbers"].T, strict=True))
     np.savez(tmp_path / "rows.npz", a=X[:, 0], b=X[:, 1], **TARGETS, **columns)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(compiling, "NEEDED_GAIN", 0.0)
+    monkeypatch.setattr(verify, "NEEDED_GAIN", 0.0)
 
 
 def spec(target: str, loss: str) -> str:

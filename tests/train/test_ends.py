@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from annpipe.record import journal
-from annpipe.record.interface import serve
-from annpipe.record.state import is_recorded, read_state, sole_shipper
-from annpipe.train.checkpoint import load_checkpoint
+from annpipe.record.journal import journal
+from annpipe.record.journal.state import is_recorded, read_state, sole_shipper
+from annpipe.record.store.ui import serve
+from annpipe.train.loop.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 

@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import annpipe
+from annpipe.export.model import export_model
+from annpipe.export.plugin_copies import stand_ins, standalone
 from annpipe.saved.check import check_saved_model
-from annpipe.train.evaluate import predict
-from annpipe.train.export import export_model
-from annpipe.train.export_plugins import stand_ins, standalone
+from annpipe.train.loop.evaluate import predict
 
 HEAD = "version: 1\nname: exported\ndevice: {type: cpu, threads: 1, precision: PRECISION}\ntrain: {epochs: 2}\n"
 COLUMNS = "data: {formula: {rows: 60, inputs: {a: {Uniform: [-1, 1]}, b: {Normal: [0, 1]}}, targets: {y: a*b}}}\n"

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from annpipe.backend.device import computing
 from annpipe.plan.plan import Plan
-from annpipe.train.compiled_gear import Shifting, gear_for
-from annpipe.train.device import computing
-from annpipe.train.gearbox import Shift
-from annpipe.train.gears import Eager
-from annpipe.train.graphed_steps import cuda_graph
+from annpipe.train.gears.compiled.cuda_graph import cuda_graph
+from annpipe.train.gears.compiled.gearbox import Shift
+from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.shifting import Shifting, gear_for
+from annpipe.train.gears.stack import Member, Stack
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import Schedule, schedule
-from annpipe.train.stack_gear import Member, Stack
 from tests.train.conftest import Planned
 
 pytestmark = [
@@ -67,7 +67,7 @@ def built(plan: Plan) -> tuple[Plan, Parts, Schedule]:
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """How fast things are decides nothing, and what is learnt of it is no other test's."""
-    monkeypatch.setattr("annpipe.train.compiling.NEEDED_GAIN", 0.0)
+    monkeypatch.setattr("annpipe.train.gears.compiled.verify.NEEDED_GAIN", 0.0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 import torch
+from annpipe.train.gears.eager.compiled import cuda_graph, gearbox, verify
 
+from annpipe.backend.device import computing
 from annpipe.plan.plan import Plan
-from annpipe.train import compiling, gearbox, graphed_steps
-from annpipe.train.compiled_gear import Shifting
-from annpipe.train.device import computing
-from annpipe.train.gear_choice import Known
-from annpipe.train.gear_kinds import GRAPHED, KINDS
-from annpipe.train.gearbox import Shift
-from annpipe.train.graphed_steps import Capture, GraphedSteps, Replay
-from annpipe.train.stack_gear import Member, Stack
-from annpipe.train.stacked_state import StackedState
+from annpipe.train.gears.compiled.cuda_graph import Capture, GraphedSteps, Replay
+from annpipe.train.gears.compiled.gearbox import Shift
+from annpipe.train.gears.compiled.kinds import GRAPHED, KINDS
+from annpipe.train.gears.compiled.worth import Known
+from annpipe.train.gears.shifting import Shifting
+from annpipe.train.gears.stack import Member, Stack
+from annpipe.train.gears.stacked.state import StackedState
 from tests.conftest import unrecorded
 from tests.train.conftest import Planned
 from tests.train.recording import Recorder
@@ -37,7 +37,7 @@ FULL = "train.batch_size=all"
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test learns of capturing is no other's; how fast things are decides nothing here."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(compiling, "NEEDED_GAIN", 0.0)
+    monkeypatch.setattr(verify, "NEEDED_GAIN", 0.0)
 
 
 def on_the_cpu(monkeypatch: pytest.MonkeyPatch, capture: Capture, **own: Any) -> None:
@@ -72,7 +72,7 @@ def test_each_optimizer_takes_torch_s_own_steps(
     own = [f"device.precision={precision}", f"optimizer={OPTIMIZERS[name][-1]}", f"train.batch_size={batch}"]
     hold(planned(GRAPHED_SPEC, *own), (1, 8, 12, 9, 20))
     assert recorder.captures == 1
-    assert recorder.replays > 3 + compiling.TIMED_ROUNDS
+    assert recorder.replays > 3 + verify.TIMED_ROUNDS
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_schedulers_move_within_a_long_block(scheduler: str, each: str, recorder
     own = ["optimizer={Adam: {lr: 0.01}}", f"train.scheduler_each={each}", f"scheduler={scheduler}"]
     gear = hold(planned(GRAPHED_SPEC, *own, FULL, "train.epochs=600"), (1, 70, 100))
     assert gear._box.blocks.size == 60
-    assert recorder.replays > 2 + compiling.TIMED_ROUNDS
+    assert recorder.replays > 2 + verify.TIMED_ROUNDS
 
 
 CLASSES = ["model=[Linear: 16, ReLU, Linear: 3]"]
@@ -160,7 +160,7 @@ def test_a_stack_takes_graphed_steps(name: str, batch: str, recorder: Recorder, 
     plans = [planned(GRAPHED_SPEC, f"train.batch_size={batch}", *one) for one in zip(own, rates, strict=True)]
     hold_stack(plans, chunks=(1, 9, 33, 7))
     assert recorder.captures == 1
-    assert recorder.replays > 4 + compiling.TIMED_ROUNDS
+    assert recorder.replays > 4 + verify.TIMED_ROUNDS
 
 
 @pytest.mark.parametrize("batch", ["8", "all"])
@@ -253,7 +253,7 @@ def test_what_a_replay_does_not_take_in_anew_is_noticed(
         def __getattr__(self, name: str) -> Any:
             return getattr(torch, name)
 
-    monkeypatch.setattr(graphed_steps, "torch", Torch())
+    monkeypatch.setattr(cuda_graph, "torch", Torch())
     _hold_eager(planned(GRAPHED_SPEC, "optimizer={Adam: {lr: 0.01}}"), "eager gear")
     assert recorder.captures == 1
 
@@ -275,7 +275,7 @@ def _hold_eager(plan: Plan, reason: str) -> None:
 @pytest.mark.usefixtures("recorder")
 def test_steps_that_are_no_faster_are_not_taken(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says how fast both were."""
-    monkeypatch.setattr(compiling, "NEEDED_GAIN", float("inf"))
+    monkeypatch.setattr(verify, "NEEDED_GAIN", float("inf"))
     _hold_eager(planned(GRAPHED_SPEC), "it is not faster: ")
 
 

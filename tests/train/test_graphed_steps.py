@@ -10,19 +10,20 @@ from unittest import mock
 
 import pytest
 import torch
+from annpipe.train.gears.eager.compiled import worth
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from annpipe.backend import device
+from annpipe.backend.device import clock, computing, processor
 from annpipe.plan.plan import Plan
-from annpipe.train import device, gear_choice
-from annpipe.train.compiled_steps import Numbers, numbers_of, steps_of
-from annpipe.train.compiling import option_table, why_not_compiled
-from annpipe.train.device import clock, computing, processor
-from annpipe.train.gear_choice import blocks, capturing_cost, is_worth, memory_key
-from annpipe.train.gear_kinds import COMPILED, GRAPHED, MOST_ROW_BYTES
-from annpipe.train.graphed_steps import GraphedSteps, cuda_graph
+from annpipe.train.gears.compiled.cuda_graph import GraphedSteps, cuda_graph
+from annpipe.train.gears.compiled.kinds import COMPILED, GRAPHED, MOST_ROW_BYTES
+from annpipe.train.gears.compiled.steps import Numbers, numbers_of, steps_of
+from annpipe.train.gears.compiled.verify import option_table, why_not_compiled
+from annpipe.train.gears.compiled.worth import blocks, capturing_cost, is_worth, memory_key
+from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.schedule import Schedule
-from annpipe.train.stacked_state import StackedState
 from tests.train.conftest import Planned
 from tests.train.recording import Recorder
 from tests.train.test_stacked import OPTIMIZERS, SPEC, Built, built
@@ -282,7 +283,7 @@ def test_what_is_remembered_is_the_processor_s(planned: Planned, monkeypatch: py
     assert names[1:] == ["accelerator 0", "accelerator 1"]
     run, keys = _run(planned), set[str]()
     for name in names:
-        monkeypatch.setattr(gear_choice, "processor", lambda where, name=name: name)
+        monkeypatch.setattr(worth, "processor", lambda where, name=name: name)
         keys.add(memory_key(run.plan, run.parts, 1, 60, 1))
     assert len(keys) == 3
     assert device.processor is processor

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from annpipe.plan.groups import ParameterGroup, assigned
+from annpipe.draft.parameter_groups import ParameterGroup, assigned
 from tests.train.test_numbers import stream
 
 X = [math.sin(1.7 * row) for row in range(24)]

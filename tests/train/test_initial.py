@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import nn
 
+from annpipe.backend.device import computing
+from annpipe.backend.streams import drawing
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
-from annpipe.plan import draft, resolve
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.device import computing
-from annpipe.train.gears import Eager
-from annpipe.train.observe import observe_fields
+from annpipe.train.gears.eager import Eager
 from annpipe.train.parts import Parts, build, build_model
 from annpipe.train.schedule import schedule
-from annpipe.train.streams import drawing
 
 REST = """
 version: 1

@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from annpipe.ends import Inputs
-from annpipe.train.export import export_model, saved_model
+from annpipe.export.model import export_model, saved_model
+from annpipe.portable.heads import Inputs
 from annpipe.train.parts import build_model
 
 HEAD = """

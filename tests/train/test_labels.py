@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from annpipe.errors import RunError
-from annpipe.train.stacking import why_solo
+from annpipe.train.gears.stacked.eligibility import why_solo
 from tests.conftest import unrecorded
 
 SPEC = """

@@ -16,12 +16,14 @@ import pandas as pd
 import pytest
 import torch
 
+from annpipe.backend.streams import generator, stream_seed
+from annpipe.datasets import prepare
+from annpipe.datasets.on_disk import fit as passages
 from annpipe.errors import SpecError
-from annpipe.train import evaluate as evaluating
-from annpipe.train import laid, passages, stored_batches
-from annpipe.train.evaluate import evaluate
-from annpipe.train.stored_batches import StoredBatches
-from annpipe.train.streams import generator, stream_seed
+from annpipe.train.batches import on_disk
+from annpipe.train.batches.on_disk import StoredBatches
+from annpipe.train.loop import evaluate as evaluating
+from annpipe.train.loop.evaluate import evaluate
 from annpipe_std.tables import sources
 
 from .conftest import Fit, Go, Planned
@@ -56,11 +58,11 @@ def small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)  # where files of overrides are looked for
     monkeypatch.setattr(sources, "MOST_ROWS", 37)
-    monkeypatch.setattr(stored_batches, "CHUNK_BYTES", 300)
-    monkeypatch.setattr(stored_batches, "BUFFER_BYTES", 4000)
-    laid.prepared.cache_clear()
+    monkeypatch.setattr(on_disk, "CHUNK_BYTES", 300)
+    monkeypatch.setattr(on_disk, "BUFFER_BYTES", 4000)
+    prepare.prepared.cache_clear()
     yield
-    laid.prepared.cache_clear()
+    prepare.prepared.cache_clear()
 
 
 def frame() -> pd.DataFrame:
@@ -168,7 +170,7 @@ def test_quantiles_of_many_rows_are_those_of_a_sample_of_train(fit: Fit, monkeyp
     monkeypatch.setattr(passages, "MOST_ROWS", 200)
     change = ("data.transforms.number=[{impute: median}, robust]", "train.epochs=1")
     first = fit(SPEC, *change).parts.transformed.columns.state_dict()
-    laid.prepared.cache_clear()
+    prepare.prepared.cache_clear()
     held = fit(SPEC, *change, IN_MEMORY).parts.transformed.columns.state_dict()
     (fill, wanted) = first["steps.1.0.fill"], held["steps.1.0.fill"]
     assert not torch.equal(fill, wanted)
@@ -382,7 +384,7 @@ def test_the_saved_model_and_the_record_are_those_of_rows_in_memory(go: Go) -> N
 
 @pytest.mark.usefixtures("rows")
 def test_figures_of_many_rows_show_some_and_say_so(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
-    from annpipe.train import cutting
+    from annpipe.datasets.on_disk import split as cutting
 
     monkeypatch.setattr(cutting, "SAMPLE", 50)
     run = go(SPEC, "plots=[predictions]", "train.epochs=1")
@@ -399,7 +401,7 @@ def test_a_batch_of_all_rows_is_refused(planned: Planned) -> None:
 def test_a_class_that_train_lacks_is_told_by_all_rows(
     tmp_path: Path, rows: pd.DataFrame, planned: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from annpipe.train import cutting
+    from annpipe.datasets.on_disk import split as cutting
 
     monkeypatch.setattr(cutting, "SAMPLE", 20)
     rows["kind"] = ["cheap"] * 560 + ["dear"] * 38 + ["odd"] * 2
@@ -428,10 +430,11 @@ runpy.run_module("annpipe", run_name="__main__")
 """
 TRAIN = """
 import torch
-from annpipe.launch import Silent, complete, read
-from annpipe.train.device import computing
-from annpipe.train.evaluate import evaluate
-from annpipe.train.gears import Eager
+from annpipe.runs.launch import complete, read
+from annpipe.observer import Silent
+from annpipe.backend.device import computing
+from annpipe.train.loop.evaluate import evaluate
+from annpipe.train.gears.eager import Eager
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
 plan = complete(read(Path("spec.yaml"), overrides=sys.argv[1:]), Silent())

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from annpipe.train.checkpoint import load_checkpoint, save_checkpoint
-from annpipe.train.evaluate import evaluate
+from annpipe.train.loop.checkpoint import load_checkpoint, save_checkpoint
+from annpipe.train.loop.evaluate import evaluate
 from tests.train.test_loop import SPEC, hold_equal
 
 ENDLESS = ["train.epochs=1000000000", "scheduler=null", "callbacks=[]"]
@@ -17,7 +17,7 @@ ENDLESS = ["train.epochs=1000000000", "scheduler=null", "callbacks=[]"]
 @pytest.mark.parametrize("steps", [3, 5, 13])
 def test_a_run_of_steps_ends_within_an_epoch(steps: int, fit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first steps of a longer run (five an epoch), bit for bit; the last look comes where it ends."""
-    monkeypatch.setattr("annpipe.train.pace.MOST_STEPS", 1)
+    monkeypatch.setattr("annpipe.train.schedule.MOST_STEPS", 1)
     how = ["train.epochs=null", "callbacks=[]"]
     run = fit(SPEC, *how, f"train.steps={steps}")
     assert run.loop.gear.step == steps
@@ -45,7 +45,7 @@ def test_a_run_of_steps_goes_on_exactly(fit: Any, monkeypatch: pytest.MonkeyPatc
     """Interrupted after any step, also in the epoch that it ends in."""
     how = ["train.epochs=null", "train.steps=8", "callbacks.0.early_stopping.patience=9"]
     whole = fit(SPEC, *how)
-    monkeypatch.setattr("annpipe.train.pace.MOST_STEPS", 1)
+    monkeypatch.setattr("annpipe.train.schedule.MOST_STEPS", 1)
     for at in range(1, 8):
         first = fit(SPEC, *how, stop_at=at)
         second = fit(SPEC, *how, resume=True)

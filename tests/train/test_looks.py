@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from annpipe import Look
-from annpipe.record import journal
-from annpipe.train import loop as loops
+from annpipe.record.journal import journal
+from annpipe.train.loop import loop as loops
 
 SPEC = """
 version: 1

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from annpipe.errors import NonFinite, NonFiniteLoss
-from annpipe.train import evaluate as evaluation
-from annpipe.train.checkpoint import load_checkpoint
-from annpipe.train.evaluate import evaluate, predict
-from annpipe.train.guard import Guard
+from annpipe.train.gears.guard import Guard
+from annpipe.train.loop import evaluate as evaluation
+from annpipe.train.loop.checkpoint import load_checkpoint
+from annpipe.train.loop.evaluate import evaluate, predict
 
 SPEC = """
 version: 1
@@ -62,7 +62,7 @@ def test_a_run_interrupted_after_any_step_ends_as_if_it_never_was(
     """Each is stopped after another step (mid-epoch and between epochs) and taken up again."""
     whole = fit(SPEC, *overrides)
     assert whole.loop.gear.step == steps
-    monkeypatch.setattr("annpipe.train.pace.MOST_STEPS", 1)
+    monkeypatch.setattr("annpipe.train.schedule.MOST_STEPS", 1)
     for at in range(1, steps):
         first = fit(SPEC, *overrides, stop_at=at)
         assert first.loop.gear.step == at
@@ -84,7 +84,7 @@ def test_a_second_interruption_changes_nothing_either(fit: Any) -> None:
 def test_where_the_pauses_fall_changes_no_number(fit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """One step at a time, or as many as there are to the next look."""
     whole = fit(SPEC)
-    monkeypatch.setattr("annpipe.train.pace.MOST_STEPS", 1)
+    monkeypatch.setattr("annpipe.train.schedule.MOST_STEPS", 1)
     single = fit(SPEC)
     hold_equal(single, whole)
     assert single.told.series == whole.told.series

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import torch
 
+from annpipe.backend.device import computing
 from annpipe.errors import NonFinite, SpecError
-from annpipe.train import guard
-from annpipe.train.checkpoint import load_checkpoint
-from annpipe.train.device import computing
-from annpipe.train.gears import Eager
-from annpipe.train.loop import Loop
+from annpipe.train.gears import guard
+from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.stack import Stack
+from annpipe.train.loop.checkpoint import load_checkpoint
+from annpipe.train.loop.loop import Loop
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
-from annpipe.train.stack_gear import Stack
 from tests.conftest import unrecorded
 from tests.train.conftest import Told
 
@@ -149,7 +149,7 @@ def test_a_run_that_left_steps_out_goes_on_exactly(how: str, fit: Any, monkeypat
     monkeypatch.setattr(guard, "MOST_ROLLBACKS", 99)
     options = [f"train.non_finite={how}", "optimizer={Adam: {lr: 0.05}}", "scheduler=PolynomialLR"]
     whole = fit(SPEC, *options, trap=TRAP)
-    monkeypatch.setattr("annpipe.train.pace.MOST_STEPS", 1)
+    monkeypatch.setattr("annpipe.train.schedule.MOST_STEPS", 1)
     fit(SPEC, *options, stop_at=11, trap=TRAP)
     again = fit(SPEC, *options, resume=True, trap=TRAP)
     for own, other in zip(whole.parameters, again.parameters, strict=True):

@@ -12,11 +12,11 @@ import pytest
 import torch
 from sklearn.metrics import mean_pinball_loss
 
-from annpipe.record.answering import SavedNetwork
+from annpipe.portable.network import SavedNetwork
 from annpipe.saved.answers import answers
 from annpipe.saved.model import SavedModel
-from annpipe.train.evaluate import evaluate
-from annpipe.train.figures import predictor
+from annpipe.train.loop.evaluate import evaluate
+from annpipe.train.loop.figures import predictor
 from annpipe_std.distribution_layers import MeanVariance, Quantiles
 from annpipe_std.losses import GaussianNLLLoss, QuantileLoss
 

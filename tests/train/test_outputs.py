@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from annpipe.train.evaluate import evaluate
-from annpipe.train.export import export_model, saved_model
-from annpipe.train.figures import run_view
+from annpipe.export.model import export_model, saved_model
+from annpipe.train.loop.evaluate import evaluate
+from annpipe.train.loop.figures import run_view
 from annpipe.train.parts import build_model
 
 HEAD = """

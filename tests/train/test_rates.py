@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from annpipe.errors import RunError
-from annpipe.running import try_rates
-from annpipe.train.rates import smoothed, steepest
+from annpipe.runs.run import try_rates
+from annpipe.train.loop.lr_test import smoothed, steepest
 from tests.conftest import CliHere
 
 SPEC = """

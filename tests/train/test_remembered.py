@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from annpipe.historian import MOST_REMEMBERED, Remembered
+from annpipe.runs.reporter import MOST_REMEMBERED, Remembered
 
 
 def test_an_ordinary_series_is_remembered_whole() -> None:

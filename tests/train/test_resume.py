@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from annpipe.files.whole import seal
-from annpipe.record import journal
-from annpipe.record.state import is_recorded
+from annpipe.record.journal import journal
+from annpipe.record.journal.state import is_recorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 

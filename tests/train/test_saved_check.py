@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from annpipe.record.journal import read
+from annpipe.record.journal.journal import read
 
 SPEC = """
 version: 1

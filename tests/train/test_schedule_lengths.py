@@ -17,7 +17,7 @@ from annpipe.plan.schedules import Length, run_length
 from annpipe.registry import Registry
 from annpipe.registry.entry import Entry
 from annpipe.registry.types import Choice, Formula, ListOf, Named, OptionType, alternatives
-from annpipe.spec.sections import Train
+from annpipe.spec.sections.models import Train
 
 REGISTRY = Registry.installed()
 SCHEDULERS = [entry for entry in REGISTRY.entries("scheduler") if entry.traits.get("steps_on") != "metric"]

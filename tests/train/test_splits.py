@@ -10,9 +10,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from annpipe.datasets.splits import Splits, split_dataset
+from annpipe.datasets.tensors import make_dataset
 from annpipe.errors import SpecError
-from annpipe.train.data import make_dataset
-from annpipe.train.splits import Splits, split_dataset
 
 SPEC = """
 version: 1

@@ -12,17 +12,17 @@ import pytest
 import torch
 from scipy.stats import ks_2samp
 
+from annpipe.backend.device import available_cores, computing
 from annpipe.errors import NonFiniteLoss
 from annpipe.plan.plan import Plan
-from annpipe.train.checkpoint import load_checkpoint
-from annpipe.train.device import available_cores, computing
-from annpipe.train.gears import Eager
-from annpipe.train.loop import LAST, Loop
+from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.stack import Member, Stack
+from annpipe.train.gears.stacked.eligibility import stack_key, why_solo
+from annpipe.train.gears.stacked.state import StackedState
+from annpipe.train.loop.checkpoint import load_checkpoint
+from annpipe.train.loop.loop import LAST, Loop
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import Schedule, schedule
-from annpipe.train.stack_gear import Member, Stack
-from annpipe.train.stacked_state import StackedState
-from annpipe.train.stacking import stack_key, why_solo
 from tests.train.conftest import Planned, Told
 
 STEPS = 50
@@ -254,8 +254,8 @@ def test_what_is_measured_changes_no_number(model: str, planned: Planned, monkey
         for reaches in [(8 * 7,), (8 * 7 * 2, 8 * 7 * 4), None]:
             stack = stack_of([built(plan) for plan in plans])
             if reaches:
-                monkeypatch.setattr("annpipe.train.stack_gear.MEASURED_STEPS", 1)
-                monkeypatch.setattr("annpipe.train.stacked_state.REACHES", reaches)
+                monkeypatch.setattr("annpipe.train.gears.stack.MEASURED_STEPS", 1)
+                monkeypatch.setattr("annpipe.train.gears.stacked.state.REACHES", reaches)
                 assert stack.measure(1) == 1
                 assert stack._reach in reaches
             found.append(stack.take(STEPS))
@@ -531,7 +531,7 @@ def test_a_stopped_member_goes_on_by_itself_or_in_a_stack(name: str, planned: Pl
     own = ["scheduler={StepLR: {step_size: 3}}", "model=[Linear: 7, Tanh, Dropout: 0.2, Linear: 1]"]
     plans = [planned(SPEC, *VALIDATED, *own, f"optimizer={one}", "seed=4") for one in OPTIMIZERS[name]]
     with computing("float64", deterministic=False), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("annpipe.train.pace.MOST_STEPS", 1)
+        patch.setattr("annpipe.train.schedule.MOST_STEPS", 1)
         whole = [alone(plan, tmp_path / "alone") for plan in plans]
         stack, loops = loops_of(plans, tmp_path, [10, 10])
         assert stack.together(lambda member: loops[member].run()) == [False, False]
@@ -552,7 +552,7 @@ def test_a_fault_of_the_stack_ends_every_run(planned: Planned, monkeypatch: pyte
     """None waits for ever."""
     with computing("float64", deterministic=False):
         stack = stack_of([built(planned(SPEC, seed)) for seed in SEEDS])
-        monkeypatch.setattr("annpipe.train.stack_gear.StackedState", lambda *_: 1 / 0)
+        monkeypatch.setattr("annpipe.train.gears.stack.StackedState", lambda *_: 1 / 0)
         assert {type(told) for told in stack.together(lambda member: member.advance(3))} == {ZeroDivisionError}
 
 
@@ -585,7 +585,7 @@ def test_what_draws_on_an_accelerator_goes_alone(
     model: str, reason: str | None, planned: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A member's stream is one of the processor; no device is touched to find it out."""
-    monkeypatch.setattr("annpipe.train.stacking.find_device", lambda word: torch.device("cuda"))
+    monkeypatch.setattr("annpipe.train.gears.stacked.eligibility.find_device", lambda word: torch.device("cuda"))
     assert why_solo(planned(SPEC, f"model={model}")) == reason
 
 

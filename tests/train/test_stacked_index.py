@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from annpipe.plan import draft, resolve
+from annpipe.backend.device import computing
+from annpipe.datasets.observe import observe_fields
+from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
+from annpipe.plan.resolve import resolve
 from annpipe.registry import Entry, Registry
 from annpipe.spec import load_spec
-from annpipe.train.device import computing
-from annpipe.train.observe import observe_fields
-from annpipe.train.stacked_columns import layer_ways
-from annpipe.train.stacking import why_solo
+from annpipe.train.gears.stacked.eligibility import why_solo
+from annpipe.train.gears.stacked.slots import layer_ways
 from tests.properties.settling import in_one_line
 from tests.registry.test_torch_built import meta_input, minimal
 from tests.train.test_stacked import built, hold

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from annpipe.train.streams import STREAMS, GlobalStream, drawing, generator, stream_seed
+from annpipe.backend.streams import STREAMS, GlobalStream, drawing, generator, stream_seed
 
 SPEC = """
 version: 1

@@ -16,7 +16,7 @@ from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from annpipe import Taps
-from annpipe.train.export import saved_model
+from annpipe.export.model import saved_model
 from annpipe.train.parts import build_model
 
 SPEC = """

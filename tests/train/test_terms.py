@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from annpipe.backend.device import computing
+from annpipe.datasets import prepare
 from annpipe.errors import RunError
-from annpipe.record.journal import points, read
-from annpipe.train import evaluate, laid, stored_batches
-from annpipe.train.device import computing
+from annpipe.record.journal.journal import points, read
+from annpipe.train.batches import on_disk
+from annpipe.train.loop import evaluate
+from annpipe.train.loop.lr_test import range_test
 from annpipe.train.parts import build
-from annpipe.train.rates import range_test
 from annpipe.train.tally import Tally, added, divided
 from annpipe_std.tables import sources
 from tests.train.conftest import Fit, Go, Planned, Trained
@@ -272,9 +274,9 @@ def csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lines = ["x,z,kind,mass", *(f"{a},{b},{kind},{a * b}" for (a, b), kind in zip(x, kinds, strict=True))]
     (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     monkeypatch.setattr(sources, "MOST_ROWS", 37)
-    monkeypatch.setattr(stored_batches, "CHUNK_BYTES", 300)
-    monkeypatch.setattr(stored_batches, "BUFFER_BYTES", 4000)
-    laid.prepared.cache_clear()
+    monkeypatch.setattr(on_disk, "CHUNK_BYTES", 300)
+    monkeypatch.setattr(on_disk, "BUFFER_BYTES", 4000)
+    prepare.prepared.cache_clear()
     return tmp_path / "rows.csv"
 
 

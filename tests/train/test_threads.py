@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from annpipe.train import device
-from annpipe.train.device import measured_threads
+from annpipe.backend import device
+from annpipe.backend.device import measured_threads
 
 
 class Machine:

@@ -24,7 +24,7 @@ from annpipe.sweep.figures.parallel import draw_parallel
 from annpipe.sweep.figures.repeats import draw_repeats
 from annpipe.sweep.figures.values import draw_values
 from annpipe.sweep.table import Swept
-from annpipe.train.figures import save_figure
+from annpipe.train.loop.figures import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

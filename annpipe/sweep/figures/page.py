@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from annpipe.errors import one_line
-from annpipe.spec.axes import in_words
+from annpipe.spec.sections.axes import in_words
 from annpipe.sweep.table import Swept, names_of
 
 if TYPE_CHECKING:

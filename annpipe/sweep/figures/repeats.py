@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from annpipe.spec.axes import REPEATS
+from annpipe.spec.sections.axes import REPEATS
 from annpipe.sweep.figures.page import BEST, LOST, TRIAL, legend_below, plain_logarithms, text, titled, values_said
 from annpipe.sweep.figures.scales import Heights, final
 from annpipe.sweep.table import Group, Swept

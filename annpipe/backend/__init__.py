@@ -1,0 +1,1 @@
+"""The bottom of what knows torch: building components, first values, the device, random streams, shortcuts."""

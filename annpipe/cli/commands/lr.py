@@ -1,0 +1,92 @@
+"""`annpipe lr SPEC`: which learning rate fits, told by a short test that grows it until the loss blows up."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from annpipe.cli.options import spec_argument, spec_options
+
+if TYPE_CHECKING:
+    from annpipe.plan.plan import Plan
+    from annpipe.train.loop.lr_test import RateTest
+
+
+@click.command("lr")
+@spec_argument
+@spec_options
+@click.option("--from", "low", type=click.FloatRange(min=0, min_open=True), default=1e-7, help="The first rate.")
+@click.option("--to", "high", type=click.FloatRange(min=0, min_open=True), default=10.0, help="The last rate.")
+@click.option("--steps", type=click.IntRange(10, 100_000), default=200, help="At most so many steps.")
+@click.option("--figure", type=click.Path(path_type=Path), help="Where the figure goes; NAME_lr.svg if left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print the rates and losses as JSON.")
+def command(
+    spec: Path,
+    overrides: tuple[str, ...],
+    unset: tuple[str, ...],
+    device: str | None,
+    low: float,
+    high: float,
+    steps: int,
+    figure: Path | None,
+    as_json: bool,
+) -> None:
+    """Suggest a learning rate for SPEC: train a little with growing rates, draw what the loss does, record nothing."""
+    from annpipe.cli.progress import RunDisplay
+    from annpipe.record.journal.project import slug
+    from annpipe.runs.launch import complete, read
+    from annpipe.runs.run import try_rates
+
+    if not low < high < math.inf:  # nor is nan
+        raise click.UsageError(f"--from ({low:g}) must be less than --to ({high:g}), and both be finite")
+    with RunDisplay() as display:
+        plan = complete(read(spec, overrides=overrides, unset=unset, device=device), display)
+        test = try_rates(plan, low=low, high=high, steps=steps)
+    path = figure or Path(f"{slug(plan.head.name)}_lr.svg")
+    draw(plan, test, path)
+    click.echo(as_json_text(test, path) if as_json else said(plan, test, path))
+
+
+def said(plan: Plan, test: RateTest, path: Path) -> str:
+    """The suggestion in words, and how to take it."""
+    own = plan.optimizer.options.get("lr")
+    lines = [f"suggested  lr {test.suggested:.2g}  (where the loss falls fastest)"]
+    lines.append(f"tried      {len(test.rates)} steps from {test.rates[0]:.2g} to {test.rates[-1]:.2g}")
+    lines.append(f"figure     {path}")
+    setting = f"--set optimizer.{plan.optimizer.name}.lr={test.suggested:.2g}"
+    lines += ["", f"the spec's own is {own:g}; for this one:" if isinstance(own, float) else "for this one:"]
+    return "\n".join([*lines, f"  annpipe run {plan.file} {setting}"])
+
+
+def as_json_text(test: RateTest, path: Path) -> str:
+    """The test for programs."""
+    rows = {"rates": test.rates, "losses": test.losses, "smoothed": test.smoothed}
+    return json.dumps({"suggested": test.suggested, **rows, "figure": str(path)}, indent=2)
+
+
+def draw(plan: Plan, test: RateTest, path: Path) -> None:
+    """The loss over the rate, smoothed and as it was, the suggestion marked; SVG, PNG or PDF as the path ends."""
+    from matplotlib.figure import Figure
+
+    from annpipe.files.figures import write_figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes: Any = figure.subplots()
+    axes.plot(test.rates, test.losses, color="#0072B2", alpha=0.3, linewidth=0.8, label="loss")
+    axes.plot(test.rates, test.smoothed, color="#0072B2", linewidth=1.8, label="smoothed")
+    at = test.rates.index(test.suggested)
+    axes.plot(test.suggested, test.smoothed[at], "o", color="#D55E00", label=f"suggested: {test.suggested:.2g}")
+    top = max(test.smoothed[: at + 1])
+    axes.set(xscale="log", xlabel="learning rate", ylabel=f"loss ({plan.loss.name})")
+    axes.set_ylim(min(test.smoothed) - 0.1 * (top - min(test.smoothed)), top + 0.5 * (top - min(test.smoothed)))
+    axes.set_title(f"{plan.head.name} · learning rate test".replace("$", r"\$"), loc="left", fontweight="bold")
+    axes.grid(color="#e4e4e4", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_figure(figure, path)

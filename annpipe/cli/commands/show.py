@@ -1,0 +1,166 @@
+"""`annpipe show`: what is this component, which options has it, and how is it written?"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from annpipe.cli.commands.list import PLUGIN_OPTION, known_kind, open_registry
+from annpipe.cli.completion import words
+from annpipe.errors import NotFound
+
+if TYPE_CHECKING:
+    from annpipe.registry import Entry, Parameter, Registry
+
+SECTIONS = {"metric": "metrics", "plot": "plots", "callback": "callbacks", "layer": "model"}
+LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
+
+
+@click.command("show")
+@click.argument("kind_or_name", metavar="[KIND]", shell_complete=words.kinds_and_names)
+@click.argument("name", required=False, shell_complete=words.names_of_kind)
+@PLUGIN_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of text.")
+def command(kind_or_name: str, name: str | None, plugins: tuple[Path, ...], as_json: bool) -> None:
+    """Show a component: options, types, defaults, origin, and an example. KIND may be left out where NAME is enough."""
+    if name is not None:
+        known_kind(kind_or_name)
+    registry = open_registry(plugins)
+    entry = _by_kind(registry, kind_or_name, name) if name is not None else _by_name(registry, kind_or_name)
+    if as_json:
+        click.echo(json.dumps(_as_json(entry, registry), indent=2, ensure_ascii=False))
+    else:
+        click.echo(_as_text(entry, registry))
+
+
+def _by_kind(registry: Registry, kind: str, name: str) -> Entry:
+    from annpipe.errors.suggest import did_you_mean
+
+    entry = registry.find(kind, name)
+    if entry is None:
+        hint = did_you_mean(name, [other.name for other in registry.entries(kind)])
+        elsewhere = registry.kinds_of(name)
+        if elsewhere:
+            hint = f"it is a {' and a '.join(elsewhere)}"
+        count = len(registry.entries(kind))
+        raise NotFound(
+            f"there is no {kind} '{name}'{f': {hint}' if hint else ''}; `annpipe list {kind}` shows all {count}"
+        )
+    return entry
+
+
+def _by_name(registry: Registry, name: str) -> Entry:
+    from annpipe.errors.suggest import did_you_mean
+    from annpipe.registry import KINDS
+
+    kinds = registry.kinds_of(name)
+    if len(kinds) > 1:
+        ways = " or ".join(f"`annpipe show {kind} {name}`" for kind in kinds)
+        raise NotFound(f"'{name}' is a {' and a '.join(kinds)}: say {ways}")
+    if not kinds:
+        hint = did_you_mean(name, [entry.name for kind in KINDS for entry in registry.entries(kind)])
+        raise NotFound(f"there is no component '{name}'{f': {hint}' if hint else ''}; `annpipe list` shows all")
+    entry = registry.find(kinds[0], name)
+    assert entry
+    return entry
+
+
+def _origin(entry: Entry) -> str:
+    """Distribution and version, and the file (as seen from here) and line where they are known."""
+    package = f"{entry.origin.distribution} {entry.origin.version}".strip()
+    file = Path(entry.file)
+    seen = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    return ", ".join(part for part in (package, f"{seen}:{entry.line}" if entry.file else "") if part)
+
+
+def _as_json(entry: Entry, registry: Registry) -> dict[str, Any]:
+    origin = {"distribution": entry.origin.distribution, "version": entry.origin.version}
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "summary": entry.summary,
+        "target": entry.target,
+        "origin": {**origin, "file": entry.file, "line": entry.line},
+        "options": [_option_as_json(parameter) for parameter in entry.parameters],
+        "traits": dict(entry.traits),
+        "examples": examples(entry, registry),
+    }
+
+
+def _option_as_json(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "type": parameter.type,
+        "required": parameter.required and not parameter.supplied,
+        "supplied": parameter.supplied,
+        "default": parameter.default,
+        "bounds": dict(parameter.bounds),
+        "description": parameter.description,
+        "words": parameter.words,
+    }
+
+
+def _as_text(entry: Entry, registry: Registry) -> str:
+    width = shutil.get_terminal_size().columns
+    head = [f"{entry.kind} {entry.name}", *textwrap.wrap(entry.summary, width), f"from {_origin(entry)}"]
+    options = ["options", *_table(entry, width)] if entry.parameters else ["it has no options"]
+    written = ["in a spec", *(f"  {example}" for example in examples(entry, registry))]
+    return "\n\n".join("\n".join(block) for block in (head, options, written))
+
+
+def _table(entry: Entry, width: int) -> Iterator[str]:
+    """A row an option: name, type, default, meaning; the meaning below the rest where the terminal is too narrow."""
+    rows = [
+        (parameter.name, parameter.type, _default(parameter), _meaning(parameter)) for parameter in entry.parameters
+    ]
+    names, types, defaults = (max(len(row[column]) for row in rows) for column in range(3))
+    beside = 2 + names + 2 + types + 2 + defaults + 2
+    indent = beside if width - beside >= 30 else 2 + names + 2
+    for name, type_, default, meaning in rows:
+        line = f"  {name:<{names}}  {type_:<{types}}  {default:<{defaults}}  "
+        parts = textwrap.wrap(meaning, max(20, width - indent))
+        if indent == beside and parts:
+            line += parts.pop(0)
+        yield line.rstrip()
+        yield from (f"{' ' * indent}{part}" for part in parts)
+
+
+def _default(parameter: Parameter) -> str:
+    if parameter.supplied:
+        return "supplied"
+    from annpipe.registry.examples import as_yaml
+
+    return "required" if parameter.required else as_yaml(parameter.default)
+
+
+def _meaning(parameter: Parameter) -> str:
+    limits = " and ".join(f"{LIMITS[key]} {bound:g}" for key, bound in parameter.bounds.items())
+    by_engine = "filled by annpipe" if parameter.supplied else ""
+    return "; ".join(part for part in (parameter.description.rstrip("."), limits, by_engine) if part)
+
+
+def examples(entry: Entry, registry: Registry) -> list[str]:
+    """The spellings of the component that make sense, each one line of a spec."""
+    from annpipe.registry.examples import spellings
+
+    return [_in_section(entry, spelling) for spelling in spellings(entry, registry)]
+
+
+def _in_section(entry: Entry, spelling: Any) -> str:
+    from annpipe.registry.examples import as_yaml
+
+    kind, text = entry.kind, as_yaml(spelling)
+    if kind == "transform":
+        takes = entry.traits.get("takes")
+        return f"transforms: {{{'number' if takes == 'any' else takes}: {text}}}"
+    if kind == "initializer":
+        return f"weight: {text}"  # below `model.init`
+    if kind in SECTIONS:
+        return f"{SECTIONS[kind]}: [{text}]"
+    return text.removeprefix("{").removesuffix("}") if kind == "distribution" else f"{kind}: {text}"

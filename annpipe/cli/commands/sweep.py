@@ -1,0 +1,126 @@
+"""`annpipe sweep SPEC --over PATH=VALUES…`: every combination of some values, trained and compared."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from annpipe.cli.completion import words
+from annpipe.cli.options import spec_argument, spec_options
+from annpipe.cli.views.sweep import _value, as_json_text, plan_said, said
+
+if TYPE_CHECKING:
+    from annpipe.errors import Problem
+    from annpipe.sweep.sweep import SweepEnd
+    from annpipe.sweep.table import Result
+
+
+@click.command("sweep")
+@spec_argument
+@spec_options
+@click.option(
+    "--over",
+    "axes",
+    multiple=True,
+    metavar="PATH=VALUES",
+    shell_complete=words.set_paths,
+    help="Try these values at PATH: 1e-3,1e-2 or ReLU,Tanh or 0..7 or '{log_uniform: [1e-4, 1e-1]}'; may be repeated.",
+)
+@click.option("--seeds", type=click.IntRange(min=2), metavar="N", help="The same as --over seed=0..N-1.")
+@click.option("--folds", type=click.IntRange(min=2), metavar="K", help="Hold out each of K folds in turn.")
+@click.option("--method", metavar="NAME", help="How trials are chosen: grid, random, sobol, halton, tpe, gp or cmaes.")
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Trials in all.")
+@click.option("--prune", metavar="NAME", help="Stop trials early: median, percentile, successive_halving, hyperband…")
+@click.option("--metric", metavar="KEY", help="What trials are compared by; the loss of val if left out.")
+@click.option("--goal", type=click.Choice(("minimize", "maximize")), help="Where the metric does not say it itself.")
+@click.option("--fail", type=click.Choice(("continue", "stop")), help="What happens after a trial that failed.")
+@click.option("--retries", type=click.IntRange(min=0), metavar="N", help="Try a trial that failed up to N times again.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, metavar="N", help="Train in N processes here.")
+@click.option(
+    "--storage",
+    metavar="URL",
+    envvar="ANNPIPE_STORAGE",
+    help="Share the trials with whoever runs this sweep on the same database; or set ANNPIPE_STORAGE.",
+)
+@click.option("--tracking-uri", metavar="URI", help="Record in this MLflow store, not in the project's own.")
+@click.option("--dry-run", is_flag=True, help="Show the trials and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    spec: Path,
+    overrides: tuple[str, ...],
+    unset: tuple[str, ...],
+    device: str | None,
+    axes: tuple[str, ...],
+    seeds: int | None,
+    folds: int | None,
+    workers: int,
+    storage: str | None,
+    tracking_uri: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **options: str | int | None,
+) -> None:
+    """Train SPEC with many values, and record all trials together.
+
+    The values are those of its section `sweep` and of --over. A trial that the project has finished already is not
+    trained again: an interrupted sweep goes on when it is called again, and one with more values trains the new ones
+    alone. Over seeds, folds and other splits results are averaged.
+    """
+    from annpipe.spec.sections.axes import read_over
+
+    more = [f"seed=0..{seeds - 1}"] if seeds else []
+    more += [f"data.split.fold=0..{folds - 1}"] if folds else []
+    over = [read_over(text) for text in [*axes, *more]]
+    changes = [*overrides, *([f"data.split.folds={folds}"] if folds else [])]
+    changes += [f"sweep.{name}={value}" for name, value in options.items() if value is not None]
+
+    from annpipe.runs.launch import read, shipping
+
+    display = _Display()
+    drafted = read(spec, overrides=changes, unset=unset, device=device, over=over)
+    with nullcontext() if dry_run else shipping() as recorder:  # started before torch is imported
+        from annpipe.sweep.design import designed
+        from annpipe.sweep.plan_trials import Request
+        from annpipe.sweep.sweep import train_sweep
+
+        design = designed(Request(spec, tuple(changes), unset, device, tuple(over)), display, drafted)
+        if recorder is None:
+            click.echo(plan_said(design, display))
+            return
+        ended = train_sweep(design, display, recorder, workers=workers, storage=storage, tracking_uri=tracking_uri)
+    click.echo(as_json_text(ended) if as_json else said(ended))
+    sys.exit(_code(ended))
+
+
+def _code(ended: SweepEnd) -> int:
+    if ended.signal is not None:
+        return 128 + ended.signal
+    return 0 if all(result.status in ("FINISHED", "PRUNED") for result in ended.swept.results) else 1
+
+
+class _Display:
+    """A line a trial, on stderr."""
+
+    def trial(self, result: Result, done: int, of: int) -> None:
+        from annpipe.errors import one_line
+        from annpipe.spec.sections.axes import Axis
+
+        values = ", ".join(f"{Axis(path).short} {_value(value)}" for path, value in result.values.items())
+        losses = {one_line(key): value for key, value in sorted(result.finals.items()) if "loss" in key}
+        finals = "  ".join(f"{key} {value:.6g}" for key, value in losses.items())
+        how = finals if result.status == "FINISHED" else result.status
+        click.echo(f"trial {done}/{of}  {values}  {how}{'' if result.is_new else '  (made before)'}", err=True)
+
+    def event(self, message: str) -> None:
+        from annpipe.errors import one_line
+
+        click.echo(one_line(message), err=True)
+
+    def warn(self, problem: Problem) -> None:
+        from annpipe.errors.render import render
+
+        click.echo(render(problem) + "\n", err=True)

@@ -1,0 +1,1 @@
+"""The text of results, as commands print it."""

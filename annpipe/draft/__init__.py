@@ -1,0 +1,1 @@
+"""Spec + Registry → Draft: names, options and formulas, all checked without torch."""

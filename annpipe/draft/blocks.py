@@ -1,0 +1,153 @@
+"""`blocks:` named stacks, defined once and used wherever a layer may stand, each time with weights of their own.
+
+A block is an entry of the spec's own registry. Its uses are drafted as names; once all is right, each gets a copy of
+the block's layers, and keeps its name as the template that the plan's YAML says.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from annpipe.draft.component import Component, components_in, every, transform
+from annpipe.errors import Problem
+from annpipe.errors.suggest import did_you_mean
+from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry.entry import Origin
+from annpipe.spec.sections.spec import Spec
+
+Blocks = Mapping[str, tuple[Component, ...]]
+MOST_LAYERS = 10_000
+
+
+def with_blocks(spec: Spec, registry: Registry) -> tuple[Registry, list[Problem]]:
+    """A registry of the spec's own in which its blocks are layers, and the blocks whose names are taken."""
+    if not spec.blocks:
+        return registry, []
+    own, problems = registry.copy(), []
+    for key, _ in spec.blocks:
+        name = str(key.value)
+        taken = registry.find("layer", name)
+        if taken:
+            message = f"the block '{name}' has the name of a layer that comes from {taken.origin}"
+            problems.append(Problem("block", message, key.place, "give the block another name"))
+        else:
+            own.add_entries([_entry(name)])
+    return own, problems
+
+
+def _entry(name: str) -> Entry:
+    layers = Parameter("layers", "stack", supplied=True)
+    summary = "A block of the spec."
+    return Entry(
+        "layer", name, "annpipe.portable.stack:stacked", (layers,), summary, Origin("annpipe"), traits={"block": True}
+    )
+
+
+def used_block(component: Component, registry: Registry) -> str | None:
+    """The block whose weights the component shares with others that name it, None for a layer of any other sort."""
+    entry = registry.find(component.kind, component.name)
+    option = entry.traits.get("uses") if entry else None
+    name = component.options.get(option) if isinstance(option, str) else None
+    return name if isinstance(name, str) else None
+
+
+def faults(blocks: Blocks, model: Sequence[Component], spec: Spec, registry: Registry) -> Iterator[Problem]:
+    """Blocks that are named but not there, that hold themselves, and those of this very spec that are not used."""
+    places = {str(key.value): key.place for key, _ in spec.blocks}
+    inside = _Uses(blocks, registry)
+    yield from _unknown(inside, model)
+    used = inside.reached(model)
+    for name in blocks:
+        if circle := inside.circle(name):
+            message = f"the block '{name}' holds itself: {' -> '.join(circle)}"
+            yield Problem("block", message, places[name], "take one of these uses out")
+        elif name not in used and places[name].file == spec.file:
+            help_ = "use it in `model`, or take it out"
+            yield Problem("block", f"the block '{name}' is not used", places[name], help_)
+    if not any(inside.circle(name) for name in blocks):
+        large = [name for name in blocks if inside.size(name) > MOST_LAYERS]
+        for name in large[:1]:
+            message = f"the block '{name}' stands for {inside.size(name):,} layers; a model has at most {MOST_LAYERS:,}"
+            yield Problem("block", message, places[name], "use fewer blocks in it")
+
+
+def _unknown(inside: _Uses, model: Sequence[Component]) -> Iterator[Problem]:
+    """Blocks that are to be shared, and that the spec does not have."""
+    for component in every([*model, *(layer for layers in inside.blocks.values() for layer in layers)]):
+        name = used_block(component, inside.registry)
+        if name is not None and name not in inside.blocks:
+            known = list(inside.blocks)
+            near = did_you_mean(name, known) or (f"the blocks are {', '.join(known)}" if known else None)
+            help_ = near or f"define it: `blocks: {{{name}: [Linear: 8, ReLU]}}`"
+            node = next(iter(component.given.values()), None)
+            place = node.place if node else component.place
+            yield Problem("block", f"there is no block '{name}'", place, help_)
+
+
+class _Uses:
+    """Which blocks stand where, and how large they are."""
+
+    def __init__(self, blocks: Blocks, registry: Registry) -> None:
+        self.blocks, self.registry = blocks, registry
+        self._sizes: dict[str, int] = {}
+
+    def block(self, component: Component) -> str | None:
+        """The block that a component is a use of."""
+        name = component.name if component.kind == "layer" else None
+        name = name if name in self.blocks else used_block(component, self.registry)
+        return name if name in self.blocks else None
+
+    def uses(self, components: Iterable[Component]) -> Iterator[str]:
+        """The blocks that stand in components, at every depth, each by its name."""
+        yield from (name for component in every(components) if (name := self.block(component)) is not None)
+
+    def reached(self, model: Sequence[Component]) -> set[str]:
+        """The blocks that a model uses, or that stand in those."""
+        reached: set[str] = set()
+        waiting = list(self.uses(model))
+        while waiting:
+            name = waiting.pop()
+            if name not in reached:
+                reached.add(name)
+                waiting += self.uses(self.blocks[name])
+        return reached
+
+    def circle(self, start: str) -> tuple[str, ...]:
+        """The shortest way from a block back to it, empty where there is none."""
+        ways: dict[str, tuple[str, ...]] = {start: (start,)}
+        waiting = deque([start])
+        while waiting:
+            here = waiting.popleft()
+            for name in dict.fromkeys(self.uses(self.blocks[here])):
+                if name == start:
+                    return (*ways[here], name)
+                if name not in ways:
+                    ways[name] = (*ways[here], name)
+                    waiting.append(name)
+        return ()
+
+    def size(self, name: str) -> int:
+        """How many layers a block stands for, those of the blocks in it included."""
+        if name not in self._sizes:
+            self._sizes[name] = sum(map(self._count, self.blocks[name]))
+        return self._sizes[name]
+
+    def _count(self, component: Component) -> int:
+        inside = sum(map(self._count, components_in(dict(component.options))))
+        name = self.block(component)
+        return 1 + inside + (self.size(name) if name is not None else 0)
+
+
+def expanded(component: Component, blocks: Blocks, registry: Registry) -> Component:
+    """The component with every use of a block filled with the block's layers."""
+
+    def within(inner: Component) -> Component:
+        return expanded(inner, blocks, registry)
+
+    if component.kind == "layer" and component.name in blocks:
+        return replace(component, options={"layers": list(map(within, blocks[component.name]))}, template=component)
+    if name := used_block(component, registry):
+        return replace(component.with_options(stack=list(map(within, blocks[name]))), template=component)
+    return replace(component, options={key: transform(value, within) for key, value in component.options.items()})

@@ -1,0 +1,86 @@
+"""A component of a Plan: a name and all its options, checked and filled, still only data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from annpipe.errors import Place
+from annpipe.expression import Expression
+from annpipe.spec.yaml.nodes import Node
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Component:
+    """One resolved component.
+
+    `options` holds every option with its value: scalars, lists, mappings, Expressions and nested Components. Supplied
+    parameters are there once they are known (a layer's `in_features` after its shapes ran). `given` are the nodes of
+    the options that the spec gives, by name. `template` is the component as a spec says it, where that is less than
+    what is built: a stack that is repeated stands there once.
+    """
+
+    kind: str
+    name: str
+    options: Mapping[str, Any]
+    place: Place | None = field(default=None, compare=False)
+    given: Mapping[str, Node] = field(default_factory=dict, compare=False, repr=False)
+    template: Component | None = field(default=None, compare=False, repr=False)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.name, repr(self.to_data())))
+
+    def with_options(self, **options: Any) -> Component:
+        """The same component with some options set."""
+        return replace(self, options={**self.options, **options})
+
+    def to_data(self) -> Any:
+        """What a spec would say: `name`, or `{name: {option: value}}`."""
+        if self.template is not None:
+            return self.template.to_data()
+        if not self.options:
+            return self.name
+        return {self.name: {key: to_data(value) for key, value in self.options.items()}}
+
+
+def to_data(value: Any) -> Any:
+    """An option's value as plain YAML data."""
+    match value:
+        case Component():
+            return value.to_data()
+        case Expression():
+            return str(value)
+        case list() | tuple():
+            return [to_data(item) for item in value]
+        case dict():
+            return {key: to_data(item) for key, item in value.items()}
+    return value
+
+
+def transform(value: Any, change: Callable[[Component], Any]) -> Any:
+    """The value with each component directly inside it replaced by what `change` makes of it."""
+    match value:
+        case Component():
+            return change(value)
+        case list() | tuple():
+            return [transform(item, change) for item in value]
+        case dict():
+            return {key: transform(item, change) for key, item in value.items()}
+    return value
+
+
+def components_in(value: Any) -> Iterator[Component]:
+    """The components directly inside a value."""
+    found: list[Component] = []
+    transform(value, found.append)
+    yield from found
+
+
+def every(components: Iterable[Component]) -> Iterator[Component]:
+    """The components and those inside them, at every depth."""
+    for component in components:
+        yield component
+        yield from every(components_in(dict(component.options)))

@@ -1,0 +1,1 @@
+"""Parts → a model folder that needs no annpipe: network.py, weights.safetensors, model.json."""

@@ -1,0 +1,151 @@
+"""A trained model as plain PyTorch that needs no annpipe: `network.py`, `weights.safetensors`, `model.json`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from annpipe.contract import Dataset, Field, OutputRoles
+from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.losses import takes_classes
+from annpipe.export.network_source import model_entries, network_source
+from annpipe.export.plugin_copies import copy_plugins, distributions
+from annpipe.export.targets import described_loss, described_targets
+from annpipe.files.whole import whole_folder
+from annpipe.plan.plan import Plan
+from annpipe.portable import columns
+from annpipe.train.parts import Parts
+from annpipe.train.predictions import plan_roles
+
+READING = (
+    "delimiter",
+    "decimal",
+    "thousands",
+    "units",
+    "missing",
+    "names",
+)  # options by which data components say how they read tables
+
+
+def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
+    """Writes the three files, a copy of each plugin file that a layer comes from, and the digests of all of them.
+
+    The folder is there when all of it is on the disk. Raises OSError where it cannot be written.
+    """
+    with whole_folder(folder) as new:
+        _write_model(plan, parts, new)
+
+
+def _write_model(plan: Plan, parts: Parts, folder: Path) -> None:
+    (folder / "network.py").write_text(network_source(plan, parts.fitted), encoding="utf-8")
+    libraries = copy_plugins(plan, folder)
+    if parts.fitted:
+        shutil.copy(columns.__file__, folder / "columns_model.py")
+    state = saved_model(parts).state_dict()
+    weights = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
+    save_file(weights, folder / "weights.safetensors")
+    of_loss = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in parts.loss.state_dict().items()}
+    if of_loss:  # a loss may have weights, and parameters of its own
+        save_file(of_loss, folder / "loss.safetensors")
+    (folder / "model.json").write_text(json.dumps(_description(plan, parts, libraries), indent=2), encoding="utf-8")
+
+
+def saved_model(parts: Parts) -> torch.nn.Module:
+    """The trained network, between its transforms where it has some: raw rows in, predictions in the data's units."""
+    if parts.fitted is None:
+        return parts.model
+    dtype = parts.rows["train"].dtype
+    return columns.Model(parts.transformed.columns, parts.model, parts.transformed.targets, dtype).eval()
+
+
+def _description(plan: Plan, parts: Parts, libraries: Collection[str]) -> dict[str, Any]:
+    train = parts.splits.train
+    return {
+        "inputs": [_input(name, field, train.categories.get(name, ())) for name, field in plan.fields.inputs.items()],
+        "outputs": outputs(plan),
+        "targets": described_targets(plan, train),
+        "loss": described_loss(plan, parts),
+        "reading": {name: plan.data.options[name] for name in READING if name in plan.data.options},
+        "precision": plan.device.precision,
+        "transforms": bool(plan.transforms),
+        "requirements": _requirements(plan, libraries),
+        "inputs_example": _example(plan, train),
+    }
+
+
+def _input(name: str, field: Field, categories: Sequence[str]) -> dict[str, Any]:
+    """A raw column: one of categories (type `string`) or of booleans (`any`) is given by its words, which `categories`
+    has in their order."""
+    if not categories:
+        return _variable(name, field)
+    type_ = "any" if field.type == "boolean" else "string"
+    return {"name": name, "type": type_, "shape": [], "categories": list(categories)}
+
+
+def _example(plan: Plan, train: Dataset) -> dict[str, list[Any]]:
+    """Three rows, those without a missing value first."""
+    lost = torch.zeros(train.rows, dtype=torch.bool)
+    for tensor in train.inputs.values():
+        lost |= tensor.reshape(train.rows, -1).isnan().any(1)
+    rows = torch.argsort(lost.int(), stable=True)[:3]
+    example = {}
+    for name, tensor in train.inputs.items():
+        words = train.categories.get(name, ())
+        values = tensor[rows].tolist()
+        example[name] = [words[int(value)] if value == value else None for value in values] if words else values
+    return example
+
+
+def _variable(name: str, field: Field) -> dict[str, Any]:
+    return {"name": name, "type": "double" if field.dtype == "float" else "long", "shape": list(field.shape)}
+
+
+def outputs(plan: Plan) -> list[dict[str, Any]]:
+    """What the model gives: the targets by name, or a score for each class, `label_0`, `label_1`, …"""
+    if plan.outputs:
+        spans = plan.loss.options["spans"]
+        return [one for head in plan.outputs for one in _outputs_of(head, spans[head.name], plan)]
+    shape = plan.model[-1].output_shape
+    if takes_classes(plan.loss, plan.registry) and len(shape) == 1:
+        name = next(iter(plan.fields.targets))
+        return [{"name": f"{name}_{number}", "type": "double", "shape": []} for number in range(shape[0])]
+    known = plan_roles(plan)
+    return [
+        one for name, field in plan.fields.targets.items() for one in _outputs_of_target(name, field.shape, known[name])
+    ]
+
+
+def _outputs_of_target(name: str, shape: Sequence[int], roles: OutputRoles | None) -> list[dict[str, Any]]:
+    """One for the target's value; of several each by what it is, `y_mean` and `y_variance`."""
+    if roles is None or len(roles.names) == 1:
+        link = {"link": "exp"} if roles and roles.is_log else {}
+        return [_variable(name, Field(tuple(shape))) | link]
+    return [_variable(f"{name}_{role}", Field()) for role in roles.names]
+
+
+def _outputs_of(head: Output, span: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
+    if not takes_classes(head.loss, plan.registry):
+        return _outputs_of_target(head.name, (), plan_roles(plan)[head.name])
+    return [{"name": f"{head.name}_{number}", "type": "double", "shape": []} for number in range(span[1] - span[0])]
+
+
+def _requirements(plan: Plan, libraries: Collection[str]) -> list[str]:
+    """What must be installed where the model is used, with versions; `libraries` are those that plugin files import."""
+    names = {"torch", "safetensors", "numpy", "pandas"}
+    names |= {distribution for library in libraries for distribution in distributions(library)}
+    names |= {entry.origin.distribution for entry in model_entries(plan)}
+    return [f"{name}=={_version(name)}" for name in sorted(names - {"", "annpipe"})]
+
+
+@cache
+def _version(distribution: str) -> str:
+    """The version that is installed; reading it takes milliseconds, and a sweep asks for it with each trial."""
+    return metadata.version(distribution).partition("+")[0]

@@ -1,0 +1,1 @@
+"""Warnings of what a spec may say but rarely means, each at its line."""

@@ -1,0 +1,68 @@
+"""What of a journal's events goes into MLflow, under keys that MLflow takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlflow.entities import Param, RunTag
+
+from annpipe.record.journal.journal import Event
+from annpipe.record.store import keys
+from annpipe.record.store.client import MAX_DIGEST, MAX_NAME
+from annpipe.record.store.content import MODEL
+from annpipe.record.store.keys import MAX_PARAM_VALUE, MAX_TAG_VALUE, Names, cut_name
+
+
+class Translation:
+    """Translates the events of one journal, from its first on; `items` are all that its record is to hold so far."""
+
+    def __init__(self) -> None:
+        self.names = Names()
+        self.items: set[str] = set()
+        self._told: dict[str, str] = {}
+
+    def facts(self, event: Event) -> list[Param | RunTag]:
+        """The tags, the note and the params of an event."""
+        tags = {str(key): str(value) for key, value in (event.get("tags") or {}).items()}
+        if event.get("description"):
+            tags["mlflow.note.content"] = event["description"]
+        params = {str(key): str(value) for key, value in (event.get("params") or {}).items()}
+        return [*(self._tag(key, value) for key, value in tags.items()), *(self._param(*one) for one in params.items())]
+
+    def dataset(self, data: dict[str, Any]) -> str:
+        """The item for the data of a run."""
+        return self._item(f"dataset {cut_name(data['name'], MAX_NAME)} {data['digest'][:MAX_DIGEST]}")
+
+    def artifact(self, to: str | None, name: str) -> str:
+        """The path of an artifact in the store: the file `name` in the folder `to`."""
+        path = self.names.path(f"{to}/{name}" if to else name)
+        self._item(f"artifact {path}")
+        return path
+
+    def model(self) -> str:
+        """The item for the run's model."""
+        return self._item(MODEL)
+
+    def new_names(self) -> list[RunTag]:
+        """The tag that tells the true names, where there are some that it did not tell yet."""
+        if not self.names or self._told == self.names.keys:
+            return []
+        self._told = dict(self.names.keys)
+        text = self.names.to_json()
+        told = text if len(text) <= MAX_TAG_VALUE else f"see the artifact {keys.FILE}"
+        self._item(f"tag {keys.TAG}")
+        return [RunTag(keys.TAG, told)]
+
+    def _tag(self, name: str, value: str) -> RunTag:
+        key = self.names.key(name)
+        self._item(f"tag {key}")
+        return RunTag(key, self.names.value(key, value, MAX_TAG_VALUE))
+
+    def _param(self, name: str, value: str) -> Param:
+        key = self.names.key(name)
+        self._item(f"param {key}")
+        return Param(key, self.names.value(key, value, MAX_PARAM_VALUE))
+
+    def _item(self, item: str) -> str:
+        self.items.add(item)
+        return item

@@ -1,0 +1,170 @@
+"""How does one look at the record? Through MLflow's own server, at 127.0.0.1, with everything it starts ended again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO, NoReturn
+
+from annpipe.errors import StoreError
+from annpipe.record.journal.location import ARTIFACTS, MLFLOW_ENVIRONMENT, artifact_root, scrub
+from annpipe.record.journal.project import run_folders
+from annpipe.record.journal.state import read_state
+from annpipe.record.store.new_database import first_open
+
+HOST = "127.0.0.1"
+USUAL_PORT = 5000
+SECONDS_TO_START = 120.0
+SECONDS_TO_STOP = 5.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running MLflow server and the address it answers at."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def wait(self) -> NoReturn:
+        """Stays until Ctrl-C, SIGTERM or a closed terminal; raises StoreError when the server ends by itself."""
+        code = self.process.wait()
+        raise StoreError(f"MLflow's server ended by itself with code {code}")
+
+
+@contextmanager
+def serve(uri: str, project: Path, port: int | None, tell: Callable[[str], None] = lambda _: None) -> Iterator[Server]:
+    """MLflow's server on the store `uri`, answering; Ctrl-C ends the block, and it and its children end with that.
+
+    `tell` hears what is done to a local database first.
+    """
+    chosen = port or free_port()
+    if port and not _is_free(port):
+        raise StoreError(f"port {port} is taken; leave --port out and a free one is found")
+    # A file, not a pipe: nobody reads it unless the server fails, and a full pipe would stop the server.
+    with _ending_politely(), tempfile.TemporaryFile() as output:
+        with first_open(uri, tell):
+            process = _start(uri, project, chosen, output)
+            try:
+                _wait_until_it_answers(process, chosen, output)
+            except BaseException:
+                _end(process)
+                raise
+        try:
+            with suppress(KeyboardInterrupt):
+                yield Server(f"http://{HOST}:{chosen}", process)
+        finally:
+            _end(process)
+
+
+def latest_page(project: Path, uri: str, address: str | None = None) -> str:
+    """The place, below the UI's address, of the project's latest experiment in this store; empty when there is none."""
+    for folder in reversed(run_folders(project)):
+        experiment = read_state(folder, uri).experiment_id
+        if experiment:
+            return _runs_page(experiment)
+    found = _newest_experiment(address) if address else None
+    return _runs_page(found) if found else ""
+
+
+def _runs_page(experiment_id: str) -> str:
+    """The list of runs; without the last word MLflow 3 opens its pages for language-model applications."""
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+
+
+def free_port() -> int:
+    """MLflow's usual port where it is free, so that a bookmark keeps working; otherwise any."""
+    if _is_free(USUAL_PORT):
+        return USUAL_PORT
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _start(uri: str, project: Path, port: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
+    root = artifact_root(uri, project) or str(project / ARTIFACTS)
+    command = [sys.executable, "-P", "-m", "mlflow", "server"]
+    command += ["--host", HOST, "--port", str(port), "--workers", "1", "--artifacts-destination", root]
+    # The store goes by the environment: a command line is there for everybody's `ps` to read.
+    store = {"MLFLOW_BACKEND_STORE_URI": uri, "MLFLOW_REGISTRY_STORE_URI": uri, "MLFLOW_TRACKING_URI": uri}
+    environment = {**MLFLOW_ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ, **store}
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        start_new_session=True, env=environment,
+    )  # fmt: skip
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with suppress(OSError), urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2):
+            return
+        time.sleep(0.1)
+    output.seek(0)
+    last = scrub(output.read().decode(errors="replace")).strip().splitlines()[-5:]
+    raise StoreError("\n".join(["MLflow's server did not start; its last words:", *last]))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the server's whole session: its workers too."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS_TO_STOP)
+
+
+@contextmanager
+def _ending_politely() -> Iterator[None]:
+    """Makes SIGTERM and a closed terminal end the block as Ctrl-C does, so that no server is left behind."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
+        numbers.remove(signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _newest_experiment(address: str) -> str | None:
+    """The experiment that was last added to, experiment 0 aside, as the server tells it."""
+    question = json.dumps({"max_results": 2, "order_by": ["last_update_time DESC"], "filter": "name != 'Default'"})
+    request = urllib.request.Request(
+        f"{address}/api/2.0/mlflow/experiments/search", question.encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found = json.load(answer).get("experiments", [])
+    except (urllib.error.URLError, ValueError) as error:
+        raise StoreError(f"MLflow's server gave no list of experiments: {scrub(str(error))}") from error
+    return str(found[0]["experiment_id"]) if found else None

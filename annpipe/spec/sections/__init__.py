@@ -1,0 +1,1 @@
+"""Nodes → Spec: the sections, their rules and their components."""

@@ -1,0 +1,1 @@
+"""YAML text → nodes with their places; and explanations of text that is not such YAML."""

@@ -1,0 +1,278 @@
+"""A sweep is run: its trials are chosen and trained, and become one record: a run above with a run a trial below.
+
+The sweep has a run folder and a journal of its own. Its one shipper sends the run of each trial, so that sixty-four
+trials cost one process that imports MLflow, and not as many.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from annpipe.backend.device import find_device
+from annpipe.backend.torch_globals import torch_defaults
+from annpipe.files.whole import write_whole
+from annpipe.observer import Silent
+from annpipe.record.journal import journal as journals
+from annpipe.record.journal.journal import Journal, Status, now_ms
+from annpipe.record.journal.location import artifact_root, resolve_tracking_uri, scrub
+from annpipe.record.journal.project import find_project, new_run_folder
+from annpipe.record.journal.seal import seal
+from annpipe.record.journal.source import environment_text, source_tags, spec_copy
+from annpipe.record.shipper.recorder import Recorder, ShipState
+from annpipe.runs.launch import shipping
+from annpipe.spec.sections.axes import Axis, over_of
+from annpipe.sweep.chooser import Chooser, Listed
+from annpipe.sweep.design import Design, designed
+from annpipe.sweep.figures import draw_figures
+from annpipe.sweep.plan_trials import Planner, Request, Teller
+from annpipe.sweep.table import Result, Swept, as_csv, as_log_table, best_values, groups_as_log_table
+from annpipe.sweep.train_trials import Training
+from annpipe.sweep.workers import Job, Team, Work, threads_of
+
+
+class SweepWatcher(Teller, Protocol):
+    """Who is shown a sweep: each trial as it ends, and whatever else a person should read."""
+
+    def trial(self, result: Result, done: int, of: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class SweepEnd:
+    """A sweep that has ended: its folder, what was found, the state of its record, and the signal that stopped it."""
+
+    folder: Path
+    swept: Swept
+    record: ShipState
+    signal: int | None = None
+    wait_seconds: float = 0.0
+
+
+class _Silent(Silent):
+    def trial(self, result: Result, done: int, of: int) -> None:
+        """Nothing."""
+
+
+def run_sweep(
+    spec: str | Path,
+    *,
+    over: Mapping[str, Any] | None = None,
+    overrides: Iterable[str] = (),
+    unset: Iterable[str] = (),
+    device: str | None = None,
+    workers: int = 1,
+    storage: str | None = None,
+    tracking_uri: str | None = None,
+    watcher: SweepWatcher | None = None,
+) -> SweepEnd:
+    """Trains and records all trials of a spec's sweep; raises SpecError where the spec or a trial of it is wrong.
+
+    `over` are more values to try, by path, as in `sweep.over`; `overrides` may set the other options of `sweep`, as in
+    `sweep.trials=64`. `workers` processes train here; a `storage`, the SQLAlchemy URL of a database, is shared with
+    whoever runs the same sweep elsewhere, and raises StoreError where it cannot be opened.
+    """
+    watcher = watcher or _Silent()
+    pairs = [over_of(path, values) for path, values in (over or {}).items()]
+    request = Request(Path(spec), tuple(overrides), tuple(unset), device, tuple(pairs))
+    design = designed(request, watcher)
+    with shipping() as recorder:
+        return train_sweep(design, watcher, recorder, workers=workers, storage=storage, tracking_uri=tracking_uri)
+
+
+@torch_defaults()
+def train_sweep(
+    design: Design,
+    watcher: SweepWatcher,
+    recorder: Recorder,
+    *,
+    workers: int = 1,
+    storage: str | None = None,
+    tracking_uri: str | None = None,
+) -> SweepEnd:
+    """Trains the trials that have no run yet, those of one structure together, and records all of them."""
+    plan = design.base
+    find_device(plan.device.type, None)
+    planner = Planner(design.request, design.axes, watcher)
+    planner.check(design.every_kind)
+    project = find_project()
+    uri = resolve_tracking_uri(tracking_uri, project, plan.tracking.uri)
+    folder = new_run_folder(project, f"{plan.head.name} sweep")
+    with _opened(folder, design, uri, project, watcher) as journal:
+        recorder.attach(folder, uri)
+        origin = source_tags(Path(plan.file))
+
+        def begun(run: Path) -> None:
+            journal.write("begun", run=run.name, time=now_ms())
+
+        training = Training(folder.name, uri, project, watcher, origin, threads=threads_of(workers), begun=begun)
+        running = _Running(design, planner, watcher, journal, folder, training)
+        stopped = running.run(workers, storage, uri, project)
+        results = tuple(running.results[number] for number in sorted(running.results))
+        swept = Swept(plan.head.name, _come_up(design.axes, results), design.goal, results)
+        _write_results(journal, folder, swept)
+        status: Status = "KILLED" if stopped is not None else "FINISHED"
+        journal.end(status)
+    return SweepEnd(folder, swept, recorder.finish(plan.tracking.wait_seconds), stopped, plan.tracking.wait_seconds)
+
+
+def _come_up(axes: Sequence[Axis], results: Sequence[Result]) -> tuple[Axis, ...]:
+    """The axes, ranges with the values that came up."""
+    values = {axis.path: tuple(sorted({result.values[axis.path] for result in results})) for axis in axes if axis.span}
+    return tuple(replace(axis, values=values.get(axis.path, axis.values)) for axis in axes)
+
+
+class _Running:
+    """The trials of a sweep as they end, wherever they are trained."""
+
+    def __init__(
+        self,
+        design: Design,
+        planner: Planner,
+        watcher: SweepWatcher,
+        journal: Journal,
+        folder: Path,
+        training: Training,
+    ) -> None:
+        self._planner = planner
+        self._design, self._watcher, self._journal, self._training = design, watcher, journal, training
+        self._folder = folder
+        self.results: dict[int, Result] = {}
+        self._chooser: Chooser = Listed(design)
+        self._team: Team | None = None
+
+    def run(self, workers: int, storage: str | None, uri: str, project: Path) -> int | None:
+        """Trains all that is left to train; gives the signal that stopped it, if one did."""
+        design = self._design
+        if design.call.is_grid and design.call.prune is None and workers == 1 and storage is None:
+            return self._work()
+        from annpipe.sweep.optuna_study import Study, database, seed_of
+        from annpipe.sweep.storage import answering, storage_of
+
+        url = storage or (database(self._folder) if workers > 1 else None)
+        name = f"{design.base.head.name} {design.digest} {self._planner.digest}"
+        shared = self._folder.name if storage else None
+        opened, seed = storage_of(url), seed_of(design, 0, shared)
+        with answering(url), Study(design, opened, name, seed=seed, of=workers).beating() as study:
+            self._chooser = study
+            if workers > 1 and url is not None:
+                self._team = Team(
+                    Job(design.request, url, name, self._folder.name, shared, uri, project, workers), study
+                )
+            try:
+                return self._work()
+            finally:
+                if self._team:
+                    self._team.stop()
+                self._collect()
+
+    def _work(self) -> int | None:
+        work = Work(self._design, self._planner, self._chooser, self._training, self._goes_on)
+        for result in work.results():
+            self._take(result)
+        return work.signal
+
+    def _goes_on(self) -> bool:
+        if self._team:
+            self._team.look()
+        self._collect()
+        has_failed = any(result.status == "FAILED" for result in self.results.values())
+        return not (has_failed and self._design.call.options.fail == "stop")
+
+    def _collect(self) -> None:
+        for result in self._chooser.of_others():
+            self._take(result)
+
+    def _take(self, result: Result) -> None:
+        if result.number in self.results:  # made twice, by one who was taken for dead
+            return
+        self.results[result.number] = result
+        if result.run is not None and result.run.parent == self._folder.parent and result.run.is_dir():
+            self._journal.write("trial", run=result.run.name, time=now_ms())
+        self._watcher.trial(result, len(self.results), self._design.choices * self._design.repeats)
+
+
+@contextmanager
+def _opened(folder: Path, design: Design, uri: str, project: Path, watcher: SweepWatcher) -> Iterator[Journal]:
+    """The sweep's journal, with all that is known before the first trial."""
+    plan, call = design.base, design.call
+    journal = Journal.create(folder)
+    journal.tell = watcher.event
+    trials = str(design.choices * design.repeats)
+    swept = {f"over.{axis.path}": axis.said if axis.span else _as_text(axis) for axis in call.axes}
+    how = {"method": call.method.name, "trials": trials, "metric": design.goal.metric}
+    how |= {"prune": call.prune.name} if call.prune else {}
+    tags = source_tags(Path(plan.file)) | {"annpipe.sweep": "true", "annpipe.trials": trials}
+    journal.write(
+        "run",
+        id=folder.name,
+        name=f"{plan.head.name} sweep",
+        experiment=plan.tracking.experiment or plan.head.name,
+        tracking_uri=scrub(uri),
+        artifact_root=artifact_root(uri, project),
+        time=now_ms(),
+        description=plan.head.description,
+        expected_points=None,
+        tags=tags,
+        params=swept | how,
+    )
+    try:
+        for file, text in (
+            ("spec.yaml", spec_copy(Path(plan.file), plan.tracking.uri)),
+            ("environment.txt", environment_text()),
+        ):
+            _keep(journal, folder, file, text)
+        seal(folder)
+        yield journal
+    except Exception as error:  # recorded, then reported
+        journal.end("FAILED", scrub(str(error)))
+        raise
+    finally:
+        journal.close()
+
+
+def _as_text(axis: Axis) -> str:
+    return json.dumps(list(axis.values), ensure_ascii=False)
+
+
+def _keep(journal: Journal, folder: Path, file: str, text: str) -> None:
+    write_whole(folder / file, text)
+    journal.write("artifact", file=file, to="")
+
+
+def _write_results(journal: Journal, folder: Path, swept: Swept) -> None:
+    """The table, the best trial with its model, the figures."""
+    _keep(journal, folder, "trials.json", as_log_table(swept))
+    _keep(journal, folder, "trials.csv", as_csv(swept))
+    if swept.groups:
+        _keep(journal, folder, "groups.json", groups_as_log_table(swept))
+    tables = [{"path": file, "type": "table"} for file in ("trials.json", *(["groups.json"] if swept.groups else []))]
+    journal.write("tags", tags={"mlflow.loggedArtifacts": json.dumps(tables)})  # as log_table says that it is one
+    best = swept.best
+    if best is not None and best.run is not None and best.run.is_dir():
+        journal.metrics(0, best_values(swept), now_ms())
+        journal.write("tags", tags={"annpipe.best_trial": best.run.name})
+        _keep(journal, folder, "best.yaml", (best.run / "plan.yaml").read_text(encoding="utf-8"))
+        if (best.run / "model").is_dir():
+            journal.write("model", folder=f"../{best.run.name}/model")  # beside it, wherever the project is moved to
+    for path in draw_figures(swept, folder / "artifacts" / "plots", _curves(swept)):
+        journal.write("artifact", file=str(path.relative_to(folder)), to="plots")
+
+
+def _curves(swept: Swept) -> dict[int, tuple[list[int], list[float]]]:
+    """By trial, the epochs and values of the metric that trials are compared by."""
+    curves = {}
+    for result in swept.results:
+        epochs: list[int] = []
+        values: list[float] = []
+        if result.run is not None and (result.run / journals.FILE).is_file():
+            for event in journals.read(result.run):
+                for key, epoch, value, _ in journals.points(event):
+                    if key == swept.goal.metric:
+                        epochs.append(epoch)
+                        values.append(value)
+        curves[result.number] = (epochs, values)
+    return curves

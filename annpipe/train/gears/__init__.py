@@ -1,0 +1,1 @@
+"""Gears: how steps are taken, eager, compiled, or many runs as one."""

@@ -1,0 +1,1 @@
+"""Forward and backward passes of chains of simple layers without autograd."""

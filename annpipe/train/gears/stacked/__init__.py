@@ -1,0 +1,1 @@
+"""Many runs of one structure as one, with a dimension more."""
