@@ -1,4 +1,4 @@
-"""What a run shows on stderr: a progress bar on a terminal, a plain line now and then elsewhere."""
+"""The display of a run on stderr: a progress bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 from annpipe.cli.streams import below
 from annpipe.errors import Problem, one_line, visible
 from annpipe.errors.render import render
+from annpipe.observer import Observer
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 5.0
 
 
-class RunDisplay(AbstractContextManager["RunDisplay"]):
-    """Watches a run for a person: see `annpipe.observer.Watcher`."""
+class RunDisplay(Observer, AbstractContextManager["RunDisplay"]):
+    """Shows a person how a run goes on; as a context it clears the progress bar at its end."""
 
     def __init__(self) -> None:
         self._bar: _Bar | _Lines | None = None

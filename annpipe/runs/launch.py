@@ -17,25 +17,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from annpipe.errors import AnnpipeError, Place, Problem, RunError, SpecError, one_line
-from annpipe.observer import Silent, Watcher
+from annpipe.observer import SILENT, Observer
 
 if TYPE_CHECKING:
-    from annpipe.draft.types import Draft
+    from annpipe.datasets.leaks import Seen
     from annpipe.draft.data_only import DataDraft
+    from annpipe.draft.types import Draft
     from annpipe.plan.plan import Plan
     from annpipe.plan.resolve import Shaped
     from annpipe.record.shipper.recorder import Recorder, ShipState
     from annpipe.registry import Registry
     from annpipe.runs.run import Outcome, Run
     from annpipe.spec.yaml.nodes import Node, ScalarNode
-    from annpipe.datasets.leaks import Seen
-
-
-
-
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ def run(
     device: str | None = None,
     name: str | None = None,
     tracking_uri: str | None = None,
-    watcher: Watcher | None = None,
+    observer: Observer = SILENT,
 ) -> Finished:
     """Runs a spec and waits for its record; raises SpecError when the spec is wrong.
 
@@ -75,7 +71,7 @@ def run(
     what `--set` and `--unset` take.
     """
     drafted = read(Path(spec), registry=registry, overrides=overrides, unset=unset, device=device, name=name)
-    return launch(drafted, watcher or Silent(), tracking_uri)
+    return launch(drafted, observer, tracking_uri)
 
 
 def read(
@@ -129,12 +125,12 @@ def read_data(
 def see(drafted: DataDraft) -> Seen:
     """The rows of a spec, made and split as a run would; imports torch; raises SpecError."""
     from annpipe.contract import Blocks
-    from annpipe.files.limits import held_to
-    from annpipe.draft.data_only import faults_of_data
-    from annpipe.datasets.tensors import make_data
     from annpipe.datasets.leaks import Seen
     from annpipe.datasets.observe import told_fields
     from annpipe.datasets.splits import split_dataset
+    from annpipe.datasets.tensors import make_data
+    from annpipe.draft.data_only import faults_of_data
+    from annpipe.files.limits import held_to
 
     spec = drafted.spec
     with _defaults(), faults_of_data(spec, drafted.data), held_to(drafted.stance):
@@ -147,20 +143,20 @@ def see(drafted: DataDraft) -> Seen:
         return Seen(spec, drafted.data, dataset, splits, told_fields(drafted))
 
 
-def complete(drafted: Draft, watcher: Watcher, shaped: Shaped | None = None) -> Plan:
+def complete(drafted: Draft, observer: Observer, shaped: Shaped | None = None) -> Plan:
     """The plan of a draft, its warnings shown; imports torch; raises SpecError. `shaped` is as in `plan.resolve`."""
-    from annpipe.plan.resolve import resolve
-    from annpipe.datasets.tensors import make_dataset
     from annpipe.datasets.observe import observe_fields
+    from annpipe.datasets.tensors import make_dataset
+    from annpipe.plan.resolve import resolve
 
     with _defaults():
         plan = resolve(drafted, observe_fields, make_dataset, shaped)
     for warning in plan.warnings:
-        watcher.warn(warning)
+        observer.warn(warning)
     return plan
 
 
-def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) -> Finished:
+def launch(drafted: Draft, observer: Observer, tracking_uri: str | None = None) -> Finished:
     """Runs a draft in a new run folder of the project, and waits a bounded time for its record."""
     from annpipe.record.journal.location import artifact_root, resolve_tracking_uri
     from annpipe.record.journal.project import find_project, new_run_folder
@@ -168,19 +164,19 @@ def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) ->
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, drafted.spec.tracking.uri)
     with shipping() as recorder, _defaults():
-        plan = complete(drafted, watcher)
+        plan = complete(drafted, observer)
 
-        from annpipe.runs.run import begin
         from annpipe.backend.device import find_device
+        from annpipe.runs.begin import begin
 
         find_device(plan.device.type, drafted.spec.place("device"))  # before a folder is made
         folder = new_run_folder(project, plan.head.name)
-        begun = begin(plan, folder, watcher, tracking_uri=uri, artifact_root=artifact_root(uri, project))
+        run = begin(plan, folder, observer, tracking_uri=uri, artifact_root=artifact_root(uri, project))
         recorder.attach(folder, uri)
-        return _go(begun, recorder, watcher)
+        return _go(run, recorder)
 
 
-def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None, *, trust: bool = False) -> Finished:
+def go_on(folder: Path, observer: Observer, tracking_uri: str | None = None, *, trust: bool = False) -> Finished:
     """Resumes the run in `folder` from its last checkpoint; raises RunError when it has none or is still running.
 
     Its plan may name plugin files, which are imported: raises NotTrusted where the run is not known as the user's own,
@@ -192,12 +188,12 @@ def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None, *, tr
     if tracking_uri:
         seal_store(folder, tracking_uri)
     with shipping() as recorder, _defaults():
-        plan = plan_of(folder, watcher)
+        plan = plan_of(folder, observer)
 
-        from annpipe.runs.run import reopen
+        from annpipe.runs.begin import reopen
 
         try:
-            reopened = reopen(plan, folder, watcher)
+            run = reopen(plan, folder, observer)
         except AnnpipeError:
             raise
         except Exception as error:  # the files of a checkpoint or journal that were changed or cut may hold anything
@@ -206,10 +202,10 @@ def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None, *, tr
                 f"the run {folder.name} cannot be gone on with, since its files are broken: {said}"
             ) from error
         recorder.attach(folder, tracking_uri)
-        return _go(reopened, recorder, watcher)
+        return _go(run, recorder)
 
 
-def plan_of(folder: Path, watcher: Watcher) -> Plan:
+def plan_of(folder: Path, observer: Observer) -> Plan:
     """The plan that the run in `folder` was begun with."""
     from annpipe.draft.draft import draft
     from annpipe.record.journal.project import find_project, spec_file
@@ -220,7 +216,7 @@ def plan_of(folder: Path, watcher: Watcher) -> Plan:
         raise RunError(f"the run {folder.name} has no plan.yaml: it was killed as it began; run its spec again")
     file = spec_file(folder)
     spec = load_spec(folder / "plan.yaml", base=file.resolve().parent)
-    plan = complete(draft(spec, Registry.installed(), project=find_project()), watcher)
+    plan = complete(draft(spec, Registry.installed(), project=find_project()), observer)
     return replace(plan, file=str(file))
 
 
@@ -244,6 +240,6 @@ def _defaults() -> AbstractContextManager[None]:
     return torch_defaults()
 
 
-def _go(run: Run, recorder: Recorder, watcher: Watcher) -> Finished:
-    outcome = run.go(lambda steps, _, done: watcher.start(steps.total_steps, steps.steps_per_epoch, done))
+def _go(run: Run, recorder: Recorder) -> Finished:
+    outcome = run.go()
     return Finished(run.plan, run.folder, outcome, recorder.finish(run.plan.tracking.wait_seconds))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from annpipe.datasets.transforms import Fitted
 from annpipe.draft.component import Component
 from annpipe.draft.metric_keys import run_metrics
 from annpipe.errors import RunError
+from annpipe.observer import SILENT, Observer
 from annpipe.plan.plan import Plan
 from annpipe.plan.schedules import run_length, too_short, with_length
 from annpipe.portable.columns import begun_with
@@ -56,13 +57,13 @@ class Parts:
         return list(named_parameters(self.model, self.loss).values())
 
 
-def build(plan: Plan, device: torch.device, dtype: torch.dtype, tell: Callable[[str], object] = str) -> Parts:
+def build(plan: Plan, device: torch.device, dtype: torch.dtype, observer: Observer = SILENT) -> Parts:
     """Makes data, model, loss, optimizer, scheduler and callbacks; the default dtype must be the run's.
 
-    `tell` hears of rows that are kept in files.
+    `observer` is told of rows that are kept in files.
     """
     dataset = make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns)
-    laid = laid_out(plan, dataset, device, dtype, tell)
+    laid = laid_out(plan, dataset, device, dtype, observer.event)
     model = build_model(plan, laid.fitted).to(device)
     check_labels(plan, {name: rows.y for name, rows in laid.rows.items()})
     loss = build_loss(plan, laid.rows["train"].y).to(device)

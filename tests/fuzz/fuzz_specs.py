@@ -339,7 +339,7 @@ def one(path: Path, registry: Any, phase: str) -> str:
     """What comes of the spec at `path`."""
     from annpipe.errors import SpecError
     from annpipe.errors.render import render
-    from annpipe.observer import Silent
+    from annpipe.observer import SILENT
     from annpipe.runs.launch import complete, read
 
     try:
@@ -353,7 +353,7 @@ def one(path: Path, registry: Any, phase: str) -> str:
             assert render(problem)
         return "problems" if phase == "draft" else "not counted: problems of the draft"
     try:
-        complete(drafted, Silent())
+        complete(drafted, SILENT)
     except SpecError as error:
         for problem in error.problems:
             assert render(problem)

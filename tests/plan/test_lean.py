@@ -28,8 +28,8 @@ tracking: {wait_seconds: 0}
 RUN = """
 import sys
 from annpipe.runs.launch import read, complete, launch
-from annpipe.observer import Silent
-launch(read(__import__("pathlib").Path("spec.yaml")), Silent())
+from annpipe.observer import SILENT
+launch(read(__import__("pathlib").Path("spec.yaml")), SILENT)
 print(sorted({"torch._dynamo", "torch._inductor", "sympy", "mlflow"} & set(sys.modules)))
 """
 

@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from annpipe.errors import RunError
-from annpipe.runs.run import try_rates
-from annpipe.train.loop.lr_test import smoothed, steepest
+from annpipe.train.loop.lr_test import smoothed, steepest, try_rates
 from tests.conftest import CliHere
 
 SPEC = """

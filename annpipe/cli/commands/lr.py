@@ -39,7 +39,7 @@ def command(
     from annpipe.cli.progress import RunDisplay
     from annpipe.record.journal.project import slug
     from annpipe.runs.launch import complete, read
-    from annpipe.runs.run import try_rates
+    from annpipe.train.loop.lr_test import try_rates
 
     if not low < high < math.inf:  # nor is nan
         raise click.UsageError(f"--from ({low:g}) must be less than --to ({high:g}), and both be finite")

@@ -11,12 +11,10 @@ import click
 
 from annpipe.cli.completion import words
 from annpipe.cli.options import spec_argument, spec_options
-from annpipe.cli.views.sweep import _value, as_json_text, plan_said, said
+from annpipe.cli.views.sweep import as_json_text, plan_said, said
 
 if TYPE_CHECKING:
-    from annpipe.errors import Problem
     from annpipe.sweep.sweep import SweepEnd
-    from annpipe.sweep.table import Result
 
 
 @click.command("sweep")
@@ -80,13 +78,14 @@ def command(
 
     from annpipe.runs.launch import read, shipping
 
-    display = _Display()
     drafted = read(spec, overrides=changes, unset=unset, device=device, over=over)
     with nullcontext() if dry_run else shipping() as recorder:  # started before torch is imported
+        from annpipe.cli.sweep_progress import SweepDisplay
         from annpipe.sweep.design import designed
         from annpipe.sweep.plan_trials import Request
         from annpipe.sweep.sweep import train_sweep
 
+        display = SweepDisplay()
         design = designed(Request(spec, tuple(changes), unset, device, tuple(over)), display, drafted)
         if recorder is None:
             click.echo(plan_said(design, display))
@@ -100,27 +99,3 @@ def _code(ended: SweepEnd) -> int:
     if ended.signal is not None:
         return 128 + ended.signal
     return 0 if all(result.status in ("FINISHED", "PRUNED") for result in ended.swept.results) else 1
-
-
-class _Display:
-    """A line a trial, on stderr."""
-
-    def trial(self, result: Result, done: int, of: int) -> None:
-        from annpipe.errors import one_line
-        from annpipe.spec.sections.axes import Axis
-
-        values = ", ".join(f"{Axis(path).short} {_value(value)}" for path, value in result.values.items())
-        losses = {one_line(key): value for key, value in sorted(result.finals.items()) if "loss" in key}
-        finals = "  ".join(f"{key} {value:.6g}" for key, value in losses.items())
-        how = finals if result.status == "FINISHED" else result.status
-        click.echo(f"trial {done}/{of}  {values}  {how}{'' if result.is_new else '  (made before)'}", err=True)
-
-    def event(self, message: str) -> None:
-        from annpipe.errors import one_line
-
-        click.echo(one_line(message), err=True)
-
-    def warn(self, problem: Problem) -> None:
-        from annpipe.errors.render import render
-
-        click.echo(render(problem) + "\n", err=True)

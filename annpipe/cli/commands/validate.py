@@ -67,7 +67,7 @@ def check(
 ) -> list[Problem]:
     """All that is wrong with one spec, warnings too, in file order."""
     from annpipe.files.limits import beyond, held_to, limit
-    from annpipe.observer import Silent
+    from annpipe.observer import SILENT
     from annpipe.runs.launch import complete, read
     from annpipe.sweep.grid import corners
 
@@ -76,7 +76,7 @@ def check(
         drafted = read(
             path, registry=own, overrides=overrides, unset=unset, device=device, untrusted=untrusted, values=values
         )
-        whole = complete(drafted, Silent()).warnings if drafted.is_whole else ()
+        whole = complete(drafted, SILENT).warnings if drafted.is_whole else ()
         return drafted, [*drafted.unchecked, *whole]
 
     try:

@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from annpipe.observer import Observer
     from annpipe.sweep.design import Design
-    from annpipe.sweep.plan_trials import Teller, Trial
+    from annpipe.sweep.plan_trials import Trial
+    from annpipe.sweep.results.table import SweepResult
     from annpipe.sweep.sweep import SweepEnd
-    from annpipe.sweep.table import Swept
 
 MOST_ROWS = 10  # of a table in the terminal
 
 
-def plan_said(design: Design, teller: Teller) -> str:
+def plan_said(design: Design, observer: Observer) -> str:
     """What a sweep would do."""
     from annpipe.record.journal.project import find_project
+    from annpipe.sweep.finished_runs import FinishedRuns
     from annpipe.sweep.grid import corners
-    from annpipe.sweep.plan_trials import Made, Planner
+    from annpipe.sweep.plan_trials import Planner
 
     call, total = design.call, design.choices * design.repeats
-    planner = Planner(design.request, design.axes, teller)
+    planner = Planner(design.request, design.axes, observer)
     values = design.combinations if call.is_grid else corners(design.axes)
-    trials = Made(find_project()).of([planner.trial(number, one) for number, one in enumerate(values)])
+    trials = FinishedRuns(find_project()).match([planner.trial(number, one) for number, one in enumerate(values)])
     lines = [f"{design.base.head.name}: {total} trials", ""]
     width = max(len(axis.path) for axis in design.axes)
     lines += [f"  {axis.path:<{width}}  {axis.said}" for axis in design.axes]
@@ -97,29 +99,30 @@ def said(ended: SweepEnd) -> str:
     return "\n".join(lines)
 
 
-def _trials(swept: Swept) -> list[list[str]]:
+def _trials(swept: SweepResult) -> list[list[str]]:
     from annpipe.errors import one_line
 
     rows = [[*(one_line(axis.path) for axis in swept.axes), one_line(swept.goal.metric), "run"]]
     for result in swept.ordered()[:MOST_ROWS]:
         value = result.finals.get(swept.goal.metric)
         told = result.status if value is None else f"{value:.6g}"
-        rows.append([*map(_value, result.values.values()), told, result.run.name if result.run else ""])
+        rows.append([*map(value_in_words, result.values.values()), told, result.run.name if result.run else ""])
     more = len(swept.results) - MOST_ROWS
     return rows + ([[f"… and {more} more: trials.csv in its folder"]] if more > 0 else [])
 
 
-def _groups(swept: Swept) -> list[list[str]]:
+def _groups(swept: SweepResult) -> list[list[str]]:
     groups = swept.groups
     if not groups:
         return []
-    rows = [[*map(_value, groups[0].values), f"mean {_value(swept.goal.metric)}", "std", "95 % interval", "trials"]]
+    metric = value_in_words(swept.goal.metric)
+    rows = [[*map(value_in_words, groups[0].values), f"mean {metric}", "std", "95 % interval", "trials"]]
     for group in groups[:MOST_ROWS]:
         one = group.spread
         interval = f"{one.mean - one.half_width:.6g} … {one.mean + one.half_width:.6g}"
         count = str(one.n) if one.n == len(group.trials) else f"{one.n} of {len(group.trials)}"
         own = [f"{one.mean:.6g}", f"{one.deviation:.3g}", interval, count]
-        rows.append([*map(_value, group.values.values()), *own])
+        rows.append([*map(value_in_words, group.values.values()), *own])
     more = len(groups) - MOST_ROWS
     return rows + ([[f"… and {more} more: trials.csv in its folder"]] if more > 0 else [])
 
@@ -129,7 +132,7 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     return ["  ".join(map(str.ljust, row, widths)).rstrip() if len(row) > 1 else row[0] for row in rows]
 
 
-def _value(value: Any) -> str:
+def value_in_words(value: Any) -> str:
     from annpipe.errors import one_line
     from annpipe.spec.sections.axes import in_words
 

@@ -8,7 +8,7 @@ import torch
 
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.base import Gear
-from annpipe.train.gears.compiled.gearbox import Gearbox, Tell, is_off
+from annpipe.train.gears.compiled.gearbox import Gearbox, OnShift, is_off
 from annpipe.train.gears.compiled.steps import numbers_of
 from annpipe.train.gears.compiled.verify import Candidate, Compiled, option_table
 from annpipe.train.gears.eager import Eager
@@ -18,18 +18,18 @@ from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
 
-def gear_for(plan: Plan, parts: Parts, schedule: Schedule, tell: Tell) -> Gear:
-    """The gear that a plan asks for; `tell` hears of a shift."""
-    return Eager(plan, parts, schedule) if is_off(plan) else Shifting(plan, parts, schedule, tell)
+def gear_for(plan: Plan, parts: Parts, schedule: Schedule, on_shift: OnShift) -> Gear:
+    """The gear that a plan asks for; `on_shift` is called with a shift."""
+    return Eager(plan, parts, schedule) if is_off(plan) else Shifting(plan, parts, schedule, on_shift)
 
 
 class Shifting:
     """Eager until it shifts to compiled steps. `solo` has the run's state, whichever takes the steps."""
 
-    def __init__(self, plan: Plan, parts: Parts, schedule: Schedule, tell: Tell) -> None:
+    def __init__(self, plan: Plan, parts: Parts, schedule: Schedule, on_shift: OnShift) -> None:
         self.solo = Eager(plan, parts, schedule)
         self._plan, self._parts, self._schedule = plan, parts, schedule
-        self._box = Gearbox(plan, [parts], schedule, tell)
+        self._box = Gearbox(plan, [parts], schedule, on_shift)
         self._state: StackedState | None = None
         self._options: list[torch.Tensor] = []
 

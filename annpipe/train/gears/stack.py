@@ -18,7 +18,7 @@ import torch
 from annpipe.backend.device import measured_threads
 from annpipe.backend.torch_shortcuts import step_first
 from annpipe.plan.plan import Plan
-from annpipe.train.gears.compiled.gearbox import Gearbox, Shift, Tell
+from annpipe.train.gears.compiled.gearbox import Gearbox, OnShift, Shift
 from annpipe.train.gears.compiled.steps import numbers_of
 from annpipe.train.gears.compiled.verify import Candidate, Compiled, option_table
 from annpipe.train.gears.eager import Eager
@@ -102,17 +102,21 @@ class Member:
         self._stack.changed()
 
 
-def no_one(shift: Shift) -> None:
-    """Hears of shifts where nobody asked."""
+def ignore_shift(shift: Shift) -> None:
+    """Does nothing with a shift."""
 
 
 class Stack:
     """Runs whose plans have one `stack_key`, and none a reason to go alone; members stand at the same step."""
 
     def __init__(
-        self, plans: Sequence[Plan], parts: Sequence[Parts], schedules: Sequence[Schedule], tell: Tell = no_one
+        self,
+        plans: Sequence[Plan],
+        parts: Sequence[Parts],
+        schedules: Sequence[Schedule],
+        on_shift: OnShift = ignore_shift,
     ) -> None:
-        self._tell = tell
+        self._on_shift = on_shift
         self._turn = threading.RLock()
         self._asked = threading.Condition(self._turn)
         self._fault: BaseException | None = None
@@ -299,7 +303,7 @@ class Stack:
 
     def _new_box(self) -> Gearbox:
         first = self._present[0]
-        return Gearbox(first.plan, [m.parts for m in self._present], self._schedule, self._tell, "stacked, ")
+        return Gearbox(first.plan, [m.parts for m in self._present], self._schedule, self._on_shift, "stacked, ")
 
     def _laid_out(self) -> tuple[StackedState, StackedRows]:
         """The tensors of the present members side by side; those that left are let go with every second one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -33,17 +33,19 @@ class Shift:
     tags: Mapping[str, str]
 
 
-Tell = Callable[[Shift], None]
+OnShift: TypeAlias = Callable[[Shift], None]
 
 
 class Gearbox:
-    """Decides when to shift, and holds the compiled steps once they are there; `tell` hears of it.
+    """Decides when to shift, and holds the compiled steps once they are there; `on_shift` is called with each change.
 
     The device says whether steps are compiled or graphed. `prefix` stands before that word in the record.
     """
 
-    def __init__(self, plan: Plan, parts: Sequence[Parts], schedule: Schedule, tell: Tell, prefix: str = "") -> None:
-        self._plan, self._parts, self._schedule, self._tell, self._prefix = plan, parts, schedule, tell, prefix
+    def __init__(
+        self, plan: Plan, parts: Sequence[Parts], schedule: Schedule, on_shift: OnShift, prefix: str = ""
+    ) -> None:
+        self._plan, self._parts, self._schedule, self._on_shift, self._prefix = plan, parts, schedule, on_shift, prefix
         self._device = parts[0].rows["train"].device
         self._kind = KINDS.get(self._device.type, COMPILED)  # of another device nothing is compiled
         self.blocks = blocks(schedule, self._kind.most_steps_of(_row_bytes(parts, schedule)))
@@ -116,7 +118,7 @@ class Gearbox:
                 remember(key, Known(0.0, refused=str(refused)))
             self._shifts.append(f"step {step}: {refused}")
             message = f"warning: the run stays with the eager gear, {self._kind.refused}: {refused}"
-            self._tell(Shift(message, {"annpipe.shifts": "; ".join(self._shifts)}))
+            self._on_shift(Shift(message, {"annpipe.shifts": "; ".join(self._shifts)}))
             return
         known = self.compiled.known
         if key is not None:
@@ -127,7 +129,7 @@ class Gearbox:
         self._shifts.append(f"step {step}: eager → {self._kind.word} in {known.compile_seconds:.1f} s, {times}")
         message = f"{self._kind.made} in {known.compile_seconds:.1f} s at step {step}: {times}"
         tags = {"annpipe.gear": self._prefix + self._kind.word, "annpipe.threads": str(self._threads)}
-        self._tell(Shift(message, {**tags, "annpipe.shifts": "; ".join(self._shifts)}))
+        self._on_shift(Shift(message, {**tags, "annpipe.shifts": "; ".join(self._shifts)}))
 
     def state(self) -> dict[str, Any]:
         """What a resumed run has to know of it."""
