@@ -34,7 +34,7 @@ from annpipe.datasets.tensors import Transformed, lay_out
 from annpipe.backend.device import computing
 from annpipe.train.loop.evaluate import LossInPieces, measured
 from annpipe.train.loop.figures import OutputPart, draw, predicting
-from annpipe.train.predictions import point_of, points, roles
+from annpipe.plan.predictions import point_of, points, roles
 
 FOLDER = "evaluated"
 

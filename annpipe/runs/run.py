@@ -37,7 +37,7 @@ from annpipe.train.loop.evaluate import evaluate, higher_is_better
 from annpipe.export.model import export_model
 from annpipe.train.loop.figures import draw, run_view, sampled
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.base import Gear
 from annpipe.train.loop.loop import LAST, Loop
 from annpipe.train.parts import Parts, build, trial_copy
