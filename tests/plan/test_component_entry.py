@@ -21,6 +21,11 @@ def _functions() -> Iterator[ast.FunctionDef]:
         yield from (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef))
 
 
+def _parameters(function: ast.FunctionDef) -> list[str]:
+    arguments = function.args
+    return [argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+
+
 def test_the_entry_does_not_count_in_what_a_component_is(registry_entries: Registry) -> None:
     bare = Component("layer", "ReLU", {"inplace": False})
     known = replace(bare, entry=registry_entries.entry("layer", "ReLU"))
@@ -45,11 +50,5 @@ def test_only_the_registry_and_the_draft_look_components_up() -> None:
 
 def test_few_functions_are_given_a_registry() -> None:
     """Those that resolve names, and those that list components."""
-    given = [
-        function.name
-        for function in _functions()
-        if any(
-            a.arg == "registry" for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
-        )
-    ]
+    given = [function.name for function in _functions() if "registry" in _parameters(function)]
     assert len(given) <= 30, given
