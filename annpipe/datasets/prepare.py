@@ -22,7 +22,7 @@ from annpipe.datasets.transforms import Fitted, fit_columns, known_categories
 from annpipe.draft.inputs_outputs import stack_columns
 from annpipe.draft.losses import takes_classes
 from annpipe.plan.plan import Plan
-from annpipe.train.predictions import n_outputs, plan_roles
+from annpipe.plan.predictions import n_outputs, plan_roles
 
 Tell = Callable[[str], object]
 

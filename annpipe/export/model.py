@@ -21,9 +21,9 @@ from annpipe.export.plugin_copies import copy_plugins, distributions
 from annpipe.export.targets import described_loss, described_targets
 from annpipe.files.whole import whole_folder
 from annpipe.plan.plan import Plan
+from annpipe.plan.predictions import plan_roles
 from annpipe.portable import columns
 from annpipe.train.parts import Parts
-from annpipe.train.predictions import plan_roles
 
 READING = (
     "delimiter",

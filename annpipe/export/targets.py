@@ -9,10 +9,10 @@ from annpipe.contract import Dataset
 from annpipe.draft.component import Component, to_data
 from annpipe.draft.losses import by_target, takes_classes
 from annpipe.plan.plan import Plan
+from annpipe.plan.predictions import plan_roles
 from annpipe.train.loop.figures import output_parts
 from annpipe.train.losses import with_weights
 from annpipe.train.parts import Parts
-from annpipe.train.predictions import plan_roles
 
 OF_TWO = ("logits", "probabilities")
 

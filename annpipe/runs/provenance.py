@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.contract import Blocks, Dataset
-from annpipe.errors import RunError
+from annpipe.datasets.tensors import beside_digest, dataset_digest
 from annpipe.draft.component import Component, every
+from annpipe.errors import RunError
 from annpipe.plan.plan import Layer, Plan
 from annpipe.registry.entry import installed_version
 from annpipe.registry.index import package_sources, sources_digest
 from annpipe.registry.registry import Registry
 from annpipe.registry.types import ListOf, MappingOf, Named, OptionType, TupleOf, alternatives
-from annpipe.datasets.tensors import beside_digest, dataset_digest
 
 NUMERICS = 2  # raised by each change of annpipe after which the same plan gives other numbers
 OWN = ("annpipe", "torch")  # distributions whose versions stand for their sources

@@ -12,12 +12,12 @@ from annpipe.datasets.tensors import Rows
 from annpipe.draft.component import Component
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
+from annpipe.plan.predictions import Points, plan_roles, points
 from annpipe.portable.columns import Targets
 from annpipe.portable.heads import HeadLosses
 from annpipe.registry import Registry
 from annpipe.train.divisors import Terms, head_terms, is_sum
 from annpipe.train.parts import Parts
-from annpipe.train.predictions import Points, plan_roles, points
 from annpipe.train.tally import divided
 
 BLOCK = 8192  # rows at a time

@@ -19,10 +19,10 @@ from annpipe.files.figures import write_figure
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
 from annpipe.plan.plan import Plan
+from annpipe.plan.predictions import Point, n_outputs, plan_roles, point_of
 from annpipe.registry import Registry
 from annpipe.train.loop.evaluate import predict
 from annpipe.train.parts import Parts
-from annpipe.train.predictions import Point, n_outputs, plan_roles, point_of
 
 Predict = Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
 LARGE = 1_000_000  # bytes from which a PNG serves better than an SVG

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import schedule
 from annpipe.train.tally import step_losses

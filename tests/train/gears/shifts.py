@@ -15,7 +15,7 @@ from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled.cuda_graph import Capture, GraphedSteps
 from annpipe.train.gears.compiled.gearbox import Shift
 from annpipe.train.gears.compiled.kinds import GRAPHED, KINDS
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.shifting import Shifting, gear_for
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.loop.checkpoint import load_checkpoint

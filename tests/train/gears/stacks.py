@@ -10,7 +10,7 @@ import torch
 
 from annpipe.backend.device import computing
 from annpipe.plan.plan import Plan
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stack import Member, Stack
 from annpipe.train.gears.stacked.eligibility import stack_key, why_solo
 from annpipe.train.parts import Parts, build

@@ -11,10 +11,10 @@ from annpipe.backend.streams import GlobalStream
 from annpipe.plan.plan import Plan
 from annpipe.train.batches.in_memory import batches_of
 from annpipe.train.divisors import own_terms
-from annpipe.train.gears.average import Average
-from annpipe.train.gears.gradients import grad_scaler, gradients
-from annpipe.train.gears.guard import Guard
-from annpipe.train.gears.optimizer_step import QuickStep
+from annpipe.train.gears.eager.average import Average
+from annpipe.train.gears.eager.gradients import grad_scaler, gradients
+from annpipe.train.gears.eager.guard import Guard
+from annpipe.train.gears.eager.optimizer_step import QuickStep
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.tally import step_losses
