@@ -228,7 +228,7 @@ class Run:
         view = run_view(self.plan, parts, reporter.history)
         if few := sampled(parts):
             self.observer.event(few)
-        for path, fault in draw(self.plan.plots, self.plan.registry, view, self.folder / "artifacts" / "plots"):
+        for path, fault in draw(self.plan.plots, view, self.folder / "artifacts" / "plots"):
             file = str(path.relative_to(self.folder))
             if isinstance(fault, OSError):
                 self.journal.write("unwritten", file=file, time=now_ms(), reason=fault.strerror)

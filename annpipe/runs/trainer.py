@@ -12,7 +12,7 @@ from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.base import Gear
 from annpipe.train.gears.compiled.gearbox import OnShift
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.shifting import gear_for
 from annpipe.train.parts import Parts, build, trial_copy
 from annpipe.train.schedule import Schedule, schedule

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from annpipe.draft.metric_keys import run_metrics
+from annpipe.draft.metric_keys import large_is_good, run_metrics
 from annpipe.draft.types import Draft
 from annpipe.errors import NotFound, Place, Problem, SpecError
 from annpipe.errors.suggest import did_you_mean
@@ -129,8 +129,7 @@ def goal_of(plans: Sequence[Plan], metric: str | None, goal: str | None) -> Goal
     if goal is not None:
         return Goal(chosen, goal == "maximize")
     component = metrics.get(chosen.partition("/")[2])
-    entry = plan.registry.find("metric", component[0].name) if component else None
-    return Goal(chosen, bool(entry and getattr(plan.registry.load(entry), "higher_is_better", False)))
+    return Goal(chosen, component is not None and large_is_good(component[0]))
 
 
 def _goal(plans: Sequence[Plan], call: SweepCall, place: Place) -> Goal:

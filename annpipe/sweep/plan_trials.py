@@ -89,7 +89,7 @@ class Planner:
         files: dict[str, str] = {}
         if any(axis.path.partition(".")[0] == "data" for axis in self.axes):  # not all combinations are checked
             for trial in self._known.values():
-                files |= file_digests(named_files([trial.plan.data], trial.plan.registry))
+                files |= file_digests(named_files([trial.plan.data]))
         return hashlib.sha256(json.dumps([keys, files], sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -102,7 +102,7 @@ def digest_of(plan: Plan, known: dict[str, DataDigests] | None = None) -> str:
     known = {} if known is None else known
     data = json.dumps([plan.data.to_data(), plan.head.seed, plan.split.columns], sort_keys=True)
     if data not in known:
-        known[data] = DataDigests.of(make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns))
+        known[data] = DataDigests.of(make_data(plan.data, plan.head.seed, plan.split.columns))
     return facts_key(run_facts(plan, known[data]))
 
 
