@@ -1,4 +1,4 @@
-"""A spec is run: plan, shipper, training and record in their order, for the command line and for Python.
+"""Runs a spec: plan, shipper, training and record in their order, for the command line and for Python.
 
     import annpipe
 
@@ -13,14 +13,15 @@ imported, so that it imports MLflow meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annpipe.errors import AnnpipeError, Place, Problem, RunError, SpecError, one_line
+from annpipe.errors import AnnpipeError, Problem, RunError, SpecError
 from annpipe.observer import SILENT, Observer
+from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
     from annpipe.datasets.leaks import Seen
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from annpipe.record.shipper.recorder import Recorder, ShipState
     from annpipe.registry import Registry
     from annpipe.runs.run import Outcome, Run
-    from annpipe.spec.yaml.nodes import Node, ScalarNode
 
 
 @dataclass(frozen=True)
@@ -70,59 +70,11 @@ def run(
     `registry` is one with components of your own; left out, it holds all installed ones. `overrides` and `unset` are
     what `--set` and `--unset` take.
     """
-    drafted = read(Path(spec), registry=registry, overrides=overrides, unset=unset, device=device, name=name)
-    return launch(drafted, observer, tracking_uri)
+    source = SpecSource(Path(spec), tuple(overrides), tuple(unset), device, name)
+    return launch(source.draft(registry), observer, tracking_uri)
 
 
-def read(
-    spec: Path,
-    *,
-    registry: Registry | None = None,
-    overrides: Iterable[str] = (),
-    unset: Iterable[str] = (),
-    device: str | None = None,
-    name: str | None = None,
-    untrusted: bool = False,
-    over: Sequence[tuple[ScalarNode, Node]] = (),
-    values: Iterable[tuple[str, Node]] | None = None,
-) -> Draft:
-    """The draft of a spec: everything that can be checked without torch; raises SpecError.
-
-    `over` are more values of its sweep, `values` those of one trial of it.
-    """
-    from annpipe.draft.draft import draft
-    from annpipe.record.journal.project import find_project
-    from annpipe.registry import Registry
-    from annpipe.spec import load_spec
-    from annpipe.spec.sections.names import HELP as NAME_HELP
-    from annpipe.spec.sections.names import fault_of
-
-    loaded = load_spec(spec, overrides, unset_paths=unset, device=device, untrusted=untrusted, over=over, values=values)
-    if name is not None:
-        if found := fault_of(name):
-            place = Place(f"--name {one_line(name)}", 1, len("--name ") + 1, len(one_line(name)))
-            raise SpecError([Problem("unprintable-name", f"the run's name holds {found}", place, NAME_HELP)])
-        # a run of another name stays in the experiment of its spec, beside the runs it is compared with
-        experiment = loaded.tracking.experiment or loaded.head.name
-        tracking = loaded.tracking.model_copy(update={"experiment": experiment})
-        loaded = replace(loaded, head=loaded.head.model_copy(update={"name": name}), tracking=tracking)
-    return draft(loaded, registry or Registry.installed(), project=find_project(), untrusted=untrusted)
-
-
-def read_data(
-    spec: Path, *, overrides: Iterable[str] = (), unset: Iterable[str] = (), untrusted: bool = False
-) -> DataDraft:
-    """The data component of a spec, whatever the rest of it is; raises SpecError."""
-    from annpipe.draft.data_only import draft_data
-    from annpipe.record.journal.project import find_project
-    from annpipe.registry import Registry
-    from annpipe.spec import load_spec
-
-    loaded = load_spec(spec, overrides, unset_paths=unset, untrusted=untrusted)
-    return draft_data(loaded, Registry.installed(), project=find_project(), untrusted=untrusted)
-
-
-def see(drafted: DataDraft) -> Seen:
+def load_for_inspection(drafted: DataDraft) -> Seen:
     """The rows of a spec, made and split as a run would; imports torch; raises SpecError."""
     from annpipe.contract import Blocks
     from annpipe.datasets.leaks import Seen

@@ -15,11 +15,12 @@ from annpipe.errors import NotFound, Place, Problem, SpecError
 from annpipe.errors.suggest import did_you_mean
 from annpipe.observer import SILENT, Observer
 from annpipe.plan.plan import Plan
-from annpipe.runs.launch import complete, read
+from annpipe.runs.launch import complete
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import COUNTED, OVER, SPLIT, Axis
 from annpipe.spec.sections.sweep import SweepCall, even, n_combinations
 from annpipe.sweep.grid import combinations, corners
-from annpipe.sweep.plan_trials import Planner, Request, WarnOnce, digest_of
+from annpipe.sweep.plan_trials import Planner, WarnOnce, digest_of
 from annpipe.sweep.results.table import Goal
 
 ALL_AT_ONCE = ("grid", "random", "sobol", "halton")  # what they choose does not depend on results
@@ -31,7 +32,7 @@ BATCH = 8  # trials that are chosen, or compared by a pruner, together
 class Design:
     """A sweep before its first trial. `base` is the plan of the spec as it stands, without a swept value."""
 
-    request: Request
+    source: SpecSource
     call: SweepCall
     base: Plan
     goal: Goal
@@ -77,17 +78,16 @@ class Design:
         return self.call.options.batch or (BATCH if waits else self.choices)
 
 
-def designed(request: Request, observer: Observer, drafted: Draft | None = None) -> Design:
-    """Plans the spec, and what its sweep is to do; raises SpecError, NotFound where nothing is swept over."""
-    drafted = drafted or read(
-        request.spec, overrides=request.changes, unset=request.unset, device=request.device, over=request.over
-    )
+def design_sweep(source: SpecSource, observer: Observer, drafted: Draft | None = None) -> Design:
+    """Plans the spec without its swept values, and reads what its sweep is to do; raises SpecError, and NotFound where
+    nothing is swept over."""
+    drafted = drafted or source.draft()
     call = drafted.spec.sweep
     if call is None or not call.axes:
-        message = f"{request.spec.name} does not say what to try"
+        message = f"{source.spec.name} does not say what to try"
         raise NotFound(f"{message}: give it `sweep: {{over: …}}`, or {OVER}optimizer.Adam.lr=1e-3,1e-2")
     base = replace(complete(drafted, WarnOnce(observer)), plots=())
-    plans = _of_splits(base, request, call)
+    plans = _of_splits(base, source, call)
     goal = _goal(plans, call, drafted.spec.place("sweep", "metric"))
     _check_pruning(call, goal)
     if (
@@ -96,16 +96,16 @@ def designed(request: Request, observer: Observer, drafted: Draft | None = None)
         and (plans[0].split.by or plans[0].split.files)
     ):
         observer.event(f"no rows are held out for val: trials are compared by {goal.metric}")
-    return Design(request, call, base, goal)
+    return Design(source, call, base, goal)
 
 
-def _of_splits(base: Plan, request: Request, call: SweepCall) -> list[Plan]:
+def _of_splits(base: Plan, source: SpecSource, call: SweepCall) -> list[Plan]:
     """Plans with each of the splits that trials have, where that decides which parts have rows."""
     drawn = {path for path in COUNTED if path != "seed"}
     others = [axis for axis in call.axes if axis.path.partition(".")[0] == "data" and axis.path not in drawn]
     if not base.split.by and not any(axis.path == "data" or axis.path.startswith(SPLIT) for axis in others):
         return [base]
-    planner = Planner(request, call.axes, SILENT)  # its warnings are shown when the trials are planned
+    planner = Planner(source, call.axes, SILENT)  # its warnings are shown when the trials are planned
     return [planner.trial(0, values).plan for values in corners(call.axes)] if others else [base]
 
 

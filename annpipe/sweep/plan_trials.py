@@ -15,10 +15,10 @@ from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve import Shaped
 from annpipe.registry import Registry
-from annpipe.runs.launch import complete, read
+from annpipe.runs.launch import complete
 from annpipe.runs.provenance import DataDigests, facts_key, file_digests, named_files, run_facts
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import Axis
-from annpipe.spec.yaml.nodes import Node, ScalarNode
 
 
 @dataclass(frozen=True)
@@ -35,22 +35,11 @@ class Trial:
     run: Path | None = None
 
 
-@dataclass(frozen=True)
-class Request:
-    """A spec with the changes of the command line: those of `--set`, `--unset`, `--device` and `--over`."""
-
-    spec: Path
-    changes: tuple[str, ...] = ()
-    unset: tuple[str, ...] = ()
-    device: str | None = None
-    over: tuple[tuple[ScalarNode, Node], ...] = ()
-
-
 @dataclass
 class Planner:
-    """Plans the trials of a sweep request, and keeps the plans that were checked."""
+    """Plans the trials of a sweep, and keeps the plans that were checked."""
 
-    request: Request
+    source: SpecSource
     axes: Sequence[Axis]
     observer: Observer
     _registry: Registry = field(default_factory=Registry.installed, init=False)
@@ -70,15 +59,8 @@ class Planner:
         """The trial with these values by path; raises SpecError."""
         if (known := self._known.get(_as_key(values))) is not None:
             return replace(known, number=number, values=values)
-        request = self.request
-        drafted = read(
-            request.spec,
-            registry=self._registry.copy(),
-            overrides=request.changes,
-            unset=request.unset,
-            device=request.device,
-            values=[(axis.path, axis.node(values[axis.path])) for axis in self.axes],
-        )
+        trial_values = [(axis.path, axis.node(values[axis.path])) for axis in self.axes]
+        drafted = replace(self.source, over=()).draft(self._registry.copy(), trial_values)
         plan = replace(complete(drafted, self._quiet, self._shaped), plots=())
         return Trial(number, values, plan, digest_of(plan, self._digests))
 

@@ -25,11 +25,12 @@ from annpipe.record.journal.seal import seal
 from annpipe.record.journal.source import environment_text, source_tags, spec_copy
 from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.runs.launch import shipping
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import Axis, over_of
 from annpipe.sweep.chooser import Chooser, GridChooser
-from annpipe.sweep.design import Design, designed
+from annpipe.sweep.design import Design, design_sweep
 from annpipe.sweep.figures import draw_figures
-from annpipe.sweep.plan_trials import Planner, Request
+from annpipe.sweep.plan_trials import Planner
 from annpipe.sweep.results.table import Result, SweepResult, as_csv, as_log_table, best_values, groups_as_log_table
 from annpipe.sweep.train_trials import TrialRunner
 from annpipe.sweep.workers import Worker, WorkerPool, WorkerTask, threads_of
@@ -73,8 +74,8 @@ def run_sweep(
     """
     observer = observer or SweepObserver()
     pairs = [over_of(path, values) for path, values in (over or {}).items()]
-    request = Request(Path(spec), tuple(overrides), tuple(unset), device, tuple(pairs))
-    design = designed(request, observer)
+    source = SpecSource(Path(spec), tuple(overrides), tuple(unset), device, over=tuple(pairs))
+    design = design_sweep(source, observer)
     with shipping() as recorder:
         return train_sweep(design, observer, recorder, workers=workers, storage=storage, tracking_uri=tracking_uri)
 
@@ -92,7 +93,7 @@ def train_sweep(
     """Trains the trials that have no run yet, those of one structure together, and records all of them."""
     plan = design.base
     find_device(plan.device.type, None)
-    planner = Planner(design.request, design.axes, observer)
+    planner = Planner(design.source, design.axes, observer)
     planner.check(design.every_kind)
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, plan.tracking.uri)
@@ -156,7 +157,7 @@ class _Coordinator:
             self._chooser = study
             if workers > 1 and url is not None:
                 self._pool = WorkerPool(
-                    WorkerTask(design.request, url, name, self._folder.name, shared, uri, project, workers), study
+                    WorkerTask(design.source, url, name, self._folder.name, shared, uri, project, workers), study
                 )
             try:
                 return self._work()

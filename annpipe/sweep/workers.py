@@ -21,10 +21,11 @@ from annpipe.errors import StoreError
 from annpipe.observer import SILENT
 from annpipe.record.journal.source import source_tags
 from annpipe.runs.signals import StopSignal, signals_caught
+from annpipe.runs.spec_source import SpecSource
 from annpipe.sweep.chooser import Chooser, TrialChoice
-from annpipe.sweep.design import Design, designed
+from annpipe.sweep.design import Design, design_sweep
 from annpipe.sweep.finished_runs import FinishedRuns
-from annpipe.sweep.plan_trials import Planner, Request, Trial
+from annpipe.sweep.plan_trials import Planner, Trial
 from annpipe.sweep.results.table import Result
 from annpipe.sweep.train_trials import TrialRunner, stacks
 
@@ -131,7 +132,7 @@ def _was_stopped(results: Sequence[Result]) -> bool:
 class WorkerTask:
     """The sweep that another process works at, and where it finds the storage, the record and the project."""
 
-    request: Request
+    source: SpecSource
     storage: str
     study: str
     sweep: str
@@ -182,12 +183,12 @@ def _work_in_process(task: WorkerTask, number: int) -> None:
 
     parent = multiprocessing.parent_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent process, which asks this one to stop
-    design = designed(task.request, SILENT)  # the parent process shows the warnings
+    design = design_sweep(task.source, SILENT)  # the parent process shows the warnings
     seed = seed_of(design, number, task.shared)
     study = Study(design, storage_of(task.storage), task.study, seed=seed, of=task.workers)
     source = source_tags(Path(design.base.file))
     runner = TrialRunner(task.sweep, task.uri, task.project, SILENT, source, threads_of(task.workers))
-    planner = Planner(design.request, design.axes, SILENT)
+    planner = Planner(design.source, design.axes, SILENT)
     worker = Worker(design, planner, study, runner, lambda: parent is None or parent.is_alive())
     try:
         with answering(task.storage), study.heartbeat():

@@ -17,9 +17,9 @@ from pathlib import Path
 from measure import Figure, show
 
 from annpipe.observer import SILENT
-from annpipe.sweep.design import Design, designed
+from annpipe.runs.spec_source import SpecSource
+from annpipe.sweep.design import Design, design_sweep
 from annpipe.sweep.optuna_study import Study
-from annpipe.sweep.plan_trials import Request
 from annpipe.sweep.results.table import Result
 from annpipe.sweep.storage import storage_of
 
@@ -55,7 +55,7 @@ def measure(most: int = MOST) -> list[Figure]:
 def _taken(folder: Path, method: str, count: int, until: int) -> list[float]:
     """Milliseconds of processor time of each choice in turn."""
     (folder / "spec.yaml").write_text(SPEC.format(method=method, count=count), encoding="utf-8")
-    design: Design = designed(Request(folder / "spec.yaml", ("sweep.batch=1",)), SILENT)
+    design: Design = design_sweep(SpecSource(folder / "spec.yaml", ("sweep.batch=1",)), SILENT)
     study = Study(design, storage_of(f"sqlite:///{folder / 'study.db'}"), "choices", seed=0)
     each: list[float] = []
     while len(each) < until:

@@ -340,10 +340,11 @@ def one(path: Path, registry: Any, phase: str) -> str:
     from annpipe.errors import SpecError
     from annpipe.errors.render import render
     from annpipe.observer import SILENT
-    from annpipe.runs.launch import complete, read
+    from annpipe.runs.launch import complete
+    from annpipe.runs.spec_source import SpecSource
 
     try:
-        drafted = read(path, registry=registry.copy(), untrusted=True)
+        drafted = SpecSource(path, untrusted=True).draft(registry.copy())
         if phase == "draft":
             return "draft"
         if not drafted.is_whole:

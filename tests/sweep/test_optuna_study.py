@@ -20,11 +20,11 @@ import annpipe
 from annpipe.errors import SpecError
 from annpipe.record.journal import journal
 from annpipe.runs.launch import shipping
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import Axis, Span, read_over
-from annpipe.sweep.design import Design, designed
+from annpipe.sweep.design import Design, design_sweep
 from annpipe.sweep.optuna_samplers import pruner_of
 from annpipe.sweep.optuna_study import Study
-from annpipe.sweep.plan_trials import Request
 from annpipe.sweep.results.table import Result
 from annpipe.sweep.storage import storage_of
 from annpipe.sweep.sweep import SweepEnd, SweepObserver, train_sweep
@@ -48,7 +48,7 @@ class KeepingObserver(SweepObserver):
 
 
 def design(project: Path, *changes: str, over: tuple[str, ...] = ()) -> Design:
-    return designed(Request(project / "spec.yaml", changes, over=tuple(map(read_over, over))), KeepingObserver())
+    return design_sweep(SpecSource(project / "spec.yaml", changes, over=tuple(map(read_over, over))), KeepingObserver())
 
 
 def swept(project: Path, *changes: str, over: tuple[str, ...] = (), **how: Any) -> SweepEnd:

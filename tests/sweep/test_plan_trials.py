@@ -11,10 +11,11 @@ import pytest
 from annpipe.errors import SpecError
 from annpipe.observer import SILENT
 from annpipe.plan.shapes import run
-from annpipe.runs.launch import complete, read
+from annpipe.runs.launch import complete
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import read_over
-from annpipe.sweep.design import designed
-from annpipe.sweep.plan_trials import Planner, Request, Trial
+from annpipe.sweep.design import design_sweep
+from annpipe.sweep.plan_trials import Planner, Trial
 from annpipe.sweep.train_trials import stacks
 from annpipe.train.gears.stacked import eligibility
 
@@ -31,8 +32,8 @@ train: {epochs: 2}
 
 def planned(spec: Path, *over: str) -> list[Trial]:
     """The trials of a sweep."""
-    design = designed(Request(spec, over=tuple(map(read_over, over))), SILENT)
-    planner = Planner(design.request, design.axes, SILENT)
+    design = design_sweep(SpecSource(spec, over=tuple(map(read_over, over))), SILENT)
+    planner = Planner(design.source, design.axes, SILENT)
     planner.check(design.combinations)
     return [planner.trial(number, values) for number, values in enumerate(design.combinations)]
 
@@ -58,7 +59,9 @@ def test_plans_are_those_of_the_trials_alone(tmp_path: Path, monkeypatch: pytest
     assert [len(group) for group in stacks(trials)] == [3, 3]
     assert calls == {"run_shapes": 3, "_layers": 2}  # and the plan of the spec as it stands
     for trial in trials:
-        alone = complete(read(spec, overrides=[f"{path}={value}" for path, value in trial.values.items()]), SILENT)
+        alone = complete(
+            SpecSource(spec, tuple(f"{path}={value}" for path, value in trial.values.items())).draft(), SILENT
+        )
         assert trial.plan == replace(alone, plots=())
         assert trial.plan.digest == alone.digest
 

@@ -15,10 +15,10 @@ import annpipe
 from annpipe.cli import outcome
 from annpipe.observer import SILENT
 from annpipe.record.journal import journal
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import read_over
-from annpipe.sweep.design import designed
+from annpipe.sweep.design import design_sweep
 from annpipe.sweep.figures.repeats import draw_repeats
-from annpipe.sweep.plan_trials import Request
 from annpipe.sweep.results.table import Result, SweepResult
 from tests.conftest import unrecorded
 
@@ -192,14 +192,14 @@ def test_a_sampler_repeats_the_splits_of_each_choice(sweep: Type) -> None:
 def test_a_whole_split_is_a_repetition_where_it_names_its_rows(sweep: Type, tmp_path: Path) -> None:
     """Fractions are values: 0.2 against 0.4 of the rows is a question, not luck."""
     over = read_over("data.split={val: 0.25},{val: 0.5}")
-    call = designed(Request(tmp_path / "spec.yaml", over=(over,)), SILENT).call
+    call = design_sweep(SpecSource(tmp_path / "spec.yaml", over=(over,)), SILENT).call
     assert call.repeats == ()
 
 
 def test_the_figure_says_what_is_repeated(sweep: Type, tmp_path: Path) -> None:
     """In its title, in the plural."""
-    request = Request(tmp_path / "spec.yaml", over=(read_over("data.split.test_rows=a.txt,b.txt"),))
-    design = designed(request, SILENT)
+    request = SpecSource(tmp_path / "spec.yaml", over=(read_over("data.split.test_rows=a.txt,b.txt"),))
+    design = design_sweep(request, SILENT)
     values = enumerate(design.combinations)
     results = [Result(number, one, None, "FINISHED", {"test/loss": 1.0 + number}) for number, one in values]
     figure = draw_repeats(SweepResult("splits", design.axes, design.goal, tuple(results)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 10  # of a table in the terminal
 
 
-def plan_said(design: Design, observer: Observer) -> str:
+def plan_text(design: Design, observer: Observer) -> str:
     """What a sweep would do."""
     from annpipe.record.journal.project import find_project
     from annpipe.sweep.finished_runs import FinishedRuns
@@ -25,7 +25,7 @@ def plan_said(design: Design, observer: Observer) -> str:
     from annpipe.sweep.plan_trials import Planner
 
     call, total = design.call, design.choices * design.repeats
-    planner = Planner(design.request, design.axes, observer)
+    planner = Planner(design.source, design.axes, observer)
     values = design.combinations if call.is_grid else corners(design.axes)
     trials = FinishedRuns(find_project()).match([planner.trial(number, one) for number, one in enumerate(values)])
     lines = [f"{design.base.head.name}: {total} trials", ""]
@@ -83,16 +83,17 @@ def _to_train(design: Design, trials: Sequence[Trial]) -> list[str]:
     return lines
 
 
-def said(ended: SweepEnd) -> str:
+def as_text(ended: SweepEnd) -> str:
     """The best trials, what repetitions say, and what comes next."""
-    from annpipe.cli.views.run import recorded, shown
+    from annpipe.cli.views.run import record_text, short_path
+    from annpipe.cli.views.text import aligned
 
     swept = ended.swept
     lines = [f"{'KILLED' if ended.signal is not None else 'FINISHED'}  {swept.name} sweep, {len(swept.results)} trials"]
-    lines.append(f"  run     {shown(ended.folder)}")
-    lines.append(f"  record  {recorded(ended.record, ended.wait_seconds)}")
-    lines += [f"  figure  {shown(figure)}" for figure in sorted((ended.folder / "artifacts" / "plots").glob("*"))]
-    lines += ["", *_aligned(_groups(swept) or _trials(swept))]
+    lines.append(f"  run     {short_path(ended.folder)}")
+    lines.append(f"  record  {record_text(ended.record, ended.wait_seconds)}")
+    lines += [f"  figure  {short_path(figure)}" for figure in sorted((ended.folder / "artifacts" / "plots").glob("*"))]
+    lines += ["", *aligned(_groups(swept) or _trials(swept))]
     if swept.best is not None:
         best = ended.folder.name
         lines += ["", "next:", f"  annpipe best {best} > best.yaml", f"  annpipe compare {best}", "  annpipe ui"]
@@ -125,11 +126,6 @@ def _groups(swept: SweepResult) -> list[list[str]]:
         rows.append([*map(value_in_words, group.values.values()), *own])
     more = len(groups) - MOST_ROWS
     return rows + ([[f"… and {more} more: trials.csv in its folder"]] if more > 0 else [])
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[place]) for row in rows if len(row) == len(rows[0])) for place in range(len(rows[0]))]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() if len(row) > 1 else row[0] for row in rows]
 
 
 def value_in_words(value: Any) -> str:
