@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def command(runs: tuple[str, ...], last: int | None, format_: str | None) -> None:
     """Show RUNs side by side: what differs in their specs, data and results, and nothing else.
 
-    Each RUN is an id, a part of it, or a name (its latest run); a sweep stands for its trials. Plots, notes and tags are
-    not compared.
+    Each RUN is an id, a part of it, or a name (its latest run); a sweep stands for its trials. Plots, notes and tags
+    are not compared.
     """
     from annpipe.cli.project_runs import runs_of, warn_damaged
     from annpipe.cli.views.compare import as_csv, as_json, as_markdown, as_text

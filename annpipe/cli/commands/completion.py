@@ -1,8 +1,8 @@
 """`annpipe completion SHELL`: the script that lets a shell complete annpipe's commands, options and names.
 
-The scripts speak click's protocol: the words up to the cursor go into the environment, annpipe prints completions and stops.
-They replace click's own because those leave a blank after `train.`, break words at `=` and `:` in bash, and do not quote
-file names.
+The scripts speak click's protocol: the words up to the cursor go into the environment, and annpipe prints
+completions. They replace click's own, which leave a blank after `train.`, break words at `=` and `:` in bash, and do
+not quote file names.
 """
 
 from __future__ import annotations
