@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from annpipe.contract import OutputRoles
+from annpipe.datasets.request import DataRequest
 from annpipe.draft.component import Component
+from annpipe.draft.inputs_outputs import Output
 from annpipe.draft.losses import by_target
 from annpipe.draft.option_faults import option_refused
 from annpipe.errors import OptionError, Problem
 from annpipe.registry import Registry
 from annpipe.registry.marks import mark_of
 from annpipe.registry.registry import imported
+
+Roles = Mapping[str, OutputRoles | None]
+"""By target, what its loss takes outputs for; None where an output is the target's own value."""
 
 ROLE = "outputs"  # the trait of a loss that tells of roles
 
@@ -44,6 +50,35 @@ def roles_by_target(loss: Component, targets: Sequence[str], registry: Registry)
         for name in targets if target is None else (target,):
             found[name] = roles_of_leaf(leaf, registry)
     return found
+
+
+def roles(loss: Component, heads: Mapping[str, Component], targets: Sequence[str], registry: Registry) -> Roles:
+    """The roles by target for a loss, or for the losses of heads by their targets where there are some."""
+    if heads:
+        return {name: roles_by_target(own, [name], registry)[name] for name, own in heads.items()}
+    return roles_by_target(loss, targets, registry)
+
+
+def n_outputs(roles: OutputRoles | None) -> int:
+    """How many outputs a target has."""
+    return len(roles.names) if roles else 1
+
+
+def with_output_roles(
+    request: DataRequest, loss: Component, outputs: Sequence[Output], registry: Registry
+) -> DataRequest:
+    """The request with the number of outputs for each target and the positions of variances, where outputs have roles.
+
+    Transforms of targets need them to bring predictions back to the units of the data.
+    """
+    by_target = roles(loss, {head.name: head.loss for head in outputs}, list(request.fields.targets), registry)
+    variances = tuple(known.variance if known else None for known in by_target.values())
+    if outputs:
+        widths = [stop - start for start, stop in loss.options["spans"].values()]
+    else:
+        widths = [n_outputs(known) for known in by_target.values()] if any(by_target.values()) else []
+    has_variance = any(position is not None for position in variances)
+    return replace(request, widths=tuple(widths), variances=variances if has_variance else ())
 
 
 def role_faults(loss: Component, targets: Sequence[str], registry: Registry) -> list[Problem]:

@@ -11,30 +11,31 @@ from typing import Any, Protocol
 import torch
 from safetensors.torch import load_file
 
-from annpipe.contract import Dataset, RunView
-from annpipe.errors import DataError
-from annpipe.runs.provenance import dataset_facts
+from annpipe.backend.device import computing
 from annpipe.backend.instantiate import instantiate
+from annpipe.backend.torch_globals import torch_defaults
+from annpipe.contract import Dataset, RunView
+from annpipe.datasets.steps.tensors import Transformed, to_tensors
 from annpipe.draft.component import Component
 from annpipe.draft.losses import ignored_label
 from annpipe.draft.metrics_only import Measures, draft_measures
-from annpipe.backend.torch_globals import torch_defaults
+from annpipe.errors import DataError
+from annpipe.plan.output_roles import roles
 from annpipe.record.journal.journal import Journal, now_ms
-from annpipe.record.store.keys import plain_part
 from annpipe.record.journal.project import find_project, spec_file
-from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.record.journal.seal import PLAN, check_own, seal_store
+from annpipe.record.shipper.recorder import Recorder, ShipState
+from annpipe.record.store.keys import plain_part
 from annpipe.registry import Registry
+from annpipe.runs.provenance import dataset_facts
 from annpipe.saved.cells import STDIN, shown
 from annpipe.saved.labelled import labelled
 from annpipe.saved.model import SavedModel
 from annpipe.spec import load_spec
 from annpipe.spec.sections.spec import Spec
-from annpipe.datasets.tensors import Transformed, lay_out
-from annpipe.backend.device import computing
 from annpipe.train.loop.evaluate import LossInPieces, measured
 from annpipe.train.loop.figures import OutputPart, draw, predicting
-from annpipe.train.predictions import point_of, points, roles
+from annpipe.train.predictions import point_of, points
 
 FOLDER = "evaluated"
 
@@ -133,7 +134,7 @@ def _measured(
     once = Transformed()
     if model.description["transforms"]:
         network, once = network.network, Transformed(network.columns, network.targets)
-    rows = lay_out(
+    rows = to_tensors(
         dataset,
         torch.device("cpu"),
         dtype,

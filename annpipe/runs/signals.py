@@ -1,24 +1,15 @@
 """SIGINT, SIGTERM and SIGHUP during a run: noted at first, obeyed when they come again."""
 
 from __future__ import annotations
+
 import errno
 import os
 import signal
 import termios
-from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
 from types import FrameType
-from typing import Any, Protocol, TypeAlias
-from annpipe.errors import RunError
-from annpipe.files.private import private_folder
-from annpipe.files.whole import write_whole
-from annpipe.record.journal.journal import Journal, now_ms
-from annpipe.record.journal.location import scrub
-from annpipe.train.loop.figures import save_figure
-from annpipe.observer import Display
+from typing import Protocol
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 
 from annpipe.contract import OutputRoles
-from annpipe.draft.component import Component
-from annpipe.plan.output_roles import roles_by_target
+from annpipe.plan.output_roles import Roles, n_outputs, roles
 from annpipe.plan.plan import Plan
-from annpipe.registry import Registry
-
-Roles = Mapping[str, OutputRoles | None]
 
 
 @dataclass(frozen=True)
@@ -49,13 +45,6 @@ def plan_roles(plan: Plan) -> Roles:
     return roles(plan.loss, {head.name: head.loss for head in plan.outputs}, list(plan.fields.targets), plan.registry)
 
 
-def roles(loss: Component, heads: Mapping[str, Component], targets: Sequence[str], registry: Registry) -> Roles:
-    """The same of a loss, or of the losses of heads by their targets where there are some."""
-    if heads:
-        return {name: roles_by_target(own, [name], registry)[name] for name, own in heads.items()}
-    return roles_by_target(loss, targets, registry)
-
-
 def points(roles: Roles, *, has_heads: bool) -> Points:
     """The predictions among the outputs of a model whose targets have these roles."""
     if not any(roles.values()):
@@ -72,8 +61,3 @@ def points(roles: Roles, *, has_heads: bool) -> Points:
 def point_of(roles: OutputRoles | None, start: int = 0) -> Point:
     """The prediction of a target whose outputs begin at the column `start`."""
     return Point(start + roles.point, roles.is_log) if roles else Point(start)
-
-
-def n_outputs(roles: OutputRoles | None) -> int:
-    """How many outputs a target has."""
-    return len(roles.names) if roles else 1

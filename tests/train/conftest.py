@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve import resolve
@@ -118,7 +117,7 @@ def planned(tmp_path: Path, registry_entries: Registry) -> Planned:
         spec = tmp_path / "spec.yaml"
         spec.write_text(text, encoding="utf-8")
         loaded = load_spec(spec, overrides)
-        return resolve(draft(loaded, copy.deepcopy(registry_entries), project=tmp_path), observe_fields)
+        return resolve(draft(loaded, copy.deepcopy(registry_entries), project=tmp_path))
 
     return planned
 

@@ -11,18 +11,19 @@ from typing import Any
 import torch
 
 from annpipe.contract import RunView
-from annpipe.datasets.splits import Splits
-from annpipe.datasets.tensors import Transformed
+from annpipe.datasets.steps.splits import Splits
+from annpipe.datasets.steps.tensors import Transformed
 from annpipe.draft.component import Component
 from annpipe.draft.losses import takes_classes
 from annpipe.files.figures import write_figure
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
+from annpipe.plan.output_roles import n_outputs
 from annpipe.plan.plan import Plan
 from annpipe.registry import Registry
 from annpipe.train.loop.evaluate import predict
 from annpipe.train.parts import Parts
-from annpipe.train.predictions import Point, n_outputs, plan_roles, point_of
+from annpipe.train.predictions import Point, plan_roles, point_of
 
 Predict = Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
 LARGE = 1_000_000  # bytes from which a PNG serves better than an SVG

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import torch
 
-from annpipe.datasets.tensors import Rows
+from annpipe.datasets.steps.tensors import Rows
 from annpipe.train.batches.in_memory import Batches
-from annpipe.train.batches.on_disk import StoredBatches
+from annpipe.train.batches.on_disk import OnDiskBatches
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
@@ -17,7 +17,7 @@ from annpipe.train.schedule import Schedule
 class StackedRows:
     """The train rows of all members."""
 
-    def __init__(self, parts: Sequence[Parts], batches: Sequence[Batches | StoredBatches], schedule: Schedule) -> None:
+    def __init__(self, parts: Sequence[Parts], batches: Sequence[Batches | OnDiskBatches], schedule: Schedule) -> None:
         rows = [own for one in parts if isinstance(own := one.rows["train"], Rows)]  # those in files go alone
         self._batches = [one for one in batches if isinstance(one, Batches)]
         self._schedule, self._n_rows = schedule, len(rows[0])
