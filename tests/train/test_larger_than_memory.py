@@ -52,14 +52,13 @@ IN_MEMORY = "data.parquet.in_memory=true"
 
 
 @pytest.fixture(autouse=True)
-def small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache of its own; some dozen rows a block, some four a chunk and three chunks a buffer."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)  # where files of overrides are looked for
     monkeypatch.setattr(sources, "MOST_ROWS", 37)
     monkeypatch.setattr(on_disk, "CHUNK_BYTES", 300)
     monkeypatch.setattr(on_disk, "BUFFER_BYTES", 4000)
-    yield
 
 
 def frame() -> pd.DataFrame:
