@@ -229,7 +229,7 @@ def facts(folder: Path, *said: str) -> dict[str, Any]:
     unset = [one.removesuffix("=null") for one in said if one.endswith("=null")]
     changes = [one for one in said if not one.endswith("=null")]
     plan = complete(read(folder / "spec.yaml", overrides=changes, unset=unset), Silent())
-    rows = make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns)
+    rows = make_data(plan.data, plan.head.seed, plan.split.columns)
     return run_facts(plan, DataDigests.of(rows))
 
 

@@ -1,17 +1,18 @@
-"""The README tells the truth: its spec, its commands, its error and its plugin are tried as they stand."""
+"""The README's spec, commands, error and plugin, and what docs/ say that needs a test of its own.
+
+Every block of code on every page is tried by tests/docs; here stands what is compared in more detail.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -23,19 +24,29 @@ from annpipe.spec import load_spec
 from annpipe.spec.sections.spec import TOP_KEYS
 from annpipe.spec.yaml.nodes import plain
 from annpipe.spec.yaml.reader import read_file, read_text
+from tests.docs.pages import the_block
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 CliHere = Callable[..., tuple[int, str, str]]
 
 
-def block(language: str, containing: str) -> str:
-    """The one code block of a language that contains some words."""
-    found = [text for name, text in BLOCKS if name == language and containing in text]
-    assert len(found) == 1, (language, containing, len(found))
-    return found[0]
+def block(language: str, containing: str, page: str = "README.md") -> str:
+    """The one code block of a page in a language that contains some words."""
+    return the_block(page, language, containing)
+
+
+def test_the_readme_is_short() -> None:
+    """What is more than a first look stands below docs/."""
+    assert len(README.splitlines()) <= 200
+
+
+def test_the_marked_command_is_the_one_for_the_tests() -> None:
+    """`.ci/run` reads it by its marker."""
+    marked = re.search(r"<!-- test command -->\s*```\w*\n(.*?)\n```", README, re.S)
+    assert marked
+    assert marked[1] + "\n" == block("sh", "pytest")
 
 
 def test_the_spec_in_the_readme_is_the_main_job() -> None:
@@ -61,7 +72,8 @@ def test_the_error_shown_is_the_error_printed(annpipe: Cli, tmp_path: Path) -> N
     (tmp_path / "pipelines" / "quadratic.yaml").write_text(text.replace("{Adam:", "{Adamm:"), encoding="utf-8")
     done = annpipe("validate", "pipelines/quadratic.yaml")
     assert done.returncode == 3
-    assert block("", "error[unknown-component]") in done.stderr
+    for page in ("README.md", "docs/spec.md"):
+        assert block("text", "error[unknown-component]", page) in done.stderr
 
 
 def test_the_plugin_of_the_readme_works(annpipe: Cli, tmp_path: Path) -> None:
@@ -85,10 +97,10 @@ train: {epochs: 3}
     assert "`Swish.beta` must be a number; found the word 'fast'" in annpipe("validate", "spec.yaml").stderr
 
 
-def test_the_extending_spec_of_the_readme_works(annpipe_here: CliHere, tmp_path: Path) -> None:
+def test_the_extending_spec_of_the_pages_works(annpipe_here: CliHere, tmp_path: Path) -> None:
     """Pasted beside the seed; its width comes from the variable and its rate from its own optimizer."""
     shutil.copy(ROOT / "pipelines" / "quadratic.yaml", tmp_path)
-    (tmp_path / "wide.yaml").write_text(block("yaml", "extends: quadratic.yaml"), encoding="utf-8")
+    (tmp_path / "wide.yaml").write_text(block("yaml", "extends: quadratic.yaml", "docs/spec.md"), encoding="utf-8")
     code, out, said = annpipe_here("plan", "wide.yaml", "--json")
     assert code == 0, said
     plan = json.loads(out)
@@ -98,15 +110,15 @@ def test_the_extending_spec_of_the_readme_works(annpipe_here: CliHere, tmp_path:
     assert plan["train"]["epochs"] == 10_000
 
 
-def test_the_warm_up_of_the_readme_warms_up(tmp_path: Path, registry_entries: Registry) -> None:
+def test_the_warm_up_of_the_pages_warms_up(tmp_path: Path, registry_entries: Registry) -> None:
     """Laid over the seed: five epochs up to the optimizer's rate from a hundredth of it, then down to nothing."""
     shutil.copy(ROOT / "pipelines" / "quadratic.yaml", tmp_path)
-    text = "extends: quadratic.yaml\n" + block("yaml", "SequentialLR")
+    text = "extends: quadratic.yaml\n" + block("yaml", "SequentialLR", "docs/training.md")
     (tmp_path / "spec.yaml").write_text(text, encoding="utf-8")
     drafted = draft(load_spec(tmp_path / "spec.yaml"), registry_entries.copy())
     assert drafted.scheduler
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = instantiate(drafted.scheduler, drafted.registry, optimizer=optimizer)
+    scheduler = instantiate(drafted.scheduler, optimizer=optimizer)
     rates = []
     for _ in range(drafted.spec.train.epochs or 0):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -116,76 +128,17 @@ def test_the_warm_up_of_the_readme_warms_up(tmp_path: Path, registry_entries: Re
     assert rates == pytest.approx(up + down)
 
 
-REST = "version: 1\nname: t\nloss: MSELoss\noptimizer: SGD\ntrain: {epochs: 1}\n"
-TABLE = "data: {formula: {rows: 40, inputs: {x: {Uniform: [-1, 1]}, z: {Uniform: [-1, 1]}}, targets: {y: x*z}}}\n"
-PICTURES = "data: {npz: {file: rows.npz, inputs: [image, age, cost, cost_2], targets: [age_2]}}\n"
-PENGUINS = "data: {npz: {file: rows.npz, inputs: [age, cost], targets: [species, mass], labels: [species]}}\n"
-ARRAYS = {name: np.arange(6.0) % 3 for name in ("age", "age_2", "cost", "cost_2", "species", "mass")}
-ARRAYS |= {"image": np.ones((6, 1, 8, 8))}
-SEQUENCES = "plugins: [./waves.py]\ndata: {waves: {rows: 40}}\n"
-
-
-@pytest.mark.parametrize(
-    ("containing", "data", "gives"),
-    [
-        ("- repeat: ", TABLE, [64, 64, 64, 16, 1]),
-        ("encoder: [Linear: 32", TABLE, [32, 32, 1]),
-        ("kaiming_normal_", TABLE, [32, 32, 1]),
-        ("- tap: given", TABLE, [2, 16, 16, 16, 18, 16, 16, 34, 1]),
-        ("output_of", SEQUENCES, [32, 1]),
-        ("picture: {columns: image", PICTURES, [32, 32, 1]),
-        ("species: {layers", PENGUINS, [32, 32]),
-    ],
-)
-def test_the_models_of_the_readme_work(
-    containing: str, data: str, gives: list[int], annpipe_here: CliHere, tmp_path: Path
-) -> None:
-    """Each on data of its kind; `plan` shows the widths that are told."""
-    shutil.copy(ROOT / "pipelines" / "waves.py", tmp_path)
-    np.savez(tmp_path / "rows.npz", **ARRAYS)
-    rest = REST.replace("loss: MSELoss\n", "") if data == PENGUINS else REST
-    (tmp_path / "spec.yaml").write_text(rest + data + block("yaml", containing), encoding="utf-8")
-    code, printed, said = annpipe_here("plan", "spec.yaml")
-    assert code == 0, said
-    rows = [line for line in printed.splitlines() if re.match(r"\d+ ", line)]
-    assert [int(re.findall(r"\(rows, (\d+)\)", row)[-1]) for row in rows] == gives
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        line.partition("SPEC ")[2].partition("#")[0]
-        for line in re.findall(r"^\$ annpipe run SPEC --.*$", README, re.MULTILINE)
-    ],
-)
-def test_the_overrides_of_the_readme_work(annpipe_here: CliHere, tmp_path: Path, options: str) -> None:
-    """Each line of them, on the seed with a scheduler to leave out."""
-    seed = (ROOT / "pipelines" / "quadratic.yaml").read_text(encoding="utf-8")
-    (tmp_path / "spec.yaml").write_text(f"{seed}\nscheduler: {{StepLR: 100}}\n", encoding="utf-8")
-    code, _, said = annpipe_here("run", "spec.yaml", *shlex.split(options), "--dry-run")
-    assert code == 0, said
-
-
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_is_in_the_readme(command: str) -> None:
     """And has help of its own."""
     assert f"`annpipe {command}" in README
 
 
-def test_every_section_is_in_the_readme() -> None:
-    """The table of sections is complete."""
-    table = README[README.index("| section | says") :]
+def test_every_section_is_in_the_table_of_sections() -> None:
+    """In docs/spec.md, to which the README leads."""
+    page = (ROOT / "docs" / "spec.md").read_text(encoding="utf-8")
+    table = page[page.index("| section | content") :].partition("\n\n")[0]
     assert not [section for section in TOP_KEYS if f"`{section}`" not in table]
-
-
-def test_links_and_images_lead_somewhere() -> None:
-    """Every relative link of the Markdown pages is a file of the project."""
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "plugins" / "README.md"]
-    assert len(pages) >= 3
-    for page in pages:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
-            if "://" not in target:
-                assert (page.parent / target).exists(), (page, target)
 
 
 def test_specs_under_the_project_read(annpipe: Cli) -> None:

@@ -68,7 +68,7 @@ def _passes(request: DataRequest, data: ChunkedDataset, dtype: torch.dtype) -> P
             assignment = assign_rows(data, request.split, request.seed)
             summary = summarize(assignment)
             states = fit_in_chunks(
-                request.transforms, request.fields, assignment, summary, request.registry, request.seed, request.stacks
+                request.transforms, request.fields, assignment, summary, request.seed, request.stacks
             )
         return Passes(assignment, PassResults(assignment.counts, summary, states))
 

@@ -8,18 +8,15 @@ from annpipe.contract import Dataset, Field, Fields
 from annpipe.draft.data_only import DataDraft
 from annpipe.draft.draft import supplied_aside
 from annpipe.draft.types import Draft
-from annpipe.registry.marks import mark_of
+from annpipe.registry.loading import function_of
 
 
 def declared_fields(drafted: Draft | DataDraft) -> Fields | None:
     """The fields that the data component declares before it makes the data; None where it does not."""
-    entry = drafted.registry.find("data", drafted.data.name)
-    assert entry
-    mark = mark_of(drafted.registry.load(entry))
-    declare = mark.traits.get("fields") if mark else None
+    declare = function_of(drafted.data.entry, "fields")
     if declare is None:
         return None
-    fields: Fields = declare(**drafted.data.options, **supplied_aside(drafted.spec.split, entry))
+    fields: Fields = declare(**drafted.data.options, **supplied_aside(drafted.spec.split, drafted.data))
     return fields
 
 

@@ -14,8 +14,7 @@ def fit_transforms(request: DataRequest, train: Dataset, learn: Learning = by_fi
     """The transforms fitted on the train split, None where there are none; raises SpecError where one refuses."""
     if not request.transforms:
         return None
-    fields, registry = request.fields, request.registry
-    fitted = fit_columns(request.transforms, fields, train, registry, request.seed, request.stacks, learn)
+    fitted = fit_columns(request.transforms, request.fields, train, request.seed, request.stacks, learn)
     return replace(fitted, widths=request.widths, variances=request.variances)
 
 

@@ -31,7 +31,7 @@ def load_for_inspection(drafted: DataDraft) -> SplitData:
     """The rows of a spec, made and split as a run would; raises SpecError, also for data that are not in memory."""
     spec = drafted.spec
     with torch_defaults(), faults_of_data(spec, drafted.data), held_to(drafted.stance):
-        dataset = make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+        dataset = make_data(drafted.data, spec.head.seed, spec.split.columns)
         if isinstance(dataset, ChunkedDataset):
             message = f"the {dataset.rows} rows are not in memory, as it needs them to be described"
             help_ = "read them into memory where they fit, or name some of the files: `--set` changes an option"

@@ -54,7 +54,7 @@ def observe_fields(drafted: Draft, passes: PassCache | None = None) -> Observed:
     if fields is None:
         made = _make(drafted)
         fields = made.fields if isinstance(made, ChunkedDataset) else fields_of(made)
-    faults = column_faults(drafted.transforms, fields, drafted.data, drafted.registry)
+    faults = column_faults(drafted.transforms, fields, drafted.data)
     faults += input_faults(drafted.spec, fields)
     if faults:
         raise SpecError(faults)
@@ -69,7 +69,7 @@ def observe_fields(drafted: Draft, passes: PassCache | None = None) -> Observed:
 
 def _make(drafted: Draft) -> Dataset | ChunkedDataset:
     spec = drafted.spec
-    return make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+    return make_data(drafted.data, spec.head.seed, spec.split.columns)
 
 
 def _must_split(drafted: Draft, fields: Fields) -> bool:

@@ -37,7 +37,7 @@ class PreparedData:
 
 def prepare_rows(request: DataRequest, device: torch.device, dtype: torch.dtype, observer: Display) -> PreparedData:
     """Makes, splits and transforms the data of a run; `observer` is told of rows that are written to disk."""
-    data = make_data(request.data, request.registry, request.seed, request.split.columns)
+    data = make_data(request.data, request.seed, request.split.columns)
     if isinstance(data, ChunkedDataset):
         return PreparedData(data, *chunked_rows(request, data, device, dtype, observer))
     splits = known_categories(split_dataset(data, request.split, request.seed), request.fields)

@@ -18,7 +18,6 @@ from annpipe.draft.transforms import Transforming
 from annpipe.draft.types import Draft
 from annpipe.files.cache_folder import cache_folder
 from annpipe.files.named import NamedFault, content
-from annpipe.registry import Registry
 from annpipe.spec.sections.models import Split
 
 FORMAT = 2  # of the rows on disk; since rows have check sums
@@ -41,7 +40,6 @@ class DataRequest:
     stacks: tuple[tuple[str, ...], ...]
     takes_classes: bool
     labels: tuple[str, ...]
-    registry: Registry = field(compare=False, repr=False)
     widths: tuple[int, ...] = ()
     variances: tuple[int | None, ...] = ()
     passes: PassCache = field(default_factory=PassCache, compare=False, repr=False)
@@ -53,7 +51,7 @@ class DataRequest:
         facts: list[object] = [FORMAT, data.digest, list(self.fields.inputs), list(self.fields.targets)]
         facts += [self.split.model_dump(), self.seed, files, str(dtype), self.takes_classes, self.stacks]
         facts += [(part.columns, [step.to_data() for step in part.steps]) for part in self.transforms]
-        facts += [_source(step.name, self.registry) for step in steps]
+        facts += [_source(step) for step in steps]
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
     def folder(self, data: ChunkedDataset, dtype: torch.dtype) -> Path:
@@ -63,7 +61,7 @@ class DataRequest:
 
 def data_request(drafted: Draft, fields: Fields, passes: PassCache | None = None) -> DataRequest:
     """The rows that a draft asks for, whose data have these fields."""
-    spec, registry = drafted.spec, drafted.registry
+    spec = drafted.spec
     inputs = [layer for layer in drafted.model if is_inputs(layer)]
     return DataRequest(
         data=drafted.data,
@@ -72,9 +70,8 @@ def data_request(drafted: Draft, fields: Fields, passes: PassCache | None = None
         seed=spec.head.seed,
         transforms=drafted.transforms,
         stacks=tuple(names for layer in inputs for names in stack_columns(layer.options["columns"], fields)),
-        takes_classes=takes_classes(drafted.loss, registry),
-        labels=tuple(head.name for head in drafted.outputs if takes_classes(head.loss, registry)),
-        registry=registry,
+        takes_classes=takes_classes(drafted.loss),
+        labels=tuple(head.name for head in drafted.outputs if takes_classes(head.loss)),
         passes=passes or PassCache(),
     )
 
@@ -87,9 +84,7 @@ def _content(file: str) -> bytes:
         return b""
 
 
-def _source(name: str, registry: Registry) -> str:
+def _source(transform: Component) -> str:
     """A digest of the file that a transform is written in."""
-    entry = registry.find("transform", name)
-    assert entry
-    file = inspect.getsourcefile(registry.load(entry))
+    file = inspect.getsourcefile(transform.load())
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""

@@ -34,7 +34,7 @@ from annpipe.runs.signals import signals_noted
 from annpipe.saved.check import check_saved_model
 from annpipe.train.gears.base import Gear
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.shifting import gear_for
 from annpipe.train.loop.checkpoint import drop_older, has_checkpoint, load_latest
 from annpipe.train.loop.evaluate import evaluate, higher_is_better
@@ -256,7 +256,7 @@ class Run:
         view = run_view(self.plan, parts, historian.history)
         if few := sampled(parts):
             self.display.event(few)
-        for path, fault in draw(self.plan.plots, self.plan.registry, view, self.folder / "artifacts" / "plots"):
+        for path, fault in draw(self.plan.plots, view, self.folder / "artifacts" / "plots"):
             file = str(path.relative_to(self.folder))
             if isinstance(fault, OSError):
                 self.journal.write("unwritten", file=file, time=now_ms(), reason=fault.strerror)

@@ -65,7 +65,7 @@ def point(what: str, size: int) -> tuple[float, float]:
     from annpipe.plan.resolve import resolve
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
-    from annpipe.train.gears.eager import Eager
+    from annpipe.train.gears.eager.gear import Eager
     from annpipe.train.gears.stack import Stack
     from annpipe.train.parts import build
     from annpipe.train.schedule import schedule

@@ -26,7 +26,7 @@ from memory import resident
 from pyarrow import parquet
 
 from annpipe.datasets.steps.tensors import Rows
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 
 COLUMNS = 100
 PIECE = 100_000  # rows that are made at a time

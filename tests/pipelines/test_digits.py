@@ -12,7 +12,7 @@ from annpipe.draft.draft import draft
 from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.loop.evaluate import evaluate
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule

@@ -106,7 +106,7 @@ def test_shared_parameters_are_counted_once_and_computed_each_time(plan: Any) ->
     assert memory(made).optimizer == 2 * 15 * 4
     with FlopCounterMode(display=False) as counter:
         model(torch.randn(7, 2))
-    assert sum(multiply_adds(layer, made.registry) for layer in made.model) * 14 == counter.get_total_flops()
+    assert sum(multiply_adds(layer) for layer in made.model) * 14 == counter.get_total_flops()
     assert 'shared {block: "encoder"}' in show_plan(made)
 
 
@@ -143,7 +143,7 @@ def test_a_repetition_may_share_its_weights(plan: Any) -> None:
     x = torch.randn(5, 2)
     inner = model[1].layers[0]
     assert torch.equal(model(x), model[2](inner(inner(inner(model[0](x)).tanh()).tanh()).tanh()))
-    assert multiply_adds(made.model[1], made.registry) == 3 * 16
+    assert multiply_adds(made.model[1]) == 3 * 16
     apart = plan(REPEATED.replace("true", "false"))
     assert memory(made).activations == memory(apart).activations
 

@@ -193,7 +193,7 @@ def test_a_model_with_taps_computes_what_plain_torch_does(text: str, twin: type[
         assert torch.equal(mine.grad, its.grad)
     with FlopCounterMode(display=False) as counter:
         other(x)
-    counts = [multiply_adds(layer, made.registry) for layer in made.model]
+    counts = [multiply_adds(layer) for layer in made.model]
     assert sum(count for count in counts if count is not None) * 2 * 7 == counter.get_total_flops()
     assert None not in counts
     assert made.n_parameters == sum(parameter.numel() for parameter in other.parameters())

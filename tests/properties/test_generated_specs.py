@@ -21,7 +21,7 @@ from annpipe.registry import Registry
 from annpipe.schema import spec_schema
 from annpipe.schema.inputs_outputs import loss_or_heads
 from annpipe.spec import load_spec
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
 from tests.properties.settling import as_text

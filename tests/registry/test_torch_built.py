@@ -13,6 +13,7 @@ from annpipe.draft.component import Component
 from annpipe.portable.stack import passed
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.discovery import discover_package
+from annpipe.registry.traits import LayerTraits, OptimizerTraits, SchedulerTraits
 from annpipe.registry.types import Choice, Formula, ListOf, Named, OptionType, TupleOf, alternatives
 from annpipe_std import torch_table
 
@@ -29,12 +30,15 @@ def of_kind(kind: str) -> pytest.MarkDecorator:
 
 # What torch asks for beyond its signatures.
 EYE = [[1.0, 0.0], [0.0, 1.0]]
-NORMALS = Component("distribution", "Normal", {"loc": [0.0, 1.0], "scale": [1.0, 1.0]}, None)
-INSIDE = {
-    side: Component("layer", f"Transformer{side}Layer", {"d_model": 4, "nhead": 2}, None)
-    for side in ("Encoder", "Decoder")
-}
-STEP = Component("scheduler", "StepLR", {"step_size": 4}, None)
+
+
+def component(kind: str, name: str, options: dict[str, Any]) -> Component:
+    return Component(kind, name, options, entry=REGISTRY.entry(kind, name))
+
+
+NORMALS = component("distribution", "Normal", {"loc": [0.0, 1.0], "scale": [1.0, 1.0]})
+INSIDE = component("layer", "TransformerEncoderLayer", {"d_model": 4, "nhead": 2})
+STEP = component("scheduler", "StepLR", {"step_size": 4})
 EXTRA: dict[str, dict[str, Any]] = {
     "FractionalMaxPool2d": {"output_size": 4},
     "FractionalMaxPool3d": {"output_size": 4},
@@ -44,7 +48,7 @@ EXTRA: dict[str, dict[str, Any]] = {
     "Fold": {"output_size": [6, 6], "kernel_size": [2, 2], "stride": 2},
     "PixelShuffle": {"upscale_factor": 2},
     "Unflatten": {"dim": 1, "unflattened_size": [2, 2]},
-    "TransformerEncoder": {"encoder_layer": INSIDE["Encoder"]},
+    "TransformerEncoder": {"encoder_layer": INSIDE},
     "CosineAnnealingLR": {"T_max": 10},  # a run fills in the length of these
     "LinearLR": {"total_iters": 10},
     "OneCycleLR": {"total_steps": 10},
@@ -52,7 +56,7 @@ EXTRA: dict[str, dict[str, Any]] = {
     "CyclicLR": {"base_lr": 0.1, "max_lr": 0.5},
     "SequentialLR": {"schedulers": [STEP, STEP]},
     "MixtureSameFamily": {
-        "mixture_distribution": Component("distribution", "Categorical", {"probs": [0.5, 0.5]}, None),
+        "mixture_distribution": component("distribution", "Categorical", {"probs": [0.5, 0.5]}),
         "component_distribution": NORMALS,
     },
     "Uniform": {"low": 0.0, "high": 1.0},
@@ -92,7 +96,7 @@ def value(type_: OptionType) -> Any:
 def build(entry: Entry, options: dict[str, Any], **supplied: Any) -> Any:
     """Built as the engine does it: the defaults of the index are passed, too."""
     defaults = {p.name: p.default for p in entry.parameters if not (p.required or p.supplied)}
-    return instantiate(Component(entry.kind, entry.name, {**defaults, **options}, None), REGISTRY, **supplied)
+    return instantiate(Component(entry.kind, entry.name, {**defaults, **options}, entry=entry), **supplied)
 
 
 SHAPES = {
@@ -108,7 +112,7 @@ SHAPES = {
 
 
 def meta_input(entry: Entry) -> torch.Tensor:
-    needs = str(entry.traits.get("needs", "(rows, features)"))
+    needs = entry.traits_as(LayerTraits).needs or "(rows, features)"
     if needs.startswith("whole numbers"):
         return torch.zeros(3, 5, dtype=torch.int64, device="meta")
     return torch.empty(SHAPES.get(needs, SHAPES[torch_table.NEEDS[1]]), device="meta")
@@ -184,10 +188,10 @@ def test_an_optimizer_steps_as_its_traits_say(entry: Entry) -> None:
     """With a closure where it needs one, and fused on the CPU where the index says so."""
     parameter = torch.nn.Parameter(torch.ones(2, 2))
     parameter.grad = torch.ones(2, 2).to_sparse() if entry.name == "SparseAdam" else torch.ones(2, 2)
-    fused = {"fused": True} if "fused" in entry.traits else {}
+    fused = {"fused": True} if entry.traits_as(OptimizerTraits).fused else {}
     assert (entry.parameter("fused") is not None) == bool(fused)
     optimizer = build(entry, {**minimal(entry), **fused}, params=[parameter])
-    if entry.traits.get("closure"):
+    if entry.traits_as(OptimizerTraits).closure:
         optimizer.step(lambda: parameter.sum())
     else:
         optimizer.step()
@@ -202,7 +206,7 @@ def test_a_scheduler_is_built_and_steps(entry: Entry) -> None:
     optimizer.step()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # SequentialLR warns of its own call
-        scheduler.step(1.0) if entry.traits.get("steps_on") == "metric" else scheduler.step()
+        scheduler.step(1.0) if entry.traits_as(SchedulerTraits).steps_on == "metric" else scheduler.step()
 
 
 LIMITS = {"positive": {"gt": 0}, "nonnegative": {"ge": 0}, "unit_interval": {"ge": 0, "le": 1}, "simplex": {"ge": 0}}

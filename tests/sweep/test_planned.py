@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from annpipe.train.gears.eager.stacked import eligibility
 
 from annpipe.errors import Problem, SpecError
 from annpipe.observer import Silent
@@ -17,6 +16,7 @@ from annpipe.spec.sections.axes import read_over
 from annpipe.sweep.design import designed
 from annpipe.sweep.plan_trials import Planner, Request, Trial
 from annpipe.sweep.train_trials import stacks
+from annpipe.train.gears.stacked import eligibility
 
 SPEC = """
 version: 1

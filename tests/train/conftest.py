@@ -18,7 +18,7 @@ from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.runs.run import Outcome, begin, reopen
 from annpipe.spec import load_spec
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.loop.checkpoint import load_checkpoint
 from annpipe.train.loop.loop import LAST, Loop
 from annpipe.train.parts import Parts, build

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 import torch
-from annpipe.train.gears.eager.compiled import gearbox, verify
 
 from annpipe.backend.device import computing
 from annpipe.plan.plan import Plan
+from annpipe.train.gears.compiled import gearbox, verify
 from annpipe.train.gears.compiled.gearbox import Shift
 from annpipe.train.gears.compiled.steps import CompiledSteps, numbers_of, steps_of
 from annpipe.train.gears.compiled.verify import option_table
 from annpipe.train.gears.compiled.worth import Blocks, Known, blocks, is_worth, recall, remember
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.shifting import Shifting, gear_for
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.loop.checkpoint import load_checkpoint

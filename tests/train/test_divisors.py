@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from annpipe.train.gears.eager.compiled import verify
 from torch import nn
 
 from annpipe.backend.device import computing
 from annpipe.registry import Registry
 from annpipe.train.divisors import Terms
+from annpipe.train.gears.compiled import verify
 from annpipe.train.gears.stack import Member
 from annpipe.train.gears.stacked.eligibility import why_solo
 from annpipe.train.loop import evaluate

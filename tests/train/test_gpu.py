@@ -14,7 +14,7 @@ from annpipe.backend.device import computing
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled.cuda_graph import cuda_graph
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.shifting import Shifting, gear_for
 from annpipe.train.gears.stack import Member, Stack
 from annpipe.train.parts import Parts, build

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-from annpipe.train.gears.eager.compiled import cuda_graph, gearbox, verify
 
 from annpipe.backend.device import computing
 from annpipe.plan.plan import Plan
+from annpipe.train.gears.compiled import cuda_graph, gearbox, verify
 from annpipe.train.gears.compiled.cuda_graph import Capture, GraphedSteps, Replay
 from annpipe.train.gears.compiled.gearbox import Shift
 from annpipe.train.gears.compiled.kinds import GRAPHED, KINDS

@@ -10,13 +10,13 @@ from unittest import mock
 
 import pytest
 import torch
-from annpipe.train.gears.eager.compiled import worth
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from annpipe.backend import device
 from annpipe.backend.device import clock, computing, processor
 from annpipe.plan.plan import Plan
+from annpipe.train.gears.compiled import worth
 from annpipe.train.gears.compiled.cuda_graph import GraphedSteps, cuda_graph
 from annpipe.train.gears.compiled.kinds import COMPILED, GRAPHED, MOST_ROW_BYTES
 from annpipe.train.gears.compiled.steps import Numbers, numbers_of, steps_of

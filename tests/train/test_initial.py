@@ -17,7 +17,7 @@ from annpipe.plan.plan import Plan
 from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.parts import Parts, build, build_model
 from annpipe.train.schedule import schedule
 

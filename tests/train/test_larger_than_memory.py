@@ -429,7 +429,7 @@ from annpipe.runs.launch import complete, read
 from annpipe.observer import Silent
 from annpipe.backend.device import computing
 from annpipe.train.loop.evaluate import evaluate
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
 plan = complete(read(Path("spec.yaml"), overrides=sys.argv[1:]), Silent())

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from annpipe.errors import NonFinite, NonFiniteLoss
-from annpipe.train.gears.guard import Guard
+from annpipe.train.gears.eager.guard import Guard
 from annpipe.train.loop import evaluate as evaluation
 from annpipe.train.loop.checkpoint import load_checkpoint
 from annpipe.train.loop.evaluate import evaluate, predict

@@ -13,8 +13,8 @@ import torch
 
 from annpipe.backend.device import computing
 from annpipe.errors import NonFinite, SpecError
-from annpipe.train.gears import guard
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager import guard
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stack import Stack
 from annpipe.train.loop.checkpoint import load_checkpoint
 from annpipe.train.loop.loop import Loop

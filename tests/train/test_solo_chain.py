@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import torch
-from annpipe.train.gears.eager.manual import chain as solo
 from torch import nn
 
+from annpipe.train.gears.manual import chain as solo
 from annpipe.train.gears.manual.chain import solo_chain
 from annpipe.train.gears.manual.layers import FOLLOWING
 from annpipe.train.gears.manual.losses import POINTWISE, loss_by_hand
@@ -419,7 +419,7 @@ def test_a_run_is_that_of_torchs_own_pass(job: str, fit: Any, monkeypatch: pytes
     monkeypatch.setattr(solo.SoloChain, "_by_hand", lambda self, *told: calls.append(1) or by_hand(self, *told))
     run = fit(SPEC, *JOBS[job])
     assert calls
-    monkeypatch.setattr("annpipe.train.gears.gradients.solo_chain", lambda *told: None)
+    monkeypatch.setattr("annpipe.train.gears.eager.gradients.solo_chain", lambda *told: None)
     other = fit(SPEC, *JOBS[job])
     assert run.told.series == other.told.series
     for mine, theirs in zip(run.parameters, other.parameters, strict=True):

@@ -15,7 +15,7 @@ from scipy.stats import ks_2samp
 from annpipe.backend.device import available_cores, computing
 from annpipe.errors import NonFiniteLoss
 from annpipe.plan.plan import Plan
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stack import Member, Stack
 from annpipe.train.gears.stacked.eligibility import stack_key, why_solo
 from annpipe.train.gears.stacked.state import StackedState

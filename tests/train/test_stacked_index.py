@@ -14,6 +14,7 @@ from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve import resolve
 from annpipe.registry import Entry, Registry
+from annpipe.registry.traits import SchedulerTraits
 from annpipe.spec import load_spec
 from annpipe.train.gears.stacked.eligibility import why_solo
 from annpipe.train.gears.stacked.slots import layer_ways
@@ -245,7 +246,7 @@ SCHEDULERS: Mapping[str, Mapping[str, Any]] = {
 
 
 @pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
-@by_name([entry for entry in entries("scheduler") if entry.traits.get("steps_on") != "metric"])
+@by_name([entry for entry in entries("scheduler") if entry.traits_as(SchedulerTraits).steps_on != "metric"])
 def test_a_scheduler_is_its_own_run(entry: Entry, precision: str, folder: Path) -> None:
     """Stepped at each step; one that steps on a metric is part of the tests of loops."""
     parameters = {p.name: p for p in entry.parameters}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from annpipe.train.gears.optimizer_step import QuickStep, quickest
+from annpipe.train.gears.eager.optimizer_step import QuickStep, quickest
 
 OPTIMIZERS: dict[str, Callable[[Any], torch.optim.Optimizer]] = {
     "Adam, fused": lambda p: torch.optim.Adam(p, lr=0.1, fused=True),

@@ -20,7 +20,6 @@ from annpipe.datasets.steps.categories import n_categories, recoded
 from annpipe.datasets.steps.transforms import Step, faults_at, keeps_categories, make_step, matrix, together
 from annpipe.draft.component import Component
 from annpipe.draft.transforms import Transforming, grouped
-from annpipe.registry import Registry
 
 MOST_ROWS = 1_000_000  # of a sample that a transform is fitted to,
 MOST_NUMBERS = 2**25  # and so many numbers in all
@@ -38,13 +37,13 @@ class _Chain:
     steps: list[Step] = field(default_factory=list)
     is_complete: bool = False
 
-    def next_step(self, registry: Registry) -> Step | None:
+    def next_step(self) -> Step | None:
         """The next step that is fitted to rows; None at the end, and from the first step inside the model on."""
         if self.is_complete or len(self.steps) == len(self.components):
             return None
         component = self.components[len(self.steps)]
         with faults_at(component, self.names):
-            step = make_step(component, self.counts, registry)
+            step = make_step(component, self.counts)
         self.is_complete = step.is_inside
         return None if self.is_complete else step
 
@@ -55,11 +54,11 @@ class _Chain:
             x = step.apply(x)
         return x
 
-    def add(self, step: Step, registry: Registry) -> None:
+    def add(self, step: Step) -> None:
         """Adds a fitted step."""
         with faults_at(step.component, self.names):
             self.x = step.apply(self.x)
-        self.counts = self.counts if keeps_categories(step.component, registry) else [0] * self.x.shape[1]
+        self.counts = self.counts if keeps_categories(step.component) else [0] * self.x.shape[1]
         self.steps.append(step)
 
 
@@ -68,17 +67,16 @@ def fit_in_chunks(
     fields: Fields,
     assignment: SplitAssignment,
     summary: DataSummary,
-    registry: Registry,
     seed: int,
     stacks: Sequence[Sequence[str]],
 ) -> list[State | None]:
     """The state of each fitted step, in the order in which `fit_columns` fits them; None for one inside the model."""
     chains = _chains(transforms, fields, summary.samples.train, stacks)
     with drawing(seed, "columns"):
-        while waiting := [(chain, step) for chain in chains if (step := chain.next_step(registry)) is not None]:
+        while waiting := [(chain, step) for chain in chains if (step := chain.next_step()) is not None]:
             _fit_steps(waiting, assignment, summary, generator(seed, "sample"))
             for chain, step in waiting:
-                chain.add(step, registry)
+                chain.add(step)
     return [state for chain in chains for state in _states(chain)]
 
 

@@ -11,12 +11,9 @@ from annpipe.backend.streams import drawing, generator
 from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.draft.component import Component
 from annpipe.errors import RunError
-from annpipe.registry import Registry
 
 
-def make_data(
-    component: Component, registry: Registry, seed: int, aside: Sequence[str] = ()
-) -> Dataset | ChunkedDataset:
+def make_data(component: Component, seed: int, aside: Sequence[str] = ()) -> Dataset | ChunkedDataset:
     """The data of a component, drawn from the stream `data`; floats are made in double precision.
 
     `aside` are columns for the split, for a component that can keep some aside.
@@ -25,7 +22,7 @@ def make_data(
     torch.set_default_dtype(torch.float64)
     try:
         with drawing(seed, "data"):
-            data: object = instantiate(component, registry, generator=generator(seed, "data"), aside=tuple(aside))
+            data: object = instantiate(component, generator=generator(seed, "data"), aside=tuple(aside))
     finally:
         torch.set_default_dtype(before)
     if isinstance(data, ChunkedDataset):
@@ -34,9 +31,9 @@ def make_data(
     return _checked(component, data)
 
 
-def make_dataset(component: Component, registry: Registry, seed: int, aside: Sequence[str] = ()) -> Dataset:
+def make_dataset(component: Component, seed: int, aside: Sequence[str] = ()) -> Dataset:
     """As `make_data`, for callers that need rows in memory; of chunked data only the first chunk."""
-    data = make_data(component, registry, seed, aside)
+    data = make_data(component, seed, aside)
     return data.head() if isinstance(data, ChunkedDataset) else data
 
 

@@ -18,8 +18,9 @@ from annpipe.draft.component import Component
 from annpipe.draft.transforms import INVERTIBLE, Groups, Transforming, grouped
 from annpipe.errors import OptionError, Problem, SpecError
 from annpipe.portable.columns import Columns, Targets, Whole
-from annpipe.registry import Registry
+from annpipe.registry import Entry, Origin, Parameter
 from annpipe.registry.discovery import PluginFault
+from annpipe.registry.traits import TransformTraits
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,6 @@ def fit_columns(
     transforms: Sequence[Transforming],
     fields: Fields,
     train: Dataset,
-    registry: Registry,
     seed: int,
     stacks: Sequence[Sequence[str]] = (),
     learn: Learning = by_fitting,
@@ -114,13 +114,13 @@ def fit_columns(
     groups = grouped(transforms, fields)
     is_whole = not stacks and any(field.shape for field in fields.inputs.values())
     with drawing(seed, "columns"):
-        targets = _target_steps(groups, fields, train, registry, learn)
+        targets = _target_steps(groups, fields, train, learn)
         if is_whole:
             (name, x), *_ = train.inputs.items()
-            steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), registry, learn)
+            steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), learn)
             before, inside = ((Group((), part),) if part else () for part in _split_at_model(steps))
             return Fitted(before, inside, targets, True, tuple(out.shape[1:]))
-        return _fit_table(groups, train, fields, targets, registry, stacks, learn)
+        return _fit_table(groups, train, fields, targets, stacks, learn)
 
 
 def _steps_of(groups: Groups, name: str) -> Sequence[Component]:
@@ -132,7 +132,6 @@ def _fit_table(
     train: Dataset,
     fields: Fields,
     targets: tuple[tuple[Step, ...], ...],
-    registry: Registry,
     stacks: Sequence[Sequence[str]],
     learn: Learning,
 ) -> Fitted:
@@ -145,7 +144,7 @@ def _fit_table(
     for stack in stacks or [list(train.inputs)]:
         outs: list[tuple[int, ...]] = []
         for components, names in together(groups, stack):
-            once, later, size, out = _fit_group(components, names, train, fields, registry, learn)
+            once, later, size, out = _fit_group(components, names, train, fields, learn)
             before.append(Group(tuple(at for name in names for at in range(*spans[name])), once))
             inside.append(Group(tuple(range(start, start + size)), later))
             start += size
@@ -188,14 +187,13 @@ def _fit_group(
     names: Sequence[str],
     train: Dataset,
     fields: Fields,
-    registry: Registry,
     learn: Learning,
 ) -> tuple[tuple[Step, ...], tuple[Step, ...], int, tuple[int, ...]]:
     """The steps before training and inside the model, the numbers of a row between them, its shape after both."""
     first = train.inputs[names[0]].double()
     shaped = first.ndim > 1
     x = first if shaped else matrix(train.inputs, names)
-    steps, out = _fitted_steps(components, x, n_categories(train, names, fields), names, registry, learn)
+    steps, out = _fitted_steps(components, x, n_categories(train, names, fields), names, learn)
     once, later = _split_at_model(steps)
     between = x
     for step in once:
@@ -205,13 +203,24 @@ def _fit_group(
     return once, later, math.prod(between.shape[1:]), tuple(out.shape[1:])
 
 
+FLATTEN = Entry("layer", "Flatten", "torch.nn:Flatten", (), "", Origin("torch"))
+UNFLATTEN = Entry(
+    "layer",
+    "Unflatten",
+    "torch.nn:Unflatten",
+    (Parameter("dim", "int", required=True), Parameter("unflattened_size", "list[int]", required=True)),
+    "",
+    Origin("torch"),
+)
+
+
 def _in_shape(steps: tuple[Step, ...], shape: tuple[int, ...]) -> tuple[Step, ...]:
     """Steps for an input of a shape of its own, which enters and leaves as numbers side by side."""
     if not steps:
         return ()
-    opened = Component("layer", "Unflatten", {"dim": 1, "unflattened_size": list(shape)})
+    opened = Component("layer", "Unflatten", {"dim": 1, "unflattened_size": list(shape)}, entry=UNFLATTEN)
     first, last = torch.nn.Unflatten(1, shape), torch.nn.Flatten()
-    return (Step(first, opened), *steps, Step(last, Component("layer", "Flatten", {})))
+    return (Step(first, opened), *steps, Step(last, Component("layer", "Flatten", {}, entry=FLATTEN)))
 
 
 def matrix(tensors: Mapping[str, torch.Tensor], names: Sequence[str]) -> torch.Tensor:
@@ -225,15 +234,13 @@ def _split_at_model(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step
     return tuple(steps[:first]), tuple(steps[first:])
 
 
-def _target_steps(
-    groups: Groups, fields: Fields, train: Dataset, registry: Registry, learn: Learning
-) -> tuple[tuple[Step, ...], ...]:
+def _target_steps(groups: Groups, fields: Fields, train: Dataset, learn: Learning) -> tuple[tuple[Step, ...], ...]:
     by_target = []
     for name in fields.targets:
         part = groups.targets.get(name)
         y = train.targets[name].double()
         components = part.steps if part and y.ndim == 1 else ()
-        steps = _fitted_steps(components, y[:, None], [0], (name,), registry, learn)[0]
+        steps = _fitted_steps(components, y[:, None], [0], (name,), learn)[0]
         for step in steps:
             if getattr(step.module, "inverse", None) is None:
                 message = f"{step.component.name} has no inverse, which predictions of the target '{name}' need"
@@ -247,36 +254,32 @@ def _fitted_steps(
     x: torch.Tensor,
     counts: Sequence[int],
     names: Sequence[str],
-    registry: Registry,
     learn: Learning,
 ) -> tuple[list[Step], torch.Tensor]:
     """The steps, each fitted to the rows after the one before, and the rows after the last one."""
     steps = []
     for component in components:
         with faults_at(component, names):
-            step = make_step(component, counts, registry)
+            step = make_step(component, counts)
             learn(step.module, x)
             step.apply(x[:2])
         x = step.apply(x)
-        counts = counts if keeps_categories(component, registry) else [0] * x.shape[1]
+        counts = counts if keeps_categories(component) else [0] * x.shape[1]
         steps.append(step)
     return steps, x
 
 
-def make_step(component: Component, counts: Sequence[int], registry: Registry) -> Step:
+def make_step(component: Component, counts: Sequence[int]) -> Step:
     """A step that is not fitted; `counts` are the numbers of categories of the columns that arrive at it."""
-    entry = registry.find("transform", component.name)
-    assert entry
-    if entry.parameter("categories"):
+    if component.entry.parameter("categories"):
         component = component.with_options(categories=list(counts))
-    module: torch.nn.Module = instantiate(component, registry)
+    module: torch.nn.Module = instantiate(component)
     return Step(module.eval(), component)
 
 
-def keeps_categories(component: Component, registry: Registry) -> bool:
+def keeps_categories(component: Component) -> bool:
     """Whether a step leaves categories as they are."""
-    entry = registry.find("transform", component.name)
-    return bool(entry and entry.traits.get("gives") == "same")
+    return component.traits(TransformTraits).gives == "same"
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from annpipe.train.gears.base import Gear
 from annpipe.train.gears.compiled.gearbox import Gearbox, Tell, is_off
 from annpipe.train.gears.compiled.steps import numbers_of
 from annpipe.train.gears.compiled.verify import Candidate, Compiled, option_table
-from annpipe.train.gears.eager import Eager
-from annpipe.train.gears.guard import NOT_FINITE, Guard
+from annpipe.train.gears.eager.gear import Eager
+from annpipe.train.gears.eager.guard import NOT_FINITE, Guard
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule

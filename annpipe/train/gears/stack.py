@@ -21,8 +21,8 @@ from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled.gearbox import Gearbox, Shift, Tell
 from annpipe.train.gears.compiled.steps import numbers_of
 from annpipe.train.gears.compiled.verify import Candidate, Compiled, option_table
-from annpipe.train.gears.eager import Eager
-from annpipe.train.gears.guard import NOT_FINITE, Guard
+from annpipe.train.gears.eager.gear import Eager
+from annpipe.train.gears.eager.guard import NOT_FINITE, Guard
 from annpipe.train.gears.stacked.rows import StackedRows
 from annpipe.train.gears.stacked.state import REACH, StackedState
 from annpipe.train.parts import Parts

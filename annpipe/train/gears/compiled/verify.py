@@ -14,7 +14,7 @@ from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled.kinds import KINDS, GearKind
 from annpipe.train.gears.compiled.steps import Numbers, Steps, numbers_of
 from annpipe.train.gears.compiled.worth import Known
-from annpipe.train.gears.eager import Eager
+from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stacked.eligibility import why_solo
 from annpipe.train.gears.stacked.optimizers import STEPPINGS, numbers
 from annpipe.train.gears.stacked.slots import Column, layer_ways

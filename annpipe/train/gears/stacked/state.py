@@ -16,8 +16,8 @@ import torch
 from annpipe.backend.streams import drawing
 from annpipe.plan.plan import Plan
 from annpipe.train.divisors import is_sum
-from annpipe.train.gears.guard import not_finite
-from annpipe.train.gears.optimizer_step import QuickStep
+from annpipe.train.gears.eager.guard import not_finite
+from annpipe.train.gears.eager.optimizer_step import QuickStep
 from annpipe.train.gears.stacked.gradients import Batching, Clipping
 from annpipe.train.gears.stacked.layers import own_tensors
 from annpipe.train.gears.stacked.losses import Share

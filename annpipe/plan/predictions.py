@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from annpipe.contract import OutputRoles
-from annpipe.plan.output_roles import Roles, n_outputs, roles
+from annpipe.datasets.request import DataRequest
+from annpipe.draft.component import Component
+from annpipe.draft.inputs_outputs import Output
+from annpipe.plan.output_roles import roles_by_target
 from annpipe.plan.plan import Plan
+
+Roles = Mapping[str, OutputRoles | None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,29 @@ class Points:
 
 def plan_roles(plan: Plan) -> Roles:
     """By target of a plan, what its loss takes outputs for; None where that is the target's own value."""
-    return roles(plan.loss, {head.name: head.loss for head in plan.outputs}, list(plan.fields.targets), plan.registry)
+    return roles(plan.loss, {head.name: head.loss for head in plan.outputs}, list(plan.fields.targets))
+
+
+def roles(loss: Component, heads: Mapping[str, Component], targets: Sequence[str]) -> Roles:
+    """The same of a loss, or of the losses of heads by their targets where there are some."""
+    if heads:
+        return {name: roles_by_target(own, [name])[name] for name, own in heads.items()}
+    return roles_by_target(loss, targets)
+
+
+def with_output_roles(request: DataRequest, loss: Component, outputs: Sequence[Output]) -> DataRequest:
+    """The request with the number of outputs for each target and the positions of variances, where outputs have roles.
+
+    Transforms of targets need them to bring predictions back to the units of the data.
+    """
+    by_target = roles(loss, {head.name: head.loss for head in outputs}, list(request.fields.targets))
+    variances = tuple(known.variance if known else None for known in by_target.values())
+    if outputs:
+        widths = [stop - start for start, stop in loss.options["spans"].values()]
+    else:
+        widths = [n_outputs(known) for known in by_target.values()] if any(by_target.values()) else []
+    has_variance = any(position is not None for position in variances)
+    return replace(request, widths=tuple(widths), variances=variances if has_variance else ())
 
 
 def points(roles: Roles, *, has_heads: bool) -> Points:
@@ -61,3 +88,8 @@ def points(roles: Roles, *, has_heads: bool) -> Points:
 def point_of(roles: OutputRoles | None, start: int = 0) -> Point:
     """The prediction of a target whose outputs begin at the column `start`."""
     return Point(start + roles.point, roles.is_log) if roles else Point(start)
+
+
+def n_outputs(roles: OutputRoles | None) -> int:
+    """How many outputs a target has."""
+    return len(roles.names) if roles else 1
