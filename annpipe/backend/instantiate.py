@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from annpipe.backend.torch_shortcuts import lean_optimizers
 from annpipe.draft.blocks import used_block
 from annpipe.draft.component import Component, transform
 from annpipe.draft.parameter_groups import ParameterGroup, assigned
@@ -53,8 +52,6 @@ def instantiate(component: Component, registry: Registry, building: Building | N
 def _called(component: Component, registry: Registry, building: Building, supplied: Mapping[str, Any]) -> Any:
     entry = registry.find(component.kind, component.name)
     assert entry, component
-    if component.kind == "optimizer":
-        lean_optimizers()
 
     def inside(inner: Component) -> Any:
         return instantiate(inner, registry, building, **_passed_on(inner, supplied))
