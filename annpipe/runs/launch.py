@@ -17,25 +17,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from annpipe.errors import AnnpipeError, Place, Problem, RunError, SpecError, one_line
 from annpipe.observer import Silent, Watcher
 
 if TYPE_CHECKING:
-    from annpipe.draft.types import Draft
+    from annpipe.datasets.leaks import Seen
     from annpipe.draft.data_only import DataDraft
+    from annpipe.draft.types import Draft
     from annpipe.plan.plan import Plan
     from annpipe.plan.resolve import Shaped
     from annpipe.record.shipper.recorder import Recorder, ShipState
     from annpipe.registry import Registry
     from annpipe.runs.run import Outcome, Run
     from annpipe.spec.yaml.nodes import Node, ScalarNode
-    from annpipe.datasets.leaks import Seen
-
-
-
-
 
 
 @dataclass(frozen=True)
@@ -129,16 +125,16 @@ def read_data(
 def see(drafted: DataDraft) -> Seen:
     """The rows of a spec, made and split as a run would; imports torch; raises SpecError."""
     from annpipe.contract import Blocks
-    from annpipe.files.limits import held_to
-    from annpipe.draft.data_only import faults_of_data
-    from annpipe.datasets.tensors import make_data
     from annpipe.datasets.leaks import Seen
     from annpipe.datasets.observe import told_fields
     from annpipe.datasets.splits import split_dataset
+    from annpipe.datasets.tensors import make_data
+    from annpipe.draft.data_only import faults_of_data
+    from annpipe.files.limits import held_to
 
     spec = drafted.spec
     with _defaults(), faults_of_data(spec, drafted.data), held_to(drafted.stance):
-        dataset = make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+        dataset = make_data(drafted.data, spec.head.seed, spec.split.columns)
         if isinstance(dataset, Blocks):
             message = f"the {dataset.rows} rows are not in memory, as it needs them to be described"
             help_ = "read them into memory where they fit, or name some of the files: `--set` changes an option"
@@ -149,9 +145,9 @@ def see(drafted: DataDraft) -> Seen:
 
 def complete(drafted: Draft, watcher: Watcher, shaped: Shaped | None = None) -> Plan:
     """The plan of a draft, its warnings shown; imports torch; raises SpecError. `shaped` is as in `plan.resolve`."""
-    from annpipe.plan.resolve import resolve
-    from annpipe.datasets.tensors import make_dataset
     from annpipe.datasets.observe import observe_fields
+    from annpipe.datasets.tensors import make_dataset
+    from annpipe.plan.resolve import resolve
 
     with _defaults():
         plan = resolve(drafted, observe_fields, make_dataset, shaped)
@@ -170,8 +166,8 @@ def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) ->
     with shipping() as recorder, _defaults():
         plan = complete(drafted, watcher)
 
-        from annpipe.runs.run import begin
         from annpipe.backend.device import find_device
+        from annpipe.runs.run import begin
 
         find_device(plan.device.type, drafted.spec.place("device"))  # before a folder is made
         folder = new_run_folder(project, plan.head.name)

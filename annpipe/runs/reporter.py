@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import signal
-import termios
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from types import FrameType
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from annpipe.errors import RunError
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
+from annpipe.observer import Display
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
 from annpipe.train.loop.figures import save_figure
-from annpipe.observer import Display
 
 MOST_REMEMBERED = 100_000  # points of a series, 1.6 MB
 
 
 Judge: TypeAlias = Callable[[str, int, float], bool]
 """Hears each value by its key and epoch, and says whether the run should end now."""
-
-
-
-
 
 
 @dataclass
@@ -130,7 +120,3 @@ class Historian:
             return
         to = (PurePosixPath("looks") / place.parent).as_posix()
         self.journal.write("artifact", file=path.relative_to(self._folder).as_posix(), to=to)
-
-
-
-

@@ -15,34 +15,34 @@ from typing import Any
 
 import torch
 
+from annpipe.backend.device import computing, find_device, measured_threads
+from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import AnnpipeError, OutOfMemory, RunError, is_out_of_memory
-from annpipe.runs.provenance import DataDigests, check_facts, dataset_facts, plan_tags, run_facts
+from annpipe.export.model import export_model
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
-from annpipe.runs.reporter import Historian, Judge
-from annpipe.runs.signals import signals_noted
 from annpipe.observer import Display
 from annpipe.plan.plan import Plan
-from annpipe.backend.torch_globals import torch_defaults
 from annpipe.record.journal import journal as journals
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
 from annpipe.record.journal.seal import seal
 from annpipe.record.journal.source import environment_text, source_tags, spec_copy
+from annpipe.runs.provenance import DataDigests, check_facts, dataset_facts, plan_tags, run_facts
+from annpipe.runs.reporter import Historian, Judge
+from annpipe.runs.signals import signals_noted
 from annpipe.saved.check import check_saved_model
-from annpipe.train.loop.checkpoint import drop_older, has_checkpoint, load_latest
-from annpipe.train.gears.shifting import gear_for
-from annpipe.backend.device import computing, find_device, measured_threads
-from annpipe.train.loop.evaluate import evaluate, higher_is_better
-from annpipe.export.model import export_model
-from annpipe.train.loop.figures import draw, run_view, sampled
+from annpipe.train.gears.base import Gear
 from annpipe.train.gears.compiled.gearbox import Shift
 from annpipe.train.gears.eager.gear import Eager
-from annpipe.train.gears.base import Gear
+from annpipe.train.gears.shifting import gear_for
+from annpipe.train.loop.checkpoint import drop_older, has_checkpoint, load_latest
+from annpipe.train.loop.evaluate import evaluate, higher_is_better
+from annpipe.train.loop.figures import draw, run_view, sampled
 from annpipe.train.loop.loop import LAST, Loop
-from annpipe.train.parts import Parts, build, trial_copy
 from annpipe.train.loop.lr_test import RateTest, range_test
 from annpipe.train.loop.output_range import out_of_reach
+from annpipe.train.parts import Parts, build, trial_copy
 from annpipe.train.schedule import Schedule, schedule
 
 FROM_THE_START = "run its spec again, since there is no checkpoint to go on from"
@@ -256,7 +256,7 @@ class Run:
         view = run_view(self.plan, parts, historian.history)
         if few := sampled(parts):
             self.display.event(few)
-        for path, fault in draw(self.plan.plots, self.plan.registry, view, self.folder / "artifacts" / "plots"):
+        for path, fault in draw(self.plan.plots, view, self.folder / "artifacts" / "plots"):
             file = str(path.relative_to(self.folder))
             if isinstance(fault, OSError):
                 self.journal.write("unwritten", file=file, time=now_ms(), reason=fault.strerror)

@@ -1,4 +1,4 @@
-"""Trains the members of a stack together and each alone, and names the first step and parameter at which they differ."""
+"""Trains runs as one stack and each alone, and names the first step and parameter at which they differ."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""One run: launched, trained, reported, and evaluated; where training and record meet."""
