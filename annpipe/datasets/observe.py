@@ -20,7 +20,7 @@ from annpipe.draft.losses import takes_classes
 from annpipe.draft.transforms import column_faults
 from annpipe.draft.types import Draft
 from annpipe.errors import Problem, SpecError
-from annpipe.registry.marks import mark_of
+from annpipe.registry.loading import function_of
 from annpipe.spec.sections.models import Split
 
 
@@ -35,9 +35,9 @@ def observe_fields(drafted: Draft) -> Observed:
     made: Dataset | Blocks | None = None
     fields = drafted.fields or told_fields(drafted)
     if fields is None:
-        made = make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+        made = make_data(drafted.data, spec.head.seed, spec.split.columns)
         fields = made.fields if isinstance(made, Blocks) else _seen(made)
-    faults = column_faults(drafted.transforms, fields, drafted.data, drafted.registry)
+    faults = column_faults(drafted.transforms, fields, drafted.data)
     faults += input_faults(spec, fields)
     if faults:
         raise SpecError(faults)
@@ -46,7 +46,7 @@ def observe_fields(drafted: Draft) -> Observed:
     must_split = bool(drafted.transforms) or split.needs_rows or bool(split.stratify) or bool(split.order)
     if not must_split and not _has_classes_to_split(fields, split):
         return Observed(fields, warnings=doubts)
-    made = made or make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+    made = made or make_data(drafted.data, spec.head.seed, spec.split.columns)
     if isinstance(made, Blocks):
         return _of_blocks(drafted, made, fields, doubts)
     splits = split_dataset(made, split, spec.head.seed)
@@ -55,7 +55,7 @@ def observe_fields(drafted: Draft) -> Observed:
     if drafted.transforms:
         train = known_categories(splits, fields).train
         stacks = _stacks(drafted, fields)
-        fitted = fit_columns(drafted.transforms, fields, train, drafted.registry, spec.head.seed, stacks)
+        fitted = fit_columns(drafted.transforms, fields, train, spec.head.seed, stacks)
         fields = replace(fields, features=fitted.shape, stacks=fitted.stacks)
     return Observed(fields, (held[0], held[1]), warnings)
 
@@ -76,9 +76,8 @@ def _of_blocks(drafted: Draft, blocks: Blocks, fields: Fields, doubts: tuple[Pro
         spec.split,
         spec.head.seed,
         drafted.transforms,
-        drafted.registry,
         dtype,
-        classes=takes_classes(drafted.loss, drafted.registry),
+        classes=takes_classes(drafted.loss),
         stacks=_stacks(drafted, fields),
     )
     known = surveyed(wanted)
@@ -104,13 +103,10 @@ def _has_classes_to_split(fields: Fields, split: Split) -> bool:
 
 def told_fields(drafted: Draft | DataDraft) -> Fields | None:
     """What the component tells of its fields."""
-    entry = drafted.registry.find("data", drafted.data.name)
-    assert entry
-    mark = mark_of(drafted.registry.load(entry))
-    tell = mark.traits.get("fields") if mark else None
-    if tell is None:
+    function = function_of(drafted.data.entry, "fields")
+    if function is None:
         return None
-    fields: Fields = tell(**drafted.data.options, **supplied_aside(drafted.spec.split, entry))
+    fields: Fields = function(**drafted.data.options, **supplied_aside(drafted.spec.split, drafted.data))
     return fields
 
 

@@ -48,11 +48,11 @@ def laid_out(plan: Plan, data: Dataset | Blocks, device: torch.device, dtype: to
     fitted = None
     if plan.transforms:
         stacks = _stacks(plan)
-        fitted = fit_columns(plan.transforms, plan.fields, splits.train, plan.registry, plan.head.seed, stacks)
+        fitted = fit_columns(plan.transforms, plan.fields, splits.train, plan.head.seed, stacks)
         fitted = _widened(fitted, plan)
     once = _once(fitted)
-    classes = takes_classes(plan.loss, plan.registry)
-    labels = [head.name for head in plan.outputs if takes_classes(head.loss, plan.registry)]
+    classes = takes_classes(plan.loss)
+    labels = [head.name for head in plan.outputs if takes_classes(head.loss)]
     rows = {
         name: lay_out(part, device, dtype, classes=classes, columns=once, labels=labels)
         for name, part in splits.by_name.items()
@@ -81,14 +81,13 @@ def _once(fitted: Fitted | None) -> Transformed:
 
 
 def _in_files(plan: Plan, blocks: Blocks, device: torch.device, dtype: torch.dtype, tell: Tell) -> Laid:
-    classes = takes_classes(plan.loss, plan.registry)
+    classes = takes_classes(plan.loss)
     wanted = Wanted(
         blocks,
         plan.fields,
         plan.split,
         plan.head.seed,
         plan.transforms,
-        plan.registry,
         dtype,
         classes=classes,
         stacks=_stacks(plan),
@@ -141,7 +140,7 @@ def prepared(asked: Asked) -> Prepared:
     with one_thread():
         parts = cut(wanted.blocks, wanted.split, wanted.seed)
         seen = survey(parts)
-        states = learnt(wanted.transforms, wanted.fields, parts, seen, wanted.registry, wanted.seed, wanted.stacks)
+        states = learnt(wanted.transforms, wanted.fields, parts, seen, wanted.seed, wanted.stacks)
     return Prepared(parts, Surveyed(parts.counts, seen, states))
 
 
@@ -157,4 +156,4 @@ def fitted_of(wanted: Wanted, known: Surveyed) -> Fitted | None:
         return None
     recalling = Recalling(known.learnt)
     train = known.seen.samples.train
-    return fit_columns(wanted.transforms, wanted.fields, train, wanted.registry, wanted.seed, wanted.stacks, recalling)
+    return fit_columns(wanted.transforms, wanted.fields, train, wanted.seed, wanted.stacks, recalling)

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from annpipe.contract import Blocks, Fields
+from annpipe.draft.component import Component
 from annpipe.draft.transforms import Transforming
 from annpipe.files.cache_folder import cache_folder
 from annpipe.files.named import NamedFault, content
-from annpipe.registry import Registry
 from annpipe.spec.sections.models import Split
 
 FORMAT = 2  # since rows have check sums
@@ -28,7 +28,6 @@ class Wanted:
     split: Split
     seed: int
     transforms: tuple[Transforming, ...]
-    registry: Registry
     dtype: torch.dtype
     classes: bool
     stacks: tuple[tuple[str, ...], ...] = ()
@@ -41,7 +40,7 @@ class Wanted:
         said: list[object] = [FORMAT, self.blocks.digest, list(self.fields.inputs), list(self.fields.targets)]
         said += [self.split.model_dump(), self.seed, files, str(self.dtype), self.classes, self.stacks]
         said += [(part.columns, [step.to_data() for step in part.steps]) for part in self.transforms]
-        said += [_source(step.name, self.registry) for step in steps]
+        said += [_source(step) for step in steps]
         return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
 
     @property
@@ -58,9 +57,7 @@ def _content(file: str) -> bytes:
         return b""
 
 
-def _source(name: str, registry: Registry) -> str:
+def _source(transform: Component) -> str:
     """A digest of the file that a transform is written in."""
-    entry = registry.find("transform", name)
-    assert entry
-    file = inspect.getsourcefile(registry.load(entry))
+    file = inspect.getsourcefile(transform.load())
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""

@@ -15,10 +15,9 @@ from annpipe.contract import Blocks, Dataset
 from annpipe.draft.component import Component
 from annpipe.errors import RunError
 from annpipe.portable.columns import Targets
-from annpipe.registry import Registry
 
 
-def make_data(component: Component, registry: Registry, seed: int, aside: Sequence[str] = ()) -> Dataset | Blocks:
+def make_data(component: Component, seed: int, aside: Sequence[str] = ()) -> Dataset | Blocks:
     """Calls the data component inside the stream `data`; floats are made in double precision.
 
     `aside` are columns for the split, for a component that can lay some aside.
@@ -27,7 +26,7 @@ def make_data(component: Component, registry: Registry, seed: int, aside: Sequen
     torch.set_default_dtype(torch.float64)
     try:
         with drawing(seed, "data"):
-            dataset = instantiate(component, registry, generator=generator(seed, "data"), aside=tuple(aside))
+            dataset = instantiate(component, generator=generator(seed, "data"), aside=tuple(aside))
     finally:
         torch.set_default_dtype(before)
     if isinstance(dataset, Blocks):
@@ -37,9 +36,9 @@ def make_data(component: Component, registry: Registry, seed: int, aside: Sequen
     return dataset  # type: ignore[no-any-return]  # it was seen what it is
 
 
-def make_dataset(component: Component, registry: Registry, seed: int, aside: Sequence[str] = ()) -> Dataset:
+def make_dataset(component: Component, seed: int, aside: Sequence[str] = ()) -> Dataset:
     """The same for whoever needs rows at hand; of data in blocks only the first block."""
-    made = make_data(component, registry, seed, aside)
+    made = make_data(component, seed, aside)
     return made.head() if isinstance(made, Blocks) else made
 
 

@@ -18,8 +18,9 @@ from annpipe.draft.component import Component
 from annpipe.draft.transforms import INVERTIBLE, Groups, Transforming, grouped
 from annpipe.errors import OptionError, Problem, SpecError
 from annpipe.portable.columns import Columns, Targets, Whole
-from annpipe.registry import Registry
+from annpipe.registry import Entry, Origin, Parameter
 from annpipe.registry.discovery import PluginFault
+from annpipe.registry.traits import TransformTraits
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,6 @@ def fit_columns(
     transforms: Sequence[Transforming],
     fields: Fields,
     train: Dataset,
-    registry: Registry,
     seed: int,
     stacks: Sequence[Sequence[str]] = (),
     learn: Learning = by_fitting,
@@ -149,13 +149,13 @@ def fit_columns(
     groups = grouped(transforms, fields)
     is_whole = not stacks and any(field.shape for field in fields.inputs.values())
     with drawing(seed, "columns"):
-        targets = _target_steps(groups, fields, train, registry, learn)
+        targets = _target_steps(groups, fields, train, learn)
         if is_whole:
             (name, x), *_ = train.inputs.items()
-            steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), registry, learn)
+            steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), learn)
             before, inside = ((Group((), part),) if part else () for part in _cut(steps))
             return Fitted(before, inside, targets, True, tuple(out.shape[1:]))
-        return _fit_table(groups, train, fields, targets, registry, stacks, learn)
+        return _fit_table(groups, train, fields, targets, stacks, learn)
 
 
 def _steps_of(groups: Groups, name: str) -> Sequence[Component]:
@@ -167,7 +167,6 @@ def _fit_table(
     train: Dataset,
     fields: Fields,
     targets: tuple[tuple[Step, ...], ...],
-    registry: Registry,
     stacks: Sequence[Sequence[str]],
     learn: Learning,
 ) -> Fitted:
@@ -180,7 +179,7 @@ def _fit_table(
     for stack in stacks or [list(train.inputs)]:
         outs: list[tuple[int, ...]] = []
         for components, taken in together(groups, stack):
-            once, later, size, out = _fit_group(components, taken, train, fields, registry, learn)
+            once, later, size, out = _fit_group(components, taken, train, fields, learn)
             before.append(Group(tuple(at for name in taken for at in range(*places[name])), once))
             inside.append(Group(tuple(range(start, start + size)), later))
             start += size
@@ -223,14 +222,13 @@ def _fit_group(
     taken: Sequence[str],
     train: Dataset,
     fields: Fields,
-    registry: Registry,
     learn: Learning,
 ) -> tuple[tuple[Step, ...], tuple[Step, ...], int, tuple[int, ...]]:
     """The steps that are applied once and those with each batch, the numbers between them, the shape after both."""
     first = train.inputs[taken[0]].double()
     shaped = first.ndim > 1
     x = first if shaped else matrix(train.inputs, taken)
-    steps, out = _fitted_steps(components, x, n_categories(train, taken, fields), taken, registry, learn)
+    steps, out = _fitted_steps(components, x, n_categories(train, taken, fields), taken, learn)
     once, later = _cut(steps)
     between = x
     for step in once:
@@ -240,13 +238,24 @@ def _fit_group(
     return once, later, math.prod(between.shape[1:]), tuple(out.shape[1:])
 
 
+FLATTEN = Entry("layer", "Flatten", "torch.nn:Flatten", (), "", Origin("torch"))
+UNFLATTEN = Entry(
+    "layer",
+    "Unflatten",
+    "torch.nn:Unflatten",
+    (Parameter("dim", "int", required=True), Parameter("unflattened_size", "list[int]", required=True)),
+    "",
+    Origin("torch"),
+)
+
+
 def _in_shape(steps: tuple[Step, ...], shape: tuple[int, ...]) -> tuple[Step, ...]:
     """Steps for an input of a shape of its own, which arrives and leaves as numbers side by side."""
     if not steps:
         return ()
-    opened = Component("layer", "Unflatten", {"dim": 1, "unflattened_size": list(shape)})
+    opened = Component("layer", "Unflatten", {"dim": 1, "unflattened_size": list(shape)}, entry=UNFLATTEN)
     first, last = torch.nn.Unflatten(1, shape), torch.nn.Flatten()
-    return (Step(first, opened), *steps, Step(last, Component("layer", "Flatten", {})))
+    return (Step(first, opened), *steps, Step(last, Component("layer", "Flatten", {}, entry=FLATTEN)))
 
 
 def matrix(tensors: Mapping[str, torch.Tensor], names: Sequence[str]) -> torch.Tensor:
@@ -266,15 +275,13 @@ def _cut(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
     return tuple(steps[:first]), tuple(steps[first:])
 
 
-def _target_steps(
-    groups: Groups, fields: Fields, train: Dataset, registry: Registry, learn: Learning
-) -> tuple[tuple[Step, ...], ...]:
+def _target_steps(groups: Groups, fields: Fields, train: Dataset, learn: Learning) -> tuple[tuple[Step, ...], ...]:
     found = []
     for name in fields.targets:
         part = groups.targets.get(name)
         y = train.targets[name].double()
         components = part.steps if part and y.ndim == 1 else ()
-        steps = _fitted_steps(components, y[:, None], [0], (name,), registry, learn)[0]
+        steps = _fitted_steps(components, y[:, None], [0], (name,), learn)[0]
         for step in steps:
             if not hasattr(step.module, "inverse"):
                 message = f"{step.component.name} has no way back, which predictions of the target '{name}' need"
@@ -288,36 +295,32 @@ def _fitted_steps(
     x: torch.Tensor,
     counts: Sequence[int],
     names: Sequence[str],
-    registry: Registry,
     learn: Learning,
 ) -> tuple[list[Step], torch.Tensor]:
     """Each step fitted on what the one before gives, and what the last one gives of the rows."""
     steps = []
     for component in components:
         with faults_at(component, names):
-            step = made_step(component, counts, registry)
+            step = made_step(component, counts)
             learn(step.module, x)
             step.given(x[:2])
         x = step.given(x)
-        counts = counts if keeps(component, registry) else [0] * x.shape[1]
+        counts = counts if keeps(component) else [0] * x.shape[1]
         steps.append(step)
     return steps, x
 
 
-def made_step(component: Component, counts: Sequence[int], registry: Registry) -> Step:
+def made_step(component: Component, counts: Sequence[int]) -> Step:
     """A step that has learnt nothing yet; `counts` are the numbers of categories of the columns that arrive at it."""
-    entry = registry.find("transform", component.name)
-    assert entry
-    if entry.parameter("categories"):
+    if component.entry.parameter("categories"):
         component = component.with_options(categories=list(counts))
-    module: torch.nn.Module = instantiate(component, registry)
+    module: torch.nn.Module = instantiate(component)
     return Step(module.eval(), component)
 
 
-def keeps(component: Component, registry: Registry) -> bool:
+def keeps(component: Component) -> bool:
     """Whether a step leaves categories as they are."""
-    entry = registry.find("transform", component.name)
-    return bool(entry and entry.traits.get("gives") == "same")
+    return component.traits(TransformTraits).gives == "same"
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def outputs(plan: Plan) -> list[dict[str, Any]]:
         spans = plan.loss.options["spans"]
         return [one for head in plan.outputs for one in _outputs_of(head, spans[head.name], plan)]
     shape = plan.model[-1].output_shape
-    if takes_classes(plan.loss, plan.registry) and len(shape) == 1:
+    if takes_classes(plan.loss) and len(shape) == 1:
         name = next(iter(plan.fields.targets))
         return [{"name": f"{name}_{number}", "type": "double", "shape": []} for number in range(shape[0])]
     known = plan_roles(plan)
@@ -132,7 +132,7 @@ def _outputs_of_target(name: str, shape: Sequence[int], roles: OutputRoles | Non
 
 
 def _outputs_of(head: Output, span: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
-    if not takes_classes(head.loss, plan.registry):
+    if not takes_classes(head.loss):
         return _outputs_of_target(head.name, (), plan_roles(plan)[head.name])
     return [{"name": f"{head.name}_{number}", "type": "double", "shape": []} for number in range(span[1] - span[0])]
 

@@ -20,6 +20,7 @@ from annpipe.draft.transforms import Transforming
 from annpipe.errors import Problem, steering
 from annpipe.errors.redact import scrubbed
 from annpipe.registry import Registry
+from annpipe.registry.traits import LayerTraits
 from annpipe.spec.compose.variables import escaped
 from annpipe.spec.sections.models import Device, Head, Split, Tracking, Train
 from annpipe.spec.yaml.reader import core_value
@@ -163,7 +164,7 @@ class Plan:
     @property
     def followed_metric(self) -> str | None:
         """The key of the metric that the scheduler is stepped with; None for one that steps by itself."""
-        return followed_metric(self.scheduler, self.registry, has_val="val" in self.measured_parts)
+        return followed_metric(self.scheduler, has_val="val" in self.measured_parts)
 
     @property
     def measured_parts(self) -> tuple[str, ...]:
@@ -181,8 +182,7 @@ class Plan:
     def has_taps(self) -> bool:
         """Whether layers of the model remember values for others."""
         components = every(layer.component for layer in self.model)
-        entries = [self.registry.find(component.kind, component.name) for component in components]
-        return any(entry is not None and "sets" in entry.traits for entry in entries)
+        return any(component.traits(LayerTraits).sets is not None for component in components)
 
     @property
     def n_parameters(self) -> int:

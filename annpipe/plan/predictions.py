@@ -11,7 +11,6 @@ from annpipe.contract import OutputRoles
 from annpipe.draft.component import Component
 from annpipe.plan.output_roles import roles_by_target
 from annpipe.plan.plan import Plan
-from annpipe.registry import Registry
 
 Roles = Mapping[str, OutputRoles | None]
 
@@ -46,14 +45,14 @@ class Points:
 
 def plan_roles(plan: Plan) -> Roles:
     """By target of a plan, what its loss takes outputs for; None where that is the target's own value."""
-    return roles(plan.loss, {head.name: head.loss for head in plan.outputs}, list(plan.fields.targets), plan.registry)
+    return roles(plan.loss, {head.name: head.loss for head in plan.outputs}, list(plan.fields.targets))
 
 
-def roles(loss: Component, heads: Mapping[str, Component], targets: Sequence[str], registry: Registry) -> Roles:
+def roles(loss: Component, heads: Mapping[str, Component], targets: Sequence[str]) -> Roles:
     """The same of a loss, or of the losses of heads by their targets where there are some."""
     if heads:
-        return {name: roles_by_target(own, [name], registry)[name] for name, own in heads.items()}
-    return roles_by_target(loss, targets, registry)
+        return {name: roles_by_target(own, [name])[name] for name, own in heads.items()}
+    return roles_by_target(loss, targets)
 
 
 def points(roles: Roles, *, has_heads: bool) -> Points:

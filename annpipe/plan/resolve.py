@@ -20,7 +20,7 @@ from annpipe.draft.transforms import grouped
 from annpipe.draft.types import Draft
 from annpipe.errors import Problem, SpecError
 from annpipe.files.limits import held_to
-from annpipe.registry import Registry
+from annpipe.registry.traits import LossTraits
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from annpipe.plan.plan import Layer, Plan
 
 
-Maker = Callable[[Component, Registry, int], Dataset]
+Maker = Callable[[Component, int], Dataset]
 
 
 class Shaped:
@@ -46,8 +46,8 @@ class Shaped:
         # Also the places count: what is wrong elsewhere with one of the layers is told at its own.
         key = repr((drafted.model, drafted.blocks, drafted.spec.head.plugins, fields))
         if key not in self._known:
-            layers = run_shapes(drafted.model, drafted.data, fields, drafted.registry)
-            self._known[key] = layers, parameters_of(layers, drafted.registry)
+            layers = run_shapes(drafted.model, drafted.data, fields)
+            self._known[key] = layers, parameters_of(layers)
         return self._known[key]
 
 
@@ -94,16 +94,16 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
         has_val = spec.split.has_val if observed.held is None else bool(observed.held[0])
         length = run_length(spec.train, None if fields.rows is None or held is None else fields.rows - sum(held))
         drafted = as_long_as(length, _arranged(drafted, fields))
-        if drafted.outputs and (faults := tap_faults(drafted.model, registry)):  # heads may have changed places
+        if drafted.outputs and (faults := tap_faults(drafted.model)):  # heads may have changed places
             raise SpecError(faults)
         layers, parameters = (shaped or Shaped()).model(drafted, fields)
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted)]) from error
     parts = list(for_each(layers, drafted.loss, drafted.metrics, drafted.outputs, fields))
-    problems = [p for own, loss, _, part in parts for p in check_output(own, drafted.data, loss, part, registry)]
+    problems = [p for own, loss, _, part in parts for p in check_output(own, loss, part, drafted)]
     if problems and drafted.outputs:
         raise SpecError(problems)
-    drafted = replace(drafted, loss=placed(drafted.loss, layers, drafted.outputs, registry))
+    drafted = replace(drafted, loss=placed(drafted.loss, layers, drafted.outputs))
     problems += refusals(drafted, parameters, list(fields.targets))
     problems = problems or _scales(drafted, fields)
     of_parameters, n_frozen = check_parameters(drafted, parameters)
@@ -114,7 +114,7 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
         scheduled = [problem for problem in found if problem.severity == "warning"]
         problems += [problem for problem in found if problem.severity != "warning"]
     if fields.rows is not None and held is not None:
-        problems += list(too_few(fields.rows, held, spec)) or lone_row(fields.rows - sum(held), spec, layers, registry)
+        problems += list(too_few(fields.rows, held, spec)) or lone_row(fields.rows - sum(held), spec, layers)
     if spec.split.has_val and not has_val:  # a column says it, and none of its rows is of val
         problems += watched_faults(drafted, has_val=False)
     problems += misfits(drafted, _outline(drafted, fields, None if problems else make, has_val=has_val))
@@ -148,14 +148,14 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
         held=observed.held,
         warnings=(
             *observed.warnings,
-            *linear_collapse(layers, registry),
-            *steps_for_channels(layers, registry),
+            *linear_collapse(layers),
+            *steps_for_channels(layers),
             *clipped_within_a_step(drafted),
-            *(w for _, loss, _, part in parts for w in labels_as_numbers(drafted.data, loss, part, registry)),
-            *(w for own, loss, _, _ in parts for w in activation_and_loss(own, loss, registry)),
-            *(w for own, loss, metrics, _ in parts for w in thresholds_of_logits(own, loss, metrics, registry)),
+            *(w for _, loss, _, part in parts for w in labels_as_numbers(loss, part, drafted)),
+            *(w for own, loss, _, _ in parts for w in activation_and_loss(own, loss)),
+            *(w for own, loss, metrics, _ in parts for w in thresholds_of_logits(own, loss, metrics)),
             *scheduled,
-            *goal_of_scheduler(drafted.scheduler, drafted.metrics, drafted.outputs, registry, has_val=has_val),
+            *goal_of_scheduler(drafted.scheduler, drafted.metrics, drafted.outputs, has_val=has_val),
         ),
     )
     return replace(plan, warnings=(*plan.warnings, *beyond_memory(plan)))
@@ -168,7 +168,7 @@ def _scales(drafted: Draft, fields: Fields) -> list[Problem]:
     targets = grouped(drafted.transforms, fields).targets
     steps = {name: targets[name].steps if name in targets else () for name in fields.targets}
     losses = [(head.loss, {head.name: steps[head.name]}) for head in drafted.outputs] or [(drafted.loss, steps)]
-    return [problem for loss, own in losses for problem in transform_faults(loss, own, drafted.registry)]
+    return [problem for loss, own in losses for problem in transform_faults(loss, own)]
 
 
 def _arranged(drafted: Draft, fields: Fields) -> Draft:
@@ -188,15 +188,14 @@ def _arranged(drafted: Draft, fields: Fields) -> Draft:
 
 
 def _outline(drafted: Draft, fields: Fields, make: Maker | None, *, has_val: bool) -> Outline:
-    takes_classes = _is_of_classes(drafted.loss, drafted.registry)
-    made = None if make is None else cache(lambda: make(drafted.data, drafted.registry, drafted.spec.head.seed))
-    heads = {head.name: (head.loss.name, _is_of_classes(head.loss, drafted.registry)) for head in drafted.outputs}
+    takes_classes = _is_of_classes(drafted.loss)
+    made = None if make is None else cache(lambda: make(drafted.data, drafted.spec.head.seed))
+    heads = {head.name: (head.loss.name, _is_of_classes(head.loss)) for head in drafted.outputs}
     return Outline(fields, drafted.loss.name, takes_classes, has_val, made, heads=heads)
 
 
-def _is_of_classes(loss: Component, registry: Registry) -> bool:
-    entry = registry.find("loss", loss.name)
-    return bool(entry and entry.traits.get("target") == "classes")
+def _is_of_classes(loss: Component) -> bool:
+    return loss.traits(LossTraits).target == "classes"
 
 
 def _observed(drafted: Draft, observe: Callable[[Draft], Observed]) -> Observed:

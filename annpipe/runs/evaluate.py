@@ -27,6 +27,7 @@ from annpipe.record.journal.seal import PLAN, check_own, seal_store
 from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.record.store.keys import plain_part
 from annpipe.registry import Registry
+from annpipe.registry.traits import PlotTraits
 from annpipe.runs.provenance import dataset_facts
 from annpipe.saved.cells import STDIN, shown
 from annpipe.saved.labelled import labelled
@@ -86,7 +87,7 @@ def evaluate_run(
         with computing(spec.device.precision, deterministic=spec.device.deterministic) as dtype:
             values, view = _measured(model, measures, spec, dataset, dtype, called)
         figures = []
-        for path, fault in draw(_of_rows(measures), measures.registry, view, run / "artifacts" / FOLDER / called):
+        for path, fault in draw(_of_rows(measures), view, run / "artifacts" / FOLDER / called):
             if fault:
                 teller.event(f"the plot '{path.stem}' could not be drawn: {fault}")
             else:
@@ -143,11 +144,9 @@ def _measured(
     )
     loss = _loss(model, measures)
     names = [target["name"] for target in model.targets]
-    known = roles(measures.loss, measures.heads, names, measures.registry)
+    known = roles(measures.loss, measures.heads, names)
     predictions = points(known, has_heads=bool(measures.heads))
-    values = measured(
-        network, LossInPieces(loss, rows), measures.metrics, measures.registry, rows, once.targets, predictions
-    )
+    values = measured(network, LossInPieces(loss, rows), measures.metrics, rows, once.targets, predictions)
     parts = {
         t["name"]: OutputPart(t["span"], None if t["labels"] or t["shape"] else point_of(known[t["name"]]))
         for t in model.targets
@@ -204,7 +203,7 @@ def _loss(model: SavedModel, measures: Measures) -> torch.nn.Module:
     if measures.heads:
         spans, labels = ({t["name"]: t[key] for t in model.targets} for key in ("span", "labels"))
         component = component.with_options(spans=spans, labels=labels)
-    loss: torch.nn.Module = instantiate(component, measures.registry, target_names=[t["name"] for t in model.targets])
+    loss: torch.nn.Module = instantiate(component, target_names=[t["name"] for t in model.targets])
     if (model.folder / "loss.safetensors").is_file():
         loss.load_state_dict(load_file(model.folder / "loss.safetensors"))
     return loss
@@ -212,5 +211,4 @@ def _loss(model: SavedModel, measures: Measures) -> torch.nn.Module:
 
 def _of_rows(measures: Measures) -> list[Any]:
     """The plots that show something of rows."""
-    entries = [(plot, measures.registry.find("plot", plot.name)) for plot in measures.plots]
-    return [plot for plot, entry in entries if entry and entry.traits.get("of_rows") is not False]
+    return [plot for plot in measures.plots if plot.traits(PlotTraits).of_rows]

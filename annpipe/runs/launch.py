@@ -134,7 +134,7 @@ def see(drafted: DataDraft) -> Seen:
 
     spec = drafted.spec
     with _defaults(), faults_of_data(spec, drafted.data), held_to(drafted.stance):
-        dataset = make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
+        dataset = make_data(drafted.data, spec.head.seed, spec.split.columns)
         if isinstance(dataset, Blocks):
             message = f"the {dataset.rows} rows are not in memory, as it needs them to be described"
             help_ = "read them into memory where they fit, or name some of the files: `--set` changes an option"

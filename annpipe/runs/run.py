@@ -256,7 +256,7 @@ class Run:
         view = run_view(self.plan, parts, historian.history)
         if few := sampled(parts):
             self.display.event(few)
-        for path, fault in draw(self.plan.plots, self.plan.registry, view, self.folder / "artifacts" / "plots"):
+        for path, fault in draw(self.plan.plots, view, self.folder / "artifacts" / "plots"):
             file = str(path.relative_to(self.folder))
             if isinstance(fault, OSError):
                 self.journal.write("unwritten", file=file, time=now_ms(), reason=fault.strerror)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from annpipe.datasets.tensors import make_data
-from annpipe.draft.metric_keys import run_metrics
+from annpipe.draft.metric_keys import large_is_good, run_metrics
 from annpipe.errors import NotFound, Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.observer import Watcher
@@ -115,7 +115,7 @@ class Planner:
             axis.path.partition(".")[0] == "data" for axis in self.axes
         ):  # of which not every combination is checked
             for trial in self._known.values():
-                files |= file_digests(named_files([trial.plan.data], trial.plan.registry))
+                files |= file_digests(named_files([trial.plan.data]))
         return hashlib.sha256(json.dumps([keys, files], sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -128,7 +128,7 @@ def digest_of(plan: Plan, known: dict[str, DataDigests] | None = None) -> str:
     known = {} if known is None else known
     said = json.dumps([plan.data.to_data(), plan.head.seed, plan.split.columns], sort_keys=True)
     if said not in known:
-        known[said] = DataDigests.of(make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns))
+        known[said] = DataDigests.of(make_data(plan.data, plan.head.seed, plan.split.columns))
     return facts_key(run_facts(plan, known[said]))
 
 
@@ -233,5 +233,4 @@ def goal_of(plans: Sequence[Plan], metric: str | None, goal: str | None) -> Goal
     if goal is not None:
         return Goal(chosen, goal == "maximize")
     component = metrics.get(chosen.partition("/")[2])
-    entry = plan.registry.find("metric", component[0].name) if component else None
-    return Goal(chosen, bool(entry and getattr(plan.registry.load(entry), "higher_is_better", False)))
+    return Goal(chosen, component is not None and large_is_good(component[0]))

@@ -26,6 +26,7 @@ from annpipe.plan.schedules import run_length, too_short, with_length
 from annpipe.portable.columns import begun_with
 from annpipe.portable.stack import Stack
 from annpipe.portable.taps import TappedStack
+from annpipe.registry.traits import OptimizerTraits
 from annpipe.train.losses import build_loss, check_labels
 
 
@@ -61,7 +62,7 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype, tell: Callable[[
 
     `tell` hears of rows that are kept in files.
     """
-    dataset = make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns)
+    dataset = make_data(plan.data, plan.head.seed, plan.split.columns)
     laid = laid_out(plan, dataset, device, dtype, tell)
     model = build_model(plan, laid.fitted).to(device)
     check_labels(plan, {name: rows.y for name, rows in laid.rows.items()})
@@ -76,7 +77,7 @@ def build(plan: Plan, device: torch.device, dtype: torch.dtype, tell: Callable[[
         optimizer=optimizer,
         scheduler=_scheduler(plan, len(laid.rows["train"]), optimizer),
         metrics=run_metrics(plan.metrics, plan.outputs),
-        callbacks=tuple(instantiate(callback, plan.registry) for callback in plan.callbacks),
+        callbacks=tuple(instantiate(callback) for callback in plan.callbacks),
         fitted=laid.fitted,
         transformed=laid.once,
     )
@@ -87,10 +88,10 @@ def _scheduler(plan: Plan, n_rows: int, optimizer: torch.optim.Optimizer) -> Any
     length = run_length(plan.train, n_rows)
     if plan.scheduler is None or length is None:
         return None
-    scheduler = with_length(plan.scheduler, plan.registry, length.steps)
-    for problem in too_short(scheduler, plan.registry, length):
+    scheduler = with_length(plan.scheduler, length.steps)
+    for problem in too_short(scheduler, length):
         raise RunError(f"{problem.message}; {problem.help}")
-    return instantiate(scheduler, plan.registry, optimizer=optimizer)
+    return instantiate(scheduler, optimizer=optimizer)
 
 
 def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:
@@ -99,9 +100,9 @@ def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:
     What is frozen is marked so.
     """
     with drawing(plan.head.seed, "init"):
-        layers = named_modules([layer.component for layer in plan.model], plan.registry)
+        layers = named_modules([layer.component for layer in plan.model])
         model: torch.nn.Module = _stack_for(plan)(layers)
-        initialize(model, plan.init, plan.registry)
+        initialize(model, plan.init)
     freeze(model, plan.freeze)
     columns = fitted.columns(fitted.inside) if fitted else None
     return model if columns is None else begun_with(columns.to(torch.get_default_dtype()), model)
@@ -125,13 +126,11 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer over the parameters in their groups, fused where torch has a kernel for the device."""
     component = plan.optimizer
-    entry = plan.registry.find("optimizer", component.name)
-    assert entry
-    kernels = entry.traits.get("fused") or []
-    if component.options.get("fused") and isinstance(kernels, list) and device.type not in kernels:
+    devices = component.traits(OptimizerTraits).fused or ()
+    if component.options.get("fused") and device.type not in devices:
         component = component.with_options(fused=None)
-    params = parameter_groups(parameters, plan.groups, plan.registry)
-    optimizer = instantiate(component, plan.registry, params=params)
+    params = parameter_groups(parameters, plan.groups)
+    optimizer = instantiate(component, params=params)
     assert isinstance(optimizer, torch.optim.Optimizer)
     return optimizer
 

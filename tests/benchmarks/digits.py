@@ -63,7 +63,7 @@ def trained_accuracy(spec: Path, seed: int) -> float:
 def peer_accuracy(seed: int) -> float:
     """scikit-learn's network on the rows of `digits_mlp`'s split."""
     plan = planned(MLP, seed)
-    splits = split_dataset(make_dataset(plan.data, plan.registry, seed), plan.split, seed)
+    splits = split_dataset(make_dataset(plan.data, seed), plan.split, seed)
     assert splits.test
     peer = make_pipeline(StandardScaler(), MLPClassifier((256, 128), max_iter=500, random_state=seed))
     with warnings.catch_warnings():

@@ -149,7 +149,7 @@ def plan_of(name: str, *overrides: str) -> Plan:
 def data_of(name: str, folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """The x and y that a run was trained on: its record has the same digest."""
     plan = plan_of(name)
-    dataset = make_dataset(plan.data, plan.registry, plan.head.seed)
+    dataset = make_dataset(plan.data, plan.head.seed)
     (event,) = (event for event in journal.read(folder) if event["event"] == "dataset")
     assert event["dataset"]["digest"] == dataset_digest(dataset)
     return dataset.inputs["x"].numpy(), dataset.targets["y"].numpy()
@@ -303,7 +303,7 @@ def test_diabetes_has_the_coefficients_of_scikit_learn(run: Type) -> None:
     """On the rows that the run trained on, each within a thousandth; so has it the same score on the others."""
     ran = run("diabetes")
     plan = plan_of("diabetes")
-    splits = split_dataset(make_dataset(plan.data, plan.registry, plan.head.seed), plan.split, plan.head.seed)
+    splits = split_dataset(make_dataset(plan.data, plan.head.seed), plan.split, plan.head.seed)
     assert splits.test is not None
     x, y = (np.stack(list(columns.values()), axis=1) for columns in (splits.train.inputs, splits.train.targets))
     assert len(x) + splits.test.rows == len(load_diabetes().data)

@@ -159,7 +159,7 @@ def test_attention_in_a_stack_is_that_of_a_sequence_to_itself(layer: str, part: 
                             ((mine, own), (its, theirs))), atol=1e-5)  # fmt: skip
     with FlopCounterMode(display=False) as counter:
         part(theirs, x)
-    assert multiply_adds(made.model[0], made.registry) * 2 * 7 == counter.get_total_flops()
+    assert multiply_adds(made.model[0]) * 2 * 7 == counter.get_total_flops()
 
 
 def test_a_transformer_gives_its_sequence_or_the_last_step(plan: Any) -> None:

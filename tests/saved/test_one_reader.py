@@ -151,7 +151,7 @@ def trained(table: Table, folder: Path, kind: str, in_memory: bool, registry: Re
     run.mkdir()
     (folder / "spec.yaml").write_text(text, encoding="utf-8")
     plan = resolve(draft(load_spec(folder / "spec.yaml"), registry, project=folder), observe_fields)
-    data = make_data(plan.data, registry, 0)
+    data = make_data(plan.data, 0)
     with computing("float64", deterministic=False) as dtype:
         parts = build(plan, torch.device("cpu"), dtype)
         x, y = (torch.cat(blocks) for blocks in zip(*parts.rows["train"].blocks(1000), strict=True))

@@ -192,8 +192,7 @@ def draw(drafted: DataDraft, seen: Seen, path: Path) -> None:
     from annpipe.files.figures import write_figure
     from annpipe.train.loop.figures import view_of_data
 
-    entry = drafted.registry.find("plot", "columns")
-    assert entry
+    entry = drafted.registry.entry("plot", "columns")
     figure = drafted.registry.load(entry)(view_of_data(seen.spec.head.name, seen.splits))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_figure(figure, path)

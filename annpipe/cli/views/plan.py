@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from annpipe.draft.component import Component
     from annpipe.draft.types import Draft
     from annpipe.plan.plan import Layer, Plan
-    from annpipe.registry import Registry
 
 
 def show_draft(drafted: Draft) -> str:
@@ -100,7 +99,7 @@ def _cost(plan: Plan) -> list[str]:
     from annpipe.plan.cost import memory, multiply_adds
 
     needed = memory(plan)
-    counts = [multiply_adds(layer, plan.registry) for layer in plan.model]
+    counts = [multiply_adds(layer) for layer in plan.model]
     lines = [
         f"parameters {plan.n_parameters:,} ({_bytes(needed.parameters)} in {plan.device.precision}){_frozen(plan)}",
         f"compute    {_total(counts)} a row forwards",
@@ -187,22 +186,22 @@ def _layers(plan: Plan) -> list[str]:
     from annpipe.backend.instantiate import module_names
 
     rows: list[tuple[str, ...]] = [("", "layer", "input", "output", "parameters", "multiply-adds")]
-    names = module_names([layer.component for layer in plan.model], plan.registry)
+    names = module_names([layer.component for layer in plan.model])
     numbers = iter(range(len(names)))
     for name, layer in zip(names, plan.model, strict=True):
-        rows += _layer_rows(name if "." in layer.component.name else str(next(numbers)), layer, plan.registry)
+        rows += _layer_rows(name if "." in layer.component.name else str(next(numbers)), layer)
     return _aligned(rows)
 
 
 SHOWN_AS_SHAPES = ("input_shape", "output_shape", "output_shapes", "tap_shapes")
 
 
-def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -> Iterator[tuple[str, ...]]:
+def _layer_rows(number: str, layer: Layer, depth: int = 0) -> Iterator[tuple[str, ...]]:
     """A row for the layer, and one for each layer inside it, further to the right."""
     from annpipe.draft.inputs_outputs import end_names
     from annpipe.plan.cost import multiply_adds
 
-    count = multiply_adds(layer, registry)
+    count = multiply_adds(layer)
     below = "  " * depth
     stacks = {path.partition(".")[0] for path in layer.stacks}
     without = {*stacks, *SHOWN_AS_SHAPES} if stacks or "tap_shapes" in layer.component.options else ()
@@ -222,7 +221,7 @@ def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -
         elif branch:
             yield "", f"{below}  branch {branch}", "", "", "", ""
         for inner in inside:
-            yield from _layer_rows("", inner, registry, depth + 1 + bool(branch))
+            yield from _layer_rows("", inner, depth + 1 + bool(branch))
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

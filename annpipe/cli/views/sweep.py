@@ -49,7 +49,7 @@ def _cost(total: int, trials: Sequence[Trial]) -> list[str]:
         f"{trial.plan.train.epochs:,} epochs" if trial.plan.train.epochs else f"{trial.plan.train.steps:,} steps"
         for trial in trials
     )
-    counts = [[multiply_adds(layer, trial.plan.registry) for layer in trial.plan.model] for trial in trials[:16]]
+    counts = [[multiply_adds(layer) for layer in trial.plan.model] for trial in trials[:16]]
     span = _span([sum(count for count in one if count is not None) for one in counts])
     return [f"cost        {total} times {' or '.join(lengths)}, of {span} multiply-adds for a row that passes forwards"]
 

@@ -18,7 +18,6 @@ from annpipe.datasets.on_disk.split import Cut, Survey
 from annpipe.datasets.transforms import Step, faults_at, keeps, made_step, matrix, n_categories, recoded, together
 from annpipe.draft.component import Component
 from annpipe.draft.transforms import Transforming, grouped
-from annpipe.registry import Registry
 
 MOST_ROWS = 1_000_000  # of a sample that a transform is fitted on,
 MOST_NUMBERS = 2**25  # and so many numbers in all
@@ -38,13 +37,13 @@ class _Chain:
     steps: list[Step] = field(default_factory=list)
     is_ended: bool = False
 
-    def next_step(self, registry: Registry) -> Step | None:
+    def next_step(self) -> Step | None:
         """The next step that learns from rows, made; None at the end, and from where steps go with each batch."""
         if self.is_ended or len(self.steps) == len(self.components):
             return None
         component = self.components[len(self.steps)]
         with faults_at(component, self.names):
-            step = made_step(component, self.counts, registry)
+            step = made_step(component, self.counts)
         self.is_ended = step.is_inside
         return None if self.is_ended else step
 
@@ -55,11 +54,11 @@ class _Chain:
             x = step.given(x)
         return x
 
-    def add(self, step: Step, registry: Registry) -> None:
+    def add(self, step: Step) -> None:
         """A step that has learnt."""
         with faults_at(step.component, self.names):
             self.x = step.given(self.x)
-        self.counts = self.counts if keeps(step.component, registry) else [0] * self.x.shape[1]
+        self.counts = self.counts if keeps(step.component) else [0] * self.x.shape[1]
         self.steps.append(step)
 
 
@@ -68,17 +67,16 @@ def learnt(
     fields: Fields,
     parts: Cut,
     seen: Survey,
-    registry: Registry,
     seed: int,
     stacks: Sequence[Sequence[str]],
 ) -> list[State | None]:
     """What each step has learnt, in the order in which `fit_columns` asks; None for one that goes with each batch."""
     chains = _chains(transforms, fields, seen.samples.train, stacks)
     with drawing(seed, "columns"):
-        while waiting := [(chain, step) for chain in chains if (step := chain.next_step(registry)) is not None]:
+        while waiting := [(chain, step) for chain in chains if (step := chain.next_step()) is not None]:
             _learn(waiting, parts, seen, generator(seed, "sample"))
             for chain, step in waiting:
-                chain.add(step, registry)
+                chain.add(step)
     return [state for chain in chains for state in _states(chain)]
 
 

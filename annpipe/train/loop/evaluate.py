@@ -10,12 +10,12 @@ from annpipe.backend.instantiate import instantiate
 from annpipe.datasets.on_disk.rows import StoredRows
 from annpipe.datasets.tensors import Rows
 from annpipe.draft.component import Component
+from annpipe.draft.metric_keys import large_is_good
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
 from annpipe.plan.predictions import Points, plan_roles, points
 from annpipe.portable.columns import Targets
 from annpipe.portable.heads import HeadLosses
-from annpipe.registry import Registry
 from annpipe.train.divisors import Terms, head_terms, is_sum
 from annpipe.train.parts import Parts
 from annpipe.train.tally import divided
@@ -39,14 +39,13 @@ def evaluate(plan: Plan, parts: Parts, rows: Rows | StoredRows) -> dict[str, flo
     """`loss` and every metric of the plan over the rows, those of heads too."""
     loss = LossInPieces(parts.loss, rows, is_sum=is_sum(plan, parts.loss))
     predictions = points(plan_roles(plan), has_heads=bool(plan.outputs))
-    return measured(parts.model, loss, parts.metrics, plan.registry, rows, parts.transformed.targets, predictions)
+    return measured(parts.model, loss, parts.metrics, rows, parts.transformed.targets, predictions)
 
 
 def measured(
     model: torch.nn.Module,
     loss: LossInPieces,
     metrics: Mapping[str, tuple[Component, str | None]],
-    registry: Registry,
     rows: Rows | StoredRows,
     scale: Targets | None,
     predictions: Points,
@@ -56,7 +55,7 @@ def measured(
     `metrics` has with each the head that it is for. `scale` leads targets back to the units of the data, in which
     metrics see them; `predictions` tells which of the outputs they see.
     """
-    accumulators = {key: instantiate(metric, registry) for key, (metric, _) in metrics.items()}
+    accumulators = {key: instantiate(metric) for key, (metric, _) in metrics.items()}
     was_training = model.training
     model.eval()
     try:
@@ -157,7 +156,4 @@ def _computed(key: str, value: object) -> float:
 
 def higher_is_better(plan: Plan, parts: Parts) -> frozenset[str]:
     """The keys of metrics whose class says `higher_is_better`."""
-    entries = {key: plan.registry.find("metric", metric.name) for key, (metric, _) in parts.metrics.items()}
-    return frozenset(
-        key for key, entry in entries.items() if entry and getattr(plan.registry.load(entry), "higher_is_better", False)
-    )
+    return frozenset(key for key, (metric, _) in parts.metrics.items() if large_is_good(metric))

@@ -20,7 +20,6 @@ from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
 from annpipe.plan.plan import Plan
 from annpipe.plan.predictions import Point, n_outputs, plan_roles, point_of
-from annpipe.registry import Registry
 from annpipe.train.loop.evaluate import predict
 from annpipe.train.parts import Parts
 
@@ -79,13 +78,11 @@ def output_parts(plan: Plan) -> dict[str, OutputPart]:
     if plan.outputs:
         spans = plan.loss.options["spans"]
         return {
-            head.name: OutputPart(
-                spans[head.name], None if takes_classes(head.loss, plan.registry) else point_of(known[head.name])
-            )
+            head.name: OutputPart(spans[head.name], None if takes_classes(head.loss) else point_of(known[head.name]))
             for head in plan.outputs
         }
     targets = plan.fields.targets
-    if takes_classes(plan.loss, plan.registry) or next(iter(targets.values())).shape:
+    if takes_classes(plan.loss) or next(iter(targets.values())).shape:
         return {next(iter(targets)): OutputPart()}
     found, start = {}, 0
     for name in targets:
@@ -110,9 +107,7 @@ def predicting(
     return by_name
 
 
-def draw(
-    plots: Sequence[Component], registry: Registry, view: RunView, folder: Path
-) -> Iterator[tuple[Path, str | OSError | None]]:
+def draw(plots: Sequence[Component], view: RunView, folder: Path) -> Iterator[tuple[Path, str | OSError | None]]:
     """Draws every plot into `folder`: the file of each, or why there is none: a text for a plot's own fault.
 
     An OSError is the disk's, not the plot's.
@@ -120,7 +115,7 @@ def draw(
     for number, plot in enumerate(plots):
         name = plot.name if plot.name not in [p.name for p in plots[:number]] else f"{plot.name}_{number}"
         try:
-            drawn, ending = rendered(_figure(registry, plot, view))
+            drawn, ending = rendered(plot.load()(view, **plot.options))
         except Exception as error:  # a plot that fails costs its figure, never the run; the reason is shown
             yield folder / f"{name}.svg", f"{type(error).__name__}: {error}"
             continue
@@ -132,12 +127,6 @@ def draw(
             yield path, error
         else:
             yield path, None
-
-
-def _figure(registry: Registry, plot: Component, view: RunView) -> Any:
-    entry = registry.find("plot", plot.name)
-    assert entry
-    return registry.load(entry)(view, **plot.options)
 
 
 def save_figure(figure: Any, folder: Path, name: str) -> Path:

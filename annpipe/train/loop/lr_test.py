@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
+from annpipe.registry.traits import OptimizerTraits
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import schedule
@@ -33,8 +34,7 @@ def range_test(plan: Plan, parts: Parts, *, low: float, high: float, steps: int)
     Raises RunError where the optimizer has no learning rate, or the loss tells nothing.
     """
     groups = parts.optimizer.param_groups
-    entry = plan.registry.find("optimizer", plan.optimizer.name)
-    if (entry and entry.traits.get("closure")) or any(not group.get("lr") for group in groups):
+    if plan.optimizer.traits(OptimizerTraits).closure or any(not group.get("lr") for group in groups):
         raise RunError(f"{plan.optimizer.name} has no learning rate to look for: it searches for its steps itself")
     shares = [float(group["lr"]) / float(groups[0]["lr"]) for group in groups]
     gear = Eager(plan, parts, schedule(plan, len(parts.rows["train"])))

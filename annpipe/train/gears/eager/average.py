@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from annpipe.backend.instantiate import instantiate
 from annpipe.backend.streams import drawing
 from annpipe.plan.plan import Plan
+from annpipe.registry.traits import AverageTraits
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
@@ -21,16 +22,15 @@ class Average:
 
     def __init__(self, plan: Plan, parts: Parts, schedule: Schedule) -> None:
         assert plan.average
-        entry = plan.registry.find("average", plan.average.name)
-        assert entry
-        averaged = instantiate(plan.average, plan.registry, model=parts.model)
+        traits = plan.average.traits(AverageTraits)
+        averaged = instantiate(plan.average, model=parts.model)
         assert isinstance(averaged, AveragedModel)
         self.averaged = averaged
         self._model, self._rows = parts.model, parts.rows["train"]
         self._seed, self._train, self._step_rows = plan.head.seed, plan.train, schedule.step_rows
-        self._stride = schedule.steps_per_epoch if entry.traits.get("each") == "epoch" else 1
+        self._stride = schedule.steps_per_epoch if traits.each == "epoch" else 1
         self._begin = float(plan.average.options.get("start") or 0.0) * schedule.total_steps
-        self._updates_bn = bool(entry.traits.get("update_bn"))
+        self._updates_bn = traits.update_bn
 
     @property
     def has_begun(self) -> bool:

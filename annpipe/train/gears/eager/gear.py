@@ -9,6 +9,7 @@ import torch
 
 from annpipe.backend.streams import GlobalStream
 from annpipe.plan.plan import Plan
+from annpipe.registry.traits import OptimizerTraits
 from annpipe.train.batches.in_memory import batches_of
 from annpipe.train.divisors import own_terms
 from annpipe.train.gears.eager.average import Average
@@ -196,5 +197,4 @@ def rate_groups(plan: Plan) -> dict[str, int]:
 
 def _needs_closure(plan: Plan) -> bool:
     """Whether the optimizer evaluates the model several times a step."""
-    entry = plan.registry.find("optimizer", plan.optimizer.name)
-    return bool(entry and entry.traits.get("closure"))
+    return plan.optimizer.traits(OptimizerTraits).closure

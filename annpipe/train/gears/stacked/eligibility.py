@@ -13,11 +13,12 @@ import torch
 from annpipe.backend.device import computing, find_device
 from annpipe.backend.streams import drawing
 from annpipe.datasets.tensors import Rows
-from annpipe.draft.component import Component, every, to_data
+from annpipe.draft.component import every, to_data
 from annpipe.draft.losses import ignored_label
 from annpipe.plan.plan import Plan
 from annpipe.plan.schedules import step_rows
 from annpipe.plan.shapes.run import input_tensor
+from annpipe.registry.traits import OptimizerTraits
 from annpipe.spec.sections.axes import SPLITS
 from annpipe.train.gears.stacked.layers import DRAWS, ways
 from annpipe.train.gears.stacked.model import layers_of
@@ -117,18 +118,12 @@ def _way_of_training(plan: Plan) -> str | None:
 
 
 def _stepping(plan: Plan) -> Stepping | None:
-    return stepping_of(_made(plan, plan.optimizer))
-
-
-def _made(plan: Plan, component: Component) -> Any:
-    """What a name in the registry stands for; None where it is not there."""
-    entry = plan.registry.find(component.kind, component.name)
-    return plan.registry.load(entry) if entry else None
+    optimizer: Any = plan.optimizer.load()
+    return stepping_of(optimizer)
 
 
 def _optimizer(plan: Plan) -> str | None:
-    entry = plan.registry.find("optimizer", plan.optimizer.name)
-    if entry and entry.traits.get("closure"):
+    if plan.optimizer.traits(OptimizerTraits).closure:
         return f"the optimizer {plan.optimizer.name}, which evaluates the model several times a step"
     if _stepping(plan) is None:
         return None
@@ -174,7 +169,7 @@ def _may_have_no_label(plan: Plan, y: torch.Tensor) -> bool:
 def _layers(plan: Plan) -> str | None:
     components = [*every(layer.component for layer in plan.model), *every([plan.loss, plan.optimizer])]
     for component in components:
-        if getattr(_made(plan, component), "stacks", True) is False:
+        if getattr(component.load(), "stacks", True) is False:
             return f"the {component.kind} {component.name}, which says so"
         if component.options.get("sparse") is True:
             return f"the {component.kind} {component.name}, whose gradients are sparse"
