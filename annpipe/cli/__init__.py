@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import errno
 import importlib
 import io
 import os

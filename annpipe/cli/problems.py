@@ -83,5 +83,5 @@ def _annotation(problem: Problem) -> str:
 
 
 def _escaped(text: str, also: str = "") -> str:
-    """A workflow command ends at a line break; `%` begins an escape. Control characters are replaced by their numbers."""
+    """Escapes line breaks, which end a workflow command, `%`, which begins an escape, and control characters."""
     return "".join(f"%{ord(c):02X}" if c in f"%\r\n{also}" else visible(c) for c in text)

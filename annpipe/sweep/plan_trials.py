@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from annpipe.datasets.tensors import make_data
+from annpipe.datasets.on_disk.passes import PassCache
+from annpipe.datasets.steps.make import make_data
 from annpipe.errors import Problem
 from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
@@ -46,6 +47,7 @@ class Planner:
     _digests: dict[str, DataDigests] = field(default_factory=dict, init=False)
     _known: dict[str, Trial] = field(default_factory=dict, init=False)
     _shaped: Shaped = field(default_factory=Shaped, init=False)
+    _passes: PassCache = field(default_factory=PassCache, init=False)
 
     def __post_init__(self) -> None:
         self._quiet = WarnOnce(self.observer)
@@ -61,7 +63,7 @@ class Planner:
             return replace(known, number=number, values=values)
         trial_values = [(axis.path, axis.node(values[axis.path])) for axis in self.axes]
         drafted = replace(self.source, over=()).draft(self._registry.copy(), trial_values)
-        plan = replace(complete(drafted, self._quiet, self._shaped), plots=())
+        plan = replace(complete(drafted, self._quiet, self._shaped, self._passes), plots=())
         return Trial(number, values, plan, digest_of(plan, self._digests))
 
     @property

@@ -26,7 +26,7 @@ from annpipe.runs.trainer import MemberTrainer, SoloTrainer, Trainer, TrainerPar
 from annpipe.sweep.plan_trials import Trial
 from annpipe.sweep.results.table import Result, values_in_words
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.gears.stack import Member, Stack
+from annpipe.train.gears.stack import Member, StackedRuns
 from annpipe.train.gears.stacked.eligibility import Reasons, stack_key
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import schedule
@@ -159,7 +159,7 @@ class TrialRunner:
 
         stop_signal, device = StopSignal(), plans[0].device
         with computing(device.precision, deterministic=device.deterministic):
-            stack = Stack(plans, parts, schedules, on_shift)
+            stack = StackedRuns(plans, parts, schedules, on_shift)
             threads = stack.measure((self.threads or "auto") if device.threads == "auto" else device.threads)
             for trial, part, steps, member in zip(group, parts, schedules, stack.members, strict=True):
                 trainer = MemberTrainer(TrainerParts(part, steps, member, threads))

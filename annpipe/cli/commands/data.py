@@ -11,7 +11,7 @@ from annpipe.cli.options import spec_source
 from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
-    from annpipe.datasets.leaks import Seen
+    from annpipe.datasets.inspect import SplitData
     from annpipe.draft.data_only import DataDraft
 
 
@@ -31,33 +31,33 @@ def command(
     """Show the data that SPEC reads or makes, and warn of leaks; the rest of SPEC may be missing."""
     from annpipe.cli.progress import RunDisplay
     from annpipe.cli.views.data import as_json_text, as_text
-    from annpipe.runs.launch import load_for_inspection
 
     drafted = source.draft_data()
     if figure:
         _check_ending(figure)
-    seen = load_for_inspection(drafted)
 
+    from annpipe.datasets.inspect import load_for_inspection
     from annpipe.datasets.leaks import all_findings
     from annpipe.datasets.profile import profile
 
-    table, warnings = profile(seen.dataset, seen.splits, rows), list(all_findings(seen))
+    split_data = load_for_inspection(drafted)
+    table, warnings = profile(split_data.dataset, split_data.splits, rows), list(all_findings(split_data))
     if figure:
-        draw(drafted, seen, figure)
-    click.echo(as_json_text(seen, table, warnings, figure) if as_json else as_text(seen, table, figure))
+        draw(drafted, split_data, figure)
+    click.echo(as_json_text(split_data, table, warnings, figure) if as_json else as_text(split_data, table, figure))
     if not as_json:
         display = RunDisplay()
         for warning in warnings:
             display.warn(warning)
 
 
-def draw(drafted: DataDraft, seen: Seen, path: Path) -> None:
+def draw(drafted: DataDraft, split_data: SplitData, path: Path) -> None:
     """The figure that the plot `columns` makes of these splits before any training."""
     from annpipe.files.figures import write_figure
     from annpipe.train.loop.figures import view_of_data
 
     entry = drafted.registry.entry("plot", "columns")
-    figure = drafted.registry.load(entry)(view_of_data(seen.spec.head.name, seen.splits))
+    figure = drafted.registry.load(entry)(view_of_data(split_data.spec.head.name, split_data.splits))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_figure(figure, path)
 

@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from annpipe.train.loop.lr_test import RateTest
 
 
+_RATE = click.FloatRange(min=0, min_open=True)
+
+
 @click.command("lr")
 @spec_source()
-@click.option(
-    "--from", "low", type=click.FloatRange(min=0, min_open=True), default=1e-7, help="The first rate [default: 1e-7]."
-)
-@click.option(
-    "--to", "high", type=click.FloatRange(min=0, min_open=True), default=10.0, help="The last rate [default: 10]."
-)
+@click.option("--from", "low", type=_RATE, default=1e-7, help="The first rate [default: 1e-7].")
+@click.option("--to", "high", type=_RATE, default=10.0, help="The last rate [default: 10].")
 @click.option(
     "--steps", type=click.IntRange(10, 100_000), default=200, help="The maximum number of steps [default: 200]."
 )

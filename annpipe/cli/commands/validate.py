@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @spec_source(many=True, untrusted=True)
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="text", help="How to print what is wrong.")
 def command(sources: tuple[SpecSource, ...], format_: str) -> None:
-    """Check SPECs and report all mistakes at once; torch is imported only for specs without mistakes in names and options."""
+    """Check SPECs and report all mistakes at once; torch is imported only where names and options are right."""
     from annpipe.registry import Registry
 
     installed = Registry.installed()

@@ -14,7 +14,7 @@ from annpipe.cli.views.text import aligned
 from annpipe.errors import one_line
 
 if TYPE_CHECKING:
-    from annpipe.datasets.leaks import Seen
+    from annpipe.datasets.inspect import SplitData
     from annpipe.datasets.profile import Column, Profile
     from annpipe.errors import Problem
 
@@ -24,12 +24,12 @@ MAX_FREQUENT = 4  # categories named in a line
 HEADINGS = ("column", "role", "type", "missing", "different", "min", "mean", "std", "max", "most frequent")
 
 
-def as_text(seen: Seen, table: Profile, figure: Path | None = None) -> str:
+def as_text(split_data: SplitData, table: Profile, figure: Path | None = None) -> str:
     """The profile for a person."""
     head = [
-        seen.spec.head.name,
+        split_data.spec.head.name,
         "",
-        f"data     {component_text(seen.data, seen.data.options.keys() - seen.data.given.keys())}",
+        f"data     {component_text(split_data.data, split_data.data.options.keys() - split_data.data.given.keys())}",
         f"rows     {_sizes(table)}",
     ]
     head += [f"figure   {figure}"] if figure else []
@@ -104,14 +104,14 @@ def _short(text: str) -> str:
     return one_line(text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…")
 
 
-def as_json_text(seen: Seen, table: Profile, warnings: Sequence[Problem], figure: Path | None) -> str:
+def as_json_text(split_data: SplitData, table: Profile, warnings: Sequence[Problem], figure: Path | None) -> str:
     """Everything for programs; a number that is not finite is null, since JSON has none."""
-    from annpipe.datasets.tensors import dataset_digest
+    from annpipe.datasets.steps.digest import dataset_digest
 
     data: dict[str, Any] = {
-        "name": seen.spec.head.name,
-        "data": seen.data.to_data(),
-        "digest": dataset_digest(seen.dataset),
+        "name": split_data.spec.head.name,
+        "data": split_data.data.to_data(),
+        "digest": dataset_digest(split_data.dataset),
         "rows": table.total,
         "splits": dict(table.rows),
         "columns": [asdict(column) for column in table.columns],
