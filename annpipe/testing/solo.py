@@ -98,6 +98,8 @@ def compare_with_solo(
         raise ValueError(f"n_steps must be at least 1, however: {n_steps}")
     with torch_defaults(threads=1):
         plans = _plans(spec, registry)
+        if not plans:
+            raise RunError("there is no run to compare: give a spec with a sweep, or a list of specs")
         device, precision = plans[0].device, plans[0].device.precision
         with computing(precision, deterministic=device.deterministic) as dtype:
             place = find_device(device.type)
@@ -138,7 +140,7 @@ Steps = list[dict[str, torch.Tensor]]
 def _plans(spec: str | Path | Sequence[str | Path] | Sequence[Plan], registry: Registry | None) -> list[Plan]:
     if isinstance(spec, str | Path):
         return _trials(Path(spec))
-    return [one if isinstance(one, Plan) else _planned(Path(one), registry) for one in spec]
+    return [member if isinstance(member, Plan) else _planned(Path(member), registry) for member in spec]
 
 
 def _planned(spec: Path, registry: Registry | None) -> Plan:
@@ -157,8 +159,6 @@ def _trials(spec: Path) -> list[Plan]:
 
 def _check_stackable(runs: Sequence[_Run]) -> None:
     """Raises RunError for runs that are not trained as one."""
-    if not runs:
-        raise RunError("there is no run to compare: give a spec with a sweep, or a list of specs")
     first = stack_key(runs[0].plan, runs[0].parts)
     for number, run in enumerate(runs):
         if (reason := why_solo(run.plan, run.parts)) is not None:
