@@ -133,7 +133,7 @@ class _Run:
         return {LOSS: loss, **{name: parameter.detach().clone() for name, parameter in parameters.items()}}
 
 
-Steps = list[dict[str, torch.Tensor]]
+StepTensors = list[dict[str, torch.Tensor]]
 """The loss and the parameters of each step."""
 
 
@@ -167,12 +167,12 @@ def _check_stackable(runs: Sequence[_Run]) -> None:
             raise RunError(f"members 0 and {number} are not trained together: they differ in more than values")
 
 
-def _stacked_steps(runs: Sequence[_Run], n_steps: int) -> list[Steps]:
+def _stacked_steps(runs: Sequence[_Run], n_steps: int) -> list[StepTensors]:
     """The steps of each member, taken together."""
     stack = StackedRuns([run.plan for run in runs], [run.parts for run in runs], [run.schedule for run in runs])
     of_member = dict(zip(stack.members, runs, strict=True))
 
-    def train(member: Member) -> Steps:
+    def train(member: Member) -> StepTensors:
         return [of_member[member].step_of(member) for _ in range(n_steps)]
 
     results = []
@@ -183,12 +183,12 @@ def _stacked_steps(runs: Sequence[_Run], n_steps: int) -> list[Steps]:
     return results
 
 
-def _solo_steps(run: _Run, n_steps: int) -> Steps:
+def _solo_steps(run: _Run, n_steps: int) -> StepTensors:
     gear = Eager(run.plan, run.parts, run.schedule)
     return [run.step_of(gear) for _ in range(n_steps)]
 
 
-def _differences(member: int, together: Steps, alone: Steps) -> list[Difference]:
+def _differences(member: int, together: StepTensors, alone: StepTensors) -> list[Difference]:
     """How far each number is from its own in the solo run, by step and name."""
     return [
         Difference(member, step, name, _largest(tensors[name], solo[name]))

@@ -21,7 +21,7 @@ from annpipe.datasets import prepare
 from annpipe.datasets.on_disk import fit as passages
 from annpipe.errors import SpecError
 from annpipe.train.batches import on_disk
-from annpipe.train.batches.on_disk import StoredBatches
+from annpipe.train.batches.on_disk import OnDiskBatches
 from annpipe.train.loop import evaluate as evaluating
 from annpipe.train.loop.evaluate import evaluate
 from annpipe_std.tables import sources
@@ -266,7 +266,7 @@ def test_a_run_goes_on_exactly_from_within_an_epoch(fit: Fit, stop_at: int) -> N
 def test_every_row_comes_once_an_epoch_wherever_the_reading_begins(fit: Fit) -> None:
     run = fit(SPEC, "train.epochs=1")
     rows, steps = run.parts.rows["train"], run.schedule
-    batches = StoredBatches(rows, steps, 7, shuffle=True)
+    batches = OnDiskBatches(rows, steps, 7, shuffle=True)
     epochs = []
     for _ in range(2):
         batches.begin_epoch()
@@ -278,7 +278,7 @@ def test_every_row_comes_once_an_epoch_wherever_the_reading_begins(fit: Fit) -> 
         assert {tuple(row) for row in torch.cat(epoch).tolist()} == whole
         assert sum(map(len, epoch)) == len(rows)
     assert not torch.equal(epochs[0][0], epochs[1][0])
-    assert generator(7, "shuffle").get_state().equal(StoredBatches(rows, steps, 7, shuffle=True).state(mid_epoch=False))
+    assert generator(7, "shuffle").get_state().equal(OnDiskBatches(rows, steps, 7, shuffle=True).state(mid_epoch=False))
 
 
 def test_csv_and_parquet_train_alike(tmp_path: Path, rows: pd.DataFrame, fit: Fit) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from annpipe.datasets.tensors import Rows
 from annpipe.train.batches.in_memory import Batches
-from annpipe.train.batches.on_disk import StoredBatches
+from annpipe.train.batches.on_disk import OnDiskBatches
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
@@ -17,7 +17,7 @@ from annpipe.train.schedule import Schedule
 class StackedRows:
     """The train rows of all members."""
 
-    def __init__(self, parts: Sequence[Parts], batches: Sequence[Batches | StoredBatches], schedule: Schedule) -> None:
+    def __init__(self, parts: Sequence[Parts], batches: Sequence[Batches | OnDiskBatches], schedule: Schedule) -> None:
         rows = [rows for member in parts if isinstance(rows := member.rows["train"], Rows)]  # those in files go alone
         self._batches = [order for order in batches if isinstance(order, Batches)]
         self._schedule, self._n_rows = schedule, len(rows[0])
