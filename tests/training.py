@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve import resolve
@@ -96,7 +95,7 @@ def planner(tmp_path: Path, registry_entries: Registry) -> Planned:
         spec = tmp_path / "spec.yaml"
         spec.write_text(text, encoding="utf-8")
         loaded = load_spec(spec, overrides)
-        return resolve(draft(loaded, copy.deepcopy(registry_entries), project=tmp_path), observe_fields)
+        return resolve(draft(loaded, copy.deepcopy(registry_entries), project=tmp_path))
 
     return planned
 

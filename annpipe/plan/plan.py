@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from annpipe.contract import Field, Fields
+from annpipe.datasets.request import DataRequest
 from annpipe.draft.component import Component, every, to_data
 from annpipe.draft.inputs_outputs import Output, inputs_data, is_inputs, outputs_data
 from annpipe.draft.metric_keys import followed_metric
@@ -59,7 +60,8 @@ class Plan:
     """A run, decided. `file` is the spec's path; `registry` and `warnings` do not count in comparison.
 
     `init` are initializers by patterns of parameters, `freeze` the patterns of those that are not trained, `n_frozen`
-    the numbers in them. `held` are the rows of val and test, where the rows were looked at.
+    the numbers in them. `request` says which rows are trained on. `held` are
+    the numbers of rows of val and test, where the rows were read.
     """
 
     file: str
@@ -86,6 +88,7 @@ class Plan:
     callbacks: tuple[Component, ...]
     tracking: Tracking
     registry: Registry = field(compare=False, repr=False)
+    request: DataRequest = field(compare=False, repr=False)
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     held: tuple[int, int] | None = field(default=None, compare=False)
 

@@ -5,12 +5,12 @@ Shapes on the meta device, the output against the targets, the loss, and what co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from annpipe.contract import Dataset, Fields, Outline
+from annpipe.contract import Fields, Outline
 from annpipe.draft.component import Component
 from annpipe.draft.data_only import faults_of_data
 from annpipe.draft.draft import watched_faults
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from torch.nn import Parameter
 
     from annpipe.datasets.observe import Observed
+    from annpipe.datasets.on_disk.passes import PassCache
     from annpipe.plan.plan import Layer, Plan
-
-
-Maker = Callable[[Component, int], Dataset]
 
 
 class Shaped:
@@ -51,25 +49,20 @@ class Shaped:
         return self._known[key]
 
 
-def resolve(
-    drafted: Draft,
-    observe: Callable[[Draft], Observed],
-    make: Maker | None = None,
-    shaped: Shaped | None = None,
-) -> Plan:
+def resolve(drafted: Draft, shaped: Shaped | None = None, passes: PassCache | None = None) -> Plan:
     """Runs the checks that need torch and returns the Plan; raises SpecError.
 
-    `observe` makes data that does not tell its fields beforehand, to see them, splits them and fits the transforms;
-    `make` makes them for a plot of which the fields do not tell whether it can be drawn, and left out lets such a plot
-    pass. `shaped` keeps the layers of one plan for the next, where many are made of one spec.
+    Makes the data where its fields are not declared, where transforms are fitted, or where a plot asks for them.
+    `shaped` and `passes` keep models and what was read of chunked data for the next plan, where many are made of one
+    spec.
     """
     with held_to(drafted.stance):
-        return _resolved(drafted, observe, make, shaped)
+        return _resolved(drafted, shaped, passes)
 
 
-def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | None, shaped: Shaped | None) -> Plan:
+def _resolved(drafted: Draft, shaped: Shaped | None, passes: PassCache | None) -> Plan:
     from annpipe.backend.initialize import check_parameters
-    from annpipe.datasets.splits import held_out
+    from annpipe.datasets.steps.splits import held_out
     from annpipe.plan.checks.construct import refusals
     from annpipe.plan.checks.heads import filled, for_each, placed
     from annpipe.plan.checks.memory import beyond_memory
@@ -77,6 +70,7 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
     from annpipe.plan.checks.plots_callbacks import misfits
     from annpipe.plan.checks.rows import lone_row, too_few
     from annpipe.plan.plan import Plan
+    from annpipe.plan.predictions import with_output_roles
     from annpipe.plan.schedules import as_long_as, misfits_of, run_length
     from annpipe.plan.warnings.model import (
         clipped_within_a_step,
@@ -88,7 +82,7 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
 
     spec, registry = drafted.spec, drafted.registry
     try:
-        observed = _observed(drafted, observe)
+        observed = _observed(drafted, passes)
         fields = observed.fields
         held = None if fields.rows is None else observed.held or held_out(fields.rows, spec.split)
         has_val = spec.split.has_val if observed.held is None else bool(observed.held[0])
@@ -117,7 +111,7 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
         problems += list(too_few(fields.rows, held, spec)) or lone_row(fields.rows - sum(held), spec, layers)
     if spec.split.has_val and not has_val:  # a column says it, and none of its rows is of val
         problems += watched_faults(drafted, has_val=False)
-    problems += misfits(drafted, _outline(drafted, fields, None if problems else make, has_val=has_val))
+    problems += misfits(drafted, _outline(drafted, fields, may_make=not problems, has_val=has_val))
     if problems:
         raise SpecError(problems)
     plan = Plan(
@@ -145,6 +139,7 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
         callbacks=drafted.callbacks,
         tracking=spec.tracking,
         registry=registry,
+        request=with_output_roles(observed.request, drafted.loss, drafted.outputs),
         held=observed.held,
         warnings=(
             *observed.warnings,
@@ -187,9 +182,11 @@ def _arranged(drafted: Draft, fields: Fields) -> Draft:
     return replace(drafted, model=tuple(model), outputs=outputs)
 
 
-def _outline(drafted: Draft, fields: Fields, make: Maker | None, *, has_val: bool) -> Outline:
+def _outline(drafted: Draft, fields: Fields, *, may_make: bool, has_val: bool) -> Outline:
+    from annpipe.datasets.steps.make import make_dataset
+
     takes_classes = _is_of_classes(drafted.loss)
-    made = None if make is None else cache(lambda: make(drafted.data, drafted.spec.head.seed))
+    made = cache(lambda: make_dataset(drafted.data, drafted.spec.head.seed)) if may_make else None
     heads = {head.name: (head.loss.name, _is_of_classes(head.loss)) for head in drafted.outputs}
     return Outline(fields, drafted.loss.name, takes_classes, has_val, made, heads=heads)
 
@@ -198,9 +195,11 @@ def _is_of_classes(loss: Component) -> bool:
     return loss.traits(LossTraits).target == "classes"
 
 
-def _observed(drafted: Draft, observe: Callable[[Draft], Observed]) -> Observed:
+def _observed(drafted: Draft, passes: PassCache | None) -> Observed:
+    from annpipe.datasets.observe import observe_fields
+
     with faults_of_data(drafted.spec, drafted.data):
-        observed = observe(drafted)
+        observed = observe_fields(drafted, passes)
     inputs = observed.fields.inputs
     shaped = [name for name, field in inputs.items() if field.shape]
     if faults := [*input_faults(drafted.spec, observed.fields), *output_faults(drafted.spec, observed.fields)]:

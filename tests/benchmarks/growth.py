@@ -61,7 +61,6 @@ def point(what: str, size: int) -> tuple[float, float]:
     import torch
 
     from annpipe.backend.device import computing
-    from annpipe.datasets.observe import observe_fields
     from annpipe.draft.draft import draft
     from annpipe.plan.resolve import resolve
     from annpipe.registry import Registry
@@ -77,7 +76,7 @@ def point(what: str, size: int) -> tuple[float, float]:
         for seed in range(size if what == "trials" else 1):
             file = Path(folder) / "spec.yaml"
             file.write_text(spec(what, size, seed))
-            plans.append(resolve(draft(load_spec(file), registry, project=file.parent), observe_fields))
+            plans.append(resolve(draft(load_spec(file), registry, project=file.parent)))
     with computing("float32", deterministic=False) as dtype:
         parts = [build(plan, torch.device("cpu"), dtype) for plan in plans]
         steps = [schedule(plan, len(one.rows["train"])) for plan, one in zip(plans, parts, strict=True)]

@@ -18,7 +18,6 @@ import torch
 from measure import Figure, alternate, show
 
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve import resolve
@@ -50,7 +49,7 @@ def plans(rows: int, batch: str) -> list[Plan]:
             spec = Path(folder) / "spec.yaml"
             rate = 1e-4 * 2 ** (number % RATES)
             spec.write_text(SPEC.format(seed=number // RATES, rate=rate, rows=rows, batch=batch))
-            found.append(resolve(draft(load_spec(spec), registry, project=spec.parent), observe_fields))
+            found.append(resolve(draft(load_spec(spec), registry, project=spec.parent)))
     return found
 
 

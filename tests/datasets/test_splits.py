@@ -10,8 +10,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annpipe.datasets.splits import Splits, split_dataset
-from annpipe.datasets.tensors import make_dataset
+from annpipe.datasets.steps.make import make_dataset
+from annpipe.datasets.steps.splits import Splits, split_dataset
 from annpipe.errors import SpecError
 
 SPEC = """

@@ -13,7 +13,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from annpipe.cli.views.plan import show_plan
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.cost import memory, multiply_adds
@@ -45,7 +44,7 @@ def plan(tmp_path: Path) -> Any:
 
     def plan(text: str, *overrides: str) -> Plan:
         (tmp_path / "s.yaml").write_text(REST + text, encoding="utf-8")
-        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()), observe_fields)
+        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()))
 
     return plan
 
@@ -116,7 +115,7 @@ def test_a_plan_with_shared_weights_is_the_plan_of_its_own_yaml(text: str, plan:
     """Blocks stand there once, their uses by name."""
     made = plan(text)
     (tmp_path / "again.yaml").write_text(made.to_yaml(), encoding="utf-8")
-    again = resolve(draft(load_spec(tmp_path / "again.yaml"), Registry.installed()), observe_fields)
+    again = resolve(draft(load_spec(tmp_path / "again.yaml"), Registry.installed()))
     assert replace(again, file=made.file) == made
     assert again.digest == made.digest
     other = text.replace("shared: encoder", "encoder").replace("true", "false")

@@ -12,7 +12,6 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from annpipe.cli.views.plan import show_plan
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.cost import memory, multiply_adds
@@ -101,7 +100,7 @@ def plan(tmp_path: Path) -> Any:
 
     def plan(text: str, *overrides: str) -> Plan:
         (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
-        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()), observe_fields)
+        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()))
 
     return plan
 

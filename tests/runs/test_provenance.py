@@ -17,7 +17,7 @@ import pyarrow.parquet
 import pytest
 
 from annpipe.cli import outcome
-from annpipe.datasets.tensors import make_data
+from annpipe.datasets.steps.make import make_data
 from annpipe.errors import RunError
 from annpipe.observer import Silent
 from annpipe.registry import Registry

@@ -17,7 +17,6 @@ import pytest
 import torch
 
 from annpipe.backend.streams import generator, stream_seed
-from annpipe.datasets import prepare
 from annpipe.datasets.on_disk import fit as passages
 from annpipe.errors import SpecError
 from annpipe.train.batches import on_disk
@@ -52,16 +51,13 @@ IN_MEMORY = "data.parquet.in_memory=true"
 
 
 @pytest.fixture(autouse=True)
-def small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache of its own; some dozen rows a block, some four a chunk and three chunks a buffer."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)  # where files of overrides are looked for
     monkeypatch.setattr(sources, "MOST_ROWS", 37)
     monkeypatch.setattr(on_disk, "CHUNK_BYTES", 300)
     monkeypatch.setattr(on_disk, "BUFFER_BYTES", 4000)
-    prepare.prepared.cache_clear()
-    yield
-    prepare.prepared.cache_clear()
 
 
 def frame() -> pd.DataFrame:
@@ -93,7 +89,7 @@ def rows(tmp_path: Path) -> pd.DataFrame:
 
 
 def matrix(stored: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    xs, ys = zip(*((x.clone(), y) for x, y in stored.blocks(50)), strict=True)
+    xs, ys = zip(*((x.clone(), y) for x, y in stored.iter_chunks(50)), strict=True)
     return torch.cat(xs), torch.cat(ys)
 
 
@@ -169,7 +165,6 @@ def test_quantiles_of_many_rows_are_those_of_a_sample_of_train(fit: Fit, monkeyp
     monkeypatch.setattr(passages, "MOST_ROWS", 200)
     change = ("data.transforms.number=[{impute: median}, robust]", "train.epochs=1")
     first = fit(SPEC, *change).parts.transformed.columns.state_dict()
-    prepare.prepared.cache_clear()
     held = fit(SPEC, *change, IN_MEMORY).parts.transformed.columns.state_dict()
     (fill, wanted) = first["steps.1.0.fill"], held["steps.1.0.fill"]
     assert not torch.equal(fill, wanted)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from annpipe.backend.device import clock
-from annpipe.datasets.tensors import Rows
+from annpipe.datasets.steps.tensors import Rows
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled.kinds import COMPILED, KINDS
 from annpipe.train.gears.compiled.verify import Candidate, Compiled, NotCompiled, compile_checked, why_not_compiled

@@ -12,7 +12,7 @@ import torch
 
 from annpipe.backend.device import computing, find_device
 from annpipe.backend.streams import drawing
-from annpipe.datasets.tensors import Rows
+from annpipe.datasets.steps.tensors import Rows
 from annpipe.draft.component import every, to_data
 from annpipe.draft.losses import ignored_label
 from annpipe.plan.plan import Plan

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from annpipe.datasets.tensors import Rows
+from annpipe.datasets.steps.tensors import Rows
 from annpipe.train.batches.in_memory import Batches
 from annpipe.train.batches.on_disk import OnDiskBatches
 from annpipe.train.parts import Parts

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from annpipe.backend.streams import drawing
-from annpipe.datasets.tensors import Rows
+from annpipe.datasets.steps.tensors import Rows
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.stacked.layers import StackingMode, stacking_modes
 from annpipe.train.gears.stacked.model import layers_of

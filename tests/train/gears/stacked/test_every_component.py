@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve import resolve
@@ -79,7 +78,7 @@ def plans(folder: Path, **sections: Any) -> list[Plan]:
     for seed in (1, 2):
         file = folder / "spec.yaml"
         file.write_text("\n".join(f"{name}: {in_one_line(value)}" for name, value in {**spec, "seed": seed}.items()))
-        found.append(resolve(draft(load_spec(file), REGISTRY.copy(), project=folder), observe_fields))
+        found.append(resolve(draft(load_spec(file), REGISTRY.copy(), project=folder)))
     return found
 
 

@@ -1,11 +1,11 @@
-"""The transforms of a plan, fitted on the rows of the train split: raw columns → features, and targets and back."""
+"""The transforms of a run, fitted on the train split: raw columns → features, and targets and back."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ import torch
 from annpipe.backend.instantiate import instantiate
 from annpipe.backend.streams import drawing
 from annpipe.contract import Dataset, Fields
-from annpipe.datasets.splits import Splits
+from annpipe.datasets.steps.categories import n_categories
 from annpipe.draft.component import Component
 from annpipe.draft.transforms import INVERTIBLE, Groups, Transforming, grouped
 from annpipe.errors import OptionError, Problem, SpecError
@@ -25,22 +25,22 @@ from annpipe.registry.traits import TransformTraits
 
 @dataclass(frozen=True)
 class Step:
-    """One transform of a group: its module, and the component with what the engine supplied to it."""
+    """One transform of a group: its module, and its component with the options that the engine supplied."""
 
     module: torch.nn.Module
     component: Component
 
     @property
     def is_inside(self) -> bool:
-        """Whether it goes with each batch, as what is trained or random does; the others are applied once."""
+        """Whether it is part of the model, as what is trained or random is; other steps are applied once, before."""
         return bool(getattr(self.module, "only_training", False)) or self._is_trained
 
     @property
     def _is_trained(self) -> bool:
         return any(True for _ in self.module.parameters())
 
-    def given(self, x: torch.Tensor) -> torch.Tensor:
-        """What it gives of rows that arrive."""
+    def apply(self, x: torch.Tensor) -> torch.Tensor:
+        """The rows after the step, without gradients."""
         with torch.no_grad():
             out: torch.Tensor = self.module(x.float() if self._is_trained else x)
         return out
@@ -48,7 +48,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Group:
-    """Columns by their positions in the matrix that arrives, and what they go through."""
+    """Columns, by their positions in the incoming matrix, and the steps that they go through."""
 
     positions: tuple[int, ...]
     steps: tuple[Step, ...]
@@ -56,11 +56,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Fitted:
-    """All transforms of a plan. `before` is applied once to each split, `inside` begins the model, `targets` ends it.
+    """All transforms of a run. `before` is applied once to each split, `inside` begins the model, `targets` ends it.
 
-    Each of the three is groups, empty where it has nothing to do; `is_whole` where the input has a shape of its own.
-    `shape` is that of a row as the first layer meets it, `stacks` has those that each stack of inputs then takes,
-    `widths` how many numbers predict each target where these are several, `variances` which of them is a variance.
+    Each of the three has groups and may be empty. `is_whole` tells that the input has a shape of its own. `shape` is
+    that of a row as the first layer gets it, `stacks` has those of each stack of `model.inputs`. `widths` is the number
+    of outputs for each target where a target has several, `variances` the position of a variance among them.
     """
 
     before: tuple[Group, ...]
@@ -73,7 +73,7 @@ class Fitted:
     variances: tuple[int | None, ...] = ()
 
     def columns(self, groups: Sequence[Group]) -> torch.nn.Module | None:
-        """The module of `before` or `inside`, None where there is nothing to do."""
+        """The module for `before` or `inside`; None where it is empty."""
         if not groups:
             return None
         if self.is_whole:
@@ -82,54 +82,18 @@ class Fitted:
 
     @property
     def target_columns(self) -> Targets | None:
-        """The module that scales targets and leads predictions back."""
+        """The module that transforms targets, and predictions back to the units of the data."""
         if not any(self.targets):
             return None
         return Targets([[step.module for step in steps] for steps in self.targets], self.widths, self.variances)
 
 
-def known_categories(splits: Splits, fields: Fields) -> Splits:
-    """The splits with the categories that the train split has: a row of another one has -1, as the unseen has later."""
-    train = splits.train
-    names = [name for name, field in fields.inputs.items() if field.type == "category" and name in train.categories]
-    if not names:
-        return splits
-    kept = {name: new_positions(present(train.inputs[name], len(train.categories[name]))) for name in names}
-    parts = {name: recoded(part, kept) for name, part in splits.by_name.items()}
-    return Splits(parts["train"], parts.get("val"), parts.get("test"))
-
-
-def present(codes: torch.Tensor, n_categories: int) -> torch.Tensor:
-    """(rows,) positions, NaN where missing -> (categories,) whether a row has each."""
-    has = torch.zeros(n_categories, dtype=torch.bool)
-    has[codes[~codes.isnan()].long()] = True
-    return has
-
-
-def new_positions(has: torch.Tensor) -> torch.Tensor:
-    """The position of each category among those that are there, -1 for the others."""
-    return torch.where(has, has.cumsum(0) - 1, -1)
-
-
-def recoded(part: Dataset, kept: Mapping[str, torch.Tensor]) -> Dataset:
-    """The rows with the new positions of their categories."""
-    inputs, categories = dict(part.inputs), dict(part.categories)
-    for name, positions in kept.items():
-        if not len(positions):  # the column is missing in all rows
-            continue
-        codes = inputs[name]
-        new = positions[codes.nan_to_num(nan=0.0).long()].to(codes.dtype)
-        inputs[name] = torch.where(codes.isnan(), codes, new)
-        categories[name] = tuple(word for word, at in zip(categories[name], positions, strict=True) if at >= 0)
-    return replace(part, inputs=inputs, categories=categories)
-
-
 Learning = Callable[[Any, torch.Tensor], None]
-"""How a transform learns from the rows that arrive at it."""
+"""How a transform is fitted to the rows that arrive at it."""
 
 
 def by_fitting(module: Any, x: torch.Tensor) -> None:
-    """A transform learns from all rows at once."""
+    """Fits a transform to all rows at once."""
     module.fit(x)
 
 
@@ -143,8 +107,9 @@ def fit_columns(
 ) -> Fitted:
     """Fits every transform on the rows of the train split; raises SpecError at the one that refuses them.
 
-    `stacks` has the inputs of each stack of `model.inputs`: their columns are then laid out stack by stack. `learn` is
-    asked for each step in turn: those of the targets first, then those of the inputs, as `together` tells them.
+    `stacks` has the inputs of each stack of `model.inputs`, whose columns then follow one another stack by stack.
+    `learn` is called for each step: first for those of the targets, then for those of the inputs, in the order of
+    `together`.
     """
     groups = grouped(transforms, fields)
     is_whole = not stacks and any(field.shape for field in fields.inputs.values())
@@ -153,7 +118,7 @@ def fit_columns(
         if is_whole:
             (name, x), *_ = train.inputs.items()
             steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), learn)
-            before, inside = ((Group((), part),) if part else () for part in _cut(steps))
+            before, inside = ((Group((), part),) if part else () for part in _split_at_model(steps))
             return Fitted(before, inside, targets, True, tuple(out.shape[1:]))
         return _fit_table(groups, train, fields, targets, stacks, learn)
 
@@ -170,22 +135,22 @@ def _fit_table(
     stacks: Sequence[Sequence[str]],
     learn: Learning,
 ) -> Fitted:
-    """Columns first through what is applied once, group by group; then through what belongs to the model."""
-    places = column_places(train)
+    """Columns go group by group, first through what is applied once, then through what is part of the model."""
+    spans = column_spans(train)
     before: list[Group] = []
     inside: list[Group] = []
     shapes: list[tuple[int, ...]] = []
     start = 0
     for stack in stacks or [list(train.inputs)]:
         outs: list[tuple[int, ...]] = []
-        for components, taken in together(groups, stack):
-            once, later, size, out = _fit_group(components, taken, train, fields, learn)
-            before.append(Group(tuple(at for name in taken for at in range(*places[name])), once))
+        for components, names in together(groups, stack):
+            once, later, size, out = _fit_group(components, names, train, fields, learn)
+            before.append(Group(tuple(at for name in names for at in range(*spans[name])), once))
             inside.append(Group(tuple(range(start, start + size)), later))
             start += size
             outs.append(out)
         shapes.append(outs[0] if len(outs) == 1 else (sum(math.prod(out) for out in outs),))
-    in_order = [position for group in before for position in group.positions] == list(range(_width(places)))
+    in_order = [position for group in before for position in group.positions] == list(range(_width(spans)))
     nothing_before = in_order and not any(group.steps for group in before)
     nothing_inside = not any(group.steps for group in inside)
     return Fitted(
@@ -199,37 +164,37 @@ def _fit_table(
 
 
 def together(groups: Groups, stack: Sequence[str]) -> Iterator[tuple[Sequence[Component], tuple[str, ...]]]:
-    """The columns of a stack that go through the same steps, in the order in which they are laid out."""
-    for steps, taken in (*((part.steps, taken) for part, taken in groups.inputs), ((), groups.rest)):
-        if own := tuple(name for name in taken if name in stack):
-            yield steps, own
+    """The columns of a stack that go through the same steps, in the order in which they follow one another."""
+    for steps, inputs in (*((part.steps, inputs) for part, inputs in groups.inputs), ((), groups.rest)):
+        if names := tuple(name for name in inputs if name in stack):
+            yield steps, names
 
 
-def _width(places: Mapping[str, tuple[int, int]]) -> int:
-    return max(stop for _, stop in places.values())
+def _width(spans: Mapping[str, tuple[int, int]]) -> int:
+    return max(stop for _, stop in spans.values())
 
 
-def column_places(train: Dataset) -> dict[str, tuple[int, int]]:
-    """Where the numbers of each input begin and end in the matrix of all of them."""
-    places, start = {}, 0
+def column_spans(train: Dataset) -> dict[str, tuple[int, int]]:
+    """The first column of each input in the matrix of all of them, and the column after its last."""
+    spans, start = {}, 0
     for name, tensor in train.inputs.items():
-        places[name] = (start, start := start + math.prod(tensor.shape[1:]))
-    return places
+        spans[name] = (start, start := start + math.prod(tensor.shape[1:]))
+    return spans
 
 
 def _fit_group(
     components: Sequence[Component],
-    taken: Sequence[str],
+    names: Sequence[str],
     train: Dataset,
     fields: Fields,
     learn: Learning,
 ) -> tuple[tuple[Step, ...], tuple[Step, ...], int, tuple[int, ...]]:
-    """The steps that are applied once and those with each batch, the numbers between them, the shape after both."""
-    first = train.inputs[taken[0]].double()
+    """The steps before training and inside the model, the numbers of a row between them, its shape after both."""
+    first = train.inputs[names[0]].double()
     shaped = first.ndim > 1
-    x = first if shaped else matrix(train.inputs, taken)
-    steps, out = _fitted_steps(components, x, n_categories(train, taken, fields), taken, learn)
-    once, later = _cut(steps)
+    x = first if shaped else matrix(train.inputs, names)
+    steps, out = _fitted_steps(components, x, n_categories(train, names, fields), names, learn)
+    once, later = _split_at_model(steps)
     between = x
     for step in once:
         between = step.module(between)
@@ -250,7 +215,7 @@ UNFLATTEN = Entry(
 
 
 def _in_shape(steps: tuple[Step, ...], shape: tuple[int, ...]) -> tuple[Step, ...]:
-    """Steps for an input of a shape of its own, which arrives and leaves as numbers side by side."""
+    """Steps for an input of a shape of its own, which enters and leaves as numbers side by side."""
     if not steps:
         return ()
     opened = Component("layer", "Unflatten", {"dim": 1, "unflattened_size": list(shape)}, entry=UNFLATTEN)
@@ -263,31 +228,25 @@ def matrix(tensors: Mapping[str, torch.Tensor], names: Sequence[str]) -> torch.T
     return torch.stack([tensors[name].double() for name in names], 1)
 
 
-def n_categories(train: Dataset, names: Sequence[str], fields: Fields) -> list[int]:
-    """How many categories each column has, 0 where it holds numbers; a boolean has names too, and stays 0 and 1."""
-    coded = [fields.inputs[name].type == "category" for name in names]
-    return [len(train.categories.get(name, ())) if is_coded else 0 for name, is_coded in zip(names, coded, strict=True)]
-
-
-def _cut(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
-    """What is applied once, and what goes with each batch: from the first such step on."""
+def _split_at_model(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """The steps before training, and from the first one that is part of the model on, those inside it."""
     first = next((number for number, step in enumerate(steps) if step.is_inside), len(steps))
     return tuple(steps[:first]), tuple(steps[first:])
 
 
 def _target_steps(groups: Groups, fields: Fields, train: Dataset, learn: Learning) -> tuple[tuple[Step, ...], ...]:
-    found = []
+    by_target = []
     for name in fields.targets:
         part = groups.targets.get(name)
         y = train.targets[name].double()
         components = part.steps if part and y.ndim == 1 else ()
         steps = _fitted_steps(components, y[:, None], [0], (name,), learn)[0]
         for step in steps:
-            if not hasattr(step.module, "inverse"):
-                message = f"{step.component.name} has no way back, which predictions of the target '{name}' need"
+            if getattr(step.module, "inverse", None) is None:
+                message = f"{step.component.name} has no inverse, which predictions of the target '{name}' need"
                 raise SpecError([Problem("column-type", message, step.component.place, INVERTIBLE)])
-        found.append(tuple(steps))
-    return tuple(found) if groups.targets else ()
+        by_target.append(tuple(steps))
+    return tuple(by_target) if groups.targets else ()
 
 
 def _fitted_steps(
@@ -297,35 +256,35 @@ def _fitted_steps(
     names: Sequence[str],
     learn: Learning,
 ) -> tuple[list[Step], torch.Tensor]:
-    """Each step fitted on what the one before gives, and what the last one gives of the rows."""
+    """The steps, each fitted to the rows after the one before, and the rows after the last one."""
     steps = []
     for component in components:
         with faults_at(component, names):
-            step = made_step(component, counts)
+            step = make_step(component, counts)
             learn(step.module, x)
-            step.given(x[:2])
-        x = step.given(x)
-        counts = counts if keeps(component) else [0] * x.shape[1]
+            step.apply(x[:2])
+        x = step.apply(x)
+        counts = counts if keeps_categories(component) else [0] * x.shape[1]
         steps.append(step)
     return steps, x
 
 
-def made_step(component: Component, counts: Sequence[int]) -> Step:
-    """A step that has learnt nothing yet; `counts` are the numbers of categories of the columns that arrive at it."""
+def make_step(component: Component, counts: Sequence[int]) -> Step:
+    """A step that is not fitted; `counts` are the numbers of categories of the columns that arrive at it."""
     if component.entry.parameter("categories"):
         component = component.with_options(categories=list(counts))
     module: torch.nn.Module = instantiate(component)
     return Step(module.eval(), component)
 
 
-def keeps(component: Component) -> bool:
+def keeps_categories(component: Component) -> bool:
     """Whether a step leaves categories as they are."""
     return component.traits(TransformTraits).gives == "same"
 
 
 @contextmanager
 def faults_at(component: Component, names: Sequence[str]) -> Iterator[None]:
-    """What a transform refuses when it is built, fitted or tried is a fault at its line."""
+    """Turns whatever a transform raises when it is built, fitted or tried into a SpecError at its line."""
     try:
         yield
     except PluginFault as fault:
