@@ -1,4 +1,4 @@
-"""Plan → Parts: the live torch objects of a run. Plain PyTorch: nothing in them needs annpipe to run."""
+"""Builds the Parts of a plan, the live torch objects of a run, in plain PyTorch: nothing in them needs annpipe."""
 
 from __future__ import annotations
 
@@ -117,8 +117,9 @@ def _stack_for(plan: Plan) -> type[torch.nn.Sequential]:
 
 def named_parameters(model: torch.nn.Module, loss: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     """What is trained by name: `0.weight` of the model where it is not frozen, `loss.weight` of the loss."""
-    every = {**dict(model.named_parameters()), **{f"loss.{name}": own for name, own in loss.named_parameters()}}
-    return {name: parameter for name, parameter in every.items() if parameter.requires_grad}
+    of_loss = {f"loss.{name}": parameter for name, parameter in loss.named_parameters()}
+    parameters = {**dict(model.named_parameters()), **of_loss}
+    return {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
 
 
 def build_optimizer(

@@ -1,4 +1,4 @@
-"""A checkpoint: nested state as `state.safetensors` and `state.json`, whole or not there at all.
+"""Writes and reads checkpoints: nested state as `state.safetensors` and `state.json`, whole or not there at all.
 
 Tensors anywhere in the state go to the safetensors file and leave their key in the JSON. Both files are written to a
 temporary folder, fsynced, and the folder is renamed into place, so that a kill at any moment leaves the old one or the
@@ -50,24 +50,24 @@ def save_checkpoint(folder: Path, name: str, state: dict[str, Any] | Packed, *, 
 
 def load_checkpoint(folder: Path, name: str) -> dict[str, Any]:
     """The state that `save_checkpoint` wrote; raises RunError when there is none, Damaged when it has changed."""
-    place = _place(folder, name)
-    if place is None:
+    path = _path(folder, name)
+    if path is None:
         raise RunError(
             f"there is no checkpoint '{name}' in {folder / FOLDER}: the run stopped before its first one, or none could"
             " be written; run its spec again"
         )
-    return read_state(place)
+    return read_state(path)
 
 
 def has_checkpoint(folder: Path, name: str) -> bool:
     """Whether there is one to be loaded, damaged or not."""
-    return _place(folder, name) is not None
+    return _path(folder, name) is not None
 
 
-def _place(folder: Path, name: str) -> Path | None:
+def _path(folder: Path, name: str) -> Path | None:
     home = folder / FOLDER
     # A kill between two renames has left the one before alone.
-    return next((place for place in (home / name, home / _older(name)) if place.exists()), None)
+    return next((path for path in (home / name, home / _older(name)) if path.exists()), None)
 
 
 def load_latest(folder: Path, name: str, observer: Observer) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Keeps the checkpoints of a run, also while the disk refuses them."""
+"""Writes the checkpoints of a run, and holds them in memory while the disk refuses them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop: the gear runs from look to look; everything else happens there.
+"""The training loop: the gear runs from look to look; everything else happens there.
 
 Between two looks there are pauses, about ten a second, at which losses come to the host, the journal and the progress
 bar, and a signal or a due safety checkpoint is seen. Where the pauses fall changes no number.
@@ -56,8 +56,8 @@ class LoopObserver(Observer):
 
 
 @dataclass
-class Memory(Tally):
-    """What the loop itself remembers; all of it goes into a checkpoint."""
+class LoopState(Tally):
+    """The state of the loop itself; all of it goes into a checkpoint."""
 
     latest: dict[str, float] = field(default_factory=dict)
     best: dict[str, tuple[float, int]] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Loop:
     reporter: LoopObserver
     folder: Path
     facts: Mapping[str, Any]
-    memory: Memory = field(default_factory=Memory)
+    memory: LoopState = field(default_factory=LoopState)
     higher_is_better: frozenset[str] = frozenset()
     keeps_start: bool = True
     is_written: Callable[[], bool] = lambda: True
@@ -245,10 +245,8 @@ class Loop:
             keep=self._keep_named,
             restore=self._ask_restore,
             higher_is_better=frozenset(key for key in latest if key.partition("/")[2] in self.higher_is_better),
-            parameters=lambda: {name: copied(one) for name, one in model.named_parameters() if one.requires_grad},
-            gradients=lambda: {
-                name: copied(one.grad) for name, one in model.named_parameters() if one.grad is not None
-            },
+            parameters=lambda: {name: copied(p) for name, p in model.named_parameters() if p.requires_grad},
+            gradients=lambda: {name: copied(p.grad) for name, p in model.named_parameters() if p.grad is not None},
             view=lambda: run_view(self.plan, self.parts, self.reporter.history),
             artifact=self.reporter.artifact,
         )
@@ -299,7 +297,7 @@ class Loop:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on from a checkpoint's state, exactly."""
         self.gear.load_state(state["gear"])
-        self.memory = Memory(**state["memory"])
+        self.memory = LoopState(**state["memory"])
         self.memory.best = {key: (value, epoch) for key, (value, epoch) in self.memory.best.items()}
         self._finite_checkpoint = f"{FOLDER}/{LAST}"
         for callback, kept in zip(self.parts.callbacks, state["callbacks"], strict=True):
