@@ -8,8 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests import structure_exceptions
@@ -18,15 +17,13 @@ ROOT = Path(__file__).parents[1]
 EXCEPTIONS = ROOT / "tests" / "structure_exceptions.py"
 FINDINGS = ("QUESTIONS", "DEFINED_TWICE", "BANNED_IDENTIFIERS")
 
-BANNED = frozenset(
-    # fillers: a name says what the value is
-    "said given found own one every told share "
-    # participles and metaphors with a plain technical word
-    "grown laid laid_out lay_out Laid learnt Recalling turned memories arriving ends with_ends seen Seen see reach "
-    "out_of_reach REACH REACHES Survey Wanted Teller Tell tell Watcher Historian Judge FOLLOWING ALONE Link Way "
-    # words for too many things
-    "Made Work Team Listed Swept Shaped Outline".split()
-)
+FILLERS = "said given found own one every told share"
+METAPHORS = """
+    grown laid laid_out lay_out Laid learnt Recalling turned memories arriving ends with_ends seen Seen see reach
+    out_of_reach REACH REACHES Survey Wanted Teller Tell tell Watcher Historian Judge FOLLOWING ALONE Link Way
+"""
+TOO_MANY_SENSES = "Made Work Team Listed Swept Shaped Outline"
+BANNED = frozenset(f"{FILLERS} {METAPHORS} {TOO_MANY_SENSES}".split())
 """Identifiers that the vocabulary of docs/glossary.md replaces."""
 ALIASES = {"annpipe/contract.py": frozenset({"Outline"})}
 """Old public names that plugins may use: each is an alias with its reason."""
@@ -39,7 +36,6 @@ def modules(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
-@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -95,17 +91,17 @@ def banned_identifiers() -> list[str]:
     return found
 
 
-def _defined(module: ast.Module) -> Iterator[str]:
+def _defined(module: ast.Module) -> Iterator[str | None]:
     for node in ast.walk(module):
-        match node:
-            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
-                yield name
-            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                yield name
-            case ast.alias(asname=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
-                yield name
-            case ast.ExceptHandler(name=str(name)):
-                yield name
+        if isinstance(node, ast.Name | ast.Attribute):
+            if isinstance(node.ctx, ast.Store):
+                yield node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+            yield node.name
+        elif isinstance(node, ast.alias):
+            yield node.asname
 
 
 def imports_of_tests() -> list[str]:
@@ -113,19 +109,17 @@ def imports_of_tests() -> list[str]:
     return [
         f"{name_of(path)}: {name}"
         for path in modules("tests")
-        for node in ast.walk(parsed(path))
-        for name in _imported(node)
+        for name in _imported(parsed(path))
         if name.startswith(("tests.", ".")) and re.search(r"\btest_\w+", name)
     ]
 
 
-def _imported(node: ast.AST) -> Iterable[str]:
-    match node:
-        case ast.Import(names=names):
-            return [alias.name for alias in names]
-        case ast.ImportFrom(module=module, names=names, level=level):
-            return ["." * level + f"{module or ''}.{alias.name}" for alias in names]
-    return []
+def _imported(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ("." * node.level + f"{node.module or ''}.{alias.name}" for alias in node.names)
 
 
 def findings() -> dict[str, list[str]]:
