@@ -12,9 +12,10 @@ import torch
 from annpipe.backend.device import computing, find_device
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import RunError
-from annpipe.observer import Silent
+from annpipe.observer import SILENT
 from annpipe.plan.plan import Plan
-from annpipe.runs.launch import complete, read
+from annpipe.runs.launch import complete
+from annpipe.runs.spec_source import SpecSource
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stack import Member, StackedRuns
 from annpipe.train.gears.stacked.eligibility import stack_key, why_solo
@@ -144,16 +145,16 @@ def _plans(spec: str | Path | Sequence[str | Path] | Sequence[Plan], registry: R
 
 
 def _planned(spec: Path, registry: Registry | None) -> Plan:
-    return complete(read(spec, registry=registry), Silent())
+    return complete(SpecSource(spec).draft(registry), SILENT)
 
 
 def _trials(spec: Path) -> list[Plan]:
     """The plan of each trial of a spec's sweep."""
-    from annpipe.sweep.design import designed
-    from annpipe.sweep.plan_trials import Planner, Request
+    from annpipe.sweep.design import design_sweep
+    from annpipe.sweep.plan_trials import Planner
 
-    design = designed(Request(spec), Silent())
-    planner = Planner(design.request, design.axes, Silent())
+    design = design_sweep(SpecSource(spec), SILENT)
+    planner = Planner(design.source, design.axes, SILENT)
     return [planner.trial(number, values).plan for number, values in enumerate(design.every_kind)]
 
 

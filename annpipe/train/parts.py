@@ -21,7 +21,7 @@ from annpipe.datasets.steps.transforms import Fitted
 from annpipe.draft.component import Component
 from annpipe.draft.metric_keys import run_metrics
 from annpipe.errors import RunError
-from annpipe.observer import Display, Silent
+from annpipe.observer import SILENT, Observer
 from annpipe.plan.plan import Plan
 from annpipe.plan.schedules import run_length, too_short, with_length
 from annpipe.portable.columns import begun_with
@@ -58,12 +58,12 @@ class Parts:
         return list(named_parameters(self.model, self.loss).values())
 
 
-def build(plan: Plan, device: torch.device, dtype: torch.dtype, observer: Display | None = None) -> Parts:
+def build(plan: Plan, device: torch.device, dtype: torch.dtype, observer: Observer = SILENT) -> Parts:
     """Makes data, model, loss, optimizer, scheduler and callbacks; the default dtype must be the run's.
 
     `observer` is told of rows that are written to disk.
     """
-    data = prepare_rows(plan.request, device, dtype, observer or Silent())
+    data = prepare_rows(plan.request, device, dtype, observer)
     model = build_model(plan, data.fitted).to(device)
     check_labels(plan, {name: rows.y for name, rows in data.rows.items()})
     loss = build_loss(plan, data.rows["train"].y).to(device)

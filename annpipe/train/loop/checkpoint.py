@@ -9,7 +9,6 @@ either is seen when the checkpoint is read.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from annpipe.files.nested_state import Packed, read_state, write_state
 from annpipe.files.private import PRIVATE_FOLDER
 from annpipe.files.whole import Damaged
 from annpipe.files.whole import sync_folder as sync_folder
+from annpipe.observer import Observer
 
 FOLDER = "checkpoints"
 
@@ -70,8 +70,8 @@ def _path(folder: Path, name: str) -> Path | None:
     return next((path for path in (home / name, home / _older(name)) if path.exists()), None)
 
 
-def load_latest(folder: Path, name: str, tell: Callable[[str], None]) -> dict[str, Any]:
-    """As `load_checkpoint`; where the newest one is damaged, the one before it, which `tell` is told."""
+def load_latest(folder: Path, name: str, observer: Observer) -> dict[str, Any]:
+    """As `load_checkpoint`; where the newest one is damaged, the one before it, with a warning to the observer."""
     try:
         return load_checkpoint(folder, name)
     except Damaged as damage:
@@ -79,7 +79,7 @@ def load_latest(folder: Path, name: str, tell: Callable[[str], None]) -> dict[st
         if not older.exists() or not (folder / FOLDER / name).exists():
             raise Damaged(f"{damage}; there is no other one: the spec has to be run again") from damage
         state = read_state(older)
-        tell(f"warning: {damage}; going on from the one before it, which is whole")
+        observer.event(f"warning: {damage}; going on from the one before it, which is whole")
         return state
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
+
+from annpipe.backend.device import computing, find_device
+from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
 from annpipe.registry.traits import OptimizerTraits
 from annpipe.train.gears.eager.gear import Eager
-from annpipe.train.parts import Parts
+from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import schedule
 from annpipe.train.tally import step_losses
 
@@ -25,6 +29,16 @@ class RateTest:
     losses: list[float]
     smoothed: list[float]
     suggested: float
+
+
+@torch_defaults()
+def try_rates(plan: Plan, *, low: float, high: float, steps: int) -> RateTest:
+    """A learning rate range test of the plan, on parts made for it: no run is recorded, and none is influenced."""
+    device = find_device(plan.device.type, None)
+    unscheduled = replace(plan, scheduler=None)
+    with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
+        torch.set_num_threads(1 if plan.device.threads == "auto" else plan.device.threads)
+        return range_test(unscheduled, build(unscheduled, device, dtype), low=low, high=high, steps=steps)
 
 
 def range_test(plan: Plan, parts: Parts, *, low: float, high: float, steps: int) -> RateTest:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -33,7 +33,7 @@ class Shift:
     tags: Mapping[str, str]
 
 
-OnShift = Callable[[Shift], None]
+OnShift: TypeAlias = Callable[[Shift], None]
 
 
 class Gearbox:

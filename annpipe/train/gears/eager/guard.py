@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from annpipe.draft.losses import ignored_label
+from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
@@ -102,13 +103,13 @@ class Guard:
         self.n_skipped += 1
         self._skipped.append((step, why))
 
-    def left_out(self, step: int, tell: Callable[[str], object]) -> frozenset[int]:
+    def left_out(self, step: int, observer: Observer) -> frozenset[int]:
         """The steps that were left out since the last call, from 1, with the one that ended the run where it went on so
-        far; `step` are those done. `tell` hears of the first, and of each rollback."""
+        far; `step` are those done. `observer` is told of the first, and of each rollback."""
         skipped, self._skipped = self._skipped, []
         for number, (own, why) in enumerate(skipped, start=self.n_skipped - len(skipped) + 1):
             if number == 1 or self._how == "rollback":
-                tell(f"warning: step {own} is left out: {why}")
+                observer.event(f"warning: step {own} is left out: {why}")
         last = {step + 1} if self.broken and self._how != "stop" else set()
         return frozenset({own for own, _ in skipped} | last)
 
