@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeAlias
 from annpipe.errors import RunError
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
+from annpipe.record.journal.events import ArtifactKept
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
 from annpipe.train.loop.figures import save_figure
@@ -27,10 +28,6 @@ MOST_REMEMBERED = 100_000  # points of a series, 1.6 MB
 
 Judge: TypeAlias = Callable[[str, int, float], bool]
 """Hears each value by its key and epoch, and says whether the run should end now."""
-
-
-
-
 
 
 @dataclass
@@ -129,8 +126,4 @@ class Historian:
             self.event(f"warning: the artifact '{name}' of a callback could not be written ({error.strerror})")
             return
         to = (PurePosixPath("looks") / place.parent).as_posix()
-        self.journal.write("artifact", file=path.relative_to(self._folder).as_posix(), to=to)
-
-
-
-
+        self.journal.write(ArtifactKept(file=path.relative_to(self._folder).as_posix(), to=to))

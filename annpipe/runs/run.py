@@ -25,6 +25,15 @@ from annpipe.observer import Display
 from annpipe.plan.plan import Plan
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.record.journal import journal as journals
+from annpipe.record.journal.events import (
+    ArtifactKept,
+    DatasetUsed,
+    FileUnwritten,
+    ModelSaved,
+    RunBegun,
+    RunResumed,
+    TagsSet,
+)
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
 from annpipe.record.journal.seal import seal
@@ -96,7 +105,7 @@ class Run:
 
         `on_start` hears the schedule, the device and the steps already done, just before the first step.
         """
-        self.journal.tell = self.display.event
+        self.journal.notify = self.display.event
         historian = Historian(self.journal, self.display, self.folder, lambda: self.stopped_by, self.judge)
         with signals_noted(historian):
             try:
@@ -152,9 +161,9 @@ class Run:
             loop.gear.close()
             if (n_skipped := loop.gear.guard.n_skipped) and is_complete:
                 self.display.event(f"warning: {n_skipped} of {steps.total_steps} steps were left out")
-                self.journal.write("tags", tags={"annpipe.skipped_steps": str(n_skipped)})
+                self.journal.write(TagsSet(tags={"annpipe.skipped_steps": str(n_skipped)}))
             if historian.pruned_at is not None and not is_complete:
-                self.journal.write("tags", tags={"annpipe.pruned": str(historian.pruned_at)})
+                self.journal.write(TagsSet(tags={"annpipe.pruned": str(historian.pruned_at)}))
                 return Outcome("KILLED", values=loop.memory.latest, pruned_at=historian.pruned_at)
             if not is_complete:
                 goes_on = f"`annpipe resume {self.folder.name}` goes on" if can_go_on(self.folder) else FROM_THE_START
@@ -195,7 +204,7 @@ class Run:
                 self.display.event(f"warning: {doubt}")
             loop.load_state(self.checkpoint)
             self._recall(historian, loop.epoch)
-            self.journal.write("resumed", time=now_ms(), step=loop.epoch)
+            self.journal.write(RunResumed(time=now_ms(), step=loop.epoch))
             self._resumed = True
         return loop
 
@@ -214,14 +223,14 @@ class Run:
         }
         if device.type == "cuda":
             tags["annpipe.device_name"] = torch.cuda.get_device_name(device)
-        self.journal.write("tags", tags=tags)
+        self.journal.write(TagsSet(tags=tags))
         plan = self.plan
         source = {"spec": plan.file, "component": plan.data.to_data(), "seed": plan.head.seed}
         dataset = dataset_facts(parts.dataset, plan.data.name, source, digest=facts["dataset"])
-        self.journal.write("dataset", dataset=dataset, facts=facts)
+        self.journal.write(DatasetUsed(dataset=dataset, facts=facts))
 
     def _shifted(self, shift: Shift) -> None:
-        self.journal.write("tags", tags=dict(shift.tags))
+        self.journal.write(TagsSet(tags=dict(shift.tags)))
         self.display.event(shift.message)
 
     def _finish(self, loop: Loop, historian: Historian) -> dict[str, float]:
@@ -246,7 +255,7 @@ class Run:
         check_saved_model(parts, self.folder / "model")
         seal(self.folder)
         if not self.is_trial:
-            self.journal.write("model", folder="model")  # shipped while the figures are drawn
+            self.journal.write(ModelSaved(folder="model"))  # shipped while the figures are drawn
         self._draw(parts, historian)
         return final
 
@@ -259,7 +268,7 @@ class Run:
         for path, fault in draw(self.plan.plots, self.plan.registry, view, self.folder / "artifacts" / "plots"):
             file = str(path.relative_to(self.folder))
             if isinstance(fault, OSError):
-                self.journal.write("unwritten", file=file, time=now_ms(), reason=fault.strerror)
+                self.journal.write(FileUnwritten(file=file, time=now_ms(), reason=fault.strerror))
                 self.display.event(
                     f"warning: the plot '{path.stem}' could not be written ({fault.strerror}): make room for it, then "
                     f"`annpipe resume {self.folder.name}` draws it"
@@ -267,13 +276,13 @@ class Run:
             elif fault:
                 self.display.event(f"the plot '{path.stem}' could not be drawn: {fault}")
             else:
-                self.journal.write("artifact", file=file, to="plots")
+                self.journal.write(ArtifactKept(file=file, to="plots"))
 
     def _artifact(self, file: str, text: str, to: str) -> None:
         path = self.folder / file
         private_folder(path.parent)
         write_whole(path, text)
-        self.journal.write("artifact", file=file, to=to)
+        self.journal.write(ArtifactKept(file=file, to=to))
 
 
 def _is_rate(key: str) -> bool:
@@ -329,12 +338,11 @@ def _begun(
     name: str | None,
 ) -> Run:
     journal = Journal.create(folder)
-    journal.tell = display.event
+    journal.notify = display.event
     run = Run(plan, folder, journal, display, is_trial=sweep is not None)
     tags = dict(source_tags(Path(plan.file)) if origin is None else origin)
     tags |= plan_tags(plan) | {k: str(v) for k, v in plan.head.tags.items()}
-    journal.write(
-        "run",
+    begun = RunBegun(
         id=folder.name,
         name=name or plan.head.name,
         experiment=plan.tracking.experiment or plan.head.name,
@@ -347,6 +355,7 @@ def _begun(
         params=plan.params(),
         parent=sweep,
     )
+    journal.write(begun)
     run._artifact("plan.yaml", plan.to_yaml(), "")
     seal(folder)
     if sweep is not None:
@@ -371,7 +380,7 @@ def reopen(plan: Plan, folder: Path, display: Display) -> Run:
     """Opens an interrupted run at its last checkpoint; raises RunError when it has none or is still running."""
     checkpoint = load_latest(folder, LAST, display.event)
     if damaged := journals.damaged_lines(folder):
-        display.event(f"warning: {journals.damage_said(damaged)}")
+        display.event(f"warning: {journals.damage_text(damaged)}")
     try:
         return Run(plan, folder, Journal.reopen(folder), display, checkpoint)
     except OSError as error:

@@ -17,6 +17,7 @@ from annpipe.observer import Watcher
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve import Shaped
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import DatasetUsed, RunBegun
 from annpipe.record.journal.project import run_folders
 from annpipe.record.journal.seal import is_own
 from annpipe.registry import Registry
@@ -190,14 +191,13 @@ class Made:
             first = next(journal.read(folder), None)
             if first is None:  # it is being begun
                 return None
-            self._tags[folder] = first.get("tags") or {}
+            self._tags[folder] = first.tags if isinstance(first, RunBegun) else {}
         tags = self._tags[folder]
         digest = tags.get("annpipe.plan")
         if digest not in wanted or journal.status(folder) != "FINISHED" or not self._is_own(folder):
             return None
-        facts = next(
-            (one["facts"] for one in journal.read(folder) if one["event"] == "dataset" and "facts" in one), None
-        )
+        used = (event for event in journal.read(folder) if isinstance(event, DatasetUsed))
+        facts = next((event.facts for event in used if event.facts is not None), None)
         return facts_key(facts) if facts else None
 
     def _is_own(self, folder: Path) -> bool:

@@ -13,6 +13,7 @@ from annpipe.errors import is_out_of_memory
 from annpipe.files.memory import machine_memory
 from annpipe.plan.cost import memory
 from annpipe.plan.plan import Plan
+from annpipe.record.journal.events import TagsSet
 from annpipe.record.journal.location import artifact_root, scrub
 from annpipe.record.journal.project import new_run_folder
 from annpipe.record.journal.summary import final_values
@@ -152,7 +153,7 @@ class Training:
             self.teller.event(shift.message)
             for run, member in zip(runs, stack.members, strict=True):
                 if not member.is_gone:
-                    run.journal.write("tags", tags=dict(shift.tags))
+                    run.journal.write(TagsSet(tags=dict(shift.tags)))
 
         stack = Stack(plans, parts, steps, tell)
         given = plans[0].device.threads

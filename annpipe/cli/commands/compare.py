@@ -82,7 +82,7 @@ def as_csv(found: Comparison) -> str:
     from annpipe.errors import one_line
 
     text = io.StringIO()
-    rows = [*found.asked, *found.found]
+    rows = [*found.asked, *found.results]
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["run", "status", *(one_line(row.name) for row in rows)])
     for place, run in enumerate(found.runs):
@@ -98,15 +98,15 @@ def as_json(found: Comparison) -> str:
     from annpipe.cli.problems import strict
 
     data: dict[str, Any] = {"runs": [{"id": run.id, "name": run.name, "status": run.status} for run in found.runs]}
-    for part, rows in (("asked", found.asked), ("found", found.found)):
+    for part, rows in (("asked", found.asked), ("found", found.results)):
         data[part] = {row.name: [strict(value) for value in row.values] for row in rows}
     return json.dumps(data, indent=2, ensure_ascii=False)
 
 
 def _shown(found: Comparison) -> Sequence[Row]:
     """The results that differ, or all of them where none does but the time."""
-    differing = [row for row in found.found if row.differs]
-    return differing if len(differing) > 1 else found.found
+    differing = [row for row in found.results if row.differs]
+    return differing if len(differing) > 1 else found.results
 
 
 def _cells(found: Comparison, rows: Sequence[Row]) -> list[list[str]]:
