@@ -15,6 +15,7 @@ from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.entry import Origin
+from annpipe.registry.traits import LayerTraits
 from annpipe.spec.sections.spec import Spec
 
 Blocks = Mapping[str, tuple[Component, ...]]
@@ -41,22 +42,27 @@ def _entry(name: str) -> Entry:
     layers = Parameter("layers", "stack", supplied=True)
     summary = "A block of the spec."
     return Entry(
-        "layer", name, "annpipe.portable.stack:stacked", (layers,), summary, Origin("annpipe"), traits={"block": True}
+        "layer",
+        name,
+        "annpipe.portable.stack:stacked",
+        (layers,),
+        summary,
+        Origin("annpipe"),
+        traits=LayerTraits(block=True),
     )
 
 
-def used_block(component: Component, registry: Registry) -> str | None:
+def used_block(component: Component) -> str | None:
     """The block whose weights the component shares with others that name it, None for a layer of any other sort."""
-    entry = registry.find(component.kind, component.name)
-    option = entry.traits.get("uses") if entry else None
-    name = component.options.get(option) if isinstance(option, str) else None
+    option = component.traits(LayerTraits).uses
+    name = component.options.get(option) if option is not None else None
     return name if isinstance(name, str) else None
 
 
-def faults(blocks: Blocks, model: Sequence[Component], spec: Spec, registry: Registry) -> Iterator[Problem]:
+def faults(blocks: Blocks, model: Sequence[Component], spec: Spec) -> Iterator[Problem]:
     """Blocks that are named but not there, that hold themselves, and those of this very spec that are not used."""
     places = {str(key.value): key.place for key, _ in spec.blocks}
-    inside = _Uses(blocks, registry)
+    inside = _Uses(blocks)
     yield from _unknown(inside, model)
     used = inside.reached(model)
     for name in blocks:
@@ -76,7 +82,7 @@ def faults(blocks: Blocks, model: Sequence[Component], spec: Spec, registry: Reg
 def _unknown(inside: _Uses, model: Sequence[Component]) -> Iterator[Problem]:
     """Blocks that are to be shared, and that the spec does not have."""
     for component in every([*model, *(layer for layers in inside.blocks.values() for layer in layers)]):
-        name = used_block(component, inside.registry)
+        name = used_block(component)
         if name is not None and name not in inside.blocks:
             known = list(inside.blocks)
             near = did_you_mean(name, known) or (f"the blocks are {', '.join(known)}" if known else None)
@@ -89,14 +95,14 @@ def _unknown(inside: _Uses, model: Sequence[Component]) -> Iterator[Problem]:
 class _Uses:
     """Which blocks stand where, and how large they are."""
 
-    def __init__(self, blocks: Blocks, registry: Registry) -> None:
-        self.blocks, self.registry = blocks, registry
+    def __init__(self, blocks: Blocks) -> None:
+        self.blocks = blocks
         self._sizes: dict[str, int] = {}
 
     def block(self, component: Component) -> str | None:
         """The block that a component is a use of."""
         name = component.name if component.kind == "layer" else None
-        name = name if name in self.blocks else used_block(component, self.registry)
+        name = name if name in self.blocks else used_block(component)
         return name if name in self.blocks else None
 
     def uses(self, components: Iterable[Component]) -> Iterator[str]:
@@ -140,14 +146,14 @@ class _Uses:
         return 1 + inside + (self.size(name) if name is not None else 0)
 
 
-def expanded(component: Component, blocks: Blocks, registry: Registry) -> Component:
+def expanded(component: Component, blocks: Blocks) -> Component:
     """The component with every use of a block filled with the block's layers."""
 
     def within(inner: Component) -> Component:
-        return expanded(inner, blocks, registry)
+        return expanded(inner, blocks)
 
     if component.kind == "layer" and component.name in blocks:
         return replace(component, options={"layers": list(map(within, blocks[component.name]))}, template=component)
-    if name := used_block(component, registry):
+    if name := used_block(component):
         return replace(component.with_options(stack=list(map(within, blocks[name]))), template=component)
     return replace(component, options={key: transform(value, within) for key, value in component.options.items()})

@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 from annpipe.errors import Place
 from annpipe.expression import Expression
+from annpipe.registry.entry import UNKNOWN, Entry
+from annpipe.registry.loading import load
+from annpipe.registry.traits import SomeTraits
 from annpipe.spec.yaml.nodes import Node
 
 T = TypeVar("T")
@@ -20,7 +23,7 @@ class Component:
     `options` holds every option with its value: scalars, lists, mappings, Expressions and nested Components. Supplied
     parameters are there once they are known (a layer's `in_features` after its shapes ran). `given` are the nodes of
     the options that the spec gives, by name. `template` is the component as a spec says it, where that is less than
-    what is built: a stack that is repeated stands there once.
+    what is built: a stack that is repeated stands there once. `entry` is what the registry knows of it.
     """
 
     kind: str
@@ -29,9 +32,18 @@ class Component:
     place: Place | None = field(default=None, compare=False)
     given: Mapping[str, Node] = field(default_factory=dict, compare=False, repr=False)
     template: Component | None = field(default=None, compare=False, repr=False)
+    entry: Entry = field(default=UNKNOWN, compare=False, repr=False)
 
     def __hash__(self) -> int:
         return hash((self.kind, self.name, repr(self.to_data())))
+
+    def traits(self, traits: type[SomeTraits]) -> SomeTraits:
+        """What the engine must know of it beyond its options; for a component of another kind, nothing."""
+        return self.entry.traits_as(traits)
+
+    def load(self) -> Callable[..., Any]:
+        """The class or function that it names; raises PluginFault when its file fails to import."""
+        return load(self.entry)
 
     def with_options(self, **options: Any) -> Component:
         """The same component with some options set."""

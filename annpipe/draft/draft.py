@@ -17,7 +17,6 @@ from annpipe.draft.inputs_outputs import (
     output_faults,
     outputs_layer,
     outputs_loss,
-    with_ends,
 )
 from annpipe.draft.metric_keys import unknown_metrics, watched_keys
 from annpipe.draft.named_files import file_faults, plugin_files
@@ -30,9 +29,10 @@ from annpipe.draft.transforms import Transforming, column_faults
 from annpipe.draft.types import UNCHECKED, Draft
 from annpipe.errors import OptionError, Place, Problem, SpecError
 from annpipe.files.limits import held_to
-from annpipe.registry import Entry, Registry
+from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
-from annpipe.registry.registry import imported
+from annpipe.registry.loading import imported
+from annpipe.registry.traits import DataTraits, OptimizerTraits
 from annpipe.spec.sections.component import Call
 from annpipe.spec.sections.models import Split
 from annpipe.spec.sections.spec import Spec
@@ -50,7 +50,6 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     registry, taken = with_blocks(spec, registry)
     problems += taken
     resolving = Resolving(registry, within=spec.folder if untrusted else None)
-    registry = with_ends(spec, registry)
     problems += file_faults(spec, resolving.stance)
 
     def one(call: Call, kind: str) -> Component:
@@ -96,11 +95,11 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     elif not problems:  # an unknown name is no second fault when the plugin that may define it could not be read
         known += unknown
     fields, of_data = (None, []) if resolving.failed(drafted.data) else _told_fields(drafted)
-    unfit = [] if unknown else list(faults(drafted.blocks, drafted.model, spec, registry))
+    unfit = [] if unknown else list(faults(drafted.blocks, drafted.model, spec))
     measured = [*drafted.metrics, *(metric for head in outputs for metric in head.metrics)]
     watched = [] if any(map(resolving.failed, measured)) else list(watched_faults(drafted, has_val=spec.split.has_val))
     if fields and spec.transforms is not None and not _any_failed(drafted.transforms, resolving):
-        of_data += column_faults(drafted.transforms, fields, drafted.data, registry)
+        of_data += column_faults(drafted.transforms, fields, drafted.data)
     if fields and not spec.problems:
         of_data += [*input_faults(spec, fields), *output_faults(spec, fields)]
     of_data += _too_large_batch(spec, fields)
@@ -113,9 +112,9 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
 
 def _expanded(drafted: Draft, resolving: Resolving) -> tuple[tuple[Component, ...], list[Problem]]:
     """The model with its blocks filled, and what is wrong with its taps where all layers are known."""
-    model = tuple(expanded(layer, drafted.blocks, drafted.registry) for layer in drafted.model)
+    model = tuple(expanded(layer, drafted.blocks) for layer in drafted.model)
     layers = [*drafted.model, *(layer for block in drafted.blocks.values() for layer in block)]
-    return model, [] if any(map(resolving.failed, layers)) else tap_faults(model, drafted.registry)
+    return model, [] if any(map(resolving.failed, layers)) else tap_faults(model)
 
 
 def _any_failed(transforms: Sequence[Transforming], resolving: Resolving) -> bool:
@@ -138,9 +137,9 @@ def watched_faults(drafted: Draft, *, has_val: bool) -> Iterator[Problem]:
     """Callbacks and a scheduler that watch a metric which has no value while the run trains."""
     has_scheduler, by = drafted.scheduler is not None, drafted.spec.split.by
     keys = watched_keys(drafted.metrics, drafted.outputs, has_val=has_val, has_scheduler=has_scheduler)
-    yield from unknown_metrics(drafted.callbacks, drafted.registry, keys, by)
+    yield from unknown_metrics(drafted.callbacks, keys, by)
     if drafted.scheduler is not None:  # it would follow what it sets
-        yield from unknown_metrics([drafted.scheduler], drafted.registry, [key for key in keys if key != "lr"], by)
+        yield from unknown_metrics([drafted.scheduler], [key for key in keys if key != "lr"], by)
 
 
 def _unchecked(unknown: Problem, plugins: Sequence[Place]) -> Problem:
@@ -165,13 +164,14 @@ def _too_large_batch(spec: Spec, fields: Fields | None) -> Iterator[Problem]:
 
 def _told_fields(drafted: Draft) -> tuple[Fields | None, list[Problem]]:
     """The fields of the data, where their function stands apart from torch."""
-    entry = drafted.registry.find("data", drafted.data.name)
-    target = entry.traits.get("fields") if entry else None
+    target = drafted.data.traits(DataTraits).fields
     if not isinstance(target, str):
         return None, []
     try:
         with held_to(drafted.stance):
-            fields: Fields = imported(target)(**drafted.data.options, **supplied_aside(drafted.spec.split, entry))
+            fields: Fields = imported(target)(
+                **drafted.data.options, **supplied_aside(drafted.spec.split, drafted.data)
+            )
     except PluginFault as fault:
         return None, [fault.problem]
     except OptionError as error:
@@ -182,10 +182,9 @@ def _told_fields(drafted: Draft) -> tuple[Fields | None, list[Problem]]:
     return fields, []
 
 
-def supplied_aside(split: Split, entry: Entry | None) -> dict[str, Sequence[str]]:
+def supplied_aside(split: Split, data: Component) -> dict[str, Sequence[str]]:
     """The columns that the split needs, for a data component that can lay columns aside."""
-    takes = entry is not None and entry.parameter("aside") is not None
-    return {"aside": split.columns} if takes else {}
+    return {} if data.entry.parameter("aside") is None else {"aside": split.columns}
 
 
 def _fused(drafted: Draft) -> Component:
@@ -194,9 +193,10 @@ def _fused(drafted: Draft) -> Component:
     Not where gradients are scaled: torch 2.13's fused SGD begins with a momentum of whatever lay in memory when its
     first step is skipped, as it is while the scale is still too large. Not for sparse gradients, which none takes.
     """
-    optimizer, entry = drafted.optimizer, drafted.registry.find("optimizer", drafted.optimizer.name)
+    optimizer = drafted.optimizer
     other = any(optimizer.options.get(name) for name in ("foreach", "capturable", "differentiable"))
-    if entry is None or "fused" not in entry.traits or other or optimizer.options.get("fused") is not None:
+    has_kernel = optimizer.traits(OptimizerTraits).fused is not None
+    if not has_kernel or other or optimizer.options.get("fused") is not None:
         return optimizer
     if drafted.spec.device.autocast == "float16" or sparse_layers(drafted):
         return optimizer

@@ -1,7 +1,7 @@
 """`model.inputs` and `model.outputs`: which columns does each stack take, which target each head? Told without torch.
 
-The stacks are one layer at the front of the model, the heads one at its end, entries of the spec's own registry that
-no spec can name; the losses of the heads are one loss.
+The stacks are one layer at the front of the model, the heads one at its end, and the losses of the heads are one loss;
+their entries are in no registry, so that no spec can name them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from annpipe.draft.component import Component
 from annpipe.draft.transforms import TYPES, fitting
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
-from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry import Entry, Parameter
 from annpipe.registry.entry import Origin
+from annpipe.registry.traits import traits_of
 from annpipe.spec.sections.component import Call
 from annpipe.spec.sections.spec import Spec
 
@@ -42,40 +43,44 @@ class Output:
         return hash((self.name, self.loss))
 
 
-def with_ends(spec: Spec, registry: Registry) -> Registry:
-    """A registry of the spec's own that has the layers which its inputs and outputs are, and the loss of the latter."""
-    if not spec.inputs and not spec.outputs:
-        return registry
-    own = registry.copy()
-    of_inputs = {"names": "list[str]", "columns": "list[list[str]]", "branches": "list[stack]", "join": "str"}
-    supplied = ("spans", "shapes", "whole", "output_shapes")
-    summary = "The stacks that the model's inputs go to."
-    own.add_entries([_entry("layer", INPUTS, "Inputs", of_inputs, supplied, summary, {"end": "inputs"})])
-    of_heads = {"names": "list[str]", "branches": "list[stack]"}
-    summary = "The heads that the model's outputs are."
-    own.add_entries([_entry("layer", OUTPUTS, "Outputs", of_heads, (), summary, {"end": "outputs"})])
-    of_losses = {"losses": "dict[str, loss]", "weights": "dict[str, float]"}
-    summary = "The weighted sum of the losses of all heads."
-    own.add_entries(
-        [_entry("loss", OUTPUTS, "HeadLosses", of_losses, ("spans", "labels"), summary, {"end": "outputs"})]
-    )
-    return own
-
-
 def _entry(
-    kind: str,
-    name: str,
-    attribute: str,
-    said: Mapping[str, str],
-    supplied: Sequence[str],
-    summary: str,
-    traits: Mapping[str, Any],
+    kind: str, name: str, attribute: str, options: Mapping[str, str], supplied: Sequence[str], summary: str, end: str
 ) -> Entry:
-    """An entry of a class in `annpipe.portable.heads`; with its options and what the engine supplies."""
-    parameters = [Parameter(option, type_) for option, type_ in said.items()]
+    """An entry of a class in `annpipe.portable.heads`, with its options and what the engine supplies."""
+    parameters = [Parameter(option, type_) for option, type_ in options.items()]
     parameters += [Parameter(option, "any", supplied=True) for option in supplied]
     target, origin = f"annpipe.portable.heads:{attribute}", Origin("annpipe")
+    traits = traits_of(kind, {"end": end})
     return Entry(kind, name, target, tuple(parameters), summary, origin, str(MODULE), traits=traits)
+
+
+INPUTS_ENTRY = _entry(
+    "layer",
+    INPUTS,
+    "Inputs",
+    {"names": "list[str]", "columns": "list[list[str]]", "branches": "list[stack]", "join": "str"},
+    ("spans", "shapes", "whole", "output_shapes"),
+    "The stacks that the model's inputs go to.",
+    "inputs",
+)
+OUTPUTS_ENTRY = _entry(
+    "layer",
+    OUTPUTS,
+    "Outputs",
+    {"names": "list[str]", "branches": "list[stack]"},
+    (),
+    "The heads that the model's outputs are.",
+    "outputs",
+)
+LOSS_ENTRY = _entry(
+    "loss",
+    OUTPUTS,
+    "HeadLosses",
+    {"losses": "dict[str, loss]", "weights": "dict[str, float]"},
+    ("spans", "labels"),
+    "The weighted sum of the losses of all heads.",
+    "outputs",
+)
 
 
 def inputs_layer(spec: Spec, layers: Callable[[Sequence[Call]], Sequence[Component]]) -> list[Component]:
@@ -88,19 +93,19 @@ def inputs_layer(spec: Spec, layers: Callable[[Sequence[Call]], Sequence[Compone
         "branches": [list(layers(stack.layers)) for stack in spec.inputs],
         "join": spec.join,
     }
-    return [Component("layer", INPUTS, options, spec.place("model", "inputs"))]
+    return [Component("layer", INPUTS, options, spec.place("model", "inputs"), entry=INPUTS_ENTRY)]
 
 
 def outputs_layer(heads: Sequence[Output], place: Place) -> list[Component]:
     """The layer that the outputs are, where the spec has some."""
     options = {"names": [head.name for head in heads], "branches": [list(head.layers) for head in heads]}
-    return [Component("layer", OUTPUTS, options, place)] if heads else []
+    return [Component("layer", OUTPUTS, options, place, entry=OUTPUTS_ENTRY)] if heads else []
 
 
 def outputs_loss(heads: Sequence[Output], place: Place) -> Component:
     """The loss of a run whose model has heads."""
     losses, weights = {head.name: head.loss for head in heads}, {head.name: head.weight for head in heads}
-    return Component("loss", OUTPUTS, {"losses": losses, "weights": weights}, place)
+    return Component("loss", OUTPUTS, {"losses": losses, "weights": weights}, place, entry=LOSS_ENTRY)
 
 
 def in_order(heads: Sequence[Output], fields: Fields) -> tuple[Output, ...]:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from annpipe.draft.component import Component
+from annpipe.draft.contradictions import follows_metric
 from annpipe.draft.inputs_outputs import Output
 from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
-from annpipe.registry import Registry
 from annpipe.registry.types import Named, alternatives
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -42,16 +42,13 @@ def watched_keys(
     return ["train/loss", *val, *(["lr"] if has_scheduler else [])]
 
 
-def unknown_metrics(
-    components: Iterable[Component], registry: Registry, keys: Sequence[str], by: str | None = None
-) -> Iterator[Problem]:
+def unknown_metrics(components: Iterable[Component], keys: Sequence[str], by: str | None = None) -> Iterator[Problem]:
     """A problem for each option that names a metric which will never have a value.
 
     `by` is the column that says which rows are held out, where one does.
     """
     for component in components:
-        entry = registry.find(component.kind, component.name)
-        for parameter in entry.options if entry else ():
+        for parameter in component.entry.options:
             key = component.options.get(parameter.name)
             if Named("metric_key") in alternatives(parameter.option_type) and isinstance(key, str) and key not in keys:
                 node = component.given.get(parameter.name)
@@ -60,13 +57,18 @@ def unknown_metrics(
                 yield Problem("unknown-metric", message, place, _remedy(key, keys, by))
 
 
-def followed_metric(scheduler: Component | None, registry: Registry, *, has_val: bool) -> str | None:
+def followed_metric(scheduler: Component | None, *, has_val: bool) -> str | None:
     """The key of the metric that a scheduler is stepped with; None for one that steps by itself."""
-    entry = registry.find("scheduler", scheduler.name) if scheduler else None
-    if scheduler is None or entry is None or entry.traits.get("steps_on") != "metric":
+    if scheduler is None or not follows_metric(scheduler):
         return None
-    keys = [scheduler.options.get(p.name) for p in entry.options if Named("metric_key") in alternatives(p.option_type)]
+    options = scheduler.entry.options
+    keys = [scheduler.options.get(p.name) for p in options if Named("metric_key") in alternatives(p.option_type)]
     return next((key for key in keys if isinstance(key, str)), "val/loss" if has_val else "train/loss")
+
+
+def large_is_good(metric: Component) -> bool:
+    """Whether the class of a metric says `higher_is_better`."""
+    return bool(getattr(metric.load(), "higher_is_better", False))
 
 
 def _remedy(key: str, keys: Sequence[str], by: str | None) -> str:

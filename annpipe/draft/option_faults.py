@@ -17,6 +17,7 @@ from annpipe.expression import ExpressionFault
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.examples import as_yaml, example, example_value, example_values, familiar
 from annpipe.registry.kinds import with_article
+from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import (
     Choice,
     ListOf,
@@ -49,7 +50,7 @@ def missing_options(call: Call, entry: Entry, missing: Sequence[Parameter], regi
 
 def show_options(entry: Entry) -> str:
     """Where a component's options can be read."""
-    if "block" in entry.traits:
+    if entry.traits_as(LayerTraits).block:
         return f"a block of the spec is used by its name: `- {entry.name}`"
     return f"`annpipe show {entry.kind} {entry.name}` shows its options"
 

@@ -171,7 +171,7 @@ class Resolving:
             return None
         shown = [p for p in entry.parameters if p.name in given or not (p.supplied or in_part)]
         options = {p.name: values[p.name] if p.name in values else _default(p) for p in shown}
-        return Component(entry.kind, entry.name, options, call.place, given)
+        return Component(entry.kind, entry.name, options, call.place, given, entry=entry)
 
     def _check_types(self, entry: Entry, given: Mapping[str, Node], values: dict[str, Any]) -> None:
         try:

@@ -21,10 +21,10 @@ from annpipe.export.plugin_copies import copy_plugins, distributions
 from annpipe.export.targets import described_loss, model_targets
 from annpipe.files.whole import whole_folder
 from annpipe.plan.plan import Plan
+from annpipe.plan.predictions import plan_roles
 from annpipe.portable import columns
 from annpipe.portable.description import ModelColumn, ModelDescription
 from annpipe.train.parts import Parts
-from annpipe.train.predictions import plan_roles
 
 # Options by which data components say how they read tables.
 READING = ("delimiter", "decimal", "thousands", "units", "missing", "names")
@@ -109,14 +109,14 @@ def outputs(plan: Plan) -> tuple[ModelColumn, ...]:
         spans = plan.loss.options["spans"]
         return tuple(column for head in plan.outputs for column in _outputs_of_head(head, spans[head.name], plan))
     shape = plan.model[-1].output_shape
-    if takes_classes(plan.loss, plan.registry) and len(shape) == 1:
+    if takes_classes(plan.loss) and len(shape) == 1:
         return _scores(next(iter(plan.fields.targets)), shape[0])
     roles, targets = plan_roles(plan), plan.fields.targets.items()
     return tuple(column for name, field in targets for column in _outputs_of_target(name, field.shape, roles[name]))
 
 
 def _outputs_of_head(head: Output, span: Sequence[int], plan: Plan) -> tuple[ModelColumn, ...]:
-    if takes_classes(head.loss, plan.registry):
+    if takes_classes(head.loss):
         return _scores(head.name, span[1] - span[0])
     return _outputs_of_target(head.name, (), plan_roles(plan)[head.name])
 

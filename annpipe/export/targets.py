@@ -9,11 +9,12 @@ from annpipe.contract import Dataset
 from annpipe.draft.component import Component, to_data
 from annpipe.draft.losses import by_target, takes_classes
 from annpipe.plan.plan import Plan
+from annpipe.plan.predictions import plan_roles
 from annpipe.portable.description import ModelTarget, TargetRoles
+from annpipe.registry.traits import LossTraits
 from annpipe.train.loop.figures import output_parts
 from annpipe.train.losses import with_weights
 from annpipe.train.parts import Parts
-from annpipe.train.predictions import plan_roles
 
 OF_TWO = ("logits", "probabilities")
 
@@ -25,7 +26,7 @@ def model_targets(plan: Plan, train: Dataset) -> tuple[ModelTarget, ...]:
     targets = []
     for name, field in plan.fields.targets.items():
         loss, span = losses.get(name, plan.loss), parts[name].span
-        gives, labels = _expected(plan, loss, name), takes_classes(loss, plan.registry)
+        gives, labels = _expected(plan, loss, name), takes_classes(loss)
         words = tuple(train.categories.get(name, field.categories))
         classes: tuple[str, ...] | None = None
         if labels:
@@ -51,9 +52,8 @@ def model_targets(plan: Plan, train: Dataset) -> tuple[ModelTarget, ...]:
 def _expected(plan: Plan, loss: Component, target: str) -> str | None:
     """What the losses that see a target take the model's output for."""
     for leaf, name in by_target(loss):
-        entry = plan.registry.find("loss", leaf.name)
-        expects = entry.traits.get("expects") if entry else None
-        if name in (None, target) and isinstance(expects, str):
+        expects = leaf.traits(LossTraits).expects
+        if name in (None, target) and expects is not None:
             return expects
     return None
 

@@ -42,7 +42,7 @@ class Origin:
 
 def origins(plan: Plan, spec: Spec) -> list[Origin]:
     """Every value of the plan in the order of its YAML; `spec` is the one it was resolved from."""
-    tracing = _Tracing(plan)
+    tracing = _Tracing()
     root = spec.root
     found = [*tracing.section("", plan.head, root)]
     device = root.get("device")
@@ -87,9 +87,6 @@ def origins(plan: Plan, spec: Spec) -> list[Origin]:
 class _Tracing:
     """Follows the plan's values back to their nodes."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._registry = plan.registry
-
     def section(self, prefix: str, section: BaseModel, node: Node | None) -> Iterator[Origin]:
         for name, value in section.model_dump().items():
             given = node.get(name) if isinstance(node, MappingNode) else None
@@ -101,10 +98,8 @@ class _Tracing:
     def component(self, path: str, component: Component) -> Iterator[Origin]:
         place = component.place
         yield Origin(path, component.name, _source(place) if place else "default", place)
-        entry = self._registry.find(component.kind, component.name)
-        assert entry
         for name, value in (component.template or component).options.items():
-            parameter = entry.parameter(name)
+            parameter = component.entry.parameter(name)
             assert parameter
             chosen: Source = "shape" if parameter.supplied else "default"
             if chosen == "default" and value != parameter.default and not isinstance(value, Component):

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from annpipe.contract import Field, Fields
+from annpipe.datasets.request import DataRequest
 from annpipe.draft.component import Component, every, to_data
 from annpipe.draft.inputs_outputs import Output, inputs_data, is_inputs, outputs_data
 from annpipe.draft.metric_keys import followed_metric
@@ -20,6 +21,7 @@ from annpipe.draft.transforms import Transforming
 from annpipe.errors import Problem, steering
 from annpipe.errors.redact import scrubbed
 from annpipe.registry import Registry
+from annpipe.registry.traits import LayerTraits
 from annpipe.spec.compose.variables import escaped
 from annpipe.spec.sections.models import Device, Head, Split, Tracking, Train
 from annpipe.spec.yaml.reader import core_value
@@ -58,7 +60,8 @@ class Plan:
     """A run, decided. `file` is the spec's path; `registry` and `warnings` do not count in comparison.
 
     `init` are initializers by patterns of parameters, `freeze` the patterns of those that are not trained, `n_frozen`
-    the numbers in them. `held` are the rows of val and test, where the rows were looked at.
+    the numbers in them. `request` says which rows are trained on. `held` are
+    the numbers of rows of val and test, where the rows were read.
     """
 
     file: str
@@ -85,6 +88,7 @@ class Plan:
     callbacks: tuple[Component, ...]
     tracking: Tracking
     registry: Registry = field(compare=False, repr=False)
+    request: DataRequest = field(compare=False, repr=False)
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     held: tuple[int, int] | None = field(default=None, compare=False)
 
@@ -163,7 +167,7 @@ class Plan:
     @property
     def followed_metric(self) -> str | None:
         """The key of the metric that the scheduler is stepped with; None for one that steps by itself."""
-        return followed_metric(self.scheduler, self.registry, has_val="val" in self.measured_parts)
+        return followed_metric(self.scheduler, has_val="val" in self.measured_parts)
 
     @property
     def measured_parts(self) -> tuple[str, ...]:
@@ -181,8 +185,7 @@ class Plan:
     def has_taps(self) -> bool:
         """Whether layers of the model remember values for others."""
         components = every(layer.component for layer in self.model)
-        entries = [self.registry.find(component.kind, component.name) for component in components]
-        return any(entry is not None and "sets" in entry.traits for entry in entries)
+        return any(component.traits(LayerTraits).sets is not None for component in components)
 
     @property
     def n_parameters(self) -> int:

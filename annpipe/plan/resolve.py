@@ -5,12 +5,12 @@ Shapes on the meta device, the output against the targets, the loss, and what co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from annpipe.contract import Dataset, Fields, Outline
+from annpipe.contract import Fields, Outline
 from annpipe.draft.component import Component
 from annpipe.draft.data_only import faults_of_data
 from annpipe.draft.draft import watched_faults
@@ -20,16 +20,14 @@ from annpipe.draft.transforms import grouped
 from annpipe.draft.types import Draft
 from annpipe.errors import Problem, SpecError
 from annpipe.files.limits import held_to
-from annpipe.registry import Registry
+from annpipe.registry.traits import LossTraits
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
 
     from annpipe.datasets.observe import Observed
+    from annpipe.datasets.on_disk.passes import PassCache
     from annpipe.plan.plan import Layer, Plan
-
-
-Maker = Callable[[Component, Registry, int], Dataset]
 
 
 class Shaped:
@@ -46,30 +44,25 @@ class Shaped:
         # Also the places count: what is wrong elsewhere with one of the layers is told at its own.
         key = repr((drafted.model, drafted.blocks, drafted.spec.head.plugins, fields))
         if key not in self._known:
-            layers = run_shapes(drafted.model, drafted.data, fields, drafted.registry)
-            self._known[key] = layers, parameters_of(layers, drafted.registry)
+            layers = run_shapes(drafted.model, drafted.data, fields)
+            self._known[key] = layers, parameters_of(layers)
         return self._known[key]
 
 
-def resolve(
-    drafted: Draft,
-    observe: Callable[[Draft], Observed],
-    make: Maker | None = None,
-    shaped: Shaped | None = None,
-) -> Plan:
+def resolve(drafted: Draft, shaped: Shaped | None = None, passes: PassCache | None = None) -> Plan:
     """Runs the checks that need torch and returns the Plan; raises SpecError.
 
-    `observe` makes data that does not tell its fields beforehand, to see them, splits them and fits the transforms;
-    `make` makes them for a plot of which the fields do not tell whether it can be drawn, and left out lets such a plot
-    pass. `shaped` keeps the layers of one plan for the next, where many are made of one spec.
+    Makes the data where its fields are not declared, where transforms are fitted, or where a plot asks for them.
+    `shaped` and `passes` keep models and what was read of chunked data for the next plan, where many are made of one
+    spec.
     """
     with held_to(drafted.stance):
-        return _resolved(drafted, observe, make, shaped)
+        return _resolved(drafted, shaped, passes)
 
 
-def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | None, shaped: Shaped | None) -> Plan:
+def _resolved(drafted: Draft, shaped: Shaped | None, passes: PassCache | None) -> Plan:
     from annpipe.backend.initialize import check_parameters
-    from annpipe.datasets.splits import held_out
+    from annpipe.datasets.steps.splits import held_out
     from annpipe.plan.checks.construct import refusals
     from annpipe.plan.checks.heads import filled, for_each, placed
     from annpipe.plan.checks.memory import beyond_memory
@@ -77,6 +70,7 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
     from annpipe.plan.checks.plots_callbacks import misfits
     from annpipe.plan.checks.rows import lone_row, too_few
     from annpipe.plan.plan import Plan
+    from annpipe.plan.predictions import with_output_roles
     from annpipe.plan.schedules import as_long_as, misfits_of, run_length
     from annpipe.plan.warnings.model import (
         clipped_within_a_step,
@@ -88,22 +82,22 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
 
     spec, registry = drafted.spec, drafted.registry
     try:
-        observed = _observed(drafted, observe)
+        observed = _observed(drafted, passes)
         fields = observed.fields
         held = None if fields.rows is None else observed.held or held_out(fields.rows, spec.split)
         has_val = spec.split.has_val if observed.held is None else bool(observed.held[0])
         length = run_length(spec.train, None if fields.rows is None or held is None else fields.rows - sum(held))
         drafted = as_long_as(length, _arranged(drafted, fields))
-        if drafted.outputs and (faults := tap_faults(drafted.model, registry)):  # heads may have changed places
+        if drafted.outputs and (faults := tap_faults(drafted.model)):  # heads may have changed places
             raise SpecError(faults)
         layers, parameters = (shaped or Shaped()).model(drafted, fields)
     except SpecError as error:
         raise SpecError([*error.problems, *refusals(drafted)]) from error
     parts = list(for_each(layers, drafted.loss, drafted.metrics, drafted.outputs, fields))
-    problems = [p for own, loss, _, part in parts for p in check_output(own, drafted.data, loss, part, registry)]
+    problems = [p for own, loss, _, part in parts for p in check_output(own, loss, part, drafted)]
     if problems and drafted.outputs:
         raise SpecError(problems)
-    drafted = replace(drafted, loss=placed(drafted.loss, layers, drafted.outputs, registry))
+    drafted = replace(drafted, loss=placed(drafted.loss, layers, drafted.outputs))
     problems += refusals(drafted, parameters, list(fields.targets))
     problems = problems or _scales(drafted, fields)
     of_parameters, n_frozen = check_parameters(drafted, parameters)
@@ -114,10 +108,10 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
         scheduled = [problem for problem in found if problem.severity == "warning"]
         problems += [problem for problem in found if problem.severity != "warning"]
     if fields.rows is not None and held is not None:
-        problems += list(too_few(fields.rows, held, spec)) or lone_row(fields.rows - sum(held), spec, layers, registry)
+        problems += list(too_few(fields.rows, held, spec)) or lone_row(fields.rows - sum(held), spec, layers)
     if spec.split.has_val and not has_val:  # a column says it, and none of its rows is of val
         problems += watched_faults(drafted, has_val=False)
-    problems += misfits(drafted, _outline(drafted, fields, None if problems else make, has_val=has_val))
+    problems += misfits(drafted, _outline(drafted, fields, may_make=not problems, has_val=has_val))
     if problems:
         raise SpecError(problems)
     plan = Plan(
@@ -145,17 +139,18 @@ def _resolved(drafted: Draft, observe: Callable[[Draft], Observed], make: Maker 
         callbacks=drafted.callbacks,
         tracking=spec.tracking,
         registry=registry,
+        request=with_output_roles(observed.request, drafted.loss, drafted.outputs),
         held=observed.held,
         warnings=(
             *observed.warnings,
-            *linear_collapse(layers, registry),
-            *steps_for_channels(layers, registry),
+            *linear_collapse(layers),
+            *steps_for_channels(layers),
             *clipped_within_a_step(drafted),
-            *(w for _, loss, _, part in parts for w in labels_as_numbers(drafted.data, loss, part, registry)),
-            *(w for own, loss, _, _ in parts for w in activation_and_loss(own, loss, registry)),
-            *(w for own, loss, metrics, _ in parts for w in thresholds_of_logits(own, loss, metrics, registry)),
+            *(w for _, loss, _, part in parts for w in labels_as_numbers(loss, part, drafted)),
+            *(w for own, loss, _, _ in parts for w in activation_and_loss(own, loss)),
+            *(w for own, loss, metrics, _ in parts for w in thresholds_of_logits(own, loss, metrics)),
             *scheduled,
-            *goal_of_scheduler(drafted.scheduler, drafted.metrics, drafted.outputs, registry, has_val=has_val),
+            *goal_of_scheduler(drafted.scheduler, drafted.metrics, drafted.outputs, has_val=has_val),
         ),
     )
     return replace(plan, warnings=(*plan.warnings, *beyond_memory(plan)))
@@ -168,7 +163,7 @@ def _scales(drafted: Draft, fields: Fields) -> list[Problem]:
     targets = grouped(drafted.transforms, fields).targets
     steps = {name: targets[name].steps if name in targets else () for name in fields.targets}
     losses = [(head.loss, {head.name: steps[head.name]}) for head in drafted.outputs] or [(drafted.loss, steps)]
-    return [problem for loss, own in losses for problem in transform_faults(loss, own, drafted.registry)]
+    return [problem for loss, own in losses for problem in transform_faults(loss, own)]
 
 
 def _arranged(drafted: Draft, fields: Fields) -> Draft:
@@ -187,21 +182,24 @@ def _arranged(drafted: Draft, fields: Fields) -> Draft:
     return replace(drafted, model=tuple(model), outputs=outputs)
 
 
-def _outline(drafted: Draft, fields: Fields, make: Maker | None, *, has_val: bool) -> Outline:
-    takes_classes = _is_of_classes(drafted.loss, drafted.registry)
-    made = None if make is None else cache(lambda: make(drafted.data, drafted.registry, drafted.spec.head.seed))
-    heads = {head.name: (head.loss.name, _is_of_classes(head.loss, drafted.registry)) for head in drafted.outputs}
+def _outline(drafted: Draft, fields: Fields, *, may_make: bool, has_val: bool) -> Outline:
+    from annpipe.datasets.steps.make import make_dataset
+
+    takes_classes = _is_of_classes(drafted.loss)
+    made = cache(lambda: make_dataset(drafted.data, drafted.spec.head.seed)) if may_make else None
+    heads = {head.name: (head.loss.name, _is_of_classes(head.loss)) for head in drafted.outputs}
     return Outline(fields, drafted.loss.name, takes_classes, has_val, made, heads=heads)
 
 
-def _is_of_classes(loss: Component, registry: Registry) -> bool:
-    entry = registry.find("loss", loss.name)
-    return bool(entry and entry.traits.get("target") == "classes")
+def _is_of_classes(loss: Component) -> bool:
+    return loss.traits(LossTraits).target == "classes"
 
 
-def _observed(drafted: Draft, observe: Callable[[Draft], Observed]) -> Observed:
+def _observed(drafted: Draft, passes: PassCache | None) -> Observed:
+    from annpipe.datasets.observe import observe_fields
+
     with faults_of_data(drafted.spec, drafted.data):
-        observed = observe(drafted)
+        observed = observe_fields(drafted, passes)
     inputs = observed.fields.inputs
     shaped = [name for name, field in inputs.items() if field.shape]
     if faults := [*input_faults(drafted.spec, observed.fields), *output_faults(drafted.spec, observed.fields)]:

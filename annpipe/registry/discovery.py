@@ -21,6 +21,7 @@ from annpipe.registry.entry import Entry, Json
 from annpipe.registry.marks import Mark, mark_of
 from annpipe.registry.place import name_place, parameter_place
 from annpipe.registry.signature import SignatureFault, definition, describe
+from annpipe.registry.traits import TraitFault
 
 HOOK = "annpipe_components"
 
@@ -81,6 +82,11 @@ def describe_marked(component: Any, mark: Mark) -> Entry:
         place = parameter_place(*definition(component), fault.parameter)
         message = f"the {mark.kind} '{mark.name or component.__name__}': {fault.message}"
         raise PluginFault(Problem("plugin-parameter", message, place, fault.remedy)) from fault
+    except TraitFault as fault:
+        message = f"the {mark.kind} '{mark.name or component.__name__}': {fault}"
+        raise PluginFault(
+            Problem("plugin-import", message, name_place(*definition(component)), "change its mark")
+        ) from fault
 
 
 def _apart(component: Any, mark: Mark) -> Iterator[tuple[str, Any]]:

@@ -61,7 +61,7 @@ def as_yaml(value: Any) -> str:
 
 
 def _spellings(entry: Entry, samples: _Samples) -> Iterator[Any]:
-    if shown := entry.traits.get("example"):
+    if shown := entry.traits.example:
         yield {entry.name: shown}
         return
     options = entry.options

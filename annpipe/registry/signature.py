@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from annpipe.registry.entry import Entry, Json, Origin, Parameter
 from annpipe.registry.kinds import KINDS
+from annpipe.registry.traits import traits_of
 from annpipe.registry.types import Named, UnsupportedType, from_annotation, one_of, parse
 
 BOUNDS = ("gt", "ge", "lt", "le")
@@ -53,6 +54,8 @@ def describe(
 ) -> Entry:
     """Reads `component` into an Entry; raises SignatureFault where a parameter has no type that YAML can say.
 
+    `traits` are those of the kind, as in `annpipe.registry.traits`; raises TraitFault for others.
+
     `distribution` names the installed distribution that the component comes from, where that is not the plugin's own.
     """
     own = name or component.__name__
@@ -66,7 +69,7 @@ def describe(
         origin=Origin(distribution),
         file=file,
         line=line,
-        traits=traits or {},
+        traits=traits_of(kind, traits or {}),
     )
 
 

@@ -6,45 +6,41 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
-from annpipe.contract import Dataset, RunView
-from annpipe.errors import DataError
-from annpipe.runs.provenance import dataset_facts
+from annpipe.backend.device import computing
 from annpipe.backend.instantiate import instantiate
+from annpipe.backend.torch_globals import torch_defaults
+from annpipe.contract import Dataset, RunView
+from annpipe.datasets.steps.tensors import Transformed, to_tensors
 from annpipe.draft.component import Component
 from annpipe.draft.losses import ignored_label
 from annpipe.draft.metrics_only import Measures, draft_measures
-from annpipe.backend.torch_globals import torch_defaults
+from annpipe.errors import DataError
+from annpipe.observer import Observer
+from annpipe.plan.predictions import point_of, points, roles
+from annpipe.portable.description import ModelTarget
 from annpipe.record.journal.events import ArtifactKept, DatasetUsed
 from annpipe.record.journal.journal import Journal, now_ms
-from annpipe.record.store.keys import plain_part
 from annpipe.record.journal.project import find_project, spec_file
-from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.record.journal.seal import PLAN, check_own, seal_store
-from annpipe.portable.description import ModelTarget
+from annpipe.record.shipper.recorder import Recorder, ShipState
+from annpipe.record.store.keys import plain_part
 from annpipe.registry import Registry
+from annpipe.registry.traits import PlotTraits
+from annpipe.runs.provenance import dataset_facts
 from annpipe.saved.cells import STDIN, shown
 from annpipe.saved.labelled import labelled
 from annpipe.saved.model import SavedModel
 from annpipe.spec import load_spec
 from annpipe.spec.sections.spec import Spec
-from annpipe.datasets.tensors import Transformed, lay_out
-from annpipe.backend.device import computing
 from annpipe.train.loop.evaluate import LossInPieces, measured
 from annpipe.train.loop.figures import OutputPart, draw, predicting
-from annpipe.train.predictions import point_of, points, roles
 
 FOLDER = "evaluated"
-
-
-class Teller(Protocol):
-    """Who hears what a person should know."""
-
-    def event(self, message: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ def evaluate_run(
     run: Path,
     source: str,
     name: str | None,
-    teller: Teller,
+    observer: Observer,
     tracking_uri: str | None = None,
     *,
     trust: bool = False,
@@ -83,14 +79,14 @@ def evaluate_run(
             seal_store(run, tracking_uri)
         spec = _spec(run, model)
         measures = draft_measures(spec, Registry.installed(), project=find_project())
-        dataset = _answered(model, labelled(model, source, _ignored(measures)), source, teller)
+        dataset = _answered(model, labelled(model, source, _ignored(measures)), source, observer)
         called = _called(name or ("stdin" if source == STDIN else Path(source).name.partition(".")[0]))
         with computing(spec.device.precision, deterministic=spec.device.deterministic) as dtype:
             values, view = _measured(model, measures, spec, dataset, dtype, called)
         figures = []
-        for path, fault in draw(_of_rows(measures), measures.registry, view, run / "artifacts" / FOLDER / called):
+        for path, fault in draw(_of_rows(measures), view, run / "artifacts" / FOLDER / called):
             if fault:
-                teller.event(f"the plot '{path.stem}' could not be drawn: {fault}")
+                observer.event(f"the plot '{path.stem}' could not be drawn: {fault}")
             else:
                 figures.append(path)
         facts = dataset_facts(dataset, called, {"file": source}, context="evaluate")
@@ -135,7 +131,7 @@ def _measured(
     once = Transformed()
     if model.description.transforms:
         network, once = network.network, Transformed(network.columns, network.targets)
-    rows = lay_out(
+    rows = to_tensors(
         dataset,
         torch.device("cpu"),
         dtype,
@@ -145,14 +141,11 @@ def _measured(
     )
     loss = _loss(model, measures)
     names = [target.name for target in model.targets]
-    known = roles(measures.loss, measures.heads, names, measures.registry)
+    known = roles(measures.loss, measures.heads, names)
     predictions = points(known, has_heads=bool(measures.heads))
-    values = measured(
-        network, LossInPieces(loss, rows), measures.metrics, measures.registry, rows, once.targets, predictions
-    )
+    values = measured(network, LossInPieces(loss, rows), measures.metrics, rows, once.targets, predictions)
     parts = {
-        t.name: OutputPart(t.span, None if t.labels or t.shape else point_of(known[t.name]))
-        for t in model.targets
+        t.name: OutputPart(t.span, None if t.labels or t.shape else point_of(known[t.name])) for t in model.targets
     }
     losses = {name: loss.name for name, loss in measures.heads.items()}
     view = RunView(
@@ -177,7 +170,7 @@ def _ignored(measures: Measures) -> dict[str | None, int]:
     return {name: label for name, loss in losses if (label := ignored_label(loss)) is not None}
 
 
-def _answered(model: SavedModel, dataset: Dataset, source: str, teller: Teller) -> Dataset:
+def _answered(model: SavedModel, dataset: Dataset, source: str, observer: Observer) -> Dataset:
     """The rows without those that lack a value which nothing fills in: of these the model has no answer."""
     if not any(tensor.is_floating_point() and bool(tensor.isnan().any()) for tensor in dataset.inputs.values()):
         return dataset
@@ -190,7 +183,7 @@ def _answered(model: SavedModel, dataset: Dataset, source: str, teller: Teller) 
     first = f"the first is row {int(lost.long().argmax()) + 1}"
     if bool(lost.all()):
         raise DataError(f"{shown(source)}: each row lacks a value that nothing fills in", "add the values")
-    teller.event(f"warning: {of} are left out: they lack a value that nothing fills in; {first}")
+    observer.event(f"warning: {of} are left out: they lack a value that nothing fills in; {first}")
     inputs = {name: tensor[~lost] for name, tensor in dataset.inputs.items()}
     targets = {name: tensor[~lost] for name, tensor in dataset.targets.items()}
     return replace(dataset, inputs=inputs, targets=targets)
@@ -207,7 +200,7 @@ def _loss(model: SavedModel, measures: Measures) -> torch.nn.Module:
         spans = {target.name: target.span for target in model.targets}
         labels = {target.name: target.labels for target in model.targets}
         component = component.with_options(spans=spans, labels=labels)
-    loss: torch.nn.Module = instantiate(component, measures.registry, target_names=[t.name for t in model.targets])
+    loss: torch.nn.Module = instantiate(component, target_names=[t.name for t in model.targets])
     if (model.folder / "loss.safetensors").is_file():
         loss.load_state_dict(load_file(model.folder / "loss.safetensors"))
     return loss
@@ -215,5 +208,4 @@ def _loss(model: SavedModel, measures: Measures) -> torch.nn.Module:
 
 def _of_rows(measures: Measures) -> list[Any]:
     """The plots that show something of rows."""
-    entries = [(plot, measures.registry.find("plot", plot.name)) for plot in measures.plots]
-    return [plot for plot, entry in entries if entry and entry.traits.get("of_rows") is not False]
+    return [plot for plot in measures.plots if plot.traits(PlotTraits).of_rows]

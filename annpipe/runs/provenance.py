@@ -16,15 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from annpipe.contract import Blocks, Dataset
-from annpipe.errors import RunError
+from annpipe.contract import ChunkedDataset, Dataset
+from annpipe.datasets.steps.digest import beside_digest, dataset_digest
 from annpipe.draft.component import Component, every
+from annpipe.errors import RunError
 from annpipe.plan.plan import Layer, Plan
 from annpipe.registry.entry import installed_version
 from annpipe.registry.index import package_sources, sources_digest
-from annpipe.registry.registry import Registry
 from annpipe.registry.types import ListOf, MappingOf, Named, OptionType, TupleOf, alternatives
-from annpipe.datasets.tensors import beside_digest, dataset_digest
 
 NUMERICS = 2  # raised by each change of annpipe after which the same plan gives other numbers
 OWN = ("annpipe", "torch")  # distributions whose versions stand for their sources
@@ -41,12 +40,12 @@ def run_facts(plan: Plan, data: DataDigests) -> dict[str, Any]:
     components = [*every([plan.data]), *deciding, *watching, *every(plan.plots)]
     return {
         "plan": plan.digest,
-        "plugins": _versions(components, plan.registry),
-        "sources": _sources(components, plan.registry),
+        "plugins": _versions(components),
+        "sources": _sources(components),
         "dataset": data.dataset,
         "beside": data.beside,
-        "files": file_digests([*plan.split.files.values(), *named_files(deciding, plan.registry)]),
-        "files of callbacks": file_digests(named_files(watching, plan.registry)),
+        "files": file_digests([*plan.split.files.values(), *named_files(deciding)]),
+        "files of callbacks": file_digests(named_files(watching)),
         "torch": installed_version("torch"),
         "numerics": NUMERICS,
     }
@@ -60,7 +59,7 @@ class DataDigests:
     beside: str
 
     @classmethod
-    def of(cls, dataset: Dataset | Blocks) -> DataDigests:
+    def of(cls, dataset: Dataset | ChunkedDataset) -> DataDigests:
         """Those of a dataset, every byte of which is read; blocks tell that of their rows."""
         return cls(dataset_digest(dataset), beside_digest(dataset))
 
@@ -79,12 +78,12 @@ def plan_tags(plan: Plan) -> dict[str, str]:
 
 def plugin_versions(plan: Plan) -> dict[str, str]:
     """Every plugin that the plan takes a component from: a distribution's version, a file's digest."""
-    return _versions(plan_components(plan), plan.registry)
+    return _versions(plan_components(plan))
 
 
-def _versions(components: Iterable[Component], registry: Registry) -> dict[str, str]:
-    entries = (registry.find(component.kind, component.name) for component in components)
-    origins = dict.fromkeys(entry.origin for entry in entries if entry and entry.origin.distribution != "annpipe")
+def _versions(components: Iterable[Component]) -> dict[str, str]:
+    entries = (component.entry for component in components)
+    origins = dict.fromkeys(entry.origin for entry in entries if entry.origin.distribution != "annpipe")
     versions: dict[str, str] = {}
     for origin in origins:
         name = origin.distribution or Path(origin.file).name
@@ -93,13 +92,13 @@ def _versions(components: Iterable[Component], registry: Registry) -> dict[str, 
     return versions
 
 
-def _sources(components: Iterable[Component], registry: Registry) -> dict[str, str]:
+def _sources(components: Iterable[Component]) -> dict[str, str]:
     """The digests of the sources of installed plugins: one that is being written keeps its version."""
-    entries = (registry.find(component.kind, component.name) for component in components)
+    entries = (component.entry for component in components)
     return {
         entry.origin.distribution: _package_digest(entry.target.partition(":")[0].partition(".")[0])
         for entry in entries
-        if entry and entry.origin.distribution and entry.origin.distribution not in OWN
+        if entry.origin.distribution and entry.origin.distribution not in OWN
     }
 
 
@@ -137,11 +136,10 @@ def _components(value: Any) -> Iterator[Component]:
                 yield from _components(getattr(value, part.name))
 
 
-def named_files(components: Iterable[Component], registry: Registry) -> Iterator[str]:
+def named_files(components: Iterable[Component]) -> Iterator[str]:
     """What the components say in options of the type path, wherever in an option it stands."""
     for component in components:
-        entry = registry.find(component.kind, component.name)
-        for option in entry.options if entry else ():
+        for option in component.entry.options:
             if option.name in component.options:
                 yield from _paths(option.option_type, component.options[option.name])
 
@@ -238,7 +236,7 @@ def _doubts(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
 
 
 def dataset_facts(
-    dataset: Dataset | Blocks,
+    dataset: Dataset | ChunkedDataset,
     name: str,
     source: Mapping[str, Any],
     *,
@@ -246,7 +244,7 @@ def dataset_facts(
     digest: str | None = None,
 ) -> dict[str, str]:
     """A dataset as the journal describes it: `source` tells where its rows are from, `context` what they serve."""
-    head = dataset.head() if isinstance(dataset, Blocks) else dataset
+    head = dataset.head() if isinstance(dataset, ChunkedDataset) else dataset
     columns = [
         {"name": name, "role": role, "dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape[1:])}
         for role, tensors in (("input", head.inputs), ("target", head.targets))

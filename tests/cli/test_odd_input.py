@@ -20,9 +20,8 @@ import numpy as np
 import pytest
 
 from annpipe.files.whole import write_sums
-from tests.conftest import CliHere, unrecorded
+from tests.conftest import CliHere, in_seconds, unrecorded
 from tests.files.odd_paths import laid_out
-from tests.files.test_named import in_seconds
 
 SPEC = """version: 1
 name: odd
@@ -459,4 +458,4 @@ def test_a_working_directory_that_is_gone(mine: Path, annpipe_here: CliHere) -> 
                 true(mine)
 
     for command in ("run spec.yaml", "validate spec.yaml", "runs", "sync", "schema", "list layer"):
-        assert "the working directory is gone" in check(there, command.split(), allowed=(2,))
+        assert "the working directory was deleted" in check(there, command.split(), allowed=(2,))

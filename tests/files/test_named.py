@@ -10,11 +10,8 @@ import errno
 import json
 import os
 import re
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -24,8 +21,8 @@ from annpipe.errors import SpecError
 from annpipe.files.limits import BOUNDS, Stance, held_to
 from annpipe.files.named import NamedFault, content, named_files, opened
 from annpipe.registry import Parameter, Registry
-from annpipe.runs.launch import read
-from tests.conftest import CliHere
+from annpipe.runs.spec_source import SpecSource
+from tests.conftest import CliHere, in_seconds
 from tests.files.odd_paths import ODD, OUTSIDE, SECRET, laid_out
 
 TAIL = """model: [Linear: 1]
@@ -84,22 +81,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = laid_out(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "outside"))
     return folder
-
-
-@contextmanager
-def in_seconds(seconds: int) -> Iterator[None]:
-    """Whoever waits for a pipe is interrupted."""
-
-    def late(number: int, frame: FrameType | None) -> None:
-        raise AssertionError(f"it took more than {seconds} seconds")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def told(annpipe_here: CliHere, folder: Path, spec: str, paths: dict[str, str], *options: str) -> dict[str, list[Any]]:
@@ -178,7 +159,7 @@ def test_a_plugins_option_of_the_type_path_is_held_to_the_same(folder: Path) -> 
             if any(sign in path for sign in "*[") and not path.startswith(("..", "/")):
                 continue  # a pattern is a name until somebody looks for files that fit it
             with in_seconds(20), pytest.raises(SpecError):
-                read(folder / "spec.yaml", registry=registry.copy(), untrusted=True)
+                SpecSource(folder / "spec.yaml", untrusted=True).draft(registry.copy())
     assert asked == []
 
 

@@ -10,7 +10,6 @@ from annpipe.draft.component import Component
 from annpipe.draft.inputs_outputs import Output
 from annpipe.draft.losses import takes_classes
 from annpipe.plan.plan import Layer
-from annpipe.registry import Registry
 
 
 def for_each(
@@ -29,7 +28,7 @@ def filled(outputs: Sequence[Output], layers: Sequence[Layer]) -> tuple[Output, 
     return tuple(replace(head, layers=tuple(own)) for head, own in zip(outputs, stacks, strict=True))
 
 
-def placed(loss: Component, layers: Sequence[Layer], outputs: Sequence[Output], registry: Registry) -> Component:
+def placed(loss: Component, layers: Sequence[Layer], outputs: Sequence[Output]) -> Component:
     """The loss, with heads told where their outputs stand and which of their targets are labels."""
     if not outputs:
         return loss
@@ -37,6 +36,6 @@ def placed(loss: Component, layers: Sequence[Layer], outputs: Sequence[Output], 
     for head, stack in zip(outputs, layers[-1].stacks.values(), strict=True):
         width = stack[-1].output_shape[0]
         spans[head.name] = [start, start + width]
-        labels[head.name] = takes_classes(head.loss, registry)
+        labels[head.name] = takes_classes(head.loss)
         start += width
     return loss.with_options(spans=spans, labels=labels)

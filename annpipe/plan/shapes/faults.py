@@ -11,16 +11,17 @@ import torch
 from annpipe.draft.component import Component, components_in
 from annpipe.errors import Place, Problem
 from annpipe.registry import Entry
+from annpipe.registry.traits import LayerTraits
 
 
-def rank_problem(component: Component, entry: Entry, tensor: torch.Tensor, shown: str) -> Problem | None:
+def rank_problem(component: Component, tensor: torch.Tensor, shown: str) -> Problem | None:
     """A tensor whose number of dimensions the layer does not take; `shown` is its shape in words.
 
     Said before the layer runs: with one dimension less, many of torch's take the rows for one sample's steps or
     channels, and would mix them.
     """
-    needs = entry.traits.get("needs")
-    if not isinstance(needs, str) or _takes_rank(needs, tensor.ndim):
+    needs = component.traits(LayerTraits).needs
+    if needs is None or _takes_rank(needs, tensor.ndim):
         return None
     message = f"{component.name} cannot take the shape {shown} that arrives; it needs {needs}"
     return Problem("shape", message, component.place, _rank_help(needs, tensor.ndim))
@@ -37,17 +38,15 @@ def steps_first(component: Component) -> Problem | None:
     return None
 
 
-def forward_problem(
-    component: Component, entry: Entry, tensor: torch.Tensor, shown: str, error: Exception, reason: str
-) -> Problem:
+def forward_problem(component: Component, tensor: torch.Tensor, shown: str, error: Exception, reason: str) -> Problem:
     """What a layer raised on a shape that has the right number of dimensions."""
-    needs = entry.traits.get("needs")
-    if isinstance(needs, str) and needs.startswith("whole numbers") and tensor.is_floating_point():
+    needs = component.traits(LayerTraits).needs
+    if needs is not None and needs.startswith("whole numbers") and tensor.is_floating_point():
         message = f"{component.name} takes {needs}; what arrives has fractions"
         help_ = "take numbers with `Linear` instead, or data whose inputs are whole numbers"
         return Problem("shape", message, component.place, help_)
     message = f"{component.name} cannot take the shape {shown} that arrives: {reason}"
-    related = raised_in(entry, error)
+    related = raised_in(component.entry, error)
     help_ = (
         "mend the plugin's line, or change the layers before it" if related else "change it, or the layers before it"
     )

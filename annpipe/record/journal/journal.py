@@ -11,13 +11,14 @@ import fcntl
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from annpipe.errors import RunError
 from annpipe.errors.redact import scrubbed
+from annpipe.observer import SILENT, Observer
 from annpipe.record.journal.events import Event as Event  # all of a journal is had from here
 from annpipe.record.journal.events import MetricPoints, RunEnded, SeriesPoints, to_data
 from annpipe.record.journal.events import Status as Status
@@ -46,26 +47,25 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 class Journal:
     """The trainer's pen: every call appends one whole line; the file stays locked for as long as it lives."""
 
-    def __init__(self, descriptor: int, folder: Path, last_steps: dict[str, int]) -> None:
+    def __init__(self, descriptor: int, folder: Path, last_steps: dict[str, int], observer: Observer) -> None:
         self._descriptor = descriptor
         self._folder = folder
         self._last_steps = last_steps
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._ended: Status | None = None
-        self.notify: Callable[[str], None] = lambda message: None
-        """Hears when lines begin to wait, and when all are written."""
+        self._observer = observer  # of lines that begin to wait, and of when all are written
 
     @classmethod
-    def create(cls, folder: Path) -> Self:
+    def create(cls, folder: Path, observer: Observer = SILENT) -> Self:
         """Begins the journal of a new run; raises FileExistsError when there is one."""
         descriptor = os.open(folder / FILE, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
         _lock(descriptor, folder)
         _set_aside(folder)
-        return cls(descriptor, folder, {})
+        return cls(descriptor, folder, {}, observer)
 
     @classmethod
-    def reopen(cls, folder: Path) -> Self:
+    def reopen(cls, folder: Path, observer: Observer = SILENT) -> Self:
         """Goes on with a run: cuts off a torn last line and learns which points are there already.
 
         Raises RunError while another process holds the run.
@@ -81,7 +81,7 @@ class Journal:
                     steps[key] = max(step, steps.get(key, step))
         os.ftruncate(descriptor, end)
         _set_aside(folder)
-        return cls(descriptor, folder, steps)
+        return cls(descriptor, folder, steps, observer)
 
     def last_step(self, key: str) -> int | None:
         """The highest step journaled for `key`; None when there is none."""
@@ -158,14 +158,14 @@ class Journal:
         error = self._write_waiting()
         if error is not None:
             if not waited:
-                self.notify(
+                self._observer.event(
                     f"warning: the journal cannot be written ({error.strerror}): its lines wait in memory, and are "
                     "tried again; no checkpoint is made meanwhile"
                 )
             if self._waiting_bytes > MOST_WAITING and self._ended is None:
                 raise RunError(f"the journal could not be written for too long ({error.strerror})") from error
         elif waited:
-            self.notify("the journal is written again, with all that waited")
+            self._observer.event("the journal is written again, with all that waited")
 
     def _write_waiting(self) -> OSError | None:
         """Writes the lines that wait, in their order; gives the reason where one cannot be written."""

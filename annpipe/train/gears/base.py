@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import torch
 
-from annpipe.train.gears.guard import Guard
+from annpipe.train.gears.eager.guard import Guard
 
 
 class Gear(Protocol):
