@@ -18,7 +18,7 @@ def no_trials(folders: Sequence[Path]) -> None:
     assert not folders
 
 
-class Passes:
+class TrialPasses:
     """The trials that the journal of a sweep's `folder` tells of; `ship` takes their folders, which stand beside it."""
 
     def __init__(self, folder: Path, ship: Callable[[Sequence[Path]], None]) -> None:

@@ -29,7 +29,7 @@ from annpipe.record.journal.inside import neighbour
 from annpipe.record.journal.location import artifact_root
 from annpipe.record.journal.state import Shipped, read_state, write_state
 from annpipe.record.shipper.files import RunFiles
-from annpipe.record.shipper.passes import Passes, no_trials
+from annpipe.record.shipper.passes import TrialPasses, no_trials
 from annpipe.record.shipper.retry import Caller
 from annpipe.record.shipper.sender import Sender
 from annpipe.record.shipper.series import AllSeries
@@ -68,7 +68,7 @@ class Shipment:
         self._folder = folder
         self._store = store
         self._calling = calling
-        self._passes = Passes(folder, trials)
+        self._passes = TrialPasses(folder, trials)
         self._series = AllSeries(folder)
         self._translation = Translation()
         self._files = RunFiles(folder, self._sender, self._translation)
