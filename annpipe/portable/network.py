@@ -57,7 +57,7 @@ class SavedNetwork:
         self.network.load_state_dict(load_file(folder / "weights.safetensors"))
         self.network.eval()
 
-    def columns(self, given: Any) -> list[Array]:
+    def columns(self, table: Any) -> list[Array]:
         """The inputs in their order out of a DataFrame, a dict of arrays or an array; words become positions.
 
         Raises ValueError where a column is missing or does not fit.
@@ -65,9 +65,9 @@ class SavedNetwork:
         inputs = self.description["inputs"]
         form = CellFormat.of(self.description.get("reading") or {})
         return [
-            as_array(given, item["name"], index, len(inputs))
+            as_array(table, item["name"], index, len(inputs))
             if item["shape"]
-            else _plain_column(given, index, inputs, form)
+            else _plain_column(table, index, inputs, form)
             for index, item in enumerate(inputs)
         ]
 
@@ -106,10 +106,10 @@ class SavedNetwork:
         return pd.DataFrame({item["name"]: columns[:, index] for index, item in enumerate(described)})
 
 
-def _plain_column(given: Any, index: int, inputs: Sequence[Mapping[str, Any]], form: CellFormat) -> Array:
+def _plain_column(table: Any, index: int, inputs: Sequence[Mapping[str, Any]], form: CellFormat) -> Array:
     """An input of one value a row as float64, (rows,)."""
     name, categories = inputs[index]["name"], inputs[index].get("categories")
-    values = column_of(given, name, index, len(inputs))
+    values = column_of(table, name, index, len(inputs))
     if categories:
         return positions(values, categories, name, form, is_boolean=inputs[index]["type"] == BOOLEAN)
     return as_numbers(values, name, form, is_whole=inputs[index]["type"] in WHOLE)
@@ -125,8 +125,8 @@ def check_sums(folder: Path) -> None:
         return
     remedy = "train the model again, or delete sums.json if you have changed the file yourself"
     try:
-        found = json.loads(listed.read_text(encoding="utf-8"))
-        sums = {str(name): (int(size), str(digest)) for name, (size, digest) in found.items()}
+        listing = json.loads(listed.read_text(encoding="utf-8"))
+        sums = {str(name): (int(size), str(digest)) for name, (size, digest) in listing.items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedModel(f"{listed} is damaged: {remedy}") from error
     for name, sum_ in sums.items():
