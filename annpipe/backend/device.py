@@ -1,4 +1,4 @@
-"""Which device the run uses, and with how many threads."""
+"""Finds the device of a run, its precision, and the number of threads it computes with."""
 
 from __future__ import annotations
 

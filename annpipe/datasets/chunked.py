@@ -18,7 +18,7 @@ from annpipe.datasets.request import DataRequest
 from annpipe.datasets.steps.splits import Splits
 from annpipe.datasets.steps.tensors import Rows, Transformed, to_tensors
 from annpipe.datasets.steps.transforms import Fitted
-from annpipe.observer import Display
+from annpipe.observer import Observer
 
 
 def pass_results(request: DataRequest, data: ChunkedDataset, dtype: torch.dtype) -> PassResults:
@@ -28,7 +28,7 @@ def pass_results(request: DataRequest, data: ChunkedDataset, dtype: torch.dtype)
 
 
 def chunked_rows(
-    request: DataRequest, data: ChunkedDataset, device: torch.device, dtype: torch.dtype, observer: Display
+    request: DataRequest, data: ChunkedDataset, device: torch.device, dtype: torch.dtype, observer: Observer
 ) -> tuple[Splits, dict[str, OnDiskRows], Fitted | None, Transformed]:
     """Samples of each split, all rows on disk, the transforms, and those that are applied; writes missing rows."""
     folder = request.folder(data, dtype)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -20,6 +20,7 @@ from annpipe.draft.component import Component
 from annpipe.draft.losses import ignored_label
 from annpipe.draft.metrics_only import Measures, draft_measures
 from annpipe.errors import DataError
+from annpipe.observer import Observer
 from annpipe.plan.predictions import point_of, points, roles
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.project import find_project, spec_file
@@ -40,12 +41,6 @@ from annpipe.train.loop.figures import OutputPart, draw, predicting
 FOLDER = "evaluated"
 
 
-class Teller(Protocol):
-    """Who hears what a person should know."""
-
-    def event(self, message: str) -> None: ...
-
-
 @dataclass(frozen=True)
 class Evaluated:
     """What was found: the loss and the metrics by key, the figures, and the state of the record."""
@@ -63,7 +58,7 @@ def evaluate_run(
     run: Path,
     source: str,
     name: str | None,
-    teller: Teller,
+    observer: Observer,
     tracking_uri: str | None = None,
     *,
     trust: bool = False,
@@ -82,14 +77,14 @@ def evaluate_run(
             seal_store(run, tracking_uri)
         spec = _spec(run, model)
         measures = draft_measures(spec, Registry.installed(), project=find_project())
-        dataset = _answered(model, labelled(model, source, _ignored(measures)), source, teller)
+        dataset = _answered(model, labelled(model, source, _ignored(measures)), source, observer)
         called = _called(name or ("stdin" if source == STDIN else Path(source).name.partition(".")[0]))
         with computing(spec.device.precision, deterministic=spec.device.deterministic) as dtype:
             values, view = _measured(model, measures, spec, dataset, dtype, called)
         figures = []
         for path, fault in draw(_of_rows(measures), view, run / "artifacts" / FOLDER / called):
             if fault:
-                teller.event(f"the plot '{path.stem}' could not be drawn: {fault}")
+                observer.event(f"the plot '{path.stem}' could not be drawn: {fault}")
             else:
                 figures.append(path)
         facts = dataset_facts(dataset, called, {"file": source}, context="evaluate")
@@ -174,7 +169,7 @@ def _ignored(measures: Measures) -> dict[str | None, int]:
     return {name: label for name, loss in losses if (label := ignored_label(loss)) is not None}
 
 
-def _answered(model: SavedModel, dataset: Dataset, source: str, teller: Teller) -> Dataset:
+def _answered(model: SavedModel, dataset: Dataset, source: str, observer: Observer) -> Dataset:
     """The rows without those that lack a value which nothing fills in: of these the model has no answer."""
     if not any(tensor.is_floating_point() and bool(tensor.isnan().any()) for tensor in dataset.inputs.values()):
         return dataset
@@ -187,7 +182,7 @@ def _answered(model: SavedModel, dataset: Dataset, source: str, teller: Teller) 
     first = f"the first is row {int(lost.long().argmax()) + 1}"
     if bool(lost.all()):
         raise DataError(f"{shown(source)}: each row lacks a value that nothing fills in", "add the values")
-    teller.event(f"warning: {of} are left out: they lack a value that nothing fills in; {first}")
+    observer.event(f"warning: {of} are left out: they lack a value that nothing fills in; {first}")
     inputs = {name: tensor[~lost] for name, tensor in dataset.inputs.items()}
     targets = {name: tensor[~lost] for name, tensor in dataset.targets.items()}
     return replace(dataset, inputs=inputs, targets=targets)

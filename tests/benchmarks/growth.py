@@ -66,7 +66,7 @@ def point(what: str, size: int) -> tuple[float, float]:
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
     from annpipe.train.gears.eager.gear import Eager
-    from annpipe.train.gears.stack import Stack
+    from annpipe.train.gears.stack import StackedRuns
     from annpipe.train.parts import build
     from annpipe.train.schedule import schedule
 
@@ -80,7 +80,9 @@ def point(what: str, size: int) -> tuple[float, float]:
     with computing("float32", deterministic=False) as dtype:
         parts = [build(plan, torch.device("cpu"), dtype) for plan in plans]
         steps = [schedule(plan, len(one.rows["train"])) for plan, one in zip(plans, parts, strict=True)]
-        take = Stack(plans, parts, steps).take if what == "trials" else Eager(plans[0], parts[0], steps[0]).advance
+        take = (
+            StackedRuns(plans, parts, steps).take if what == "trials" else Eager(plans[0], parts[0], steps[0]).advance
+        )
         take(2)
         least, begin = math.inf, time.perf_counter()
         while time.perf_counter() - begin < SECONDS:

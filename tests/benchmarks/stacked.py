@@ -23,7 +23,7 @@ from annpipe.plan.plan import Plan
 from annpipe.plan.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.gears.stack import Stack
+from annpipe.train.gears.stack import StackedRuns
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
 
@@ -77,7 +77,7 @@ def measure(n_steps: int, rows: int, size: int | None = None) -> Figure:
     with computing("float32", deterministic=False) as dtype:
         members = plans(rows, "" if size is None else f", batch_size: {size}")
         parts = [build(plan, torch.device("cpu"), dtype) for plan in members]
-        stack = Stack(members, parts, [schedule(plan, rows) for plan in members])
+        stack = StackedRuns(members, parts, [schedule(plan, rows) for plan in members])
         stack.measure(1)
         train: Any = parts[0].rows["train"]
 

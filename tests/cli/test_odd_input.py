@@ -458,4 +458,4 @@ def test_a_working_directory_that_is_gone(mine: Path, annpipe_here: CliHere) -> 
                 true(mine)
 
     for command in ("run spec.yaml", "validate spec.yaml", "runs", "sync", "schema", "list layer"):
-        assert "the working directory is gone" in check(there, command.split(), allowed=(2,))
+        assert "the working directory was deleted" in check(there, command.split(), allowed=(2,))

@@ -23,7 +23,7 @@ def command(runs: tuple[str, ...], tracking_uri: str | None) -> None:
 
     What the store has already is not sent twice, so a second sync changes nothing.
     """
-    from annpipe.cli.walking import runs_of
+    from annpipe.cli.project_runs import runs_of
     from annpipe.errors import StoreError
     from annpipe.record.journal.location import MLFLOW_ENVIRONMENT, URI_VARIABLE, resolve_tracking_uri
     from annpipe.record.journal.project import find_project, find_run
@@ -53,7 +53,7 @@ def _tried(folder: Path, uri: str | None, answer: Answer | None, away: dict[str,
 
     A store that the command line chose is noted as one that the run may be shipped to.
     """
-    from annpipe.cli.walking import tell_damage
+    from annpipe.cli.project_runs import warn_damaged
     from annpipe.errors import AnnpipeError
     from annpipe.record.journal.inside import check_inside
     from annpipe.record.journal.seal import seal_store
@@ -62,7 +62,7 @@ def _tried(folder: Path, uri: str | None, answer: Answer | None, away: dict[str,
         check_inside(folder)
         if uri and is_chosen:
             seal_store(folder, uri)
-        tell_damage(folder)
+        warn_damaged(folder)
         return _sync(folder, uri, answer, away)
     except AnnpipeError as error:
         click.echo(f"{folder.name}: not shipped: {error}", err=True)

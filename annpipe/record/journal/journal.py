@@ -12,13 +12,14 @@ import mmap
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
 from annpipe.errors import RunError
 from annpipe.errors.redact import scrubbed
+from annpipe.observer import SILENT, Observer
 from annpipe.record.journal.lines import FILE as FILE  # all of a journal is had from here
 from annpipe.record.journal.lines import Event as Event
 from annpipe.record.journal.lines import damage_said as damage_said
@@ -38,26 +39,25 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 class Journal:
     """The trainer's pen: every call appends one whole line; the file stays locked for as long as it lives."""
 
-    def __init__(self, descriptor: int, folder: Path, last_steps: dict[str, int]) -> None:
+    def __init__(self, descriptor: int, folder: Path, last_steps: dict[str, int], observer: Observer) -> None:
         self._descriptor = descriptor
         self._folder = folder
         self._last_steps = last_steps
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._ended: Status | None = None
-        self.tell: Callable[[str], None] = lambda message: None
-        """Hears when lines begin to wait, and when all are written."""
+        self._observer = observer  # told when lines begin to wait, and when all are written
 
     @classmethod
-    def create(cls, folder: Path) -> Self:
+    def create(cls, folder: Path, observer: Observer = SILENT) -> Self:
         """Begins the journal of a new run; raises FileExistsError when there is one."""
         descriptor = os.open(folder / FILE, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
         _lock(descriptor, folder)
         _set_aside(folder)
-        return cls(descriptor, folder, {})
+        return cls(descriptor, folder, {}, observer)
 
     @classmethod
-    def reopen(cls, folder: Path) -> Self:
+    def reopen(cls, folder: Path, observer: Observer = SILENT) -> Self:
         """Goes on with a run: cuts off a torn last line and learns which points are there already.
 
         Raises RunError while another process holds the run.
@@ -73,7 +73,7 @@ class Journal:
                     found[key] = max(step, found.get(key, step))
         os.ftruncate(descriptor, end)
         _set_aside(folder)
-        return cls(descriptor, folder, found)
+        return cls(descriptor, folder, found, observer)
 
     def last_step(self, key: str) -> int | None:
         """The highest step journaled for `key`; None when there is none."""
@@ -149,14 +149,14 @@ class Journal:
         error = self._write_waiting()
         if error is not None:
             if not waited:
-                self.tell(
+                self._observer.event(
                     f"warning: the journal cannot be written ({error.strerror}): its lines wait in memory, and are "
                     "tried again; no checkpoint is made meanwhile"
                 )
             if self._waiting_bytes > MOST_WAITING and self._ended is None:
                 raise RunError(f"the journal could not be written for too long ({error.strerror})") from error
         elif waited:
-            self.tell("the journal is written again, with all that waited")
+            self._observer.event("the journal is written again, with all that waited")
 
     def _write_waiting(self) -> OSError | None:
         """Writes the lines that wait, in their order; gives the reason where one cannot be written."""

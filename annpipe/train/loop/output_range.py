@@ -1,4 +1,4 @@
-"""Can the model reach its targets? Told when a run begins, since only the data knows their range."""
+"""Warns of targets outside the range of the last layer, when a run begins, since only the data has their range."""
 
 from __future__ import annotations
 

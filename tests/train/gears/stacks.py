@@ -11,7 +11,7 @@ import torch
 from annpipe.backend.device import computing
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.eager.gear import Eager
-from annpipe.train.gears.stack import Member, Stack
+from annpipe.train.gears.stack import Member, StackedRuns
 from annpipe.train.gears.stacked.eligibility import stack_key, why_solo
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import Schedule, schedule
@@ -54,8 +54,8 @@ def built(plan: Plan) -> Built:
     return Built(plan, parts, schedule(plan, len(parts.rows["train"])))
 
 
-def stack_of(runs: list[Built]) -> Stack:
-    return Stack([run.plan for run in runs], [run.parts for run in runs], [run.schedule for run in runs])
+def stack_of(runs: list[Built]) -> StackedRuns:
+    return StackedRuns([run.plan for run in runs], [run.parts for run in runs], [run.schedule for run in runs])
 
 
 def hold_stack(plans: list[Plan], n_steps: int = STEPS, chunks: tuple[int, ...] = ()) -> None:

@@ -17,7 +17,7 @@ from annpipe.registry import Entry, Registry
 from annpipe.registry.traits import SchedulerTraits
 from annpipe.spec import load_spec
 from annpipe.train.gears.stacked.eligibility import why_solo
-from annpipe.train.gears.stacked.slots import layer_ways
+from annpipe.train.gears.stacked.slots import layer_modes
 from tests.plugins.torch_examples import meta_input, minimal
 from tests.properties.settling import in_one_line
 from tests.train.gears.stacks import built, hold_stack
@@ -151,7 +151,7 @@ def test_a_layer_is_its_own_run(entry: Entry, folder: Path) -> None:
     made = of_layer(entry, folder, "float64")
     hold_stack(made)
     with computing("float64", deterministic=False):
-        found = {way.reason for way in layer_ways(made[0], built(made[0]).parts)} - {None}
+        found = {mode.reason for mode in layer_modes(made[0], built(made[0]).parts)} - {None}
     assert found == {reason for reason, names in BY_MEMBER.items() if entry.name in names}
 
 
