@@ -1,4 +1,4 @@
-"""How does a saved network answer? From named columns to named outputs, both in the units of the data.
+"""Answers of a saved network: named columns in, named outputs out, both in the units of the data.
 
 This file goes beside every model that MLflow keeps, and works there without annpipe; `annpipe predict` uses it too. It
 needs torch, safetensors, numpy and pandas, the files `cell_text.py` and `cell_lookup.py` beside it, and the files of a
