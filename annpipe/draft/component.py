@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from annpipe.errors import Place
 from annpipe.expression import Expression
 from annpipe.registry.entry import UNKNOWN, Entry
@@ -63,6 +65,8 @@ def to_data(value: Any) -> Any:
     match value:
         case Component():
             return value.to_data()
+        case BaseModel():
+            return value.model_dump()
         case Expression():
             return str(value)
         case list() | tuple():

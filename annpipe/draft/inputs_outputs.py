@@ -207,7 +207,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
 
 
-def arriving(component: Component, fields: Fields) -> Component:
+def with_column_spans(component: Component, fields: Fields) -> Component:
     """The layer of the inputs with where the columns of its stacks stand in what arrives, and in which shape."""
     stacks = stack_columns(component.options["columns"], fields)
     shapes = [list(shape) for shape in fields.stacks] or [_shape(names, fields) for names in stacks]

@@ -1,4 +1,4 @@
-"""Where does each value of a Plan come from: which file and line, which override, a default, the shapes, annpipe?"""
+"""Origins of a plan's values: a file and line, an override, a default, the shapes, or annpipe itself."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.errors import Place
 from annpipe.plan.plan import Plan
 from annpipe.spec.sections.spec import Spec
+from annpipe.spec.sections.table import SECTIONS
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode
 
 Source = Literal["spec", "override", "default", "shape", "annpipe"]
@@ -42,50 +43,66 @@ class Origin:
 
 def origins(plan: Plan, spec: Spec) -> list[Origin]:
     """Every value of the plan in the order of its YAML; `spec` is the one it was resolved from."""
-    tracing = _Tracing()
-    root = spec.root
-    found = [*tracing.section("", plan.head, root)]
-    device = root.get("device")
-    if isinstance(device, ScalarNode):  # `device: cpu` is short for `device: {type: cpu}`
-        device = MappingNode(((ScalarNode("type", "type", True, device.place), device),), device.place)
-    found += tracing.section("device.", plan.device, device)
-    found += tracing.component("data", plan.data)
-    data = root.get("data")
-    found += tracing.section("data.split.", plan.split, data.get("split") if isinstance(data, MappingNode) else None)
-    for part in plan.transforms:
-        for number, step in enumerate(part.steps):
-            found += tracing.component(f"data.transforms.{part.columns}.{number}", step)
-    for name, block in plan.blocks.items():
-        for number, component in enumerate(block):
-            found += tracing.component(f"blocks.{name}.{number}", component)
-    is_long = plan.init or plan.freeze or plan.inputs or plan.outputs
-    model, section = ("model.layers", root.get("model")) if is_long else ("model", None)
-    for inputs in plan.inputs:
-        found += tracing.inputs(inputs, section)
-    last = len(plan.model) - bool(plan.outputs)
-    for number, layer in enumerate(plan.model[len(plan.inputs) : last]):
-        found += tracing.component(f"{model}.{number}", layer.component)
-    if plan.outputs:
-        found += tracing.outputs(plan.outputs, section)
-    for name, component in plan.init.items():
-        found += tracing.component(f"model.init.{name}", component)
-    if plan.freeze and isinstance(section, MappingNode):
-        found += tracing.value("model.freeze", list(plan.freeze), section.get("freeze"))
-    found += [] if plan.outputs else tracing.component("loss", plan.loss)
-    found += [*tracing.component("optimizer", plan.optimizer)]
-    for number, group in enumerate(plan.groups):
-        found += tracing.group(f"optimizer.groups.{number}", group)
-    found += tracing.component("scheduler", plan.scheduler) if plan.scheduler else []
-    found += tracing.component("average", plan.average) if plan.average else []
-    found += tracing.section("train.", plan.train, root.get("train"))
-    for name, components in (("metrics", plan.metrics), ("plots", plan.plots), ("callbacks", plan.callbacks)):
-        for number, component in enumerate(components):
-            found += tracing.component(f"{name}.{number}", component)
-    return [*found, *tracing.section("tracking.", plan.tracking, root.get("tracking"))]
+    tracing = _Tracing(plan, spec)
+    return [*tracing.section("", plan.head, spec.root), *(o for name in SECTIONS for o in tracing.of_section(name))]
 
 
 class _Tracing:
     """Follows the plan's values back to their nodes."""
+
+    def __init__(self, plan: Plan, spec: Spec) -> None:
+        self._plan, self._root = plan, spec.root
+        self._components = list(plan.components())
+
+    def of_section(self, name: str) -> Iterator[Origin]:
+        """The values of a section; a name or the seed, which the head has, is none."""
+        match name:
+            case "device":
+                yield from self.section("device.", self._plan.device, self._device())
+            case "data":
+                yield from self.component("data", self._plan.data)
+                yield from self.section("data.split.", self._plan.split, self._node("data", "split"))
+                yield from self._below("data.transforms")
+            case "model":
+                yield from self._model()
+            case "optimizer":
+                yield from self.component("optimizer", self._plan.optimizer)
+                for number, group in enumerate(self._plan.groups):
+                    yield from self.group(f"optimizer.groups.{number}", group)
+            case "train" | "tracking":
+                yield from self.section(f"{name}.", getattr(self._plan, name), self._root.get(name))
+            case _:
+                yield from self._below(name)
+
+    def _below(self, path: str) -> Iterator[Origin]:
+        """The components that stand at a path or below it."""
+        for at, component in self._components:
+            if at == path or at.startswith(f"{path}."):
+                yield from self.component(at, component)
+
+    def _node(self, section: str, key: str) -> Node | None:
+        node = self._root.get(section)
+        return node.get(key) if isinstance(node, MappingNode) else None
+
+    def _device(self) -> Node | None:
+        """The node of the device, of which `device: cpu` is short for `device: {type: cpu}`."""
+        node = self._root.get("device")
+        if isinstance(node, ScalarNode):
+            return MappingNode(((ScalarNode("type", "type", True, node.place), node),), node.place)
+        return node
+
+    def _model(self) -> Iterator[Origin]:
+        if not self._plan.is_long_model:
+            yield from self._below("model")
+            return
+        section = self._root.get("model")
+        for inputs in self._plan.inputs:
+            yield from self.inputs(inputs, section)
+        yield from self._below("model.layers")
+        yield from self.outputs(self._plan.outputs, section)
+        yield from self._below("model.init")
+        if self._plan.freeze and isinstance(section, MappingNode):
+            yield from self.value("model.freeze", list(self._plan.freeze), section.get("freeze"))
 
     def section(self, prefix: str, section: BaseModel, node: Node | None) -> Iterator[Origin]:
         for name, value in section.model_dump().items():

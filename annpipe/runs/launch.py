@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from annpipe.draft.data_only import DataDraft
     from annpipe.draft.types import Draft
     from annpipe.plan.plan import Plan
-    from annpipe.plan.resolve import Shaped
+    from annpipe.plan.resolve.shape_cache import ShapeCache
     from annpipe.record.shipper.recorder import Recorder, ShipState
     from annpipe.registry import Registry
     from annpipe.runs.run import Outcome, Run
@@ -143,11 +143,11 @@ def see(drafted: DataDraft) -> Seen:
         return Seen(spec, drafted.data, dataset, splits, told_fields(drafted))
 
 
-def complete(drafted: Draft, watcher: Watcher, shaped: Shaped | None = None) -> Plan:
+def complete(drafted: Draft, watcher: Watcher, shaped: ShapeCache | None = None) -> Plan:
     """The plan of a draft, its warnings shown; imports torch; raises SpecError. `shaped` is as in `plan.resolve`."""
     from annpipe.datasets.observe import observe_fields
     from annpipe.datasets.tensors import make_dataset
-    from annpipe.plan.resolve import resolve
+    from annpipe.plan.resolve.resolve import resolve
 
     with _defaults():
         plan = resolve(drafted, observe_fields, make_dataset, shaped)

@@ -23,9 +23,10 @@ from annpipe.schema.values import (
     type_of,
     value_schema,
 )
+from annpipe.spec.sections.table import ONE_COMPONENT
 
 BLOCK_NAME = "^[a-z_][a-z0-9_]*$"
-MERGED = ("data", "loss", "optimizer", "scheduler", "average", "distribution")
+MERGED = (*ONE_COMPONENT.values(), "distribution")
 """The kinds that stand in mappings: an extending spec may give some options of one, and its base the others."""
 
 

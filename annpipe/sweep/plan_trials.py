@@ -15,7 +15,7 @@ from annpipe.errors import NotFound, Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.observer import Watcher
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import Shaped
+from annpipe.plan.resolve.shape_cache import ShapeCache
 from annpipe.record.journal import journal
 from annpipe.record.journal.project import run_folders
 from annpipe.record.journal.seal import is_own
@@ -80,7 +80,7 @@ class Planner:
     _registry: Registry = field(default_factory=Registry.installed, init=False)
     _digests: dict[str, DataDigests] = field(default_factory=dict, init=False)
     _known: dict[str, Trial] = field(default_factory=dict, init=False)
-    _shaped: Shaped = field(default_factory=Shaped, init=False)
+    _shaped: ShapeCache = field(default_factory=ShapeCache, init=False)
 
     def __post_init__(self) -> None:
         self._quiet = once(self.teller)

@@ -26,7 +26,7 @@ from annpipe.datasets.splits import split_dataset
 from annpipe.datasets.tensors import dataset_digest, make_dataset
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.record.journal import journal
 from annpipe.record.journal.location import embedded_uri
 from annpipe.record.journal.state import is_recorded, read_state

@@ -10,7 +10,7 @@ import pytest
 
 from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 

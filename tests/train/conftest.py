@@ -15,7 +15,7 @@ from annpipe.backend.device import computing
 from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.runs.run import Outcome, begin, reopen
 from annpipe.spec import load_spec

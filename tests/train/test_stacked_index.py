@@ -13,7 +13,7 @@ from annpipe.backend.device import computing
 from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Entry, Registry
 from annpipe.registry.traits import SchedulerTraits
 from annpipe.spec import load_spec

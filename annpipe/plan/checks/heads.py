@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from annpipe.contract import Fields
 from annpipe.draft.component import Component
@@ -12,14 +12,25 @@ from annpipe.draft.losses import takes_classes
 from annpipe.plan.plan import Layer
 
 
+@dataclass(frozen=True)
+class HeadRun:
+    """What of a run is checked together: the last layers, the loss and the metrics that see them, and the fields."""
+
+    layers: Sequence[Layer]
+    loss: Component
+    metrics: Sequence[Component]
+    fields: Fields
+
+
 def for_each(
     layers: Sequence[Layer], loss: Component, metrics: Sequence[Component], outputs: Sequence[Output], fields: Fields
-) -> Iterator[tuple[Sequence[Layer], Component, Sequence[Component], Fields]]:
-    """Layers, loss, metrics and fields of the run; with heads, of each head, whose layers are the last."""
+) -> Iterator[HeadRun]:
+    """The whole run; with heads, each head as a run of its own, whose layers are the last."""
     if not outputs:
-        yield layers, loss, metrics, fields
+        yield HeadRun(layers, loss, metrics, fields)
     for head, stack in zip(outputs, layers[-1].stacks.values(), strict=False):
-        yield stack, head.loss, head.metrics, replace(fields, targets={head.name: fields.targets[head.name]})
+        of_head = replace(fields, targets={head.name: fields.targets[head.name]})
+        yield HeadRun(stack, head.loss, head.metrics, of_head)
 
 
 def filled(outputs: Sequence[Output], layers: Sequence[Layer]) -> tuple[Output, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from annpipe.draft.component import Component
-from annpipe.draft.inputs_outputs import Output
 from annpipe.draft.losses import leaves
 from annpipe.draft.metric_keys import followed_metric, large_is_good, run_metrics
+from annpipe.draft.types import Draft
 from annpipe.errors import Place, Problem
 from annpipe.plan.plan import Layer
 from annpipe.plan.warnings.model import PASSING
@@ -72,18 +72,13 @@ def thresholds_of_logits(layers: Sequence[Layer], loss: Component, metrics: Sequ
             yield Problem("threshold-of-logits", message, metric.place, help_, related, severity="warning")
 
 
-def goal_of_scheduler(
-    scheduler: Component | None,
-    metrics: Sequence[Component],
-    outputs: Sequence[Output],
-    *,
-    has_val: bool,
-) -> Iterator[Problem]:
+def goal_of_scheduler(drafted: Draft, *, has_val: bool) -> Iterator[Problem]:
     """A scheduler that waits for a metric to fall of which large values are good, or the other way round."""
+    scheduler = drafted.scheduler
     key = followed_metric(scheduler, has_val=has_val)
     if scheduler is None or key is None or scheduler.options.get("mode") not in ("min", "max"):
         return
-    metric, _ = run_metrics(metrics, outputs).get(key.partition("/")[2], (None, None))
+    metric, _ = run_metrics(drafted.metrics, drafted.outputs).get(key.partition("/")[2], (None, None))
     rises = metric is not None and large_is_good(metric)
     wanted = "max" if rises else "min"
     if scheduler.options["mode"] != wanted:

@@ -14,14 +14,14 @@ from typing import NoReturn
 from annpipe.errors import COMMAND_LINE, Place, Problem, SpecError
 from annpipe.errors.suggest import did_you_mean
 from annpipe.spec.sections.model_section import MODEL_KEYS
-from annpipe.spec.sections.spec import LIST_SECTIONS, REQUIRED, TOP_KEYS
+from annpipe.spec.sections.spec import REQUIRED, TOP_KEYS
+from annpipe.spec.sections.table import LIST_SECTIONS, ONE_COMPONENT
 from annpipe.spec.yaml.composer import compose
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, plain
 
 UNSET = "--unset "
 DEVICE = "--device "
 LEFT_OUT = {"data": ("split", "transforms")}  # mappings inside a section that a spec may leave out
-ONE_COMPONENT = ("data", "loss", "optimizer", "scheduler", "average")  # what follows its name is an option
 
 
 @dataclass(frozen=True)

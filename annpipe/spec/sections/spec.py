@@ -21,15 +21,11 @@ from annpipe.spec.sections.names import unprintable
 from annpipe.spec.sections.section_reader import Reading, given
 from annpipe.spec.sections.splits import split_faults, split_files
 from annpipe.spec.sections.sweep import SweepCall, read_sweep
+from annpipe.spec.sections.table import LIST_SECTIONS, SECTIONS
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
 
 __all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "read_spec"]
 
-SECTIONS = (
-    *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "blocks", "model", "loss"),
-    *("optimizer", "scheduler", "average", "train", "metrics", "plots", "callbacks", "sweep", "tracking"),
-)
-LIST_SECTIONS = frozenset({"plugins", "model", "metrics", "plots", "callbacks"})
 TOP_KEYS = ("extends", "variables", *SECTIONS)  # the first two are gone once a spec is composed
 
 DEVICE_WORD = re.compile(r"(auto|cpu|cuda(:\d+)?|mps)\Z")
