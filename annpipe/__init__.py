@@ -1,13 +1,14 @@
 """annpipe: a YAML file is a training run.
 
 For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
-`metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
-`Fields`, `Look`, `Loss`, `LossTerm`, `MetricKey`, `Outline`, `OutputRoles`, `Remark`, `RunView`, `Expression`, `Stack`,
-`Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers
-that step as one; for classes that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and
-`cell_numbers`, which read cells as a saved model does; `open_file` and `named_files` for files that a spec names,
-`Archive` (with `ArchiveError`) for arrays in them, `check_bound` for what the spec of a stranger may ask for,
-`check_memory` for rows that are made rather than read; `one_line` for names and cells that a figure or a message shows.
+`metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `ChunkedDataset`,
+`Field`, `Fields`, `Look`, `Loss`, `LossTerm`, `MetricKey`, `Outline`, `OutputRoles`, `Remark`, `RunView`, `Expression`,
+`Stack`, `Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for
+optimizers that step as one; for classes that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`,
+`cell_texts` and `cell_numbers`, which read cells as a saved model does; `open_file` and `named_files` for files that a
+spec names, `Archive` (with `ArchiveError`) for arrays in them, `check_bound` for what the spec of a stranger may ask
+for, `check_memory` for rows that are made rather than read; `one_line` for names and cells that a figure or a message
+shows.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
 """
 
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from annpipe.contract import (
         Blocks,
+        ChunkedDataset,
         Dataset,
         Field,
         Fields,
@@ -65,7 +67,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "annpipe.contract": (
-        *("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "LossTerm", "MetricKey", "Outline"),
+        *("Blocks", "ChunkedDataset", "Dataset", "Field", "Fields", "Look", "Loss", "LossTerm", "MetricKey", "Outline"),
         *("OutputRoles", "Remark", "RunView"),
     ),
     "annpipe.errors": ("OptionError", "one_line"),
@@ -96,6 +98,7 @@ __all__ = [
     "ArchiveError",
     "Blocks",
     "CellFormat",
+    "ChunkedDataset",
     "Dataset",
     "Entry",
     "Expression",

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from types import FrameType
 
 import pytest
+import torch
 
 from annpipe.cli import outcome
+from annpipe.record.journal import location
 from annpipe.record.shipper.recorder import Recorder
 from annpipe.registry import Registry
+from tests.training import Fit, Go, Planned, planner, runner, trainer
+
+pytest.register_assert_rewrite("tests.comparing", "tests.faults", "tests.sweep.commands", "tests.train.gears")
 
 ROOT = Path(__file__).parent.parent
 Cli = Callable[..., subprocess.CompletedProcess[str]]
@@ -38,6 +46,44 @@ def registry_entries() -> Registry:
 def warnings_stay_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of this process show warnings that the caller takes for errors; here they are errors inside runs, too."""
     monkeypatch.setattr("annpipe.backend.torch_globals._warnings_shown", nullcontext)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums are taken in one order, whatever the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables; making them takes seconds, copying them does not."""
+    from annpipe.record.store.client import Store
+
+    folder = tmp_path_factory.mktemp("store")
+    with warnings.catch_warnings(action="ignore"):  # MLflow's own, as it makes its tables for the first time
+        assert Store(location.embedded_uri(folder)).answers()
+    return folder / location.DATABASE
+
+
+@pytest.fixture
+def planned(tmp_path: Path, registry_entries: Registry) -> Planned:
+    """The plan of a spec's text; keyword arguments are files written beside the spec."""
+    return planner(tmp_path, registry_entries)
+
+
+@pytest.fixture
+def fit(tmp_path: Path, planned: Planned) -> Fit:
+    """Trains a spec's text; `stop_at` asks the loop to stop at a step, `resume` goes on from the last checkpoint."""
+    return trainer(tmp_path, planned)
+
+
+@pytest.fixture
+def go(tmp_path: Path, planned: Planned) -> Go:
+    """Runs a spec's text with its journal, figures and model, but without a shipper; `resume` names a run's folder."""
+    return runner(tmp_path, planned)
 
 
 @contextmanager
@@ -88,3 +134,19 @@ def annpipe_here(
         return code, printed.out, printed.err
 
     return call
+
+
+@contextmanager
+def in_seconds(seconds: int) -> Iterator[None]:
+    """Whoever waits for a pipe is interrupted."""
+
+    def late(number: int, frame: FrameType | None) -> None:
+        raise AssertionError(f"it took more than {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from annpipe.backend.torch_shortcuts import lean_optimizers
 from annpipe.draft.blocks import used_block
 from annpipe.draft.component import Component, transform
 from annpipe.draft.parameter_groups import ParameterGroup, assigned
@@ -51,8 +50,6 @@ def instantiate(component: Component, building: Building | None = None, /, **sup
 
 
 def _called(component: Component, building: Building, supplied: Mapping[str, Any]) -> Any:
-    if component.kind == "optimizer":
-        lean_optimizers()
 
     def inside(inner: Component) -> Any:
         return instantiate(inner, building, **_passed_on(inner, supplied))

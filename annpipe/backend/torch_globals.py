@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+from annpipe.backend.torch_shortcuts import lean_optimizers
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -153,6 +155,7 @@ def torch_defaults(*, threads: int | None = None) -> Iterator[None]:
         inside.enter_context(_warnings_shown())
         inside.enter_context(_generators_apart())
         inside.enter_context(_numpy_as_usual())
+        inside.enter_context(lean_optimizers())
         inside.callback(torch.set_num_threads, torch.get_num_threads())
         inside.enter_context(torch.inference_mode(False))
         for setting in SETTINGS:  # inference mode, once left, says that there is no gradient

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from annpipe.datasets.transforms import Fitted, Group, Step
+from annpipe.datasets.steps.transforms import Fitted, Group, Step
 from annpipe.draft.component import Component
 
 IMPORT = "from columns_model import Columns, Model, Targets, Whole, begun_with"

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from annpipe.backend.instantiate import fitted, module_names
-from annpipe.datasets.transforms import Fitted
+from annpipe.datasets.steps.transforms import Fitted
 from annpipe.draft.blocks import used_block
 from annpipe.draft.component import Component, every
 from annpipe.export.columns_source import IMPORT, model_lines

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from annpipe.backend.initialize import freeze
 from annpipe.backend.instantiate import Building, instantiate, named_modules
 from annpipe.backend.torch_shortcuts import step_first
-from annpipe.datasets.splits import held_out
+from annpipe.datasets.steps.splits import held_out
 from annpipe.plan.plan import Layer, Plan
 from annpipe.portable.stack import passed
 from annpipe.registry.traits import LayerTraits

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from annpipe.contract import Field, Fields
+from annpipe.datasets.request import DataRequest
 from annpipe.draft.component import Component, every, to_data
 from annpipe.draft.inputs_outputs import inputs_data, outputs_data
 from annpipe.draft.metric_keys import followed_metric
@@ -59,14 +60,15 @@ class Layer:
 class Plan(Sections):
     """A run, decided; `registry` and `warnings` do not count in comparison.
 
-    `n_frozen` are the numbers in parameters that are not trained. `held` are the rows of val and test, where the rows
-    were looked at.
+    `n_frozen` are the numbers in parameters that are not trained. `request` says which rows are trained on. `held` are
+    the numbers of rows of val and test, where the rows were read.
     """
 
     model: tuple[Layer, ...]
     fields: Fields
     n_frozen: int
     registry: Registry = field(compare=False, repr=False)
+    request: DataRequest = field(compare=False, repr=False)
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     held: tuple[int, int] | None = field(default=None, compare=False)
 
@@ -78,6 +80,7 @@ class Plan(Sections):
         fields: Fields,
         *,
         n_frozen: int,
+        request: DataRequest,
         held: tuple[int, int] | None,
         warnings: tuple[Problem, ...],
     ) -> Plan:
@@ -88,6 +91,7 @@ class Plan(Sections):
             fields=fields,
             n_frozen=n_frozen,
             registry=drafted.registry,
+            request=request,
             held=held,
             warnings=warnings,
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from annpipe.contract import OutputRoles
+from annpipe.datasets.request import DataRequest
 from annpipe.draft.component import Component
+from annpipe.draft.inputs_outputs import Output
 from annpipe.plan.output_roles import roles_by_target
 from annpipe.plan.plan import Plan
 
@@ -53,6 +55,21 @@ def roles(loss: Component, heads: Mapping[str, Component], targets: Sequence[str
     if heads:
         return {name: roles_by_target(own, [name])[name] for name, own in heads.items()}
     return roles_by_target(loss, targets)
+
+
+def with_output_roles(request: DataRequest, loss: Component, outputs: Sequence[Output]) -> DataRequest:
+    """The request with the number of outputs for each target and the positions of variances, where outputs have roles.
+
+    Transforms of targets need them to bring predictions back to the units of the data.
+    """
+    by_target = roles(loss, {head.name: head.loss for head in outputs}, list(request.fields.targets))
+    variances = tuple(known.variance if known else None for known in by_target.values())
+    if outputs:
+        widths = [stop - start for start, stop in loss.options["spans"].values()]
+    else:
+        widths = [n_outputs(known) for known in by_target.values()] if any(by_target.values()) else []
+    has_variance = any(position is not None for position in variances)
+    return replace(request, widths=tuple(widths), variances=variances if has_variance else ())
 
 
 def points(roles: Roles, *, has_heads: bool) -> Points:

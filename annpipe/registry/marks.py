@@ -53,7 +53,7 @@ def data(
     fields: Callable[..., Any] | None = None,
     example: Example | None = None,
 ) -> C | Callable[[C], C]:
-    """Marks a callable that returns a `Dataset`, or `Blocks` of them.
+    """Marks a callable that returns a `Dataset`, or a `ChunkedDataset` of rows larger than memory.
 
     `fields`, called with the same options, tells the `Fields` of that dataset without making it, so that shapes
     are checked before any data exists; without it the data is made to see its shapes. `example` holds options to show

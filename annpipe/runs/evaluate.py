@@ -15,7 +15,7 @@ from annpipe.backend.device import computing
 from annpipe.backend.instantiate import instantiate
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.contract import Dataset, RunView
-from annpipe.datasets.tensors import Transformed, lay_out
+from annpipe.datasets.steps.tensors import Transformed, to_tensors
 from annpipe.draft.component import Component
 from annpipe.draft.losses import ignored_label
 from annpipe.draft.metrics_only import Measures, draft_measures
@@ -134,7 +134,7 @@ def _measured(
     once = Transformed()
     if model.description["transforms"]:
         network, once = network.network, Transformed(network.columns, network.targets)
-    rows = lay_out(
+    rows = to_tensors(
         dataset,
         torch.device("cpu"),
         dtype,

@@ -23,7 +23,7 @@ from annpipe.errors import AnnpipeError, Place, Problem, RunError, SpecError, on
 from annpipe.observer import Silent, Watcher
 
 if TYPE_CHECKING:
-    from annpipe.datasets.leaks import Seen
+    from annpipe.datasets.on_disk.passes import PassCache
     from annpipe.draft.data_only import DataDraft
     from annpipe.draft.types import Draft
     from annpipe.plan.plan import Plan
@@ -122,35 +122,14 @@ def read_data(
     return draft_data(loaded, Registry.installed(), project=find_project(), untrusted=untrusted)
 
 
-def see(drafted: DataDraft) -> Seen:
-    """The rows of a spec, made and split as a run would; imports torch; raises SpecError."""
-    from annpipe.contract import Blocks
-    from annpipe.datasets.leaks import Seen
-    from annpipe.datasets.observe import told_fields
-    from annpipe.datasets.splits import split_dataset
-    from annpipe.datasets.tensors import make_data
-    from annpipe.draft.data_only import faults_of_data
-    from annpipe.files.limits import held_to
-
-    spec = drafted.spec
-    with _defaults(), faults_of_data(spec, drafted.data), held_to(drafted.stance):
-        dataset = make_data(drafted.data, spec.head.seed, spec.split.columns)
-        if isinstance(dataset, Blocks):
-            message = f"the {dataset.rows} rows are not in memory, as it needs them to be described"
-            help_ = "read them into memory where they fit, or name some of the files: `--set` changes an option"
-            raise SpecError([Problem("data", message, drafted.data.place, help_)])
-        splits = split_dataset(dataset, spec.split, spec.head.seed)
-        return Seen(spec, drafted.data, dataset, splits, told_fields(drafted))
-
-
-def complete(drafted: Draft, watcher: Watcher, shaped: ShapeCache | None = None) -> Plan:
-    """The plan of a draft, its warnings shown; imports torch; raises SpecError. `shaped` is as in `plan.resolve`."""
-    from annpipe.datasets.observe import observe_fields
-    from annpipe.datasets.tensors import make_dataset
+def complete(
+    drafted: Draft, watcher: Watcher, shape_cache: ShapeCache | None = None, passes: PassCache | None = None
+) -> Plan:
+    """The plan of a draft, its warnings shown; imports torch; raises SpecError. The rest is as in `plan.resolve`."""
     from annpipe.plan.resolve.resolve import resolve
 
     with _defaults():
-        plan = resolve(drafted, observe_fields, make_dataset, shaped)
+        plan = resolve(drafted, shape_cache, passes)
     for warning in plan.warnings:
         watcher.warn(warning)
     return plan

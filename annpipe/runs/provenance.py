@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from annpipe.contract import Blocks, Dataset
-from annpipe.datasets.tensors import beside_digest, dataset_digest
+from annpipe.contract import ChunkedDataset, Dataset
+from annpipe.datasets.steps.digest import beside_digest, dataset_digest
 from annpipe.draft.component import Component, every
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
@@ -60,7 +60,7 @@ class DataDigests:
     beside: str
 
     @classmethod
-    def of(cls, dataset: Dataset | Blocks) -> DataDigests:
+    def of(cls, dataset: Dataset | ChunkedDataset) -> DataDigests:
         """Those of a dataset, every byte of which is read; blocks tell that of their rows."""
         return cls(dataset_digest(dataset), beside_digest(dataset))
 
@@ -217,7 +217,7 @@ def _doubts(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
 
 
 def dataset_facts(
-    dataset: Dataset | Blocks,
+    dataset: Dataset | ChunkedDataset,
     name: str,
     source: Mapping[str, Any],
     *,
@@ -225,7 +225,7 @@ def dataset_facts(
     digest: str | None = None,
 ) -> dict[str, str]:
     """A dataset as the journal describes it: `source` tells where its rows are from, `context` what they serve."""
-    head = dataset.head() if isinstance(dataset, Blocks) else dataset
+    head = dataset.head() if isinstance(dataset, ChunkedDataset) else dataset
     columns = [
         {"name": name, "role": role, "dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape[1:])}
         for role, tensors in (("input", head.inputs), ("target", head.targets))

@@ -137,7 +137,7 @@ class Run:
         plan = self.plan
         device = find_device(plan.device.type, None)
         with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
-            parts = self.made.parts if self.made else build(plan, device, dtype, self.display.event)
+            parts = self.made.parts if self.made else build(plan, device, dtype, self.display)
             if self.checkpoint is None:
                 for said in out_of_reach(plan, parts.rows["train"].y):
                     self.display.event(f"warning: {said}")

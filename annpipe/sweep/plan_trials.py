@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from annpipe.datasets.tensors import make_data
+from annpipe.datasets.on_disk.passes import PassCache
+from annpipe.datasets.steps.make import make_data
 from annpipe.draft.metric_keys import large_is_good, run_metrics
 from annpipe.errors import NotFound, Problem
 from annpipe.errors.suggest import did_you_mean
@@ -81,6 +82,7 @@ class Planner:
     _digests: dict[str, DataDigests] = field(default_factory=dict, init=False)
     _known: dict[str, Trial] = field(default_factory=dict, init=False)
     _shaped: ShapeCache = field(default_factory=ShapeCache, init=False)
+    _passes: PassCache = field(default_factory=PassCache, init=False)
 
     def __post_init__(self) -> None:
         self._quiet = once(self.teller)
@@ -103,7 +105,7 @@ class Planner:
             device=request.device,
             values=[(axis.path, axis.node(values[axis.path])) for axis in self.axes],
         )
-        plan = replace(complete(drafted, self._quiet, self._shaped), plots=())
+        plan = replace(complete(drafted, self._quiet, self._shaped, self._passes), plots=())
         return Trial(number, values, plan, digest_of(plan, self._digests))
 
     @property

@@ -21,7 +21,7 @@ from annpipe.runs.signals import signals_noted
 from annpipe.sweep.plan_trials import Teller, Trial
 from annpipe.sweep.table import Result, said
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.gears.stack import Stack
+from annpipe.train.gears.stack import StackedRuns
 from annpipe.train.gears.stacked.eligibility import Reasons, stack_key
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import schedule
@@ -154,7 +154,7 @@ class Training:
                 if not member.is_gone:
                     run.journal.write("tags", tags=dict(shift.tags))
 
-        stack = Stack(plans, parts, steps, tell)
+        stack = StackedRuns(plans, parts, steps, tell)
         given = plans[0].device.threads
         threads = stack.measure((self.threads or given) if given == "auto" else given)
         for run, one, step, member in zip(runs, parts, steps, stack.members, strict=True):

@@ -14,11 +14,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from annpipe.backend.torch_classes import TORCH_CLASSES
 from annpipe.contract import LossTerm
 from annpipe.draft.losses import leaves
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
 from annpipe.portable.heads import HeadLosses
+from annpipe.train.accumulation import accumulates
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
@@ -37,7 +39,7 @@ def counted_weight(weight: torch.Tensor | None, ignore_index: int, target: torch
     return weights.masked_fill(is_ignored.flatten(), 0).sum()
 
 
-OF_CLASSES = (nn.CrossEntropyLoss.forward, nn.NLLLoss.forward)
+OF_CLASSES = tuple(known.forward for known, facts in TORCH_CLASSES.items() if facts.compares_labels)  # type: ignore[attr-defined]  # losses are modules
 """The losses of torch whose mean is over the weights of labels that are not ignored. Every other one of torch's, and
 one of a plugin without a `divisor`, is a mean over rows, or over numbers of which each row has as many.
 
@@ -205,11 +207,6 @@ def head_terms(loss: HeadLosses) -> list[LossTerm]:
 def is_sum(plan: Plan, loss: nn.Module) -> bool:
     """Whether the loss of a run is a sum over rows, which nothing divides."""
     return all(leaf.options.get("reduction") == "sum" for leaf in leaves(plan.loss)) or all(Terms(loss).sums)
-
-
-def accumulates(plan: Plan) -> bool:
-    """Whether a step may have several batches."""
-    return plan.train.accumulate > 1 and plan.train.batch_size != "all"
 
 
 def own_terms(plan: Plan, parts: Parts, schedule: Schedule) -> Terms | None:

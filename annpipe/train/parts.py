@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,15 +12,16 @@ import torch
 from annpipe.backend.initialize import freeze, initialize
 from annpipe.backend.instantiate import instantiate, named_modules, parameter_groups
 from annpipe.backend.streams import drawing
-from annpipe.contract import Blocks, Dataset
-from annpipe.datasets.on_disk.rows import StoredRows
-from annpipe.datasets.prepare import laid_out
-from annpipe.datasets.splits import Splits
-from annpipe.datasets.tensors import Rows, Transformed, make_data
-from annpipe.datasets.transforms import Fitted
+from annpipe.contract import ChunkedDataset, Dataset
+from annpipe.datasets.on_disk.rows import OnDiskRows
+from annpipe.datasets.prepare import prepare_rows
+from annpipe.datasets.steps.splits import Splits
+from annpipe.datasets.steps.tensors import Rows, Transformed
+from annpipe.datasets.steps.transforms import Fitted
 from annpipe.draft.component import Component
 from annpipe.draft.metric_keys import run_metrics
 from annpipe.errors import RunError
+from annpipe.observer import Display, Silent
 from annpipe.plan.plan import Plan
 from annpipe.plan.schedules import run_length, too_short, with_length
 from annpipe.portable.columns import begun_with
@@ -35,13 +36,13 @@ class Parts:
     """What a run is made of, on its device. `rows` holds the splits by name as the gear sees them.
 
     `fitted` are the transforms, and `transformed` those of them that were applied to the rows; `metrics` has by their
-    keys the metrics, each with the head that it is for. Where the data come in blocks, `splits` has samples of them,
-    and `rows` lie in files.
+    keys the metrics, each with the head that it is for. Of chunked data, `splits` has samples, and
+    `rows` are on disk.
     """
 
-    dataset: Dataset | Blocks
+    dataset: Dataset | ChunkedDataset
     splits: Splits
-    rows: Mapping[str, Rows | StoredRows]
+    rows: Mapping[str, Rows | OnDiskRows]
     model: torch.nn.Module
     loss: torch.nn.Module
     optimizer: torch.optim.Optimizer
@@ -57,29 +58,28 @@ class Parts:
         return list(named_parameters(self.model, self.loss).values())
 
 
-def build(plan: Plan, device: torch.device, dtype: torch.dtype, tell: Callable[[str], object] = str) -> Parts:
+def build(plan: Plan, device: torch.device, dtype: torch.dtype, observer: Display | None = None) -> Parts:
     """Makes data, model, loss, optimizer, scheduler and callbacks; the default dtype must be the run's.
 
-    `tell` hears of rows that are kept in files.
+    `observer` is told of rows that are written to disk.
     """
-    dataset = make_data(plan.data, plan.head.seed, plan.split.columns)
-    laid = laid_out(plan, dataset, device, dtype, tell)
-    model = build_model(plan, laid.fitted).to(device)
-    check_labels(plan, {name: rows.y for name, rows in laid.rows.items()})
-    loss = build_loss(plan, laid.rows["train"].y).to(device)
+    data = prepare_rows(plan.request, device, dtype, observer or Silent())
+    model = build_model(plan, data.fitted).to(device)
+    check_labels(plan, {name: rows.y for name, rows in data.rows.items()})
+    loss = build_loss(plan, data.rows["train"].y).to(device)
     optimizer = build_optimizer(plan, named_parameters(model, loss), device)
     return Parts(
-        dataset=dataset,
-        splits=laid.splits,
-        rows=laid.rows,
+        dataset=data.dataset,
+        splits=data.splits,
+        rows=data.rows,
         model=model,
         loss=loss,
         optimizer=optimizer,
-        scheduler=_scheduler(plan, len(laid.rows["train"]), optimizer),
+        scheduler=_scheduler(plan, len(data.rows["train"]), optimizer),
         metrics=run_metrics(plan.metrics, plan.outputs),
         callbacks=tuple(instantiate(callback) for callback in plan.callbacks),
-        fitted=laid.fitted,
-        transformed=laid.once,
+        fitted=data.fitted,
+        transformed=data.transformed,
     )
 
 

@@ -25,9 +25,8 @@ from sklearn.preprocessing import StandardScaler
 
 from annpipe import Dataset
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
-from annpipe.datasets.splits import split_dataset
-from annpipe.datasets.tensors import make_dataset
+from annpipe.datasets.steps.make import make_dataset
+from annpipe.datasets.steps.splits import split_dataset
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
@@ -46,7 +45,7 @@ BARS = {MLP: 0.97, CONVNET: 0.985}
 
 def planned(spec: Path, seed: int) -> Plan:
     """The plan of a spec with another seed."""
-    return resolve(draft(load_spec(spec, overrides=[f"seed={seed}"]), Registry.installed()), observe_fields)
+    return resolve(draft(load_spec(spec, overrides=[f"seed={seed}"]), Registry.installed()))
 
 
 def trained_accuracy(spec: Path, seed: int) -> float:

@@ -20,9 +20,8 @@ import numpy as np
 import pytest
 
 from annpipe.files.whole import write_sums
-from tests.conftest import CliHere, unrecorded
+from tests.conftest import CliHere, in_seconds, unrecorded
 from tests.files.odd_paths import laid_out
-from tests.files.test_named import in_seconds
 
 SPEC = """version: 1
 name: odd

@@ -11,9 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.faults.flips import flipped
 from tests.faults.injector import Injector
 from tests.faults.scenes import ACTS, Stage, play
-from tests.faults.test_damage import flipped
 from tests.faults.zygote import Zygote
 
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import torch
 
-from annpipe.datasets.on_disk.cache import recall, rows_hold
+from annpipe.datasets.on_disk.cache import checksums_match, read_results
 from annpipe.files.nested_state import read_state
 from annpipe.files.whole import Damaged
 from annpipe.portable.network import DamagedModel, SavedNetwork
 from annpipe.record.journal import journal
 from tests.faults.injector import Injector
+from tests.faults.scenes import Stage
+from tests.faults.zygote import Zygote
 
 
 class Seen(Exception):
@@ -55,8 +57,8 @@ def _network(folder: Path) -> Any:
 
 
 def _rows(folder: Path) -> Any:
-    kept = recall(folder)
-    if kept is None or not rows_hold(folder, kept[1]):
+    kept = read_results(folder)
+    if kept is None or not checksums_match(folder, kept[1]):
         raise Seen
     parts = {path.name: path.read_bytes() for path in sorted(folder.glob("*.[xy]"))}
     return parts, kept[1]
@@ -121,3 +123,34 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
     return type(one) is type(other) and (one == other or (one != one and other != other))
+
+
+STREAMED = """
+version: 1
+name: streamed
+seed: 1
+device: {type: cpu, threads: 1}
+data: {csv: {files: rows.csv, target: y, in_memory: false}}
+model: [Linear: 1]
+loss: MSELoss
+optimizer: {SGD: {lr: 0.01}}
+train: {epochs: 2, batch_size: 8}
+tracking: {wait_seconds: 0}
+"""
+
+
+def flipped(stage: Stage, zygote: Zygote, scratch: Path, count: int) -> Injector:
+    """Flips bits in each kind of file of a run that was stopped with two checkpoints, and of kept rows."""
+    injector = Injector(*(kind.name for kind in (*RUN, *ROWS)))
+    project = stage.project()
+    assert zygote.run(project, "run", "spec.yaml").code == 0
+    for kind in RUN:
+        flips(kind, stage.run_of(project), scratch, injector, count=count, seed=1)
+    other = stage.project()
+    (other / "spec.yaml").write_text(STREAMED)
+    (other / "rows.csv").write_text("x,y\n" + "".join(f"{i / 7},{i / 3}\n" for i in range(40)))
+    assert zygote.run(other, "run", "spec.yaml").code == 0
+    (kept,) = (zygote.cache / "rows").iterdir()
+    for kind in ROWS:
+        flips(kind, kept, scratch, injector, count=count, seed=1)
+    return injector

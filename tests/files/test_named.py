@@ -10,11 +10,8 @@ import errno
 import json
 import os
 import re
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -25,7 +22,7 @@ from annpipe.files.limits import BOUNDS, Stance, held_to
 from annpipe.files.named import NamedFault, content, named_files, opened
 from annpipe.registry import Parameter, Registry
 from annpipe.runs.launch import read
-from tests.conftest import CliHere
+from tests.conftest import CliHere, in_seconds
 from tests.files.odd_paths import ODD, OUTSIDE, SECRET, laid_out
 
 TAIL = """model: [Linear: 1]
@@ -84,22 +81,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = laid_out(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "outside"))
     return folder
-
-
-@contextmanager
-def in_seconds(seconds: int) -> Iterator[None]:
-    """Whoever waits for a pipe is interrupted."""
-
-    def late(number: int, frame: FrameType | None) -> None:
-        raise AssertionError(f"it took more than {seconds} seconds")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def told(annpipe_here: CliHere, folder: Path, spec: str, paths: dict[str, str], *options: str) -> dict[str, list[Any]]:

@@ -21,9 +21,9 @@ from safetensors.numpy import load_file
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
 
-from annpipe.datasets.observe import observe_fields
-from annpipe.datasets.splits import split_dataset
-from annpipe.datasets.tensors import dataset_digest, make_dataset
+from annpipe.datasets.steps.digest import dataset_digest
+from annpipe.datasets.steps.make import make_dataset
+from annpipe.datasets.steps.splits import split_dataset
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
@@ -143,7 +143,7 @@ def run(type_in: Type) -> Type:
 def plan_of(name: str, *overrides: str) -> Plan:
     """The plan of a spec of the gallery."""
     spec = load_spec(ROOT / "pipelines" / f"{name}.yaml", overrides)
-    return resolve(draft(spec, Registry.installed()), observe_fields)
+    return resolve(draft(spec, Registry.installed()))
 
 
 def data_of(name: str, folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

@@ -12,7 +12,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.plan.cost import batch_rows, memory, multiply_adds
 from annpipe.plan.plan import Plan
@@ -42,7 +41,7 @@ def plan(tmp_path: Path) -> Any:
             f"version: 1\nname: t\n{data}{more}model: {model}\nloss: MSELoss\noptimizer: {optimizer}\ntrain: {train}\n"
         )
         (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
-        return resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed()), observe_fields)
+        return resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed()))
 
     return plan
 

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.cost import multiply_adds
@@ -56,7 +55,7 @@ def plan(tmp_path: Path) -> Any:
 
     def plan(model: str, more: str = "") -> Plan:
         (tmp_path / "s.yaml").write_text(f"{REST}{more}model: {model}\n", encoding="utf-8")
-        return resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed(), project=tmp_path), observe_fields)
+        return resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed(), project=tmp_path))
 
     return plan
 

@@ -65,10 +65,9 @@ class Bench:
 
     def finished(self, drafted: Draft) -> Plan | SpecError:
         """What comes of it with torch."""
-        from annpipe.datasets.observe import observe_fields
 
         try:
-            return resolve(drafted, observe_fields)
+            return resolve(drafted)
         except SpecError as error:
             return error
 

@@ -45,17 +45,6 @@ class Begun:
 Begin = Callable[..., Begun]
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with MLflow's tables; making them takes seconds, copying them does not."""
-    from annpipe.record.store.client import Store
-
-    folder = tmp_path_factory.mktemp("store")
-    with warnings.catch_warnings(action="ignore"):  # MLflow's own, as it makes its tables for the first time
-        assert Store(location.embedded_uri(folder)).answers()
-    return folder / location.DATABASE
-
-
 @pytest.fixture
 def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder with a store, and an empty working directory beside it where nothing may appear."""

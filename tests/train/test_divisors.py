@@ -22,42 +22,17 @@ from annpipe.train.gears.stack import Member
 from annpipe.train.gears.stacked.eligibility import why_solo
 from annpipe.train.loop import evaluate
 from annpipe.train.loop.loop import Loop
-from tests.train.conftest import Fit, Planned, Told, Trained
-from tests.train.recording import Recorder
-from tests.train.test_compiled import hold as hold_compiled
-from tests.train.test_graphed import on_the_cpu
-from tests.train.test_stacked import built, stack_of
-from tests.train.test_stacked import hold as hold_stack
+from tests.comparing import hold_parameters
+from tests.train.divisor_cases import ROWS, TARGETS, WEIGHT, X, spec
+from tests.train.gears.recording import Recorder
+from tests.train.gears.shifts import hold_to_eager, on_the_cpu
+from tests.train.gears.stacks import built, hold_stack, stack_of
+from tests.training import Fit, Planned, Told
 
-ROWS, WIDTH = 14, 3
-DRAW = np.random.default_rng(4)
-X = DRAW.normal(size=(ROWS, 2))
-LABELS = np.array([1, 1, 1, 1, 1, 0, 2, 0, 2, 1, 0, 2, 0, 1])  # the first five are a batch of one class
-TARGETS: dict[str, Any] = {
-    "labels": LABELS,
-    "grid": np.stack([LABELS, LABELS[::-1]], 1),
-    "numbers": DRAW.normal(size=(ROWS, WIDTH)),
-    "counts": DRAW.poisson(2, size=(ROWS, WIDTH)).astype(float),
-    "ones": (DRAW.random((ROWS, WIDTH)) > 0.6).astype(float),
-    "signs": np.sign(DRAW.normal(size=(ROWS, WIDTH))),
-    "shares": DRAW.dirichlet([1.0] * WIDTH, size=ROWS),
-}
-SPEC = """
-version: 1
-name: divisors
-seed: 1
-device: {type: cpu, threads: 1, precision: float64}
-data: {npz: {file: rows.npz, inputs: [a, b], targets: [TARGET]}}
-model: [Linear: 4, Tanh, Linear: 3]
-loss: MSELoss
-optimizer: {SGD: {lr: 1.0}}
-train: {epochs: 1, shuffle: false, batch_size: 14}
-"""
 GRID = "model=[Linear: 6, Unflatten: {dim: 1, unflattened_size: [3, 2]}]"
 ALL = "model=[Linear: 4, Tanh, Linear: 3"
 DISTRIBUTION = "model=[Linear: 4, Tanh, Linear: 6, mean_variance]"
 QUANTILES = "model=[Linear: 4, Tanh, Linear: 9, quantiles: 3]"
-WEIGHT = "weight: [1, 5, 20]"
 CASES: dict[str, list[tuple[str, str, str]]] = {
     "BCELoss": [("ones", f"{ALL}, Sigmoid]", "BCELoss"), ("ones", f"{ALL}, Sigmoid]", f"{{BCELoss: {{{WEIGHT}}}}}")],
     "BCEWithLogitsLoss": [
@@ -149,20 +124,8 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "NEEDED_GAIN", 0.0)
 
 
-def spec(target: str, loss: str) -> str:
-    names = "[p, q, r]" if target == "three" else f"[{target}]"
-    labels = ", labels: true" if target in ("labels", "grid") else ""
-    return SPEC.replace("targets: [TARGET]", f"targets: {names}{labels}").replace("loss: MSELoss", f"loss: {loss}")
-
-
 def told(model: str, *own: str) -> list[str]:
     return [*([model] if model else []), *own]
-
-
-def hold_parameters(one: Trained, other: Trained, tolerance: float = 1e-12) -> None:
-    assert one.losses == pytest.approx(other.losses, rel=tolerance)
-    for mine, its in zip(one.parameters, other.parameters, strict=True):
-        assert torch.allclose(mine, its, rtol=tolerance, atol=tolerance)
 
 
 def test_every_listed_loss_has_its_case(registry_entries: Registry) -> None:
@@ -357,7 +320,7 @@ def test_members_may_differ_in_whether_a_label_is_ignored(how: list[str], planne
 @pytest.mark.parametrize(("target", "model", "loss"), BY_TERMS)
 def test_compiled_steps_are_the_eager_ones(target: str, model: str, loss: str, planned: Planned) -> None:
     """Values and divisors of each step, in blocks and the batch that ends an epoch by itself."""
-    gear = hold_compiled(planned(spec(target, loss), *told(model, *COMPILED)), (1, 8, 12, 9, 20))
+    gear = hold_to_eager(planned(spec(target, loss), *told(model, *COMPILED)), (1, 8, 12, 9, 20))
     assert (gear.solo.terms is None) == all(Terms(gear.solo.parts.loss).sums)
 
 
@@ -368,5 +331,5 @@ def test_graphed_steps_are_the_eager_ones(
     """No operation that a capture refuses."""
     recorder = Recorder()
     on_the_cpu(monkeypatch, recorder)
-    hold_compiled(planned(spec(target, loss), *told(model, *COMPILED)), (1, 8, 12, 9, 20), "graphed")
+    hold_to_eager(planned(spec(target, loss), *told(model, *COMPILED)), (1, 8, 12, 9, 20), "graphed")
     assert recorder.captures == 1

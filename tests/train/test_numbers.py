@@ -6,7 +6,6 @@ follow from the run's seed.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import math
@@ -22,8 +21,9 @@ from torch import nn
 from torch.optim import lr_scheduler as lrs
 
 from annpipe.registry import Registry
+from tests.plain_torch import SEED, stream
 
-ROWS, SEED = 37, 5
+ROWS = 37
 X = [[math.sin(1.7 * row), math.cos(0.9 * row)] for row in range(ROWS)]
 Y = [a * a - 0.5 * b + 0.1 * a * b for a, b in X]
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
@@ -51,11 +51,6 @@ train:
   clip_value: CLIP_VALUE
   scheduler_each: EACH
 """
-
-
-def stream(name: str) -> int:
-    """The documented seed of a stream: the first 63 bits of sha256("<seed>/<name>")."""
-    return int(hashlib.sha256(f"{SEED}/{name}".encode()).hexdigest()[:16], 16) // 2
 
 
 @dataclass

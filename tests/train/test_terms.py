@@ -18,9 +18,10 @@ from annpipe.train.loop.lr_test import range_test
 from annpipe.train.parts import build
 from annpipe.train.tally import Tally, added, divided
 from annpipe_std.tables import sources
-from tests.train.conftest import Fit, Go, Planned, Trained
-from tests.train.test_divisors import LABELS, ROWS, WEIGHT, X, hold_parameters, spec
-from tests.train.test_stacked import hold as hold_stack
+from tests.comparing import hold_parameters
+from tests.train.divisor_cases import LABELS, ROWS, WEIGHT, X, spec
+from tests.train.gears.stacks import hold_stack
+from tests.training import Fit, Go, Planned, Trained
 
 WEIGHTED = f"{{CrossEntropyLoss: {{{WEIGHT}}}}}"
 LARGE, SMALL = ["train.batch_size=14"], ["train.batch_size=5", "train.accumulate=3"]

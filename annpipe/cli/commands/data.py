@@ -13,7 +13,7 @@ import click
 from annpipe.cli.options import spec_argument, untrusted_option, value_options
 
 if TYPE_CHECKING:
-    from annpipe.datasets.leaks import Seen
+    from annpipe.datasets.inspect import SplitData
     from annpipe.datasets.profile import Column, Profile
     from annpipe.draft.data_only import DataDraft
     from annpipe.errors import Problem
@@ -44,34 +44,35 @@ def command(
 ) -> None:
     """Show the data that SPEC reads or makes, and warn of leaks; the rest of SPEC need not be written yet."""
     from annpipe.cli.progress import RunDisplay
-    from annpipe.runs.launch import read_data, see
+    from annpipe.runs.launch import read_data
 
     drafted = read_data(spec, overrides=overrides, unset=unset, untrusted=untrusted)
     if figure:
         _check_ending(figure)
-    seen = see(drafted)
 
+    from annpipe.datasets.inspect import load_for_inspection
     from annpipe.datasets.leaks import all_findings
     from annpipe.datasets.profile import profile
 
-    found, warnings = profile(seen.dataset, seen.splits, rows), list(all_findings(seen))
+    split_data = load_for_inspection(drafted)
+    found, warnings = profile(split_data.dataset, split_data.splits, rows), list(all_findings(split_data))
     if figure:
-        draw(drafted, seen, figure)
-    click.echo(as_json_text(seen, found, warnings, figure) if as_json else said(seen, found, figure))
+        draw(drafted, split_data, figure)
+    click.echo(as_json_text(split_data, found, warnings, figure) if as_json else said(split_data, found, figure))
     if not as_json:
         display = RunDisplay()
         for warning in warnings:
             display.warn(warning)
 
 
-def said(seen: Seen, found: Profile, figure: Path | None = None) -> str:
+def said(split_data: SplitData, found: Profile, figure: Path | None = None) -> str:
     """The profile for a person."""
     from annpipe.cli.views.plan import said as component
 
     head = [
-        seen.spec.head.name,
+        split_data.spec.head.name,
         "",
-        f"data     {component(seen.data, seen.data.options.keys() - seen.data.given.keys())}",
+        f"data     {component(split_data.data, split_data.data.options.keys() - split_data.data.given.keys())}",
         f"rows     {_sizes(found)}",
     ]
     head += [f"figure   {figure}"] if figure else []
@@ -157,15 +158,15 @@ def _aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> Iterator[s
         ).rstrip()
 
 
-def as_json_text(seen: Seen, found: Profile, warnings: Sequence[Problem], figure: Path | None) -> str:
+def as_json_text(split_data: SplitData, found: Profile, warnings: Sequence[Problem], figure: Path | None) -> str:
     """Everything for programs; a number that is not finite is null, since JSON has none."""
     from annpipe.cli.problems import as_data
-    from annpipe.datasets.tensors import dataset_digest
+    from annpipe.datasets.steps.digest import dataset_digest
 
     data: dict[str, Any] = {
-        "name": seen.spec.head.name,
-        "data": seen.data.to_data(),
-        "digest": dataset_digest(seen.dataset),
+        "name": split_data.spec.head.name,
+        "data": split_data.data.to_data(),
+        "digest": dataset_digest(split_data.dataset),
         "rows": found.total,
         "splits": dict(found.rows),
         "columns": [asdict(column) for column in found.columns],
@@ -187,13 +188,13 @@ def _strict(value: Any) -> Any:
     return value
 
 
-def draw(drafted: DataDraft, seen: Seen, path: Path) -> None:
+def draw(drafted: DataDraft, split_data: SplitData, path: Path) -> None:
     """The figure that the plot `columns` makes of these splits before any training."""
     from annpipe.files.figures import write_figure
     from annpipe.train.loop.figures import view_of_data
 
     entry = drafted.registry.entry("plot", "columns")
-    figure = drafted.registry.load(entry)(view_of_data(seen.spec.head.name, seen.splits))
+    figure = drafted.registry.load(entry)(view_of_data(split_data.spec.head.name, split_data.splits))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_figure(figure, path)
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from annpipe.contract import Fields
+from annpipe.datasets.observe import Observed, observe_fields
+from annpipe.datasets.on_disk.passes import PassCache
 from annpipe.draft.data_only import faults_of_data
 from annpipe.draft.inputs_outputs import in_order, input_faults, is_inputs, output_faults, with_column_spans
 from annpipe.draft.types import Draft
 from annpipe.errors import Problem, SpecError
-
-if TYPE_CHECKING:
-    from annpipe.datasets.observe import Observed
 
 
 def arranged(drafted: Draft, fields: Fields) -> Draft:
@@ -32,10 +29,10 @@ def arranged(drafted: Draft, fields: Fields) -> Draft:
     return replace(drafted, model=tuple(model), outputs=outputs)
 
 
-def checked_inputs(drafted: Draft, observe: Callable[[Draft], Observed]) -> Observed:
-    """What `observe` gives; raises SpecError where the model's inputs and outputs do not fit the fields."""
+def observed_inputs(drafted: Draft, passes: PassCache | None) -> Observed:
+    """What is known of the data; raises SpecError where the model's inputs and outputs do not fit its fields."""
     with faults_of_data(drafted.spec, drafted.data):
-        observed = observe(drafted)
+        observed = observe_fields(drafted, passes)
     inputs = observed.fields.inputs
     shaped = [name for name, field in inputs.items() if field.shape]
     if faults := [*input_faults(drafted.spec, observed.fields), *output_faults(drafted.spec, observed.fields)]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
 
 from torch.nn import Parameter
 
 from annpipe.backend.initialize import check_parameters
-from annpipe.contract import Dataset, Fields, Outline
-from annpipe.datasets.splits import held_out
-from annpipe.draft.component import Component
+from annpipe.contract import Fields, Outline
+from annpipe.datasets.observe import Observed
+from annpipe.datasets.on_disk.passes import PassCache
+from annpipe.datasets.steps.make import make_dataset
+from annpipe.datasets.steps.splits import held_out
 from annpipe.draft.draft import watched_faults
 from annpipe.draft.losses import compares_classes
 from annpipe.draft.taps import tap_faults
@@ -28,32 +29,23 @@ from annpipe.plan.checks.plots_callbacks import misfits
 from annpipe.plan.checks.rows import lone_row, too_few
 from annpipe.plan.output_roles import transform_faults
 from annpipe.plan.plan import Layer, Plan
-from annpipe.plan.resolve.arrange import arranged, checked_inputs
+from annpipe.plan.predictions import with_output_roles
+from annpipe.plan.resolve.arrange import arranged, observed_inputs
 from annpipe.plan.resolve.shape_cache import ShapeCache
 from annpipe.plan.schedules import Length, as_long_as, misfits_of, run_length
 from annpipe.plan.warnings.model import clipped_within_a_step, labels_as_numbers, linear_collapse, steps_for_channels
 from annpipe.plan.warnings.outputs import activation_and_loss, goal_of_scheduler, thresholds_of_logits
 
-if TYPE_CHECKING:
-    from annpipe.datasets.observe import Observed
 
-Maker = Callable[[Component, int], Dataset]
-
-
-def resolve(
-    drafted: Draft,
-    observe: Callable[[Draft], Observed],
-    make: Maker | None = None,
-    shape_cache: ShapeCache | None = None,
-) -> Plan:
+def resolve(drafted: Draft, shape_cache: ShapeCache | None = None, passes: PassCache | None = None) -> Plan:
     """Runs the checks that need torch and returns the Plan; raises SpecError.
 
-    `observe` makes data whose fields are not known beforehand, splits them and fits the transforms; `make` makes them
-    for a plot of which the fields do not say whether it can be drawn, and left out lets such a plot pass. `shape_cache`
-    keeps the layers of one plan for the next, where many are made of one spec.
+    Makes the data where its fields are not declared, where transforms are fitted, or where a plot asks for them.
+    `shape_cache` and `passes` keep models and what was read of chunked data for the next plan, where many are made of
+    one spec.
     """
     with held_to(drafted.stance):
-        return _resolved(drafted, observe, make, shape_cache or ShapeCache())
+        return _resolved(drafted, shape_cache or ShapeCache(), passes)
 
 
 @dataclass(frozen=True)
@@ -74,11 +66,9 @@ class _Rows:
         return cls(n_train, held, has_val, run_length(drafted.train, n_train))
 
 
-def _resolved(
-    drafted: Draft, observe: Callable[[Draft], Observed], make: Maker | None, shape_cache: ShapeCache
-) -> Plan:
+def _resolved(drafted: Draft, shape_cache: ShapeCache, passes: PassCache | None) -> Plan:
     try:
-        observed = checked_inputs(drafted, observe)
+        observed = observed_inputs(drafted, passes)
         fields, rows = observed.fields, _Rows.of(observed, drafted)
         drafted = as_long_as(rows.length, arranged(drafted, fields))
         if drafted.outputs and (faults := tap_faults(drafted.model)):  # heads may have changed places
@@ -97,13 +87,21 @@ def _resolved(
     of_length = _of_length(drafted, parameters, rows.length) if not problems and not of_parameters else []
     problems += [*of_parameters, *(p for p in of_length if p.severity != "warning")]
     problems += _of_rows(drafted, layers, fields, rows)
-    problems += misfits(drafted, _preview(drafted, fields, None if problems else make, has_val=rows.has_val))
+    problems += misfits(drafted, _preview(drafted, fields, may_make=not problems, has_val=rows.has_val))
     if problems:
         raise SpecError(problems)
     warnings = [*observed.warnings, *_warnings(drafted, layers, heads)]
     warnings += [*of_length, *goal_of_scheduler(drafted, has_val=rows.has_val)]
     drafted = replace(drafted, outputs=filled(drafted.outputs, layers))
-    plan = Plan.of(drafted, layers, fields, n_frozen=n_frozen, held=observed.held, warnings=tuple(warnings))
+    plan = Plan.of(
+        drafted,
+        layers,
+        fields,
+        n_frozen=n_frozen,
+        request=with_output_roles(observed.request, drafted.loss, drafted.outputs),
+        held=observed.held,
+        warnings=tuple(warnings),
+    )
     return replace(plan, warnings=(*plan.warnings, *beyond_memory(plan)))
 
 
@@ -144,8 +142,8 @@ def _warnings(drafted: Draft, layers: Sequence[Layer], heads: Sequence[HeadRun])
         yield from thresholds_of_logits(head.layers, head.loss, head.metrics)
 
 
-def _preview(drafted: Draft, fields: Fields, make: Maker | None, *, has_val: bool) -> Outline:
+def _preview(drafted: Draft, fields: Fields, *, may_make: bool, has_val: bool) -> Outline:
     """What plots and callbacks are told of the run before it begins."""
-    made = None if make is None else cache(lambda: make(drafted.data, drafted.head.seed))
+    made = cache(lambda: make_dataset(drafted.data, drafted.head.seed)) if may_make else None
     heads = {head.name: (head.loss.name, compares_classes(head.loss)) for head in drafted.outputs}
     return Outline(fields, drafted.loss.name, compares_classes(drafted.loss), has_val, made, heads=heads)

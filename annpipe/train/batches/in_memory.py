@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from annpipe.backend.streams import generator
-from annpipe.datasets.on_disk.rows import StoredRows
-from annpipe.datasets.tensors import Rows
-from annpipe.train.batches.on_disk import StoredBatches
+from annpipe.datasets.on_disk.rows import OnDiskRows
+from annpipe.datasets.steps.tensors import Rows
+from annpipe.train.batches.on_disk import OnDiskBatches
 from annpipe.train.schedule import Schedule
 
 
@@ -57,7 +57,7 @@ class Batches:
             self.begin_epoch()
 
 
-def batches_of(rows: Rows | StoredRows, schedule: Schedule, seed: int, *, shuffle: bool) -> Batches | StoredBatches:
-    if isinstance(rows, StoredRows):
-        return StoredBatches(rows, schedule, seed, shuffle=shuffle)
+def batches_of(rows: Rows | OnDiskRows, schedule: Schedule, seed: int, *, shuffle: bool) -> Batches | OnDiskBatches:
+    if isinstance(rows, OnDiskRows):
+        return OnDiskBatches(rows, schedule, seed, shuffle=shuffle)
     return Batches(rows, schedule, seed, shuffle=shuffle)

@@ -14,7 +14,7 @@ from functools import partial
 import torch
 
 from annpipe.backend.streams import generator
-from annpipe.datasets.on_disk.rows import StoredRows
+from annpipe.datasets.on_disk.rows import OnDiskRows
 from annpipe.train.schedule import Schedule
 
 CHUNK_BYTES = 2**20
@@ -56,10 +56,10 @@ class _Buffer:
         return self.x.index_select(0, chosen), self.y.index_select(0, chosen)
 
 
-class StoredBatches:
+class OnDiskBatches:
     """The batches of rows in files; deterministic from the stream `shuffle` at the start of the epoch."""
 
-    def __init__(self, rows: StoredRows, schedule: Schedule, seed: int, *, shuffle: bool) -> None:
+    def __init__(self, rows: OnDiskRows, schedule: Schedule, seed: int, *, shuffle: bool) -> None:
         self._rows, self._size, self._shuffle = rows, schedule.step_rows, shuffle
         self._chunk = max(1, CHUNK_BYTES // rows.row_bytes)
         self._chunks_each = max(1, BUFFER_BYTES // (self._chunk * rows.row_bytes))

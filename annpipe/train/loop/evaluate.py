@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 
 from annpipe.backend.instantiate import instantiate
-from annpipe.datasets.on_disk.rows import StoredRows
-from annpipe.datasets.tensors import Rows
+from annpipe.datasets.on_disk.rows import OnDiskRows
+from annpipe.datasets.steps.tensors import Rows
 from annpipe.draft.component import Component
 from annpipe.draft.metric_keys import large_is_good
 from annpipe.errors import RunError
@@ -35,7 +35,7 @@ def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         model.train(was_training)
 
 
-def evaluate(plan: Plan, parts: Parts, rows: Rows | StoredRows) -> dict[str, float]:
+def evaluate(plan: Plan, parts: Parts, rows: Rows | OnDiskRows) -> dict[str, float]:
     """`loss` and every metric of the plan over the rows, those of heads too."""
     loss = LossInPieces(parts.loss, rows, is_sum=is_sum(plan, parts.loss))
     predictions = points(plan_roles(plan), has_heads=bool(plan.outputs))
@@ -46,7 +46,7 @@ def measured(
     model: torch.nn.Module,
     loss: LossInPieces,
     metrics: Mapping[str, tuple[Component, str | None]],
-    rows: Rows | StoredRows,
+    rows: Rows | OnDiskRows,
     scale: Targets | None,
     predictions: Points,
 ) -> dict[str, float]:
@@ -60,7 +60,7 @@ def measured(
     model.eval()
     try:
         with torch.no_grad():
-            for x, y in rows.blocks(BLOCK):
+            for x, y in rows.iter_chunks(BLOCK):
                 prediction = model(x)
                 for key, accumulator in accumulators.items():
                     head = metrics[key][1]
@@ -80,9 +80,9 @@ class LossInPieces:
     such pieces are then put together by what the loss divides by, or added up for a loss that `is_sum`.
     """
 
-    def __init__(self, loss: torch.nn.Module, rows: Rows | StoredRows, *, is_sum: bool = False) -> None:
+    def __init__(self, loss: torch.nn.Module, rows: Rows | OnDiskRows, *, is_sum: bool = False) -> None:
         self._loss, self._y, self._device, self._is_sum = loss, rows.y, rows.device, is_sum
-        self._most = MOST_OUTPUTS if isinstance(rows, StoredRows) else None
+        self._most = MOST_OUTPUTS if isinstance(rows, OnDiskRows) else None
         self._room = torch.empty(0)  # predictions lie in one piece of memory, so that blocks leave no holes behind
         self._held = self._seen = 0
         self._terms = {"loss": Terms(loss)}

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from annpipe.contract import RunView
-from annpipe.datasets.splits import Splits
-from annpipe.datasets.tensors import Transformed
+from annpipe.datasets.steps.splits import Splits
+from annpipe.datasets.steps.tensors import Transformed
 from annpipe.draft.component import Component
 from annpipe.draft.losses import takes_classes
 from annpipe.files.figures import write_figure

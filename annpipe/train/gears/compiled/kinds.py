@@ -1,4 +1,4 @@
-"""Which gear is there beside the eager one, on which device, and what is it like?"""
+"""The gears beside the eager one: compiled steps on the CPU, graphed ones on CUDA."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Make = Callable[[StackedState, int, torch.Tensor, int, bool], Steps]
 
 @dataclass(frozen=True)
 class GearKind:
-    """A gear that takes several steps a call: what is recorded and told of it, and how it is made, inside `making`.
+    """A gear that takes several steps a call: its words in record and messages, and how it is made, inside `making`.
 
     The rows of a call have `most_row_bytes` at most, where steps see different ones. `n_calls` are the calls that the
     check takes at least; `cost` is what making it costs where nothing is known; `minds_threads` whether the number of

@@ -53,7 +53,7 @@ class Average:
         """The train split in its own order, in batches as the run sees them."""
         size, count = self._train.batch_size, len(self._rows)
         n_whole = count // self._step_rows * self._train.accumulate
-        blocks = self._rows.blocks(count if size == "all" else size)
+        blocks = self._rows.iter_chunks(count if size == "all" else size)
         for x, _ in islice(blocks, max(1, n_whole) if self._train.drop_last else None):
             yield x
 
