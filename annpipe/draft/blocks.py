@@ -1,4 +1,4 @@
-"""`blocks:` named stacks, defined once and used wherever a layer may stand, each time with weights of their own.
+"""Resolves `blocks`: named stacks of layers, used as layers, each use with weights of its own.
 
 A block is an entry of the spec's own registry. Its uses are drafted as names; once all is right, each gets a copy of
 the block's layers, and keeps its name as the template that the plan's YAML says.

@@ -1,4 +1,4 @@
-"""A component of a Plan: a name and all its options, checked and filled, still only data."""
+"""The resolved component: its name, its checked and completed options, and its registry entry."""
 
 from __future__ import annotations
 

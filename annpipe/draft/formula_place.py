@@ -1,4 +1,4 @@
-"""Where in the file does a fault stand that a formula has at some place of its text?
+"""Finds the line and column in a spec at which a formula is wrong.
 
 Blocks (`|`, `>-`) and values over several lines are another text in the file than in the value, but only in their
 blanks: the visible characters are the same, one by one.

@@ -1,4 +1,4 @@
-"""`model.inputs` and `model.outputs`: which columns does each stack take, which target each head? Told without torch.
+"""Resolves `model.inputs` and `model.outputs`: the columns of each stack and the target of each head, without torch.
 
 The stacks are one layer at the front of the model, the heads one at its end, and the losses of the heads are one loss;
 their entries are in no registry, so that no spec can name them.

@@ -1,4 +1,4 @@
-"""What does a loss compare with, and what of it comes from the data? Losses may hold others: asked of each inside."""
+"""What a loss compares with (values or labels), and its weights that come from the data; for nested losses, too."""
 
 from __future__ import annotations
 

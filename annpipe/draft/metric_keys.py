@@ -1,4 +1,4 @@
-"""Under which keys do a run's metrics stand, and does every component watch one that is there?"""
+"""Keys of a run's metrics, and the check that each metric which a component watches exists."""
 
 from __future__ import annotations
 

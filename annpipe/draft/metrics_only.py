@@ -1,4 +1,4 @@
-"""The loss, metrics and plots of a spec by themselves, for whoever measures a trained model on other rows."""
+"""Drafts the loss, metrics and plots alone, to evaluate a trained model on other rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files does a spec name beside its options? Those of `data.split`, and its plugins."""
+"""The files that a spec names beside its options: those of `data.split`, and its plugins."""
 
 from __future__ import annotations
 

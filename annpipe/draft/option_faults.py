@@ -1,4 +1,4 @@
-"""What is wrong with a component's options, where does it stand, and what should be written?"""
+"""Words the problems with a component's options: what is wrong, at which place, and what to write instead."""
 
 from __future__ import annotations
 

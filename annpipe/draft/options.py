@@ -1,4 +1,4 @@
-"""A component as written + its entry → the component with every option checked and filled.
+"""Resolves a component: its options by name, nested components resolved, all values checked and defaults filled in.
 
 First the options are laid out by name and nested components resolved, then a pydantic model made from the entry's
 parameters checks all values, strictly.

@@ -1,4 +1,4 @@
-"""Which parameters have options of their own? Patterns over names, the first group that fits a name has it."""
+"""Assigns parameters to the optimizer's groups by patterns over names; the first group that fits takes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is every tap set before it is read, read after it is set, and set at one place? Told without torch.
+"""Checks the taps of a model, without torch: each is set once, and read after that.
 
 Layers are walked in the order in which they run: one after another, those inside a layer before what follows it.
 """

@@ -1,4 +1,4 @@
-"""What is wrong with a formula, and what should be written instead?"""
+"""Words what is wrong with a formula, and what to write instead."""
 
 from __future__ import annotations
 

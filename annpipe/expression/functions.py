@@ -1,4 +1,4 @@
-"""What can a formula compute? Its operators, functions and constants, on floats and on tensors."""
+"""The operators, functions and constants of formulas, on floats and on tensors."""
 
 from __future__ import annotations
 

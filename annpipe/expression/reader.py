@@ -1,4 +1,4 @@
-"""How is a formula read? Its text parsed by Python, held against an allow-list, and turned into nodes."""
+"""Parses a formula with Python's parser, checks it against an allow-list, and turns it into nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a model cost: multiply-adds of a row, and the memory of a training step?
+"""The cost of a model: multiply-adds of a row, and the memory of a training step.
 
 Layers and optimizer are run on the meta device, so nothing is computed and nothing is allocated.
 """

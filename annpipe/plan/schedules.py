@@ -1,4 +1,4 @@
-"""How long a scheduler goes: as long as the run where a spec leaves it out, held against the run where it says so.
+"""The length of a scheduler: the run's where the spec leaves it out, checked against the run where the spec gives it.
 
 A scheduler counts its own steps: those of the optimizer, or epochs. What the engine must know of one stands in its
 entry: see `annpipe_std.torch_schedules` for the words.

@@ -1,4 +1,4 @@
-"""The marks by which discovery knows a component; a mark registers nothing.
+"""Decorators that mark components for discovery (`@layer`, `@loss`, …); a mark registers nothing.
 
     @layer
     class Swish(torch.nn.Module): ...

@@ -1,4 +1,4 @@
-"""How are a component and a kind of components said in JSON Schema, in all four spellings?
+"""JSON Schema of a component and of each kind of components, in all four spellings.
 
 Mapping and list spellings stand side by side in one schema rather than as alternatives: each keyword looks only at
 values of its own type, so an editor reports a wrong option at that option.

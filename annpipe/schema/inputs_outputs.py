@@ -1,4 +1,4 @@
-"""How are several inputs and outputs of a model said in JSON Schema?"""
+"""JSON Schema of `model.inputs` and `model.outputs`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is a spec as a whole, in JSON Schema?"""
+"""JSON Schema of a whole spec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is each section of a spec said in JSON Schema?"""
+"""JSON Schema of each section of a spec."""
 
 from __future__ import annotations
 

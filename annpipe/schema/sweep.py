@@ -1,4 +1,4 @@
-"""How is a sweep said in JSON Schema?"""
+"""JSON Schema of `sweep`."""
 
 from __future__ import annotations
 

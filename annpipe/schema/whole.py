@@ -1,4 +1,4 @@
-"""What must a spec say that extends no other one?
+"""JSON Schema of what a spec must say that extends no other spec.
 
 An extending spec gives parts: its base may have the rest. So what is required stands apart from what is allowed, and
 holds only where there is no `extends`. What is no mapping replaces the base's value, and is checked in any case.

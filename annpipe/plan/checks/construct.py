@@ -1,4 +1,4 @@
-"""What do components refuse when they are built? They are built once on the meta device, before anything runs."""
+"""Builds each component once on the meta device, to report the options that it refuses before anything runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the heads of a model fit their targets, each as a model of one output would? What is said of each is told here."""
+"""Splits a model with several heads into one run for each head, so that each is checked like a model of one output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does what the model gives fit the targets, and does the loss take both?"""
+"""Checks that the model's output fits the targets and that the loss takes both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which plots and callbacks do not fit the run? Each one's `check` is asked about its outline, before it begins."""
+"""Runs the `check` of each plot and callback, which refuses runs that it does not fit."""
 
 from __future__ import annotations
 

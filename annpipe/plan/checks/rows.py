@@ -1,4 +1,4 @@
-"""Are there rows enough: for each split, and in each batch?"""
+"""Checks that each split has rows, and that no layer is trained on a batch of one row which it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why can a layer not take the shape that arrives, and what would help?"""
+"""Words why a layer cannot take the shape that arrives, and what would help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do the layers of a model share while it is run through? Blocks that keep their weights, and tapped values."""
+"""What the layers of a model share while shapes are run: blocks that keep their weights, and tapped values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running shapes on the meta device: every layer's missing sizes filled and its output shape known, without data."""
+"""Runs the model on the meta device: fills in every layer's sizes and finds its output shape, without data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is allowed in a model but rarely meant: warnings at their lines."""
+"""Warnings of models that are allowed and rarely meant, each at its line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the last layer gives, what the loss and the metrics take it for: warnings where these contradict each other."""
+"""Warnings where the last layer, the loss and the metrics contradict each other."""
 
 from __future__ import annotations
 

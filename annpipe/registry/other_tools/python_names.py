@@ -1,4 +1,4 @@
-"""Which component was meant by a name written as Python writes it: `torch.nn.ReLU`, `Adam(lr=0.1)`, `Linear 8`?"""
+"""Names written as Python writes them (`torch.nn.ReLU`, `Adam(lr=0.1)`), reduced to the name of a component."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`extends: base.yaml`: a spec laid over another one.
+"""Merges a spec over the base that its `extends` names.
 
 Mappings merge, key by key; lists and plain values replace. Where one component is wanted, another name in the
 extending spec takes the place of the base's: see `component.read_call`.

@@ -1,4 +1,4 @@
-"""`--set PATH=VALUE`, `--set PATH+=VALUE` and `--unset PATH`: the spec changed from the command line.
+"""Applies `--set PATH=VALUE`, `--set PATH+=VALUE` and `--unset PATH` to a spec.
 
 Values are read by the spec's own YAML rules. Positions are those of the spec as written: `+=` adds at the end of a
 list, and everything to be removed is looked up before anything is. What stands at a path beneath which something is

@@ -1,4 +1,4 @@
-"""`variables:` and `${name}`: what a spec says in several places, said once.
+"""Replaces `${name}` in a spec by the values in its `variables`.
 
 A value that is `${name}` alone becomes the variable's value, of whatever type; inside other text it becomes the value's
 text. `$${` writes `${` itself. A variable may use those before it.

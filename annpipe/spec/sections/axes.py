@@ -1,4 +1,4 @@
-"""What does a sweep try at a path of the spec? A list of values, or a range that values are drawn from.
+"""Reads what a sweep tries at one path of the spec: a list of values, or a range to draw values from.
 
 `sweep.over` and `--over PATH=VALUES` say it in the same words: `[ReLU, Tanh]`, `{log_uniform: [1e-4, 1e-1]}`, `0..7`.
 """

@@ -1,4 +1,4 @@
-"""What is wrong with a section: every option it has, is given or lacks, in the user's words."""
+"""Checks the options of a section against its pydantic model, and words what is wrong for the user."""
 
 from __future__ import annotations
 

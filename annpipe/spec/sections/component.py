@@ -1,4 +1,4 @@
-"""The one grammar of components: a name, a scalar, a list or a mapping."""
+"""Reads a component in any of its four spellings: a name, a scalar, a list or a mapping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`optimizer.groups`: parameters by patterns over their names, each group with options of its own."""
+"""Reads `optimizer.groups`: patterns over parameter names, each group with options of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does `model` say of several inputs and outputs? Stacks with their columns, heads with their losses, by name."""
+"""Reads `model.inputs` and `model.outputs`: stacks with their columns, and heads with their losses, by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do `model` and `blocks` say? Layers in a list or in the long form, with ends, beginnings, what is frozen."""
+"""Reads `model` and `blocks`: layers as a list, or in the long form with inputs, outputs, `init` and `freeze`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The texts by which a run is known: its name, experiment and tags are printable."""
+"""Checks that a run's name, experiment and tags are printable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a section taken apart? What every section has in common: components, lists of them, options, problems."""
+"""Base class for reading sections: components, lists of components, options, and the problems found."""
 
 from __future__ import annotations
 

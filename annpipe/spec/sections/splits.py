@@ -1,4 +1,4 @@
-"""Which options of `data.split` go together? And where its files are."""
+"""Checks which options of `data.split` go together, and resolves the paths of its files."""
 
 from __future__ import annotations
 

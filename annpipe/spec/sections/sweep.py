@@ -1,4 +1,4 @@
-"""What does `sweep` say? The values to try, how trials are chosen, and what they are compared by."""
+"""Reads `sweep`: the values to try, how trials are chosen, and the metric they are compared by."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do a parser's events say? Nodes, each with its place; or everything that YAML has and a spec may not use.
+"""Turns a parser's events into nodes with their places, and refuses the YAML features that a spec may not use.
 
 The tree is built with a stack of our own, so that no input can exhaust Python's. Refused with a place and a remedy:
 duplicate keys, keys that are not words, tags, merge keys, directives, several documents, cycles, and anything over the

@@ -1,4 +1,4 @@
-"""What a spec's text says, each key and value with its place."""
+"""Nodes of a spec's text: each key and value with its line and column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was meant by a value of the wrong type? What YAML 1.1, Python, a pocket calculator or a template would read."""
+"""Hints for values of the wrong type that YAML 1.1, Python, a calculator or a template would read otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which parser takes the text apart? PyYAML's in C, else its own in Python, made to agree with it.
+"""Parses YAML into events: with PyYAML's C parser, or its Python parser made to agree with it.
 
 Only their events are used, one at a time: the depth is checked before anything recursive could be.
 """

@@ -1,4 +1,4 @@
-"""Where in the text is that? Lines, columns and excerpts of a spec's text; and the characters that no text may hold."""
+"""Lines, columns and excerpts of a spec's text, and the characters that no text may hold."""
 
 from __future__ import annotations
 

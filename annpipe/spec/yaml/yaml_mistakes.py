@@ -1,4 +1,4 @@
-"""Why is this no YAML? What a parser stumbled over, in the words of somebody who writes a first spec.
+"""Explains why a text is not valid YAML, for somebody who writes a first spec.
 
 The table at the end leads from the parsers' own messages (those of the parser in C and of the one in Python differ) to
 functions that look at the text around the place and say what is missing.
