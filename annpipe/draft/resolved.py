@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from annpipe.draft.component import Component, every
-from annpipe.draft.inputs_outputs import Output, inputs_layer, outputs_layer, outputs_loss
+from annpipe.draft.component import Component, at_every_depth
+from annpipe.draft.inputs_outputs import OutputHead, inputs_layer, outputs_layer, outputs_loss
 from annpipe.draft.options import Resolving
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.draft.transforms import Transforming
@@ -37,7 +37,7 @@ def resolved(spec: Spec, resolving: Resolving) -> Draft:
         ),
         blocks={str(key.value): building.many(calls, "layer") for key, calls in spec.blocks},
         outputs=outputs,
-        init={str(key.value): building.one(call, "initializer") for key, call in spec.init},
+        init={str(key.value): building.component(call, "initializer") for key, call in spec.init},
         freeze=tuple(str(node.value) for node in spec.freeze),
         groups=tuple(building.groups()),
         train=spec.train,
@@ -61,26 +61,26 @@ class _Building:
     def __init__(self, spec: Spec, resolving: Resolving) -> None:
         self.spec, self.resolving = spec, resolving
 
-    def one(self, call: Call, kind: str) -> Component:
+    def component(self, call: Call, kind: str) -> Component:
         component = self.resolving.component(call, kind) if call.name else None
         return component or Component(kind, call.name, {}, call.place)
 
     def many(self, calls: Sequence[Call], kind: str) -> tuple[Component, ...]:
-        return tuple(self.one(call, kind) for call in calls)
+        return tuple(self.component(call, kind) for call in calls)
 
     def sections(self) -> dict[str, Any]:
         """The sections that are components and nothing else; heads have losses of their own."""
         calls = {name: getattr(self.spec, name) for name in ONE_COMPONENT if name != "loss" or not self.spec.outputs}
-        one = {name: call and self.one(call, ONE_COMPONENT[name]) for name, call in calls.items()}
-        return one | {name: self.many(getattr(self.spec, name), kind) for name, kind in MANY_COMPONENTS.items()}
+        components = {name: call and self.component(call, ONE_COMPONENT[name]) for name, call in calls.items()}
+        return components | {name: self.many(getattr(self.spec, name), kind) for name, kind in MANY_COMPONENTS.items()}
 
-    def outputs(self) -> tuple[Output, ...]:
+    def outputs(self) -> tuple[OutputHead, ...]:
         """The heads."""
         return tuple(
-            Output(
+            OutputHead(
                 str(head.name.value),
                 self.many(head.layers, "layer"),
-                self.one(head.loss, "loss"),
+                self.component(head.loss, "loss"),
                 head.weight,
                 self.many(head.metrics, "metric"),
             )
@@ -118,5 +118,5 @@ def _fused(drafted: Draft) -> Component:
 
 def sparse_layers(drafted: Draft) -> list[Component]:
     """The layers whose weights get sparse gradients."""
-    layers = every([*drafted.model, *(layer for block in drafted.blocks.values() for layer in block)])
+    layers = at_every_depth([*drafted.model, *(layer for block in drafted.blocks.values() for layer in block)])
     return [layer for layer in layers if layer.options.get("sparse") is True]

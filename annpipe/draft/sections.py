@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from annpipe.draft.component import Component
-from annpipe.draft.inputs_outputs import Output, is_inputs
+from annpipe.draft.inputs_outputs import OutputHead, is_inputs
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.draft.transforms import Transforming
 from annpipe.spec.sections.models import Device, Head, Split, Tracking, Train
@@ -37,7 +37,7 @@ class Sections(ABC):
     split: Split
     transforms: tuple[Transforming, ...]
     blocks: Mapping[str, tuple[Component, ...]]
-    outputs: tuple[Output, ...]
+    outputs: tuple[OutputHead, ...]
     init: Mapping[str, Component]
     freeze: tuple[str, ...]
     loss: Component
@@ -97,7 +97,7 @@ def _components(path: str, value: Any) -> Iterator[tuple[str, Component]]:
             yield path, value
         case Transforming():
             yield from _components(f"{path}.{value.columns}", value.steps)
-        case Output():
+        case OutputHead():
             for part in ("layers", "loss", "metrics"):
                 yield from _components(f"{path}.{value.name}.{part}", getattr(value, part))
         case ParameterGroup():
@@ -107,7 +107,7 @@ def _components(path: str, value: Any) -> Iterator[tuple[str, Component]]:
                 yield from _components(f"{path}.{name}", item)
         case tuple():
             for number, item in enumerate(value):
-                is_named = isinstance(item, Transforming | Output)
+                is_named = isinstance(item, Transforming | OutputHead)
                 yield from _components(path if is_named else f"{path}.{number}", item)
 
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from annpipe.contract import Dataset, Field, OutputRoles
-from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.draft.losses import takes_classes
 from annpipe.export.network_source import model_entries, network_source
 from annpipe.export.plugin_copies import copy_plugins, distributions
@@ -131,7 +131,7 @@ def _outputs_of_target(name: str, shape: Sequence[int], roles: OutputRoles | Non
     return [_variable(f"{name}_{role}", Field()) for role in roles.names]
 
 
-def _outputs_of(head: Output, span: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
+def _outputs_of(head: OutputHead, span: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
     if not takes_classes(head.loss):
         return _outputs_of_target(head.name, (), plan_roles(plan)[head.name])
     return [{"name": f"{head.name}_{number}", "type": "double", "shape": []} for number in range(span[1] - span[0])]

@@ -18,10 +18,10 @@ class Apply:
     """A function, by its name in a formula, of nodes."""
 
     function: str
-    arguments: tuple[Node, ...]
+    arguments: tuple[FormulaNode, ...]
 
 
-Node = float | str | Apply
+FormulaNode = float | str | Apply
 """A number, a free name, or a function of nodes."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from annpipe.draft.component import Component, to_data
-from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.errors import Place
 from annpipe.plan.plan import Plan
@@ -17,11 +17,11 @@ from annpipe.spec.sections.spec import Spec
 from annpipe.spec.sections.table import SECTIONS
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode
 
-Source = Literal["spec", "override", "default", "shape", "annpipe"]
+ValueSource = Literal["spec", "override", "default", "shape", "annpipe"]
 
 
 @dataclass(frozen=True)
-class Origin:
+class ValueOrigin:
     """One value of a plan by its dotted path, what gave it, and where that is written.
 
     `source` is "shape" for sizes read off the shape that arrives, "annpipe" for what the engine chooses.
@@ -29,7 +29,7 @@ class Origin:
 
     path: str
     value: Any
-    source: Source
+    source: ValueSource
     place: Place | None = None
     used: Place | None = None
 
@@ -41,7 +41,7 @@ class Origin:
         return f"{written}, used at {self.used}" if self.used else written
 
 
-def origins(plan: Plan, spec: Spec) -> list[Origin]:
+def origins(plan: Plan, spec: Spec) -> list[ValueOrigin]:
     """Every value of the plan in the order of its YAML; `spec` is the one it was resolved from."""
     tracing = _Tracing(plan, spec)
     return [*tracing.section("", plan.head, spec.root), *(o for name in SECTIONS for o in tracing.of_section(name))]
@@ -54,7 +54,7 @@ class _Tracing:
         self._plan, self._root = plan, spec.root
         self._components = list(plan.components())
 
-    def of_section(self, name: str) -> Iterator[Origin]:
+    def of_section(self, name: str) -> Iterator[ValueOrigin]:
         """The values of a section; a name or the seed, which the head has, is none."""
         match name:
             case "device":
@@ -74,7 +74,7 @@ class _Tracing:
             case _:
                 yield from self._below(name)
 
-    def _below(self, path: str) -> Iterator[Origin]:
+    def _below(self, path: str) -> Iterator[ValueOrigin]:
         """The components that stand at a path or below it."""
         for at, component in self._components:
             if at == path or at.startswith(f"{path}."):
@@ -91,7 +91,7 @@ class _Tracing:
             return MappingNode(((ScalarNode("type", "type", True, node.place), node),), node.place)
         return node
 
-    def _model(self) -> Iterator[Origin]:
+    def _model(self) -> Iterator[ValueOrigin]:
         if not self._plan.is_long_model:
             yield from self._below("model")
             return
@@ -104,57 +104,57 @@ class _Tracing:
         if self._plan.freeze and isinstance(section, MappingNode):
             yield from self.value("model.freeze", list(self._plan.freeze), section.get("freeze"))
 
-    def section(self, prefix: str, section: BaseModel, node: Node | None) -> Iterator[Origin]:
+    def section(self, prefix: str, section: BaseModel, node: Node | None) -> Iterator[ValueOrigin]:
         for name, value in section.model_dump().items():
-            given = node.get(name) if isinstance(node, MappingNode) else None
-            yield from self._value(f"{prefix}{name}", value, given, "default")
+            value_node = node.get(name) if isinstance(node, MappingNode) else None
+            yield from self._value(f"{prefix}{name}", value, value_node, "default")
 
-    def value(self, path: str, value: Any, node: Node | None) -> Iterator[Origin]:
+    def value(self, path: str, value: Any, node: Node | None) -> Iterator[ValueOrigin]:
         yield from self._value(path, value, node, "default")
 
-    def component(self, path: str, component: Component) -> Iterator[Origin]:
+    def component(self, path: str, component: Component) -> Iterator[ValueOrigin]:
         place = component.place
-        yield Origin(path, component.name, _source(place) if place else "default", place)
+        yield ValueOrigin(path, component.name, _source(place) if place else "default", place)
         for name, value in (component.template or component).options.items():
             parameter = component.entry.parameter(name)
             assert parameter
-            chosen: Source = "shape" if parameter.supplied else "default"
+            chosen: ValueSource = "shape" if parameter.supplied else "default"
             if chosen == "default" and value != parameter.default and not isinstance(value, Component):
                 chosen = "annpipe"
-            yield from self._value(f"{path}.{component.name}.{name}", value, component.given.get(name), chosen)
+            yield from self._value(f"{path}.{component.name}.{name}", value, component.nodes.get(name), chosen)
 
-    def inputs(self, component: Component, model: Node | None) -> Iterator[Origin]:
+    def inputs(self, component: Component, model: Node | None) -> Iterator[ValueOrigin]:
         """The stacks of several inputs, and how they are joined."""
         options = component.options
         stacks = model.get("inputs") if isinstance(model, MappingNode) else None
         for name, columns, layers in zip(options["names"], options["columns"], options["branches"], strict=True):
             stack = stacks.get(name) if isinstance(stacks, MappingNode) else None
-            said = stack.get("columns") if isinstance(stack, MappingNode) else None
-            yield from self._value(f"model.inputs.{name}.columns", list(columns), said, "default")
+            node = stack.get("columns") if isinstance(stack, MappingNode) else None
+            yield from self._value(f"model.inputs.{name}.columns", list(columns), node, "default")
             for number, layer in enumerate(layers):
                 yield from self.component(f"model.inputs.{name}.layers.{number}", layer)
-        said = model.get("join") if isinstance(model, MappingNode) else None
-        yield from self._value("model.join", options["join"], said, "default")
+        node = model.get("join") if isinstance(model, MappingNode) else None
+        yield from self._value("model.join", options["join"], node, "default")
 
-    def outputs(self, outputs: Sequence[Output], model: Node | None) -> Iterator[Origin]:
+    def outputs(self, outputs: Sequence[OutputHead], model: Node | None) -> Iterator[ValueOrigin]:
         """The heads of several outputs."""
         heads = model.get("outputs") if isinstance(model, MappingNode) else None
         for head in outputs:
-            path, said = f"model.outputs.{head.name}", heads.get(head.name) if isinstance(heads, MappingNode) else None
+            path, node = f"model.outputs.{head.name}", heads.get(head.name) if isinstance(heads, MappingNode) else None
             for number, layer in enumerate(head.layers):
                 yield from self.component(f"{path}.layers.{number}", layer)
             yield from self.component(f"{path}.loss", head.loss)
-            weight = said.get("weight") if isinstance(said, MappingNode) else None
+            weight = node.get("weight") if isinstance(node, MappingNode) else None
             yield from self._value(f"{path}.weight", head.weight, weight, "default")
             for number, metric in enumerate(head.metrics):
                 yield from self.component(f"{path}.metrics.{number}", metric)
 
-    def group(self, path: str, group: ParameterGroup) -> Iterator[Origin]:
-        yield Origin(f"{path}.params", list(group.patterns), _source(group.places[0]), group.places[0])
+    def group(self, path: str, group: ParameterGroup) -> Iterator[ValueOrigin]:
+        yield ValueOrigin(f"{path}.params", list(group.patterns), _source(group.places[0]), group.places[0])
         for name, value in group.options.options.items():
-            yield from self._value(f"{path}.{name}", value, group.options.given.get(name), "default")
+            yield from self._value(f"{path}.{name}", value, group.options.nodes.get(name), "default")
 
-    def _value(self, path: str, value: Any, node: Node | None, otherwise: Source) -> Iterator[Origin]:
+    def _value(self, path: str, value: Any, node: Node | None, otherwise: ValueSource) -> Iterator[ValueOrigin]:
         match value, node:
             case Component(), _:
                 yield from self.component(path, value)
@@ -165,10 +165,10 @@ class _Tracing:
                 for number, (item, inner) in enumerate(zip(value, items, strict=True)):
                     yield from self._value(f"{path}.{number}", item, inner, otherwise)
             case _, None:
-                yield Origin(path, to_data(value), otherwise)
+                yield ValueOrigin(path, to_data(value), otherwise)
             case _:
-                yield Origin(path, to_data(value), _source(node.place), node.place, node.used)
+                yield ValueOrigin(path, to_data(value), _source(node.place), node.place, node.used)
 
 
-def _source(place: Place) -> Source:
+def _source(place: Place) -> ValueSource:
     return "override" if place.on_command_line else "spec"

@@ -13,7 +13,7 @@ import yaml
 
 from annpipe.contract import Field, Fields
 from annpipe.datasets.request import DataRequest
-from annpipe.draft.component import Component, every, to_data
+from annpipe.draft.component import Component, at_every_depth, to_data
 from annpipe.draft.inputs_outputs import inputs_data, outputs_data
 from annpipe.draft.metric_keys import followed_metric
 from annpipe.draft.parameter_groups import optimizer_data
@@ -185,7 +185,7 @@ class Plan(Sections):
     @property
     def has_taps(self) -> bool:
         """Whether layers of the model remember values for others."""
-        components = every(self.model_components)
+        components = at_every_depth(self.model_components)
         return any(component.traits(LayerTraits).sets is not None for component in components)
 
     @property

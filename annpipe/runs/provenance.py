@@ -18,7 +18,7 @@ from typing import Any
 
 from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.datasets.steps.digest import beside_digest, dataset_digest
-from annpipe.draft.component import Component, every
+from annpipe.draft.component import Component, at_every_depth
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
 from annpipe.registry.entry import installed_version
@@ -36,9 +36,9 @@ def run_facts(plan: Plan, data: DataDigests) -> dict[str, Any]:
     have; `files` that the plan names elsewhere, and those of callbacks, which a run may write itself; versions.
     """
     outermost = list(plan.components())
-    watching = list(every(component for path, component in outermost if path.startswith("callbacks.")))
-    deciding = list(every(component for path, component in outermost if _decides(path)))
-    components = list(every(component for _, component in outermost))
+    watching = list(at_every_depth(component for path, component in outermost if path.startswith("callbacks.")))
+    deciding = list(at_every_depth(component for path, component in outermost if _decides(path)))
+    components = list(at_every_depth(component for _, component in outermost))
     return {
         "plan": plan.digest,
         "plugins": _versions(components),
@@ -79,7 +79,7 @@ def plan_tags(plan: Plan) -> dict[str, str]:
 
 def plugin_versions(plan: Plan) -> dict[str, str]:
     """Every plugin that the plan takes a component from: a distribution's version, a file's digest."""
-    return _versions(every(component for _, component in plan.components()))
+    return _versions(at_every_depth(component for _, component in plan.components()))
 
 
 def _decides(path: str) -> bool:

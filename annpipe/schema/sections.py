@@ -77,8 +77,8 @@ def groups_schema(optimizers: Sequence[Entry]) -> Schema:
         if type_name(option) not in map(type_name, same):
             same.append(option)
     patterns = {"type": "array", "items": {"type": "string"}, "minItems": 1}
-    said = {"description": "patterns over the names of parameters, as 0.weight or *.bias"}
-    params = said | or_variable([{"type": "string", "errorMessage": "must be a pattern or a list of them"}, patterns])
+    about = {"description": "patterns over the names of parameters, as 0.weight or *.bias"}
+    params = about | or_variable([{"type": "string", "errorMessage": "must be a pattern or a list of them"}, patterns])
     group: Schema = {
         "properties": {"params": params} | {name: _one_or_other(same) for name, same in options.items()},
         "required": ["params"],
@@ -135,9 +135,9 @@ def _model() -> Schema:
         "type": ["array", "null"],
         "items": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]},
     }
-    own = {key: layers[key] for key in ("items", "minItems", "anyOf")}
-    ends = {"inputs": inputs_schema(), "join": join_schema(), "outputs": outputs_schema()}
-    options = {"layers": own, "init": init, "freeze": freeze} | ends
+    short_form = {key: layers[key] for key in ("items", "minItems", "anyOf")}
+    long_keys = {"inputs": inputs_schema(), "join": join_schema(), "outputs": outputs_schema()}
+    options = {"layers": short_form, "init": init, "freeze": freeze} | long_keys
     long = {"type": "object", "properties": options, "additionalProperties": False}
     alone: Schema = {
         "type": "object",

@@ -60,8 +60,10 @@ def _needs(entry: Entry) -> Schema:
         return needs
     # a mapping may also be the first option's own component
     first = alternatives(type_of(entry.options[0].type))
-    own = [member.name for member in first if isinstance(member, Named) and member.is_component]
-    return {"anyOf": [needs, *({"allOf": [reference(kind), _inner(Named(kind))]} for kind in own)]} if own else needs
+    kinds = [member.name for member in first if isinstance(member, Named) and member.is_component]
+    return (
+        {"anyOf": [needs, *({"allOf": [reference(kind), _inner(Named(kind))]} for kind in kinds)]} if kinds else needs
+    )
 
 
 def _inner(type_: OptionType) -> Schema:

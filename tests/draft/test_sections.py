@@ -14,7 +14,7 @@ import yaml
 from annpipe.datasets.observe import observe_fields
 from annpipe.draft.component import Component
 from annpipe.draft.draft import draft
-from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.draft.sections import Sections
 from annpipe.draft.transforms import Transforming
@@ -95,14 +95,14 @@ def test_the_specs_here_have_every_section_that_holds_calls(tmp_path: Path) -> N
 def test_every_field_of_components_is_walked(tmp_path: Path) -> None:
     made = drafted(PLAIN, tmp_path)
     marker = replace(made.optimizer, name="marker")
-    output = Output("y", (marker,), marker, 1.0, (marker,))
+    output = OutputHead("y", (marker,), marker, 1.0, (marker,))
     values: dict[Any, Any] = {
         Component: marker,
         Component | None: marker,
         tuple[Component, ...]: (marker,),
         tuple[Transforming, ...]: (Transforming("a", (marker,)),),
         tuple[ParameterGroup, ...]: (ParameterGroup(("a",), marker),),
-        tuple[Output, ...]: (output,),
+        tuple[OutputHead, ...]: (output,),
     }
     for name, hint in typing.get_type_hints(Sections).items():
         if not any(word in str(hint) for word in ("Component", "Transforming", "Output", "ParameterGroup")):

@@ -18,7 +18,7 @@ import pytest
 
 from annpipe.cli import outcome
 from annpipe.datasets.steps.make import make_data
-from annpipe.draft.component import every
+from annpipe.draft.component import at_every_depth
 from annpipe.errors import RunError
 from annpipe.observer import Silent
 from annpipe.registry import Registry
@@ -282,7 +282,10 @@ def test_a_component_in_each_section_is_found(folder: Path) -> None:
         "optimizer={SGD: {lr: 0.1}, groups: [{params: '0.*', lr: 0.01}]}",
     ]
     plan = complete(read(folder / "spec.yaml", overrides=said), Silent())
-    found = {(component.kind, component.name) for component in every(component for _, component in plan.components())}
+    found = {
+        (component.kind, component.name)
+        for component in at_every_depth(component for _, component in plan.components())
+    }
     assert found >= {
         *(("data", "csv"), ("layer", "Linear"), ("layer", "Tanh"), ("layer", "residual"), ("initializer", "zeros_")),
         *(("transform", "standardize"), ("loss", "MSELoss"), ("optimizer", "SGD"), ("scheduler", "StepLR")),

@@ -72,7 +72,7 @@ def said(split_data: SplitData, found: Profile, figure: Path | None = None) -> s
     head = [
         split_data.spec.head.name,
         "",
-        f"data     {component(split_data.data, split_data.data.options.keys() - split_data.data.given.keys())}",
+        f"data     {component(split_data.data, split_data.data.options.keys() - split_data.data.nodes.keys())}",
         f"rows     {_sizes(found)}",
     ]
     head += [f"figure   {figure}"] if figure else []

@@ -28,7 +28,7 @@ def plan_said(design: Design, teller: Teller) -> str:
     trials = Made(find_project()).of([planner.trial(number, one) for number, one in enumerate(values)])
     lines = [f"{design.base.head.name}: {total} trials", ""]
     width = max(len(axis.path) for axis in design.axes)
-    lines += [f"  {axis.path:<{width}}  {axis.said}" for axis in design.axes]
+    lines += [f"  {axis.path:<{width}}  {axis.in_words}" for axis in design.axes]
     lines += ["", f"method      {_how(design)}"]
     lines += [f"pruned by   {call.prune.name}"] if call.prune else []
     best = "the largest" if design.goal.higher else "the smallest"

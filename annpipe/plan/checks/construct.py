@@ -62,8 +62,8 @@ def _of_loss(loss: Component, targets: Sequence[str]) -> dict[str, torch.nn.Para
     """The loss's own parameters, `loss.weight`."""
     with torch.device("meta"):
         built = _tried(unweighted(loss), {"target_names": targets})[0]
-    own = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
-    return {f"loss.{name}": parameter for name, parameter in own}
+    parameters = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
+    return {f"loss.{name}": parameter for name, parameter in parameters}
 
 
 def _of_no_group(optimizer: Any, groups: Sequence[ParameterGroup]) -> list[Problem]:
@@ -76,7 +76,7 @@ def _of_no_group(optimizer: Any, groups: Sequence[ParameterGroup]) -> list[Probl
             f"write it as an option of {group.options.name} itself",
         )
         for group in groups
-        for name, node in group.options.given.items()
+        for name, node in group.options.nodes.items()
         if name in FOR_ALL or name not in optimizer.defaults
     ]
 
@@ -98,7 +98,7 @@ def _refused_sparse(drafted: Draft) -> list[Problem]:
     if not layers:
         return []
     layer, optimizer = layers[0], drafted.optimizer
-    node = layer.given.get("sparse")
+    node = layer.nodes.get("sparse")
     place = node.place if node else layer.place
     problems = []
     if reason := _no_sparse_steps(drafted):

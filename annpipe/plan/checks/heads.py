@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from annpipe.contract import Fields
 from annpipe.draft.component import Component
-from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.draft.losses import takes_classes
 from annpipe.plan.plan import Layer
 
@@ -23,7 +23,11 @@ class HeadRun:
 
 
 def for_each(
-    layers: Sequence[Layer], loss: Component, metrics: Sequence[Component], outputs: Sequence[Output], fields: Fields
+    layers: Sequence[Layer],
+    loss: Component,
+    metrics: Sequence[Component],
+    outputs: Sequence[OutputHead],
+    fields: Fields,
 ) -> Iterator[HeadRun]:
     """The whole run; with heads, each head as a run of its own, whose layers are the last."""
     if not outputs:
@@ -33,13 +37,13 @@ def for_each(
         yield HeadRun(stack, head.loss, head.metrics, of_head)
 
 
-def filled(outputs: Sequence[Output], layers: Sequence[Layer]) -> tuple[Output, ...]:
+def filled(outputs: Sequence[OutputHead], layers: Sequence[Layer]) -> tuple[OutputHead, ...]:
     """The heads with their layers as they were run through."""
     stacks = layers[-1].component.options["branches"] if outputs else ()
-    return tuple(replace(head, layers=tuple(own)) for head, own in zip(outputs, stacks, strict=True))
+    return tuple(replace(head, layers=tuple(stack)) for head, stack in zip(outputs, stacks, strict=True))
 
 
-def placed(loss: Component, layers: Sequence[Layer], outputs: Sequence[Output]) -> Component:
+def placed(loss: Component, layers: Sequence[Layer], outputs: Sequence[OutputHead]) -> Component:
     """The loss, with heads told where their outputs stand and which of their targets are labels."""
     if not outputs:
         return loss

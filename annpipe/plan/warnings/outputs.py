@@ -23,9 +23,9 @@ def activation_and_loss(layers: Sequence[Layer], loss: Component) -> Iterator[Pr
     if last is None:
         return
     for leaf in leaves(loss):
-        said = _contradiction(last, leaf.name, leaf.traits(LossTraits).expects)
-        if said:
-            message, help_ = said
+        contradiction = _contradiction(last, leaf.name, leaf.traits(LossTraits).expects)
+        if contradiction:
+            message, help_ = contradiction
             related = ((leaf.place, "compared here"),) if leaf.place else ()
             yield Problem("activation-and-loss", message, last.place, help_, related, severity="warning")
 
@@ -62,7 +62,7 @@ def thresholds_of_logits(layers: Sequence[Layer], loss: Component, metrics: Sequ
     if not takes_logits or (last and last.traits(LayerTraits).gives):
         return
     for metric in metrics:
-        if "threshold" in metric.options and "threshold" not in metric.given and metric.options["threshold"] != 0:
+        if "threshold" in metric.options and "threshold" not in metric.nodes and metric.options["threshold"] != 0:
             message = (
                 f"{metric.name} takes outputs above {metric.options['threshold']:g} for a 1, "
                 f"and {loss.name} makes raw scores of them, where 0 is the middle"
@@ -82,7 +82,7 @@ def goal_of_scheduler(drafted: Draft, *, has_val: bool) -> Iterator[Problem]:
     rises = metric is not None and large_is_good(metric)
     wanted = "max" if rises else "min"
     if scheduler.options["mode"] != wanted:
-        node = scheduler.given.get("mode")
+        node = scheduler.nodes.get("mode")
         place: Place | None = node.place if node else scheduler.place
         good, waits = ("large", "fall") if rises else ("small", "rise")
         message = f"{scheduler.name} waits for '{key}' to {waits}, and of it {good} values are good"

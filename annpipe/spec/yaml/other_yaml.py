@@ -98,7 +98,7 @@ def _meant(text: str, *, plain: bool) -> str | None:
     if folded in ("none", "nil"):
         return "leave the option out, or write null where it may be nothing"
     matched = ((pattern.match(text), hint) for pattern, hint in _HINTS)
-    return next((hint.format(_Text(text), *found.groups()) for found, hint in matched if found), None)
+    return next((hint.format(_Text(text), *match.groups()) for match, hint in matched if match), None)
 
 
 def _is_value(text: str, wanted: frozenset[str] | None) -> bool:
