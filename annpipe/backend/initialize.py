@@ -1,4 +1,4 @@
-"""`model.init` and `model.freeze`: which parameters do they mean, how do these begin, and which are not trained?"""
+"""Fills the parameters that `model.init` names, freezes those of `model.freeze`, and checks the patterns of both."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from annpipe.errors.suggest import did_you_mean
 
 def assigned(init: Mapping[str, Component], names: Sequence[str]) -> dict[str, Component]:
     """The initializer of each parameter that some pattern means: that of the first such pattern."""
-    firsts = {name: next((one for pattern, one in init.items() if means(pattern, name)), None) for name in names}
-    return {name: one for name, one in firsts.items() if one is not None}
+    firsts = {name: next((c for pattern, c in init.items() if means(pattern, name)), None) for name in names}
+    return {name: component for name, component in firsts.items() if component is not None}
 
 
 def initialize(model: torch.nn.Module, init: Mapping[str, Component]) -> None:

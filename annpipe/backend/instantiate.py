@@ -1,4 +1,4 @@
-"""Component → the live object it names: nested components first, then the call."""
+"""Builds the live object that a component names: nested components first, then the call."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def parameter_groups(parameters: Mapping[str, torch.nn.Parameter], groups: Seque
         return list(parameters.values())
     options: list[dict[str, Any]] = [{}]
     for group in groups:
-        given, parameters_of = group.options.options, group.options.entry.parameters
-        options.append({p.name: fitted(p.option_type, given[p.name]) for p in parameters_of if p.name in given})
+        values, parameters_of = group.options.options, group.options.entry.parameters
+        options.append({p.name: fitted(p.option_type, values[p.name]) for p in parameters_of if p.name in values})
     split = assigned(list(parameters), groups)
-    return [{"params": [parameters[n] for n in names], **own} for names, own in zip(split, options, strict=True)]
+    return [{"params": [parameters[n] for n in names], **values} for names, values in zip(split, options, strict=True)]
 
 
 def _passed_on(inner: Component, supplied: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,9 +128,9 @@ def module_names(layers: Sequence[Component]) -> list[str]:
             continue
         position += 1
         block = used_block(layer) or (layer.name if traits.block else None)
-        own = block or str(position)
-        tries = (f"{own}_{number}" for number in count(2))
-        names.append(own if own not in names else next(name for name in tries if name not in names))
+        name = block or str(position)
+        tries = (f"{name}_{number}" for number in count(2))
+        names.append(name if name not in names else next(other for other in tries if other not in names))
     return names
 
 

@@ -17,7 +17,7 @@ from annpipe.datasets.steps.make import make_data
 from annpipe.datasets.steps.splits import Splits, split_dataset
 from annpipe.datasets.steps.tensors import Rows, Transformed, to_tensors
 from annpipe.datasets.steps.transforms import Fitted
-from annpipe.observer import Display
+from annpipe.observer import Observer
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PreparedData:
     transformed: Transformed
 
 
-def prepare_rows(request: DataRequest, device: torch.device, dtype: torch.dtype, observer: Display) -> PreparedData:
+def prepare_rows(request: DataRequest, device: torch.device, dtype: torch.dtype, observer: Observer) -> PreparedData:
     """Makes, splits and transforms the data of a run; `observer` is told of rows that are written to disk."""
     data = make_data(request.data, request.seed, request.split.columns)
     if isinstance(data, ChunkedDataset):

@@ -20,7 +20,7 @@ def file_faults(spec: Spec, stance: Stance | None) -> Iterator[Problem]:
             with held_to(None if place.on_command_line else stance):
                 check_named(file, bound="split file")
             if place.on_command_line and stance:
-                stance.own.append(real_path(file))
+                stance.permitted.append(real_path(file))
         except NamedFault as fault:
             yield problem_of("wrong-value", fault, place)
 

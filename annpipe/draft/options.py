@@ -218,7 +218,7 @@ class Resolving:
             with held_to(None if place.on_command_line else self.stance):
                 check_named(path, text)
                 if place.on_command_line and self.stance:
-                    self.stance.own.append(real_path(before_pattern(path)))
+                    self.stance.permitted.append(real_path(before_pattern(path)))
         except NamedFault as fault:
             self.problems.append(problem_of("wrong-value", fault, place))
         return path

@@ -1,4 +1,4 @@
-"""What is known of a run beside its numbers: tags, plugins, files, the dataset; and whether it may be resumed.
+"""The provenance of a run: tags, plugins, files and the dataset; and whether it may be resumed.
 
 `run_facts` has all that decides a run's results. Where two runs have the same facts they are the same run: a resume is
 held to those that its checkpoint has, and a sweep takes a finished run for its own where all are those of the trial.

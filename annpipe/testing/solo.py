@@ -12,9 +12,10 @@ import torch
 from annpipe.backend.device import computing, find_device
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import RunError
-from annpipe.observer import Silent
+from annpipe.observer import SILENT
 from annpipe.plan.plan import Plan
-from annpipe.runs.launch import complete, read
+from annpipe.runs.launch import complete
+from annpipe.runs.spec_source import SpecSource
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stack import Member, StackedRuns
 from annpipe.train.gears.stacked.eligibility import stack_key, why_solo
@@ -98,13 +99,15 @@ def compare_with_solo(
         raise ValueError(f"n_steps must be at least 1, however: {n_steps}")
     with torch_defaults(threads=1):
         plans = _plans(spec, registry)
+        if not plans:
+            raise RunError("there is no run to compare: give a spec with a sweep, or a list of specs")
         device, precision = plans[0].device, plans[0].device.precision
         with computing(precision, deterministic=device.deterministic) as dtype:
-            place = find_device(device.type)
-            runs = [_Run.of(plan, build(plan, place, dtype)) for plan in plans]
+            torch_device = find_device(device.type)
+            runs = [_Run.of(plan, build(plan, torch_device, dtype)) for plan in plans]
             _check_stackable(runs)
             together = _stacked_steps(runs, n_steps)
-            alone = (_solo_steps(_Run.of(plan, build(plan, place, dtype)), n_steps) for plan in plans)
+            alone = (_solo_steps(_Run.of(plan, build(plan, torch_device, dtype)), n_steps) for plan in plans)
             allowed = TOLERANCES[precision] if tolerance is None else tolerance
             differences = [
                 difference
@@ -131,34 +134,32 @@ class _Run:
         return {LOSS: loss, **{name: parameter.detach().clone() for name, parameter in parameters.items()}}
 
 
-Steps = list[dict[str, torch.Tensor]]
+StepTensors = list[dict[str, torch.Tensor]]
 """The loss and the parameters of each step."""
 
 
 def _plans(spec: str | Path | Sequence[str | Path] | Sequence[Plan], registry: Registry | None) -> list[Plan]:
     if isinstance(spec, str | Path):
         return _trials(Path(spec))
-    return [one if isinstance(one, Plan) else _planned(Path(one), registry) for one in spec]
+    return [member if isinstance(member, Plan) else _planned(Path(member), registry) for member in spec]
 
 
 def _planned(spec: Path, registry: Registry | None) -> Plan:
-    return complete(read(spec, registry=registry), Silent())
+    return complete(SpecSource(spec).draft(registry), SILENT)
 
 
 def _trials(spec: Path) -> list[Plan]:
     """The plan of each trial of a spec's sweep."""
-    from annpipe.sweep.design import designed
-    from annpipe.sweep.plan_trials import Planner, Request
+    from annpipe.sweep.design import design_sweep
+    from annpipe.sweep.plan_trials import Planner
 
-    design = designed(Request(spec), Silent())
-    planner = Planner(design.request, design.axes, Silent())
+    design = design_sweep(SpecSource(spec), SILENT)
+    planner = Planner(design.source, design.axes, SILENT)
     return [planner.trial(number, values).plan for number, values in enumerate(design.every_kind)]
 
 
 def _check_stackable(runs: Sequence[_Run]) -> None:
     """Raises RunError for runs that are not trained as one."""
-    if not runs:
-        raise RunError("there is no run to compare: give a spec with a sweep, or a list of specs")
     first = stack_key(runs[0].plan, runs[0].parts)
     for number, run in enumerate(runs):
         if (reason := why_solo(run.plan, run.parts)) is not None:
@@ -167,12 +168,12 @@ def _check_stackable(runs: Sequence[_Run]) -> None:
             raise RunError(f"members 0 and {number} are not trained together: they differ in more than values")
 
 
-def _stacked_steps(runs: Sequence[_Run], n_steps: int) -> list[Steps]:
+def _stacked_steps(runs: Sequence[_Run], n_steps: int) -> list[StepTensors]:
     """The steps of each member, taken together."""
     stack = StackedRuns([run.plan for run in runs], [run.parts for run in runs], [run.schedule for run in runs])
     of_member = dict(zip(stack.members, runs, strict=True))
 
-    def train(member: Member) -> Steps:
+    def train(member: Member) -> StepTensors:
         return [of_member[member].step_of(member) for _ in range(n_steps)]
 
     results = []
@@ -183,12 +184,12 @@ def _stacked_steps(runs: Sequence[_Run], n_steps: int) -> list[Steps]:
     return results
 
 
-def _solo_steps(run: _Run, n_steps: int) -> Steps:
+def _solo_steps(run: _Run, n_steps: int) -> StepTensors:
     gear = Eager(run.plan, run.parts, run.schedule)
     return [run.step_of(gear) for _ in range(n_steps)]
 
 
-def _differences(member: int, together: Steps, alone: Steps) -> list[Difference]:
+def _differences(member: int, together: StepTensors, alone: StepTensors) -> list[Difference]:
     """How far each number is from its own in the solo run, by step and name."""
     return [
         Difference(member, step, name, _largest(tensors[name], solo[name]))

@@ -1,4 +1,4 @@
-"""The loss of a run, with the weights that its data gives."""
+"""Builds the loss of a run, with the class weights that its data gives, and checks its labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plan → Parts: the live torch objects of a run. Plain PyTorch: nothing in them needs annpipe to run."""
+"""Builds the Parts of a plan, the live torch objects of a run, in plain PyTorch: nothing in them needs annpipe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from annpipe.datasets.steps.transforms import Fitted
 from annpipe.draft.component import Component
 from annpipe.draft.metric_keys import run_metrics
 from annpipe.errors import RunError
-from annpipe.observer import Display, Silent
+from annpipe.observer import SILENT, Observer
 from annpipe.plan.plan import Plan
 from annpipe.plan.schedules import run_length, too_short, with_length
 from annpipe.portable.columns import begun_with
@@ -58,12 +58,12 @@ class Parts:
         return list(named_parameters(self.model, self.loss).values())
 
 
-def build(plan: Plan, device: torch.device, dtype: torch.dtype, observer: Display | None = None) -> Parts:
+def build(plan: Plan, device: torch.device, dtype: torch.dtype, observer: Observer = SILENT) -> Parts:
     """Makes data, model, loss, optimizer, scheduler and callbacks; the default dtype must be the run's.
 
     `observer` is told of rows that are written to disk.
     """
-    data = prepare_rows(plan.request, device, dtype, observer or Silent())
+    data = prepare_rows(plan.request, device, dtype, observer)
     model = build_model(plan, data.fitted).to(device)
     check_labels(plan, {name: rows.y for name, rows in data.rows.items()})
     loss = build_loss(plan, data.rows["train"].y).to(device)
@@ -117,8 +117,9 @@ def _stack_for(plan: Plan) -> type[torch.nn.Sequential]:
 
 def named_parameters(model: torch.nn.Module, loss: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     """What is trained by name: `0.weight` of the model where it is not frozen, `loss.weight` of the loss."""
-    every = {**dict(model.named_parameters()), **{f"loss.{name}": own for name, own in loss.named_parameters()}}
-    return {name: parameter for name, parameter in every.items() if parameter.requires_grad}
+    of_loss = {f"loss.{name}": parameter for name, parameter in loss.named_parameters()}
+    parameters = {**dict(model.named_parameters()), **of_loss}
+    return {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
 
 
 def build_optimizer(

@@ -27,9 +27,10 @@ tracking: {wait_seconds: 0}
 """
 RUN = """
 import sys
-from annpipe.runs.launch import read, complete, launch
-from annpipe.observer import Silent
-launch(read(__import__("pathlib").Path("spec.yaml")), Silent())
+from annpipe.runs.launch import complete, launch
+from annpipe.runs.spec_source import SpecSource
+from annpipe.observer import SILENT
+launch(SpecSource(__import__("pathlib").Path("spec.yaml")).draft(), SILENT)
 print(sorted({"torch._dynamo", "torch._inductor", "sympy", "mlflow"} & set(sys.modules)))
 """
 

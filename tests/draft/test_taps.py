@@ -272,5 +272,5 @@ def test_no_value_stays_behind(plan: Any) -> None:
     with pytest.raises(RuntimeError):
         model(torch.ones(3, 5))
     assert not model.taps.values
-    with pytest.raises(RuntimeError, match="nothing has flowed through the tap 'given' yet"):
+    with pytest.raises(RuntimeError, match="the tap 'given' has no value yet"):
         model[4](torch.ones(3, 3))

@@ -25,14 +25,16 @@ from annpipe.datasets.steps.digest import dataset_digest
 from annpipe.datasets.steps.make import make_dataset
 from annpipe.datasets.steps.splits import split_dataset
 from annpipe.draft.draft import draft
+from annpipe.observer import SILENT
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import DatasetUsed
 from annpipe.record.journal.location import embedded_uri
 from annpipe.record.journal.state import is_recorded, read_state
 from annpipe.record.store.client import Store
 from annpipe.registry import Registry
-from annpipe.runs.run import begin
+from annpipe.runs.begin import begin
 from annpipe.spec import load_spec
 
 # MLflow warns of its own use of pandas and SQLAlchemy.
@@ -150,8 +152,8 @@ def data_of(name: str, folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[A
     """The x and y that a run was trained on: its record has the same digest."""
     plan = plan_of(name)
     dataset = make_dataset(plan.data, plan.head.seed)
-    (event,) = (event for event in journal.read(folder) if event["event"] == "dataset")
-    assert event["dataset"]["digest"] == dataset_digest(dataset)
+    (event,) = (event for event in journal.read(folder) if isinstance(event, DatasetUsed))
+    assert event.dataset["digest"] == dataset_digest(dataset)
     return dataset.inputs["x"].numpy(), dataset.targets["y"].numpy()
 
 
@@ -236,21 +238,11 @@ def test_a_perceptron_does_not_learn_xor(run: Type) -> None:
     assert final["train/loss"] == pytest.approx(np.log(2), abs=1e-3)
 
 
-class Silent:
-    """Nobody watches."""
-
-    def progress(self, step: int, loss: float) -> None:
-        pass
-
-    def event(self, message: str) -> None:
-        pass
-
-
 @pytest.mark.parametrize("seed", [1, 4, 5, 9])
 def test_no_seed_lets_a_perceptron_learn_xor(seed: int, tmp_path: Path) -> None:
     """No line separates the rows, wherever it starts."""
     plan = plan_of("perceptron_xor", f"seed={seed}", "plots=[]")
-    outcome = begin(plan, tmp_path, Silent(), tracking_uri="", artifact_root=None).go(lambda steps, device, done: None)
+    outcome = begin(plan, tmp_path, SILENT, tracking_uri="", artifact_root=None).go()
     assert outcome.status == "FINISHED"
     assert outcome.values["train/accuracy"] == 0.5
     assert outcome.values["train/loss"] == pytest.approx(np.log(2), abs=1e-3)

@@ -1,4 +1,4 @@
-"""`annpipe show`: what is this component, which options has it, and how is it written?"""
+"""`annpipe show`: shows a component: what it does, its options, and how a spec writes it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from annpipe.cli.commands.list import PLUGIN_OPTION, known_kind, open_registry
 from annpipe.cli.completion import words
+from annpipe.cli.options import known_kind, open_registry, plugin_option
 from annpipe.errors import NotFound
 from annpipe.registry.traits import TransformTraits
 
@@ -26,7 +26,7 @@ LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at m
 @click.command("show")
 @click.argument("kind_or_name", metavar="[KIND]", shell_complete=words.kinds_and_names)
 @click.argument("name", required=False, shell_complete=words.names_of_kind)
-@PLUGIN_OPTION
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of text.")
 def command(kind_or_name: str, name: str | None, plugins: tuple[Path, ...], as_json: bool) -> None:
     """Show a component: options, types, defaults, origin, and an example. KIND may be left out where NAME is enough."""

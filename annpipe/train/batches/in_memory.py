@@ -1,4 +1,4 @@
-"""The batches of rows in memory: their order, shuffled anew each epoch."""
+"""The batches of rows in memory, in an order that is shuffled anew each epoch."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Batches:
 
     @property
     def order(self) -> torch.Tensor | None:
-        """(rows,) the numbers of the rows as this epoch sees them; None: as they lie."""
+        """(rows,) the numbers of the rows in the order of this epoch; None: the order of the data."""
         return self._order
 
-    def at(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the step at `place` of the epoch sees: x (rows, …), y (rows, …)."""
+    def at(self, batch_index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """A batch of the epoch by its index, from 0: x (rows, …), y (rows, …)."""
         if self.is_full:
             return self._rows.x, self._rows.y
-        begin = place * self._schedule.step_rows
+        begin = batch_index * self._schedule.step_rows
         end = min(begin + self._schedule.step_rows, len(self._rows))
         if self._order is None:
             return self._rows.x[begin:end], self._rows.y[begin:end]

@@ -289,5 +289,5 @@ class StackedRuns:
             changed = [member.solo.took_step() for member in self._in_training()]  # every member counts its step
             return any(changed)
 
-        optimizers = [one.optimizer for one in parts]
+        optimizers = [member.parts.optimizer for member in members]
         return BlockStepper(self.box, state, optimizers, self._schedule, begin_epoch, rows.at, after_step)

@@ -1,4 +1,4 @@
-"""The model on one split: its loss and metrics, in blocks, without gradients."""
+"""Evaluates the model on one split: its loss and metrics, in blocks of rows, without gradients."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def measured(
 ) -> dict[str, float]:
     """`loss` and every metric by its key, predicted in blocks.
 
-    `metrics` has with each the head that it is for. `scale` leads targets back to the units of the data, in which
+    `metrics` has with each the head that it is for. `scale` converts targets back to the units of the data, in which
     metrics see them; `predictions` tells which of the outputs they see.
     """
     accumulators = {key: instantiate(metric) for key, (metric, _) in metrics.items()}
@@ -83,8 +83,8 @@ class LossInPieces:
     def __init__(self, loss: torch.nn.Module, rows: Rows | OnDiskRows, *, is_sum: bool = False) -> None:
         self._loss, self._y, self._device, self._is_sum = loss, rows.y, rows.device, is_sum
         self._most = MOST_OUTPUTS if isinstance(rows, OnDiskRows) else None
-        self._room = torch.empty(0)  # predictions lie in one piece of memory, so that blocks leave no holes behind
-        self._held = self._seen = 0
+        self._predictions = torch.empty(0)  # one piece of memory, so that blocks leave no holes
+        self._held = self._n_done = 0
         self._terms = {"loss": Terms(loss)}
         if isinstance(loss, HeadLosses):
             of = zip(loss.names, head_terms(loss), strict=True)
@@ -92,14 +92,14 @@ class LossInPieces:
         self._tallies: dict[str, list[float]] = {}
 
     def take(self, prediction: torch.Tensor) -> None:
-        """The predictions for the next rows."""
-        if not len(self._room):
+        """Takes the predictions for the next rows."""
+        if not len(self._predictions):
             outputs = max(1, prediction[0].numel())
             most = len(self._y) if self._most is None else max(self._most // outputs, len(prediction))
-            self._room = prediction.new_empty((min(most, len(self._y)), *prediction.shape[1:]))
-        if self._held + len(prediction) > len(self._room):
+            self._predictions = prediction.new_empty((min(most, len(self._y)), *prediction.shape[1:]))
+        if self._held + len(prediction) > len(self._predictions):
             self._close()
-        self._room[self._held : self._held + len(prediction)] = prediction
+        self._predictions[self._held : self._held + len(prediction)] = prediction
         self._held += len(prediction)
 
     def of_head(self, head: str | None, prediction: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -110,9 +110,9 @@ class LossInPieces:
 
     def _next_piece(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Predictions and targets of the rows that are held."""
-        y = self._y[self._seen : self._seen + self._held].to(self._device)
-        prediction = self._room[: self._held]
-        self._seen, self._held = self._seen + self._held, 0
+        y = self._y[self._n_done : self._n_done + self._held].to(self._device)
+        prediction = self._predictions[: self._held]
+        self._n_done, self._held = self._n_done + self._held, 0
         return prediction, y
 
     def _close(self) -> None:
@@ -125,16 +125,16 @@ class LossInPieces:
         for key, terms in self._terms.items():
             now = [*terms.numerators(prediction, y).tolist(), *terms.divisors(y).tolist()]
             before = self._tallies.get(key, [0.0] * len(now))
-            self._tallies[key] = [one + other for one, other in zip(before, now, strict=True)]
+            self._tallies[key] = [old + new for old, new in zip(before, now, strict=True)]
 
     def _of(self, prediction: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
         """The loss by its key, and that of each head."""
         heads = self._loss.by_head(prediction, y) if isinstance(self._loss, HeadLosses) else {}
-        return {"loss": self._loss(prediction, y)} | {f"{name}/loss": one for name, one in heads.items()}
+        return {"loss": self._loss(prediction, y)} | {f"{name}/loss": value for name, value in heads.items()}
 
     def values(self) -> dict[str, float]:
         """The loss over all rows, and that of each head."""
-        if not self._seen:
+        if not self._n_done:
             return {key: float(value) for key, value in self._of(*self._next_piece()).items()}
         self._close()
         if self._is_sum:

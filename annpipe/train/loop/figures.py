@@ -1,4 +1,4 @@
-"""The figures of a run: what a plot may see, and the files it becomes."""
+"""Draws the figures of a run, and makes the view of the run that plots get."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run_view(plan: Plan, parts: Parts, history: Mapping[str, tuple[list[int], li
 def sampled(parts: Parts) -> str | None:
     """Which part of the rows figures show, where it is not all of them."""
     shown = {name: (part.rows, len(parts.rows[name])) for name, part in parts.splits.by_name.items()}
-    few = [f"{some:,} of {every:,} rows of {name}" for name, (some, every) in shown.items() if some < every]
+    few = [f"{some:,} of {total:,} rows of {name}" for name, (some, total) in shown.items() if some < total]
     return f"figures show {', '.join(few)}, at equal distances" if few else None
 
 
@@ -68,8 +68,8 @@ class OutputPart:
 
     def of(self, output: torch.Tensor) -> torch.Tensor:
         """The target's part of an output: numbers (rows,), scores of classes (rows, classes), or all of it."""
-        own = output if self.span is None else output[:, self.span[0] : self.span[1]]
-        return own if self.point is None else self.point.of(own)
+        part = output if self.span is None else output[:, self.span[0] : self.span[1]]
+        return part if self.point is None else self.point.of(part)
 
 
 def output_parts(plan: Plan) -> dict[str, OutputPart]:
@@ -84,12 +84,12 @@ def output_parts(plan: Plan) -> dict[str, OutputPart]:
     targets = plan.fields.targets
     if takes_classes(plan.loss) or next(iter(targets.values())).shape:
         return {next(iter(targets)): OutputPart()}
-    found, start = {}, 0
+    parts, start = {}, 0
     for name in targets:
         stop = start + n_outputs(known[name])
-        found[name] = OutputPart((start, stop), point_of(known[name]))
+        parts[name] = OutputPart((start, stop), point_of(known[name]))
         start = stop
-    return found
+    return parts
 
 
 def predicting(

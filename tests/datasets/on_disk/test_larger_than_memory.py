@@ -424,14 +424,15 @@ runpy.run_module("annpipe", run_name="__main__")
 """
 TRAIN = """
 import torch
-from annpipe.runs.launch import complete, read
-from annpipe.observer import Silent
+from annpipe.runs.launch import complete
+from annpipe.runs.spec_source import SpecSource
+from annpipe.observer import SILENT
 from annpipe.backend.device import computing
 from annpipe.train.loop.evaluate import evaluate
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
-plan = complete(read(Path("spec.yaml"), overrides=sys.argv[1:]), Silent())
+plan = complete(SpecSource(Path("spec.yaml"), tuple(sys.argv[1:])).draft(), SILENT)
 with computing("float32", deterministic=True) as dtype:
     parts = build(plan, torch.device("cpu"), dtype)
     steps = schedule(plan, len(parts.rows["train"]))

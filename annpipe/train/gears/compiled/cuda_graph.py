@@ -85,8 +85,8 @@ class GraphedSteps:
                 self._memory = _Memory(state, xs, ys, table, shares_rows=self._shares_rows)
                 with torch.cuda.device_of(xs[0]):  # type: ignore[no-untyped-call]  # torch's own
                     self._replay = self._capture(_bound(self._steps, self._memory))
-            if not self._memory.can_take(xs, ys):  # rows that lie elsewhere: the same steps, one by one
-                return _bound(self._steps, _Memory(state, xs, ys, table, step=step, is_own=False))()
+            if not self._memory.can_take(xs, ys):  # rows in other memory: the same steps, one by one
+                return _bound(self._steps, _Memory(state, xs, ys, table, step=step, copies=False))()
             self._memory.take(state, xs, ys, table, step)
             losses = self._replay().clone()
             self._memory.give(state)
@@ -94,7 +94,7 @@ class GraphedSteps:
 
 
 class _Memory:
-    """What a graph reads and writes: copies, but for rows that are shared; where it is not its own, what is given."""
+    """What a graph reads and writes: copies, but for rows that are shared; with `copies` off the tensors themselves."""
 
     def __init__(
         self,
@@ -105,9 +105,9 @@ class _Memory:
         *,
         shares_rows: bool = True,
         step: int = 1,
-        is_own: bool = True,
+        copies: bool = True,
     ) -> None:
-        self.state = state.copied() if is_own else state
+        self.state = state.copied() if copies else state
         self.xs, self.ys = ([x if shares_rows else x.clone() for x in rows] for rows in (xs, ys))
         self.table = [group.to(values.device, copy=True) for group, values in zip(table, state.values, strict=True)]
         self.count = torch.full((), float(step), dtype=torch.float64, device=xs[0].device)

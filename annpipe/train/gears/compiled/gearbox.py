@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -16,8 +16,8 @@ from annpipe.backend.device import clock
 from annpipe.datasets.steps.tensors import Rows
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled.kinds import COMPILED, KINDS
-from annpipe.train.gears.compiled.verify import Candidate, Compiled, Refused, compile_checked, why_not_compiled
-from annpipe.train.gears.compiled.worth import Known, is_worth, memory_key, recall, remember, step_groups
+from annpipe.train.gears.compiled.verify import Candidate, Compiled, NotCompiled, compile_checked, why_not_compiled
+from annpipe.train.gears.compiled.worth import CompileRecord, is_worth, memory_key, recall, remember, step_groups
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
@@ -33,7 +33,7 @@ class Shift:
     tags: Mapping[str, str]
 
 
-OnShift = Callable[[Shift], None]
+OnShift: TypeAlias = Callable[[Shift], None]
 
 
 class Gearbox:
@@ -110,13 +110,13 @@ class Gearbox:
         try:
             why = why_not_compiled(self._plan, self._parts[0])
             if why is not None:
-                raise Refused(why)
+                raise NotCompiled(why)
             wanted = sorted({threads, 1}, reverse=True) if self._kind.minds_threads else [threads]
             wanted = [self._threads] if self._threads else wanted
             self.compiled = compile_checked(candidate, self._kind, wanted, needs_gain=self._shifted_at is None)
-        except Refused as refused:
+        except NotCompiled as refused:
             if key is not None:
-                remember(key, Known(0.0, refused=str(refused)))
+                remember(key, CompileRecord(0.0, refused=str(refused)))
             self._shifts.append(f"step {step}: {refused}")
             message = f"warning: the run stays with the eager gear, {self._kind.refused}: {refused}"
             self._on_shift(Shift(message, {"annpipe.shifts": "; ".join(self._shifts)}))

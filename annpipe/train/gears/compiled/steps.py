@@ -45,8 +45,9 @@ def state_of(stack: StackedState) -> StepState:
 
 
 Take = Callable[..., torch.Tensor]
-Rows = Sequence[torch.Tensor]
-Steps = Callable[[StepState, Rows, Rows, Sequence[torch.Tensor], int], torch.Tensor]
+CallSteps = Callable[
+    [StepState, Sequence[torch.Tensor], Sequence[torch.Tensor], Sequence[torch.Tensor], int], torch.Tensor
+]
 """Steps of every member, as a call of `CompiledSteps` takes them."""
 
 

@@ -11,9 +11,10 @@ import torch
 
 from annpipe.backend.device import clock
 from annpipe.plan.plan import Plan
+from annpipe.train.clipping import clips
 from annpipe.train.gears.compiled.kinds import KINDS, GearKind
-from annpipe.train.gears.compiled.steps import Steps, StepState, state_of
-from annpipe.train.gears.compiled.worth import Known
+from annpipe.train.gears.compiled.steps import CallSteps, StepState, state_of
+from annpipe.train.gears.compiled.worth import CompileRecord
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stacked.eligibility import why_solo
 from annpipe.train.gears.stacked.optimizers import STACKED_OPTIMIZERS, hyperparameters
@@ -33,7 +34,7 @@ TIMED_STEPS = 8  # of the eager gear, a round, at most
 NEEDED_GAIN = 1.05
 
 
-class Refused(Exception):
+class NotCompiled(Exception):
     """Why the step is not compiled, in a few words."""
 
 
@@ -41,9 +42,9 @@ class Refused(Exception):
 class Compiled:
     """Compiled or captured steps, the threads they are for, and what was measured."""
 
-    steps: Steps
+    steps: CallSteps
     threads: int
-    known: Known
+    known: CompileRecord
 
 
 def why_not_compiled(plan: Plan, parts: Parts) -> str | None:
@@ -62,7 +63,7 @@ def _beside_the_steps(plan: Plan) -> str | None:
         return f"the average {plan.average.name}"
     if train.accumulate > 1:
         return "train.accumulate"
-    return "clipped gradients" if train.clip_norm is not None or train.clip_value is not None else None
+    return "clipped gradients" if clips(train) else None
 
 
 def _unmapped(plan: Plan, parts: Parts) -> str | None:
@@ -126,20 +127,20 @@ def compile_checked(
 ) -> Compiled:
     """Compiles for the first number of threads with which the steps are right, and faster than the eager gear's.
 
-    Torch computes with that number from then on. Raises Refused, and changes nothing of the run.
+    Torch computes with that number from then on. Raises NotCompiled, and changes nothing of the run.
     """
     before, reason = torch.get_num_threads(), ""
     for number in threads:
         torch.set_num_threads(number)
         try:
             return _compiled(candidate, kind, number, needs_gain=needs_gain)
-        except Refused as refused:
+        except NotCompiled as refused:
             reason = str(refused)
         except Exception as error:  # whatever a compiler or a device raises: the run has its eager gear
             reason = f"{type(error).__name__}: {_first_line(error)}"
             break
     torch.set_num_threads(before)
-    raise Refused(reason)
+    raise NotCompiled(reason)
 
 
 def _first_line(error: Exception) -> str:
@@ -182,8 +183,8 @@ def _compiled(candidate: Candidate, kind: GearKind, threads: int, *, needs_gain:
     eager, compiled = _timed(device, (lambda: taken(n_timed), n_timed), (lambda: stepped(0), size))
     if needs_gain and eager < NEEDED_GAIN * compiled:
         beside = f" with {threads} threads" if kind.minds_threads else ""
-        raise Refused(f"it is not faster{beside}: {compiled * 1000:.3g} ms a step, against {eager * 1000:.3g} ms")
-    return Compiled(run, threads, Known(seconds, eager, compiled))
+        raise NotCompiled(f"it is not faster{beside}: {compiled * 1000:.3g} ms a step, against {eager * 1000:.3g} ms")
+    return Compiled(run, threads, CompileRecord(seconds, eager, compiled))
 
 
 def _full_batches(schedule: Schedule, size: int, n_calls: int) -> list[int]:
@@ -196,16 +197,16 @@ def _full_batches(schedule: Schedule, size: int, n_calls: int) -> list[int]:
 
 
 def _compare_losses(losses: torch.Tensor, eager: torch.Tensor, tolerance: float) -> None:
-    """Raises Refused where the losses, (steps, members), are others, but for rounding, which steps carry on."""
+    """Raises NotCompiled where the losses, (steps, members), are others, but for rounding, which steps carry on."""
     growth = torch.arange(1, len(eager) + 1, device=eager.device).clamp(min=TOLERANT_AFTER) / TOLERANT_AFTER
     if not bool(((losses - eager).abs() <= tolerance * growth.unsqueeze(1) * eager.abs()).all()):
-        raise Refused("its losses are not those of the eager gear")
+        raise NotCompiled("its losses are not those of the eager gear")
 
 
 def _compare_parameters(
     slices: Mapping[str, ParameterSlice], eagers: Sequence[Eager], before: StepState, after: StepState
 ) -> None:
-    """Raises Refused where the parameters went elsewhere than with the eager gear, but for rounding."""
+    """Raises NotCompiled where the parameters went elsewhere than with the eager gear, but for rounding."""
     dtype = after.values[0].dtype
     for member, trial in enumerate(eagers):
         named = named_parameters(trial.parts.model, trial.parts.loss)
@@ -216,14 +217,14 @@ def _compare_parameters(
         )
         allowed = MOVE_TOLERANCE[dtype] * (eager - begin).norm() + ROUNDING[dtype] * (1 + eager.norm())
         if not (eager - end).norm() <= allowed:
-            raise Refused("its parameters are not those of the eager gear")
+            raise NotCompiled("its parameters are not those of the eager gear")
 
 
-Call = tuple[Callable[[], Any], int]
+TimedCall = tuple[Callable[[], Any], int]
 """What is called, and the steps that a call takes."""
 
 
-def _timed(device: torch.device, eager: Call, compiled: Call) -> tuple[float, float]:
+def _timed(device: torch.device, eager: TimedCall, compiled: TimedCall) -> tuple[float, float]:
     """The least seconds of a step of each; they take turns."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(TIMED_ROUNDS):

@@ -37,7 +37,7 @@ AGAIN_FRACTION = 0.3  # of the first time, where the second was not measured
 
 
 @dataclass(frozen=True)
-class Known:
+class CompileRecord:
     """What a compiled run of this shape was like: seconds to compile, and of a step; or why it could not be.
 
     `again_seconds` are those of compiling once more, with code that the cache folder has, where that was measured.
@@ -49,7 +49,7 @@ class Known:
     refused: str | None = None
     again_seconds: float | None = None
 
-    def after(self, before: Known | None) -> Known:
+    def after(self, before: CompileRecord | None) -> CompileRecord:
         """What is known now, where something was known before."""
         if before is None or before.refused is not None:
             return self
@@ -76,7 +76,12 @@ def capturing_cost(eager_seconds: float, n_layers: int, n_calls: int) -> float:
 
 
 def is_worth(
-    eager_seconds: float, n_left: int, n_layers: int, n_calls: int, known: Known | None, cost: Cost = compiling_cost
+    eager_seconds: float,
+    n_left: int,
+    n_layers: int,
+    n_calls: int,
+    known: CompileRecord | None,
+    cost: Cost = compiling_cost,
 ) -> bool:
     """Whether compiling pays within the `n_left` steps that are left, of `eager_seconds` each.
 
@@ -165,16 +170,16 @@ def memory_key(plan: Plan, parts: Parts, n_members: int, steps_per_call: int, th
     return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
 
 
-def recall(key: str) -> Known | None:
+def recall(key: str) -> CompileRecord | None:
     """What is known under a key; a file that cannot be read is as good as none."""
     try:
         kept: Any = json.loads(_file(key).read_text(encoding="utf-8"))
-        return Known(**kept)
+        return CompileRecord(**kept)
     except (OSError, ValueError, TypeError):
         return None
 
 
-def remember(key: str, known: Known) -> None:
+def remember(key: str, known: CompileRecord) -> None:
     """Keeps it for later runs, where the cache folder can be written."""
     path = _file(key)
     part = path.with_suffix(f".{os.getpid()}")

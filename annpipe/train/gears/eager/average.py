@@ -1,4 +1,4 @@
-"""The average of the parameters that a run passes through: kept by torch's AveragedModel, evaluated and saved."""
+"""The average of a run's parameters over its steps: kept by torch's AveragedModel, evaluated and saved."""
 
 from __future__ import annotations
 

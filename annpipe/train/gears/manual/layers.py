@@ -23,7 +23,7 @@ class ManualLayer:
     """The passes of a layer that acts on each number alone.
 
     `forward` takes the layer, its input and where its output is written, and returns what `backward` needs of them.
-    `backward` takes the layer, that, and the gradient, which it changes in out. `in_place`: `backward` needs the
+    `backward` takes the layer, that, and the gradient, which it changes in place. `in_place`: `backward` needs the
     output alone, so that it may be written over the input.
     """
 

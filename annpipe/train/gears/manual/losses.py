@@ -14,7 +14,7 @@ from torch import nn
 aten = torch.ops.aten
 REDUCTIONS = {"mean": 1, "sum": 2}
 
-Scale = float | torch.Tensor
+LossScale = float | torch.Tensor
 """What the losses of members are multiplied by: a number for all of them, or (members,)."""
 ManualLoss = Callable[[Any, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """The loss, the outputs of the model, y, the scale of the loss, (), and where the gradient of the outputs, times the
@@ -112,7 +112,7 @@ MANUAL_LOSSES: Mapping[type[nn.Module], ManualLoss] = {
 
 
 def stacked_cross_entropy(
-    outputs: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None, scale: Scale, *, is_mean: bool
+    outputs: torch.Tensor, y: torch.Tensor, weights: torch.Tensor | None, scale: LossScale, *, is_mean: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Scores, (members, rows, classes), labels, (members, rows), and weights, (members, classes) -> each member's loss
     times `scale`, (members,), and its gradient by the scores, in which classes or rows lie side by side as in these.

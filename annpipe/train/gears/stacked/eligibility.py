@@ -152,7 +152,7 @@ def _in_parts(plan: Plan, parts: Parts) -> str | None:
     if next(parts.loss.parameters(), None) is not None:
         return "a loss with parameters"
     if _may_have_no_label(plan, parts.rows["train"].y):
-        return "labels that the loss leaves out, of which a step may have no others"
+        return "labels that the loss ignores: a step may have no others"
     return None
 
 

@@ -28,9 +28,9 @@ DRAWS = "which draws at random"
 
 Tensors = Mapping[str, torch.Tensor]
 """The stacked tensors, (members, …), by their names in the model; one that layers share by the first of its names."""
-Names = Mapping[str, str]
+LayerNames = Mapping[str, str]
 """The names of a layer's tensors in the layer -> their names in the model."""
-Run = Callable[[torch.Tensor, Tensors, Sequence[int]], torch.Tensor]
+LayerRun = Callable[[torch.Tensor, Tensors, Sequence[int]], torch.Tensor]
 """x, (members, rows, …), stacked tensors and the numbers of the members -> (members, rows, …)."""
 
 
@@ -150,7 +150,7 @@ def _arguments(module: nn.Module, x: torch.Tensor) -> tuple[tuple[torch.Tensor, 
     return ((x, x, x), {"need_weights": False}) if isinstance(module, nn.MultiheadAttention) else ((x,), {})
 
 
-def mapped(module: nn.Module, names: Names) -> Run:
+def mapped(module: nn.Module, names: LayerNames) -> LayerRun:
     """A layer through `vmap`."""
     training = copy.deepcopy(module).train()  # the first member's own is evaluated now and then
 
@@ -172,10 +172,10 @@ def mapped(module: nn.Module, names: Names) -> Run:
 def member_by_member(
     models: Sequence[nn.Sequential],
     position: int,
-    names: Names,
+    names: LayerNames,
     streams: Sequence[torch.Generator],
     mode: StackingMode,
-) -> Run:
+) -> LayerRun:
     """The layer at a position of each member's own model, which keeps its own statistics and draws from its own stream.
 
     `models` is looked into at each step, so that a member that leaves may have another put in its place.
@@ -214,7 +214,7 @@ def lent(stream: torch.Generator) -> Iterator[None]:
         torch.set_rng_state(before)
 
 
-def linear(module: nn.Linear, names: Names) -> Run:
+def linear(module: nn.Linear, names: LayerNames) -> LayerRun:
     """One product for all; of rows of several dimensions it goes through `vmap`."""
     weight, bias = names["weight"], names.get("bias")
     otherwise, transposed = mapped(module, names), transposed_linear(names)
@@ -231,7 +231,7 @@ def linear(module: nn.Linear, names: Names) -> Run:
     return run
 
 
-def transposed_linear(names: Names) -> Run:
+def transposed_linear(names: LayerNames) -> LayerRun:
     """The same of x, (members, features, rows): rows side by side fill the vectors of a product."""
     weight, bias = names["weight"], names.get("bias")
 
@@ -249,7 +249,7 @@ def _product(left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None)
     return torch.bmm(left, right) if bias is None else torch.baddbmm(bias, left, right)
 
 
-def dropout(ps: Sequence[float], streams: Sequence[torch.Generator]) -> Run:
+def dropout(ps: Sequence[float], streams: Sequence[torch.Generator]) -> LayerRun:
     """Each member's mask, with its p, out of its own stream, in the order in which its own run draws it."""
 
     def run(x: torch.Tensor, tensors: Tensors, members: Sequence[int]) -> torch.Tensor:
@@ -265,6 +265,6 @@ def dropout(ps: Sequence[float], streams: Sequence[torch.Generator]) -> Run:
     return run
 
 
-def elementwise(module: nn.Module) -> Run:
+def elementwise(module: nn.Module) -> LayerRun:
     """A layer that acts on each number alone."""
     return lambda x, tensors, members: module(x)

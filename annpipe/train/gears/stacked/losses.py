@@ -11,7 +11,7 @@ from torch import nn
 from torch.func import functional_call, vmap
 
 from annpipe.backend.torch_classes import facts_of
-from annpipe.train.gears.manual.losses import Scale as Scale
+from annpipe.train.gears.manual.losses import LossScale as LossScale
 from annpipe.train.gears.manual.losses import compares_labels_by_row, stacked_cross_entropy
 
 
@@ -36,7 +36,7 @@ class StackedLosses:
         return self._batched(self.tensors_of(members), outputs, y)
 
     def with_gradient(
-        self, outputs: torch.Tensor, y: torch.Tensor, members: range, scale: Scale
+        self, outputs: torch.Tensor, y: torch.Tensor, members: range, scale: LossScale
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The losses times `scale`, (members,), and their gradient by the models' outputs, without a graph."""
         if self._compares_classes and compares_labels_by_row(self._members[0], outputs, y, 3):

@@ -13,7 +13,7 @@ from annpipe.portable.taps import TappedStack
 from annpipe.train.gears.manual.layers import MANY_ROWS
 from annpipe.train.gears.stacked.chain import chain_of, rows_last
 from annpipe.train.gears.stacked.layers import (
-    Run,
+    LayerRun,
     StackingMode,
     Tensors,
     dropout,
@@ -24,7 +24,7 @@ from annpipe.train.gears.stacked.layers import (
     member_by_member,
     transposed_linear,
 )
-from annpipe.train.gears.stacked.losses import Scale, StackedLosses
+from annpipe.train.gears.stacked.losses import LossScale, StackedLosses
 from annpipe.train.gears.stacked.terms import StackedTerms
 
 
@@ -36,7 +36,7 @@ def layers_of(model: nn.Module) -> nn.Sequential:
 
 def _layer_runs(
     models: Sequence[nn.Sequential], streams: Sequence[torch.Generator], modes: Sequence[StackingMode]
-) -> Iterator[Run]:
+) -> Iterator[LayerRun]:
     """The layers of models of one structure, each run as one."""
     layers = zip(models[0], modes, layer_names(models[0]), strict=True)
     for position, (first, mode, names) in enumerate(layers):
@@ -50,7 +50,7 @@ def _layer_runs(
             yield elementwise(first) if facts_of(first).is_elementwise else mapped(first, names)
 
 
-def _transposed_runs(model: nn.Sequential) -> list[Run] | None:
+def _transposed_runs(model: nn.Sequential) -> list[LayerRun] | None:
     """The layers of models of one structure on (members, features, rows), where each of them can."""
     if not all(type(layer) is nn.Linear or facts_of(layer).is_elementwise for layer in model):
         return None
@@ -92,7 +92,13 @@ class StackedModel:
             self._chain.forget()
 
     def gradients(
-        self, x: torch.Tensor, y: torch.Tensor, tensors: Tensors, members: range, leaves: Sequence[str], scale: Scale
+        self,
+        x: torch.Tensor,
+        y: torch.Tensor,
+        tensors: Tensors,
+        members: range,
+        leaves: Sequence[str],
+        scale: LossScale,
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
         """x and y, (members, rows, …) -> the losses, (members,), times `scale`, or the values of their terms, (members,
         K), and the gradients of the `leaves`, (members, …) each.

@@ -20,7 +20,7 @@ from annpipe.train.gears.eager.guard import not_finite
 from annpipe.train.gears.eager.optimizer_step import QuickStep
 from annpipe.train.gears.stacked.batching import Batching
 from annpipe.train.gears.stacked.layers import named_tensors
-from annpipe.train.gears.stacked.losses import Scale
+from annpipe.train.gears.stacked.losses import LossScale
 from annpipe.train.gears.stacked.matrices import StackedMatrices
 from annpipe.train.gears.stacked.model import StackedModel
 from annpipe.train.gears.stacked.optimizers import StackedGroup, StackedOptimizer
@@ -153,7 +153,7 @@ class StackedState:
         assert isinstance(self._losses, StackedTerms)
         return self._losses.divisors(y, range(len(self._parts)))
 
-    def _pass(self, x: torch.Tensor, y: torch.Tensor, scale: Scale, *, is_first: bool) -> torch.Tensor:
+    def _pass(self, x: torch.Tensor, y: torch.Tensor, scale: LossScale, *, is_first: bool) -> torch.Tensor:
         """The losses of a batch times their scale, or what it adds to their terms; the gradients go into the groups."""
         chunk_losses = []
         for chunk in self._chunks_for(x):

@@ -10,8 +10,15 @@ from torch import nn
 from torch.func import vmap
 
 from annpipe.plan.plan import Plan
-from annpipe.train.divisors import Terms, compares_labels, counted_weight, leaves_labels_out, own_terms, undivided
-from annpipe.train.gears.stacked.losses import Scale, StackedLosses
+from annpipe.train.divisors import (
+    Terms,
+    compares_labels,
+    counted_weight,
+    leaves_labels_out,
+    terms_by_divisor,
+    undivided,
+)
+from annpipe.train.gears.stacked.losses import LossScale, StackedLosses
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import schedule
 
@@ -28,14 +35,14 @@ class StackedTerms:
         self._first: Any = losses[0] if alike and self._members[0].is_alone and compares_labels(losses[0]) else None
         if self._first is not None:
             self._divided = StackedLosses(losses, alike, leaves_out=leaves_out)
-            self._summed = StackedLosses([undivided(one) for one in losses], alike, leaves_out=leaves_out)
+            self._summed = StackedLosses([undivided(loss) for loss in losses], alike, leaves_out=leaves_out)
 
     def losses(self, outputs: torch.Tensor, y: torch.Tensor, members: range) -> torch.Tensor:
         """The models' outputs and y, (members, rows, …) -> values, with their graph, and divisors, (members, 2K)."""
         return torch.cat([self._values(outputs, y, members), self.divisors(y, members)], 1)
 
     def with_gradient(
-        self, outputs: torch.Tensor, y: torch.Tensor, members: range, scale: Scale
+        self, outputs: torch.Tensor, y: torch.Tensor, members: range, scale: LossScale
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The values of the terms, (members, K), and the gradient of their sum by the models' outputs.
 
@@ -77,7 +84,7 @@ def stacked_losses(plans: Sequence[Plan], parts: Sequence[Parts], *, alike: bool
     losses = [member.loss for member in parts]
     leaves_out = any(leaves_labels_out(member.loss, member.rows["train"].y) for member in parts)
     pairs = zip(plans, parts, strict=True)
-    found_terms = (own_terms(plan, member, schedule(plan, len(member.rows["train"]))) for plan, member in pairs)
-    if any(terms is not None for terms in found_terms):
+    member_terms = (terms_by_divisor(plan, member, schedule(plan, len(member.rows["train"]))) for plan, member in pairs)
+    if any(terms is not None for terms in member_terms):
         return StackedTerms(losses, alike, leaves_out=leaves_out)
     return StackedLosses(losses, alike, leaves_out=leaves_out)

@@ -15,7 +15,7 @@ from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled import cuda_graph, gearbox, verify
 from annpipe.train.gears.compiled.cuda_graph import Capture, Replay
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.gears.compiled.worth import Known
+from annpipe.train.gears.compiled.worth import CompileRecord
 from annpipe.train.gears.shifting import Shifting
 from annpipe.train.gears.stack import Member, StackedRuns
 from tests.conftest import unrecorded
@@ -280,10 +280,10 @@ def test_auto_shifts_when_the_gain_pays(planned: Planned, monkeypatch: pytest.Mo
     monkeypatch.setattr(gearbox, "MEASURE_SECONDS", 0.0)
     monkeypatch.setattr(gearbox, "SHORT_SECONDS", 0.0)
     cases = (
-        (Known(1e-9, 1.0, 0.5), ["graphed"]),
-        (Known(1e9, 1.0, 0.5), []),
+        (CompileRecord(1e-9, 1.0, 0.5), ["graphed"]),
+        (CompileRecord(1e9, 1.0, 0.5), []),
         (None, []),
-        (Known(0.0, refused="x"), []),
+        (CompileRecord(0.0, refused="x"), []),
     )
     for known, gears in cases:
         monkeypatch.setattr(gearbox, "recall", lambda key, known=known: known)

@@ -1,0 +1,150 @@
+"""What the source tree is held to: findings about docstrings, names and imports, read from the syntax trees.
+
+`python -m tests.structure` drops from `structure_exceptions.py` what is mended; it never adds anything.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests import structure_exceptions
+
+ROOT = Path(__file__).parents[1]
+EXCEPTIONS = ROOT / "tests" / "structure_exceptions.py"
+FINDINGS = ("QUESTIONS", "DEFINED_TWICE", "BANNED_IDENTIFIERS")
+
+FILLERS = "said given found own one every told share"
+METAPHORS = """
+    grown laid laid_out lay_out Laid learnt Recalling turned memories arriving ends with_ends seen Seen see reach
+    out_of_reach REACH REACHES Survey Wanted Teller Tell tell Watcher Historian Judge FOLLOWING ALONE Link Way
+"""
+TOO_MANY_SENSES = "Made Work Team Listed Swept Shaped Outline"
+BANNED = frozenset(f"{FILLERS} {METAPHORS} {TOO_MANY_SENSES}".split())
+"""Identifiers that the vocabulary of docs/glossary.md replaces."""
+ALIASES = {"annpipe/contract.py": frozenset({"Outline"})}
+"""Old public names that plugins may use: each is an alias with its reason."""
+SOURCE_LOCATION = re.compile(r"\bPlace\b|\.place\b")
+"""What a module has that speaks of places in a source file; elsewhere a `place` is a buffer or an index."""
+
+
+def modules(*folders: str) -> list[Path]:
+    """The Python files of these folders."""
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def questions() -> list[str]:
+    """Modules whose docstring begins with a question."""
+    return [
+        name_of(path) for path in modules("annpipe", "plugins") if is_question(ast.get_docstring(parsed(path)) or "")
+    ]
+
+
+def is_question(docstring: str) -> bool:
+    """Whether its first sentence is one."""
+    end = re.search(r"[.?!:](?=\s|$)", docstring)
+    return end is not None and end.group() == "?"
+
+
+def defined_twice() -> list[str]:
+    """Public classes and type aliases that stand in more than one module, with these modules."""
+    homes = defaultdict(set)
+    for path in modules("annpipe"):
+        for name in _types_of(parsed(path)):
+            homes[name].add(name_of(path))
+    return [f"{name}: {', '.join(sorted(paths))}" for name, paths in sorted(homes.items()) if len(paths) > 1]
+
+
+def _types_of(module: ast.Module) -> Iterator[str]:
+    for statement in module.body:
+        names: list[str] = []
+        match statement:
+            case ast.ClassDef(name=name):
+                names = [name]
+            case ast.Assign(targets=targets):
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=ast.Name(id="TypeAlias")):
+                names = [name]
+        yield from (name for name in names if re.fullmatch(r"[A-Z]\w*[a-z]\w*", name))
+
+
+def banned_identifiers() -> list[str]:
+    """Banned words that a module defines as a name, a parameter, an attribute, a function or a class."""
+    found = []
+    for path in modules("annpipe", "plugins"):
+        file = name_of(path)
+        words = BANNED - ALIASES.get(file, frozenset())
+        if not SOURCE_LOCATION.search(path.read_text(encoding="utf-8")):
+            words |= {"place"}
+        found += [f"{file}: {name}" for name in sorted(words & set(_defined(parsed(path))))]
+    return found
+
+
+def _defined(module: ast.Module) -> Iterator[str | None]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Name | ast.Attribute):
+            if isinstance(node.ctx, ast.Store):
+                yield node.id if isinstance(node, ast.Name) else node.attr
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
+            yield node.name
+        elif isinstance(node, ast.alias):
+            yield node.asname
+
+
+def imports_of_tests() -> list[str]:
+    """Imports of one test module by another."""
+    return [
+        f"{name_of(path)}: {name}"
+        for path in modules("tests")
+        for name in _imported(parsed(path))
+        if name.startswith(("tests.", ".")) and re.search(r"\btest_\w+", name)
+    ]
+
+
+def _imported(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ("." * node.level + f"{node.module or ''}.{alias.name}" for alias in node.names)
+
+
+def findings() -> dict[str, list[str]]:
+    """What is found today, by the name of its list of exceptions."""
+    return dict(zip(FINDINGS, (questions(), defined_twice(), banned_identifiers()), strict=True))
+
+
+def as_source(exceptions: dict[str, list[str]]) -> str:
+    """The text of `structure_exceptions.py`."""
+    head = (
+        '"""What `test_structure.py` still lets be. Entries that are mended must go: `python -m tests.structure`."""\n'
+    )
+    lists = []
+    for name, entries in exceptions.items():
+        lines = "".join(f'    "{entry}",\n' for entry in sorted(entries))
+        lists.append(f"{name}: tuple[str, ...] = (\n{lines})\n" if lines else f"{name}: tuple[str, ...] = ()\n")
+    return head + "\n" + "".join(lists)
+
+
+def main() -> None:
+    """Drops mended entries."""
+    today = findings()
+    kept = {name: [entry for entry in getattr(structure_exceptions, name) if entry in today[name]] for name in FINDINGS}
+    EXCEPTIONS.write_text(as_source(kept), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
