@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from annpipe.datasets.steps.transforms import Fitted, ColumnGroup, Step
+from annpipe.datasets.steps.transforms import ColumnGroup, Fitted, Step
 from annpipe.draft.component import Component
 
 IMPORT = "from columns_model import Columns, Model, Targets, Whole, begun_with"
