@@ -1,4 +1,4 @@
-"""How is a component written? Spellings with values that its options accept, as one line of a spec each."""
+"""Examples of a component: spellings with values that its options accept, one line of a spec each."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def _asked(uri: str, folders: Sequence[Path]) -> dict[Path, Answer]:
             answers[folder] = Answer("the run itself")
         else:
             lacking = question.expected.lacking_in(found.content)
-            answers[folder] = Answer(lacking.told(question.expected), found.is_deleted)
+            answers[folder] = Answer(lacking.text(question.expected), found.is_deleted)
     return answers
 
 
@@ -162,7 +162,7 @@ def _ship(folder: Path, uri: str | None, away: dict[str, str], *, is_mended: boo
     from annpipe.record.journal.location import scrub
     from annpipe.record.journal.state import read_state, sole_shipper
     from annpipe.record.shipper.follow import logging_to, ship, store_of
-    from annpipe.record.shipper.retry import Trainer
+    from annpipe.record.shipper.retry import TrainerPipe
     from annpipe.record.store.client import Store
 
     store = store_of(folder, uri)
@@ -174,7 +174,7 @@ def _ship(folder: Path, uri: str | None, away: dict[str, str], *, is_mended: boo
         if not is_sole:
             click.echo(f"{folder.name}: another shipper is at work on it")
             return True
-        state = ship(folder, store, Trainer(None), SECONDS_ALONE)
+        state = ship(folder, store, TrainerPipe(None), SECONDS_ALONE)
     for notice in state.notices[len(before.notices) :]:
         click.echo(notice, err=True)
     if not state.complete:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe.cli.views.text import aligned
 from annpipe.errors import one_line
+from annpipe.spec.sections.table import ONE_COMPONENT
 
 if TYPE_CHECKING:
     from annpipe.draft.component import Component
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
 def show_draft(drafted: Draft) -> str:
     """What is known of a spec whose components are not all known: no shapes, no numbers of parameters."""
     layers = [f"  {number}  {component_text(layer)}" for number, layer in enumerate(drafted.model)]
-    losses = [(head.name, head.loss) for head in drafted.outputs] or [("loss", drafted.loss)]
-    known = [("data", drafted.data), *losses, ("optimizer", drafted.optimizer)]
-    known += [("scheduler", drafted.scheduler)] if drafted.scheduler else []
-    known += [("average", drafted.average)] if drafted.average else []
-    lines = [f"{name:<10} {component_text(component)}" for name, component in known]
+    losses = [(head.name, head.loss) for head in drafted.outputs]
+    known = [(path, component) for path, component in drafted.components() if path in ONE_COMPONENT]
+    lines = [f"{name:<10} {component_text(component)}" for name, component in [*known[:1], *losses, *known[1:]]]
     head = f"{drafted.spec.head.name}  (unchecked: shapes and parameters are known with the plugins only)"
     return "\n".join(map(one_line, [head, "", *lines, "layers", *layers]))
 
@@ -67,10 +66,12 @@ def show_plan(plan: Plan) -> str:
         f"optimizer  {component_text(plan.optimizer)}",
         *(f"           {', '.join(group.patterns)}  {options_text(group.options)}" for group in plan.groups),
     ]
-    if plan.scheduler:
-        lines.append(f"scheduler  {component_text(plan.scheduler)}")
-    if plan.average:
-        lines.append(f"average    {component_text(plan.average)}")
+    others = [(path, component) for path, component in plan.components() if path in ONE_COMPONENT]
+    lines += [
+        f"{path:<10} {component_text(component)}"
+        for path, component in others
+        if path not in ("data", "loss", "optimizer")
+    ]
     lines += [f"train      {_length(plan)}, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
     return "\n".join(map(one_line, lines))
 

@@ -30,7 +30,7 @@ def plan_text(design: Design, observer: Observer) -> str:
     trials = FinishedRuns(find_project()).match([planner.trial(number, one) for number, one in enumerate(values)])
     lines = [f"{design.base.head.name}: {total} trials", ""]
     width = max(len(axis.path) for axis in design.axes)
-    lines += [f"  {axis.path:<{width}}  {axis.said}" for axis in design.axes]
+    lines += [f"  {axis.path:<{width}}  {axis.in_words}" for axis in design.axes]
     lines += ["", f"method      {_how(design)}"]
     lines += [f"pruned by   {call.prune.name}"] if call.prune else []
     best = "the largest" if design.goal.higher else "the smallest"

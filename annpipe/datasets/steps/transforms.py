@@ -290,7 +290,7 @@ def faults_at(component: Component, names: Sequence[str]) -> Iterator[None]:
     except PluginFault as fault:
         raise SpecError([fault.problem]) from fault
     except OptionError as error:
-        node = component.given.get(error.option)
+        node = component.nodes.get(error.option)
         message = f"`{component.name}.{error.option}`: {error.message}"
         raise SpecError(
             [Problem("wrong-value", message, node.place if node else component.place, error.help)]

@@ -1,4 +1,4 @@
-"""Which plots and callbacks do not fit the run? Each one's `check` is asked about its outline, before it begins."""
+"""Runs the `check` of each plot and callback, which refuses runs that it does not fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def misfits(drafted: Draft, outline: Outline) -> Iterator[Problem]:
         except PluginFault as fault:
             yield fault.problem
         except OptionError as error:
-            node = component.given.get(error.option)
+            node = component.nodes.get(error.option)
             of = f"{component.name}.{error.option}" if error.option else component.name
             place = node.place if node else component.place
             yield Problem("wrong-value", f"`{of}`: {error.message}", place, error.help)
