@@ -30,9 +30,9 @@ def warn_skipped(skipped: Iterable[str]) -> None:
 
 def warn_damaged(folder: Path) -> bool:
     """Warns of damaged lines in a run's journal; whether there are any."""
-    from annpipe.record.journal.journal import damage_said, damaged_lines
+    from annpipe.record.journal.journal import damage_text, damaged_lines
 
     damaged = damaged_lines(folder)
     if damaged:
-        click.echo(f"warning: {folder.name}: {damage_said(damaged)}", err=True)
+        click.echo(f"warning: {folder.name}: {damage_text(damaged)}", err=True)
     return bool(damaged)

@@ -12,6 +12,7 @@ from annpipe.errors import RunError
 from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.record.journal import journal as journals
+from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
 from annpipe.record.journal.seal import seal
@@ -96,18 +97,19 @@ def _write_begin(
     tags = dict(trial.source if trial else source_tags(Path(plan.file)))
     tags |= plan_tags(plan) | {k: str(v) for k, v in plan.head.tags.items()}
     journal.write(
-        "run",
-        id=folder.name,
-        name=trial.name if trial else plan.head.name,
-        experiment=plan.tracking.experiment or plan.head.name,
-        tracking_uri=scrub(tracking_uri),
-        artifact_root=artifact_root,
-        time=now_ms(),
-        description=plan.head.description,
-        expected_points=plan.train.epochs or plan.train.steps,  # with steps no more than these
-        tags=tags,
-        params=plan.params(),
-        parent=trial.sweep if trial else None,
+        RunBegun(
+            id=folder.name,
+            name=trial.name if trial else plan.head.name,
+            experiment=plan.tracking.experiment or plan.head.name,
+            tracking_uri=scrub(tracking_uri),
+            artifact_root=artifact_root,
+            time=now_ms(),
+            description=plan.head.description,
+            expected_points=plan.train.epochs or plan.train.steps,  # with steps no more than these
+            tags=tags,
+            params=plan.params(),
+            parent=trial.sweep if trial else None,
+        )
     )
 
 
@@ -116,7 +118,7 @@ def reopen(plan: Plan, folder: Path, observer: Observer) -> Run:
     checkpoint = load_latest(folder, LAST, observer)
     trainer = SoloTrainer(threads=int(checkpoint["facts"]["threads"]))
     if damaged := journals.damaged_lines(folder):
-        observer.event(f"warning: {journals.damage_said(damaged)}")
+        observer.event(f"warning: {journals.damage_text(damaged)}")
     try:
         return Run(plan, folder, Journal.reopen(folder, observer), observer, trainer, checkpoint)
     except OSError as error:

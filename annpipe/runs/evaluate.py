@@ -1,4 +1,4 @@
-"""A finished run is measured on the labelled rows of a file, as it was on its own, and its record gets the result."""
+"""Measures a finished run's model on the labelled rows of a file, and adds the result to the run's record."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from annpipe.draft.metrics_only import Measures, draft_measures
 from annpipe.errors import DataError
 from annpipe.observer import Observer
 from annpipe.plan.predictions import point_of, points, roles
+from annpipe.portable.description import ModelTarget
+from annpipe.record.journal.events import ArtifactKept, DatasetUsed
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.project import find_project, spec_file
 from annpipe.record.journal.seal import PLAN, check_own, seal_store
@@ -105,15 +107,15 @@ def _write_down(
     before = journal.last_step(f"{FOLDER}/{called}/loss")
     step = 0 if before is None else before + 1
     journal.metrics(step, {f"{FOLDER}/{called}/{key}": value for key, value in values.items()}, now_ms())
-    journal.write("dataset", dataset=facts)
+    journal.write(DatasetUsed(dataset=facts))
     for path in figures:
-        journal.write("artifact", file=str(path.relative_to(run)), to=f"{FOLDER}/{called}")
+        journal.write(ArtifactKept(file=str(path.relative_to(run)), to=f"{FOLDER}/{called}"))
     journal.close()
 
 
 def _spec(run: Path, model: SavedModel) -> Spec:
     """The run's plan as a spec, with the loss that it was trained with: its weights may have come from the data."""
-    losses = [f"{path}={json.dumps(loss)}" for path, loss in model.description["loss"].items()]
+    losses = [f"{path}={json.dumps(loss)}" for path, loss in model.description.loss.items()]
     return load_spec(run / "plan.yaml", losses, base=spec_file(run).resolve().parent)
 
 
@@ -127,24 +129,23 @@ def _measured(
 ) -> tuple[dict[str, float], RunView]:
     network: Any = model.network.network
     once = Transformed()
-    if model.description["transforms"]:
+    if model.description.transforms:
         network, once = network.network, Transformed(network.columns, network.targets)
     rows = to_tensors(
         dataset,
         torch.device("cpu"),
         dtype,
-        classes=not measures.heads and model.targets[0]["labels"],
+        classes=not measures.heads and model.targets[0].labels,
         columns=once,
-        labels=[name for name in measures.heads if _target(model, name)["labels"]],
+        labels=[name for name in measures.heads if _target(model, name).labels],
     )
     loss = _loss(model, measures)
-    names = [target["name"] for target in model.targets]
+    names = [target.name for target in model.targets]
     known = roles(measures.loss, measures.heads, names)
     predictions = points(known, has_heads=bool(measures.heads))
     values = measured(network, LossInPieces(loss, rows), measures.metrics, rows, once.targets, predictions)
     parts = {
-        t["name"]: OutputPart(t["span"], None if t["labels"] or t["shape"] else point_of(known[t["name"]]))
-        for t in model.targets
+        t.name: OutputPart(t.span, None if t.labels or t.shape else point_of(known[t.name])) for t in model.targets
     }
     losses = {name: loss.name for name, loss in measures.heads.items()}
     view = RunView(
@@ -156,7 +157,7 @@ def _measured(
         predict=predicting(network, once, parts, rows.x.device),
         model=network,
         loss=" + ".join(losses.values()) or measures.loss.name,
-        transformed=bool(model.description["transforms"]),
+        transformed=model.description.transforms,
         losses=losses,
         rows=called,
     )
@@ -174,7 +175,7 @@ def _answered(model: SavedModel, dataset: Dataset, source: str, observer: Observ
     if not any(tensor.is_floating_point() and bool(tensor.isnan().any()) for tensor in dataset.inputs.values()):
         return dataset
     network: Any = model.network.network
-    columns = Transformed(network.columns) if model.description["transforms"] else Transformed()
+    columns = Transformed(network.columns) if model.description.transforms else Transformed()
     lost = columns.features(dataset.inputs, torch.float64).reshape(dataset.rows, -1).isnan().any(1)
     if not bool(lost.any()):
         return dataset
@@ -188,17 +189,18 @@ def _answered(model: SavedModel, dataset: Dataset, source: str, observer: Observ
     return replace(dataset, inputs=inputs, targets=targets)
 
 
-def _target(model: SavedModel, name: str) -> dict[str, Any]:
-    return next(target for target in model.targets if target["name"] == name)
+def _target(model: SavedModel, name: str) -> ModelTarget:
+    return next(target for target in model.targets if target.name == name)
 
 
 def _loss(model: SavedModel, measures: Measures) -> torch.nn.Module:
     """The loss as it was trained, with its own parameters."""
     component = measures.loss
     if measures.heads:
-        spans, labels = ({t["name"]: t[key] for t in model.targets} for key in ("span", "labels"))
+        spans = {target.name: target.span for target in model.targets}
+        labels = {target.name: target.labels for target in model.targets}
         component = component.with_options(spans=spans, labels=labels)
-    loss: torch.nn.Module = instantiate(component, target_names=[t["name"] for t in model.targets])
+    loss: torch.nn.Module = instantiate(component, target_names=[t.name for t in model.targets])
     if (model.folder / "loss.safetensors").is_file():
         loss.load_state_dict(load_file(model.folder / "loss.safetensors"))
     return loss

@@ -13,6 +13,7 @@ from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
 from annpipe.observer import Observer
 from annpipe.record.journal import journal as journals
+from annpipe.record.journal.events import ArtifactKept
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
 from annpipe.runs.signals import StopSignal
@@ -120,7 +121,7 @@ class RunReporter(LoopObserver):
             self.event(f"warning: the artifact '{name}' of a callback could not be written ({error.strerror})")
             return
         to = (PurePosixPath("looks") / file.parent).as_posix()
-        self._journal.write("artifact", file=path.relative_to(self._folder).as_posix(), to=to)
+        self._journal.write(ArtifactKept(file=path.relative_to(self._folder).as_posix(), to=to))
 
 
 def is_rate(key: str) -> bool:

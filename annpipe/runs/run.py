@@ -21,6 +21,7 @@ from annpipe.files.whole import write_whole
 from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.record.journal import journal as journals
+from annpipe.record.journal.events import ArtifactKept, DatasetUsed, FileUnwritten, ModelSaved, RunResumed, TagsSet
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
 from annpipe.record.journal.seal import seal
@@ -96,7 +97,7 @@ class Run:
         path = self.folder / file
         private_folder(path.parent)
         write_whole(path, text)
-        self.journal.write("artifact", file=file, to=to)
+        self.journal.write(ArtifactKept(file=file, to=to))
 
     def _ended(self, outcome: Outcome) -> Outcome:
         """Closes the journal with the status; a run whose end could not be written down has failed."""
@@ -156,7 +157,7 @@ class Run:
                 self.observer.event(f"warning: {doubt}")
             loop.load_state(self.checkpoint)
             reporter.recall(loop.epoch)
-            self.journal.write("resumed", time=now_ms(), step=loop.epoch)
+            self.journal.write(RunResumed(time=now_ms(), step=loop.epoch))
             self._resumed = True
         return loop
 
@@ -168,19 +169,19 @@ class Run:
         }
         if device.type == "cuda":
             tags["annpipe.device_name"] = torch.cuda.get_device_name(device)
-        self.journal.write("tags", tags=tags)
+        self.journal.write(TagsSet(tags=tags))
         plan = self.plan
         source = {"spec": plan.file, "component": plan.data.to_data(), "seed": plan.head.seed}
         dataset = dataset_facts(made.parts.dataset, plan.data.name, source, digest=facts["dataset"])
-        self.journal.write("dataset", dataset=dataset, facts=facts)
+        self.journal.write(DatasetUsed(dataset=dataset, facts=facts))
 
     def _shifted(self, shift: Shift) -> None:
-        self.journal.write("tags", tags=dict(shift.tags))
+        self.journal.write(TagsSet(tags=dict(shift.tags)))
         self.observer.event(shift.message)
 
     def _stopped(self, loop: Loop, reporter: RunReporter) -> Outcome:
         if reporter.pruned_at is not None:
-            self.journal.write("tags", tags={"annpipe.pruned": str(reporter.pruned_at)})
+            self.journal.write(TagsSet(tags={"annpipe.pruned": str(reporter.pruned_at)}))
             return Outcome("KILLED", values=loop.memory.latest, pruned_at=reporter.pruned_at)
         how = f"`annpipe resume {self.folder.name}` goes on" if can_go_on(self.folder) else NO_CHECKPOINT
         self.observer.event(f"stopped after step {loop.gear.step}; {how}")
@@ -190,7 +191,7 @@ class Run:
         """Measures the final values, saves the model and draws the figures, once the training is complete."""
         if n_skipped := loop.gear.guard.n_skipped:
             self.observer.event(f"warning: {n_skipped} of {loop.schedule.total_steps} steps were left out")
-            self.journal.write("tags", tags={"annpipe.skipped_steps": str(n_skipped)})
+            self.journal.write(TagsSet(tags={"annpipe.skipped_steps": str(n_skipped)}))
         values = self._final_values(loop)
         self._save_model(loop.parts)
         self._draw(loop.parts, reporter)
@@ -220,7 +221,7 @@ class Run:
         check_saved_model(parts, self.folder / "model")
         seal(self.folder)
         if not self.is_trial:
-            self.journal.write("model", folder="model")  # shipped while the figures are drawn
+            self.journal.write(ModelSaved(folder="model"))  # shipped while the figures are drawn
 
     def _draw(self, parts: Parts, reporter: RunReporter) -> None:
         if not self.plan.plots:
@@ -231,7 +232,7 @@ class Run:
         for path, fault in draw(self.plan.plots, view, self.folder / "artifacts" / "plots"):
             file = str(path.relative_to(self.folder))
             if isinstance(fault, OSError):
-                self.journal.write("unwritten", file=file, time=now_ms(), reason=fault.strerror)
+                self.journal.write(FileUnwritten(file=file, time=now_ms(), reason=fault.strerror))
                 self.observer.event(
                     f"warning: the plot '{path.stem}' could not be written ({fault.strerror}): make room for it, then "
                     f"`annpipe resume {self.folder.name}` draws it"
@@ -239,7 +240,7 @@ class Run:
             elif fault:
                 self.observer.event(f"the plot '{path.stem}' could not be drawn: {fault}")
             else:
-                self.journal.write("artifact", file=file, to="plots")
+                self.journal.write(ArtifactKept(file=file, to="plots"))
 
 
 def can_go_on(folder: Path) -> bool:

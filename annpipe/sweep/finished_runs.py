@@ -8,6 +8,7 @@ from pathlib import Path
 
 from annpipe.observer import SILENT, Observer
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import DatasetUsed, RunBegun
 from annpipe.record.journal.project import run_folders
 from annpipe.record.journal.seal import is_own
 from annpipe.runs.provenance import facts_key
@@ -47,15 +48,13 @@ class FinishedRuns:
             first = next(journal.read(folder), None)
             if first is None:  # it is being begun
                 return None
-            self._tags[folder] = first.get("tags") or {}
+            self._tags[folder] = first.tags if isinstance(first, RunBegun) else {}
         tags = self._tags[folder]
         digest = tags.get("annpipe.plan")
         if digest not in wanted or journal.status(folder) != "FINISHED" or not self._is_own(folder):
             return None
-        facts = next(
-            (event["facts"] for event in journal.read(folder) if event["event"] == "dataset" and "facts" in event),
-            None,
-        )
+        used = (event for event in journal.read(folder) if isinstance(event, DatasetUsed))
+        facts = next((event.facts for event in used if event.facts is not None), None)
         return facts_key(facts) if facts else None
 
     def _is_own(self, folder: Path) -> bool:

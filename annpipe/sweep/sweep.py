@@ -18,6 +18,7 @@ from annpipe.backend.torch_globals import torch_defaults
 from annpipe.files.whole import write_whole
 from annpipe.observer import Observer
 from annpipe.record.journal import journal as journals
+from annpipe.record.journal.events import ArtifactKept, ModelSaved, RunBegun, TagsSet, TrialBegun, TrialEnded
 from annpipe.record.journal.journal import Journal, Status, now_ms
 from annpipe.record.journal.location import artifact_root, resolve_tracking_uri, scrub
 from annpipe.record.journal.project import find_project, new_run_folder
@@ -102,7 +103,7 @@ def train_sweep(
         recorder.attach(folder, uri)
 
         def on_begin(run: Path) -> None:
-            journal.write("begun", run=run.name, time=now_ms())
+            journal.write(TrialBegun(run=run.name, time=now_ms()))
 
         source, threads = source_tags(Path(plan.file)), threads_of(workers)
         runner = TrialRunner(folder.name, uri, project, observer, source, threads, on_begin)
@@ -188,7 +189,7 @@ class _Coordinator:
             return
         self.results[result.number] = result
         if result.run is not None and result.run.parent == self._folder.parent and result.run.is_dir():
-            self._journal.write("trial", run=result.run.name, time=now_ms())
+            self._journal.write(TrialEnded(run=result.run.name, time=now_ms()))
         self._observer.trial(result, len(self.results), self._design.choices * self._design.repeats)
 
 
@@ -198,22 +199,23 @@ def _opened(folder: Path, design: Design, uri: str, project: Path, observer: Swe
     plan, call = design.base, design.call
     journal = Journal.create(folder, observer)
     trials = str(design.choices * design.repeats)
-    swept = {f"over.{axis.path}": axis.said if axis.span else _as_text(axis) for axis in call.axes}
+    swept = {f"over.{axis.path}": axis.in_words if axis.span else _as_text(axis) for axis in call.axes}
     how = {"method": call.method.name, "trials": trials, "metric": design.goal.metric}
     how |= {"prune": call.prune.name} if call.prune else {}
     tags = source_tags(Path(plan.file)) | {"annpipe.sweep": "true", "annpipe.trials": trials}
     journal.write(
-        "run",
-        id=folder.name,
-        name=f"{plan.head.name} sweep",
-        experiment=plan.tracking.experiment or plan.head.name,
-        tracking_uri=scrub(uri),
-        artifact_root=artifact_root(uri, project),
-        time=now_ms(),
-        description=plan.head.description,
-        expected_points=None,
-        tags=tags,
-        params=swept | how,
+        RunBegun(
+            id=folder.name,
+            name=f"{plan.head.name} sweep",
+            experiment=plan.tracking.experiment or plan.head.name,
+            tracking_uri=scrub(uri),
+            artifact_root=artifact_root(uri, project),
+            time=now_ms(),
+            description=plan.head.description,
+            expected_points=None,
+            tags=tags,
+            params=swept | how,
+        )
     )
     try:
         for file, text in (
@@ -236,7 +238,7 @@ def _as_text(axis: Axis) -> str:
 
 def _keep(journal: Journal, folder: Path, file: str, text: str) -> None:
     write_whole(folder / file, text)
-    journal.write("artifact", file=file, to="")
+    journal.write(ArtifactKept(file=file, to=""))
 
 
 def _write_results(journal: Journal, folder: Path, swept: SweepResult) -> None:
@@ -246,16 +248,16 @@ def _write_results(journal: Journal, folder: Path, swept: SweepResult) -> None:
     if swept.groups:
         _keep(journal, folder, "groups.json", groups_as_log_table(swept))
     tables = [{"path": file, "type": "table"} for file in ("trials.json", *(["groups.json"] if swept.groups else []))]
-    journal.write("tags", tags={"mlflow.loggedArtifacts": json.dumps(tables)})  # as log_table says that it is one
+    journal.write(TagsSet(tags={"mlflow.loggedArtifacts": json.dumps(tables)}))  # as log_table says that it is one
     best = swept.best
     if best is not None and best.run is not None and best.run.is_dir():
         journal.metrics(0, best_values(swept), now_ms())
-        journal.write("tags", tags={"annpipe.best_trial": best.run.name})
+        journal.write(TagsSet(tags={"annpipe.best_trial": best.run.name}))
         _keep(journal, folder, "best.yaml", (best.run / "plan.yaml").read_text(encoding="utf-8"))
         if (best.run / "model").is_dir():
-            journal.write("model", folder=f"../{best.run.name}/model")  # beside it, wherever the project is moved to
+            journal.write(ModelSaved(folder=f"../{best.run.name}/model"))  # beside it, wherever the project is moved to
     for path in draw_figures(swept, folder / "artifacts" / "plots", _curves(swept)):
-        journal.write("artifact", file=str(path.relative_to(folder)), to="plots")
+        journal.write(ArtifactKept(file=str(path.relative_to(folder)), to="plots"))
 
 
 def _curves(swept: SweepResult) -> dict[int, tuple[list[int], list[float]]]:

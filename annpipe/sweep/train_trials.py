@@ -16,6 +16,7 @@ from annpipe.files.memory import machine_memory
 from annpipe.observer import Observer
 from annpipe.plan.cost import memory
 from annpipe.plan.plan import Plan
+from annpipe.record.journal.events import TagsSet
 from annpipe.record.journal.location import artifact_root, scrub
 from annpipe.record.journal.project import new_run_folder
 from annpipe.record.journal.summary import final_values
@@ -155,7 +156,7 @@ class TrialRunner:
             self.observer.event(shift.message)
             for member, run in runs.items():
                 if not member.is_gone:
-                    run.journal.write("tags", tags=dict(shift.tags))
+                    run.journal.write(TagsSet(tags=dict(shift.tags)))
 
         stop_signal, device = StopSignal(), plans[0].device
         with computing(device.precision, deterministic=device.deterministic):

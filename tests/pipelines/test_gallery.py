@@ -27,8 +27,9 @@ from annpipe.datasets.steps.splits import split_dataset
 from annpipe.draft.draft import draft
 from annpipe.observer import SILENT
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import DatasetUsed
 from annpipe.record.journal.location import embedded_uri
 from annpipe.record.journal.state import is_recorded, read_state
 from annpipe.record.store.client import Store
@@ -151,8 +152,8 @@ def data_of(name: str, folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[A
     """The x and y that a run was trained on: its record has the same digest."""
     plan = plan_of(name)
     dataset = make_dataset(plan.data, plan.head.seed)
-    (event,) = (event for event in journal.read(folder) if event["event"] == "dataset")
-    assert event["dataset"]["digest"] == dataset_digest(dataset)
+    (event,) = (event for event in journal.read(folder) if isinstance(event, DatasetUsed))
+    assert event.dataset["digest"] == dataset_digest(dataset)
     return dataset.inputs["x"].numpy(), dataset.targets["y"].numpy()
 
 

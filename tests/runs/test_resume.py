@@ -18,7 +18,8 @@ import pytest
 
 from annpipe.files.whole import seal
 from annpipe.record.journal import journal
-from annpipe.record.journal.state import is_recorded
+from annpipe.record.journal.events import ArtifactKept, RunEnded
+from tests.conftest import wait_until_recorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -142,10 +143,7 @@ def hold_as_if_never_interrupted(project: Path, folder: Path, whole: Path) -> No
     assert (folder / "model/weights.safetensors").read_bytes() == (whole / "model/weights.safetensors").read_bytes()
     mine, theirs = series(folder), series(whole)
     assert mine == theirs
-    deadline = time.monotonic() + 120
-    while not is_recorded(folder):  # the shipper of the interrupted part may still be at it
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until_recorded(folder)  # the shipper of the interrupted part may still be at it
     (run,) = mlflow_runs(project)
     assert run.info.status == "FINISHED"
     for key in ("train/loss", "val/loss", "val/r2_score", "lr", "final/val/loss", "best/val/loss"):
@@ -257,8 +255,9 @@ def test_a_layer_that_raises_fails_the_run_and_leaves_its_traceback(go: Any) -> 
     done = go(PLUGIN_SPEC, gain=FAILING)
     assert done.outcome.status == journal.status(done.folder) == "FAILED"
     events = list(journal.read(done.folder))
-    assert events[-1]["error"] == "the power is out"
-    assert {"event": "artifact", "file": "artifacts/error.txt", "to": ""} in events
+    assert isinstance(events[-1], RunEnded)
+    assert events[-1].error == "the power is out"
+    assert ArtifactKept(file="artifacts/error.txt", to="") in events
     text = (done.folder / "artifacts/error.txt").read_text()
     assert "AssertionError: the power is out" in text
     assert "gain.py" in text

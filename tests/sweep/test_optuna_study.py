@@ -19,6 +19,7 @@ import pytest
 import annpipe
 from annpipe.errors import SpecError
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import TagsSet, TrialEnded
 from annpipe.runs.launch import shipping
 from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import Axis, Span, read_over
@@ -95,7 +96,7 @@ def test_a_sampler_learns_of_each_batch(project: Path) -> None:
 def _told_at(ended: SweepEnd, result: Result) -> int:
     """When the trial of a result ended."""
     assert result.run is not None
-    names = [event["run"] for event in journal.read(ended.folder) if event["event"] == "trial"]
+    names = [event.run for event in journal.read(ended.folder) if isinstance(event, TrialEnded)]
     return names.index(result.run.name)
 
 
@@ -143,7 +144,8 @@ def test_a_pruned_trial_ends_early_and_can_go_on(project: Path) -> None:
         ]
         assert points == [1, 2]
         assert journal.status(result.run) == "KILLED"
-        assert any(event.get("tags", {}).get("annpipe.pruned") == "2" for event in journal.read(result.run))
+        set_later = [event.tags for event in journal.read(result.run) if isinstance(event, TagsSet)]
+        assert any(tags.get("annpipe.pruned") == "2" for tags in set_later)
     resumed = annpipe.runs.launch.go_on(ended.swept.results[0].run, annpipe.observer.SILENT)  # type: ignore[arg-type]
     assert resumed.status == "FINISHED"
     assert ended.swept.best is None

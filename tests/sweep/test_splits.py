@@ -15,6 +15,7 @@ import annpipe
 from annpipe.cli import outcome
 from annpipe.observer import SILENT
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import TagsSet
 from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import read_over
 from annpipe.sweep.design import design_sweep
@@ -133,7 +134,7 @@ def test_splits_are_repetitions(over: str, metric: str, sweep: Type, tmp_path: P
 
 def _gear(run: Path) -> str:
     """How a run was trained."""
-    gears = [event["tags"].get("annpipe.gear") for event in journal.read(run) if event["event"] == "tags"]
+    gears = [event.tags.get("annpipe.gear") for event in journal.read(run) if isinstance(event, TagsSet)]
     return next(gear for gear in gears if gear)
 
 

@@ -1,4 +1,4 @@
-"""`annpipe sync`: ask the stores of earlier runs what they hold, and ship what they lack."""
+"""`annpipe sync`: asks the stores of earlier runs what they hold, and ships what they lack."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ def _asked(uri: str, folders: Sequence[Path]) -> dict[Path, Answer]:
         click.echo(notice, err=True)
     answers = {}
     for folder, question in questions.items():
-        found = held.get(question.run_id)
-        if found is None:
+        held_run = held.get(question.run_id)
+        if held_run is None:
             answers[folder] = Answer("the run itself")
         else:
-            lacking = question.expected.lacking_in(found.content)
-            answers[folder] = Answer(lacking.told(question.expected), found.is_deleted)
+            lacking = question.expected.lacking_in(held_run.content)
+            answers[folder] = Answer(lacking.text(question.expected), held_run.is_deleted)
     return answers
 
 
@@ -162,7 +162,7 @@ def _ship(folder: Path, uri: str | None, away: dict[str, str], *, is_mended: boo
     from annpipe.record.journal.location import scrub
     from annpipe.record.journal.state import read_state, sole_shipper
     from annpipe.record.shipper.follow import logging_to, ship, store_of
-    from annpipe.record.shipper.retry import Trainer
+    from annpipe.record.shipper.retry import TrainerPipe
     from annpipe.record.store.client import Store
 
     store = store_of(folder, uri)
@@ -174,7 +174,7 @@ def _ship(folder: Path, uri: str | None, away: dict[str, str], *, is_mended: boo
         if not is_sole:
             click.echo(f"{folder.name}: another shipper is at work on it")
             return True
-        state = ship(folder, store, Trainer(None), SECONDS_ALONE)
+        state = ship(folder, store, TrainerPipe(None), SECONDS_ALONE)
     for notice in state.notices[len(before.notices) :]:
         click.echo(notice, err=True)
     if not state.complete:

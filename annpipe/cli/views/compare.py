@@ -35,7 +35,7 @@ def as_markdown(comparison: Comparison) -> str:
 def as_csv(comparison: Comparison) -> str:
     """A line a run, a column a difference or result, for a table program."""
     text = io.StringIO()
-    rows = [*comparison.asked, *comparison.found]
+    rows = [*comparison.asked, *comparison.results]
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["run", "status", *(one_line(row.name) for row in rows)])
     for column, run in enumerate(comparison.runs):
@@ -49,15 +49,15 @@ def as_csv(comparison: Comparison) -> str:
 def as_json(comparison: Comparison) -> str:
     """Everything for programs."""
     data: dict[str, Any] = {"runs": [{"id": run.id, "name": run.name, "status": run.status} for run in comparison.runs]}
-    for part, rows in (("asked", comparison.asked), ("found", comparison.found)):
+    for part, rows in (("asked", comparison.asked), ("found", comparison.results)):
         data[part] = {row.name: [strict(value) for value in row.values] for row in rows}
     return json.dumps(data, indent=2, ensure_ascii=False)
 
 
 def _differing(comparison: Comparison) -> Sequence[Row]:
     """The results that differ, or all of them where none does but the time."""
-    differing = [row for row in comparison.found if row.differs]
-    return differing if len(differing) > 1 else comparison.found
+    differing = [row for row in comparison.results if row.differs]
+    return differing if len(differing) > 1 else comparison.results
 
 
 def _cells(comparison: Comparison, rows: Sequence[Row]) -> list[list[str]]:
