@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,6 +18,7 @@ import torch
 
 from annpipe.cli import outcome
 from annpipe.record.journal import location
+from annpipe.record.journal.state import is_recorded, read_state
 from annpipe.record.shipper.recorder import Recorder
 from annpipe.registry import Registry
 from tests.training import Fit, Go, Planned, planner, runner, trainer
@@ -150,3 +152,11 @@ def in_seconds(seconds: int) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+def wait_until_recorded(folder: Path) -> None:
+    """Nobody waited for the record of this run: it is made in the background."""
+    deadline = time.monotonic() + 300
+    while not is_recorded(folder):
+        assert time.monotonic() < deadline, read_state(folder)
+        time.sleep(0.1)

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from annpipe.backend.device import available_cores
 from annpipe.backend.torch_shortcuts import lean_optimizers
 
 
@@ -141,7 +142,7 @@ def usual_threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked):
         return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available_cores()
 
 
 @contextmanager

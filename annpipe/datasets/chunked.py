@@ -11,7 +11,7 @@ from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.datasets.fit import fit_transforms, transformed_once
 from annpipe.datasets.on_disk.cache import checksums_match, on_disk_rows, read_results, write_rows
 from annpipe.datasets.on_disk.fit import FittedStates, fit_in_chunks
-from annpipe.datasets.on_disk.passes import Passes, PassResults
+from annpipe.datasets.on_disk.passes import ChunkPasses, PassResults
 from annpipe.datasets.on_disk.rows import OnDiskRows
 from annpipe.datasets.on_disk.split import assign_rows, summarize
 from annpipe.datasets.request import DataRequest
@@ -60,17 +60,17 @@ def fitted_from(request: DataRequest, results: PassResults) -> Fitted | None:
     return fit_transforms(request, results.summary.samples.train, FittedStates(results.states))
 
 
-def _passes(request: DataRequest, data: ChunkedDataset, dtype: torch.dtype) -> Passes:
+def _passes(request: DataRequest, data: ChunkedDataset, dtype: torch.dtype) -> ChunkPasses:
     """Assigns rows to the parts of the split, summarizes them and fits the transforms; once for a plan and its run."""
 
-    def read() -> Passes:
+    def read() -> ChunkPasses:
         with one_thread():
             assignment = assign_rows(data, request.split, request.seed)
             summary = summarize(assignment)
             states = fit_in_chunks(
                 request.transforms, request.fields, assignment, summary, request.seed, request.stacks
             )
-        return Passes(assignment, PassResults(assignment.counts, summary, states))
+        return ChunkPasses(assignment, PassResults(assignment.counts, summary, states))
 
     return request.passes.get(request.key(data, dtype), read)
 

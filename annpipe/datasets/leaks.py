@@ -193,7 +193,7 @@ def columns(tensors: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, torch.Te
 
 def place_of(data: Component, name: str) -> Place | None:
     """Where the data component's options name a column, else the component."""
-    places = (place for node in data.given.values() for place in _named(node, name))
+    places = (place for node in data.nodes.values() for place in _named(node, name))
     return next(places, data.place)
 
 

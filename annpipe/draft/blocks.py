@@ -1,4 +1,4 @@
-"""`blocks:` named stacks, defined once and used wherever a layer may stand, each time with weights of their own.
+"""Resolves `blocks`: named stacks of layers, used as layers, each use with weights of its own.
 
 A block is an entry of the spec's own registry. Its uses are drafted as names; once all is right, each gets a copy of
 the block's layers, and keeps its name as the template that the plan's YAML says.
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from annpipe.draft.component import Component, components_in, every, transform
+from annpipe.draft.component import Component, at_every_depth, components_in, transform
 from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.registry import Entry, Parameter, Registry
@@ -18,7 +18,7 @@ from annpipe.registry.entry import Origin
 from annpipe.registry.traits import LayerTraits
 from annpipe.spec.sections.spec import Spec
 
-Blocks = Mapping[str, tuple[Component, ...]]
+BlockLayers = Mapping[str, tuple[Component, ...]]
 MOST_LAYERS = 10_000
 
 
@@ -26,7 +26,7 @@ def with_blocks(spec: Spec, registry: Registry) -> tuple[Registry, list[Problem]
     """A registry of the spec's own in which its blocks are layers, and the blocks whose names are taken."""
     if not spec.blocks:
         return registry, []
-    own, problems = registry.copy(), []
+    copy, problems = registry.copy(), []
     for key, _ in spec.blocks:
         name = str(key.value)
         taken = registry.find("layer", name)
@@ -34,8 +34,8 @@ def with_blocks(spec: Spec, registry: Registry) -> tuple[Registry, list[Problem]
             message = f"the block '{name}' has the name of a layer that comes from {taken.origin}"
             problems.append(Problem("block", message, key.place, "give the block another name"))
         else:
-            own.add_entries([_entry(name)])
-    return own, problems
+            copy.add_entries([_entry(name)])
+    return copy, problems
 
 
 def _entry(name: str) -> Entry:
@@ -59,7 +59,7 @@ def used_block(component: Component) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def faults(blocks: Blocks, model: Sequence[Component], spec: Spec) -> Iterator[Problem]:
+def faults(blocks: BlockLayers, model: Sequence[Component], spec: Spec) -> Iterator[Problem]:
     """Blocks that are named but not there, that hold themselves, and those of this very spec that are not used."""
     places = {str(key.value): key.place for key, _ in spec.blocks}
     inside = _Uses(blocks)
@@ -81,13 +81,13 @@ def faults(blocks: Blocks, model: Sequence[Component], spec: Spec) -> Iterator[P
 
 def _unknown(inside: _Uses, model: Sequence[Component]) -> Iterator[Problem]:
     """Blocks that are to be shared, and that the spec does not have."""
-    for component in every([*model, *(layer for layers in inside.blocks.values() for layer in layers)]):
+    for component in at_every_depth([*model, *(layer for layers in inside.blocks.values() for layer in layers)]):
         name = used_block(component)
         if name is not None and name not in inside.blocks:
             known = list(inside.blocks)
             near = did_you_mean(name, known) or (f"the blocks are {', '.join(known)}" if known else None)
             help_ = near or f"define it: `blocks: {{{name}: [Linear: 8, ReLU]}}`"
-            node = next(iter(component.given.values()), None)
+            node = next(iter(component.nodes.values()), None)
             place = node.place if node else component.place
             yield Problem("block", f"there is no block '{name}'", place, help_)
 
@@ -95,7 +95,7 @@ def _unknown(inside: _Uses, model: Sequence[Component]) -> Iterator[Problem]:
 class _Uses:
     """Which blocks stand where, and how large they are."""
 
-    def __init__(self, blocks: Blocks) -> None:
+    def __init__(self, blocks: BlockLayers) -> None:
         self.blocks = blocks
         self._sizes: dict[str, int] = {}
 
@@ -107,7 +107,7 @@ class _Uses:
 
     def uses(self, components: Iterable[Component]) -> Iterator[str]:
         """The blocks that stand in components, at every depth, each by its name."""
-        yield from (name for component in every(components) if (name := self.block(component)) is not None)
+        yield from (name for component in at_every_depth(components) if (name := self.block(component)) is not None)
 
     def reached(self, model: Sequence[Component]) -> set[str]:
         """The blocks that a model uses, or that stand in those."""
@@ -146,7 +146,7 @@ class _Uses:
         return 1 + inside + (self.size(name) if name is not None else 0)
 
 
-def expanded(component: Component, blocks: Blocks) -> Component:
+def expanded(component: Component, blocks: BlockLayers) -> Component:
     """The component with every use of a block filled with the block's layers."""
 
     def within(inner: Component) -> Component:

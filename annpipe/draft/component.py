@@ -1,10 +1,12 @@
-"""A component of a Plan: a name and all its options, checked and filled, still only data."""
+"""The resolved component: its name, its checked and completed options, and its registry entry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from annpipe.errors import Place
 from annpipe.expression import Expression
@@ -21,7 +23,7 @@ class Component:
     """One resolved component.
 
     `options` holds every option with its value: scalars, lists, mappings, Expressions and nested Components. Supplied
-    parameters are there once they are known (a layer's `in_features` after its shapes ran). `given` are the nodes of
+    parameters are there once they are known (a layer's `in_features` after its shapes ran). `nodes` are the nodes of
     the options that the spec gives, by name. `template` is the component as a spec says it, where that is less than
     what is built: a stack that is repeated stands there once. `entry` is what the registry knows of it.
     """
@@ -30,7 +32,7 @@ class Component:
     name: str
     options: Mapping[str, Any]
     place: Place | None = field(default=None, compare=False)
-    given: Mapping[str, Node] = field(default_factory=dict, compare=False, repr=False)
+    nodes: Mapping[str, Node] = field(default_factory=dict, compare=False, repr=False)
     template: Component | None = field(default=None, compare=False, repr=False)
     entry: Entry = field(default=UNKNOWN, compare=False, repr=False)
 
@@ -63,6 +65,8 @@ def to_data(value: Any) -> Any:
     match value:
         case Component():
             return value.to_data()
+        case BaseModel():
+            return value.model_dump()
         case Expression():
             return str(value)
         case list() | tuple():
@@ -86,13 +90,13 @@ def transform(value: Any, change: Callable[[Component], Any]) -> Any:
 
 def components_in(value: Any) -> Iterator[Component]:
     """The components directly inside a value."""
-    found: list[Component] = []
-    transform(value, found.append)
-    yield from found
+    components: list[Component] = []
+    transform(value, components.append)
+    yield from components
 
 
-def every(components: Iterable[Component]) -> Iterator[Component]:
+def at_every_depth(components: Iterable[Component]) -> Iterator[Component]:
     """The components and those inside them, at every depth."""
     for component in components:
         yield component
-        yield from every(components_in(dict(component.options)))
+        yield from at_every_depth(components_in(dict(component.options)))

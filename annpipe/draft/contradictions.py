@@ -1,4 +1,4 @@
-"""Which options of a spec can do nothing, or cannot be done, beside the others? Told without torch."""
+"""Finds options of a spec that exclude each other or have no effect together, without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a loss compare with, and what of it comes from the data? Losses may hold others: asked of each inside."""
+"""What a loss compares with (values or labels), and its weights that come from the data; for nested losses, too."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def leaves(loss: Component) -> Iterator[Component]:
 
 def ignored_label(loss: Component) -> int | None:
     """The label of a single loss whose rows do not count; None for a loss without one, and for several losses."""
-    own = list(leaves(loss))
-    label = own[0].options.get("ignore_index") if len(own) == 1 else None
+    compared = list(leaves(loss))
+    label = compared[0].options.get("ignore_index") if len(compared) == 1 else None
     return label if isinstance(label, int) else None
 
 
@@ -69,7 +69,7 @@ def _may_be_balanced(members: Any) -> bool:
 def weighted(loss: Component, weights: Weights, target: str | None = None) -> Component:
     """The loss with numbers for `balanced`: what `weights` gives for each loss that asks for them, and its target."""
     names = balanced(loss)
-    own = loss.with_options(**dict.fromkeys(names, weights(loss, target))) if names else loss
+    balanced_loss = loss.with_options(**dict.fromkeys(names, weights(loss, target))) if names else loss
 
     def inside(value: Any, name: str | None) -> Any:
         return transform(value, lambda part: weighted(part, weights, name) if part.kind == "loss" else part)
@@ -78,9 +78,9 @@ def weighted(loss: Component, weights: Weights, target: str | None = None) -> Co
         key: {name: inside(item, name) for name, item in value.items()}
         if isinstance(value, Mapping)
         else inside(value, target)
-        for key, value in own.options.items()
+        for key, value in balanced_loss.options.items()
     }
-    return own.with_options(**options)
+    return balanced_loss.with_options(**options)
 
 
 def unweighted(loss: Component) -> Component:

@@ -1,4 +1,4 @@
-"""Under which keys do a run's metrics stand, and does every component watch one that is there?"""
+"""Keys of a run's metrics, and the check that each metric which a component watches exists."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from annpipe.draft.component import Component
 from annpipe.draft.contradictions import follows_metric
-from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.registry.types import Named, alternatives
@@ -25,16 +25,18 @@ def metric_keys(metrics: Sequence[Component]) -> dict[str, Component]:
     return {key.replace("__", "_"): metric for key, metric in keys.items()}
 
 
-def run_metrics(metrics: Sequence[Component], outputs: Sequence[Output]) -> dict[str, tuple[Component, str | None]]:
+def run_metrics(metrics: Sequence[Component], outputs: Sequence[OutputHead]) -> dict[str, tuple[Component, str | None]]:
     """Every metric of a run by its key without the split, with the head that it is for: `species/accuracy`."""
-    found: dict[str, tuple[Component, str | None]] = {key: (one, None) for key, one in metric_keys(metrics).items()}
+    by_key: dict[str, tuple[Component, str | None]] = {
+        key: (metric, None) for key, metric in metric_keys(metrics).items()
+    }
     for head in outputs:
-        found |= {f"{head.name}/{key}": (one, head.name) for key, one in metric_keys(head.metrics).items()}
-    return found
+        by_key |= {f"{head.name}/{key}": (metric, head.name) for key, metric in metric_keys(head.metrics).items()}
+    return by_key
 
 
 def watched_keys(
-    metrics: Sequence[Component], outputs: Sequence[Output] = (), *, has_val: bool, has_scheduler: bool
+    metrics: Sequence[Component], outputs: Sequence[OutputHead] = (), *, has_val: bool, has_scheduler: bool
 ) -> list[str]:
     """The keys that have values while a run trains, and that a callback may watch."""
     losses = ["loss", *(f"{head.name}/loss" for head in outputs)]
@@ -51,7 +53,7 @@ def unknown_metrics(components: Iterable[Component], keys: Sequence[str], by: st
         for parameter in component.entry.options:
             key = component.options.get(parameter.name)
             if Named("metric_key") in alternatives(parameter.option_type) and isinstance(key, str) and key not in keys:
-                node = component.given.get(parameter.name)
+                node = component.nodes.get(parameter.name)
                 message = f"`{component.name}.{parameter.name}`: there is no metric '{key}' while this run trains"
                 place = node.place if node else component.place
                 yield Problem("unknown-metric", message, place, _remedy(key, keys, by))

@@ -1,4 +1,4 @@
-"""The loss, metrics and plots of a spec by themselves, for whoever measures a trained model on other rows."""
+"""Drafts the loss, metrics and plots alone, to evaluate a trained model on other rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annpipe.draft.component import Component
-from annpipe.draft.inputs_outputs import Output, outputs_loss
+from annpipe.draft.inputs_outputs import OutputHead, outputs_loss
 from annpipe.draft.metric_keys import run_metrics
 from annpipe.draft.named_files import plugin_files
 from annpipe.draft.options import Resolving
@@ -39,10 +39,10 @@ def draft_measures(spec: Spec, registry: Registry, *, project: Path) -> Measures
     resolving = Resolving(registry)
 
     def many(calls: Sequence[Call], kind: str) -> tuple[Component, ...]:
-        return tuple(found for call in calls if (found := resolving.component(call, kind)))
+        return tuple(component for call in calls if (component := resolving.component(call, kind)))
 
     heads = [
-        Output(str(head.name.value), (), loss, head.weight, many(head.metrics, "metric"))
+        OutputHead(str(head.name.value), (), loss, head.weight, many(head.metrics, "metric"))
         for head in spec.outputs
         for loss in many([head.loss], "loss")
     ]

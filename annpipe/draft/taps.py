@@ -1,4 +1,4 @@
-"""Is every tap set before it is read, read after it is set, and set at one place? Told without torch.
+"""Checks the taps of a model, without torch: each is set once, and read after that.
 
 Layers are walked in the order in which they run: one after another, those inside a layer before what follows it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from annpipe.draft.component import Component, components_in, every
+from annpipe.draft.component import Component, at_every_depth, components_in
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.registry.traits import LayerTraits
@@ -19,12 +19,12 @@ CODE = "tap"
 
 def tap_faults(model: Sequence[Component]) -> list[Problem]:
     """What is wrong with the taps of a model whose blocks have their layers in them; each line is told of once."""
-    walk = _Walk({tap.name for component in every(model) for tap in _set_by(component)})
+    walk = _Walk({tap.name for component in at_every_depth(model) for tap in _set_by(component)})
     walk.stack(model)
-    told: dict[Place | None, Problem] = {}
+    reported: dict[Place | None, Problem] = {}
     for problem in (*walk.problems, *walk.unread()):
-        told.setdefault(problem.place, problem)
-    return list(told.values())
+        reported.setdefault(problem.place, problem)
+    return list(reported.values())
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ def _taps(component: Component, option: str | None) -> list[_Tap]:
     """The taps that an option of a layer names."""
     if option is None:
         return []
-    said, node = component.options.get(option), component.given.get(option)
-    names: list[str] = [said] if isinstance(said, str) else list(said or ())
+    value, node = component.options.get(option), component.nodes.get(option)
+    names: list[str] = [value] if isinstance(value, str) else list(value or ())
     nodes = node.items if isinstance(node, ListNode) else [node] * len(names)
     return [
-        _Tap(name, one.place if one else component.place, component.place)
-        for name, one in zip(names, nodes, strict=True)
+        _Tap(name, node_of_name.place if node_of_name else component.place, component.place)
+        for name, node_of_name in zip(names, nodes, strict=True)
     ]
 
 

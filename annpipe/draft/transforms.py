@@ -1,4 +1,4 @@
-"""Which columns does each of `data.transforms` take, and do its steps fit them? Told without torch."""
+"""Matches each entry of `data.transforms` to its columns, and checks that the steps fit them, without torch."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from annpipe.contract import Dataset, Field, OutputRoles
-from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.draft.losses import takes_classes
 from annpipe.export.network_source import model_entries, network_source
 from annpipe.export.plugin_copies import copy_plugins, distributions
@@ -115,7 +115,7 @@ def outputs(plan: Plan) -> tuple[ModelColumn, ...]:
     return tuple(column for name, field in targets for column in _outputs_of_target(name, field.shape, roles[name]))
 
 
-def _outputs_of_head(head: Output, span: Sequence[int], plan: Plan) -> tuple[ModelColumn, ...]:
+def _outputs_of_head(head: OutputHead, span: Sequence[int], plan: Plan) -> tuple[ModelColumn, ...]:
     if takes_classes(head.loss):
         return _scores(head.name, span[1] - span[0])
     return _outputs_of_target(head.name, (), plan_roles(plan)[head.name])

@@ -16,7 +16,7 @@ import torch
 from annpipe.backend.instantiate import fitted, module_names
 from annpipe.datasets.steps.transforms import Fitted
 from annpipe.draft.blocks import used_block
-from annpipe.draft.component import Component, every
+from annpipe.draft.component import Component, at_every_depth
 from annpipe.export.columns_source import IMPORT, model_lines
 from annpipe.plan.plan import Plan
 from annpipe.portable import heads
@@ -168,7 +168,7 @@ class _Writing:
 def model_entries(plan: Plan) -> list[Entry]:
     steps = [step for part in plan.transforms for step in part.steps]
     components = [*steps, *(layer.component for layer in plan.model)]
-    return [component.entry for component in every(components)]
+    return [component.entry for component in at_every_depth(components)]
 
 
 HEADS = heads.__file__  # its copies beside saved models are called `plugin_ends.py`, which is a format

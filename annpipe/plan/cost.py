@@ -1,4 +1,4 @@
-"""What does a model cost: multiply-adds of a row, and the memory of a training step?
+"""The cost of a model: multiply-adds of a row, and the memory of a training step.
 
 Layers and optimizer are run on the meta device, so nothing is computed and nothing is allocated.
 """
@@ -26,7 +26,7 @@ MOST_NUMBERS = 2**20  # up to so many an optimizer takes its step on real ones: 
 
 
 @dataclass(frozen=True)
-class Memory:
+class StepMemory:
     """Bytes that a training step holds, each estimated; None where it cannot be told.
 
     `activations` are the outputs of all layers for one batch of `rows` rows, which the backward pass needs.
@@ -66,13 +66,13 @@ def _with_taps(layer: Layer) -> Building:
     return building
 
 
-def memory(plan: Plan) -> Memory:
+def memory(plan: Plan) -> StepMemory:
     """What a step of the plan holds, in the run's precision."""
     size = BYTES[plan.device.precision]
     rows = batch_rows(plan)
     numbers = sum(math.prod(layer.output_shape) for layer in plan.layers if not _passes_on(layer))
     numbers += math.prod(plan.model[0].input_shape)
-    return Memory(
+    return StepMemory(
         parameters=plan.n_parameters * size,
         gradients=(plan.n_parameters - plan.n_frozen) * size,
         optimizer=_optimizer_bytes(plan),

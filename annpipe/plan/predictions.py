@@ -10,7 +10,7 @@ import torch
 from annpipe.contract import OutputRoles
 from annpipe.datasets.request import DataRequest
 from annpipe.draft.component import Component
-from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.plan.output_roles import roles_by_target
 from annpipe.plan.plan import Plan
 
@@ -18,7 +18,7 @@ Roles = Mapping[str, OutputRoles | None]
 
 
 @dataclass(frozen=True)
-class Point:
+class PointColumn:
     """The column that predicts a target, and whether the prediction is its exponential."""
 
     column: int
@@ -26,8 +26,8 @@ class Point:
 
     def of(self, output: torch.Tensor) -> torch.Tensor:
         """**Shape:** (rows, outputs) -> (rows,)."""
-        own = output[:, self.column]
-        return own.exp() if self.is_log else own
+        value = output[:, self.column]
+        return value.exp() if self.is_log else value
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Points:
     Where a model or head is not in `columns`, its outputs are the predictions.
     """
 
-    columns: Mapping[str | None, tuple[Point, ...]] = field(default_factory=dict)
+    columns: Mapping[str | None, tuple[PointColumn, ...]] = field(default_factory=dict)
 
     def of(self, head: str | None, output: torch.Tensor) -> torch.Tensor:
         """**Shape:** (rows, outputs) -> (rows, targets)."""
@@ -53,11 +53,11 @@ def plan_roles(plan: Plan) -> Roles:
 def roles(loss: Component, heads: Mapping[str, Component], targets: Sequence[str]) -> Roles:
     """The same of a loss, or of the losses of heads by their targets where there are some."""
     if heads:
-        return {name: roles_by_target(own, [name])[name] for name, own in heads.items()}
+        return {name: roles_by_target(head_loss, [name])[name] for name, head_loss in heads.items()}
     return roles_by_target(loss, targets)
 
 
-def with_output_roles(request: DataRequest, loss: Component, outputs: Sequence[Output]) -> DataRequest:
+def with_output_roles(request: DataRequest, loss: Component, outputs: Sequence[OutputHead]) -> DataRequest:
     """The request with the number of outputs for each target and the positions of variances, where outputs have roles.
 
     Transforms of targets need them to bring predictions back to the units of the data.
@@ -77,17 +77,17 @@ def points(roles: Roles, *, has_heads: bool) -> Points:
     if not any(roles.values()):
         return Points()
     if has_heads:
-        return Points({name: (point_of(own),) for name, own in roles.items() if own})
-    found, start = [], 0
-    for own in roles.values():
-        found.append(point_of(own, start))
-        start += n_outputs(own)
-    return Points({None: tuple(found)})
+        return Points({name: (point_of(role),) for name, role in roles.items() if role})
+    points_of, start = [], 0
+    for role in roles.values():
+        points_of.append(point_of(role, start))
+        start += n_outputs(role)
+    return Points({None: tuple(points_of)})
 
 
-def point_of(roles: OutputRoles | None, start: int = 0) -> Point:
+def point_of(roles: OutputRoles | None, start: int = 0) -> PointColumn:
     """The prediction of a target whose outputs begin at the column `start`."""
-    return Point(start + roles.point, roles.is_log) if roles else Point(start)
+    return PointColumn(start + roles.point, roles.is_log) if roles else PointColumn(start)
 
 
 def n_outputs(roles: OutputRoles | None) -> int:

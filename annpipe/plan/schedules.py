@@ -1,4 +1,4 @@
-"""How long a scheduler goes: as long as the run where a spec leaves it out, held against the run where it says so.
+"""The length of a scheduler: the run's where the spec leaves it out, checked against the run where the spec gives it.
 
 A scheduler counts its own steps: those of the optimizer, or epochs. What the engine must know of one stands in its
 entry: see `annpipe_std.torch_schedules` for the words.
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from annpipe.backend.instantiate import instantiate, parameter_groups
-from annpipe.draft.component import Component, every
+from annpipe.draft.component import Component, at_every_depth
 from annpipe.draft.contradictions import follows_metric
 from annpipe.draft.types import Draft
 from annpipe.errors import Place, Problem
@@ -76,11 +76,11 @@ def run_length(train: Train, n_rows: int | None) -> Length | None:
 def with_length(scheduler: Component, steps: int) -> Component:
     """The scheduler over so many steps where the spec leaves its length out, and those inside it over their parts."""
     traits = scheduler.traits(SchedulerTraits)
-    if traits.length and _said(scheduler) is None and not _factors(scheduler):
+    if traits.length and _length_of(scheduler) is None and not _factors(scheduler):
         scheduler = scheduler.with_options(**{traits.length: max(1, steps)})
     if traits.parts and (inner := _inside(scheduler)):
         spans = _spans(scheduler, Length(steps, steps, True))
-        filled = [with_length(one, span.steps) for one, span in zip(inner, spans, strict=True)]
+        filled = [with_length(part, span.steps) for part, span in zip(inner, spans, strict=True)]
         scheduler = scheduler.with_options(**{traits.parts: filled})
     return scheduler
 
@@ -99,13 +99,13 @@ def misfits_of(
 
     What it says of its length is held against the run's, its formulas are computed, and its steps are tried.
     """
-    said = list(_of_lengths(scheduler, length))
-    formulas = [problem for one in every([scheduler]) for problem in _of_formulas(one, length)]
-    said += formulas
-    if follows_metric(scheduler) or any(p.severity == "error" for p in said):
-        return said
+    problems = list(_of_lengths(scheduler, length))
+    formulas = [problem for part in at_every_depth([scheduler]) for problem in _of_formulas(part, length)]
+    problems += formulas
+    if follows_metric(scheduler) or any(p.severity == "error" for p in problems):
+        return problems
     tried = list(_of_rates(scheduler, drafted, parameters, length))
-    return said + [problem for problem in tried if problem.severity == "error" or not said]
+    return problems + [problem for problem in tried if problem.severity == "error" or not problems]
 
 
 def too_short(scheduler: Component, length: Length) -> list[Problem]:
@@ -118,7 +118,7 @@ def _factors(scheduler: Component) -> list[str]:
     return [name for name in scheduler.traits(SchedulerTraits).factors if scheduler.options.get(name) is not None]
 
 
-def _said(scheduler: Component) -> int | None:
+def _length_of(scheduler: Component) -> int | None:
     """The length that a scheduler has."""
     traits = scheduler.traits(SchedulerTraits)
     value = scheduler.options.get(traits.length or "")
@@ -131,8 +131,8 @@ def _said(scheduler: Component) -> int | None:
 
 
 def _inside(scheduler: Component) -> list[Component]:
-    found = scheduler.options.get(scheduler.traits(SchedulerTraits).parts or "")
-    return [one for one in found if isinstance(one, Component)] if isinstance(found, list) else []
+    value = scheduler.options.get(scheduler.traits(SchedulerTraits).parts or "")
+    return [part for part in value if isinstance(part, Component)] if isinstance(value, list) else []
 
 
 def _spans(scheduler: Component, length: Length) -> list[Length]:
@@ -150,31 +150,34 @@ def _spans(scheduler: Component, length: Length) -> list[Length]:
 
 def _of_lengths(scheduler: Component, length: Length) -> Iterator[Problem]:
     """What a scheduler says of its length, and of steps at which something happens, and those inside it."""
-    if (said := _said(scheduler)) is not None:
-        yield from _of_length(scheduler, said, length)
+    if (steps := _length_of(scheduler)) is not None:
+        yield from _of_length(scheduler, steps, length)
     yield from _of_events(scheduler, length)
     for inner, span in zip(_inside(scheduler), _spans(scheduler, length), strict=True):
         yield from _of_lengths(inner, span)
 
 
-def _of_length(scheduler: Component, said: int, length: Length) -> Iterator[Problem]:
+def _of_length(scheduler: Component, steps: int, length: Length) -> Iterator[Problem]:
     traits = scheduler.traits(SchedulerTraits)
     assert traits.length is not None  # it says one
     names = _factors(scheduler) if scheduler.options.get(traits.length) is None else [traits.length]
     place = _place(scheduler, names)
     option = f"`{scheduler.name}.{names[0]}`" + "".join(f" times `{name}`" for name in names[1:])
-    fills = traits.length in scheduler.given or names != [traits.length] or bool(traits.factors)
+    fills = traits.length in scheduler.nodes or names != [traits.length] or bool(traits.factors)
     help_ = f"leave it out: it is then the run's {length.steps}" if fills else f"{length.steps} would be the run's"
-    has = f"{option} is {said}, and the scheduler goes over {length.words} here"
+    has = f"{option} is {steps}, and the scheduler goes over {length.words} here"
     after = traits.after
-    if after == "fails" and said < length.calls:
-        yield Problem("wrong-value", f"{has}: torch fails after {said}", place, help_)
-    elif said > length.steps:
+    if after == "fails" and steps < length.calls:
+        yield Problem("wrong-value", f"{has}: torch fails after {steps}", place, help_)
+    elif steps > length.steps:
         message = f"{has}: the run ends before the schedule does"
         yield Problem("schedule", message, place, help_, severity="warning")
-    elif said < length.steps and after in ("zero", "turns", "fails"):
-        ends = {"zero": "the rate is 0 after that, and nothing is learnt", "turns": "the rate rises again after that"}
-        message = f"{has}: {ends.get(after, 'the last rate comes before the end')}"
+    elif steps < length.steps and after in ("zero", "turns", "fails"):
+        notes = {
+            "zero": "the rate is 0 after that, and nothing is learnt",
+            "turns": "the rate rises again after that",
+        }
+        message = f"{has}: {notes.get(after, 'the last rate comes before the end')}"
         yield Problem("schedule", message, place, help_, severity="warning")
 
 
@@ -182,7 +185,9 @@ def _of_events(scheduler: Component, length: Length) -> Iterator[Problem]:
     name = scheduler.traits(SchedulerTraits).at or ""
     value = scheduler.options.get(name)
     late = [
-        one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int) and one >= length.steps
+        step
+        for step in (value if isinstance(value, list) else [value])
+        if isinstance(step, int) and step >= length.steps
     ]
     if late:
         message = f"`{scheduler.name}.{name}`: step {late[0]} never comes, the scheduler goes over {length.words} here"
@@ -191,7 +196,7 @@ def _of_events(scheduler: Component, length: Length) -> Iterator[Problem]:
 
 
 def _place(scheduler: Component, names: Sequence[str]) -> Place | None:
-    node = next((scheduler.given[name] for name in names if name in scheduler.given), None)
+    node = next((scheduler.nodes[name] for name in names if name in scheduler.nodes), None)
     return node.place if node else scheduler.place
 
 
@@ -238,16 +243,16 @@ def _of_rates(
 
 
 def _of_numbers(scheduler: Component, rates: Sequence[Sequence[float]], length: Length) -> Iterator[Problem]:
-    broken = next((step for step, own in enumerate(rates) if not all(map(math.isfinite, own))), None)
+    broken = next((step for step, row in enumerate(rates) if not all(map(math.isfinite, row))), None)
     if broken is not None:
         message = f"{scheduler.name} makes the learning rate {rates[broken]} at its step {broken}"
         yield Problem("wrong-value", message, scheduler.place, "change its options")
         return
-    below = next((step for step, own in enumerate(rates) if min(own) < 0), None)
+    below = next((step for step, row in enumerate(rates) if min(row) < 0), None)
     if below is not None:
         message = f"{scheduler.name} makes the learning rate {min(rates[below]):g} at its step {below}: it climbs"
         yield Problem("schedule", message, scheduler.place, "keep the rate above 0", severity="warning")
-    zero = next((n for n, own in enumerate(reversed(rates)) if max(map(abs, own)) > 0), len(rates))
+    zero = next((n for n, row in enumerate(reversed(rates)) if max(map(abs, row)) > 0), len(rates))
     if zero and below is None:
         begin, over = len(rates) - zero, length.words
         message = f"{scheduler.name} makes the learning rate 0 from its step {begin} on, and goes over {over} here"

@@ -58,7 +58,7 @@ class SavedNetwork:
         self.network.load_state_dict(load_file(folder / "weights.safetensors"))
         self.network.eval()
 
-    def columns(self, model_input: Any) -> list[Array]:
+    def columns(self, table: Any) -> list[Array]:
         """The inputs in their order out of a DataFrame, a dict of arrays or an array; words become positions.
 
         Raises ValueError where a column is missing or does not fit.
@@ -66,9 +66,9 @@ class SavedNetwork:
         inputs = self.description.inputs
         form = CellFormat.of(self.description.reading)
         return [
-            as_array(model_input, column.name, index, len(inputs))
+            as_array(table, column.name, index, len(inputs))
             if column.shape
-            else _plain_column(model_input, index, inputs, form)
+            else _plain_column(table, index, inputs, form)
             for index, column in enumerate(inputs)
         ]
 
@@ -107,10 +107,10 @@ class SavedNetwork:
         return pd.DataFrame({item.name: columns[:, index] for index, item in enumerate(described)})
 
 
-def _plain_column(model_input: Any, index: int, inputs: Sequence[ModelColumn], form: CellFormat) -> Array:
+def _plain_column(table: Any, index: int, inputs: Sequence[ModelColumn], form: CellFormat) -> Array:
     """An input of one value a row as float64, (rows,)."""
     column = inputs[index]
-    values = column_of(model_input, column.name, index, len(inputs))
+    values = column_of(table, column.name, index, len(inputs))
     if column.categories:
         return positions(values, column.categories, column.name, form, is_boolean=column.type == BOOLEAN)
     return as_numbers(values, column.name, form, is_whole=column.type in WHOLE)
@@ -126,8 +126,8 @@ def check_sums(folder: Path) -> None:
         return
     remedy = "train the model again, or delete sums.json if you have changed the file yourself"
     try:
-        found = json.loads(listed.read_text(encoding="utf-8"))
-        sums = {str(name): (int(size), str(digest)) for name, (size, digest) in found.items()}
+        listing = json.loads(listed.read_text(encoding="utf-8"))
+        sums = {str(name): (int(size), str(digest)) for name, (size, digest) in listing.items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedModel(f"{listed} is damaged: {remedy}") from error
     for name, sum_ in sums.items():
@@ -180,26 +180,26 @@ def _is_pandas(values: Any, *names: str) -> bool:
     return pandas is not None and isinstance(values, tuple(attrgetter(name)(pandas) for name in names))
 
 
-def column_of(model_input: Any, name: str, index: int, n_inputs: int) -> Any:
+def column_of(table: Any, name: str, index: int, n_inputs: int) -> Any:
     """One input out of a DataFrame, a dict or an array (whose columns are the inputs in their order)."""
-    if isinstance(model_input, dict) or _is_pandas(model_input, "DataFrame"):
-        nameless = [key for key in model_input if name == "" and _NAMELESS.fullmatch(str(key))]
-        if name not in model_input and len(nameless) == 1:
-            return model_input[nameless[0]]
-        if name not in model_input:
-            raise ValueError(f"the input must have the column '{name}', however: {list(model_input)}")
-        return model_input[name]
-    values = model_input if isinstance(model_input, np.ndarray) else np.asarray(model_input)
+    if isinstance(table, dict) or _is_pandas(table, "DataFrame"):
+        nameless = [key for key in table if name == "" and _NAMELESS.fullmatch(str(key))]
+        if name not in table and len(nameless) == 1:
+            return table[nameless[0]]
+        if name not in table:
+            raise ValueError(f"the input must have the column '{name}', however: {list(table)}")
+        return table[name]
+    values = table if isinstance(table, np.ndarray) else np.asarray(table)
     return values.reshape(-1) if n_inputs == 1 else values[:, index]
 
 
-def as_array(model_input: Any, name: str, index: int, n_inputs: int) -> Array:
+def as_array(table: Any, name: str, index: int, n_inputs: int) -> Array:
     """The values of an input with a shape of its own, (rows, …)."""
-    if isinstance(model_input, dict) or _is_pandas(model_input, "DataFrame"):
-        values = column_of(model_input, name, index, n_inputs)
+    if isinstance(table, dict) or _is_pandas(table, "DataFrame"):
+        values = column_of(table, name, index, n_inputs)
         is_nested = _is_pandas(values, "Series") and values.dtype == object
         return np.stack([np.asarray(value) for value in values]) if is_nested else np.asarray(values)
-    values = np.asarray(model_input)
+    values = np.asarray(table)
     return values if n_inputs == 1 else values[:, index]
 
 

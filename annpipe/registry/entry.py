@@ -70,8 +70,8 @@ class Entry:
 
     def __post_init__(self) -> None:
         if not isinstance(self.traits, TRAITS.get(self.kind, Traits)):
-            given = self.traits if isinstance(self.traits, Mapping) else {}
-            object.__setattr__(self, "traits", traits_of(self.kind, given))
+            traits = self.traits if isinstance(self.traits, Mapping) else {}
+            object.__setattr__(self, "traits", traits_of(self.kind, traits))
 
     def traits_as(self, traits: type[SomeTraits]) -> SomeTraits:
         """The traits as those of a kind; of a component of another kind, none."""

@@ -126,11 +126,11 @@ def _installed_entries(point: importlib.metadata.EntryPoint) -> list[Entry]:
     name = point.value.partition(":")[0]
     distribution = point.dist
     origin = Origin(distribution.name, distribution.version) if distribution else Origin(name)
-    found = importlib.util.find_spec(name.partition(".")[0])
-    if found is None or not found.origin:
+    spec = importlib.util.find_spec(name.partition(".")[0])
+    if spec is None or not spec.origin:
         place = f"entry point '{point.name} = {point.value}' of {origin}"
         raise PluginFault(Problem("plugin-import", f"{place}: there is no module '{name}'"))
-    folder = Path(found.origin).parent if found.submodule_search_locations else Path(found.origin)
+    folder = Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
     shipped = folder / SHIPPED if folder.is_dir() else None
     sources = package_sources(folder)
     return cached_entries(sources, origin, lambda: discover_package(name), root=folder.parent, shipped=shipped)

@@ -58,11 +58,11 @@ def describe(
 
     `distribution` names the installed distribution that the component comes from, where that is not the plugin's own.
     """
-    own = name or component.__name__
+    entry_name = name or component.__name__
     file, line = ("", 0) if distribution else definition(component)
     return Entry(
         kind=kind,
-        name=own,
+        name=entry_name,
         target=target or f"{component.__module__}:{component.__qualname__}",
         parameters=tuple(_parameters(kind, component, typing_ or Typing())),
         summary=_summary(component) if summary is None else summary,
@@ -89,13 +89,13 @@ def definition(component: Any) -> tuple[str, int]:
 
 def signature(component: Callable[..., Any]) -> inspect.Signature:
     """The component's parameters; those of its first overload where the signature itself says nothing."""
-    found = inspect.signature(component)
+    whole = inspect.signature(component)
     function = _function(component)
     overloads = typing.get_overloads(function) if inspect.isfunction(function) else []
-    if overloads and all(_is_variadic(parameter) for parameter in found.parameters.values()):
+    if overloads and all(_is_variadic(parameter) for parameter in whole.parameters.values()):
         first = inspect.signature(overloads[0])
         return first.replace(parameters=list(first.parameters.values())[isinstance(component, type) :])
-    return found
+    return whole
 
 
 def _function(component: Callable[..., Any]) -> Any:
@@ -155,8 +155,8 @@ def _typed(name: str, hint: Any, table: Typing, *, supplied: bool) -> tuple[str,
     description = table.descriptions.get(name, description)
     if name in table.types:
         return table.types[name], bounds, description
-    own = ("generator", "params", "optimizer", "model", "tensor", "tap_values")
-    if supplied and (hint is inspect.Parameter.empty or name in own):
+    untyped = ("generator", "params", "optimizer", "model", "tensor", "tap_values")
+    if supplied and (hint is inspect.Parameter.empty or name in untyped):
         return "any", bounds, description
     if hint is inspect.Parameter.empty or isinstance(hint, str):
         raise SignatureFault(

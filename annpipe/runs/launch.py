@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from annpipe.datasets.on_disk.passes import PassCache
     from annpipe.draft.types import Draft
     from annpipe.plan.plan import Plan
-    from annpipe.plan.resolve import Shaped
+    from annpipe.plan.resolve.shape_cache import ShapeCache
     from annpipe.record.shipper.recorder import Recorder, ShipState
     from annpipe.registry import Registry
     from annpipe.runs.run import Outcome, Run
@@ -73,12 +73,14 @@ def run(
     return launch(source.draft(registry), observer, tracking_uri)
 
 
-def complete(drafted: Draft, observer: Observer, shaped: Shaped | None = None, passes: PassCache | None = None) -> Plan:
+def complete(
+    drafted: Draft, observer: Observer, shape_cache: ShapeCache | None = None, passes: PassCache | None = None
+) -> Plan:
     """The plan of a draft, its warnings shown; imports torch; raises SpecError. The rest is as in `plan.resolve`."""
-    from annpipe.plan.resolve import resolve
+    from annpipe.plan.resolve.resolve import resolve
 
     with _defaults():
-        plan = resolve(drafted, shaped, passes)
+        plan = resolve(drafted, shape_cache, passes)
     for warning in plan.warnings:
         observer.warn(warning)
     return plan
@@ -125,10 +127,8 @@ def go_on(folder: Path, observer: Observer, tracking_uri: str | None = None, *, 
         except AnnpipeError:
             raise
         except Exception as error:  # the files of a checkpoint or journal that were changed or cut may hold anything
-            said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise RunError(
-                f"the run {folder.name} cannot be gone on with, since its files are broken: {said}"
-            ) from error
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise RunError(f"the run {folder.name} cannot be resumed, since its files are damaged: {reason}") from error
         recorder.attach(folder, tracking_uri)
         return _go(run, recorder)
 

@@ -1,4 +1,4 @@
-"""What is known of a run beside its numbers: tags, plugins, files, the dataset; and whether it may be resumed.
+"""The provenance of a run: tags, plugins, files and the dataset; and whether it may be resumed.
 
 `run_facts` has all that decides a run's results. Where two runs have the same facts they are the same run: a resume is
 held to those that its checkpoint has, and a sweep takes a finished run for its own where all are those of the trial.
@@ -10,17 +10,17 @@ import glob
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.datasets.steps.digest import beside_digest, dataset_digest
-from annpipe.draft.component import Component, every
+from annpipe.draft.component import Component, at_every_depth
 from annpipe.errors import RunError
-from annpipe.plan.plan import Layer, Plan
+from annpipe.plan.plan import Plan
 from annpipe.registry.entry import installed_version
 from annpipe.registry.index import package_sources, sources_digest
 from annpipe.registry.types import ListOf, MappingOf, Named, OptionType, TupleOf, alternatives
@@ -35,9 +35,10 @@ def run_facts(plan: Plan, data: DataDigests) -> dict[str, Any]:
     `plan` and `plugins` with the digests of their `sources`; `dataset`, the rows, and `beside`, what else the data
     have; `files` that the plan names elsewhere, and those of callbacks, which a run may write itself; versions.
     """
-    watching = list(every(plan.callbacks))
-    deciding = list(plan_components(plan, without=("data", "callbacks", "plots")))
-    components = [*every([plan.data]), *deciding, *watching, *every(plan.plots)]
+    outermost = list(plan.components())
+    watching = list(at_every_depth(component for path, component in outermost if path.startswith("callbacks.")))
+    deciding = list(at_every_depth(component for path, component in outermost if _decides(path)))
+    components = list(at_every_depth(component for _, component in outermost))
     return {
         "plan": plan.digest,
         "plugins": _versions(components),
@@ -78,7 +79,12 @@ def plan_tags(plan: Plan) -> dict[str, str]:
 
 def plugin_versions(plan: Plan) -> dict[str, str]:
     """Every plugin that the plan takes a component from: a distribution's version, a file's digest."""
-    return _versions(plan_components(plan))
+    return _versions(at_every_depth(component for _, component in plan.components()))
+
+
+def _decides(path: str) -> bool:
+    """Whether the component at a path decides the numbers of a run, and its files are not those of the data."""
+    return path != "data" and not path.startswith(("callbacks.", "plots."))
 
 
 def _versions(components: Iterable[Component]) -> dict[str, str]:
@@ -104,36 +110,11 @@ def _sources(components: Iterable[Component]) -> dict[str, str]:
 
 @cache  # a process has imported one state of a package
 def _package_digest(package: str) -> str:
-    found = importlib.util.find_spec(package)
-    if found is None or not found.origin:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.origin:
         return ""
-    folder = Path(found.origin).parent if found.submodule_search_locations else Path(found.origin)
+    folder = Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
     return sources_digest(package_sources(folder), folder.parent)
-
-
-def plan_components(plan: Plan, without: Sequence[str] = ()) -> Iterator[Component]:
-    """Every component of a plan, whatever section has it, at every depth, but those of some sections."""
-    for part in fields(plan):
-        if part.name not in (*without, "fields", "registry", "warnings"):
-            yield from every(_components(getattr(plan, part.name)))
-
-
-def _components(value: Any) -> Iterator[Component]:
-    """The outermost components in a value of a plan."""
-    match value:
-        case Component():
-            yield value
-        case Mapping():
-            for inner in value.values():
-                yield from _components(inner)
-        case list() | tuple():
-            for inner in value:
-                yield from _components(inner)
-        case Layer():  # the options of its component hold what its stacks and taps are made of
-            yield value.component
-        case _ if is_dataclass(value):
-            for part in fields(value):
-                yield from _components(getattr(value, part.name))
 
 
 def named_files(components: Iterable[Component]) -> Iterator[str]:

@@ -35,7 +35,7 @@ from annpipe.train.loop.checkpoint import drop_older, has_checkpoint
 from annpipe.train.loop.evaluate import evaluate, higher_is_better
 from annpipe.train.loop.figures import draw, run_view, sampled
 from annpipe.train.loop.loop import LAST, Loop
-from annpipe.train.loop.output_range import out_of_reach
+from annpipe.train.loop.output_range import unreachable_targets
 from annpipe.train.parts import Parts
 
 NO_CHECKPOINT = "run its spec again, since there is no checkpoint to go on from"
@@ -129,7 +129,7 @@ class Run:
             made = self.trainer.prepare(plan, device, dtype, self.observer, self._shifted)
             facts = run_facts(plan, DataDigests.of(made.parts.dataset))
             if self.checkpoint is None:
-                for warning in out_of_reach(plan, made.parts.rows["train"].y):
+                for warning in unreachable_targets(plan, made.parts.rows["train"].y):
                     self.observer.event(f"warning: {warning}")
             loop = self._loop(made, reporter, {**facts, "threads": made.threads})
             if self.checkpoint is None:

@@ -14,7 +14,7 @@ from annpipe.datasets.steps.make import make_data
 from annpipe.errors import Problem
 from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import Shaped
+from annpipe.plan.resolve.shape_cache import ShapeCache
 from annpipe.registry import Registry
 from annpipe.runs.launch import complete
 from annpipe.runs.provenance import DataDigests, facts_key, file_digests, named_files, run_facts
@@ -46,7 +46,7 @@ class Planner:
     _registry: Registry = field(default_factory=Registry.installed, init=False)
     _digests: dict[str, DataDigests] = field(default_factory=dict, init=False)
     _known: dict[str, Trial] = field(default_factory=dict, init=False)
-    _shaped: Shaped = field(default_factory=Shaped, init=False)
+    _shape_cache: ShapeCache = field(default_factory=ShapeCache, init=False)
     _passes: PassCache = field(default_factory=PassCache, init=False)
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class Planner:
             return replace(known, number=number, values=values)
         trial_values = [(axis.path, axis.node(values[axis.path])) for axis in self.axes]
         drafted = replace(self.source, over=()).draft(self._registry.copy(), trial_values)
-        plan = replace(complete(drafted, self._quiet, self._shaped, self._passes), plots=())
+        plan = replace(complete(drafted, self._quiet, self._shape_cache, self._passes), plots=())
         return Trial(number, values, plan, digest_of(plan, self._digests))
 
     @property

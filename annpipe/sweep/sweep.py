@@ -199,7 +199,7 @@ def _opened(folder: Path, design: Design, uri: str, project: Path, observer: Swe
     plan, call = design.base, design.call
     journal = Journal.create(folder, observer)
     trials = str(design.choices * design.repeats)
-    swept = {f"over.{axis.path}": axis.said if axis.span else _as_text(axis) for axis in call.axes}
+    swept = {f"over.{axis.path}": axis.in_words if axis.span else _as_text(axis) for axis in call.axes}
     how = {"method": call.method.name, "trials": trials, "metric": design.goal.metric}
     how |= {"prune": call.prune.name} if call.prune else {}
     tags = source_tags(Path(plan.file)) | {"annpipe.sweep": "true", "annpipe.trials": trials}

@@ -103,11 +103,11 @@ def compare_with_solo(
             raise RunError("there is no run to compare: give a spec with a sweep, or a list of specs")
         device, precision = plans[0].device, plans[0].device.precision
         with computing(precision, deterministic=device.deterministic) as dtype:
-            place = find_device(device.type)
-            runs = [_Run.of(plan, build(plan, place, dtype)) for plan in plans]
+            torch_device = find_device(device.type)
+            runs = [_Run.of(plan, build(plan, torch_device, dtype)) for plan in plans]
             _check_stackable(runs)
             together = _stacked_steps(runs, n_steps)
-            alone = (_solo_steps(_Run.of(plan, build(plan, place, dtype)), n_steps) for plan in plans)
+            alone = (_solo_steps(_Run.of(plan, build(plan, torch_device, dtype)), n_steps) for plan in plans)
             allowed = TOLERANCES[precision] if tolerance is None else tolerance
             differences = [
                 difference

@@ -201,7 +201,7 @@ def head_terms(loss: HeadLosses) -> list[LossTerm]:
             lambda target: loss.of_target(name, target),
         )
 
-    return [term(*pair) for pair in zip(loss.names, loss.own, strict=True)]
+    return [term(*pair) for pair in zip(loss.names, loss.keys, strict=True)]
 
 
 def is_sum(plan: Plan, loss: nn.Module) -> bool:

@@ -14,7 +14,7 @@ from annpipe.datasets.on_disk.rows import OnDiskRows
 from annpipe.datasets.steps.tensors import Rows
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.gears.eager.gear import Eager

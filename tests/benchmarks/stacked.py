@@ -20,7 +20,7 @@ from measure import Figure, alternate, show
 from annpipe.backend.device import computing
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.gears.stack import StackedRuns

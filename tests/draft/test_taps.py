@@ -17,7 +17,7 @@ from annpipe.errors import SpecError
 from annpipe.plan.cost import memory, multiply_adds
 from annpipe.plan.origin import origins
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.parts import build_model
@@ -272,5 +272,5 @@ def test_no_value_stays_behind(plan: Any) -> None:
     with pytest.raises(RuntimeError):
         model(torch.ones(3, 5))
     assert not model.taps.values
-    with pytest.raises(RuntimeError, match="nothing has flowed through the tap 'given' yet"):
+    with pytest.raises(RuntimeError, match="the tap 'given' has no value yet"):
         model[4](torch.ones(3, 3))

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,9 @@ import pytest
 
 from annpipe.record.journal import journal
 from annpipe.record.journal.location import embedded_uri
-from annpipe.record.journal.state import is_recorded, read_state
+from annpipe.record.journal.state import read_state
 from annpipe.record.store.client import Store
+from tests.conftest import wait_until_recorded
 
 # MLflow warns of its own use of pandas and SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
@@ -51,10 +51,7 @@ def run(annpipe: Any, project: Path, spec: Path, **environment: str) -> Path:
     done = annpipe("run", shown, "--json", cwd=project, **environment)
     assert done.returncode == 0, done.stderr
     folder = Path(json.loads(done.stdout)["folder"])
-    deadline = time.monotonic() + 120
-    while not is_recorded(folder):
-        assert time.monotonic() < deadline, read_state(folder)
-        time.sleep(0.2)
+    wait_until_recorded(folder)
     return folder
 
 

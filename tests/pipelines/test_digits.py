@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from annpipe.draft.draft import draft
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.gears.eager.gear import Eager

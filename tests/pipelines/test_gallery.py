@@ -27,7 +27,7 @@ from annpipe.datasets.steps.splits import split_dataset
 from annpipe.draft.draft import draft
 from annpipe.observer import SILENT
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.record.journal import journal
 from annpipe.record.journal.events import DatasetUsed
 from annpipe.record.journal.location import embedded_uri

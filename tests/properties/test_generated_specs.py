@@ -16,7 +16,7 @@ from annpipe.draft.draft import draft
 from annpipe.draft.types import Draft
 from annpipe.errors import OptionError, SpecError
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.schema import spec_schema
 from annpipe.schema.inputs_outputs import loss_or_heads

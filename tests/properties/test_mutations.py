@@ -20,7 +20,7 @@ from annpipe.draft.types import Draft
 from annpipe.errors import Place, Problem, SpecError
 from annpipe.errors.render import render
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import read_spec
 from annpipe.spec.yaml.nodes import plain

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from annpipe.draft.draft import draft
 from annpipe.draft.options import Resolving
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import KINDS, Entry, Parameter, Registry
 from annpipe.spec import load_spec
 from annpipe.spec.sections.component import Call, read_call

@@ -18,13 +18,14 @@ import pytest
 
 from annpipe.cli import outcome
 from annpipe.datasets.steps.make import make_data
+from annpipe.draft.component import at_every_depth
 from annpipe.errors import RunError
 from annpipe.observer import SILENT
 from annpipe.registry import Registry
 from annpipe.registry.types import KINDS
 from annpipe.runs import provenance as facts_of
 from annpipe.runs.launch import complete
-from annpipe.runs.provenance import DataDigests, check_facts, facts_key, plan_components, run_facts
+from annpipe.runs.provenance import DataDigests, check_facts, facts_key, run_facts
 from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.models import Split
 from tests.conftest import unrecorded
@@ -282,7 +283,10 @@ def test_a_component_in_each_section_is_found(folder: Path) -> None:
         "optimizer={SGD: {lr: 0.1}, groups: [{params: '0.*', lr: 0.01}]}",
     ]
     plan = complete(SpecSource(folder / "spec.yaml", tuple(said)).draft(), SILENT)
-    found = {(component.kind, component.name) for component in plan_components(plan)}
+    found = {
+        (component.kind, component.name)
+        for component in at_every_depth(component for _, component in plan.components())
+    }
     assert found >= {
         *(("data", "csv"), ("layer", "Linear"), ("layer", "Tanh"), ("layer", "residual"), ("initializer", "zeros_")),
         *(("transform", "standardize"), ("loss", "MSELoss"), ("optimizer", "SGD"), ("scheduler", "StepLR")),

@@ -19,7 +19,7 @@ import pytest
 from annpipe.files.whole import seal
 from annpipe.record.journal import journal
 from annpipe.record.journal.events import ArtifactKept, RunEnded
-from annpipe.record.journal.state import is_recorded
+from tests.conftest import wait_until_recorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -143,10 +143,7 @@ def hold_as_if_never_interrupted(project: Path, folder: Path, whole: Path) -> No
     assert (folder / "model/weights.safetensors").read_bytes() == (whole / "model/weights.safetensors").read_bytes()
     mine, theirs = series(folder), series(whole)
     assert mine == theirs
-    deadline = time.monotonic() + 120
-    while not is_recorded(folder):  # the shipper of the interrupted part may still be at it
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until_recorded(folder)  # the shipper of the interrupted part may still be at it
     (run,) = mlflow_runs(project)
     assert run.info.status == "FINISHED"
     for key in ("train/loss", "val/loss", "val/r2_score", "lr", "final/val/loss", "best/val/loss"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import io
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from safetensors.torch import load_file
 import annpipe
 from annpipe.cli import outcome
 from annpipe.record.journal.location import embedded_uri
-from annpipe.record.journal.state import is_recorded, read_state
 from annpipe.record.store.client import Store
 from annpipe.runs.launch import Finished
 from tests.conftest import unrecorded
@@ -146,14 +144,6 @@ def squares() -> dict[str, Any]:
     random = np.random.default_rng(7)
     image = random.normal(size=(60, 1, 5, 5))
     return {"image": image, "bright": image.mean((1, 2, 3)) > 0, "wide": image[:, 0, 2].mean(1) > 0}
-
-
-def wait_until_recorded(folder: Path) -> None:
-    """Nobody waited for the record of these runs: it is made in the background."""
-    deadline = time.monotonic() + 300
-    while not is_recorded(folder):
-        assert time.monotonic() < deadline, read_state(folder)
-        time.sleep(0.2)
 
 
 @pytest.fixture(scope="package")

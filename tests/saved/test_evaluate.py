@@ -16,7 +16,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from annpipe.backend.streams import generator
 from annpipe.record.journal import journal
 from annpipe.record.journal.state import read_state
-from tests.saved.conftest import Project, Typed, lines, shops, squares, wait_until_recorded
+from tests.conftest import wait_until_recorded
+from tests.saved.conftest import Project, Typed, lines, shops, squares
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 

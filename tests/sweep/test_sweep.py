@@ -24,7 +24,7 @@ from annpipe.record.journal import journal
 from annpipe.record.journal.events import TagsSet
 from annpipe.record.journal.location import embedded_uri
 from annpipe.record.journal.state import is_recorded, read_state
-from tests.conftest import unrecorded
+from tests.conftest import unrecorded, wait_until_recorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -141,10 +141,7 @@ def test_what_is_recorded_is_a_run_above_and_a_run_a_trial(type_in: Type, tmp_pa
     """Nested in MLflow, each with params, points and status; the table, the best spec, its model and the figures."""
     found = swept(type_in, "--over", "optimizer.Adam.lr=1e-3,1e-2", "--seeds", "2")
     folder = tmp_path / "runs" / found["sweep"]
-    deadline = time.monotonic() + 300
-    while not is_recorded(folder):
-        assert time.monotonic() < deadline, read_state(folder)
-        time.sleep(0.2)
+    wait_until_recorded(folder)
     client = MlflowClient(embedded_uri(tmp_path))
     above = client.get_run(str(read_state(folder).run_id))
     assert above.info.status == "FINISHED"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+import annpipe
 from annpipe.errors import NotFound, RunError
 from annpipe.registry import Registry
 from annpipe.testing import compare_with_solo
@@ -30,6 +32,7 @@ train: {epochs: 20, batch_size: 8}
 """
 SWEEP = "sweep: {over: {seed: [1, 2], optimizer.SGD.lr: [0.1, 0.01]}}\n"
 N_STEPS = 7
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def spec_file(folder: Path, text: str = SPEC + SWEEP, name: str = "spec.yaml") -> Path:
@@ -76,6 +79,25 @@ def test_the_first_step_and_parameter_that_differ_are_named(tmp_path: Path, monk
         comparison.check()
     assert compare_with_solo(spec_file(tmp_path), 2).is_equal
     assert compare_with_solo(spec_file(tmp_path), N_STEPS, tolerance=1e3).is_equal
+
+
+def test_an_optimizer_of_a_plugin(tmp_path: Path) -> None:
+    """The Lion of plugins/README.md: its stacked step is its own, at every step."""
+    guide = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
+    (tmp_path / "lion.py").write_text(next(block for block in BLOCK.findall(guide) if "class Lion" in block))
+    text = SPEC.replace("{SGD: {lr: 0.1}}", "{Lion: {lr: 0.01}}") + "plugins: [./lion.py]\n"
+    comparison = compare_with_solo(spec_file(tmp_path, text + SWEEP.replace("SGD", "Lion")), N_STEPS)
+    assert comparison.n_members == 4
+    comparison.check()
+
+
+def test_the_old_names_of_stacked_optimizers() -> None:
+    """`Stepping` takes `numbers`, and is a `StackedOptimizer`; `Slab` is a `StackedGroup`."""
+    old = annpipe.Stepping(late_sgd, numbers=("lr",), states={"exp_avg": None}, counts=True)
+    new = StackedOptimizer(late_sgd, ("lr",), states={"exp_avg": None}, counts=True)
+    assert isinstance(old, StackedOptimizer)
+    assert vars(old) == vars(new)
+    assert annpipe.Slab is annpipe.StackedGroup
 
 
 def test_runs_that_are_not_trained_together(tmp_path: Path) -> None:

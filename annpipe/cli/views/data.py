@@ -29,7 +29,7 @@ def as_text(split_data: SplitData, table: Profile, figure: Path | None = None) -
     head = [
         split_data.spec.head.name,
         "",
-        f"data     {component_text(split_data.data, split_data.data.options.keys() - split_data.data.given.keys())}",
+        f"data     {component_text(split_data.data, split_data.data.options.keys() - split_data.data.nodes.keys())}",
         f"rows     {_sizes(table)}",
     ]
     head += [f"figure   {figure}"] if figure else []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe.cli.views.text import aligned
 from annpipe.errors import one_line
+from annpipe.spec.sections.table import ONE_COMPONENT
 
 if TYPE_CHECKING:
     from annpipe.draft.component import Component
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
 def show_draft(drafted: Draft) -> str:
     """What is known of a spec whose components are not all known: no shapes, no numbers of parameters."""
     layers = [f"  {number}  {component_text(layer)}" for number, layer in enumerate(drafted.model)]
-    losses = [(head.name, head.loss) for head in drafted.outputs] or [("loss", drafted.loss)]
-    known = [("data", drafted.data), *losses, ("optimizer", drafted.optimizer)]
-    known += [("scheduler", drafted.scheduler)] if drafted.scheduler else []
-    known += [("average", drafted.average)] if drafted.average else []
-    lines = [f"{name:<10} {component_text(component)}" for name, component in known]
+    losses = [(head.name, head.loss) for head in drafted.outputs]
+    known = [(path, component) for path, component in drafted.components() if path in ONE_COMPONENT]
+    lines = [f"{name:<10} {component_text(component)}" for name, component in [*known[:1], *losses, *known[1:]]]
     head = f"{drafted.spec.head.name}  (unchecked: shapes and parameters are known with the plugins only)"
     return "\n".join(map(one_line, [head, "", *lines, "layers", *layers]))
 
@@ -67,10 +66,12 @@ def show_plan(plan: Plan) -> str:
         f"optimizer  {component_text(plan.optimizer)}",
         *(f"           {', '.join(group.patterns)}  {options_text(group.options)}" for group in plan.groups),
     ]
-    if plan.scheduler:
-        lines.append(f"scheduler  {component_text(plan.scheduler)}")
-    if plan.average:
-        lines.append(f"average    {component_text(plan.average)}")
+    others = [(path, component) for path, component in plan.components() if path in ONE_COMPONENT]
+    lines += [
+        f"{path:<10} {component_text(component)}"
+        for path, component in others
+        if path not in ("data", "loss", "optimizer")
+    ]
     lines += [f"train      {_length(plan)}, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
     return "\n".join(map(one_line, lines))
 
@@ -206,10 +207,10 @@ def _layer_rows(number: str, layer: Layer, depth: int = 0) -> Iterator[tuple[str
     below = "  " * depth
     stacks = {path.partition(".")[0] for path in layer.stacks}
     without = {*stacks, *SHOWN_AS_SHAPES} if stacks or "tap_shapes" in layer.component.options else ()
-    ends = end_names(layer.component)
+    names = end_names(layer.component)
     yield (
         number,
-        below + (str(layer.component.options.get("join", "")) if ends else component_text(layer.component, without)),
+        below + (str(layer.component.options.get("join", "")) if names else component_text(layer.component, without)),
         _shape(layer.input_shape),
         _shape(layer.output_shape),
         f"{layer.parameters:,}",
@@ -217,8 +218,8 @@ def _layer_rows(number: str, layer: Layer, depth: int = 0) -> Iterator[tuple[str
     )
     for path, inside in layer.stacks.items():
         branch = path.partition(".")[2]
-        if ends:
-            yield "", f"  {ends[int(branch)]}", "", "", "", ""
+        if names:
+            yield "", f"  {names[int(branch)]}", "", "", "", ""
         elif branch:
             yield "", f"{below}  branch {branch}", "", "", "", ""
         for inner in inside:

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from annpipe.contract import Dataset
-from annpipe.datasets.on_disk.passes import Passes, PassResults
+from annpipe.datasets.on_disk.passes import ChunkPasses, PassResults
 from annpipe.datasets.on_disk.rows import OnDiskRows
 from annpipe.datasets.on_disk.split import DataSummary
 from annpipe.datasets.steps.categories import recoded
@@ -72,7 +72,7 @@ def on_disk_rows(folder: Path, state: Mapping[str, Any], device: torch.device) -
     return {name: OnDiskRows(folder / name, count, x, y, device) for name, count in state["counts"].items()}
 
 
-def write_rows(folder: Path, passes: Passes, as_rows: Callable[[Dataset], Rows]) -> None:
+def write_rows(folder: Path, passes: ChunkPasses, as_rows: Callable[[Dataset], Rows]) -> None:
     """Fills the folder by one pass over the data; it appears when it is complete."""
     try:
         private_folder(folder.parent)
@@ -108,7 +108,7 @@ def _remove_unfinished(folder: Path) -> None:
                 shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _fill(folder: Path, passes: Passes, as_rows: Callable[[Dataset], Rows]) -> dict[str, Any]:
+def _fill(folder: Path, passes: ChunkPasses, as_rows: Callable[[Dataset], Rows]) -> dict[str, Any]:
     """Writes x and y of every part; returns their shapes, dtypes, sizes and check sums."""
     layout: dict[str, Any] = {}
     positions = passes.results.summary.positions

@@ -26,7 +26,7 @@ class PassResults:
 
 
 @dataclass(frozen=True)
-class Passes:
+class ChunkPasses:
     """Which part of the split each row belongs to, and what the passes over all rows found."""
 
     assignment: SplitAssignment
@@ -38,9 +38,9 @@ class PassCache:
 
     def __init__(self) -> None:
         self._key: str | None = None
-        self._passes: Passes | None = None
+        self._passes: ChunkPasses | None = None
 
-    def get(self, key: str, read: Callable[[], Passes]) -> Passes:
+    def get(self, key: str, read: Callable[[], ChunkPasses]) -> ChunkPasses:
         """The passes under this key, otherwise those that `read` makes."""
         if self._passes is None or key != self._key:
             self._key, self._passes = key, read()

@@ -47,7 +47,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Group:
+class ColumnGroup:
     """Columns, by their positions in the incoming matrix, and the steps that they go through."""
 
     positions: tuple[int, ...]
@@ -63,8 +63,8 @@ class Fitted:
     of outputs for each target where a target has several, `variances` the position of a variance among them.
     """
 
-    before: tuple[Group, ...]
-    inside: tuple[Group, ...]
+    before: tuple[ColumnGroup, ...]
+    inside: tuple[ColumnGroup, ...]
     targets: tuple[tuple[Step, ...], ...]
     is_whole: bool
     shape: tuple[int, ...]
@@ -72,7 +72,7 @@ class Fitted:
     widths: tuple[int, ...] = ()
     variances: tuple[int | None, ...] = ()
 
-    def columns(self, groups: Sequence[Group]) -> torch.nn.Module | None:
+    def columns(self, groups: Sequence[ColumnGroup]) -> torch.nn.Module | None:
         """The module for `before` or `inside`; None where it is empty."""
         if not groups:
             return None
@@ -118,7 +118,7 @@ def fit_columns(
         if is_whole:
             (name, x), *_ = train.inputs.items()
             steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), learn)
-            before, inside = ((Group((), part),) if part else () for part in _split_at_model(steps))
+            before, inside = ((ColumnGroup((), part),) if part else () for part in _split_at_model(steps))
             return Fitted(before, inside, targets, True, tuple(out.shape[1:]))
         return _fit_table(groups, train, fields, targets, stacks, learn)
 
@@ -137,16 +137,16 @@ def _fit_table(
 ) -> Fitted:
     """Columns go group by group, first through what is applied once, then through what is part of the model."""
     spans = column_spans(train)
-    before: list[Group] = []
-    inside: list[Group] = []
+    before: list[ColumnGroup] = []
+    inside: list[ColumnGroup] = []
     shapes: list[tuple[int, ...]] = []
     start = 0
     for stack in stacks or [list(train.inputs)]:
         outs: list[tuple[int, ...]] = []
         for components, names in together(groups, stack):
             once, later, size, out = _fit_group(components, names, train, fields, learn)
-            before.append(Group(tuple(at for name in names for at in range(*spans[name])), once))
-            inside.append(Group(tuple(range(start, start + size)), later))
+            before.append(ColumnGroup(tuple(at for name in names for at in range(*spans[name])), once))
+            inside.append(ColumnGroup(tuple(range(start, start + size)), later))
             start += size
             outs.append(out)
         shapes.append(outs[0] if len(outs) == 1 else (sum(math.prod(out) for out in outs),))
@@ -290,7 +290,7 @@ def faults_at(component: Component, names: Sequence[str]) -> Iterator[None]:
     except PluginFault as fault:
         raise SpecError([fault.problem]) from fault
     except OptionError as error:
-        node = component.given.get(error.option)
+        node = component.nodes.get(error.option)
         message = f"`{component.name}.{error.option}`: {error.message}"
         raise SpecError(
             [Problem("wrong-value", message, node.place if node else component.place, error.help)]

@@ -1,4 +1,4 @@
-"""What do components refuse when they are built? They are built once on the meta device, before anything runs."""
+"""Builds each component once on the meta device, to report the options that it refuses before anything runs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 
 from annpipe.backend.instantiate import instantiate, named_modules, parameter_groups
 from annpipe.draft.component import Component, components_in
-from annpipe.draft.draft import sparse_layers
 from annpipe.draft.losses import unweighted
 from annpipe.draft.option_faults import option_refused
 from annpipe.draft.parameter_groups import FOR_ALL, ParameterGroup, without_parameters
+from annpipe.draft.resolved import sparse_layers
 from annpipe.draft.types import Draft
 from annpipe.errors import OptionError, Problem
 from annpipe.errors.wording import first_line
@@ -21,6 +21,10 @@ from annpipe.plan.schedules import UNKNOWN, with_length
 from annpipe.plan.shapes.run import refused
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.traits import OptimizerTraits
+
+BUILT_ELSEWHERE = frozenset(
+    {"data", "transform", "layer", "initializer", "loss", "optimizer", "scheduler", "plot"}  # a plot draws when built
+)
 
 
 def parameters_of(layers: Sequence[Layer]) -> dict[str, torch.nn.Parameter]:
@@ -33,7 +37,7 @@ def parameters_of(layers: Sequence[Layer]) -> dict[str, torch.nn.Parameter]:
 def refusals(
     drafted: Draft, model: Mapping[str, torch.nn.Parameter] | None = None, targets: Sequence[str] = ()
 ) -> list[Problem]:
-    """What optimizer, scheduler, average, callbacks, metrics and the data's distributions refuse.
+    """What components refuse that no shape is run through, and the data's distributions.
 
     The optimizer is built over the parameters of the model, or over a matrix where it is None.
     """
@@ -47,11 +51,10 @@ def refusals(
     if drafted.scheduler is not None and not problems:
         scheduler = with_length(drafted.scheduler, UNKNOWN)  # where the run's is not known
         problems += _tried(scheduler, {"optimizer": optimizer})[1]
-    if drafted.average is not None:
-        problems += _tried(drafted.average, {"model": torch.nn.Linear(1, 1, device="meta")})[1]
-    of_heads = [metric for head in drafted.outputs for metric in head.metrics]
-    for component in (*drafted.callbacks, *drafted.metrics, *of_heads):
-        problems += _tried(component, {})[1]
+    supplied = {"model": torch.nn.Linear(1, 1, device="meta")}
+    for _, component in drafted.components():
+        if component.kind not in BUILT_ELSEWHERE:
+            problems += _tried(component, supplied)[1]
     return unfit + problems + _refused_distributions(drafted)
 
 
@@ -59,8 +62,8 @@ def _of_loss(loss: Component, targets: Sequence[str]) -> dict[str, torch.nn.Para
     """The loss's own parameters, `loss.weight`."""
     with torch.device("meta"):
         built = _tried(unweighted(loss), {"target_names": targets})[0]
-    own = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
-    return {f"loss.{name}": parameter for name, parameter in own}
+    parameters = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
+    return {f"loss.{name}": parameter for name, parameter in parameters}
 
 
 def _of_no_group(optimizer: Any, groups: Sequence[ParameterGroup]) -> list[Problem]:
@@ -73,7 +76,7 @@ def _of_no_group(optimizer: Any, groups: Sequence[ParameterGroup]) -> list[Probl
             f"write it as an option of {group.options.name} itself",
         )
         for group in groups
-        for name, node in group.options.given.items()
+        for name, node in group.options.nodes.items()
         if name in FOR_ALL or name not in optimizer.defaults
     ]
 
@@ -95,7 +98,7 @@ def _refused_sparse(drafted: Draft) -> list[Problem]:
     if not layers:
         return []
     layer, optimizer = layers[0], drafted.optimizer
-    node = layer.given.get("sparse")
+    node = layer.nodes.get("sparse")
     place = node.place if node else layer.place
     problems = []
     if reason := _no_sparse_steps(drafted):

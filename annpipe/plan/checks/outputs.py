@@ -1,4 +1,4 @@
-"""Does what the model gives fit the targets, and does the loss take both?"""
+"""Checks that the model's output fits the targets and that the loss takes both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from annpipe.draft.option_faults import option_refused
 from annpipe.draft.types import Draft
 from annpipe.errors import OptionError, Place, Problem
 from annpipe.errors.wording import first_line
-from annpipe.plan.output_roles import outputs_said, role_faults, roles_by_target
+from annpipe.plan.output_roles import outputs_in_words, role_faults, roles_by_target
 from annpipe.plan.plan import Layer
 from annpipe.plan.shapes.run import BATCH, show
 from annpipe.registry.discovery import PluginFault
@@ -80,12 +80,14 @@ def _of_several(
     """Whether the model gives several outputs for each target, and ones that are what the loss takes them for."""
     shaped = [name for name, field in fields.targets.items() if field.shape]
     if shaped:
-        message = f"{loss.name} takes {outputs_said(roles)} for each target; '{shaped[0]}' is not one number a row"
+        message = f"{loss.name} takes {outputs_in_words(roles)} for each target; '{shaped[0]}' is not one number a row"
         return Problem("loss-mismatch", message, loss.place, "take a loss that compares arrays, such as MSELoss")
     last, width = layers[-1].component, len(roles.names) * len(fields.targets)
     makes = f"`- {roles.layer}: {len(roles.names)}`" if _takes_count(roles, drafted) else f"`- {roles.layer}`"
     if layers[-1].output_shape != (width,):
-        message = f"the model gives {show((BATCH, *layers[-1].output_shape))}; {loss.name} takes {outputs_said(roles)} "
+        message = (
+            f"the model gives {show((BATCH, *layers[-1].output_shape))}; {loss.name} takes {outputs_in_words(roles)} "
+        )
         message += f"for each target ({', '.join(fields.targets)}): {show((BATCH, width))}"
         help_ = f"end with `- Linear: {width}`" + (f" and {makes}" if roles.layer else "")
         return Problem("output-shape", message, last.place, help_, _notes_of(loss))
@@ -93,7 +95,7 @@ def _of_several(
         message = f"{loss.name} takes {' and '.join(roles.names)}; {last.name} gives any numbers"
         return Problem("loss-mismatch", message, last.place, f"add {makes} after it", _notes_of(loss))
     if last.name == roles.layer and last.options.get("n", len(roles.names)) != len(roles.names):
-        message = f"{last.name} orders {last.options['n']} outputs, and {loss.name} takes {outputs_said(roles)}"
+        message = f"{last.name} orders {last.options['n']} outputs, and {loss.name} takes {outputs_in_words(roles)}"
         return Problem("loss-mismatch", message, last.place, f"write {makes}", _notes_of(loss))
     return None
 
@@ -143,7 +145,7 @@ def _notes(data: Component, loss: Component | None = None) -> tuple[tuple[Place,
 
 def _check_loss(loss: Component, prediction: torch.Tensor, target: torch.Tensor, names: Sequence[str]) -> list[Problem]:
     if prediction.numel() + target.numel() <= MOST_NUMBERS:
-        prediction, target = (torch.zeros(one.shape, dtype=one.dtype) for one in (prediction, target))
+        prediction, target = (torch.zeros(tensor.shape, dtype=tensor.dtype) for tensor in (prediction, target))
     try:
         with prediction.device, torch.no_grad():
             value = instantiate(unweighted(loss), target_names=names)(prediction, target)

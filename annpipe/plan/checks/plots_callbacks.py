@@ -1,11 +1,11 @@
-"""Which plots and callbacks do not fit the run? Each one's `check` is asked about its outline, before it begins."""
+"""Runs the `check` of each plot and callback, which refuses runs that it does not fit."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from annpipe.contract import Outline
+from annpipe.contract import RunPreview
 from annpipe.draft.component import Component
 from annpipe.draft.types import Draft
 from annpipe.errors import OptionError, Problem
@@ -14,17 +14,17 @@ from annpipe.registry.discovery import PluginFault
 from annpipe.registry.loading import function_of
 
 
-def misfits(drafted: Draft, outline: Outline) -> Iterator[Problem]:
+def misfits(drafted: Draft, preview: RunPreview) -> Iterator[Problem]:
     """A problem at the line of each plot and callback that such a run has no use for."""
     for component in (*drafted.plots, *drafted.callbacks):
         try:
             check = function_of(component.entry, "check")
             if check is not None:
-                check(replace(outline, options=component.options))
+                check(replace(preview, options=component.options))
         except PluginFault as fault:
             yield fault.problem
         except OptionError as error:
-            node = component.given.get(error.option)
+            node = component.nodes.get(error.option)
             of = f"{component.name}.{error.option}" if error.option else component.name
             place = node.place if node else component.place
             yield Problem("wrong-value", f"`{of}`: {error.message}", place, error.help)

@@ -1,4 +1,4 @@
-"""Are there rows enough: for each split, and in each batch?"""
+"""Checks that each split has rows, and that no layer is trained on a batch of one row which it refuses."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def lone_row(n_train: int, spec: Spec, layers: Sequence[Layer]) -> Iterator[Prob
     last = n_train % size or size
     if last != 1 or (spec.train.drop_last and size > 1 and n_train > size):
         return
-    told = set()
+    reported = set()
     for layer, reason in _refusals(layers):
-        if layer.component.place not in told:
-            told.add(layer.component.place)
+        if layer.component.place not in reported:
+            reported.add(layer.component.place)
             of = "every batch" if size == 1 else f"the last batch of {n_train} rows by {size}"
             message = f"{of} has one row, and {layer.component.name} cannot learn from one: {reason}"
             help_ = "take another `batch_size`" + ("" if size == 1 else ", or `drop_last: true`")

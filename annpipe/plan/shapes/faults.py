@@ -1,4 +1,4 @@
-"""Why can a layer not take the shape that arrives, and what would help?"""
+"""Words why a layer cannot take the shape that arrives, and what would help."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def steps_first(component: Component) -> Problem | None:
     """A layer that takes the first dimension for steps, as torch's do with `batch_first: false`."""
     for inner in (component, *_layers_in(component)):
         if inner.options.get("batch_first") is False:
-            node = inner.given.get("batch_first")
+            node = inner.nodes.get("batch_first")
             message = f"{inner.name} with `batch_first: false` takes the rows for the steps of one sequence"
             help_ = "leave `batch_first` out: it is true in annpipe, where the rows always come first"
             return Problem("shape", message, node.place if node else component.place, help_)

@@ -1,4 +1,4 @@
-"""What do the layers of a model share while it is run through? Blocks that keep their weights, and tapped values."""
+"""What the layers of a model share while shapes are run: blocks that keep their weights, and tapped values."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Flow:
             return component
         read = component.options[reads]
         shapes = [list(self.tapped[name].shape) for name in ([read] if isinstance(read, str) else read)]
-        given = component.options.get("tap_shapes")
-        if given not in (None, shapes):
-            message = f"the taps of {component.name} have the shapes {shapes}; its `tap_shapes` says {given}"
+        written = component.options.get("tap_shapes")
+        if written not in (None, shapes):
+            message = f"the taps of {component.name} have the shapes {shapes}; its `tap_shapes` says {written}"
             help_ = "leave `tap_shapes` out: it is filled in"
             raise SpecError([Problem("shape", message, component.place, help_)])
         return component.with_options(tap_shapes=shapes)
@@ -67,8 +67,8 @@ class Flow:
 def pieces(component: Component, tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     """What arrives at each stack of a layer, one after another: all of it, or the columns of a stack of inputs."""
     if is_inputs(component):
-        own = (component.options[name] for name in ("spans", "shapes", "whole"))
-        yield from (piece(tensor, *part) for part in zip(*own, strict=True))
+        parts = (component.options[name] for name in ("spans", "shapes", "whole"))
+        yield from (piece(tensor, *part) for part in zip(*parts, strict=True))
     yield from repeat(tensor)
 
 

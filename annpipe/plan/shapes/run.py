@@ -1,4 +1,4 @@
-"""Running shapes on the meta device: every layer's missing sizes filled and its output shape known, without data."""
+"""Runs the model on the meta device: fills in every layer's sizes and finds its output shape, without data."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def run_shapes(model: Sequence[Component], data: Component, fields: Fields) -> t
 def _check_number(component: Component) -> int:
     """How many layers a component stands for, those inside included; raises SpecError where they are too many."""
     times: int = component.options.get(component.traits(LayerTraits).repeats or "", 1)
-    own = component.options.get("num_layers")  # as torch's recurrent layers call what they have on top of one another
+    depth = component.options.get("num_layers")  # as torch's recurrent layers call what they have on top of one another
     inside = sum(_check_number(inner) for inner in components_in(dict(component.options)))
-    count = (own if isinstance(own, int) else 1) + times * inside
+    count = (depth if isinstance(depth, int) else 1) + times * inside
     if count > MOST_LAYERS:
         message = f"{component.name} stands for {count:,} layers; a model has at most {MOST_LAYERS:,}"
         raise SpecError([Problem("wrong-value", message, component.place, "repeat it fewer times")])
@@ -162,9 +162,9 @@ def _with_stacks(
     return replace(component, options=options, template=component.template or short), stacks
 
 
-def _agree(component: Component, name: str, given: Any, known: Any) -> None:
-    if given not in (None, known):
-        message = f"the layers inside {component.name} give {known}; its `{name}` says {given}"
+def _agree(component: Component, name: str, written: Any, known: Any) -> None:
+    if written not in (None, known):
+        message = f"the layers inside {component.name} give {known}; its `{name}` says {written}"
         raise SpecError([Problem("shape", message, component.place, f"leave `{name}` out: it is filled in")])
 
 
@@ -174,11 +174,11 @@ def _misfit(component: Component, tensor: torch.Tensor) -> Problem | None:
     A layer that is an option of it takes what it takes.
     """
     entry = component.entry
-    own = rank_problem(component, tensor, show(tensor.shape)) or steps_first(component)
+    fault = rank_problem(component, tensor, show(tensor.shape)) or steps_first(component)
     stacks = {option.name for option in entry.parameters if holds_stacks(option.option_type)}
     inner = components_in([value for name, value in component.options.items() if name not in stacks])
     misfits = (_misfit(layer, tensor) for layer in inner if layer.kind == "layer")
-    return own or next((misfit for misfit in misfits if misfit), None)
+    return fault or next((misfit for misfit in misfits if misfit), None)
 
 
 def fill(component: Component, shape: Shape) -> Component:
@@ -189,12 +189,12 @@ def fill(component: Component, shape: Shape) -> Component:
         if not parameter.supplied or parameter.name not in SIZES:
             continue
         size = _size(component, parameter.name, shape)
-        given = options.get(parameter.name)
-        if given is None:
+        written = options.get(parameter.name)
+        if written is None:
             options[parameter.name] = size
-        elif given != size and parameter.name not in FREE:
+        elif written != size and parameter.name not in FREE:
             arrived = f"{component.name} gets {show(shape)}"
-            message = f"{arrived}, so `{parameter.name}` is {size}; the spec says {given}"
+            message = f"{arrived}, so `{parameter.name}` is {size}; the spec says {written}"
             help_ = f"leave `{parameter.name}` out: it is filled from the shape"
             raise SpecError([Problem("shape", message, component.place, help_)])
     stacks = {option.name for option in entry.parameters if holds_stacks(option.option_type)}  # filled already

@@ -1,4 +1,4 @@
-"""What is allowed in a model but rarely meant: warnings at their lines."""
+"""Warnings of models that are allowed and rarely meant, each at its line."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def linear_collapse(layers: Sequence[Layer]) -> Iterator[Problem]:
 
     What stands inside other layers is looked through too; each pair of lines is told once, however often it is built.
     """
-    told: dict[tuple[Any, ...], Problem] = {}
+    reported: dict[tuple[Any, ...], Problem] = {}
     for problem in _collapses(layers):
-        told.setdefault((problem.place, problem.related), problem)
-    yield from told.values()
+        reported.setdefault((problem.place, problem.related), problem)
+    yield from reported.values()
 
 
 def _in_sequence(layers: Sequence[Layer]) -> Iterator[Layer]:
@@ -74,12 +74,12 @@ def steps_for_channels(layers: Sequence[Layer]) -> Iterator[Problem]:
         for stack in layer.stacks.values():
             yield from steps_for_channels(stack)
     row = list(_in_sequence(layers))
-    for place, layer in enumerate(row):
+    for position, layer in enumerate(row):
         entry, takes = layer.component.entry, layer.component.traits(LayerTraits).needs or ""
         if len(layer.input_shape) != 2 or not _takes_channels(takes):
             continue
-        other = _of_sequences(row[:place][::-1], before=True)
-        other = other or _of_sequences(row[place + 1 :], before=False)
+        other = _of_sequences(row[:position][::-1], before=True)
+        other = other or _of_sequences(row[position + 1 :], before=False)
         if other is None:
             continue
         steps, features = layer.input_shape
@@ -152,5 +152,5 @@ def labels_as_numbers(loss: Component, fields: Fields, drafted: Draft) -> Iterat
 
 def _of_two(loss: Component, target: str) -> Component | None:
     """The loss, or one inside it, that compares a target and knows two classes only: 0 and 1."""
-    own = [leaf for leaf, name in by_target(loss) if name in (None, target)]
-    return next((leaf for leaf in own if leaf.traits(LossTraits).expects in TWO), None)
+    compared = [leaf for leaf, name in by_target(loss) if name in (None, target)]
+    return next((leaf for leaf in compared if leaf.traits(LossTraits).expects in TWO), None)

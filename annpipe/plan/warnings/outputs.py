@@ -1,13 +1,13 @@
-"""What the last layer gives, what the loss and the metrics take it for: warnings where these contradict each other."""
+"""Warnings where the last layer, the loss and the metrics contradict each other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from annpipe.draft.component import Component
-from annpipe.draft.inputs_outputs import Output
 from annpipe.draft.losses import leaves
 from annpipe.draft.metric_keys import followed_metric, large_is_good, run_metrics
+from annpipe.draft.types import Draft
 from annpipe.errors import Place, Problem
 from annpipe.plan.plan import Layer
 from annpipe.plan.warnings.model import PASSING
@@ -23,9 +23,9 @@ def activation_and_loss(layers: Sequence[Layer], loss: Component) -> Iterator[Pr
     if last is None:
         return
     for leaf in leaves(loss):
-        said = _contradiction(last, leaf.name, leaf.traits(LossTraits).expects)
-        if said:
-            message, help_ = said
+        contradiction = _contradiction(last, leaf.name, leaf.traits(LossTraits).expects)
+        if contradiction:
+            message, help_ = contradiction
             related = ((leaf.place, "compared here"),) if leaf.place else ()
             yield Problem("activation-and-loss", message, last.place, help_, related, severity="warning")
 
@@ -62,7 +62,7 @@ def thresholds_of_logits(layers: Sequence[Layer], loss: Component, metrics: Sequ
     if not takes_logits or (last and last.traits(LayerTraits).gives):
         return
     for metric in metrics:
-        if "threshold" in metric.options and "threshold" not in metric.given and metric.options["threshold"] != 0:
+        if "threshold" in metric.options and "threshold" not in metric.nodes and metric.options["threshold"] != 0:
             message = (
                 f"{metric.name} takes outputs above {metric.options['threshold']:g} for a 1, "
                 f"and {loss.name} makes raw scores of them, where 0 is the middle"
@@ -72,22 +72,17 @@ def thresholds_of_logits(layers: Sequence[Layer], loss: Component, metrics: Sequ
             yield Problem("threshold-of-logits", message, metric.place, help_, related, severity="warning")
 
 
-def goal_of_scheduler(
-    scheduler: Component | None,
-    metrics: Sequence[Component],
-    outputs: Sequence[Output],
-    *,
-    has_val: bool,
-) -> Iterator[Problem]:
+def goal_of_scheduler(drafted: Draft, *, has_val: bool) -> Iterator[Problem]:
     """A scheduler that waits for a metric to fall of which large values are good, or the other way round."""
+    scheduler = drafted.scheduler
     key = followed_metric(scheduler, has_val=has_val)
     if scheduler is None or key is None or scheduler.options.get("mode") not in ("min", "max"):
         return
-    metric, _ = run_metrics(metrics, outputs).get(key.partition("/")[2], (None, None))
+    metric, _ = run_metrics(drafted.metrics, drafted.outputs).get(key.partition("/")[2], (None, None))
     rises = metric is not None and large_is_good(metric)
     wanted = "max" if rises else "min"
     if scheduler.options["mode"] != wanted:
-        node = scheduler.given.get("mode")
+        node = scheduler.nodes.get("mode")
         place: Place | None = node.place if node else scheduler.place
         good, waits = ("large", "fall") if rises else ("small", "rise")
         message = f"{scheduler.name} waits for '{key}' to {waits}, and of it {good} values are good"

@@ -1,4 +1,4 @@
-"""What stands around the place where a parser stopped? The scene that an explanation of a mistake looks at."""
+"""The lines around the place where a parser stopped, for the functions that explain the mistake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Scene:
     bracket: int | None
 
     @property
-    def found(self) -> str:
+    def character(self) -> str:
         """The character at the place, or nothing at the end."""
         return self.source.text[self.at : self.at + 1]
 

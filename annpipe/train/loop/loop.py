@@ -25,9 +25,10 @@ from annpipe.train.loop.checkpoint import FOLDER
 from annpipe.train.loop.evaluate import evaluate
 from annpipe.train.loop.figures import run_view
 from annpipe.train.loop.keep_checkpoints import Keeper
+from annpipe.train.loop.state import LoopState
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Pace, Schedule
-from annpipe.train.tally import Tally, step_losses
+from annpipe.train.tally import step_losses
 
 PAUSE_SECONDS = 0.1
 LAST = "last"
@@ -53,24 +54,6 @@ class LoopObserver(Observer):
     def history(self) -> Mapping[str, tuple[list[int], list[float]]]:
         """The epochs and values reported so far, by key."""
         return {}
-
-
-@dataclass
-class LoopState(Tally):
-    """The state of the loop itself; all of it goes into a checkpoint."""
-
-    latest: dict[str, float] = field(default_factory=dict)
-    best: dict[str, tuple[float, int]] = field(default_factory=dict)
-    seconds: float = 0.0
-    ended_by: str | None = None
-    restore: str | None = None
-
-    def note(self, key: str, value: float, epoch: int, *, higher: bool = False) -> None:
-        """Takes a value as the latest, and as the best if it is."""
-        self.latest[key] = value
-        known = self.best.get(key)
-        if math.isfinite(value) and (known is None or (value > known[0] if higher else value < known[0])):
-            self.best[key] = (value, epoch)
 
 
 @dataclass

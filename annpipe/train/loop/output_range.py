@@ -12,7 +12,7 @@ from annpipe.plan.warnings.model import PASSING
 from annpipe.registry.traits import LayerTraits, LossTraits
 
 
-def out_of_reach(plan: Plan, y: torch.Tensor) -> Iterator[str]:
+def unreachable_targets(plan: Plan, y: torch.Tensor) -> Iterator[str]:
     """What the last layer can never give of the train targets `y`, (rows, targets), in words, for each such target."""
     changing = [layer.component for layer in plan.model if layer.component.name not in PASSING]
     limits = changing[-1].traits(LayerTraits).range if changing else None

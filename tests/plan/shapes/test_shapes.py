@@ -11,7 +11,7 @@ from annpipe import Dataset, Field, Fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.registry.marks import data, layer
 from annpipe.spec.sections.spec import read_spec

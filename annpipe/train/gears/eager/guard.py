@@ -107,11 +107,11 @@ class Guard:
         """The steps that were left out since the last call, from 1, with the one that ended the run where it went on so
         far; `step` are those done. `observer` is told of the first, and of each rollback."""
         skipped, self._skipped = self._skipped, []
-        for number, (own, why) in enumerate(skipped, start=self.n_skipped - len(skipped) + 1):
+        for number, (skipped_step, why) in enumerate(skipped, start=self.n_skipped - len(skipped) + 1):
             if number == 1 or self._how == "rollback":
-                observer.event(f"warning: step {own} is left out: {why}")
+                observer.event(f"warning: step {skipped_step} is left out: {why}")
         last = {step + 1} if self.broken and self._how != "stop" else set()
-        return frozenset({own for own, _ in skipped} | last)
+        return frozenset({skipped_step for skipped_step, _ in skipped} | last)
 
     @property
     def counts(self) -> dict[str, float]:

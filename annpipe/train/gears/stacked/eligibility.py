@@ -13,7 +13,7 @@ import torch
 from annpipe.backend.device import computing, find_device
 from annpipe.backend.streams import drawing
 from annpipe.datasets.steps.tensors import Rows
-from annpipe.draft.component import every, to_data
+from annpipe.draft.component import at_every_depth, to_data
 from annpipe.draft.losses import ignored_label
 from annpipe.plan.plan import Plan
 from annpipe.plan.schedules import step_rows
@@ -134,7 +134,9 @@ def _optimizer(plan: Plan) -> str | None:
     if wanted:
         return f"the optimizer's option {wanted}"
     scheduler = plan.scheduler
-    bounds = [bound for part in every([scheduler] if scheduler else []) for bound in _momentum_bounds(part.options)]
+    bounds = [
+        bound for part in at_every_depth([scheduler] if scheduler else []) for bound in _momentum_bounds(part.options)
+    ]
     return "a scheduler that takes momentum to 0" if 0 in bounds else None
 
 
@@ -169,7 +171,10 @@ def _may_have_no_label(plan: Plan, y: torch.Tensor) -> bool:
 
 
 def _layers(plan: Plan) -> str | None:
-    components = [*every(layer.component for layer in plan.model), *every([plan.loss, plan.optimizer])]
+    components = [
+        *at_every_depth(layer.component for layer in plan.model),
+        *at_every_depth([plan.loss, plan.optimizer]),
+    ]
     for component in components:
         if getattr(component.load(), "stacks", True) is False:
             return f"the {component.kind} {component.name}, which says so"

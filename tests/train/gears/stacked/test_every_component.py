@@ -12,7 +12,7 @@ import pytest
 from annpipe.backend.device import computing
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Entry, Registry
 from annpipe.registry.traits import SchedulerTraits
 from annpipe.spec import load_spec
