@@ -1,14 +1,15 @@
 """annpipe: a YAML file is a training run.
 
 For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `loss`, `optimizer`, `scheduler`, `average`,
-`metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `Blocks`, `Field`,
-`Fields`, `Look`, `Loss`, `LossTerm`, `MetricKey`, `Outline`, `OutputRoles`, `Remark`, `RunView`, `Expression`, `Stack`,
-`Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `Stepping` and `Slab` for optimizers
-that step as one; for classes that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and
-`cell_numbers`, which read cells as a saved model does; `open_file` and `named_files` for files that a spec names,
-`Archive` (with `ArchiveError`) for arrays in them, `check_bound` for what the spec of a stranger may ask for,
-`check_memory` for rows that are made rather than read; `one_line` for names and cells that a figure or a message shows.
-For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep.
+`metric`, `distribution`, `callback`, `plot`), what passes between engine and components (`Dataset`, `ChunkedDataset`,
+`Field`, `Fields`, `Look`, `Loss`, `LossTerm`, `MetricKey`, `Outline`, `OutputRoles`, `Remark`, `RunView`, `Expression`,
+`Stack`, `Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `StackedOptimizer` and
+`StackedGroup` for optimizers that step as one (their old names, `Stepping` and `Slab`, go on to work); for classes
+that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and `cell_numbers`, which read
+cells as a saved model does; `open_file` and `named_files` for files that a spec names, `Archive` (with `ArchiveError`)
+for arrays in them, `check_bound` for what the spec of a stranger may ask for, `check_memory` for rows that are made
+rather than read; `one_line` for names and cells that a figure or a message shows.
+For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep. For tests: `annpipe.testing`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from annpipe.contract import (
         Blocks,
+        ChunkedDataset,
         Dataset,
         Field,
         Fields,
@@ -61,11 +63,11 @@ if TYPE_CHECKING:
     from annpipe.registry.signature import Typing, describe
     from annpipe.runs.launch import run
     from annpipe.sweep.sweep import run_sweep
-    from annpipe.train.gears.stacked.optimizers import Slab, Stepping
+    from annpipe.train.gears.stacked.optimizers import Slab, StackedGroup, StackedOptimizer, Stepping
 
 _HOMES = {
     "annpipe.contract": (
-        *("Blocks", "Dataset", "Field", "Fields", "Look", "Loss", "LossTerm", "MetricKey", "Outline"),
+        *("Blocks", "ChunkedDataset", "Dataset", "Field", "Fields", "Look", "Loss", "LossTerm", "MetricKey", "Outline"),
         *("OutputRoles", "Remark", "RunView"),
     ),
     "annpipe.errors": ("OptionError", "one_line"),
@@ -88,7 +90,7 @@ _HOMES = {
     "annpipe.portable.stack": ("Stack",),
     "annpipe.sweep.sweep": ("run_sweep",),
     "annpipe.portable.taps": ("Taps",),
-    "annpipe.train.gears.stacked.optimizers": ("Slab", "Stepping"),
+    "annpipe.train.gears.stacked.optimizers": ("Slab", "StackedGroup", "StackedOptimizer", "Stepping"),
 }
 
 __all__ = [
@@ -96,6 +98,7 @@ __all__ = [
     "ArchiveError",
     "Blocks",
     "CellFormat",
+    "ChunkedDataset",
     "Dataset",
     "Entry",
     "Expression",
@@ -113,6 +116,8 @@ __all__ = [
     "RunView",
     "Slab",
     "Stack",
+    "StackedGroup",
+    "StackedOptimizer",
     "Stepping",
     "Taps",
     "Typing",

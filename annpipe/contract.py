@@ -2,7 +2,7 @@
 
 **Data.** A data component returns a `Dataset`: named tensors whose first dimension is rows. Inputs of shape (rows,)
 become the columns of one (rows, inputs) matrix; a single input of another shape goes to the model as it is. Rows that
-do not fit into memory come as `Blocks` of such datasets.
+do not fit into memory come as a `ChunkedDataset`, whose chunks are such datasets.
 **Looks.** A callback sees a `Look`, never a step. **Plots.** A plot sees a `RunView` and returns a matplotlib figure.
 """
 
@@ -52,7 +52,7 @@ class Fields:
     """The inputs and targets of a dataset by name, and the number of rows where it is known before they are made.
 
     `features` is the shape of a row as the first layer meets it, where transforms make it another than the inputs' own;
-    `stacks` those that each stack of `model.inputs` then meets. `in_blocks` tells that the data come as `Blocks`.
+    `stacks` those that each stack of `model.inputs` then meets. `in_blocks` tells that the data are a `ChunkedDataset`.
     """
 
     inputs: Mapping[str, Field]
@@ -83,26 +83,50 @@ class Dataset:
         return len(next(iter(self.inputs.values())))
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """Rows that are never all in memory: `passage()` gives them from the first to the last, anew each time it is asked.
+@dataclass(frozen=True, init=False)
+class ChunkedDataset:
+    """Rows that do not fit into memory: `iter_chunks()` yields them in order, from the first row, at each call.
 
-    Each is a `Dataset` of some ten thousand rows with the same columns, (rows,) each, and the same categories. `digest`
-    is another when any row is; `fields` are those of all rows, and say how many there are.
+    Each chunk is a `Dataset` of some ten thousand rows with the same columns, (rows,) each, and the same categories.
+    `digest` changes when any row does; `fields` are those of all rows, with their number.
     """
 
     fields: Fields
     digest: str
-    passage: Callable[[], Iterator[Dataset]]
+    iter_chunks: Callable[[], Iterator[Dataset]]
+
+    def __init__(
+        self,
+        fields: Fields,
+        digest: str,
+        iter_chunks: Callable[[], Iterator[Dataset]] | None = None,
+        *,
+        passage: Callable[[], Iterator[Dataset]] | None = None,
+    ) -> None:
+        """`passage` is the earlier name of `iter_chunks`, which plugins may still use."""
+        chunks = iter_chunks or passage
+        if chunks is None:
+            raise TypeError("ChunkedDataset needs `iter_chunks`, a function that yields the chunks")
+        for name, value in (("fields", fields), ("digest", digest), ("iter_chunks", chunks)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def passage(self) -> Callable[[], Iterator[Dataset]]:
+        """The earlier name of `iter_chunks`, which plugins may still use."""
+        return self.iter_chunks
 
     @property
     def rows(self) -> int:
-        assert self.fields.rows is not None  # whoever makes blocks has counted their rows
+        """The number of rows."""
+        assert self.fields.rows is not None  # whoever makes chunks has counted their rows
         return self.fields.rows
 
     def head(self) -> Dataset:
-        """The first block."""
-        return next(self.passage())
+        """The first chunk."""
+        return next(self.iter_chunks())
+
+
+Blocks = ChunkedDataset  # the earlier name, which plugins may still use
 
 
 @dataclass(frozen=True)

@@ -1,42 +1,25 @@
-"""The protocols of those who are told what happens while something runs."""
+"""`Observer`: what is told what happens while something runs."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 from annpipe.errors import Problem
 
 
-class Watcher(Protocol):
-    """Who is shown a run: `start` once, then `progress` about ten times a second, `event` and `warn` now and then."""
-
-    def start(self, total_steps: int, steps_per_epoch: int, done: int) -> None: ...
-    def progress(self, step: int, loss: float) -> None: ...
-    def event(self, message: str) -> None: ...
-    def warn(self, problem: Problem) -> None: ...
-
-
-class Silent:
-    """A watcher that shows nothing."""
+class Observer:
+    """Told what happens while a run, a sweep or an evaluation goes on; each method does nothing unless overridden."""
 
     def start(self, total_steps: int, steps_per_epoch: int, done: int) -> None:
-        """Nothing."""
+        """Training begins: `total_steps` steps, of which `done` were taken before an interruption."""
 
     def progress(self, step: int, loss: float) -> None:
-        """Nothing."""
+        """`step` steps are done, the last one with this loss; called about ten times a second."""
 
     def event(self, message: str) -> None:
-        """Nothing."""
+        """Something worth a line for a person."""
 
     def warn(self, problem: Problem) -> None:
-        """Nothing."""
+        """A warning about the spec, with the place that it is about."""
 
 
-class Display(Protocol):
-    """What a person sees of a run."""
-
-    def progress(self, step: int, loss: float) -> None:
-        """The run is after `step` steps."""
-
-    def event(self, message: str) -> None:
-        """Something worth a line."""
+SILENT = Observer()
+"""The observer that ignores everything."""

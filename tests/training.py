@@ -11,22 +11,23 @@ from typing import Any
 import torch
 
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
+from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
-from annpipe.runs.run import Outcome, begin, reopen
+from annpipe.runs.begin import begin, reopen
+from annpipe.runs.run import Outcome
 from annpipe.spec import load_spec
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.loop.checkpoint import load_checkpoint
-from annpipe.train.loop.loop import LAST, Loop
+from annpipe.train.loop.loop import LAST, Loop, LoopObserver
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import Schedule, schedule
 
 
 @dataclass
-class Told:
+class Told(LoopObserver):
     """Everything a loop reported: series by key, {epoch: value}, and events."""
 
     series: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -96,7 +97,7 @@ def planner(tmp_path: Path, registry_entries: Registry) -> Planned:
         spec = tmp_path / "spec.yaml"
         spec.write_text(text, encoding="utf-8")
         loaded = load_spec(spec, overrides)
-        return resolve(draft(loaded, copy.deepcopy(registry_entries), project=tmp_path), observe_fields)
+        return resolve(draft(loaded, copy.deepcopy(registry_entries), project=tmp_path))
 
     return planned
 
@@ -120,17 +121,14 @@ def trainer(tmp_path: Path, planned: Planned) -> Fit:
     return fit
 
 
-class Silent:
-    """A display that keeps what it was told."""
+class KeepingObserver(Observer):
+    """Keeps the events that it is told of."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def progress(self, step: int, loss: float) -> None:
-        pass
+        self.events: list[str] = []
 
     def event(self, message: str) -> None:
-        self.said.append(message)
+        self.events.append(message)
 
 
 @dataclass
@@ -149,13 +147,13 @@ def runner(tmp_path: Path, planned: Planned) -> Go:
     """Runs a spec's text with its journal, figures and model, but without a shipper; `resume` names a run's folder."""
 
     def go(text: str, *overrides: str, resume: Path | None = None, **files: str) -> Gone:
-        plan, display = planned(text, *overrides, **files), Silent()
+        plan, observer = planned(text, *overrides, **files), KeepingObserver()
         if resume is None:
             folder = tmp_path / f"run-{len(list(tmp_path.glob('run-*')))}"
             folder.mkdir()
-            run = begin(plan, folder, display, tracking_uri="sqlite:////nowhere/mlflow.db", artifact_root=None)
+            run = begin(plan, folder, observer, tracking_uri="sqlite:////nowhere/mlflow.db", artifact_root=None)
         else:
-            run = reopen(plan, resume, display)
-        return Gone(run.folder, run.go(lambda steps, device, done: None), display.said)
+            run = reopen(plan, resume, observer)
+        return Gone(run.folder, run.go(), observer.events)
 
     return go

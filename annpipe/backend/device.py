@@ -1,4 +1,4 @@
-"""Which device the run uses, and with how many threads."""
+"""Finds the device of a run, its precision, and the number of threads it computes with."""
 
 from __future__ import annotations
 
@@ -114,4 +114,5 @@ def processor(device: torch.device) -> str:
 
 def available_cores() -> int:
     """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""`model.init` and `model.freeze`: which parameters do they mean, how do these begin, and which are not trained?"""
+"""Fills the parameters that `model.init` names, freezes those of `model.freeze`, and checks the patterns of both."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from annpipe.draft.parameter_groups import means
 from annpipe.draft.types import Draft
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
-from annpipe.registry import Registry
 
 
 def assigned(init: Mapping[str, Component], names: Sequence[str]) -> dict[str, Component]:
     """The initializer of each parameter that some pattern means: that of the first such pattern."""
-    firsts = {name: next((one for pattern, one in init.items() if means(pattern, name)), None) for name in names}
-    return {name: one for name, one in firsts.items() if one is not None}
+    firsts = {name: next((c for pattern, c in init.items() if means(pattern, name)), None) for name in names}
+    return {name: component for name, component in firsts.items() if component is not None}
 
 
-def initialize(model: torch.nn.Module, init: Mapping[str, Component], registry: Registry) -> None:
+def initialize(model: torch.nn.Module, init: Mapping[str, Component]) -> None:
     """Fills the parameters, in the order of the model's own, from torch's generator."""
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name, component in assigned(init, list(parameters)).items():
-            instantiate(component, registry, tensor=parameters[name])
+            instantiate(component, tensor=parameters[name])
 
 
 def freeze(model: torch.nn.Module, patterns: Sequence[str]) -> None:
@@ -46,7 +45,7 @@ def check_parameters(drafted: Draft, parameters: Mapping[str, torch.nn.Parameter
     problems = [_nothing_meant(*pattern, names) for pattern in patterns if not any(means(pattern[0], n) for n in names)]
     problems += _shadowed(drafted, names)
     for name, component in assigned(drafted.init, names).items():
-        if problem := _refused(name, component, parameters[name], drafted.registry):
+        if problem := _refused(name, component, parameters[name]):
             problems.append(problem)
     frozen = [name for name in names if any(means(str(key.value), name) for key in drafted.spec.freeze)]
     if names and frozen == names:
@@ -75,11 +74,11 @@ def _shadowed(drafted: Draft, names: Sequence[str]) -> Iterator[Problem]:
         above.append(pattern)
 
 
-def _refused(name: str, component: Component, parameter: torch.Tensor, registry: Registry) -> Problem | None:
+def _refused(name: str, component: Component, parameter: torch.Tensor) -> Problem | None:
     """What an initializer says of a parameter that it cannot fill: of one dimension, most often."""
     try:
         with torch.no_grad():
-            instantiate(component, registry, tensor=torch.empty_like(parameter, requires_grad=False))
+            instantiate(component, tensor=torch.empty_like(parameter, requires_grad=False))
     except NotImplementedError:
         return None  # a kernel without a meta implementation: the run itself will tell
     except (ValueError, TypeError, RuntimeError, AssertionError) as error:

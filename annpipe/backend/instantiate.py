@@ -1,4 +1,4 @@
-"""Component → the live object it names: nested components first, then the call."""
+"""Builds the live object that a component names: nested components first, then the call."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from typing import Any
 
 import torch
 
-from annpipe.backend.torch_shortcuts import lean_optimizers
 from annpipe.draft.blocks import used_block
 from annpipe.draft.component import Component, transform
 from annpipe.draft.parameter_groups import ParameterGroup, assigned
 from annpipe.expression import Expression
 from annpipe.portable.stack import Stack
 from annpipe.portable.taps import Taps
-from annpipe.registry import Registry
+from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import Formula, ListOf, Named, OptionType, TupleOf, alternatives, holds_stacks
 
 
@@ -35,36 +34,32 @@ class Building:
     apart: bool = False
 
 
-def instantiate(component: Component, registry: Registry, building: Building | None = None, /, **supplied: Any) -> Any:
+def instantiate(component: Component, building: Building | None = None, /, **supplied: Any) -> Any:
     """Calls the component with its options; `supplied` are the engine's own (`params`, `optimizer`, `generator`).
 
     Options typed `tensor` become tensors, lists typed as tuples become tuples. A layer that shares the weights of a
     block is the module that `building` has for it already. Raises whatever the component raises.
     """
     building = building or Building()
-    block = used_block(component, registry)
+    block = used_block(component)
     if block is None or building.apart:
-        return _called(component, registry, building, supplied)
+        return _called(component, building, supplied)
     if block not in building.shared:
-        building.shared[block] = _called(component, registry, building, supplied)
+        building.shared[block] = _called(component, building, supplied)
     return building.shared[block]
 
 
-def _called(component: Component, registry: Registry, building: Building, supplied: Mapping[str, Any]) -> Any:
-    entry = registry.find(component.kind, component.name)
-    assert entry, component
-    if component.kind == "optimizer":
-        lean_optimizers()
+def _called(component: Component, building: Building, supplied: Mapping[str, Any]) -> Any:
 
     def inside(inner: Component) -> Any:
-        return instantiate(inner, registry, building, **_passed_on(inner, supplied))
+        return instantiate(inner, building, **_passed_on(inner, supplied))
 
     options: dict[str, Any] = {}
-    for parameter in entry.parameters:
+    for parameter in component.entry.parameters:
         if parameter.name in component.options:
             value = component.options[parameter.name]
             if isinstance(value, list) and holds_stacks(parameter.option_type):
-                options[parameter.name] = _stacked(value, registry, building)
+                options[parameter.name] = _stacked(value, building)
                 continue
             options[parameter.name] = fitted(parameter.option_type, transform(value, inside))
         elif parameter.supplied and parameter.name == "tap_values":
@@ -73,23 +68,19 @@ def _called(component: Component, registry: Registry, building: Building, suppli
             options[parameter.name] = supplied[parameter.name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch's advice about options the user can see in the plan
-        return registry.load(entry)(**options)
+        return component.load()(**options)
 
 
-def parameter_groups(
-    parameters: Mapping[str, torch.nn.Parameter], groups: Sequence[ParameterGroup], registry: Registry
-) -> list[Any]:
+def parameter_groups(parameters: Mapping[str, torch.nn.Parameter], groups: Sequence[ParameterGroup]) -> list[Any]:
     """What an optimizer takes for `params`: the parameters, or with groups a mapping for each, first the others."""
     if not groups:
         return list(parameters.values())
     options: list[dict[str, Any]] = [{}]
     for group in groups:
-        entry = registry.find("optimizer", group.options.name)
-        assert entry
-        given = group.options.options
-        options.append({p.name: fitted(p.option_type, given[p.name]) for p in entry.parameters if p.name in given})
+        values, parameters_of = group.options.options, group.options.entry.parameters
+        options.append({p.name: fitted(p.option_type, values[p.name]) for p in parameters_of if p.name in values})
     split = assigned(list(parameters), groups)
-    return [{"params": [parameters[n] for n in names], **own} for names, own in zip(split, options, strict=True)]
+    return [{"params": [parameters[n] for n in names], **values} for names, values in zip(split, options, strict=True)]
 
 
 def _passed_on(inner: Component, supplied: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,42 +98,39 @@ def _function(formula: Expression) -> Callable[[float], float]:
     return value
 
 
-def _stacked(layers: Sequence[Any], registry: Registry, building: Building) -> Any:
+def _stacked(layers: Sequence[Any], building: Building) -> Any:
     """Layers as one module that runs them in order; a list of such lists as a list of such modules."""
     if any(isinstance(branch, list) for branch in layers):
-        return [_stacked(branch, registry, building) for branch in layers]
-    return Stack(named_modules(layers, registry, building))
+        return [_stacked(branch, building) for branch in layers]
+    return Stack(named_modules(layers, building))
 
 
-def named_modules(
-    layers: Sequence[Component], registry: Registry, building: Building | None = None
-) -> OrderedDict[str, torch.nn.Module]:
+def named_modules(layers: Sequence[Component], building: Building | None = None) -> OrderedDict[str, torch.nn.Module]:
     """The built layers under the names that their parameters begin with: their positions, or the blocks they are.
 
     The second use of a block in one stack is called `name_2`.
     """
     building = building or Building()
     modules: OrderedDict[str, torch.nn.Module] = OrderedDict()
-    for name, layer in zip(module_names(layers, registry), layers, strict=True):
-        modules[name] = instantiate(layer, registry, building)
+    for name, layer in zip(module_names(layers), layers, strict=True):
+        modules[name] = instantiate(layer, building)
     return modules
 
 
-def module_names(layers: Sequence[Component], registry: Registry) -> list[str]:
+def module_names(layers: Sequence[Component]) -> list[str]:
     """The names of a stack's modules; an end of the model, as `inputs`, is none of its numbered layers."""
     names: list[str] = []
     position = -1
     for layer in layers:
-        entry = registry.find(layer.kind, layer.name)
-        assert entry
-        if isinstance(end := entry.traits.get("end"), str):
-            names.append(end)
+        traits = layer.traits(LayerTraits)
+        if traits.end is not None:
+            names.append(traits.end)
             continue
         position += 1
-        block = used_block(layer, registry) or (layer.name if "block" in entry.traits else None)
-        own = block or str(position)
-        tries = (f"{own}_{number}" for number in count(2))
-        names.append(own if own not in names else next(name for name in tries if name not in names))
+        block = used_block(layer) or (layer.name if traits.block else None)
+        name = block or str(position)
+        tries = (f"{name}_{number}" for number in count(2))
+        names.append(name if name not in names else next(other for other in tries if other not in names))
     return names
 
 

@@ -1,4 +1,4 @@
-"""The settings of torch, NumPy and Python that belong to the process: inside a plan or a run they are their defaults.
+"""Sets the process-wide settings of torch, NumPy and Python to their defaults inside a plan or a run.
 
 Whoever calls `annpipe.run` in a notebook may have changed any of them. None of them changes what a spec means, and the
 caller finds them as they were, after an error too.
@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from annpipe.backend.device import available_cores
+from annpipe.backend.torch_shortcuts import lean_optimizers
 
 
 @dataclass(frozen=True)
@@ -136,10 +139,10 @@ SETTINGS: tuple[Setting, ...] = (
 
 def usual_threads() -> int:
     """The threads that torch begins with: as `OMP_NUM_THREADS` says, else the cores that this process may use."""
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    if said.isdecimal() and int(said):
-        return int(said)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    return available_cores()
 
 
 @contextmanager
@@ -153,6 +156,7 @@ def torch_defaults(*, threads: int | None = None) -> Iterator[None]:
         inside.enter_context(_warnings_shown())
         inside.enter_context(_generators_apart())
         inside.enter_context(_numpy_as_usual())
+        inside.enter_context(lean_optimizers())
         inside.callback(torch.set_num_threads, torch.get_num_threads())
         inside.enter_context(torch.inference_mode(False))
         for setting in SETTINGS:  # inference mode, once left, says that there is no gradient

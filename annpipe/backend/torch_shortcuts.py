@@ -1,11 +1,11 @@
-"""What torch does only with its compiler loaded, done without it: loading takes two seconds, and few runs compile."""
+"""Shortcuts around torch's compiler, whose loading takes two seconds: shapes, optimizers and their steps without it."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import suppress
-from functools import cache, partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from torch.optim.optimizer import (
 from torch.overrides import TorchFunctionMode
 
 F = torch.nn.functional
-POINTWISE = frozenset(
+SHAPE_KEEPING = frozenset(
     {torch.relu, torch.sigmoid, torch.tanh, torch.selu, F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu}
     | {F.silu, F.mish, F.hardtanh, F.hardsigmoid, F.hardswish, F.logsigmoid, F.softplus, F.softsign, F.tanhshrink}
     | {F.softmax, F.log_softmax, F.dropout}
@@ -35,7 +35,7 @@ class LeanShapes(TorchFunctionMode):
         kwargs = kwargs or {}
         if args and not torch.is_grad_enabled() and _is_plain(args[0]):
             x = args[0]
-            if func in POINTWISE and kwargs.get("dtype") is None:
+            if func in SHAPE_KEEPING and kwargs.get("dtype") is None:
                 return x.new_empty(x.shape)
             if func is F.linear and not kwargs and len(args) in (2, 3) and _fits(*args):
                 return x.new_empty((*x.shape[:-1], len(args[1])))
@@ -49,7 +49,7 @@ def _is_plain(x: Any) -> bool:
 def _fits(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> bool:
     tensors = (weight,) if bias is None else (weight, bias)
     return (
-        all(_is_plain(one) and one.dtype == x.dtype for one in tensors)
+        all(_is_plain(tensor) and tensor.dtype == x.dtype for tensor in tensors)
         and weight.ndim == 2
         and x.ndim > 0
         and x.shape[-1] == weight.shape[1]
@@ -57,19 +57,32 @@ def _fits(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = Non
     )
 
 
-@cache
-def lean_optimizers() -> None:
-    """From here on the methods of optimizers load no compiler in order to be kept from it; once it is there they are.
+@contextmanager
+def lean_optimizers() -> Iterator[None]:
+    """Inside, the methods of optimizers load no compiler in order to be kept from it; once it is there they are.
 
-    `torch._disable_dynamo` asks the method for what it is to call; where it asks no more, all is as ever.
+    `torch._disable_dynamo` asks the method for what it is to call; where it asks no more, all is as ever. Afterwards
+    torch's methods are as they were; a context inside another leaves them to the outer one.
     """
-    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+    patched: list[tuple[Any, object]] = []
+    for name in OPTIMIZER_METHODS:
         method = getattr(Optimizer, name)
-        if (plain := getattr(method, "__wrapped__", None)) is not None:
-            setattr(plain, _KEPT, _until_compiled(method, plain))
+        plain = getattr(method, "__wrapped__", None)
+        if plain is not None and getattr(plain, KEPT, None) is None:
+            lean = _until_compiled(method, plain)
+            setattr(plain, KEPT, lean)
+            patched.append((plain, lean))
+    try:
+        yield
+    finally:
+        for plain, ours in patched:
+            if getattr(plain, KEPT, None) is ours:  # it is torch's own once the compiler is there
+                delattr(plain, KEPT)
 
 
-_KEPT = "__dynamo_disable"
+OPTIMIZER_METHODS = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+KEPT = "__dynamo_disable"
+"""The attribute in which torch keeps what a method that is kept from the compiler calls."""
 
 
 def _until_compiled(method: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,7 +90,7 @@ def _until_compiled(method: Callable[..., Any], plain: Callable[..., Any]) -> Ca
         if "torch._dynamo" not in sys.modules:
             return plain(*args, **kwargs)
         with suppress(AttributeError):  # another thread may have been as quick
-            delattr(plain, _KEPT)
+            delattr(plain, KEPT)
         return method(*args, **kwargs)
 
     return lean

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import errno
 import importlib
 import io
 import os
@@ -28,7 +27,7 @@ COMMANDS = {
     "best": "print the plan of a sweep's best trial as a spec",
     "validate": "check specs and report every mistake at once",
     "plan": "show the resolved plan: layers, shapes, parameters",
-    "data": "show what the data of a spec are: columns, classes, splits, leaks",
+    "data": "show the data of a spec: columns, classes, splits, leaks",
     "list": "list the components of the registry",
     "show": "show one component: options, types, defaults, origin",
     "lr": "suggest a learning rate by a short test",
@@ -36,17 +35,13 @@ COMMANDS = {
     "schema": "print the JSON Schema of specs, or install it for an editor",
     "runs": "list the runs of this project with their status",
     "compare": "show runs side by side: only what differs between them",
-    "resume": "go on with an interrupted run, exactly",
-    "predict": "write what a run's model answers for the rows of a file",
+    "resume": "resume an interrupted run, exactly",
+    "predict": "write what a run's model predicts for the rows of a file",
     "evaluate": "measure a run's model on the labelled rows of a file, and record it",
     "ui": "start MLflow's UI on the project's store",
     "sync": "ship the journals of runs whose record is not complete",
-    "completion": "print what makes a shell complete annpipe's commands",
+    "completion": "print the script that lets a shell complete annpipe's commands",
 }
-
-
-# A full, read-only or failing disk, and a file of somebody else's, are no bugs.
-OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG, errno.EACCES, errno.EPERM)
 
 
 class LazyGroup(click.Group):
@@ -65,8 +60,8 @@ class LazyGroup(click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         from click.shell_completion import CompletionItem
 
-        found = [CompletionItem(name, help=words) for name, words in COMMANDS.items() if name.startswith(incomplete)]
-        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+        commands = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -86,7 +81,7 @@ def main() -> NoReturn:
     code = outcome()
     if not {"torch", "mlflow"} & sys.modules.keys():
         sys.exit(code)
-    # Python takes a second to take torch apart, and whoever called waits for our end: nobody needs those modules again.
+    # Python needs a second to unload torch, and the caller waits for the end of this process.
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # the reader is gone, or the stream was closed
@@ -95,7 +90,7 @@ def main() -> NoReturn:
 
 
 def outcome() -> int:
-    """Runs the command line of `sys.argv`, says what went wrong, and gives the exit code."""
+    """Runs the command line of `sys.argv` and prints what went wrong; the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that is no text, as an argument may be, is shown all the same
             stream.reconfigure(errors="backslashreplace")
@@ -124,10 +119,10 @@ def _outcome() -> int:
     except OSError as error:
         from annpipe.files.disk import fault_of_disk
 
-        said = fault_of_disk(error)
-        if said is None:
+        fault = fault_of_disk(error)
+        if fault is None:
             return _bug()
-        click.echo(f"error: {said}", err=True)
+        click.echo(f"error: {fault}", err=True)
         return 1
     except Exception as error:
         if is_out_of_memory(error):
@@ -138,17 +133,17 @@ def _outcome() -> int:
 
 
 def _check_call() -> None:
-    """Refuses what no command can go on with: an argument that nothing is called, a working directory that is gone."""
-    if wrong := next((one for one in sys.argv if "\0" in one), None):
-        raise click.UsageError(f"the argument {wrong!r} has a NUL character, which no name and no value has")
+    """Refuses arguments with a NUL character, and a working directory that was deleted."""
+    if wrong := next((argument for argument in sys.argv if "\0" in argument), None):
+        raise click.UsageError(f"the argument {wrong!r} has a NUL character, which is not allowed")
     try:
         os.getcwd()
     except OSError:
-        raise NotFound("the working directory is gone; change to a folder that is there") from None
+        raise NotFound("the working directory was deleted; change to one that exists") from None
 
 
 def _bug() -> int:
-    """Says what a report needs; for the exception under way."""
+    """Prints the traceback of the current exception, and what a bug report needs."""
     click.echo(scrub(traceback.format_exc()), err=True, nl=False)
     click.echo(_how_to_report(), err=True)
     return 4
@@ -160,11 +155,11 @@ def _how_to_report() -> str:
     import shlex
     from importlib.metadata import version
 
-    said = scrub(shlex.join(["annpipe", *sys.argv[1:]]))
+    command = scrub(shlex.join(["annpipe", *sys.argv[1:]]))
     versions = f"annpipe {version('annpipe')}, torch {version('torch')}, Python {platform.python_version()}"
     return (
         "\nThis is a bug in annpipe, not in your spec. Please report it with the lines above and these:\n"
-        f"  {said}\n  {versions}, {platform.platform()}"
+        f"  {command}\n  {versions}, {platform.platform()}"
     )
 
 

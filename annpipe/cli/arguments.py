@@ -1,4 +1,4 @@
-"""A command line that holds a password is kept from the list of processes, which everybody on the machine may read."""
+"""Hides a password on the command line from the list of processes, which everybody on the machine may read."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def hide_secrets() -> None:
 
     The second start takes them out of the environment, so that no process that it starts has them.
     """
-    told = os.environ.pop(VARIABLE, None)
-    if told is not None and any(HIDDEN in argument for argument in sys.argv[1:]):
+    hidden = os.environ.pop(VARIABLE, None)
+    if hidden is not None and any(HIDDEN in argument for argument in sys.argv[1:]):
         with suppress(ValueError):
-            sys.argv[1:] = [str(argument) for argument in json.loads(told)]
+            sys.argv[1:] = [str(argument) for argument in json.loads(hidden)]
         return
     if not any(map(has_secret, sys.argv[1:])) or not sys.executable:
         return
-    shown = [scrub(argument) for argument in sys.orig_argv[1:]]
+    scrubbed = [scrub(argument) for argument in sys.orig_argv[1:]]
     with suppress(OSError):  # where it cannot be started anew, the command is still what the user wants
-        os.execve(sys.executable, [sys.executable, *shown], {**os.environ, VARIABLE: json.dumps(sys.argv[1:])})
+        os.execve(sys.executable, [sys.executable, *scrubbed], {**os.environ, VARIABLE: json.dumps(sys.argv[1:])})

@@ -1,79 +1,117 @@
-"""The arguments and options that several commands share: specs and their values, a run and rows for it."""
+"""Arguments and options that several commands share: specs and their values, a run and rows for it, plugins."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from annpipe.cli.completion import words
+from annpipe.errors import NotFound, SpecError
+from annpipe.errors.render import render
+from annpipe.runs.spec_source import SpecSource
+
+if TYPE_CHECKING:
+    from annpipe.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-spec_argument = click.argument("spec", type=click.Path(path_type=Path), shell_complete=words.specs)
-spec_arguments = click.argument(
+_SPEC = click.argument("spec", type=click.Path(path_type=Path), shell_complete=words.specs)
+_SPECS = click.argument(
     "specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...", shell_complete=words.specs
 )
+_SET = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    shell_complete=words.set_paths,
+    help="Replace a value of the spec, or append to a list with PATH+=VALUE; may be repeated.",
+)
+_UNSET = click.option(
+    "--unset",
+    multiple=True,
+    metavar="PATH",
+    shell_complete=words.unset_paths,
+    help="Remove the value at PATH from the spec; may be repeated.",
+)
+_DEVICE = click.option(
+    "--device",
+    metavar="WORD",
+    shell_complete=words.devices,
+    help="auto, cpu, cuda, cuda:1 or mps, instead of the spec's.",
+)
+_NAME = click.option("--name", help="A name for the run, instead of the spec's.")
+
+
+def spec_source(
+    *, many: bool = False, device: bool = True, name: bool = False, untrusted: bool = False
+) -> Callable[[F], F]:
+    """The argument SPEC with --set, --unset and the options asked for: the command gets a SpecSource as `source`.
+
+    With `many`, it takes SPEC... and gets `sources`.
+    """
+    options = [_SPECS if many else _SPEC, _SET, _UNSET]
+    options += [_DEVICE] if device else []
+    options += [untrusted_option] if untrusted else []
+    options += [_NAME] if name else []
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def with_source(
+            *,
+            overrides: tuple[str, ...],
+            unset: tuple[str, ...],
+            spec: Path | None = None,
+            specs: tuple[Path, ...] = (),
+            device: str | None = None,
+            name: str | None = None,
+            untrusted: bool = False,
+            **others: Any,
+        ) -> Any:
+            sources = tuple(
+                SpecSource(path, overrides, unset, device, name, untrusted=untrusted)
+                for path in (specs if spec is None else (spec,))
+            )
+            return function(sources=sources, **others) if many else function(source=sources[0], **others)
+
+        decorated: Any = with_source
+        for option in reversed(options):
+            decorated = option(decorated)
+        result: F = decorated
+        return result
+
+    return decorate
 
 
 def untrusted_option(function: F) -> F:
-    """--untrusted; a command that takes it is held to the time and memory that a stranger's spec is worth."""
+    """--untrusted; a command with it limits the time and memory that an untrusted spec may take."""
 
     @functools.wraps(function)
-    def held(*, untrusted: bool, **others: Any) -> Any:
+    def limited(*, untrusted: bool, **others: Any) -> Any:
         from annpipe.files.guard import guarded
 
         with guarded(untrusted):
             return function(untrusted=untrusted, **others)
 
-    help_ = "For a stranger's spec: import no plugin of it, read nothing outside its folder, and work within bounds."
-    return click.option("--untrusted", is_flag=True, help=help_)(held)  # type: ignore[return-value]  # as above
+    help_ = "For a stranger's spec: import no plugin of it, read nothing outside its folder, limit time and memory."
+    return click.option("--untrusted", is_flag=True, help=help_)(limited)  # type: ignore[return-value]  # as below
 
 
 trust_option = click.option(
-    "--trust", is_flag=True, help="Take RUN, which was made elsewhere, for your own: its code is run, now and later."
+    "--trust", is_flag=True, help="Treat RUN, which was made elsewhere, as your own: its code is run, now and later."
 )
-
-
-def value_options(function: F) -> F:
-    """--set and --unset."""
-    set_ = click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="PATH=VALUE",
-        shell_complete=words.set_paths,
-        help="Replace a value of the spec, or append to a list with PATH+=VALUE; may be repeated.",
-    )
-    unset = click.option(
-        "--unset",
-        multiple=True,
-        metavar="PATH",
-        shell_complete=words.unset_paths,
-        help="Leave out what stands at PATH.",
-    )
-    return set_(unset(function))
-
-
-def spec_options(function: F) -> F:
-    """--set, --unset and --device."""
-    device = click.option(
-        "--device",
-        metavar="WORD",
-        shell_complete=words.devices,
-        help="auto, cpu, cuda, cuda:1 or mps, instead of the spec's.",
-    )
-    return value_options(device(function))
 
 
 def run_and_data(function: F) -> F:
     """The arguments RUN and DATA, or --last and DATA: the command gets the run's folder and the file."""
 
     @functools.wraps(function)
-    def found(*, named: tuple[str, ...], last: bool, **others: Any) -> Any:
+    def with_run(*, named: tuple[str, ...], last: bool, **others: Any) -> Any:
         from annpipe.record.journal.project import find_project, find_run
 
         if len(named) != 2 - last:
@@ -82,5 +120,44 @@ def run_and_data(function: F) -> F:
         return function(run=run, data=named[-1], **others)
 
     argument = click.argument("named", nargs=-1, metavar="RUN DATA", shell_complete=words.runs_and_data)
-    option = click.option("--last", is_flag=True, help="The latest run of this project, in the place of RUN.")
-    return argument(option(found))  # type: ignore[return-value]  # click reads its parameters from the attributes
+    option = click.option("--last", is_flag=True, help="The latest run of this project, instead of RUN.")
+    return argument(option(with_run))  # type: ignore[return-value]  # click reads its parameters from the attributes
+
+
+plugin_option = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    shell_complete=words.plugin_files,
+    help="Add the components of a Python file, as a spec's `plugins:` does; may be repeated.",
+)
+
+
+def open_registry(plugins: tuple[Path, ...]) -> Registry:
+    """All installed components and those of `plugins`; what is wrong with installed ones is a warning on stderr."""
+    from annpipe.registry import Registry
+    from annpipe.registry.discovery import PluginFault
+
+    registry = Registry.installed()
+    for fault in registry.faults:
+        click.echo(render(replace(fault.problem, severity="warning")) + "\n", err=True)
+    for path in plugins:
+        if not path.is_file():
+            raise NotFound(f"there is no plugin file '{path}'")
+        try:
+            registry.add_file(path)
+        except PluginFault as fault:
+            raise SpecError([fault.problem]) from fault
+    return registry
+
+
+def known_kind(kind: str) -> str:
+    """The kind itself; raises NotFound with the nearest when there is none of that name."""
+    from annpipe.errors.suggest import did_you_mean
+    from annpipe.registry import KINDS
+
+    if kind not in KINDS:
+        hint = did_you_mean(kind, KINDS) or f"the kinds are {', '.join(KINDS)}"
+        raise NotFound(f"there is no kind '{kind}': {hint}")
+    return kind

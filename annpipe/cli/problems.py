@@ -1,4 +1,4 @@
-"""How are problems printed? As text for a person, as JSON for a program, or as annotations for GitHub."""
+"""Prints problems: as text for a person, as JSON for a program, or as annotations for GitHub."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def as_github(problems: Iterable[Problem]) -> str:
 
 
 def strict(value: Any) -> Any:
-    """JSON has neither nan nor infinity: such numbers are told as text."""
+    """JSON has neither nan nor infinity: such numbers become text."""
     return str(value) if isinstance(value, float) and value - value != 0 else value
 
 
@@ -41,8 +41,8 @@ def count(problems: Sequence[Problem]) -> str:
     """`2 errors, 1 warning`."""
     n_errors = sum(map(is_error, problems))
     more = " or more" if n_errors >= MAX_PROBLEMS else ""
-    said = [_plural(n_errors, "error") + more, _plural(len(problems) - n_errors, "warning")]
-    return ", ".join(part for part in said if part)
+    counts = [_plural(n_errors, "error") + more, _plural(len(problems) - n_errors, "warning")]
+    return ", ".join(part for part in counts if part)
 
 
 def is_error(problem: Problem) -> bool:
@@ -83,5 +83,5 @@ def _annotation(problem: Problem) -> str:
 
 
 def _escaped(text: str, also: str = "") -> str:
-    """A workflow command ends at a line break; `%` begins an escape. What steers a terminal is shown by its number."""
+    """Escapes line breaks, which end a workflow command, `%`, which begins an escape, and control characters."""
     return "".join(f"%{ord(c):02X}" if c in f"%\r\n{also}" else visible(c) for c in text)

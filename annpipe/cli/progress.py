@@ -1,4 +1,4 @@
-"""What a run shows on stderr: a progress bar on a terminal, a plain line now and then elsewhere."""
+"""The display of a run on stderr: a progress bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import click
 from annpipe.cli.streams import below
 from annpipe.errors import Problem, one_line, visible
 from annpipe.errors.render import render
+from annpipe.observer import Observer
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 5.0
 
 
-class RunDisplay(AbstractContextManager["RunDisplay"]):
-    """Watches a run for a person: see `annpipe.observer.Watcher`."""
+class RunDisplay(Observer, AbstractContextManager["RunDisplay"]):
+    """Shows a person how a run goes on; as a context it clears the progress bar at its end."""
 
     def __init__(self) -> None:
         self._bar: _Bar | _Lines | None = None
@@ -66,24 +67,24 @@ class _Lines:
     def __init__(self, total_steps: int, steps_per_epoch: int, done: int) -> None:
         self._total, self._per_epoch = total_steps, steps_per_epoch
         self._begun, self._begun_at = done, time.monotonic()
-        self._said_at, self._step, self._loss = self._begun_at, done, float("nan")
-        self._said = -1
+        self._printed_at, self._step, self._loss = self._begun_at, done, float("nan")
+        self._printed = -1
 
     def show(self, step: int, loss: float) -> None:
         self._step, self._loss = step, loss
-        if time.monotonic() - self._said_at >= SECONDS_BETWEEN_LINES or step == self._total:
-            self._say()
+        if time.monotonic() - self._printed_at >= SECONDS_BETWEEN_LINES or step == self._total:
+            self._print()
 
     def say(self, message: str) -> None:
         _echo(message)
 
     def close(self) -> None:
-        if self._step not in (self._said, self._begun):
-            self._say()
+        if self._step not in (self._printed, self._begun):
+            self._print()
 
-    def _say(self) -> None:
-        self._said_at, self._said = time.monotonic(), self._step
-        rate = (self._step - self._begun) / max(self._said_at - self._begun_at, 1e-9)
+    def _print(self) -> None:
+        self._printed_at, self._printed = time.monotonic(), self._step
+        rate = (self._step - self._begun) / max(self._printed_at - self._begun_at, 1e-9)
         left = f"{(self._total - self._step) / rate:.0f} s left" if rate and self._step < self._total else "done"
         epoch, epochs = self._step // self._per_epoch, self._total // self._per_epoch
         click.echo(f"epoch {epoch}/{epochs}  loss {self._loss:.5g}  {rate:.0f} steps/s  {left}", err=True)

@@ -1,7 +1,6 @@
-"""Standard output and standard error of the commands: nothing that is written there steers a terminal.
+"""Escapes control characters in all that commands print, so that no name or cell of a stranger steers the terminal.
 
-Names, columns, classes and cells may be anybody's. Whatever prints them, a control character or a mark of direction is
-shown escaped. The escape is that of JSON, so that what is JSON stays it, and means the same.
+Marks of text direction are escaped too. The escape is that of JSON, so that JSON keeps its meaning.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from annpipe.errors import visible
 
 
 class Escaping:
-    """A text stream that escapes what is written to it, and is in all else the one below it.
+    """A text stream that escapes what is written to it, and otherwise behaves as the one below it.
 
     Bytes that are written to its buffer are data for programs, and pass as they are.
     """
@@ -39,7 +38,7 @@ class Escaping:
 
 
 def open_closed_streams() -> None:
-    """Standard streams that the caller closed lead nowhere from now on.
+    """Opens standard streams that the caller closed, onto the null device.
 
     Else the next file that is opened would get the number of one, and take in what libraries print.
     """
@@ -66,5 +65,5 @@ def escaped_streams() -> Iterator[None]:
 
 
 def below(stream: TextIO) -> TextIO:
-    """The stream that takes the escape codes of a progress bar: who uses it escapes what is not its own."""
+    """The stream below, which takes the escape codes of a progress bar; its user escapes all other text itself."""
     return stream.below if isinstance(stream, Escaping) else stream

@@ -1,1 +1,1 @@
-"""A data component and its split → the rows of a run: made, split, transformed and observed."""
+"""The rows of a run, from a `DataRequest`: made, split, transformed, and observed before training."""

@@ -33,10 +33,10 @@ def cell_texts(cells: pa.ChunkedArray | pa.Array, form: CellFormat) -> pa.Chunke
         raise TypeError(f"{kind} is no single value")
     try:
         distinct = pc.unique(cells)
-        places = pc.index_in(cells, value_set=distinct)
+        indices = pc.index_in(cells, value_set=distinct)
     except pa.ArrowNotImplementedError:  # a type that Arrow does not compare: cell by cell
         return pa.chunked_array([pa.array([cell_text(cell) for cell in values(cells)], pa.string())])
-    texts = pc.take(pa.array([cell_text(cell) for cell in values(distinct)], pa.string()), places)
+    texts = pc.take(pa.array([cell_text(cell) for cell in values(distinct)], pa.string()), indices)
     return cell_texts(texts, form) if _is_bytes(kind) else texts
 
 

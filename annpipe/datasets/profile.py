@@ -1,4 +1,4 @@
-"""Dataset + splits → Profile: what was read, column by column, for `annpipe data` to show."""
+"""Dataset + splits → Profile: statistics of each column, as `annpipe data` shows them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from annpipe.contract import Dataset
-from annpipe.datasets.leaks import class_counts, class_names
-from annpipe.datasets.splits import Splits
+from annpipe.datasets.steps.classes import class_counts, class_names
+from annpipe.datasets.steps.splits import Splits
 
 FEW = 10  # rows that may all be different by chance
 BOOLEAN = (("false", "true"), ("no", "yes"))
@@ -21,9 +21,9 @@ class Column:
 
     `shape` is that of a row, `()` for a single number. `distinct` counts different values that are not missing; it is
     None for rows of several numbers. `mean`, `deviation` (of a sample: divided by n - 1), `least` and `greatest` are
-    those of numbers that are there, None where there are none. `frequent` are the values of categories and classes
-    with how many rows have each, the most frequent first. `is_key` tells that every row has another whole number or
-    word, as a row's number or name is.
+    those of the numbers that are not missing, None where all are. `frequent` has the values of categories and classes
+    with their numbers of rows, the most frequent first. `is_key` tells that all rows have different whole numbers or
+    words, as row numbers and names do.
     """
 
     name: str
@@ -42,9 +42,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Profile:
-    """What the data are: `rows` by split, `columns`, `classes` of each target by split, and the `first` rows by column.
+    """The data described: `rows` by split, `columns`, `classes` of each target by split, the `first` rows by column.
 
-    `classes` gives for a target that has some each class by name, and for each split how many of its rows have it.
+    `classes` has for each target of classes, and each class by name, its number of rows in each split.
     """
 
     rows: Mapping[str, int]
@@ -64,14 +64,14 @@ def profile(dataset: Dataset, splits: Splits, n_first: int) -> Profile:
     classes = {name: _balance(dataset, name, parts) for name in dataset.targets if class_names(dataset, name)}
     return Profile(
         {name: part.rows for name, part in parts.items()},
-        tuple(_column(name, role, tensor, dataset) for name, role, tensor in _every(dataset)),
+        tuple(_column(name, role, tensor, dataset) for name, role, tensor in _tensors(dataset)),
         classes,
-        {name: _first(tensor[:n_first], dataset.categories.get(name, ())) for name, _, tensor in _every(dataset)},
+        {name: _first(tensor[:n_first], dataset.categories.get(name, ())) for name, _, tensor in _tensors(dataset)},
     )
 
 
-def _every(dataset: Dataset) -> Iterator[tuple[str, str, torch.Tensor]]:
-    """Every tensor once with its name and role: targets, inputs, and what is kept aside for the split."""
+def _tensors(dataset: Dataset) -> Iterator[tuple[str, str, torch.Tensor]]:
+    """Name, role and tensor of targets, inputs, and the columns kept aside for the split."""
     for role, tensors in (("target", dataset.targets), ("input", dataset.inputs), ("aside", dataset.aside)):
         yield from ((name, role, tensor) for name, tensor in tensors.items())
 
@@ -86,16 +86,16 @@ def _column(name: str, role: str, tensor: torch.Tensor, dataset: Dataset) -> Col
     lost = tensor.isnan()
     words = dataset.categories.get(name, ())
     column = Column(name, role, _type(role, tensor, words), tuple(tensor.shape[1:]), int(lost.sum()))
-    there = tensor[~lost]
+    values = tensor[~lost]
     if tensor.ndim > 1:
-        return _with_range(column, there)
-    values, counts = there.unique(return_counts=True)  # type: ignore[no-untyped-call]  # torch's own
-    is_key = len(values) == len(tensor) >= FEW and bool((values == values.round()).all())
-    column = replace(column, distinct=len(values), is_key=is_key)
+        return _with_range(column, values)
+    distinct, counts = values.unique(return_counts=True)  # type: ignore[no-untyped-call]  # torch's own
+    is_key = len(distinct) == len(tensor) >= FEW and bool((distinct == distinct.round()).all())
+    column = replace(column, distinct=len(distinct), is_key=is_key)
     if column.type in ("number", "tokens"):
-        return _with_range(column, there)
+        return _with_range(column, values)
     order = torch.argsort(counts, descending=True, stable=True).tolist()
-    return replace(column, frequent=tuple((str(said(float(values[n]), words)), int(counts[n])) for n in order))
+    return replace(column, frequent=tuple((str(in_words(float(distinct[n]), words)), int(counts[n])) for n in order))
 
 
 def _type(role: str, tensor: torch.Tensor, words: Sequence[str]) -> str:
@@ -106,24 +106,24 @@ def _type(role: str, tensor: torch.Tensor, words: Sequence[str]) -> str:
     return "number" if tensor.is_floating_point() else "class" if role == "target" else "tokens"
 
 
-def _with_range(column: Column, there: torch.Tensor) -> Column:
-    """The column with its range, mean and deviation, of the values that are there."""
-    if not there.numel():
+def _with_range(column: Column, values: torch.Tensor) -> Column:
+    """The column with the range, mean and deviation of its values."""
+    if not values.numel():
         return column
-    there = there.double()
-    deviation = float(there.std()) if there.numel() > 1 else None
+    values = values.double()
+    deviation = float(values.std()) if values.numel() > 1 else None
     return replace(
-        column, least=float(there.min()), mean=float(there.mean()), deviation=deviation, greatest=float(there.max())
+        column, least=float(values.min()), mean=float(values.mean()), deviation=deviation, greatest=float(values.max())
     )
 
 
 def _first(tensor: torch.Tensor, words: Sequence[str]) -> tuple[object, ...]:
-    """Values in words, numbers as they are; of rows of several numbers nothing can be shown in brief."""
-    return () if tensor.ndim > 1 else tuple(said(float(value), words) for value in tensor)
+    """Categories as words, numbers as they are; empty for rows of several numbers, which are not shown."""
+    return () if tensor.ndim > 1 else tuple(in_words(float(value), words) for value in tensor)
 
 
-def said(value: float, words: Sequence[str]) -> str | float | None:
-    """A value in the units of the data: the word that it stands for, a number, or None where it is missing."""
+def in_words(value: float, words: Sequence[str]) -> str | float | None:
+    """A value in the units of the data: the name of its category, a number, or None where it is missing."""
     if value != value:
         return None
     if words:

@@ -1,66 +1,90 @@
-"""What rows a run needs: its data component, split and transforms, with the digest under which they are kept."""
+"""What decides the rows of a run: `DataRequest`, built from a draft in one place."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from annpipe.contract import Blocks, Fields
+from annpipe.contract import ChunkedDataset, Fields
+from annpipe.datasets.on_disk.passes import PassCache
+from annpipe.draft.component import Component
+from annpipe.draft.inputs_outputs import is_inputs, stack_columns
+from annpipe.draft.losses import takes_classes
 from annpipe.draft.transforms import Transforming
+from annpipe.draft.types import Draft
 from annpipe.files.cache_folder import cache_folder
 from annpipe.files.named import NamedFault, content
-from annpipe.registry import Registry
 from annpipe.spec.sections.models import Split
 
-FORMAT = 2  # since rows have check sums
+FORMAT = 2  # of the rows on disk; since rows have check sums
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is asked of rows that come in blocks, and so decides what is kept of them."""
+class DataRequest:
+    """The rows that a run needs; device and precision are chosen where they are prepared.
 
-    blocks: Blocks
+    `takes_classes` tells that the loss compares with class labels, and `labels` names the targets of heads whose losses
+    do. `stacks` has the inputs of each stack of `model.inputs`. `widths` and `variances` describe outputs of a model
+    that are not values of targets, as `Fitted` has them. `passes` keeps what was read of chunked data.
+    """
+
+    data: Component
     fields: Fields
     split: Split
     seed: int
     transforms: tuple[Transforming, ...]
-    registry: Registry
-    dtype: torch.dtype
-    classes: bool
-    stacks: tuple[tuple[str, ...], ...] = ()
+    stacks: tuple[tuple[str, ...], ...]
+    takes_classes: bool
+    labels: tuple[str, ...]
+    widths: tuple[int, ...] = ()
+    variances: tuple[int | None, ...] = ()
+    passes: PassCache = field(default_factory=PassCache, compare=False, repr=False)
 
-    @property
-    def key(self) -> str:
-        """A digest of all that decides the rows as they are trained on."""
+    def key(self, data: ChunkedDataset, dtype: torch.dtype) -> str:
+        """A digest of all that decides the rows of chunked data as they are trained on."""
         files = [_content(file) for file in self.split.files.values()]
         steps = [step for part in self.transforms for step in part.steps]
-        said: list[object] = [FORMAT, self.blocks.digest, list(self.fields.inputs), list(self.fields.targets)]
-        said += [self.split.model_dump(), self.seed, files, str(self.dtype), self.classes, self.stacks]
-        said += [(part.columns, [step.to_data() for step in part.steps]) for part in self.transforms]
-        said += [_source(step.name, self.registry) for step in steps]
-        return hashlib.sha256(repr(said).encode()).hexdigest()[:32]
+        facts: list[object] = [FORMAT, data.digest, list(self.fields.inputs), list(self.fields.targets)]
+        facts += [self.split.model_dump(), self.seed, files, str(dtype), self.takes_classes, self.stacks]
+        facts += [(part.columns, [step.to_data() for step in part.steps]) for part in self.transforms]
+        facts += [_source(step) for step in steps]
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
-    @property
-    def folder(self) -> Path:
-        """Where such rows are kept."""
-        return cache_folder() / "rows" / self.key
+    def folder(self, data: ChunkedDataset, dtype: torch.dtype) -> Path:
+        """Where rows on disk are kept for these data."""
+        return cache_folder() / "rows" / self.key(data, dtype)
+
+
+def data_request(drafted: Draft, fields: Fields, passes: PassCache | None = None) -> DataRequest:
+    """The rows that a draft asks for, whose data have these fields."""
+    spec = drafted.spec
+    inputs = [layer for layer in drafted.model if is_inputs(layer)]
+    return DataRequest(
+        data=drafted.data,
+        fields=fields,
+        split=spec.split,
+        seed=spec.head.seed,
+        transforms=drafted.transforms,
+        stacks=tuple(names for layer in inputs for names in stack_columns(layer.options["columns"], fields)),
+        takes_classes=takes_classes(drafted.loss),
+        labels=tuple(head.name for head in drafted.outputs if takes_classes(head.loss)),
+        passes=passes or PassCache(),
+    )
 
 
 def _content(file: str) -> bytes:
-    """What a file of rows has; of one that cannot be read nothing, since whoever splits by it says so."""
+    """The bytes of a split file; empty where it cannot be read, since splitting reports that."""
     try:
         return content(file, bound="split file")
     except NamedFault:
         return b""
 
 
-def _source(name: str, registry: Registry) -> str:
+def _source(transform: Component) -> str:
     """A digest of the file that a transform is written in."""
-    entry = registry.find("transform", name)
-    assert entry
-    file = inspect.getsourcefile(registry.load(entry))
+    file = inspect.getsourcefile(transform.load())
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""

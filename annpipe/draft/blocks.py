@@ -1,4 +1,4 @@
-"""`blocks:` named stacks, defined once and used wherever a layer may stand, each time with weights of their own.
+"""Resolves `blocks`: named stacks of layers, used as layers, each use with weights of its own.
 
 A block is an entry of the spec's own registry. Its uses are drafted as names; once all is right, each gets a copy of
 the block's layers, and keeps its name as the template that the plan's YAML says.
@@ -10,14 +10,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from annpipe.draft.component import Component, components_in, every, transform
+from annpipe.draft.component import Component, at_every_depth, components_in, transform
 from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.entry import Origin
+from annpipe.registry.traits import LayerTraits
 from annpipe.spec.sections.spec import Spec
 
-Blocks = Mapping[str, tuple[Component, ...]]
+BlockLayers = Mapping[str, tuple[Component, ...]]
 MOST_LAYERS = 10_000
 
 
@@ -25,7 +26,7 @@ def with_blocks(spec: Spec, registry: Registry) -> tuple[Registry, list[Problem]
     """A registry of the spec's own in which its blocks are layers, and the blocks whose names are taken."""
     if not spec.blocks:
         return registry, []
-    own, problems = registry.copy(), []
+    copy, problems = registry.copy(), []
     for key, _ in spec.blocks:
         name = str(key.value)
         taken = registry.find("layer", name)
@@ -33,30 +34,35 @@ def with_blocks(spec: Spec, registry: Registry) -> tuple[Registry, list[Problem]
             message = f"the block '{name}' has the name of a layer that comes from {taken.origin}"
             problems.append(Problem("block", message, key.place, "give the block another name"))
         else:
-            own.add_entries([_entry(name)])
-    return own, problems
+            copy.add_entries([_entry(name)])
+    return copy, problems
 
 
 def _entry(name: str) -> Entry:
     layers = Parameter("layers", "stack", supplied=True)
     summary = "A block of the spec."
     return Entry(
-        "layer", name, "annpipe.portable.stack:stacked", (layers,), summary, Origin("annpipe"), traits={"block": True}
+        "layer",
+        name,
+        "annpipe.portable.stack:stacked",
+        (layers,),
+        summary,
+        Origin("annpipe"),
+        traits=LayerTraits(block=True),
     )
 
 
-def used_block(component: Component, registry: Registry) -> str | None:
+def used_block(component: Component) -> str | None:
     """The block whose weights the component shares with others that name it, None for a layer of any other sort."""
-    entry = registry.find(component.kind, component.name)
-    option = entry.traits.get("uses") if entry else None
-    name = component.options.get(option) if isinstance(option, str) else None
+    option = component.traits(LayerTraits).uses
+    name = component.options.get(option) if option is not None else None
     return name if isinstance(name, str) else None
 
 
-def faults(blocks: Blocks, model: Sequence[Component], spec: Spec, registry: Registry) -> Iterator[Problem]:
+def faults(blocks: BlockLayers, model: Sequence[Component], spec: Spec) -> Iterator[Problem]:
     """Blocks that are named but not there, that hold themselves, and those of this very spec that are not used."""
     places = {str(key.value): key.place for key, _ in spec.blocks}
-    inside = _Uses(blocks, registry)
+    inside = _Uses(blocks)
     yield from _unknown(inside, model)
     used = inside.reached(model)
     for name in blocks:
@@ -75,13 +81,13 @@ def faults(blocks: Blocks, model: Sequence[Component], spec: Spec, registry: Reg
 
 def _unknown(inside: _Uses, model: Sequence[Component]) -> Iterator[Problem]:
     """Blocks that are to be shared, and that the spec does not have."""
-    for component in every([*model, *(layer for layers in inside.blocks.values() for layer in layers)]):
-        name = used_block(component, inside.registry)
+    for component in at_every_depth([*model, *(layer for layers in inside.blocks.values() for layer in layers)]):
+        name = used_block(component)
         if name is not None and name not in inside.blocks:
             known = list(inside.blocks)
             near = did_you_mean(name, known) or (f"the blocks are {', '.join(known)}" if known else None)
             help_ = near or f"define it: `blocks: {{{name}: [Linear: 8, ReLU]}}`"
-            node = next(iter(component.given.values()), None)
+            node = next(iter(component.nodes.values()), None)
             place = node.place if node else component.place
             yield Problem("block", f"there is no block '{name}'", place, help_)
 
@@ -89,19 +95,19 @@ def _unknown(inside: _Uses, model: Sequence[Component]) -> Iterator[Problem]:
 class _Uses:
     """Which blocks stand where, and how large they are."""
 
-    def __init__(self, blocks: Blocks, registry: Registry) -> None:
-        self.blocks, self.registry = blocks, registry
+    def __init__(self, blocks: BlockLayers) -> None:
+        self.blocks = blocks
         self._sizes: dict[str, int] = {}
 
     def block(self, component: Component) -> str | None:
         """The block that a component is a use of."""
         name = component.name if component.kind == "layer" else None
-        name = name if name in self.blocks else used_block(component, self.registry)
+        name = name if name in self.blocks else used_block(component)
         return name if name in self.blocks else None
 
     def uses(self, components: Iterable[Component]) -> Iterator[str]:
         """The blocks that stand in components, at every depth, each by its name."""
-        yield from (name for component in every(components) if (name := self.block(component)) is not None)
+        yield from (name for component in at_every_depth(components) if (name := self.block(component)) is not None)
 
     def reached(self, model: Sequence[Component]) -> set[str]:
         """The blocks that a model uses, or that stand in those."""
@@ -140,14 +146,14 @@ class _Uses:
         return 1 + inside + (self.size(name) if name is not None else 0)
 
 
-def expanded(component: Component, blocks: Blocks, registry: Registry) -> Component:
+def expanded(component: Component, blocks: BlockLayers) -> Component:
     """The component with every use of a block filled with the block's layers."""
 
     def within(inner: Component) -> Component:
-        return expanded(inner, blocks, registry)
+        return expanded(inner, blocks)
 
     if component.kind == "layer" and component.name in blocks:
         return replace(component, options={"layers": list(map(within, blocks[component.name]))}, template=component)
-    if name := used_block(component, registry):
+    if name := used_block(component):
         return replace(component.with_options(stack=list(map(within, blocks[name]))), template=component)
     return replace(component, options={key: transform(value, within) for key, value in component.options.items()})

@@ -1,4 +1,4 @@
-"""A component of a Plan: a name and all its options, checked and filled, still only data."""
+"""The resolved component: its name, its checked and completed options, and its registry entry."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from annpipe.errors import Place
 from annpipe.expression import Expression
+from annpipe.registry.entry import UNKNOWN, Entry
+from annpipe.registry.loading import load
+from annpipe.registry.traits import SomeTraits
 from annpipe.spec.yaml.nodes import Node
 
 T = TypeVar("T")
@@ -18,20 +23,29 @@ class Component:
     """One resolved component.
 
     `options` holds every option with its value: scalars, lists, mappings, Expressions and nested Components. Supplied
-    parameters are there once they are known (a layer's `in_features` after its shapes ran). `given` are the nodes of
+    parameters are there once they are known (a layer's `in_features` after its shapes ran). `nodes` are the nodes of
     the options that the spec gives, by name. `template` is the component as a spec says it, where that is less than
-    what is built: a stack that is repeated stands there once.
+    what is built: a stack that is repeated stands there once. `entry` is what the registry knows of it.
     """
 
     kind: str
     name: str
     options: Mapping[str, Any]
     place: Place | None = field(default=None, compare=False)
-    given: Mapping[str, Node] = field(default_factory=dict, compare=False, repr=False)
+    nodes: Mapping[str, Node] = field(default_factory=dict, compare=False, repr=False)
     template: Component | None = field(default=None, compare=False, repr=False)
+    entry: Entry = field(default=UNKNOWN, compare=False, repr=False)
 
     def __hash__(self) -> int:
         return hash((self.kind, self.name, repr(self.to_data())))
+
+    def traits(self, traits: type[SomeTraits]) -> SomeTraits:
+        """What the engine must know of it beyond its options; for a component of another kind, nothing."""
+        return self.entry.traits_as(traits)
+
+    def load(self) -> Callable[..., Any]:
+        """The class or function that it names; raises PluginFault when its file fails to import."""
+        return load(self.entry)
 
     def with_options(self, **options: Any) -> Component:
         """The same component with some options set."""
@@ -51,6 +65,8 @@ def to_data(value: Any) -> Any:
     match value:
         case Component():
             return value.to_data()
+        case BaseModel():
+            return value.model_dump()
         case Expression():
             return str(value)
         case list() | tuple():
@@ -74,13 +90,13 @@ def transform(value: Any, change: Callable[[Component], Any]) -> Any:
 
 def components_in(value: Any) -> Iterator[Component]:
     """The components directly inside a value."""
-    found: list[Component] = []
-    transform(value, found.append)
-    yield from found
+    components: list[Component] = []
+    transform(value, components.append)
+    yield from components
 
 
-def every(components: Iterable[Component]) -> Iterator[Component]:
+def at_every_depth(components: Iterable[Component]) -> Iterator[Component]:
     """The components and those inside them, at every depth."""
     for component in components:
         yield component
-        yield from every(components_in(dict(component.options)))
+        yield from at_every_depth(components_in(dict(component.options)))

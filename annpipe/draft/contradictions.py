@@ -1,4 +1,4 @@
-"""Which options of a spec can do nothing, or cannot be done, beside the others? Told without torch."""
+"""Finds options of a spec that exclude each other or have no effect together, without torch."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from annpipe.draft.component import Component, components_in
 from annpipe.errors import Problem
+from annpipe.registry.traits import OptimizerTraits, SchedulerTraits
 
 if TYPE_CHECKING:
     from annpipe.draft.types import Draft
-    from annpipe.registry import Entry
 
 
 def contradictions(drafted: Draft) -> Iterator[Problem]:
@@ -19,13 +19,12 @@ def contradictions(drafted: Draft) -> Iterator[Problem]:
     if train.accumulate > 1 and train.batch_size == "all":
         message = "`train.accumulate` adds batches up, and `batch_size: all` has only one"
         yield Problem("wrong-value", message, spec.place("train", "accumulate"), "give `batch_size` in rows")
-    optimizer = drafted.registry.find("optimizer", drafted.optimizer.name)
-    if spec.device.autocast == "float16" and optimizer and optimizer.traits.get("closure"):
+    optimizer = drafted.optimizer
+    has_closure = optimizer.traits(OptimizerTraits).closure
+    if spec.device.autocast == "float16" and has_closure:
         message = f"{optimizer.name} evaluates the model several times a step, and float16 scales one gradient a step"
         yield Problem("wrong-value", message, spec.place("device", "autocast"), "take bfloat16, or another optimizer")
-    if train.non_finite != "stop" and (
-        spec.device.autocast == "float16" or (optimizer and optimizer.traits.get("closure"))
-    ):
+    if train.non_finite != "stop" and (spec.device.autocast == "float16" or has_closure):
         yield _not_by_the_step(drafted)
     if train.scheduler_each == "step" and not spec.problems:
         yield from _each_step(drafted)
@@ -49,8 +48,7 @@ def _each_step(drafted: Draft) -> Iterator[Problem]:
         message = "there is no scheduler that could go on at each step"
         yield Problem("wrong-value", message, place, "add one, or leave this out")
         return
-    entry = drafted.registry.find("scheduler", drafted.scheduler.name)
-    if follows_metric(entry):
+    if follows_metric(drafted.scheduler):
         message = f"{drafted.scheduler.name} follows a metric, and a metric is known once an epoch"
         yield Problem("wrong-value", message, place, "leave it out")
 
@@ -58,12 +56,12 @@ def _each_step(drafted: Draft) -> Iterator[Problem]:
 def _without_metric(drafted: Draft, outer: Component) -> Iterator[Problem]:
     """Schedulers that follow a metric inside another one, which steps them without it."""
     for inner in components_in(dict(outer.options)):
-        if follows_metric(drafted.registry.find("scheduler", inner.name)):
+        if follows_metric(inner):
             message = f"{inner.name} follows a metric, and {outer.name} steps it without one"
             yield Problem("wrong-value", message, inner.place, f"let {inner.name} be the scheduler by itself")
         yield from _without_metric(drafted, inner)
 
 
-def follows_metric(scheduler: Entry | None) -> bool:
+def follows_metric(scheduler: Component) -> bool:
     """Whether a scheduler is stepped with the value of a metric."""
-    return bool(scheduler and scheduler.traits.get("steps_on") == "metric")
+    return scheduler.traits(SchedulerTraits).steps_on == "metric"

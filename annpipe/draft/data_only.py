@@ -1,4 +1,4 @@
-"""The data component of a spec by itself, for whoever looks at the data before the rest of the spec is written."""
+"""Drafts the data component alone, for commands that look at the data before the rest of the spec is written."""
 
 from __future__ import annotations
 

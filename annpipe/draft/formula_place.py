@@ -1,4 +1,4 @@
-"""Where in the file does a fault stand that a formula has at some place of its text?
+"""Finds the line and column in a spec at which a formula is wrong.
 
 Blocks (`|`, `>-`) and values over several lines are another text in the file than in the value, but only in their
 blanks: the visible characters are the same, one by one.
@@ -34,13 +34,13 @@ def _place(fault: ExpressionFault, node: ScalarNode) -> Place:
     if place.length == len(node.text) + 2 * quote:  # on one line, as it is
         return Place(place.file, place.line, place.column + quote + fault.column, fault.length)
     places = _visible_places(node)
-    before = [found for found in places[: fault.column] if found]
-    marked = [found for found in places[fault.column : fault.column + fault.length] if found]
+    before = [position for position in places[: fault.column] if position]
+    marked = [position for position in places[fault.column : fault.column + fault.length] if position]
     if len(places) < min(fault.column + 1, len(node.text)) or not (before or marked):
         return place
     if not marked:  # something is missing after the last character
         return replace(before[-1], column=before[-1].column + before[-1].length, length=1)
-    same_line = [found for found in marked if found.line == marked[0].line]
+    same_line = [position for position in marked if position.line == marked[0].line]
     return replace(marked[0], length=same_line[-1].column + same_line[-1].length - marked[0].column)
 
 

@@ -1,7 +1,7 @@
-"""`model.inputs` and `model.outputs`: which columns does each stack take, which target each head? Told without torch.
+"""Resolves `model.inputs` and `model.outputs`: the columns of each stack and the target of each head, without torch.
 
-The stacks are one layer at the front of the model, the heads one at its end, entries of the spec's own registry that
-no spec can name; the losses of the heads are one loss.
+The stacks are one layer at the front of the model, the heads one at its end, and the losses of the heads are one loss;
+their entries are in no registry, so that no spec can name them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from annpipe.draft.component import Component
 from annpipe.draft.transforms import TYPES, fitting
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
-from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry import Entry, Parameter
 from annpipe.registry.entry import Origin
+from annpipe.registry.traits import traits_of
 from annpipe.spec.sections.component import Call
 from annpipe.spec.sections.spec import Spec
 
 INPUTS = "model.inputs"
 OUTPUTS = "model.outputs"
 MODULE = Path(__file__).parents[1] / "portable" / "heads.py"
-Columns = Sequence[Sequence[str]]
+StackColumns = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputHead:
     """A head: the target that it predicts, its layers, its loss with its weight, its metrics."""
 
     name: str
@@ -42,40 +43,44 @@ class Output:
         return hash((self.name, self.loss))
 
 
-def with_ends(spec: Spec, registry: Registry) -> Registry:
-    """A registry of the spec's own that has the layers which its inputs and outputs are, and the loss of the latter."""
-    if not spec.inputs and not spec.outputs:
-        return registry
-    own = registry.copy()
-    of_inputs = {"names": "list[str]", "columns": "list[list[str]]", "branches": "list[stack]", "join": "str"}
-    supplied = ("spans", "shapes", "whole", "output_shapes")
-    summary = "The stacks that the model's inputs go to."
-    own.add_entries([_entry("layer", INPUTS, "Inputs", of_inputs, supplied, summary, {"end": "inputs"})])
-    of_heads = {"names": "list[str]", "branches": "list[stack]"}
-    summary = "The heads that the model's outputs are."
-    own.add_entries([_entry("layer", OUTPUTS, "Outputs", of_heads, (), summary, {"end": "outputs"})])
-    of_losses = {"losses": "dict[str, loss]", "weights": "dict[str, float]"}
-    summary = "The weighted sum of the losses of all heads."
-    own.add_entries(
-        [_entry("loss", OUTPUTS, "HeadLosses", of_losses, ("spans", "labels"), summary, {"end": "outputs"})]
-    )
-    return own
-
-
 def _entry(
-    kind: str,
-    name: str,
-    attribute: str,
-    said: Mapping[str, str],
-    supplied: Sequence[str],
-    summary: str,
-    traits: Mapping[str, Any],
+    kind: str, name: str, attribute: str, options: Mapping[str, str], supplied: Sequence[str], summary: str, end: str
 ) -> Entry:
-    """An entry of a class in `annpipe.portable.heads`; with its options and what the engine supplies."""
-    parameters = [Parameter(option, type_) for option, type_ in said.items()]
+    """An entry of a class in `annpipe.portable.heads`, with its options and what the engine supplies."""
+    parameters = [Parameter(option, type_) for option, type_ in options.items()]
     parameters += [Parameter(option, "any", supplied=True) for option in supplied]
     target, origin = f"annpipe.portable.heads:{attribute}", Origin("annpipe")
+    traits = traits_of(kind, {"end": end})
     return Entry(kind, name, target, tuple(parameters), summary, origin, str(MODULE), traits=traits)
+
+
+INPUTS_ENTRY = _entry(
+    "layer",
+    INPUTS,
+    "Inputs",
+    {"names": "list[str]", "columns": "list[list[str]]", "branches": "list[stack]", "join": "str"},
+    ("spans", "shapes", "whole", "output_shapes"),
+    "The stacks that the model's inputs go to.",
+    "inputs",
+)
+OUTPUTS_ENTRY = _entry(
+    "layer",
+    OUTPUTS,
+    "Outputs",
+    {"names": "list[str]", "branches": "list[stack]"},
+    (),
+    "The heads that the model's outputs are.",
+    "outputs",
+)
+LOSS_ENTRY = _entry(
+    "loss",
+    OUTPUTS,
+    "HeadLosses",
+    {"losses": "dict[str, loss]", "weights": "dict[str, float]"},
+    ("spans", "labels"),
+    "The weighted sum of the losses of all heads.",
+    "outputs",
+)
 
 
 def inputs_layer(spec: Spec, layers: Callable[[Sequence[Call]], Sequence[Component]]) -> list[Component]:
@@ -88,22 +93,22 @@ def inputs_layer(spec: Spec, layers: Callable[[Sequence[Call]], Sequence[Compone
         "branches": [list(layers(stack.layers)) for stack in spec.inputs],
         "join": spec.join,
     }
-    return [Component("layer", INPUTS, options, spec.place("model", "inputs"))]
+    return [Component("layer", INPUTS, options, spec.place("model", "inputs"), entry=INPUTS_ENTRY)]
 
 
-def outputs_layer(heads: Sequence[Output], place: Place) -> list[Component]:
+def outputs_layer(heads: Sequence[OutputHead], place: Place) -> list[Component]:
     """The layer that the outputs are, where the spec has some."""
     options = {"names": [head.name for head in heads], "branches": [list(head.layers) for head in heads]}
-    return [Component("layer", OUTPUTS, options, place)] if heads else []
+    return [Component("layer", OUTPUTS, options, place, entry=OUTPUTS_ENTRY)] if heads else []
 
 
-def outputs_loss(heads: Sequence[Output], place: Place) -> Component:
+def outputs_loss(heads: Sequence[OutputHead], place: Place) -> Component:
     """The loss of a run whose model has heads."""
     losses, weights = {head.name: head.loss for head in heads}, {head.name: head.weight for head in heads}
-    return Component("loss", OUTPUTS, {"losses": losses, "weights": weights}, place)
+    return Component("loss", OUTPUTS, {"losses": losses, "weights": weights}, place, entry=LOSS_ENTRY)
 
 
-def in_order(heads: Sequence[Output], fields: Fields) -> tuple[Output, ...]:
+def in_order(heads: Sequence[OutputHead], fields: Fields) -> tuple[OutputHead, ...]:
     """The heads in the order of the targets that they predict."""
     return tuple(head for name in fields.targets for head in heads if head.name == name)
 
@@ -139,10 +144,10 @@ def end_names(component: Component) -> list[str]:
     names: list[str] = component.options["names"]
     if component.name == OUTPUTS:
         return names
-    return [f"{name}: {', '.join(own)}" for name, own in zip(names, component.options["columns"], strict=True)]
+    return [f"{name}: {', '.join(columns)}" for name, columns in zip(names, component.options["columns"], strict=True)]
 
 
-def stack_columns(columns: Columns, fields: Fields) -> list[tuple[str, ...]]:
+def stack_columns(columns: StackColumns, fields: Fields) -> list[tuple[str, ...]]:
     """The inputs that each stack takes, in the order of its names and patterns."""
     return [tuple(dict.fromkeys(name for word in words for name in fitting(word, fields))) for words in columns]
 
@@ -152,17 +157,17 @@ def input_faults(spec: Spec, fields: Fields) -> list[Problem]:
     taken: dict[str, Place] = {}
     problems: list[Problem] = []
     for stack in spec.inputs:
-        own: list[str] = []
+        taken_here: list[str] = []
         for node in stack.columns:
             names = fitting(str(node.value), fields)
             if not names:
                 problems.append(_unknown(str(node.value), node.place, fields))
-            for name in (name for name in names if name not in own):
-                own.append(name)
+            for name in (name for name in names if name not in taken_here):
+                taken_here.append(name)
                 if name in taken:
                     problems.append(_taken_twice(name, node.place, taken[name]))
                 taken.setdefault(name, node.place)
-        problems += _unjoinable(own, fields, stack.columns[0].place if stack.columns else stack.name.place)
+        problems += _unjoinable(taken_here, fields, stack.columns[0].place if stack.columns else stack.name.place)
     return problems or [*_left_over(spec, [name for name in fields.inputs if name not in taken])]
 
 
@@ -202,14 +207,14 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
 
 
-def arriving(component: Component, fields: Fields) -> Component:
+def with_column_spans(component: Component, fields: Fields) -> Component:
     """The layer of the inputs with where the columns of its stacks stand in what arrives, and in which shape."""
     stacks = stack_columns(component.options["columns"], fields)
     shapes = [list(shape) for shape in fields.stacks] or [_shape(names, fields) for names in stacks]
     whole = [len(names) == 1 and fields.inputs[names[0]].dtype == "int" for names in stacks]
     if fields.stacks:  # transforms lay the stacks' columns out one after another
-        ends = [sum(map(math.prod, shapes[: number + 1])) for number in range(len(shapes))]
-        spans = [[[end - math.prod(shape), end]] for end, shape in zip(ends, shapes, strict=True)]
+        stops = [sum(map(math.prod, shapes[: number + 1])) for number in range(len(shapes))]
+        spans = [[[end - math.prod(shape), end]] for end, shape in zip(stops, shapes, strict=True)]
     else:
         places = column_places(fields)
         spans = [_merged([places[name] for name in names]) for names in stacks]
@@ -254,7 +259,7 @@ def inputs_data(component: Component) -> dict[str, Any]:
     return {"inputs": stacks, "join": options["join"]}
 
 
-def outputs_data(outputs: Sequence[Output]) -> dict[str, Any]:
+def outputs_data(outputs: Sequence[OutputHead]) -> dict[str, Any]:
     """The heads as a spec says them."""
     heads = {
         head.name: {

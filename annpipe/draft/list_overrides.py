@@ -1,4 +1,4 @@
-"""`--set model.2.residual.layers.0.Linear.bias=false` where the spec writes `residual: [Linear: 64, ReLU]`.
+"""Applies `--set model.2.residual.layers.0.Linear.bias=false` where the spec writes `residual: [Linear: 64, ReLU]`.
 
 Which option a list fills is known to the registry alone, so an override reads `layers.0` as names, and lays a mapping
 over the list; here its names become positions of the list again.

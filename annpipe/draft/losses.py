@@ -1,4 +1,4 @@
-"""What does a loss compare with, and what of it comes from the data? Losses may hold others: asked of each inside."""
+"""What a loss compares with (values or labels), and its weights that come from the data; for nested losses, too."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from annpipe.draft.component import Component, components_in, transform
-from annpipe.registry import Registry
+from annpipe.registry.traits import LossTraits
 from annpipe.registry.types import Choice, Named, alternatives
 
 BALANCED = "balanced"
@@ -36,31 +36,28 @@ def leaves(loss: Component) -> Iterator[Component]:
 
 def ignored_label(loss: Component) -> int | None:
     """The label of a single loss whose rows do not count; None for a loss without one, and for several losses."""
-    own = list(leaves(loss))
-    label = own[0].options.get("ignore_index") if len(own) == 1 else None
+    compared = list(leaves(loss))
+    label = compared[0].options.get("ignore_index") if len(compared) == 1 else None
     return label if isinstance(label, int) else None
 
 
-def compares_classes(loss: Component, registry: Registry) -> bool:
+def compares_classes(loss: Component) -> bool:
     """Whether a single loss compares with int64 class labels."""
-    entry = registry.find("loss", loss.name)
-    return bool(entry and entry.traits.get("target") == "classes")
+    return loss.traits(LossTraits).target == "classes"
 
 
-def takes_classes(loss: Component, registry: Registry) -> bool:
+def takes_classes(loss: Component) -> bool:
     """Whether the targets are class labels: what each loss inside compares with. Those of heads are each for itself."""
-    entry = registry.find("loss", loss.name)
-    if entry and "end" in entry.traits:
+    if loss.traits(LossTraits).end is not None:
         return False
-    return all(compares_classes(leaf, registry) for leaf in leaves(loss))
+    return all(compares_classes(leaf) for leaf in leaves(loss))
 
 
-def balanced(loss: Component, registry: Registry) -> list[str]:
+def balanced(loss: Component) -> list[str]:
     """The options of a single loss whose numbers are to come from the train split."""
-    entry = registry.find("loss", loss.name)
     return [
         option.name
-        for option in (entry.options if entry else ())
+        for option in loss.entry.options
         if loss.options.get(option.name) == BALANCED and _may_be_balanced(alternatives(option.option_type))
     ]
 
@@ -69,23 +66,23 @@ def _may_be_balanced(members: Any) -> bool:
     return Named("tensor") in members and any(isinstance(m, Choice) and BALANCED in m.values for m in members)
 
 
-def weighted(loss: Component, registry: Registry, weights: Weights, target: str | None = None) -> Component:
+def weighted(loss: Component, weights: Weights, target: str | None = None) -> Component:
     """The loss with numbers for `balanced`: what `weights` gives for each loss that asks for them, and its target."""
-    names = balanced(loss, registry)
-    own = loss.with_options(**dict.fromkeys(names, weights(loss, target))) if names else loss
+    names = balanced(loss)
+    balanced_loss = loss.with_options(**dict.fromkeys(names, weights(loss, target))) if names else loss
 
     def inside(value: Any, name: str | None) -> Any:
-        return transform(value, lambda part: weighted(part, registry, weights, name) if part.kind == "loss" else part)
+        return transform(value, lambda part: weighted(part, weights, name) if part.kind == "loss" else part)
 
     options = {
         key: {name: inside(item, name) for name, item in value.items()}
         if isinstance(value, Mapping)
         else inside(value, target)
-        for key, value in own.options.items()
+        for key, value in balanced_loss.options.items()
     }
-    return own.with_options(**options)
+    return balanced_loss.with_options(**options)
 
 
-def unweighted(loss: Component, registry: Registry) -> Component:
+def unweighted(loss: Component) -> Component:
     """The loss without weights that come from the data, to be tried before there is any."""
-    return weighted(loss, registry, lambda part, target: None)
+    return weighted(loss, lambda part, target: None)

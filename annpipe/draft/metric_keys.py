@@ -1,4 +1,4 @@
-"""Under which keys do a run's metrics stand, and does every component watch one that is there?"""
+"""Keys of a run's metrics, and the check that each metric which a component watches exists."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from annpipe.draft.component import Component
-from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.contradictions import follows_metric
+from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
-from annpipe.registry import Registry
 from annpipe.registry.types import Named, alternatives
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -25,16 +25,18 @@ def metric_keys(metrics: Sequence[Component]) -> dict[str, Component]:
     return {key.replace("__", "_"): metric for key, metric in keys.items()}
 
 
-def run_metrics(metrics: Sequence[Component], outputs: Sequence[Output]) -> dict[str, tuple[Component, str | None]]:
+def run_metrics(metrics: Sequence[Component], outputs: Sequence[OutputHead]) -> dict[str, tuple[Component, str | None]]:
     """Every metric of a run by its key without the split, with the head that it is for: `species/accuracy`."""
-    found: dict[str, tuple[Component, str | None]] = {key: (one, None) for key, one in metric_keys(metrics).items()}
+    by_key: dict[str, tuple[Component, str | None]] = {
+        key: (metric, None) for key, metric in metric_keys(metrics).items()
+    }
     for head in outputs:
-        found |= {f"{head.name}/{key}": (one, head.name) for key, one in metric_keys(head.metrics).items()}
-    return found
+        by_key |= {f"{head.name}/{key}": (metric, head.name) for key, metric in metric_keys(head.metrics).items()}
+    return by_key
 
 
 def watched_keys(
-    metrics: Sequence[Component], outputs: Sequence[Output] = (), *, has_val: bool, has_scheduler: bool
+    metrics: Sequence[Component], outputs: Sequence[OutputHead] = (), *, has_val: bool, has_scheduler: bool
 ) -> list[str]:
     """The keys that have values while a run trains, and that a callback may watch."""
     losses = ["loss", *(f"{head.name}/loss" for head in outputs)]
@@ -42,31 +44,33 @@ def watched_keys(
     return ["train/loss", *val, *(["lr"] if has_scheduler else [])]
 
 
-def unknown_metrics(
-    components: Iterable[Component], registry: Registry, keys: Sequence[str], by: str | None = None
-) -> Iterator[Problem]:
+def unknown_metrics(components: Iterable[Component], keys: Sequence[str], by: str | None = None) -> Iterator[Problem]:
     """A problem for each option that names a metric which will never have a value.
 
     `by` is the column that says which rows are held out, where one does.
     """
     for component in components:
-        entry = registry.find(component.kind, component.name)
-        for parameter in entry.options if entry else ():
+        for parameter in component.entry.options:
             key = component.options.get(parameter.name)
             if Named("metric_key") in alternatives(parameter.option_type) and isinstance(key, str) and key not in keys:
-                node = component.given.get(parameter.name)
+                node = component.nodes.get(parameter.name)
                 message = f"`{component.name}.{parameter.name}`: there is no metric '{key}' while this run trains"
                 place = node.place if node else component.place
                 yield Problem("unknown-metric", message, place, _remedy(key, keys, by))
 
 
-def followed_metric(scheduler: Component | None, registry: Registry, *, has_val: bool) -> str | None:
+def followed_metric(scheduler: Component | None, *, has_val: bool) -> str | None:
     """The key of the metric that a scheduler is stepped with; None for one that steps by itself."""
-    entry = registry.find("scheduler", scheduler.name) if scheduler else None
-    if scheduler is None or entry is None or entry.traits.get("steps_on") != "metric":
+    if scheduler is None or not follows_metric(scheduler):
         return None
-    keys = [scheduler.options.get(p.name) for p in entry.options if Named("metric_key") in alternatives(p.option_type)]
+    options = scheduler.entry.options
+    keys = [scheduler.options.get(p.name) for p in options if Named("metric_key") in alternatives(p.option_type)]
     return next((key for key in keys if isinstance(key, str)), "val/loss" if has_val else "train/loss")
+
+
+def large_is_good(metric: Component) -> bool:
+    """Whether the class of a metric says `higher_is_better`."""
+    return bool(getattr(metric.load(), "higher_is_better", False))
 
 
 def _remedy(key: str, keys: Sequence[str], by: str | None) -> str:

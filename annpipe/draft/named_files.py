@@ -1,4 +1,4 @@
-"""Which files does a spec name beside its options? Those of `data.split`, and its plugins."""
+"""The files that a spec names beside its options: those of `data.split`, and its plugins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def file_faults(spec: Spec, stance: Stance | None) -> Iterator[Problem]:
             with held_to(None if place.on_command_line else stance):
                 check_named(file, bound="split file")
             if place.on_command_line and stance:
-                stance.own.append(real_path(file))
+                stance.permitted.append(real_path(file))
         except NamedFault as fault:
             yield problem_of("wrong-value", fault, place)
 
@@ -30,11 +30,11 @@ def plugin_files(spec: Spec, project: Path) -> tuple[list[tuple[Path, str, Place
     files: list[tuple[Path, str, Place]] = []
     problems: list[Problem] = []
     for text, place, folder in spec.plugin_places:
-        found = _allowed(text, place, folder, project)
-        if isinstance(found, Problem):
-            problems.append(found)
+        allowed = _allowed(text, place, folder, project)
+        if isinstance(allowed, Problem):
+            problems.append(allowed)
         else:
-            files.append((found, text, place))
+            files.append((allowed, text, place))
     return files, problems
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a component's options, where does it stand, and what should be written?"""
+"""Words the problems with a component's options: what is wrong, at which place, and what to write instead."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from annpipe.expression import ExpressionFault
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.examples import as_yaml, example, example_value, example_values, familiar
 from annpipe.registry.kinds import with_article
+from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import (
     Choice,
     ListOf,
@@ -30,7 +31,7 @@ from annpipe.registry.types import (
     words,
 )
 from annpipe.spec.sections.component import Call
-from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, found
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, in_words
 from annpipe.spec.yaml.other_yaml import yaml_hint
 
 
@@ -49,14 +50,14 @@ def missing_options(call: Call, entry: Entry, missing: Sequence[Parameter], regi
 
 def show_options(entry: Entry) -> str:
     """Where a component's options can be read."""
-    if "block" in entry.traits:
+    if entry.traits_as(LayerTraits).block:
         return f"a block of the spec is used by its name: `- {entry.name}`"
     return f"`annpipe show {entry.kind} {entry.name}` shows its options"
 
 
 def no_component(node: Node, path: str, kind: str, registry: Registry) -> Problem:
     """A value that should be a component of a kind."""
-    message = f"`{path}` must be {with_article(kind)}; found {found(node)}"
+    message = f"`{path}` must be {with_article(kind)}; found {in_words(node)}"
     help_ = f"as in `{as_yaml(familiar(kind, registry))}`"
     if isinstance(node, ListNode) and path.rpartition(".")[2].isdecimal():
         help_ = "take the inner dash or brackets away"
@@ -92,7 +93,7 @@ def wrong_types(entry: Entry, parameter: Parameter, node: Node, value: Any, regi
     whole = _Part(parameter.option_type, node, value, (), f"must be {parameter.words}", node.used)
     for misfit in _misfits(whole, parameter.bounds):
         path = ".".join((entry.name, parameter.name, *misfit.path))
-        message = f"`{path}` {misfit.rule}; found {found(misfit.node)}"
+        message = f"`{path}` {misfit.rule}; found {in_words(misfit.node)}"
         used = ((misfit.used, "used here"),) if misfit.used else ()
         help_ = yaml_hint(misfit.node, misfit.type_) or _remedy(misfit, parameter, registry)
         yield Problem("wrong-type", message, misfit.node.place, help_, used)
@@ -189,7 +190,7 @@ def _model(type_: OptionType, bounds: tuple[tuple[str, float], ...]) -> type[Bas
 
 def option_refused(component: Component, error: OptionError) -> Problem:
     """A value that a component's constructor refuses, at the option's line."""
-    node = component.given.get(error.option)
+    node = component.nodes.get(error.option)
     message = f"`{component.name}.{error.option}`: {error.message}"
     return Problem("wrong-value", message, node.place if node else component.place, error.help)
 
@@ -197,7 +198,7 @@ def option_refused(component: Component, error: OptionError) -> Problem:
 def option_problem(data: Component, error: OptionError) -> Problem:
     """The fault that a data component finds in its options: at a name below an option, else at the option's value."""
     name, _, below = error.option.partition(".")
-    node = data.given.get(name)
+    node = data.nodes.get(name)
     if node is None:
         return _refused(error, f"{data.name}: {error.message}", data.place)
     key, value = _below(node, below)

@@ -1,4 +1,4 @@
-"""A component as written + its entry → the component with every option checked and filled.
+"""Resolves a component: its options by name, nested components resolved, all values checked and defaults filled in.
 
 First the options are laid out by name and nested components resolved, then a pydantic model made from the entry's
 parameters checks all values, strictly.
@@ -66,8 +66,8 @@ class Resolving:
             return None
         self._meant = set()
         before = len(self.problems)
-        given = self._laid_out(call, entry)
-        component = None if given is None else self._checked(call, entry, given, in_part=in_part)
+        nodes = self._laid_out(call, entry)
+        component = None if nodes is None else self._checked(call, entry, nodes, in_part=in_part)
         if len(self.problems) > before:
             self._failed.add(call.place)
         return component
@@ -78,7 +78,7 @@ class Resolving:
 
     def _unknown(self, call: Call, kind: str) -> Problem:
         names = [entry.name for entry in self.registry.entries(kind)]
-        moved = component_word(kind, call.name, lambda own: self.registry.find(kind, own) is not None)
+        moved = component_word(kind, call.name, lambda name: self.registry.find(kind, name) is not None)
         hint = moved or did_you_mean(bare_name(call.name), names)
         elsewhere = [other for other in self.registry.kinds_of(call.name) if other != kind]
         if elsewhere:
@@ -86,8 +86,8 @@ class Resolving:
         listing = f"`annpipe list {kind}` shows all {len(names)}"
         between = "" if not hint else " " if hint.endswith("?") else "; "
         faults = [str(fault) for fault in self.registry.faults]
-        said = any(problem.code == "unknown-component" for problem in self.problems)
-        broken = f"; a plugin that could not be used: {faults[0]}" if faults and not said else ""
+        is_reported = any(problem.code == "unknown-component" for problem in self.problems)
+        broken = f"; a plugin that could not be used: {faults[0]}" if faults and not is_reported else ""
         message = f"there is no {'data component' if kind == 'data' else kind} '{call.name}'"
         return Problem("unknown-component", message, call.place, f"{hint}{between}{listing}{broken}")
 
@@ -114,13 +114,13 @@ class Resolving:
 
     def _stacks_settled(self, beneath: dict[str, Node], named: dict[str, Node], entry: Entry) -> dict[str, Node]:
         """All options, and in lists of layers what an override says of their positions."""
-        given = beneath | named
+        nodes = beneath | named
         for option in entry.options:
-            if option.name in given and holds_stacks(option.option_type):
-                node, problems = settled(given[option.name], beneath.get(option.name))
-                given[option.name] = node
+            if option.name in nodes and holds_stacks(option.option_type):
+                node, problems = settled(nodes[option.name], beneath.get(option.name))
+                nodes[option.name] = node
                 self.problems += problems
-        return given
+        return nodes
 
     def _is_value_of_first(self, node: MappingNode, entry: Entry) -> bool:
         """A mapping that names no option but a component, where the first option takes a component."""
@@ -134,7 +134,7 @@ class Resolving:
         return any(isinstance(t, Named) and t.is_component and self.registry.find(t.name, node.keys[0]) for t in first)
 
     def _named(self, node: MappingNode, entry: Entry) -> dict[str, Node]:
-        given: dict[str, Node] = {}
+        nodes: dict[str, Node] = {}
         names = [option.name for option in entry.options]
         for key, value in node.pairs:
             name = str(key.value)
@@ -150,37 +150,37 @@ class Resolving:
                 takes = f"{entry.name} takes {_names(entry)}" if entry.options else f"{entry.name} takes no options"
                 self.problems.append(Problem("unknown-option", message, key.place, hint or takes))
             else:
-                given[name] = value
-        return given
+                nodes[name] = value
+        return nodes
 
-    def _checked(self, call: Call, entry: Entry, given: Mapping[str, Node], *, in_part: bool) -> Component | None:
+    def _checked(self, call: Call, entry: Entry, nodes: Mapping[str, Node], *, in_part: bool) -> Component | None:
         before = len(self.problems)
-        missing = [p for p in entry.options if p.required and p.name not in given and p.name not in self._meant]
+        missing = [p for p in entry.options if p.required and p.name not in nodes and p.name not in self._meant]
         if missing and not in_part:
             self.problems.append(missing_options(call, entry, missing, self.registry))
         values = {}
-        for name, node in given.items():
+        for name, node in nodes.items():
             option = entry.parameter(name)
             assert option
             inside = len(self.problems)
             value = self._value(option.option_type, node, f"{entry.name}.{name}")
             if len(self.problems) == inside:
                 values[name] = value
-        self._check_types(entry, {name: node for name, node in given.items() if name in values}, values)
+        self._check_types(entry, {name: node for name, node in nodes.items() if name in values}, values)
         if len(self.problems) > before:
             return None
-        shown = [p for p in entry.parameters if p.name in given or not (p.supplied or in_part)]
+        shown = [p for p in entry.parameters if p.name in nodes or not (p.supplied or in_part)]
         options = {p.name: values[p.name] if p.name in values else _default(p) for p in shown}
-        return Component(entry.kind, entry.name, options, call.place, given)
+        return Component(entry.kind, entry.name, options, call.place, nodes, entry=entry)
 
-    def _check_types(self, entry: Entry, given: Mapping[str, Node], values: dict[str, Any]) -> None:
+    def _check_types(self, entry: Entry, nodes: Mapping[str, Node], values: dict[str, Any]) -> None:
         try:
             checked = _model(entry)(**values)
         except ValidationError as error:
             for name in dict.fromkeys(str(detail["loc"][0]) for detail in error.errors()):
                 parameter = entry.parameter(name)
                 assert parameter
-                self.problems += wrong_types(entry, parameter, given[name], values[name], self.registry)
+                self.problems += wrong_types(entry, parameter, nodes[name], values[name], self.registry)
         else:
             values.update({name: _as_lists(getattr(checked, name)) for name in values})
 
@@ -217,7 +217,7 @@ class Resolving:
             with held_to(None if place.on_command_line else self.stance):
                 check_named(path, text)
                 if place.on_command_line and self.stance:
-                    self.stance.own.append(real_path(before_pattern(path)))
+                    self.stance.permitted.append(real_path(before_pattern(path)))
         except NamedFault as fault:
             self.problems.append(problem_of("wrong-value", fault, place))
         return path

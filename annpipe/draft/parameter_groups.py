@@ -1,4 +1,4 @@
-"""Which parameters have options of their own? Patterns over names, the first group that fits a name has it."""
+"""Assigns parameters to the optimizer's groups by patterns over names; the first group that fits takes it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class ParameterGroup:
 
     def to_data(self) -> dict[str, Any]:
         """The group as a spec would say it."""
-        said = self.options.to_data()
-        assert isinstance(said, dict)  # a group without options is refused
-        return {"params": list(self.patterns), **said[self.options.name]}
+        data = self.options.to_data()
+        assert isinstance(data, dict)  # a group without options is refused
+        return {"params": list(self.patterns), **data[self.options.name]}
 
 
 def assigned(names: Sequence[str], groups: Sequence[ParameterGroup]) -> list[list[str]]:
     """The names in order: first those of no group, then those of each; the first group that fits a name has it."""
-    found: list[list[str]] = [[] for _ in range(len(groups) + 1)]
+    names_of: list[list[str]] = [[] for _ in range(len(groups) + 1)]
     for name in names:
         fitting = (number for number, group in enumerate(groups, start=1) if _fits(name, group.patterns))
-        found[next(fitting, 0)].append(name)
-    return found
+        names_of[next(fitting, 0)].append(name)
+    return names_of
 
 
 def _fits(name: str, patterns: Sequence[str]) -> bool:
@@ -45,12 +45,12 @@ def _fits(name: str, patterns: Sequence[str]) -> bool:
 
 def without_parameters(names: Sequence[str], groups: Sequence[ParameterGroup]) -> Iterator[Problem]:
     """Patterns that fit no name, and groups whose parameters all belong to earlier ones."""
-    for group, own in zip(groups, assigned(names, groups)[1:], strict=True):
+    for group, parameters in zip(groups, assigned(names, groups)[1:], strict=True):
         unfit = [at for at in zip(group.patterns, group.places, strict=True) if not _fits_any(names, at[0])]
         for pattern, place in unfit:
             message = f"no parameter of the model is called '{pattern}'"
             yield Problem("unknown-parameter", message, place, did_you_mean(pattern, names) or _shown(names))
-        if not own and not unfit:
+        if not parameters and not unfit:
             message = f"earlier groups have all parameters called {' or '.join(map(repr, group.patterns))}"
             help_ = "the first group that fits has a parameter: move this one up, or leave it out"
             yield Problem("unknown-parameter", message, group.places[0], help_)
@@ -67,10 +67,10 @@ def _shown(names: Sequence[str]) -> str:
 
 def optimizer_data(optimizer: Component, groups: Sequence[ParameterGroup]) -> Any:
     """The optimizer with its groups as a spec would say them."""
-    said = optimizer.to_data()
+    data = optimizer.to_data()
     if not groups:
-        return said
-    return {**(said if isinstance(said, Mapping) else {said: None}), "groups": [group.to_data() for group in groups]}
+        return data
+    return {**(data if isinstance(data, Mapping) else {data: None}), "groups": [group.to_data() for group in groups]}
 
 
 def means(pattern: str, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The plugin files that a spec lists, added to a registry of its own."""
+"""Adds the plugin files that a spec lists to its registry."""
 
 from __future__ import annotations
 

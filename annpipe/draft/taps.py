@@ -1,4 +1,4 @@
-"""Is every tap set before it is read, read after it is set, and set at one place? Told without torch.
+"""Checks the taps of a model, without torch: each is set once, and read after that.
 
 Layers are walked in the order in which they run: one after another, those inside a layer before what follows it.
 """
@@ -8,23 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from annpipe.draft.component import Component, components_in, every
+from annpipe.draft.component import Component, at_every_depth, components_in
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
-from annpipe.registry import Registry
+from annpipe.registry.traits import LayerTraits
 from annpipe.spec.yaml.nodes import ListNode
 
 CODE = "tap"
 
 
-def tap_faults(model: Sequence[Component], registry: Registry) -> list[Problem]:
+def tap_faults(model: Sequence[Component]) -> list[Problem]:
     """What is wrong with the taps of a model whose blocks have their layers in them; each line is told of once."""
-    walk = _Walk(registry, {tap.name for component in every(model) for tap in _taps(component, registry, "sets")})
+    walk = _Walk({tap.name for component in at_every_depth(model) for tap in _set_by(component)})
     walk.stack(model)
-    told: dict[Place | None, Problem] = {}
+    reported: dict[Place | None, Problem] = {}
     for problem in (*walk.problems, *walk.unread()):
-        told.setdefault(problem.place, problem)
-    return list(told.values())
+        reported.setdefault(problem.place, problem)
+    return list(reported.values())
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,26 @@ class _Tap:
     layer: Place | None
 
 
-def _taps(component: Component, registry: Registry, does: str) -> list[_Tap]:
-    """The taps that a layer itself `sets` or `reads`."""
-    entry = registry.find(component.kind, component.name)
-    option = entry.traits.get(does) if entry else None
-    if not isinstance(option, str):
+def _set_by(component: Component) -> list[_Tap]:
+    """The taps that a layer itself sets."""
+    return _taps(component, component.traits(LayerTraits).sets)
+
+
+def _read_by(component: Component) -> list[_Tap]:
+    """The taps that a layer itself reads."""
+    return _taps(component, component.traits(LayerTraits).reads)
+
+
+def _taps(component: Component, option: str | None) -> list[_Tap]:
+    """The taps that an option of a layer names."""
+    if option is None:
         return []
-    said, node = component.options.get(option), component.given.get(option)
-    names: list[str] = [said] if isinstance(said, str) else list(said or ())
+    value, node = component.options.get(option), component.nodes.get(option)
+    names: list[str] = [value] if isinstance(value, str) else list(value or ())
     nodes = node.items if isinstance(node, ListNode) else [node] * len(names)
     return [
-        _Tap(name, one.place if one else component.place, component.place)
-        for name, one in zip(names, nodes, strict=True)
+        _Tap(name, node_of_name.place if node_of_name else component.place, component.place)
+        for name, node_of_name in zip(names, nodes, strict=True)
     ]
 
 
@@ -55,7 +63,6 @@ def _taps(component: Component, registry: Registry, does: str) -> list[_Tap]:
 class _Walk:
     """One run through a model: what has been set and where, what nothing has read since, what was read too early."""
 
-    registry: Registry
     names: set[str]
     set_at: dict[str, _Tap] = field(default_factory=dict)
     waiting: dict[str, _Tap] = field(default_factory=dict)
@@ -77,12 +84,12 @@ class _Walk:
             yield Problem(CODE, f"nothing reads the tap '{tap.name}'", tap.place, help_)
 
     def _layer(self, component: Component) -> None:
-        for tap in _taps(component, self.registry, "reads"):
+        for tap in _read_by(component):
             self.waiting.pop(tap.name, None)
             if tap.name not in self.set_at:
                 self.early.add(tap.name)
                 self.problems.append(self._not_set(tap))
-        for tap in _taps(component, self.registry, "sets"):
+        for tap in _set_by(component):
             self.problems += self._set_again(tap)
             self.set_at.setdefault(tap.name, tap)
             self.waiting[tap.name] = tap
@@ -113,11 +120,11 @@ class _Walk:
 
     def _dropped(self, before: Component | None, component: Component) -> Iterator[Problem]:
         """A layer that works for nothing: what it gives is dropped, and no tap has it."""
-        entry = self.registry.find(component.kind, component.name)
-        drops = entry is not None and "reads" in entry.traits and entry.parameter("tap_shapes") is None
+        reads = component.traits(LayerTraits).reads is not None
+        drops = reads and component.entry.parameter("tap_shapes") is None
         if not drops or before is None or next(components_in(dict(before.options)), None) is not None:
             return
-        if not _taps(before, self.registry, "sets"):
+        if not _set_by(before):
             related = ((before.place, "dropped"),) if before.place else ()
             message = f"what {before.name} gives is dropped, and no tap has it"
             help_ = "write `- tap` with a name of its own after it, or `join` in place of `take` to go on with both"

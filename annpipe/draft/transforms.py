@@ -1,4 +1,4 @@
-"""Which columns does each of `data.transforms` take, and do its steps fit them? Told without torch."""
+"""Matches each entry of `data.transforms` to its columns, and checks that the steps fit them, without torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from annpipe.contract import Field, Fields
 from annpipe.draft.component import Component
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
-from annpipe.registry import Registry
+from annpipe.registry.traits import TransformTraits
 
 TYPES = ("number", "category", "boolean")
 PLURALS = {"number": "numbers", "category": "categories", "boolean": "booleans", "image": "images", "tokens": "tokens"}
@@ -67,20 +67,18 @@ def type_of(field: Field) -> str:
     return "tokens" if field.dtype == "int" else field.type
 
 
-def column_faults(
-    transforms: Sequence[Transforming], fields: Fields, data: Component, registry: Registry
-) -> list[Problem]:
+def column_faults(transforms: Sequence[Transforming], fields: Fields, data: Component) -> list[Problem]:
     """Parts that take no column, steps that do not fit theirs, and columns that no layer can take as they are."""
     groups = grouped(transforms, fields)
-    problems = [p for part, taken in groups.inputs for p in _part_faults(part, taken, fields, registry)]
+    problems = [p for part, taken in groups.inputs for p in _part_faults(part, taken, fields)]
     for name, part in groups.targets.items():
-        problems += _target_faults(name, part, fields.targets[name], registry)
+        problems += _target_faults(name, part, fields.targets[name])
     if problems:
         return problems
     return [problem for name in groups.rest for problem in _raw_faults(name, fields, data, bool(transforms))]
 
 
-def _part_faults(part: Transforming, taken: Sequence[str], fields: Fields, registry: Registry) -> Iterator[Problem]:
+def _part_faults(part: Transforming, taken: Sequence[str], fields: Fields) -> Iterator[Problem]:
     if not taken:
         fit = fitting(part.columns, fields)
         message, help_ = f"no column fits '{part.columns}'", _names(part.columns, fields)
@@ -90,11 +88,11 @@ def _part_faults(part: Transforming, taken: Sequence[str], fields: Fields, regis
         yield Problem("unknown-column", message, part.place, help_)
         return
     for name in taken:
-        fault = _chain_fault(name, type_of(fields.inputs[name]), part, registry)
+        fault = _chain_fault(name, type_of(fields.inputs[name]), part)
         if fault:
             yield fault
             return
-        if fields.inputs[name].missing and not any(_trait(step, "fills", registry) for step in part.steps):
+        if fields.inputs[name].missing and not any(step.traits(TransformTraits).fills for step in part.steps):
             yield _missing(name, fields, part.place)
             return
 
@@ -107,19 +105,19 @@ def _names(columns: str, fields: Fields) -> str:
     return did_you_mean(columns, [*known, *TYPES]) or f"the columns are {shown}"
 
 
-def _chain_fault(name: str, type_: str, part: Transforming, registry: Registry) -> Problem | None:
+def _chain_fault(name: str, type_: str, part: Transforming) -> Problem | None:
     """The first step that cannot take what arrives at it, or a category at the end."""
     arrives = type_
     for step in part.steps:
-        takes = _trait(step, "takes", registry)
+        takes = step.traits(TransformTraits).takes
         if takes not in ("any", arrives) and not (takes == "number" and arrives == "boolean"):
             are = PLURALS[arrives]
-            message = f"{step.name} is for {PLURALS.get(str(takes), str(takes))}, and '{name}' has {are}"
+            message = f"{step.name} is for {PLURALS.get(takes, takes)}, and '{name}' has {are}"
             return Problem("column-type", message, step.place, _remedy(arrives), _note(part))
         if takes == "any" and arrives in ("image", "tokens"):
             message = f"{step.name} is for columns, and '{name}' has {PLURALS[arrives]}"
             return Problem("column-type", message, step.place, _remedy(arrives), _note(part))
-        if _trait(step, "gives", registry) != "same" and arrives != "image":
+        if step.traits(TransformTraits).gives != "same" and arrives != "image":
             arrives = "number"
     if arrives == "category":
         message = f"'{name}' has categories after these steps, and layers take numbers"
@@ -139,13 +137,13 @@ def _note(part: Transforming) -> tuple[tuple[Place, str], ...]:
     return ((part.place, "for these columns"),) if part.place else ()
 
 
-def _target_faults(name: str, part: Transforming, field: Field, registry: Registry) -> Iterator[Problem]:
+def _target_faults(name: str, part: Transforming, field: Field) -> Iterator[Problem]:
     if field.classes or field.type != "number":
         message = f"the target '{name}' has classes: their numbers stay as they are"
         yield Problem("column-type", message, part.place, "leave it out")
         return
     for step in part.steps:
-        takes = str(_trait(step, "takes", registry))
+        takes = step.traits(TransformTraits).takes
         if takes not in ("any", "number"):
             message = f"{step.name} is for {PLURALS.get(takes, takes)}, and '{name}' is a target of numbers"
             yield Problem("column-type", message, step.place, INVERTIBLE)
@@ -174,8 +172,3 @@ def _missing(name: str, fields: Fields, place: Place | None, help_: str = "begin
 
 def _some(categories: Sequence[str]) -> str:
     return ", ".join(categories[:3]) + (", …" if len(categories) > 3 else "")
-
-
-def _trait(step: Component, name: str, registry: Registry) -> object:
-    entry = registry.find("transform", step.name)
-    return entry.traits.get(name) if entry else None

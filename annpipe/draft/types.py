@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from annpipe.contract import Fields
-from annpipe.draft.blocks import Blocks
 from annpipe.draft.component import Component
-from annpipe.draft.inputs_outputs import (
-    Output,
-)
-from annpipe.draft.parameter_groups import ParameterGroup
-from annpipe.draft.transforms import Transforming
+from annpipe.draft.sections import Sections
 from annpipe.errors import Problem
 from annpipe.files.limits import Stance
 from annpipe.registry import Registry
@@ -20,7 +14,7 @@ from annpipe.spec.sections.spec import Spec
 
 
 @dataclass(frozen=True)
-class Draft:
+class Draft(Sections):
     """A spec with every name and option resolved; shapes not run yet.
 
     `fields` are there when they could be told without torch. `unchecked` holds warnings about what depends on plugins
@@ -30,23 +24,14 @@ class Draft:
 
     spec: Spec
     registry: Registry
-    data: Component
-    transforms: tuple[Transforming, ...]
-    blocks: Blocks
     model: tuple[Component, ...]
-    outputs: tuple[Output, ...]
-    init: Mapping[str, Component]
-    loss: Component
-    optimizer: Component
-    groups: tuple[ParameterGroup, ...]
-    scheduler: Component | None
-    average: Component | None
-    metrics: tuple[Component, ...]
-    plots: tuple[Component, ...]
-    callbacks: tuple[Component, ...]
     fields: Fields | None = None
     unchecked: tuple[Problem, ...] = ()
     stance: Stance | None = None
+
+    @property
+    def model_components(self) -> tuple[Component, ...]:
+        return self.model
 
     @property
     def is_whole(self) -> bool:

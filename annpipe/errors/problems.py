@@ -1,4 +1,4 @@
-"""What can go wrong, where it is, and how it is said.
+"""The exceptions of annpipe, and `Problem`: a broken rule with its place and remedy.
 
     AnnpipeError                 exit code 1
     ├── SpecError                exit code 3: the spec, or a plugin it lists, is wrong; carries every Problem
@@ -8,11 +8,11 @@
     │   ├── OutOfMemory          there is not enough memory for it
     │   └── SplitError           the rows do not fit what `data.split` says
     ├── OptionError              a component refuses an option's value; the engine adds the place
-    │   └── LimitError           it would be more than is done for the spec of a stranger
+    │   └── LimitError           it exceeds a bound for untrusted specs
     ├── StoreError               exit code 5: the tracking store cannot be reached
     ├── NotTrusted               exit code 2: code of a run folder that the user did not make, without --trust
-    ├── BadRunFolder             exit code 3: a run folder that names or holds what is not its own
-    ├── DataError                exit code 3: the rows of a file do not fit the model that is to answer for them
+    ├── BadRunFolder             exit code 3: a run folder with a path or link that leads out of it
+    ├── DataError                exit code 3: the rows of a file do not fit the model that is to predict them
     └── NotFound                 exit code 2: no such run, component or file as named on the command line
 
 A mistake of the user's is always one of these; anything else that escapes is a bug in annpipe (exit code 4).
@@ -126,7 +126,7 @@ class NonFinite(RunError):
         self.step = step
         keeping = f"; the last finite checkpoint is kept in {kept}" if kept and step > 1 else ""
         remedy = "lower the learning rate (`annpipe lr` suggests one) or clip the gradients (`train: {clip_norm: 1}`)"
-        if step == 1:  # nothing was learnt yet
+        if step == 1:  # no step was taken yet
             remedy = "look for nan, infinite or very large numbers in the data (`annpipe data`), then at the loss"
         super().__init__(f"{what} at step {step}{keeping}; {remedy}")
 
@@ -140,11 +140,11 @@ class NonFiniteLoss(NonFinite):
 
 
 class OutOfMemory(RunError):
-    """The memory of the machine or of its GPU was not enough; the error that said so is the cause."""
+    """The memory of the machine or of its GPU was not enough; the original error is the cause."""
 
     def __init__(self, error: BaseException) -> None:
-        said = " ".join(str(error).split("\n")[0].split())
-        asked = re.search(r"(?:ried to|nable to) allocate ([\d.]+) ([KMGT]i?B|bytes)", said)
+        reason = " ".join(str(error).split("\n")[0].split())
+        asked = re.search(r"(?:ried to|nable to) allocate ([\d.]+) ([KMGT]i?B|bytes)", reason)
         size = f" for {asked[1]} {asked[2]} more" if asked else ""
         if asked and asked[2] == "bytes":
             size = f" for {int(asked[1]) / 2**30:.1f} GiB more"
@@ -155,7 +155,7 @@ class OutOfMemory(RunError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch, NumPy, Arrow or Python says that memory was not enough."""
+    """Whether an error of torch, NumPy, Arrow or Python means that memory was not enough."""
     words = ("DefaultCPUAllocator: can't allocate memory", "out of memory", "not enough memory: you tried to allocate")
     is_torchs = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
     return is_torchs or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
@@ -170,7 +170,7 @@ class OptionError(AnnpipeError):
 
 
 class LimitError(OptionError):
-    """A component is asked for more than is done for the spec of a stranger."""
+    """An option asks for more than an untrusted spec may have."""
 
 
 class SplitError(RunError):

@@ -55,8 +55,8 @@ def scrub_marked(text: str, start: int, end: int) -> tuple[str, int, int]:
     >>> scrub_marked("uri: http://ann:secret@host # here", 28, 34)
     ('uri: http://***@host # here', 21, 27)
     """
-    found = list(_secrets(text))
-    return _hidden(text, found), _moved(start, found, to_end=False), _moved(end, found, to_end=True)
+    spans = list(_secrets(text))
+    return _hidden(text, spans), _moved(start, spans, to_end=False), _moved(end, spans, to_end=True)
 
 
 def scrubbed(value: Any) -> Any:
@@ -79,12 +79,12 @@ def secret_words(uri: str) -> frozenset[str]:
     >>> sorted(secret_words("https://ann:secret@host/x?token=abc"))
     ['abc', 'secret']
     """
-    found = [uri[start:end] for start, end in _secrets(uri)]
-    return frozenset(word.partition(":")[2] or word if f"/{word}@" in uri else word for word in found)
+    secrets = [uri[start:end] for start, end in _secrets(uri)]
+    return frozenset(word.partition(":")[2] or word if f"/{word}@" in uri else word for word in secrets)
 
 
 def _secrets(text: str) -> Iterator[tuple[int, int]]:
-    """Where the secrets lie, from left to right, none inside another."""
+    """Start and end of each secret, from left to right, none inside another."""
     patterns = (_USER_INFO, _SECRET_OPTION, _DSN, _HEADER, _BEARER)
     matches = (
         match for pattern in patterns for match in pattern.finditer(text) if match[match.lastindex or 0] != HIDDEN

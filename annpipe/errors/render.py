@@ -1,4 +1,4 @@
-"""How is a problem shown to a person? As a compiler would: code, place, excerpt with carets, help."""
+"""Draws problems as a compiler does: code, place, excerpt with carets, help."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def render(problem: Problem) -> str:
 
 
 def _places(problem: Problem) -> list[tuple[Place, str]]:
-    own = [(problem.place, "")] if problem.place else []
-    return own + list(problem.related)
+    first = [(problem.place, "")] if problem.place else []
+    return first + list(problem.related)
 
 
 def _excerpt(place: Place, note: str, gutter: int, opening: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The names nearest to one that was mistyped."""
+"""Finds the names nearest to a mistyped one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How choices and bounds are said."""
+"""Words for choices, bounds and exceptions in messages."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 _LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
-def either(said: Sequence[str]) -> str:
+def either(choices: Sequence[str]) -> str:
     """`a`, `a or b`, `a, b or c`; "true or false" has its own "or".
 
     >>> either(["a word", "a number", "true or false"])
     'a word, a number, true or false'
     """
-    *some, last = said
+    *some, last = choices
     if len(some) < 2:
-        return " or ".join(said)
+        return " or ".join(choices)
     return f"{', '.join(some)}{', ' if ' or ' in last else ' or '}{last}"
 
 
@@ -25,17 +25,17 @@ def limits(bounds: Mapping[str, float]) -> str:
     >>> limits({"gt": 0, "lt": 2**63})
     ' greater than 0 and less than 2**63'
     """
-    said = [f"{phrase} {_bound(bounds[key])}" for key, phrase in _LIMITS.items() if key in bounds]
-    return " " + " and ".join(said) if said else ""
+    phrases = [f"{phrase} {_bound(bounds[key])}" for key, phrase in _LIMITS.items() if key in bounds]
+    return " " + " and ".join(phrases) if phrases else ""
 
 
 def _bound(bound: float) -> str:
-    """A bound in short; a great power of two is no round number in decimal."""
+    """A bound in short; a large power of two is written as one."""
     power = bound.bit_length() - 1 if isinstance(bound, int) else 0
     return f"2**{power}" if power > 20 and bound == 2**power else f"{bound:g}"
 
 
 def first_line(error: Exception) -> str:
-    """What an exception says, on one line."""
+    """The first line of the message of an exception, or its class."""
     text = str(error).strip().splitlines()
     return text[0].rstrip(": ") if text else type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from annpipe.datasets.transforms import Fitted, Group, Step
+from annpipe.datasets.steps.transforms import ColumnGroup, Fitted, Step
 from annpipe.draft.component import Component
 
 IMPORT = "from columns_model import Columns, Model, Targets, Whole, begun_with"
@@ -25,14 +25,14 @@ def model_lines(fitted: Fitted, call: Callable[[Component], str], precision: str
     return [*lines, f"    columns = {before}", f"    return Model(columns, network, {targets}, torch.{precision})"]
 
 
-def _columns(groups: Sequence[Group], fitted: Fitted, call: Callable[[Component], str]) -> str:
+def _columns(groups: Sequence[ColumnGroup], fitted: Fitted, call: Callable[[Component], str]) -> str:
     if fitted.is_whole:
         return f"Whole({', '.join(call(step.component) for step in groups[0].steps)})"
     inner = "".join(f"        ({_positions(group)}, {_steps(group.steps, call)}),\n" for group in groups)
     return f"Columns([\n{inner}    ])"
 
 
-def _positions(group: Group) -> str:
+def _positions(group: ColumnGroup) -> str:
     """The columns of a group; many that follow one another, as pixels do, are a range."""
     first, n = group.positions[0], len(group.positions)
     is_range = n > 8 and group.positions == tuple(range(first, first + n))

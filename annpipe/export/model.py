@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -14,25 +14,20 @@ import torch
 from safetensors.torch import save_file
 
 from annpipe.contract import Dataset, Field, OutputRoles
-from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.draft.losses import takes_classes
 from annpipe.export.network_source import model_entries, network_source
 from annpipe.export.plugin_copies import copy_plugins, distributions
-from annpipe.export.targets import described_loss, described_targets
+from annpipe.export.targets import described_loss, model_targets
 from annpipe.files.whole import whole_folder
 from annpipe.plan.plan import Plan
 from annpipe.plan.predictions import plan_roles
 from annpipe.portable import columns
+from annpipe.portable.description import ModelColumn, ModelDescription
 from annpipe.train.parts import Parts
 
-READING = (
-    "delimiter",
-    "decimal",
-    "thousands",
-    "units",
-    "missing",
-    "names",
-)  # options by which data components say how they read tables
+# Options by which data components say how they read tables.
+READING = ("delimiter", "decimal", "thousands", "units", "missing", "names")
 
 
 def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
@@ -55,7 +50,7 @@ def _write_model(plan: Plan, parts: Parts, folder: Path) -> None:
     of_loss = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in parts.loss.state_dict().items()}
     if of_loss:  # a loss may have weights, and parameters of its own
         save_file(of_loss, folder / "loss.safetensors")
-    (folder / "model.json").write_text(json.dumps(_description(plan, parts, libraries), indent=2), encoding="utf-8")
+    _description(plan, parts, libraries).write(folder)
 
 
 def saved_model(parts: Parts) -> torch.nn.Module:
@@ -66,28 +61,28 @@ def saved_model(parts: Parts) -> torch.nn.Module:
     return columns.Model(parts.transformed.columns, parts.model, parts.transformed.targets, dtype).eval()
 
 
-def _description(plan: Plan, parts: Parts, libraries: Collection[str]) -> dict[str, Any]:
+def _description(plan: Plan, parts: Parts, libraries: Collection[str]) -> ModelDescription:
     train = parts.splits.train
-    return {
-        "inputs": [_input(name, field, train.categories.get(name, ())) for name, field in plan.fields.inputs.items()],
-        "outputs": outputs(plan),
-        "targets": described_targets(plan, train),
-        "loss": described_loss(plan, parts),
-        "reading": {name: plan.data.options[name] for name in READING if name in plan.data.options},
-        "precision": plan.device.precision,
-        "transforms": bool(plan.transforms),
-        "requirements": _requirements(plan, libraries),
-        "inputs_example": _example(plan, train),
-    }
+    inputs = plan.fields.inputs.items()
+    return ModelDescription(
+        inputs=tuple(_input(name, field, train.categories.get(name, ())) for name, field in inputs),
+        outputs=outputs(plan),
+        targets=model_targets(plan, train),
+        loss=described_loss(plan, parts),
+        reading={name: plan.data.options[name] for name in READING if name in plan.data.options},
+        precision=plan.device.precision,
+        transforms=bool(plan.transforms),
+        requirements=_requirements(plan, libraries),
+        inputs_example=_example(plan, train),
+    )
 
 
-def _input(name: str, field: Field, categories: Sequence[str]) -> dict[str, Any]:
-    """A raw column: one of categories (type `string`) or of booleans (`any`) is given by its words, which `categories`
-    has in their order."""
+def _input(name: str, field: Field, categories: Sequence[str]) -> ModelColumn:
+    """A raw column; one of categories or of booleans comes as their words."""
     if not categories:
-        return _variable(name, field)
+        return _column(name, field)
     type_ = "any" if field.type == "boolean" else "string"
-    return {"name": name, "type": type_, "shape": [], "categories": list(categories)}
+    return ModelColumn(name=name, type=type_, categories=tuple(categories))
 
 
 def _example(plan: Plan, train: Dataset) -> dict[str, list[Any]]:
@@ -104,45 +99,45 @@ def _example(plan: Plan, train: Dataset) -> dict[str, list[Any]]:
     return example
 
 
-def _variable(name: str, field: Field) -> dict[str, Any]:
-    return {"name": name, "type": "double" if field.dtype == "float" else "long", "shape": list(field.shape)}
+def _column(name: str, field: Field) -> ModelColumn:
+    return ModelColumn(name=name, type="double" if field.dtype == "float" else "long", shape=tuple(field.shape))
 
 
-def outputs(plan: Plan) -> list[dict[str, Any]]:
+def outputs(plan: Plan) -> tuple[ModelColumn, ...]:
     """What the model gives: the targets by name, or a score for each class, `label_0`, `label_1`, …"""
     if plan.outputs:
         spans = plan.loss.options["spans"]
-        return [one for head in plan.outputs for one in _outputs_of(head, spans[head.name], plan)]
+        return tuple(column for head in plan.outputs for column in _outputs_of_head(head, spans[head.name], plan))
     shape = plan.model[-1].output_shape
-    if takes_classes(plan.loss, plan.registry) and len(shape) == 1:
-        name = next(iter(plan.fields.targets))
-        return [{"name": f"{name}_{number}", "type": "double", "shape": []} for number in range(shape[0])]
-    known = plan_roles(plan)
-    return [
-        one for name, field in plan.fields.targets.items() for one in _outputs_of_target(name, field.shape, known[name])
-    ]
+    if takes_classes(plan.loss) and len(shape) == 1:
+        return _scores(next(iter(plan.fields.targets)), shape[0])
+    roles, targets = plan_roles(plan), plan.fields.targets.items()
+    return tuple(column for name, field in targets for column in _outputs_of_target(name, field.shape, roles[name]))
 
 
-def _outputs_of_target(name: str, shape: Sequence[int], roles: OutputRoles | None) -> list[dict[str, Any]]:
+def _outputs_of_head(head: OutputHead, span: Sequence[int], plan: Plan) -> tuple[ModelColumn, ...]:
+    if takes_classes(head.loss):
+        return _scores(head.name, span[1] - span[0])
+    return _outputs_of_target(head.name, (), plan_roles(plan)[head.name])
+
+
+def _outputs_of_target(name: str, shape: Sequence[int], roles: OutputRoles | None) -> tuple[ModelColumn, ...]:
     """One for the target's value; of several each by what it is, `y_mean` and `y_variance`."""
     if roles is None or len(roles.names) == 1:
-        link = {"link": "exp"} if roles and roles.is_log else {}
-        return [_variable(name, Field(tuple(shape))) | link]
-    return [_variable(f"{name}_{role}", Field()) for role in roles.names]
+        return (replace(_column(name, Field(tuple(shape))), link="exp" if roles and roles.is_log else None),)
+    return tuple(_column(f"{name}_{role}", Field()) for role in roles.names)
 
 
-def _outputs_of(head: Output, span: Sequence[int], plan: Plan) -> list[dict[str, Any]]:
-    if not takes_classes(head.loss, plan.registry):
-        return _outputs_of_target(head.name, (), plan_roles(plan)[head.name])
-    return [{"name": f"{head.name}_{number}", "type": "double", "shape": []} for number in range(span[1] - span[0])]
+def _scores(name: str, n_classes: int) -> tuple[ModelColumn, ...]:
+    return tuple(_column(f"{name}_{number}", Field()) for number in range(n_classes))
 
 
-def _requirements(plan: Plan, libraries: Collection[str]) -> list[str]:
+def _requirements(plan: Plan, libraries: Collection[str]) -> tuple[str, ...]:
     """What must be installed where the model is used, with versions; `libraries` are those that plugin files import."""
     names = {"torch", "safetensors", "numpy", "pandas"}
     names |= {distribution for library in libraries for distribution in distributions(library)}
     names |= {entry.origin.distribution for entry in model_entries(plan)}
-    return [f"{name}=={_version(name)}" for name in sorted(names - {"", "annpipe"})]
+    return tuple(f"{name}=={_version(name)}" for name in sorted(names - {"", "annpipe"}))
 
 
 @cache

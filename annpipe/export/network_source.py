@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import indent
@@ -14,14 +14,15 @@ from typing import Any
 import torch
 
 from annpipe.backend.instantiate import fitted, module_names
-from annpipe.datasets.transforms import Fitted
+from annpipe.datasets.steps.transforms import Fitted
 from annpipe.draft.blocks import used_block
-from annpipe.draft.component import Component, components_in
+from annpipe.draft.component import Component, at_every_depth
 from annpipe.export.columns_source import IMPORT, model_lines
 from annpipe.plan.plan import Plan
 from annpipe.portable import heads
 from annpipe.portable.taps import TappedStack, Taps
 from annpipe.registry import Entry, Parameter
+from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import holds_stacks
 
 _HEAD = '''"""The network of the run "{name}" in plain PyTorch; `weights.safetensors` holds its state dict."""
@@ -102,7 +103,7 @@ class _Writing:
         self, layers: Sequence[Component], notes: Sequence[str] = (), cls: type[torch.nn.Sequential] | None = None
     ) -> str:
         """The expression that makes a stack, a layer on a line, with its note; names only where there are blocks."""
-        names = module_names(layers, self.plan.registry)
+        names = module_names(layers)
         calls = [self.call(layer) for layer in layers]
         if any(not name.isdecimal() for name in names):
             self.imports.add("from collections import OrderedDict")
@@ -116,11 +117,10 @@ class _Writing:
 
     def call(self, component: Component) -> str:
         """The component as a Python expression; only what differs from its defaults is written."""
-        entry = self.plan.registry.find(component.kind, component.name)
-        assert entry
-        if "block" in entry.traits:
+        entry, traits = component.entry, component.traits(LayerTraits)
+        if traits.block:
             return self.stack(component.options["layers"])
-        if block := used_block(component, self.plan.registry):
+        if block := used_block(component):
             name = f"shared_{block}"
             if name not in self.shared:
                 made = self.stack(component.options["stack"])  # the blocks in it come first
@@ -135,10 +135,7 @@ class _Writing:
                 arguments.append(f"{parameter.name}={_TAPS}")
                 continue
             value = component.options.get(parameter.name, parameter.default)
-            native = entry.traits.get("native_defaults")
-            default = (
-                native.get(parameter.name, parameter.default) if isinstance(native, Mapping) else parameter.default
-            )
+            default = traits.native_defaults.get(parameter.name, parameter.default)
             if parameter.required or value != default:
                 arguments.append(f"{parameter.name}={self._argument(parameter, value)}")
         return f"{where}.{attribute}({', '.join(arguments)})"
@@ -168,18 +165,10 @@ class _Writing:
         return repr(value)
 
 
-def _layers(component: Component, plan: Plan) -> Iterator[Entry]:
-    entry = plan.registry.find(component.kind, component.name)
-    assert entry
-    yield entry
-    for inner in components_in(dict(component.options)):
-        yield from _layers(inner, plan)
-
-
 def model_entries(plan: Plan) -> list[Entry]:
     steps = [step for part in plan.transforms for step in part.steps]
     components = [*steps, *(layer.component for layer in plan.model)]
-    return [entry for component in components for entry in _layers(component, plan)]
+    return [component.entry for component in at_every_depth(components)]
 
 
 HEADS = heads.__file__  # its copies beside saved models are called `plugin_ends.py`, which is a format

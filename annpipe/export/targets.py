@@ -1,4 +1,4 @@
-"""What the numbers mean that a saved model gives: what model.json says of the targets and of the loss."""
+"""The targets and the loss of a plan as model.json describes them: what the numbers mean that the model gives."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from annpipe.draft.component import Component, to_data
 from annpipe.draft.losses import by_target, takes_classes
 from annpipe.plan.plan import Plan
 from annpipe.plan.predictions import plan_roles
+from annpipe.portable.description import ModelTarget, TargetRoles
+from annpipe.registry.traits import LossTraits
 from annpipe.train.loop.figures import output_parts
 from annpipe.train.losses import with_weights
 from annpipe.train.parts import Parts
@@ -17,46 +19,41 @@ from annpipe.train.parts import Parts
 OF_TWO = ("logits", "probabilities")
 
 
-def described_targets(plan: Plan, train: Dataset) -> list[dict[str, Any]]:
-    """Each target with its shape and words, and which columns of the output predict it (`span`, None for all).
-
-    `labels` tells that these are scores of classes; where the model tells classes, `classes` names them. `gives` is
-    what the loss takes outputs for ("scores", "logits", "probabilities", "log-probabilities"), None for another loss:
-    then the largest output is the class, and there are no probabilities. `roles` says what the outputs of a target are
-    that are not its value (`annpipe.OutputRoles`).
-    """
-    parts = output_parts(plan)
+def model_targets(plan: Plan, train: Dataset) -> tuple[ModelTarget, ...]:
+    """Each target of the plan, with the words of its values and the columns of the output that predict it."""
+    parts, roles = output_parts(plan), plan_roles(plan)
     losses = {head.name: head.loss for head in plan.outputs}
-    known = plan_roles(plan)
-    found = []
+    targets = []
     for name, field in plan.fields.targets.items():
         loss, span = losses.get(name, plan.loss), parts[name].span
-        gives, labels = _expected(plan, loss, name), takes_classes(loss, plan.registry)
-        words = list(train.categories.get(name, field.categories))
-        classes: list[str] | None = None
+        gives, labels = _expected(plan, loss, name), takes_classes(loss)
+        words = tuple(train.categories.get(name, field.categories))
+        classes: tuple[str, ...] | None = None
         if labels:
             width = plan.model[-1].output_shape[0] if span is None else span[1] - span[0]
-            classes = [*words[:width], *map(str, range(len(words), width))]
+            classes = (*words[:width], *map(str, range(len(words), width)))
         elif gives in OF_TWO:
-            classes = words or ["0", "1"]
-        told = {
-            "name": name,
-            "type": field.type,
-            "shape": list(field.shape),
-            "span": span and list(span),
-            "labels": labels,
-        }
-        roles = {"roles": asdict(own)} if (own := known[name]) else {}
-        found.append(told | {"words": words, "classes": classes, "gives": gives} | roles)
-    return found
+            classes = words or ("0", "1")
+        target = ModelTarget(
+            name=name,
+            type=field.type,
+            shape=tuple(field.shape),
+            span=None if span is None else (span[0], span[1]),
+            labels=labels,
+            words=words,
+            classes=classes,
+            gives=gives,
+            roles=TargetRoles(**asdict(role)) if (role := roles[name]) else None,
+        )
+        targets.append(target)
+    return tuple(targets)
 
 
 def _expected(plan: Plan, loss: Component, target: str) -> str | None:
     """What the losses that see a target take the model's output for."""
     for leaf, name in by_target(loss):
-        entry = plan.registry.find("loss", leaf.name)
-        expects = entry.traits.get("expects") if entry else None
-        if name in (None, target) and isinstance(expects, str):
+        expects = leaf.traits(LossTraits).expects
+        if name in (None, target) and expects is not None:
             return expects
     return None
 

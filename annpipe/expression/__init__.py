@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from annpipe.errors.suggest import did_you_mean
 from annpipe.expression.faults import ExpressionFault
-from annpipe.expression.functions import CALLABLE, CONSTANTS, FUNCTIONS, Node
+from annpipe.expression.functions import CALLABLE, CONSTANTS, FUNCTIONS, FormulaNode
 from annpipe.expression.reader import MAX_CHARACTERS, MAX_NODES, Reader
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Expression:
 
     text: str
     names: frozenset[str] = field(init=False, compare=False, repr=False)
-    _root: Node = field(init=False, compare=False, repr=False)
+    _root: FormulaNode = field(init=False, compare=False, repr=False)
     _columns: dict[str, int] = field(init=False, compare=False, repr=False)
 
     reserved: ClassVar[frozenset[str]]
@@ -116,7 +116,7 @@ def _floating_dtype(values: Mapping[str, torch.Tensor]) -> torch.dtype:
     return dtype
 
 
-def _evaluate(node: Node, values: Mapping[str, torch.Tensor], dtype: torch.dtype) -> torch.Tensor | float:
+def _evaluate(node: FormulaNode, values: Mapping[str, torch.Tensor], dtype: torch.dtype) -> torch.Tensor | float:
     """The value of `node`, a float only where it is a literal."""
     if isinstance(node, float):
         return node

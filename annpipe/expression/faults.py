@@ -1,4 +1,4 @@
-"""What is wrong with a formula, and what should be written instead?"""
+"""Words what is wrong with a formula, and what to write instead."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def syntax_fault(error: SyntaxError, text: str) -> ExpressionFault:
     indent, end = len(text) - len(text.lstrip()), len(text.rstrip())
     column = min(error.offset - 1 + indent if error.offset else end, end)
     length = (error.end_offset or 0) - (error.offset or 0)
-    found = text[column:end][:1]
+    character = text[column:end][:1]
     if "null bytes" in error.msg:
         return ExpressionFault(
             "the formula cannot be read", 0, len(text), "write it again: a character in it is unseen"
@@ -78,28 +78,28 @@ def syntax_fault(error: SyntaxError, text: str) -> ExpressionFault:
     if error.msg.startswith("invalid") and "literal" in error.msg:
         return ExpressionFault("a number runs into a name", column, 1, "write 2*x for two times x")
     if "character" in error.msg:
-        return ExpressionFault(f"'{found}' has no meaning in a formula", column, 1, _sign_for(found))
+        return ExpressionFault(f"'{character}' has no meaning in a formula", column, 1, _sign_for(character))
     if "never closed" in error.msg or error.msg.startswith(("unmatched", "closing")):
         return ExpressionFault(
-            f"the parentheses do not match: {error.msg}", column, 1, _parenthesis_for(found, error.msg)
+            f"the parentheses do not match: {error.msg}", column, 1, _parenthesis_for(character, error.msg)
         )
-    if not found:
+    if not character:
         return ExpressionFault("the formula breaks off here", column, 1, "something must follow, as in x**2 + 3")
-    if found == "=":
+    if character == "=":
         help_ = "write the formula alone, its name stands before the colon; to compare, write =="
         return ExpressionFault("'=' cannot stand in a formula", column, 1, help_)
     return ExpressionFault("the formula cannot be read from here on", column, length, "write it as in x**2 + 3")
 
 
-def _sign_for(found: str) -> str:
+def _sign_for(character: str) -> str:
     """What to write for a sign that Python does not know: `＋` is + in another width, `²` a power."""
-    usual = _OTHER_SIGNS.get(found) or unicodedata.normalize("NFKC", found)
-    if usual == found or not usual.isascii():
+    usual = _OTHER_SIGNS.get(character) or unicodedata.normalize("NFKC", character)
+    if usual == character or not usual.isascii():
         return "a formula has numbers, names, operators and functions"
-    return f"write **{usual} for a power" if usual.isdigit() and not found.isdecimal() else f"write {usual}"
+    return f"write **{usual} for a power" if usual.isdigit() and not character.isdecimal() else f"write {usual}"
 
 
-def _parenthesis_for(found: str, complaint: str) -> str:
+def _parenthesis_for(character: str, complaint: str) -> str:
     if "never closed" in complaint:
-        return f"close it: add a '{ {'(': ')', '[': ']'}.get(found, '}') }'"
-    return f"leave '{found}' out, or open one before it"
+        return f"close it: add a '{ {'(': ')', '[': ']'}.get(character, '}') }'"
+    return f"leave '{character}' out, or open one before it"

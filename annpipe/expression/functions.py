@@ -1,4 +1,4 @@
-"""What can a formula compute? Its operators, functions and constants, on floats and on tensors."""
+"""The operators, functions and constants of formulas, on floats and on tensors."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Apply:
     """A function, by its name in a formula, of nodes."""
 
     function: str
-    arguments: tuple[Node, ...]
+    arguments: tuple[FormulaNode, ...]
 
 
-Node = float | str | Apply
+FormulaNode = float | str | Apply
 """A number, a free name, or a function of nodes."""
 
 

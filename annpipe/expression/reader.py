@@ -1,4 +1,4 @@
-"""How is a formula read? Its text parsed by Python, held against an allow-list, and turned into nodes."""
+"""Parses a formula with Python's parser, checks it against an allow-list, and turns it into nodes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from annpipe.errors.suggest import did_you_mean
 from annpipe.expression.faults import OTHER_NAMES, REFUSED, ExpressionFault, constant_fault, syntax_fault
-from annpipe.expression.functions import CALLABLE, CONSTANTS, FUNCTIONS, OPERATORS, Apply, Node, example
+from annpipe.expression.functions import CALLABLE, CONSTANTS, FUNCTIONS, OPERATORS, Apply, FormulaNode, example
 
 MAX_CHARACTERS = 500
 MAX_NODES = 200
@@ -26,7 +26,7 @@ class Reader:
         self.source = self.text.strip()
         self.columns: dict[str, int] = {}
 
-    def read(self) -> Node:
+    def read(self) -> FormulaNode:
         """The formula's root; raises ExpressionFault."""
         self._check_size()
         tree = self._parse()
@@ -65,11 +65,11 @@ class Reader:
     def _span(self, node: ast.expr) -> tuple[int, int]:
         """Where the node stands in the text, in characters: ast counts in bytes of UTF-8."""
         source = self.source.encode()
-        ends = (node.col_offset, node.end_col_offset or node.col_offset + 1)
-        start, end = (len(source[:offset].decode()) + self.indent for offset in ends)
+        columns = (node.col_offset, node.end_col_offset or node.col_offset + 1)
+        start, end = (len(source[:offset].decode()) + self.indent for offset in columns)
         return start, end
 
-    def _node(self, node: ast.expr) -> Node:
+    def _node(self, node: ast.expr) -> FormulaNode:
         match node:
             case ast.Constant(value=value):
                 return self._number(node, value)
@@ -112,7 +112,7 @@ class Reader:
             pass
         raise self._fault(node, "this is not a finite real number", "a formula computes with numbers up to 1.8e308")
 
-    def _name(self, node: ast.expr, name: str) -> Node:
+    def _name(self, node: ast.expr, name: str) -> FormulaNode:
         if name in CONSTANTS:
             return CONSTANTS[name]
         if name in FUNCTIONS:
@@ -120,7 +120,7 @@ class Reader:
         self.columns.setdefault(name, self._span(node)[0])
         return name
 
-    def _call(self, node: ast.Call, name: str) -> Node:
+    def _call(self, node: ast.Call, name: str) -> FormulaNode:
         assert isinstance(node.func, ast.Name)
         if name not in FUNCTIONS:
             raise self._no_function(node.func, name, name)
@@ -141,7 +141,7 @@ class Reader:
             node, f"there is no function '{written}'", near or f"the functions are {', '.join(FUNCTIONS)}"
         )
 
-    def _comparison(self, node: ast.expr, sides: list[ast.expr], ops: list[ast.cmpop]) -> Node:
+    def _comparison(self, node: ast.expr, sides: list[ast.expr], ops: list[ast.cmpop]) -> FormulaNode:
         """`a < b < c` as the product of its parts."""
         signs = [self._operator(node, op) for op in ops]
         values = [self._node(side) for side in sides]
@@ -164,7 +164,7 @@ class Reader:
         name, help_ = REFUSED.get(type(what), ("this", "a formula has numbers, names, operators and functions"))
         return self._fault(node, f"{name} cannot stand in a formula", help_)
 
-    def _apply(self, node: ast.expr, function: str, *arguments: Node) -> Node:
+    def _apply(self, node: ast.expr, function: str, *arguments: FormulaNode) -> FormulaNode:
         numbers = [argument for argument in arguments if isinstance(argument, float)]
         if len(numbers) == len(arguments):
             return self._finite(node, lambda: CALLABLE[function].on_numbers(*numbers))

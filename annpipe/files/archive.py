@@ -1,4 +1,4 @@
-"""Arrays of a NumPy archive, by name: nothing is unpickled, and no more memory is taken than the file has bytes for."""
+"""Reads arrays of a NumPy archive by name, without pickle, and with no more memory than the file has bytes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ArchiveError(AnnpipeError):
 
 
 class Archive:
-    """The arrays of an open `.npz` file; raises ArchiveError for what is none, and for what is damaged."""
+    """The arrays of an open `.npz` file; raises ArchiveError where it is no archive, or a damaged one."""
 
     def __init__(self, stream: BinaryIO) -> None:
         start = stream.read(6)
@@ -59,7 +59,7 @@ class Archive:
             self._members = {info.filename.removesuffix(_ENDING): info for info in self._zip.infolist()}
         except Exception as error:  # whatever the bytes of a file make `zipfile` raise is a fault of the file
             raise ArchiveError("is not an archive of NumPy arrays", of_array=False) from error
-        self._taken = 0
+        self._unpacked = 0
 
     @property
     def names(self) -> Sequence[str]:
@@ -76,17 +76,17 @@ class Archive:
         except MemoryError:
             raise ArchiveError(f"the array '{name}' needs more memory than there is") from None
         except Exception as error:  # as above
-            said = " ".join(str(error).split())[:200] or type(error).__name__
-            raise ArchiveError(f"the array '{name}' cannot be read: {said}") from error
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ArchiveError(f"the array '{name}' cannot be read: {reason}") from error
 
     def _read(self, info: ZipInfo, name: str) -> Array:
         import numpy as np
         from numpy.lib import format as npy
 
-        self._taken += info.file_size
+        self._unpacked += info.file_size
         most = limit("unpacked")
-        if most is not None and self._taken > most:
-            message, help_ = beyond("unpacked", f"{self._taken:,}")
+        if most is not None and self._unpacked > most:
+            message, help_ = beyond("unpacked", f"{self._unpacked:,}")
             raise ArchiveError(f"the array '{name}': {message}", help_, is_bound=True)
         with self._zip.open(info) as file:
             version = npy.read_magic(file)
@@ -95,27 +95,27 @@ class Archive:
             elif version == (2, 0):
                 shape, fortran, dtype = npy.read_array_header_2_0(file)
             else:
-                raise ArchiveError(f"the array '{name}' is of a kind that is not read: format {version[0]}")
+                raise ArchiveError(f"the array '{name}' has a format that is not supported: {version[0]}")
             if dtype.hasobject:
                 # an array of objects is pickled, and a pickle can run any program
                 message = f"'{name}' holds Python objects, which are never read"
                 raise ArchiveError(message, "save an array of numbers", of_file=False)
             if any(size < 0 for size in shape):
-                raise ArchiveError(f"the array '{name}' says that it has the shape {shape}")
-            wanted = math.prod(shape) * dtype.itemsize
-            if wanted > info.file_size:
+                raise ArchiveError(f"the array '{name}' has an impossible shape in its header: {shape}")
+            n_bytes = math.prod(shape) * dtype.itemsize
+            if n_bytes > info.file_size:
                 message = (
-                    f"the array '{name}' says that it has the shape {_shape(shape)}, and has {info.file_size:,} bytes"
+                    f"the array '{name}' has the shape {_shape(shape)} in its header, but only {info.file_size:,} bytes"
                 )
                 raise ArchiveError(message)
             has = machine_memory()
-            if has is not None and wanted > has:
-                raise ArchiveError(f"the array '{name}' has {wanted:,} bytes, more than this computer's memory")
+            if has is not None and n_bytes > has:
+                raise ArchiveError(f"the array '{name}' has {n_bytes:,} bytes, more than this computer's memory")
             data = bytearray()
-            while len(data) <= wanted and (part := file.read(_AT_ONCE)):
+            while len(data) <= n_bytes and (part := file.read(_AT_ONCE)):
                 data += part
-        if len(data) != wanted:
-            raise ArchiveError(f"the array '{name}' has {len(data):,} bytes instead of {wanted:,}")
+        if len(data) != n_bytes:
+            raise ArchiveError(f"the array '{name}' has {len(data):,} bytes instead of {n_bytes:,}")
         flat = np.frombuffer(data, dtype)
         return flat.reshape(shape[::-1]).transpose() if fortran else flat.reshape(shape)
 

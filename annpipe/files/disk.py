@@ -1,4 +1,4 @@
-"""What a disk or a folder refuses, in words: full, read-only, closed to the user, or no longer there."""
+"""Explains errors of disks and folders to the user: full, read-only, not permitted, or no longer there."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import os
 from annpipe.errors import visible
 
 _REMEDIES = {
-    errno.ENOSPC: "make room, then run the command again",
-    errno.EDQUOT: "make room, then run the command again",
+    errno.ENOSPC: "free some space, then run the command again",
+    errno.EDQUOT: "free some space, then run the command again",
     errno.EFBIG: "files here may not be so large: see `ulimit -f`",
     errno.EROFS: "run from a folder that can be written to",
-    errno.EACCES: "see whom the folder belongs to, or run from one of your own",
-    errno.EPERM: "see whom the folder belongs to, or run from one of your own",
-    errno.EIO: "the disk fails: see the system's log",
-    errno.EMFILE: "more files are open than `ulimit -n` lets a process have",
-    errno.ENFILE: "more files are open than the system lets there be",
+    errno.EACCES: "check who owns the folder, or run from one of your own",
+    errno.EPERM: "check who owns the folder, or run from one of your own",
+    errno.EIO: "the disk is failing: see the system log",
+    errno.EMFILE: "the process has more open files than `ulimit -n` permits",
+    errno.ENFILE: "the system has more open files than it permits",
     errno.ENOMEM: "this needs more memory than there is",
     errno.ENAMETOOLONG: "write a shorter name",
-    errno.ELOOP: "a link leads in a circle: name the file itself",
+    errno.ELOOP: "a symbolic link leads back to itself: name the file itself",
     errno.ENOTDIR: "a part of the path is a file, not a folder",
     errno.EISDIR: "name a file",
-    errno.EEXIST: "a file stands where a folder is wanted",
-    errno.ENXIO: "it is no file on a disk",
-    errno.ENODEV: "it is no file on a disk",
+    errno.EEXIST: "a file is where a folder is needed",
+    errno.ENXIO: "it is not a file on a disk",
+    errno.ENODEV: "it is not a file on a disk",
     errno.ETXTBSY: "another process runs it",
-    errno.ESTALE: "the folder is on a server that has lost it: change to it again",
+    errno.ESTALE: "the server no longer knows the folder: change to it again",
 }
 
 
 def fault_of_disk(error: OSError) -> str | None:
-    """What to tell of an error that the system's disks and limits caused, None for any other.
+    """A message with a remedy for an error of disks or of limits of the system, None for any other.
 
-    A file that is not there is not among them: whoever looks for a file says so himself.
+    A missing file is not among them: the code that looks for a file reports it.
     """
     remedy = _REMEDIES.get(error.errno or 0)
     if remedy is None:

@@ -1,7 +1,7 @@
-"""A figure becomes a file: what it shows is text, whatever columns, classes and runs are called.
+"""Writes figures to files, with control characters escaped in every text that they show.
 
-A control character makes an SVG that is no XML any more, and a mark of direction one that reads differently from what
-it says. Both are escaped in all that a figure writes, also in what it writes beside axes only while it is drawn.
+A control character makes an SVG invalid XML, and a direction mark makes a text read differently from what it says. Both
+are escaped also in tick labels, which are made only while the figure is drawn.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ def write_figure(figure: Any, file: Path | BinaryIO, **options: Any) -> None:
 
 
 def _escape_ticks(axis: Any) -> None:
-    """Words beside an axis come from its formatter each time that it is drawn."""
+    """Escapes tick labels, which the formatter of an axis makes each time the axis is drawn."""
     from matplotlib.category import StrCategoryFormatter
     from matplotlib.ticker import FixedFormatter, Formatter, FuncFormatter
 
-    found = axis.get_major_formatter()
-    if not isinstance(found, FixedFormatter | FuncFormatter | StrCategoryFormatter):
+    formatter = axis.get_major_formatter()
+    if not isinstance(formatter, FixedFormatter | FuncFormatter | StrCategoryFormatter):
         return  # it writes numbers
 
     class Escaped(Formatter):
         def __call__(self, x: float, pos: int | None = None) -> str:
-            return one_line(found(x, pos))
+            return one_line(formatter(x, pos))
 
         def format_ticks(self, values: Sequence[float]) -> list[str]:
-            return [one_line(words) for words in found.format_ticks(values)]
+            return [one_line(words) for words in formatter.format_ticks(values)]
 
         def set_locs(self, locs: Any) -> None:
-            found.set_locs(locs)
+            formatter.set_locs(locs)
 
         def get_offset(self) -> str:
-            return str(found.get_offset())
+            return str(formatter.get_offset())
 
     axis.set_major_formatter(Escaped())

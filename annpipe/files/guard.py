@@ -1,7 +1,7 @@
-"""A bound on the time and memory of a whole command, for work whose cost cannot be told before it is done.
+"""Limits the time and memory of a whole command, for work whose cost is not known beforehand.
 
-The bounds of `limits` are asked where an amount is known. A layer of a library, a file whose head does not tell what it
-unpacks to: what these cost shows only while they are at work.
+The bounds of `limits` are checked where an amount is known. What a layer of a library costs, or a file whose header
+does not say what it unpacks to, shows only while it runs.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def guarded(is_on: bool) -> Iterator[None]:
 
 
 class _Late(BaseException):
-    """The time is over: not for any `except Exception` to swallow."""
+    """The time is over; no `except Exception` catches it."""
 
 
 def _too_much(of: str) -> Problem:
@@ -56,7 +56,7 @@ def _in_time() -> Iterator[None]:
         print(render(late), file=sys.stderr, flush=True)  # noqa: T201  # the main thread is held by a call
         os._exit(SpecError.exit_code)
 
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
         yield
         return
     last = threading.Timer(limits.SECONDS + _GRACE, end)

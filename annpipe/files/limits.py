@@ -1,7 +1,7 @@
-"""What checking the spec of a stranger may cost: every bound in one table, and the folder it is held to meanwhile.
+"""The bounds on checking an untrusted spec, in one table, and the folder that its files must be in.
 
-`held_to(stance)` says that what happens inside is done for a spec that nobody vouches for: files lie below its folder
-(see `named`), and no amount passes its bound. Outside of it there is neither folder nor bound.
+Inside `held_to(stance)` the work is done for an untrusted spec: files must be below its folder (see `named`), and no
+amount may exceed its bound. Outside of it there is neither.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MEMORY = 4 * 2**30  # bytes that it may take beside what it had
 
 @dataclass(frozen=True)
 class Bound:
-    """The most there may be of something, and how that is called."""
+    """The largest permitted amount of something, and its unit in messages."""
 
     most: int
     unit: str
@@ -41,13 +41,13 @@ BOUNDS = {
 
 @dataclass(frozen=True)
 class Stance:
-    """How a stranger's spec is read: what it names lies below `folder`; `own` has what the command line names.
+    """How an untrusted spec is read: its files must be below `folder`, or among `permitted`, named on the command line.
 
     Both are paths with all links followed.
     """
 
     folder: Path
-    own: list[Path] = field(default_factory=list)
+    permitted: list[Path] = field(default_factory=list)
 
     @classmethod
     def below(cls, folder: Path | None) -> Stance | None:
@@ -56,7 +56,7 @@ class Stance:
 
     def allows(self, real: Path) -> bool:
         """Whether a path without links may be read."""
-        return any(real.is_relative_to(root) for root in (self.folder, *self.own))
+        return any(real.is_relative_to(root) for root in (self.folder, *self.permitted))
 
 
 _STANCE: ContextVar[Stance | None] = ContextVar("stance", default=None)
@@ -64,7 +64,7 @@ _STANCE: ContextVar[Stance | None] = ContextVar("stance", default=None)
 
 @contextmanager
 def held_to(stance: Stance | None) -> Iterator[None]:
-    """Inside, nothing is read that the stance does not allow, and every bound holds; None changes nothing."""
+    """Inside, nothing is read that the stance does not allow, and all bounds hold; None changes nothing."""
     if stance is None:
         yield
         return
@@ -76,7 +76,7 @@ def held_to(stance: Stance | None) -> Iterator[None]:
 
 
 def present_stance() -> Stance | None:
-    """How the spec under way is read, None where it is trusted."""
+    """How the present spec is read, None where it is trusted."""
     return _STANCE.get()
 
 
@@ -86,10 +86,9 @@ def limit(name: str) -> int | None:
 
 
 def check_bound(name: str, amount: int, *, option: str) -> None:
-    """Whether an amount is within BOUNDS[name]; asked before the work is done, of whatever makes or reads data.
+    """Raises OptionError at `option` where an untrusted spec asks for more than BOUNDS[name]; a trusted one may.
 
-    Names are file, unpacked, files, entries and values. Raises OptionError at `option` for the spec of a stranger;
-    of a trusted spec nothing is asked.
+    Components call it before they make or read data. Names are file, unpacked, files, entries and values.
     """
     most = limit(name)
     if most is not None and amount > most:
@@ -98,7 +97,7 @@ def check_bound(name: str, amount: int, *, option: str) -> None:
 
 
 def beyond(name: str, amount: str) -> tuple[str, str]:
-    """What is said of an amount beyond its bound: message and remedy."""
+    """Message and remedy for an amount beyond its bound."""
     bound = BOUNDS[name]
     message = f"too many {bound.unit}: {amount}, where an untrusted spec may have {bound.most:,}"
     return message, "read the spec, then go on without --untrusted"

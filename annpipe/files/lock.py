@@ -1,4 +1,4 @@
-"""A lock between processes, held while one of them makes a file or a folder that several may want to make first."""
+"""A lock between processes, for files and folders that several of them may want to create."""
 
 from __future__ import annotations
 

@@ -1,29 +1,30 @@
-"""The memory that this process may use, and a check that rows which a spec asks to be made fit into it."""
+"""The memory that this process may use, and a check that the rows which a spec asks for fit into it."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from annpipe.errors import OptionError
 
 CGROUPS = Path("/sys/fs/cgroup")
-OWN_CGROUP = Path("/proc/self/cgroup")
+PROCESS_CGROUP = Path("/proc/self/cgroup")
 
 
-def machine_memory(cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> int | None:
+def machine_memory(cgroups: Path = CGROUPS, cgroup_file: Path = PROCESS_CGROUP) -> int | None:
     """The bytes that this process may use: those of the machine, or less where its control group has a limit."""
-    limits = list(_limits(cgroups, own))
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+    limits = list(_limits(cgroups, cgroup_file))
+    if sys.platform != "win32" and "SC_PHYS_PAGES" in os.sysconf_names:
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     return min(limits, default=None)
 
 
-def _limits(cgroups: Path, own: Path) -> Iterator[int]:
+def _limits(cgroups: Path, cgroup_file: Path) -> Iterator[int]:
     """The limits of the control group and those above it, of both versions of the kernel's interface."""
     try:
-        lines = own.read_text(encoding="utf-8").splitlines()
+        lines = cgroup_file.read_text(encoding="utf-8").splitlines()
     except OSError:
         return
     for line in lines:

@@ -1,8 +1,7 @@
-"""Every file that a spec names is found and opened here.
+"""Finds and opens the files that a spec names.
 
-It is a regular file: a pipe, a device or a socket is never opened, so that nothing waits or is read without an end. The
-file of a stranger's spec lies below the spec's own folder when all links are followed, whatever its name says, and is
-not larger than its bound.
+Only regular files are opened, never a pipe, a device or a socket, which could block or never end. A file of an
+untrusted spec must be below the folder of the spec when all links are followed, and not larger than its bound.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import NoReturn
 from annpipe.errors import AnnpipeError, LimitError, OptionError, Place, Problem
 from annpipe.files.limits import beyond, limit, present_stance
 
-LONGEST = 4096  # bytes of a path, on every system that we know of
+LONGEST = 4096  # bytes of a path, on all systems
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
@@ -31,7 +30,7 @@ _RELATIVE = "paths are relative to the spec"
 
 
 class NamedFault(AnnpipeError):
-    """A file that a spec names cannot be used: `message` says why, `help` what to do; `absent` that there is none."""
+    """A file that a spec names cannot be used: why, what to do, and whether it is `absent`."""
 
     exit_code = 3
 
@@ -41,13 +40,13 @@ class NamedFault(AnnpipeError):
 
 
 class BeyondBound(NamedFault):
-    """The file is more than is read for the spec of a stranger."""
+    """The file exceeds a bound for untrusted specs."""
 
 
 def opened(path: str | Path, *, bound: str = "file") -> io.BufferedReader:
     """The regular file at `path`, for reading bytes; raises NamedFault.
 
-    A name that leads elsewhere between the look at it and the opening of it is found out.
+    Detects a name that is made to lead elsewhere between its check and its opening.
     """
     real = real_path(path)
     try:
@@ -85,7 +84,7 @@ def content(path: str | Path, *, bound: str = "file") -> bytes:
 def open_file(path: str | Path, *, option: str) -> io.BufferedReader:
     """Opens a file that the spec names, for reading bytes: the way for a component with an option of the type `Path`.
 
-    It is a regular file, and for the spec of a stranger one below the spec's folder and within bounds. Raises
+    It is a regular file, and for an untrusted spec one below its folder and within bounds. Raises
     OptionError at `option`.
     """
     try:
@@ -109,56 +108,55 @@ def named_files(path: str | Path, *, option: str) -> list[str]:
     """The files that a path or a pattern (`data/*.csv`, `**/*.csv`) names, sorted; none where no file fits it.
 
     A path without a pattern is given back as it is, whether or not there is a file. Of a folder that several links lead
-    to, the files come once. Raises OptionError at `option`, also for a link out of the folder of a stranger's spec.
+    to, the files come once. Raises OptionError at `option`, also for a link out of the folder of an untrusted spec.
     """
     text = os.fspath(path)
     try:
         real_path(text)
         if not _has_pattern(text) or os.path.lexists(text):
             return [text]
-        found = sorted(dict.fromkeys(_fitting(text)))
-        for file in found:
+        files = sorted(dict.fromkeys(_fitting(text)))
+        for file in files:
             real_path(file)
     except NamedFault as fault:
         raise option_error(fault, option) from fault
     except OSError as error:
         raise option_error(fault_of(error, path), option) from error
     most = limit("files")
-    if most is not None and len(found) > most:
-        message, help_ = beyond("files", f"{len(found):,}")
+    if most is not None and len(files) > most:
+        message, help_ = beyond("files", f"{len(files):,}")
         raise LimitError(option, message, help=help_)
-    return found
+    return files
 
 
-def check_named(path: str, said: str | None = None, *, bound: str = "file") -> None:
-    """Whether an option of the type path may have this value: the file or folder need not be there.
+def check_named(path: str, spec_text: str | None = None, *, bound: str = "file") -> None:
+    """Checks the value of an option of the type path; the file or folder need not exist.
 
-    `said` is how the spec says it.
-    Raises NamedFault for a name that no file can have, for what is neither file nor folder, and for a place outside the
-    folder of a stranger's spec.
+    `spec_text` is the path as the spec has it. Raises NamedFault for a name that no file can have, for what is neither
+    file nor folder, and for a path outside the folder of an untrusted spec.
     """
-    real = real_path(path, said)
+    real = real_path(path, spec_text)
     try:
-        found = os.stat(real)
+        status = os.stat(real)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES):
             return  # whoever opens it says so
-        raise fault_of(error, said or path) from error
-    if not stat.S_ISDIR(found.st_mode):
-        _check_regular(found, said or path)
-        _check_size(found, said or path, bound)
+        raise fault_of(error, spec_text or path) from error
+    if not stat.S_ISDIR(status.st_mode):
+        _check_regular(status, spec_text or path)
+        _check_size(status, spec_text or path, bound)
 
 
 def before_pattern(path: str) -> str:
     """The part of a path that has no pattern in it, up to the last folder; the whole of one without."""
-    first = min((place for sign in "*?[" if (place := path.find(sign)) >= 0), default=None)
+    first = min((index for sign in "*?[" if (index := path.find(sign)) >= 0), default=None)
     return path if first is None else path[: path.rfind(os.sep, 0, first) + 1]
 
 
-def real_path(path: str | Path, said: str | None = None) -> Path:
+def real_path(path: str | Path, spec_text: str | None = None) -> Path:
     """The path with all links followed; raises NamedFault for a name that no file can have, and for one outside.
 
-    `said` is how the spec says it.
+    `spec_text` is the path as the spec has it.
     """
     text = os.fspath(path)
     if "\0" in text:
@@ -176,20 +174,18 @@ def real_path(path: str | Path, said: str | None = None) -> Path:
         raise fault_of(error, path) from error
     stance = present_stance()
     if stance is not None and not stance.allows(real):
-        raise NamedFault(
-            f"the file {shown(said or path)} lies outside the folder of an untrusted spec", "move it beside the spec"
-        )
+        message = f"the file {shown(spec_text or path)} lies outside the folder of an untrusted spec"
+        raise NamedFault(message, "move it beside the spec")
     return real
 
 
 def fault_of(error: OSError, path: str | Path) -> NamedFault:
-    """What the system says of a file, in a user's words."""
+    """An error of the system about a file, explained to the user."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return NamedFault(f"there is no file {shown(path)}", _RELATIVE, absent=True)
     if error.errno == errno.ELOOP:
-        return NamedFault(
-            f"{shown(path)} is a link that leads in a circle, or through too many", "name the file itself"
-        )
+        message = f"{shown(path)} is a symbolic link that leads back to itself, or through too many links"
+        return NamedFault(message, "name the file itself")
     if error.errno == errno.ENAMETOOLONG:
         return NamedFault(f"{shown(path)} is too long for the name of a file", "write the path of a file")
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -198,7 +194,7 @@ def fault_of(error: OSError, path: str | Path) -> NamedFault:
 
 
 def shown(path: str | Path) -> str:
-    """A path in quotes, cut where it is longer than anybody reads."""
+    """A path in quotes, shortened where it is very long."""
     text = os.fspath(path)
     return f"'{text}'" if len(text) <= 300 else f"'{text[:120]}…{text[-60:]}'"
 
@@ -221,21 +217,21 @@ def _descriptor(real: Path) -> int:
         os.close(at)
 
 
-def _check_regular(found: os.stat_result, path: str | Path) -> None:
-    if not stat.S_ISREG(found.st_mode):
-        _refuse_kind(found, path)
+def _check_regular(status: os.stat_result, path: str | Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        _refuse_kind(status, path)
 
 
-def _refuse_kind(found: os.stat_result, path: str | Path) -> NoReturn:
-    kind = _KINDS.get(stat.S_IFMT(found.st_mode), "no file")
-    help_ = "name a file in it" if stat.S_ISDIR(found.st_mode) else "name a file on a disk"
+def _refuse_kind(status: os.stat_result, path: str | Path) -> NoReturn:
+    kind = _KINDS.get(stat.S_IFMT(status.st_mode), "no file")
+    help_ = "name a file in it" if stat.S_ISDIR(status.st_mode) else "name a file on a disk"
     raise NamedFault(f"{shown(path)} is {kind}, not a file", help_)
 
 
-def _check_size(found: os.stat_result, path: str | Path, bound: str) -> None:
+def _check_size(status: os.stat_result, path: str | Path, bound: str) -> None:
     most = limit(bound)
-    if most is not None and found.st_size > most:
-        message, help_ = beyond(bound, f"{found.st_size:,}")
+    if most is not None and status.st_size > most:
+        message, help_ = beyond(bound, f"{status.st_size:,}")
         raise BeyondBound(f"{shown(path)}: {message}", help_)
 
 
@@ -244,22 +240,22 @@ def _has_pattern(text: str) -> bool:
 
 
 def _fitting(pattern: str) -> Iterator[str]:
-    """The files that fit a pattern; each folder is read once for each part of it, whatever links lead there."""
+    """The files that match a pattern; each folder is read once for each part of it, whichever links lead there."""
     fixed = before_pattern(pattern)
     parts = [part for part in pattern[len(fixed) :].split(os.sep) if part]
     waiting: list[tuple[str, int]] = [(fixed, 0)]
-    seen: set[tuple[Path, int]] = set()
+    visited: set[tuple[Path, int]] = set()
     entries = 0
     most = limit("entries")
     while waiting:
-        folder, place = waiting.pop()
-        real = real_path(folder or os.curdir)  # no folder outside that of a stranger is read
-        if (real, place) in seen:
+        folder, depth = waiting.pop()
+        real = real_path(folder or os.curdir)  # no folder outside that of an untrusted spec is read
+        if (real, depth) in visited:
             continue
-        seen.add((real, place))
-        part, is_last = parts[place], place == len(parts) - 1
+        visited.add((real, depth))
+        part, is_last = parts[depth], depth == len(parts) - 1
         if part == "**" and not is_last:
-            waiting.append((folder, place + 1))
+            waiting.append((folder, depth + 1))
         for entry in _entries(real):
             entries += 1
             if most is not None and entries > most:
@@ -268,18 +264,18 @@ def _fitting(pattern: str) -> Iterator[str]:
             hidden = entry.name.startswith(".") and not part.startswith(".")
             if part == "**" and not hidden:
                 if _is_folder(entry):
-                    waiting.append((path, place))
+                    waiting.append((path, depth))
                 elif is_last:
                     yield path
             elif part != "**" and not hidden and fnmatchcase(entry.name, part):
                 if is_last:
                     yield path
                 elif _is_folder(entry):
-                    waiting.append((path, place + 1))
+                    waiting.append((path, depth + 1))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a folder or leads to one; a link that leads in a circle is none."""
+    """Whether it is a folder or a link to one; a link that leads back to itself is not."""
     try:
         return entry.is_dir()
     except OSError:
@@ -287,9 +283,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder has, by name; nothing where there is no such folder, or nobody may read it."""
+    """The entries of a folder by name; none where it does not exist or may not be read."""
     try:
-        with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []

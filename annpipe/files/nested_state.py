@@ -55,14 +55,14 @@ def read_state(folder: Path) -> dict[str, Any]:
         holds = seal_holds(text)
         if holds is False:
             raise Damaged(_damage(folder, "state.json"))
-        found = json.loads(text)
-        if not isinstance(found, dict) or (holds is None and _FORMAT in found):
+        stored = json.loads(text)
+        if not isinstance(stored, dict) or (holds is None and _FORMAT in stored):
             raise Damaged(_damage(folder, "state.json"))
         data = (folder / "state.safetensors").read_bytes()
         # Those of earlier versions have no digests, and are read as they are.
-        if holds and (found.pop("crc"), found.pop(_FORMAT), found.pop(_SUM))[2] != [len(data), digest(data)]:
+        if holds and (stored.pop("crc"), stored.pop(_FORMAT), stored.pop(_SUM))[2] != [len(data), digest(data)]:
             raise Damaged(_damage(folder, "state.safetensors"))
-        state: dict[str, Any] = _unpack(found, load(data))
+        state: dict[str, Any] = _unpack(stored, load(data))
     except (OSError, ValueError, RecursionError, KeyError, TypeError, SafetensorError) as error:
         raise Damaged(f"{_damage(folder)} ({type(error).__name__}: {error})") from error
     return state

@@ -1,6 +1,6 @@
-"""Files that are whole or not there, and digests by which damage to them is seen.
+"""Writes files completely or not at all, with digests that show damage.
 
-A file is written under another name in its folder, brought to the disk, and renamed. A JSON text may be *sealed*: its
+A file is written under another name in its folder, flushed to the disk, and renamed. A JSON text may be *sealed*: its
 last member is then `"crc"`, the CRC-32 of all the bytes before it. A folder may have `sums.json` with the size and the
 BLAKE2b digest of each file beside it.
 """
@@ -41,10 +41,10 @@ def seal(text: str) -> bytes:
 
 def seal_holds(line: bytes) -> bool | None:
     """Whether a sealed text (without a line's end) is the one that was sealed; None where it has no seal."""
-    found = _SEAL.search(line, max(0, len(line) - _SEAL_BYTES))
-    if found is None:
+    match = _SEAL.search(line, max(0, len(line) - _SEAL_BYTES))
+    if match is None:
         return None
-    return zlib.crc32(memoryview(line)[: found.start()]) == int(found[1], 16)
+    return zlib.crc32(memoryview(line)[: match.start()]) == int(match[1], 16)
 
 
 def digest(data: bytes) -> str:
@@ -101,12 +101,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 def write_sums(folder: Path) -> None:
     """Writes the sizes and digests of the folder's files to its `sums.json`."""
-    found = {}
+    sums = {}
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name != SUMS:
             data = path.read_bytes()
-            found[path.name] = [len(data), digest(data)]
-    (folder / SUMS).write_text(json.dumps(found, indent=1), encoding="utf-8")
+            sums[path.name] = [len(data), digest(data)]
+    (folder / SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What does a model cost: multiply-adds of a row, and the memory of a training step?
+"""The cost of a model: multiply-adds of a row, and the memory of a training step.
 
 Layers and optimizer are run on the meta device, so nothing is computed and nothing is allocated.
 """
@@ -15,10 +15,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from annpipe.backend.initialize import freeze
 from annpipe.backend.instantiate import Building, instantiate, named_modules
 from annpipe.backend.torch_shortcuts import step_first
-from annpipe.datasets.splits import held_out
+from annpipe.datasets.steps.splits import held_out
 from annpipe.plan.plan import Layer, Plan
 from annpipe.portable.stack import passed
-from annpipe.registry import Registry
+from annpipe.registry.traits import LayerTraits
 
 BYTES = {"float32": 4, "float64": 8}
 ROWS = 7  # on the meta device; counts are divided by it
@@ -26,7 +26,7 @@ MOST_NUMBERS = 2**20  # up to so many an optimizer takes its step on real ones: 
 
 
 @dataclass(frozen=True)
-class Memory:
+class StepMemory:
     """Bytes that a training step holds, each estimated; None where it cannot be told.
 
     `activations` are the outputs of all layers for one batch of `rows` rows, which the backward pass needs.
@@ -39,7 +39,7 @@ class Memory:
     rows: int | None
 
 
-def multiply_adds(layer: Layer, registry: Registry) -> int | None:
+def multiply_adds(layer: Layer) -> int | None:
     """The multiply-adds of a row that passes the layer forwards; None where its kernels do not run on the meta device.
 
     They are those of matrix products, convolutions and attention: additions and functions of single numbers, which take
@@ -48,7 +48,7 @@ def multiply_adds(layer: Layer, registry: Registry) -> int | None:
     for dtype in (torch.get_default_dtype(), torch.int64):
         try:
             with torch.device("meta"), torch.no_grad():
-                module = instantiate(layer.component, registry, _with_taps(layer)).eval()
+                module = instantiate(layer.component, _with_taps(layer)).eval()
                 with FlopCounterMode(display=False) as counter:
                     passed(module, torch.empty((ROWS, *layer.input_shape), dtype=dtype))
         except Exception:  # a layer may fail in any way on values that are not there
@@ -66,13 +66,13 @@ def _with_taps(layer: Layer) -> Building:
     return building
 
 
-def memory(plan: Plan) -> Memory:
+def memory(plan: Plan) -> StepMemory:
     """What a step of the plan holds, in the run's precision."""
     size = BYTES[plan.device.precision]
     rows = batch_rows(plan)
-    numbers = sum(math.prod(layer.output_shape) for layer in plan.layers if not _passes_on(layer, plan.registry))
+    numbers = sum(math.prod(layer.output_shape) for layer in plan.layers if not _passes_on(layer))
     numbers += math.prod(plan.model[0].input_shape)
-    return Memory(
+    return StepMemory(
         parameters=plan.n_parameters * size,
         gradients=(plan.n_parameters - plan.n_frozen) * size,
         optimizer=_optimizer_bytes(plan),
@@ -89,19 +89,17 @@ def batch_rows(plan: Plan) -> int | None:
     return train if plan.train.batch_size == "all" else min(plan.train.batch_size, train)
 
 
-def _passes_on(layer: Layer, registry: Registry) -> bool:
+def _passes_on(layer: Layer) -> bool:
     """Whether what leaves the layer is there already: what arrives, a tapped value, what the last layer in it gives."""
-    entry = registry.find("layer", layer.component.name)
-    if entry is None:
-        return False
-    takes_one = "reads" in entry.traits and entry.parameter("tap_shapes") is None
-    return takes_one or bool(entry.traits.keys() & {"repeats", "block", "uses", "sets"})
+    traits = layer.component.traits(LayerTraits)
+    takes_one = traits.reads is not None and layer.component.entry.parameter("tap_shapes") is None
+    return takes_one or traits.sets is not None or traits.stands_for_others
 
 
 def _optimizer_bytes(plan: Plan) -> int | None:
     """The tensors that the optimizer keeps after a step, by taking one."""
     with torch.device("meta"):
-        model = torch.nn.Sequential(named_modules([layer.component for layer in plan.model], plan.registry))
+        model = torch.nn.Sequential(named_modules([layer.component for layer in plan.model]))
         freeze(model, plan.freeze)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if sum(parameter.numel() for parameter in trained) <= MOST_NUMBERS:
@@ -111,7 +109,7 @@ def _optimizer_bytes(plan: Plan) -> int | None:
     component = plan.optimizer
     component = component.with_options(fused=None) if "fused" in component.options else component
     try:
-        optimizer = instantiate(component, plan.registry, params=trained)
+        optimizer = instantiate(component, params=trained)
         step_first(optimizer)
     except Exception:  # one that looks at values, as LBFGS does with its closure
         return None

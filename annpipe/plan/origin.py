@@ -1,4 +1,4 @@
-"""Where does each value of a Plan come from: which file and line, which override, a default, the shapes, annpipe?"""
+"""Origins of a plan's values: a file and line, an override, a default, the shapes, or annpipe itself."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from annpipe.draft.component import Component, to_data
-from annpipe.draft.inputs_outputs import Output
+from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.errors import Place
 from annpipe.plan.plan import Plan
 from annpipe.spec.sections.spec import Spec
+from annpipe.spec.sections.table import SECTIONS
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode
 
-Source = Literal["spec", "override", "default", "shape", "annpipe"]
+ValueSource = Literal["spec", "override", "default", "shape", "annpipe"]
 
 
 @dataclass(frozen=True)
-class Origin:
+class ValueOrigin:
     """One value of a plan by its dotted path, what gave it, and where that is written.
 
     `source` is "shape" for sizes read off the shape that arrives, "annpipe" for what the engine chooses.
@@ -28,7 +29,7 @@ class Origin:
 
     path: str
     value: Any
-    source: Source
+    source: ValueSource
     place: Place | None = None
     used: Place | None = None
 
@@ -40,109 +41,120 @@ class Origin:
         return f"{written}, used at {self.used}" if self.used else written
 
 
-def origins(plan: Plan, spec: Spec) -> list[Origin]:
+def origins(plan: Plan, spec: Spec) -> list[ValueOrigin]:
     """Every value of the plan in the order of its YAML; `spec` is the one it was resolved from."""
-    tracing = _Tracing(plan)
-    root = spec.root
-    found = [*tracing.section("", plan.head, root)]
-    device = root.get("device")
-    if isinstance(device, ScalarNode):  # `device: cpu` is short for `device: {type: cpu}`
-        device = MappingNode(((ScalarNode("type", "type", True, device.place), device),), device.place)
-    found += tracing.section("device.", plan.device, device)
-    found += tracing.component("data", plan.data)
-    data = root.get("data")
-    found += tracing.section("data.split.", plan.split, data.get("split") if isinstance(data, MappingNode) else None)
-    for part in plan.transforms:
-        for number, step in enumerate(part.steps):
-            found += tracing.component(f"data.transforms.{part.columns}.{number}", step)
-    for name, block in plan.blocks.items():
-        for number, component in enumerate(block):
-            found += tracing.component(f"blocks.{name}.{number}", component)
-    is_long = plan.init or plan.freeze or plan.inputs or plan.outputs
-    model, section = ("model.layers", root.get("model")) if is_long else ("model", None)
-    for inputs in plan.inputs:
-        found += tracing.inputs(inputs, section)
-    last = len(plan.model) - bool(plan.outputs)
-    for number, layer in enumerate(plan.model[len(plan.inputs) : last]):
-        found += tracing.component(f"{model}.{number}", layer.component)
-    if plan.outputs:
-        found += tracing.outputs(plan.outputs, section)
-    for name, component in plan.init.items():
-        found += tracing.component(f"model.init.{name}", component)
-    if plan.freeze and isinstance(section, MappingNode):
-        found += tracing.value("model.freeze", list(plan.freeze), section.get("freeze"))
-    found += [] if plan.outputs else tracing.component("loss", plan.loss)
-    found += [*tracing.component("optimizer", plan.optimizer)]
-    for number, group in enumerate(plan.groups):
-        found += tracing.group(f"optimizer.groups.{number}", group)
-    found += tracing.component("scheduler", plan.scheduler) if plan.scheduler else []
-    found += tracing.component("average", plan.average) if plan.average else []
-    found += tracing.section("train.", plan.train, root.get("train"))
-    for name, components in (("metrics", plan.metrics), ("plots", plan.plots), ("callbacks", plan.callbacks)):
-        for number, component in enumerate(components):
-            found += tracing.component(f"{name}.{number}", component)
-    return [*found, *tracing.section("tracking.", plan.tracking, root.get("tracking"))]
+    tracing = _Tracing(plan, spec)
+    return [*tracing.section("", plan.head, spec.root), *(o for name in SECTIONS for o in tracing.of_section(name))]
 
 
 class _Tracing:
     """Follows the plan's values back to their nodes."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._registry = plan.registry
+    def __init__(self, plan: Plan, spec: Spec) -> None:
+        self._plan, self._root = plan, spec.root
+        self._components = list(plan.components())
 
-    def section(self, prefix: str, section: BaseModel, node: Node | None) -> Iterator[Origin]:
+    def of_section(self, name: str) -> Iterator[ValueOrigin]:
+        """The values of a section; a name or the seed, which the head has, is none."""
+        match name:
+            case "device":
+                yield from self.section("device.", self._plan.device, self._device())
+            case "data":
+                yield from self.component("data", self._plan.data)
+                yield from self.section("data.split.", self._plan.split, self._node("data", "split"))
+                yield from self._below("data.transforms")
+            case "model":
+                yield from self._model()
+            case "optimizer":
+                yield from self.component("optimizer", self._plan.optimizer)
+                for number, group in enumerate(self._plan.groups):
+                    yield from self.group(f"optimizer.groups.{number}", group)
+            case "train" | "tracking":
+                yield from self.section(f"{name}.", getattr(self._plan, name), self._root.get(name))
+            case _:
+                yield from self._below(name)
+
+    def _below(self, path: str) -> Iterator[ValueOrigin]:
+        """The components that stand at a path or below it."""
+        for at, component in self._components:
+            if at == path or at.startswith(f"{path}."):
+                yield from self.component(at, component)
+
+    def _node(self, section: str, key: str) -> Node | None:
+        node = self._root.get(section)
+        return node.get(key) if isinstance(node, MappingNode) else None
+
+    def _device(self) -> Node | None:
+        """The node of the device, of which `device: cpu` is short for `device: {type: cpu}`."""
+        node = self._root.get("device")
+        if isinstance(node, ScalarNode):
+            return MappingNode(((ScalarNode("type", "type", True, node.place), node),), node.place)
+        return node
+
+    def _model(self) -> Iterator[ValueOrigin]:
+        if not self._plan.is_long_model:
+            yield from self._below("model")
+            return
+        section = self._root.get("model")
+        for inputs in self._plan.inputs:
+            yield from self.inputs(inputs, section)
+        yield from self._below("model.layers")
+        yield from self.outputs(self._plan.outputs, section)
+        yield from self._below("model.init")
+        if self._plan.freeze and isinstance(section, MappingNode):
+            yield from self.value("model.freeze", list(self._plan.freeze), section.get("freeze"))
+
+    def section(self, prefix: str, section: BaseModel, node: Node | None) -> Iterator[ValueOrigin]:
         for name, value in section.model_dump().items():
-            given = node.get(name) if isinstance(node, MappingNode) else None
-            yield from self._value(f"{prefix}{name}", value, given, "default")
+            value_node = node.get(name) if isinstance(node, MappingNode) else None
+            yield from self._value(f"{prefix}{name}", value, value_node, "default")
 
-    def value(self, path: str, value: Any, node: Node | None) -> Iterator[Origin]:
+    def value(self, path: str, value: Any, node: Node | None) -> Iterator[ValueOrigin]:
         yield from self._value(path, value, node, "default")
 
-    def component(self, path: str, component: Component) -> Iterator[Origin]:
+    def component(self, path: str, component: Component) -> Iterator[ValueOrigin]:
         place = component.place
-        yield Origin(path, component.name, _source(place) if place else "default", place)
-        entry = self._registry.find(component.kind, component.name)
-        assert entry
+        yield ValueOrigin(path, component.name, _source(place) if place else "default", place)
         for name, value in (component.template or component).options.items():
-            parameter = entry.parameter(name)
+            parameter = component.entry.parameter(name)
             assert parameter
-            chosen: Source = "shape" if parameter.supplied else "default"
+            chosen: ValueSource = "shape" if parameter.supplied else "default"
             if chosen == "default" and value != parameter.default and not isinstance(value, Component):
                 chosen = "annpipe"
-            yield from self._value(f"{path}.{component.name}.{name}", value, component.given.get(name), chosen)
+            yield from self._value(f"{path}.{component.name}.{name}", value, component.nodes.get(name), chosen)
 
-    def inputs(self, component: Component, model: Node | None) -> Iterator[Origin]:
+    def inputs(self, component: Component, model: Node | None) -> Iterator[ValueOrigin]:
         """The stacks of several inputs, and how they are joined."""
         options = component.options
         stacks = model.get("inputs") if isinstance(model, MappingNode) else None
         for name, columns, layers in zip(options["names"], options["columns"], options["branches"], strict=True):
             stack = stacks.get(name) if isinstance(stacks, MappingNode) else None
-            said = stack.get("columns") if isinstance(stack, MappingNode) else None
-            yield from self._value(f"model.inputs.{name}.columns", list(columns), said, "default")
+            node = stack.get("columns") if isinstance(stack, MappingNode) else None
+            yield from self._value(f"model.inputs.{name}.columns", list(columns), node, "default")
             for number, layer in enumerate(layers):
                 yield from self.component(f"model.inputs.{name}.layers.{number}", layer)
-        said = model.get("join") if isinstance(model, MappingNode) else None
-        yield from self._value("model.join", options["join"], said, "default")
+        node = model.get("join") if isinstance(model, MappingNode) else None
+        yield from self._value("model.join", options["join"], node, "default")
 
-    def outputs(self, outputs: Sequence[Output], model: Node | None) -> Iterator[Origin]:
+    def outputs(self, outputs: Sequence[OutputHead], model: Node | None) -> Iterator[ValueOrigin]:
         """The heads of several outputs."""
         heads = model.get("outputs") if isinstance(model, MappingNode) else None
         for head in outputs:
-            path, said = f"model.outputs.{head.name}", heads.get(head.name) if isinstance(heads, MappingNode) else None
+            path, node = f"model.outputs.{head.name}", heads.get(head.name) if isinstance(heads, MappingNode) else None
             for number, layer in enumerate(head.layers):
                 yield from self.component(f"{path}.layers.{number}", layer)
             yield from self.component(f"{path}.loss", head.loss)
-            weight = said.get("weight") if isinstance(said, MappingNode) else None
+            weight = node.get("weight") if isinstance(node, MappingNode) else None
             yield from self._value(f"{path}.weight", head.weight, weight, "default")
             for number, metric in enumerate(head.metrics):
                 yield from self.component(f"{path}.metrics.{number}", metric)
 
-    def group(self, path: str, group: ParameterGroup) -> Iterator[Origin]:
-        yield Origin(f"{path}.params", list(group.patterns), _source(group.places[0]), group.places[0])
+    def group(self, path: str, group: ParameterGroup) -> Iterator[ValueOrigin]:
+        yield ValueOrigin(f"{path}.params", list(group.patterns), _source(group.places[0]), group.places[0])
         for name, value in group.options.options.items():
-            yield from self._value(f"{path}.{name}", value, group.options.given.get(name), "default")
+            yield from self._value(f"{path}.{name}", value, group.options.nodes.get(name), "default")
 
-    def _value(self, path: str, value: Any, node: Node | None, otherwise: Source) -> Iterator[Origin]:
+    def _value(self, path: str, value: Any, node: Node | None, otherwise: ValueSource) -> Iterator[ValueOrigin]:
         match value, node:
             case Component(), _:
                 yield from self.component(path, value)
@@ -153,10 +165,10 @@ class _Tracing:
                 for number, (item, inner) in enumerate(zip(value, items, strict=True)):
                     yield from self._value(f"{path}.{number}", item, inner, otherwise)
             case _, None:
-                yield Origin(path, to_data(value), otherwise)
+                yield ValueOrigin(path, to_data(value), otherwise)
             case _:
-                yield Origin(path, to_data(value), _source(node.place), node.place, node.used)
+                yield ValueOrigin(path, to_data(value), _source(node.place), node.place, node.used)
 
 
-def _source(place: Place) -> Source:
+def _source(place: Place) -> ValueSource:
     return "override" if place.on_command_line else "spec"

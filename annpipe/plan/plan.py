@@ -12,16 +12,19 @@ from typing import Any
 import yaml
 
 from annpipe.contract import Field, Fields
-from annpipe.draft.component import Component, every, to_data
-from annpipe.draft.inputs_outputs import Output, inputs_data, is_inputs, outputs_data
+from annpipe.datasets.request import DataRequest
+from annpipe.draft.component import Component, at_every_depth, to_data
+from annpipe.draft.inputs_outputs import inputs_data, outputs_data
 from annpipe.draft.metric_keys import followed_metric
-from annpipe.draft.parameter_groups import ParameterGroup, optimizer_data
-from annpipe.draft.transforms import Transforming
+from annpipe.draft.parameter_groups import optimizer_data
+from annpipe.draft.sections import Sections, shared
+from annpipe.draft.types import Draft
 from annpipe.errors import Problem, steering
 from annpipe.errors.redact import scrubbed
 from annpipe.registry import Registry
+from annpipe.registry.traits import LayerTraits
 from annpipe.spec.compose.variables import escaped
-from annpipe.spec.sections.models import Device, Head, Split, Tracking, Train
+from annpipe.spec.sections.table import SECTIONS
 from annpipe.spec.yaml.reader import core_value
 
 
@@ -54,42 +57,51 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A run, decided. `file` is the spec's path; `registry` and `warnings` do not count in comparison.
+class Plan(Sections):
+    """A run, decided; `registry` and `warnings` do not count in comparison.
 
-    `init` are initializers by patterns of parameters, `freeze` the patterns of those that are not trained, `n_frozen`
-    the numbers in them. `held` are the rows of val and test, where the rows were looked at.
+    `n_frozen` are the numbers in parameters that are not trained. `request` says which rows are trained on. `held` are
+    the numbers of rows of val and test, where the rows were read.
     """
 
-    file: str
-    head: Head
-    device: Device
-    data: Component
-    split: Split
-    transforms: tuple[Transforming, ...]
-    fields: Fields
-    blocks: Mapping[str, tuple[Component, ...]]
     model: tuple[Layer, ...]
-    outputs: tuple[Output, ...]
-    init: Mapping[str, Component]
-    freeze: tuple[str, ...]
+    fields: Fields
     n_frozen: int
-    loss: Component
-    optimizer: Component
-    groups: tuple[ParameterGroup, ...]
-    scheduler: Component | None
-    average: Component | None
-    train: Train
-    metrics: tuple[Component, ...]
-    plots: tuple[Component, ...]
-    callbacks: tuple[Component, ...]
-    tracking: Tracking
     registry: Registry = field(compare=False, repr=False)
+    request: DataRequest = field(compare=False, repr=False)
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
     held: tuple[int, int] | None = field(default=None, compare=False)
 
+    @classmethod
+    def of(
+        cls,
+        drafted: Draft,
+        layers: tuple[Layer, ...],
+        fields: Fields,
+        *,
+        n_frozen: int,
+        request: DataRequest,
+        held: tuple[int, int] | None,
+        warnings: tuple[Problem, ...],
+    ) -> Plan:
+        """The plan that has the sections of a draft."""
+        return cls(
+            **shared(drafted),
+            model=layers,
+            fields=fields,
+            n_frozen=n_frozen,
+            registry=drafted.registry,
+            request=request,
+            held=held,
+            warnings=warnings,
+        )
+
     def __hash__(self) -> int:
         return hash(self.digest)
+
+    @property
+    def model_components(self) -> tuple[Component, ...]:
+        return tuple(layer.component for layer in self.model)
 
     @cached_property
     def digest(self) -> str:
@@ -108,40 +120,38 @@ class Plan:
 
     @cached_property
     def _data(self) -> dict[str, Any]:
-        component = self.data.to_data()
-        if isinstance(component, str):
-            component = {component: None}
-        data = {
-            **self.head.model_dump(),
-            "device": self.device.model_dump(),
-            "data": {**component, "transforms": self._transforms(), "split": self.split.model_dump()},
-            **({"blocks": {name: to_data(layers) for name, layers in self.blocks.items()}} if self.blocks else {}),
-            "model": self._model_data(),
-            **({} if self.outputs else {"loss": self.loss.to_data()}),
+        """The sections in their order; those that only some specs have are left out of the others."""
+        special = {
+            "data": self._data_section(),
+            "blocks": to_data(self.blocks) if self.blocks else None,
+            "model": self._model_section(),
+            "loss": None if self.outputs else to_data(self.loss),
             "optimizer": optimizer_data(self.optimizer, self.groups),
-            "scheduler": self.scheduler.to_data() if self.scheduler else None,
-            "average": self.average.to_data() if self.average else None,
-            "train": self.train.model_dump(),
-            "metrics": [metric.to_data() for metric in self.metrics],
-            "plots": [plot.to_data() for plot in self.plots],
-            "callbacks": [callback.to_data() for callback in self.callbacks],
-            "tracking": self.tracking.model_dump(),
         }
-        found: dict[str, Any] = scrubbed(data)
-        return found
+        data = self.head.model_dump()
+        for name in SECTIONS:
+            if name in special and special[name] is not None:
+                data[name] = special[name]
+            elif name not in special and name in self.__dataclass_fields__:
+                data[name] = to_data(getattr(self, name))
+        plain: dict[str, Any] = scrubbed(data)
+        return plain
 
-    def _transforms(self) -> dict[str, Any]:
-        return {part.columns: [step.to_data() for step in part.steps] for part in self.transforms}
+    def _data_section(self) -> dict[str, Any]:
+        component = self.data.to_data()
+        options = {component: None} if isinstance(component, str) else component
+        transforms = {part.columns: [step.to_data() for step in part.steps] for part in self.transforms}
+        return {**options, "transforms": transforms, "split": self.split.model_dump()}
 
-    def _model_data(self) -> Any:
+    def _model_section(self) -> Any:
         """The layers, with how they begin and which stay so where the spec says."""
-        last = len(self.model) - bool(self.outputs)
-        layers = [layer.component.to_data() for layer in self.model[len(self.inputs) : last]]
+        layers = to_data(self.layers_between)
+        if not self.is_long_model:
+            return layers
         before = {key: value for layer in self.inputs for key, value in inputs_data(layer).items()}
-        own: dict[str, Any] = {"init": {name: to_data(value) for name, value in self.init.items()}} if self.init else {}
         heads = outputs_data(self.outputs) if self.outputs else {}
-        own |= {"freeze": list(self.freeze)} if self.freeze else {}
-        return {**before, "layers": layers, **heads, **own} if own or before or heads else layers
+        init = {"init": to_data(self.init)} if self.init else {}
+        return {**before, "layers": layers, **heads, **init, **({"freeze": list(self.freeze)} if self.freeze else {})}
 
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""
@@ -156,14 +166,9 @@ class Plan:
         return dict(_flat(data))
 
     @property
-    def inputs(self) -> tuple[Component, ...]:
-        """The layer that the stacks of several inputs are, where there are some."""
-        return tuple(layer.component for layer in self.model[:1] if is_inputs(layer.component))
-
-    @property
     def followed_metric(self) -> str | None:
         """The key of the metric that the scheduler is stepped with; None for one that steps by itself."""
-        return followed_metric(self.scheduler, self.registry, has_val="val" in self.measured_parts)
+        return followed_metric(self.scheduler, has_val="val" in self.measured_parts)
 
     @property
     def measured_parts(self) -> tuple[str, ...]:
@@ -180,9 +185,8 @@ class Plan:
     @property
     def has_taps(self) -> bool:
         """Whether layers of the model remember values for others."""
-        components = every(layer.component for layer in self.model)
-        entries = [self.registry.find(component.kind, component.name) for component in components]
-        return any(entry is not None and "sets" in entry.traits for entry in entries)
+        components = at_every_depth(self.model_components)
+        return any(component.traits(LayerTraits).sets is not None for component in components)
 
     @property
     def n_parameters(self) -> int:

@@ -1,4 +1,4 @@
-"""How long a scheduler goes: as long as the run where a spec leaves it out, held against the run where it says so.
+"""The length of a scheduler: the run's where the spec leaves it out, checked against the run where the spec gives it.
 
 A scheduler counts its own steps: those of the optimizer, or epochs. What the engine must know of one stands in its
 entry: see `annpipe_std.torch_schedules` for the words.
@@ -15,13 +15,13 @@ from typing import Any
 import torch
 
 from annpipe.backend.instantiate import instantiate, parameter_groups
-from annpipe.draft.component import Component, every
+from annpipe.draft.component import Component, at_every_depth
 from annpipe.draft.contradictions import follows_metric
 from annpipe.draft.types import Draft
 from annpipe.errors import Place, Problem
 from annpipe.errors.wording import first_line
 from annpipe.expression import Expression
-from annpipe.registry import Registry
+from annpipe.registry.traits import SchedulerTraits
 from annpipe.spec.sections.models import Train
 
 UNKNOWN = 1000  # steps of a run whose rows nobody has counted, for a look at what a scheduler refuses
@@ -73,16 +73,15 @@ def run_length(train: Train, n_rows: int | None) -> Length | None:
     return Length(math.ceil(train.steps / per_epoch), train.steps // per_epoch, is_each_step)
 
 
-def with_length(scheduler: Component, registry: Registry, steps: int) -> Component:
+def with_length(scheduler: Component, steps: int) -> Component:
     """The scheduler over so many steps where the spec leaves its length out, and those inside it over their parts."""
-    traits = _traits(scheduler, registry)
-    name = traits.get("length")
-    if isinstance(name, str) and _said(scheduler, traits) is None and not _factors(scheduler, traits):
-        scheduler = scheduler.with_options(**{name: max(1, steps)})
-    if inner := _inside(scheduler, traits):
-        spans = _spans(scheduler, traits, Length(steps, steps, True))
-        filled = [with_length(one, registry, span.steps) for one, span in zip(inner, spans, strict=True)]
-        scheduler = scheduler.with_options(**{str(traits["parts"]): filled})
+    traits = scheduler.traits(SchedulerTraits)
+    if traits.length and _length_of(scheduler) is None and not _factors(scheduler):
+        scheduler = scheduler.with_options(**{traits.length: max(1, steps)})
+    if traits.parts and (inner := _inside(scheduler)):
+        spans = _spans(scheduler, Length(steps, steps, True))
+        filled = [with_length(part, span.steps) for part, span in zip(inner, spans, strict=True)]
+        scheduler = scheduler.with_options(**{traits.parts: filled})
     return scheduler
 
 
@@ -90,7 +89,7 @@ def as_long_as(length: Length | None, drafted: Draft) -> Draft:
     """The draft with a scheduler that is as long as the run, as far as that is known."""
     if drafted.scheduler is None or length is None:
         return drafted
-    return replace(drafted, scheduler=with_length(drafted.scheduler, drafted.registry, length.steps))
+    return replace(drafted, scheduler=with_length(drafted.scheduler, length.steps))
 
 
 def misfits_of(
@@ -100,49 +99,45 @@ def misfits_of(
 
     What it says of its length is held against the run's, its formulas are computed, and its steps are tried.
     """
-    said = list(_of_lengths(scheduler, drafted.registry, length))
-    formulas = [problem for one in every([scheduler]) for problem in _of_formulas(one, length)]
-    said += formulas
-    if follows_metric(drafted.registry.find("scheduler", scheduler.name)) or any(p.severity == "error" for p in said):
-        return said
+    problems = list(_of_lengths(scheduler, length))
+    formulas = [problem for part in at_every_depth([scheduler]) for problem in _of_formulas(part, length)]
+    problems += formulas
+    if follows_metric(scheduler) or any(p.severity == "error" for p in problems):
+        return problems
     tried = list(_of_rates(scheduler, drafted, parameters, length))
-    return said + [problem for problem in tried if problem.severity == "error" or not said]
+    return problems + [problem for problem in tried if problem.severity == "error" or not problems]
 
 
-def too_short(scheduler: Component, registry: Registry, length: Length) -> list[Problem]:
+def too_short(scheduler: Component, length: Length) -> list[Problem]:
     """What a scheduler says of its length that would end the training."""
-    return [problem for problem in _of_lengths(scheduler, registry, length) if problem.severity == "error"]
+    return [problem for problem in _of_lengths(scheduler, length) if problem.severity == "error"]
 
 
-def _traits(scheduler: Component, registry: Registry) -> Mapping[str, Any]:
-    entry = registry.find("scheduler", scheduler.name)
-    return entry.traits if entry else {}
-
-
-def _factors(scheduler: Component, traits: Mapping[str, Any]) -> list[str]:
+def _factors(scheduler: Component) -> list[str]:
     """The options that together say the length, of which the spec gives one at least."""
-    return [name for name in traits.get("factors", ()) if scheduler.options.get(name) is not None]
+    return [name for name in scheduler.traits(SchedulerTraits).factors if scheduler.options.get(name) is not None]
 
 
-def _said(scheduler: Component, traits: Mapping[str, Any]) -> int | None:
+def _length_of(scheduler: Component) -> int | None:
     """The length that a scheduler has."""
-    value = scheduler.options.get(str(traits.get("length")))
+    traits = scheduler.traits(SchedulerTraits)
+    value = scheduler.options.get(traits.length or "")
     if isinstance(value, int):
         return value
-    factors = _factors(scheduler, traits)
-    if factors and len(factors) == len(traits["factors"]):
+    factors = _factors(scheduler)
+    if factors and len(factors) == len(traits.factors):
         return int(math.prod(scheduler.options[name] for name in factors))
     return None
 
 
-def _inside(scheduler: Component, traits: Mapping[str, Any]) -> list[Component]:
-    found = scheduler.options.get(str(traits.get("parts")))
-    return [one for one in found if isinstance(one, Component)] if isinstance(found, list) else []
+def _inside(scheduler: Component) -> list[Component]:
+    value = scheduler.options.get(scheduler.traits(SchedulerTraits).parts or "")
+    return [part for part in value if isinstance(part, Component)] if isinstance(value, list) else []
 
 
-def _spans(scheduler: Component, traits: Mapping[str, Any], length: Length) -> list[Length]:
+def _spans(scheduler: Component, length: Length) -> list[Length]:
     """How long each scheduler inside goes: between the steps at which they follow each other, or all the time."""
-    count, borders = len(_inside(scheduler, traits)), scheduler.options.get(str(traits.get("at")))
+    count, borders = len(_inside(scheduler)), scheduler.options.get(scheduler.traits(SchedulerTraits).at or "")
     if not isinstance(borders, list) or len(borders) != count - 1:
         return [length] * count
     spans = []
@@ -153,40 +148,46 @@ def _spans(scheduler: Component, traits: Mapping[str, Any], length: Length) -> l
     return spans
 
 
-def _of_lengths(scheduler: Component, registry: Registry, length: Length) -> Iterator[Problem]:
+def _of_lengths(scheduler: Component, length: Length) -> Iterator[Problem]:
     """What a scheduler says of its length, and of steps at which something happens, and those inside it."""
-    traits = _traits(scheduler, registry)
-    if (said := _said(scheduler, traits)) is not None:
-        yield from _of_length(scheduler, traits, said, length)
-    yield from _of_events(scheduler, traits, length)
-    for inner, span in zip(_inside(scheduler, traits), _spans(scheduler, traits, length), strict=True):
-        yield from _of_lengths(inner, registry, span)
+    if (steps := _length_of(scheduler)) is not None:
+        yield from _of_length(scheduler, steps, length)
+    yield from _of_events(scheduler, length)
+    for inner, span in zip(_inside(scheduler), _spans(scheduler, length), strict=True):
+        yield from _of_lengths(inner, span)
 
 
-def _of_length(scheduler: Component, traits: Mapping[str, Any], said: int, length: Length) -> Iterator[Problem]:
-    names = _factors(scheduler, traits) if scheduler.options.get(traits["length"]) is None else [traits["length"]]
+def _of_length(scheduler: Component, steps: int, length: Length) -> Iterator[Problem]:
+    traits = scheduler.traits(SchedulerTraits)
+    assert traits.length is not None  # it says one
+    names = _factors(scheduler) if scheduler.options.get(traits.length) is None else [traits.length]
     place = _place(scheduler, names)
     option = f"`{scheduler.name}.{names[0]}`" + "".join(f" times `{name}`" for name in names[1:])
-    fills = traits["length"] in scheduler.given or names != [traits["length"]] or "factors" in traits
+    fills = traits.length in scheduler.nodes or names != [traits.length] or bool(traits.factors)
     help_ = f"leave it out: it is then the run's {length.steps}" if fills else f"{length.steps} would be the run's"
-    has = f"{option} is {said}, and the scheduler goes over {length.words} here"
-    after = traits.get("after")
-    if after == "fails" and said < length.calls:
-        yield Problem("wrong-value", f"{has}: torch fails after {said}", place, help_)
-    elif said > length.steps:
+    has = f"{option} is {steps}, and the scheduler goes over {length.words} here"
+    after = traits.after
+    if after == "fails" and steps < length.calls:
+        yield Problem("wrong-value", f"{has}: torch fails after {steps}", place, help_)
+    elif steps > length.steps:
         message = f"{has}: the run ends before the schedule does"
         yield Problem("schedule", message, place, help_, severity="warning")
-    elif said < length.steps and after in ("zero", "turns", "fails"):
-        ends = {"zero": "the rate is 0 after that, and nothing is learnt", "turns": "the rate rises again after that"}
-        message = f"{has}: {ends.get(after, 'the last rate comes before the end')}"
+    elif steps < length.steps and after in ("zero", "turns", "fails"):
+        notes = {
+            "zero": "the rate is 0 after that, and nothing is learnt",
+            "turns": "the rate rises again after that",
+        }
+        message = f"{has}: {notes.get(after, 'the last rate comes before the end')}"
         yield Problem("schedule", message, place, help_, severity="warning")
 
 
-def _of_events(scheduler: Component, traits: Mapping[str, Any], length: Length) -> Iterator[Problem]:
-    name = str(traits.get("at"))
+def _of_events(scheduler: Component, length: Length) -> Iterator[Problem]:
+    name = scheduler.traits(SchedulerTraits).at or ""
     value = scheduler.options.get(name)
     late = [
-        one for one in (value if isinstance(value, list) else [value]) if isinstance(one, int) and one >= length.steps
+        step
+        for step in (value if isinstance(value, list) else [value])
+        if isinstance(step, int) and step >= length.steps
     ]
     if late:
         message = f"`{scheduler.name}.{name}`: step {late[0]} never comes, the scheduler goes over {length.words} here"
@@ -195,7 +196,7 @@ def _of_events(scheduler: Component, traits: Mapping[str, Any], length: Length) 
 
 
 def _place(scheduler: Component, names: Sequence[str]) -> Place | None:
-    node = next((scheduler.given[name] for name in names if name in scheduler.given), None)
+    node = next((scheduler.nodes[name] for name in names if name in scheduler.nodes), None)
     return node.place if node else scheduler.place
 
 
@@ -217,15 +218,15 @@ def _of_rates(
     scheduler: Component, drafted: Draft, parameters: Mapping[str, torch.nn.Parameter], length: Length
 ) -> Iterator[Problem]:
     """The scheduler's first steps, taken: one that fails, a rate that is no number, below zero, or zero to the end."""
-    params = parameter_groups(parameters, drafted.groups, drafted.registry)
+    params = parameter_groups(parameters, drafted.groups)
     component = drafted.optimizer
-    optimizer = instantiate(component.with_options(**_unfused(component)), drafted.registry, params=params)
+    optimizer = instantiate(component.with_options(**_unfused(component)), params=params)
     optimizer._opt_called = True  # as if it had stepped: torch warns where a scheduler goes first
     rates: list[list[float]] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        built = instantiate(scheduler, drafted.registry, optimizer=optimizer)
-        fails = _traits(scheduler, drafted.registry).get("after") == "fails"
+        built = instantiate(scheduler, optimizer=optimizer)
+        fails = scheduler.traits(SchedulerTraits).after == "fails"
         last = [length.calls] if fails and length.calls > MOST_STEPS else []  # one whose last step may be its fault
         for step in [*range(min(length.calls, MOST_STEPS) + 1), *last]:
             if step > MOST_STEPS:
@@ -242,16 +243,16 @@ def _of_rates(
 
 
 def _of_numbers(scheduler: Component, rates: Sequence[Sequence[float]], length: Length) -> Iterator[Problem]:
-    broken = next((step for step, own in enumerate(rates) if not all(map(math.isfinite, own))), None)
+    broken = next((step for step, row in enumerate(rates) if not all(map(math.isfinite, row))), None)
     if broken is not None:
         message = f"{scheduler.name} makes the learning rate {rates[broken]} at its step {broken}"
         yield Problem("wrong-value", message, scheduler.place, "change its options")
         return
-    below = next((step for step, own in enumerate(rates) if min(own) < 0), None)
+    below = next((step for step, row in enumerate(rates) if min(row) < 0), None)
     if below is not None:
         message = f"{scheduler.name} makes the learning rate {min(rates[below]):g} at its step {below}: it climbs"
         yield Problem("schedule", message, scheduler.place, "keep the rate above 0", severity="warning")
-    zero = next((n for n, own in enumerate(reversed(rates)) if max(map(abs, own)) > 0), len(rates))
+    zero = next((n for n, row in enumerate(reversed(rates)) if max(map(abs, row)) > 0), len(rates))
     if zero and below is None:
         begin, over = len(rates) - zero, length.words
         message = f"{scheduler.name} makes the learning rate 0 from its step {begin} on, and goes over {over} here"

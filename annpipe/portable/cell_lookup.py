@@ -1,4 +1,4 @@
-"""Which category a cell names, and which number it is: by its text, or by its value where a reader made one of it.
+"""Looks up the category or the number of a cell, by its text, or by its value where a reader has parsed it.
 
 A copy of this file goes beside `answering.py` into every MLflow model, as one of `cell_text.py` does.
 """
@@ -26,7 +26,7 @@ class Categories:
 
     def __init__(self, words: Sequence[str], name: str, cells: CellFormat, *, is_boolean: bool) -> None:
         self.words, self.name, self._format = list(words), name, cells
-        self._known = {word: place for place, word in enumerate(words)}
+        self._known = {word: position for position, word in enumerate(words)}
         self._is_boolean = is_boolean
         self._missing = frozenset(cells.missing) - self._known.keys()
 
@@ -49,13 +49,13 @@ class Categories:
             raise ValueError(f"a cell of the column '{self.name}' is no single value: {error}") from error
         if self._is_boolean:
             return self._truth(text)
-        places = self._places(value, text)
-        if not places and not isinstance(value, bool) and _is_said_missing(value, self._format):
+        matches = self._matches(value, text)
+        if not matches and not isinstance(value, bool) and _is_missing_number(value, self._format):
             return np.nan
-        if len(places) > 1:
-            both = " or ".join(f"'{self.words[place]}'" for place in places[:2])
+        if len(matches) > 1:
+            both = " or ".join(f"'{self.words[position]}'" for position in matches[:2])
             raise ValueError(f"{text} in the column '{self.name}' may be {both}: {self._as_text}")
-        return float(places[0]) if places else -1.0
+        return float(matches[0]) if matches else -1.0
 
     @property
     def _as_text(self) -> str:
@@ -67,21 +67,23 @@ class Categories:
             raise ValueError(f"'{text}' in the column '{self.name}' is neither true nor false")
         return 1.0 if word in TRUE else 0.0
 
-    def _places(self, value: Any, text: str) -> list[int]:
+    def _matches(self, value: Any, text: str) -> list[int]:
         """The categories that stand for a value that is no text."""
         match value:
             case bool():
                 return self._truths.get(text, [])
             case float() | np.floating():
-                places = (
+                matches = (
                     self._floats.get(float(text), [])
                     or self._narrow.get(float(value), [])
                     or self._half.get(float(value), [])
                 )
-                if abs(float(value)) >= EXACT and any(self.words[place].lstrip("+-").isdecimal() for place in places):
+                if abs(float(value)) >= EXACT and any(
+                    self.words[position].lstrip("+-").isdecimal() for position in matches
+                ):
                     message = f"{text} in the column '{self.name}' has lost digits as a floating-point number"
                     raise ValueError(f"{message}: {self._as_text}")
-                return places
+                return matches
             case int() | Decimal():
                 return self._numbers.get(Decimal(value), [])
             case datetime.date() | datetime.time() | np.datetime64():
@@ -131,35 +133,35 @@ class Categories:
         return self._by(written_moment)
 
     def _by(self, key: Callable[[str], Any]) -> dict[Any, list[int]]:
-        found: dict[Any, list[int]] = {}
-        for place, word in enumerate(self.words):
+        by_key: dict[Any, list[int]] = {}
+        for position, word in enumerate(self.words):
             value = key(word)
             if value is not None:
-                found.setdefault(value, []).append(place)
-        return found
+                by_key.setdefault(value, []).append(position)
+        return by_key
 
 
 def positions_of(cells: Sequence[Any], categories: Categories) -> np.ndarray[Any, Any]:
     """(rows,) cells -> (rows,) float64 positions: -1 for a word that is not known, NaN where missing."""
     known: dict[Any, float] = {}
-    found = np.empty(len(cells), dtype=np.float64)
+    positions = np.empty(len(cells), dtype=np.float64)
     for row, cell in enumerate(cells):
         key = cell if type(cell) is str else (type(cell), cell)
         try:
-            found[row] = known[key]
+            positions[row] = known[key]
         except KeyError:
-            found[row] = known[key] = categories.position(cell)
+            positions[row] = known[key] = categories.position(cell)
         except TypeError:  # a cell that cannot be hashed
-            found[row] = categories.position(cell)
-    return found
+            positions[row] = categories.position(cell)
+    return positions
 
 
 def numbers_of(cells: Sequence[Any], name: str, form: CellFormat) -> np.ndarray[Any, Any]:
     """(rows,) cells -> (rows,) float64, NaN where missing; raises ValueError at the first that is no finite number."""
-    found = np.empty(len(cells), dtype=np.float64)
+    numbers = np.empty(len(cells), dtype=np.float64)
     for row, cell in enumerate(cells):
-        found[row] = _number(plain(cell), name, form)
-    return found
+        numbers[row] = _number(plain(cell), name, form)
+    return numbers
 
 
 def _number(value: Any, name: str, form: CellFormat) -> float:
@@ -177,7 +179,7 @@ def _number(value: Any, name: str, form: CellFormat) -> float:
         case bool():
             return float(value)
         case int() | float() | np.floating() | Decimal():
-            if _is_said_missing(value, form):
+            if _is_missing_number(value, form):
                 return float("nan")
             try:
                 return float(value)
@@ -186,6 +188,6 @@ def _number(value: Any, name: str, form: CellFormat) -> float:
     raise ValueError(f"'{value}' in the column '{name}' is not a number")
 
 
-def _is_said_missing(value: Any, form: CellFormat) -> bool:
+def _is_missing_number(value: Any, form: CellFormat) -> bool:
     """Whether a number is one of the words for a missing value, as -999 may be."""
     return isinstance(value, int | float | np.floating | Decimal) and value in form.missing_numbers

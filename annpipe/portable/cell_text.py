@@ -44,13 +44,13 @@ class CellFormat:
     missing: tuple[str, ...] = MISSING
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> Self:
-        """What options of a data component say, as model.json keeps them under `reading`."""
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """The format from options of a data component, as model.json keeps them under `reading`."""
         return cls(
-            decimal=said.get("decimal") or cls.decimal,
-            thousands=said.get("thousands") or cls.thousands,
-            units=tuple(said.get("units") or ()),
-            missing=tuple(said.get("missing", cls.missing)),
+            decimal=options.get("decimal") or cls.decimal,
+            thousands=options.get("thousands") or cls.thousands,
+            units=tuple(options.get("units") or ()),
+            missing=tuple(options.get("missing", cls.missing)),
         )
 
     @cached_property
@@ -87,10 +87,10 @@ class CellFormat:
     def exact_number(self, text: str) -> str | None:
         """The same as digits with a decimal point, for whoever needs all of them."""
         if not re.fullmatch(self.number_pattern, text):
-            found = re.fullmatch(self.unit_pattern, text) if self.units else None
-            if not found:
+            match = re.fullmatch(self.unit_pattern, text) if self.units else None
+            if not match:
                 return None
-            text = "".join(part or "" for part in found.groups())
+            text = "".join(part or "" for part in match.groups())
         if self.thousands:
             text = re.sub(self.between, "", text)
         return text.replace(self.decimal, ".")
@@ -217,10 +217,10 @@ _CLOCK = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?", re.ASCII)
 
 def written_moment(word: str) -> str | None:
     """The one text of a date or time that is written as ISO 8601 has it; None for another word."""
-    found = _MOMENT.fullmatch(word)
-    if not found:
+    match = _MOMENT.fullmatch(word)
+    if not match:
         return _clock_text(word) if _CLOCK.fullmatch(word) else None
-    date, clock, zone = found.groups()
+    date, clock, zone = match.groups()
     if zone:
         try:
             return _moment_text(datetime.datetime.fromisoformat(f"{date}T{clock}{zone}"))

@@ -13,7 +13,7 @@ import torch
 
 
 class Columns(torch.nn.Module):
-    """Groups of columns, each through steps of its own; what they give stands side by side.
+    """Groups of columns, each with its own steps, whose outputs are placed side by side.
 
     `groups` has for each the positions of its columns and its steps. **Shape:** (rows, columns) -> (rows, features).
     """
@@ -38,10 +38,10 @@ class Whole(torch.nn.Sequential):
 
 
 class Targets(torch.nn.Module):
-    """Target columns, each through the steps of its own; `inverse` leads back.
+    """Target columns, each with its own steps; `inverse` transforms predictions back.
 
-    `groups` has for each column its steps, `widths` how many outputs predict it where these are several, as scores of
-    classes are, `variances` which of them is a variance. **Shape:** (rows, targets) -> (rows, targets).
+    `groups` has for each column its steps, `widths` the number of outputs for it, as scores of classes are several,
+    `variances` the position of a variance among them. **Shape:** (rows, targets) -> (rows, targets).
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Targets(torch.nn.Module):
         parts = torch.split(y.double(), widths, 1)
         for column, steps, variance in zip(parts, self.steps, self.variances, strict=True):
             back = _inverse(column, steps)
-            if is_output and variance is not None:  # one step of the scale is as wide anywhere: of 1 from 0 as of any
+            if is_output and variance is not None:  # the scale is affine: all steps of 1 are as wide
                 step = _inverse(torch.ones_like(column), steps) - _inverse(torch.zeros_like(column), steps)
                 back = back.clone()
                 back[:, variance] = column[:, variance] * step[:, variance] ** 2
@@ -81,7 +81,7 @@ class Targets(torch.nn.Module):
 
 
 def _inverse(column: torch.Tensor, steps: Any) -> torch.Tensor:
-    """Numbers of one target led back through its steps."""
+    """Numbers of one target transformed back through its steps."""
     for step in reversed(list(steps)):
         column = step.inverse(column)
     return column
@@ -116,7 +116,7 @@ def begun_with(columns: torch.nn.Module, network: torch.nn.Module) -> torch.nn.M
 
 
 def sized(module: torch.nn.Module, state: dict[str, torch.Tensor], prefix: str, *_: Any) -> None:
-    """Before a state is loaded: what a transform has learnt gets the size that it has there."""
+    """Before a state is loaded, gives each buffer of a transform the size that it has in the state."""
     for name, kept in state.items():
         if not name.startswith(prefix):
             continue
@@ -124,6 +124,6 @@ def sized(module: torch.nn.Module, state: dict[str, torch.Tensor], prefix: str, 
         try:
             owner = module.get_submodule(path)
         except AttributeError:
-            continue  # torch itself will say that there is no such place
+            continue  # torch itself reports that there is no such module
         if leaf in owner._buffers:
             owner.register_buffer(leaf, torch.empty_like(kept))

@@ -1,4 +1,4 @@
-"""How does a model begin with several inputs and end in several outputs? Plain PyTorch, of which models take a copy.
+"""Stacks for several inputs of a model, heads for several outputs, and their loss; copied beside saved models.
 
 Inputs arrive side by side in one matrix, and outputs leave so: a batch is one tensor, whatever the model has.
 """
@@ -13,11 +13,11 @@ Spans = Sequence[Sequence[int]]
 
 
 class Inputs(torch.nn.Module):
-    """Stacks by name, each of which takes its own columns, and what they give joined.
+    """Stacks by name, each for its own columns, whose outputs are joined.
 
-    `spans` has for each stack where its columns stand in what arrives, `shapes` the shape of a row as it takes them,
-    `whole` whether they are whole numbers, as tokens are. `concat` puts what the stacks give along the channels of
-    images, else along the last dimension. Raises ValueError where shapes cannot be joined.
+    `spans` has for each stack the spans of its columns in the input, `shapes` the shape of a row as it takes them,
+    `whole` whether they are whole numbers, as tokens are. `concat` joins the outputs of the stacks along the channels
+    of images, else along the last dimension. Raises ValueError where shapes cannot be joined.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Inputs(torch.nn.Module):
         output_shapes: Sequence[Sequence[int]],
     ) -> None:
         super().__init__()
-        self.columns = columns  # what they are called, for whoever reads this
+        self.columns = columns  # their names, for readers of the printed model
         self.join, self.spans, self.shapes, self.whole = join, spans, shapes, whole
         self.dim = _dimension(output_shapes, join)
         self.stacks = list[str]()
@@ -42,17 +42,17 @@ class Inputs(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """**Shape:** (rows, numbers of all columns) -> (rows, …)."""
         parts = zip(self.spans, self.shapes, self.whole, strict=True)
-        given = [getattr(self, name)(piece(x, *part)) for name, part in zip(self.stacks, parts, strict=True)]
+        outputs = [getattr(self, name)(piece(x, *part)) for name, part in zip(self.stacks, parts, strict=True)]
         if self.join == "concat":
-            return torch.cat(given, self.dim)
-        joined: torch.Tensor = given[0]
-        for value in given[1:]:
+            return torch.cat(outputs, self.dim)
+        joined: torch.Tensor = outputs[0]
+        for value in outputs[1:]:
             joined = joined + value if self.join == "add" else joined * value
         return joined
 
     def extra_repr(self) -> str:
-        taken = zip(self.stacks, self.columns, strict=False)
-        return ", ".join([*(f"{name}: {' '.join(own)}" for name, own in taken), self.join])
+        stacks = zip(self.stacks, self.columns, strict=False)
+        return ", ".join([*(f"{name}: {' '.join(columns)}" for name, columns in stacks), self.join])
 
 
 def piece(x: torch.Tensor, spans: Spans, shape: Sequence[int], whole: bool) -> torch.Tensor:
@@ -64,28 +64,28 @@ def piece(x: torch.Tensor, spans: Spans, shape: Sequence[int], whole: bool) -> t
 
 
 def _add(module: torch.nn.Module, names: Sequence[str], stacks: Sequence[torch.nn.Module]) -> list[str]:
-    """Adds the stacks under their names, and gives those under which they stand: without dots, and none of torch's."""
-    taken = []
+    """Adds the stacks as submodules; returns their attribute names, without dots and different from torch's."""
+    keys = []
     for name, stack in zip(names, stacks, strict=True):
-        own = name.replace(".", "_") or "_"
-        while hasattr(module, own):
-            own += "_"
-        module.add_module(own, stack)
-        taken.append(own)
-    return taken
+        key = name.replace(".", "_") or "_"
+        while hasattr(module, key):
+            key += "_"
+        module.add_module(key, stack)
+        keys.append(key)
+    return keys
 
 
 def _dimension(shapes: Sequence[Sequence[int]], join: str) -> int:
     """Where rows of these shapes are joined: the channels of images, else the last dimension."""
     rows = [tuple(shape) for shape in shapes]
-    said = f"its stacks give {' and '.join(map(_row, rows))}"
+    outputs = f"its stacks give {' and '.join(map(_row, rows))}"
     if join != "concat":
         if len(set(rows)) > 1:
-            raise ValueError(f"{said}; `join: {join}` needs one shape")
+            raise ValueError(f"{outputs}; `join: {join}` needs one shape")
         return 0
     dim = 1 if len(rows[0]) == 3 else len(rows[0])
     if len({(*row[: dim - 1], None, *row[dim:]) for row in rows}) > 1:
-        raise ValueError(f"{said}, which cannot be joined along dimension {dim}")
+        raise ValueError(f"{outputs}, which cannot be joined along dimension {dim}")
     return dim
 
 
@@ -94,7 +94,7 @@ def _row(shape: Sequence[int]) -> str:
 
 
 class Outputs(torch.nn.Module):
-    """Heads by name, each of which takes what arrives; what they give stands side by side, one head after another."""
+    """Heads by name for the same input, whose outputs are placed side by side, one head after another."""
 
     def __init__(self, names: Sequence[str], branches: Sequence[torch.nn.Module]) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class Outputs(torch.nn.Module):
 class HeadLosses(torch.nn.Module):
     """The weighted sum of a loss for each head.
 
-    `spans` has for each head where its outputs stand in the prediction; the target of head n is column n, a class label
+    `spans` has for each head the span of its outputs in the prediction; the target of head n is column n, a class label
     where `labels` says so.
     """
 
@@ -124,8 +124,8 @@ class HeadLosses(torch.nn.Module):
         super().__init__()
         self.names = list(losses)
         self.weights, self.spans, self.labels = dict(weights), dict(spans), dict(labels)
-        self.own = list[str]()
-        self.own += _add(self, self.names, list(losses.values()))
+        self.keys = list[str]()
+        self.keys += _add(self, self.names, list(losses.values()))
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """**Shape:** (rows, numbers of all heads), (rows, heads) -> ()."""
@@ -135,20 +135,20 @@ class HeadLosses(torch.nn.Module):
     def by_head(self, prediction: torch.Tensor, target: torch.Tensor) -> dict[str, torch.Tensor]:
         """The loss of each head, without its weight."""
         return {
-            name: getattr(self, own)(*self.of_head(name, prediction, target))
-            for name, own in zip(self.names, self.own, strict=True)
+            name: getattr(self, key)(*self.of_head(name, prediction, target))
+            for name, key in zip(self.names, self.keys, strict=True)
         }
 
     def of_head(self, name: str, prediction: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What a head gives and what it is compared with: (rows, classes) and labels (rows,), or (rows, 1) both."""
+        """Prediction and target of a head: (rows, classes) and labels (rows,), or (rows, 1) both."""
         return self.of_prediction(name, prediction), self.of_target(name, target)
 
     def of_prediction(self, name: str, prediction: torch.Tensor) -> torch.Tensor:
-        """What a head gives."""
+        """The prediction of a head."""
         start, stop = self.spans[name]
         return prediction[:, start:stop]
 
     def of_target(self, name: str, target: torch.Tensor) -> torch.Tensor:
-        """What a head is compared with."""
-        own = target[:, self.names.index(name)]
-        return own.round().long() if self.labels[name] else own[:, None]
+        """The target of a head."""
+        column = target[:, self.names.index(name)]
+        return column.round().long() if self.labels[name] else column[:, None]

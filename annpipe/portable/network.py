@@ -1,9 +1,9 @@
-"""How does a saved network answer? From named columns to named outputs, both in the units of the data.
+"""The network of a model folder: from named columns to named outputs, both in the units of the data.
 
 This file goes beside every model that MLflow keeps, and works there without annpipe; `annpipe predict` uses it too. It
-needs torch, safetensors, numpy and pandas, the files `cell_text.py` and `cell_lookup.py` beside it, and the files of a
-model folder: `network.py` (plain PyTorch, `build()` makes the network), `weights.safetensors`, `model.json` (names and
-types), `sums.json` (a digest of each).
+needs torch, safetensors, numpy and pandas, the files `cell_text.py`, `cell_lookup.py` and `description.py` beside it,
+and the files of a model folder: `network.py` (plain PyTorch, `build()` makes the network), `weights.safetensors`,
+`model.json` (see `description`), `sums.json` (a digest of each).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import re
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
@@ -24,6 +24,7 @@ import numpy as np
 
 from .cell_lookup import Categories, numbers_of, positions_of
 from .cell_text import CellFormat
+from .description import ModelColumn, ModelDescription
 
 if TYPE_CHECKING:
     import torch
@@ -51,37 +52,37 @@ class SavedNetwork:
         from safetensors.torch import load_file
 
         check_sums(folder)
-        self.description: dict[str, Any] = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        with _built_as(self.description.get("precision", "float32")):
+        self.description = ModelDescription.read(folder)
+        with _built_as(self.description.precision):
             self.network = build_network(folder)
         self.network.load_state_dict(load_file(folder / "weights.safetensors"))
         self.network.eval()
 
-    def columns(self, given: Any) -> list[Array]:
+    def columns(self, table: Any) -> list[Array]:
         """The inputs in their order out of a DataFrame, a dict of arrays or an array; words become positions.
 
         Raises ValueError where a column is missing or does not fit.
         """
-        inputs = self.description["inputs"]
-        form = CellFormat.of(self.description.get("reading") or {})
+        inputs = self.description.inputs
+        form = CellFormat.of(self.description.reading)
         return [
-            as_array(given, item["name"], index, len(inputs))
-            if item["shape"]
-            else _plain_column(given, index, inputs, form)
-            for index, item in enumerate(inputs)
+            as_array(table, column.name, index, len(inputs))
+            if column.shape
+            else _plain_column(table, index, inputs, form)
+            for index, column in enumerate(inputs)
         ]
 
     def features(self, columns: Sequence[Array]) -> torch.Tensor:
         """What the network takes, (rows, …)."""
         import torch
 
-        inputs = self.description["inputs"]
-        is_whole = len(inputs) == 1 and inputs[0]["type"] in WHOLE
-        is_raw = self.description.get("transforms", False)  # the model makes features of raw columns by itself
-        precision = "float64" if is_raw else self.description.get("precision", "float32")
+        inputs = self.description.inputs
+        is_whole = len(inputs) == 1 and inputs[0].type in WHOLE
+        # With transforms the model makes features of raw columns by itself.
+        precision = "float64" if self.description.transforms else self.description.precision
         number = torch.int64 if is_whole else getattr(torch, precision)
-        if len(inputs) == 1 and inputs[0]["shape"]:
-            return torch.as_tensor(columns[0]).reshape(-1, *inputs[0]["shape"]).to(number)
+        if len(inputs) == 1 and inputs[0].shape:
+            return torch.as_tensor(columns[0]).reshape(-1, *inputs[0].shape).to(number)
         flat = [column.reshape(len(column), -1) for column in columns]
         return torch.as_tensor(np.concatenate(flat, axis=1)).to(number)
 
@@ -94,25 +95,25 @@ class SavedNetwork:
 
     def named(self, outputs: torch.Tensor) -> Any:
         """A DataFrame with one column for each output; an array where the output has a shape of its own."""
-        described = self.description["outputs"]
+        described = self.description.outputs
         numbers = outputs.double().numpy() if outputs.is_floating_point() else outputs.numpy()
-        if len(described) == 1 and described[0]["shape"]:
+        if len(described) == 1 and described[0].shape:
             return numbers
         import pandas as pd  # type: ignore[import-untyped]  # it ships no types
 
         columns = np.array(numbers.reshape(len(numbers), -1))
-        logs = [index for index, item in enumerate(described) if item.get("link") == "exp"]
+        logs = [index for index, item in enumerate(described) if item.link == "exp"]
         columns[:, logs] = np.exp(columns[:, logs])
-        return pd.DataFrame({item["name"]: columns[:, index] for index, item in enumerate(described)})
+        return pd.DataFrame({item.name: columns[:, index] for index, item in enumerate(described)})
 
 
-def _plain_column(given: Any, index: int, inputs: Sequence[Mapping[str, Any]], form: CellFormat) -> Array:
+def _plain_column(table: Any, index: int, inputs: Sequence[ModelColumn], form: CellFormat) -> Array:
     """An input of one value a row as float64, (rows,)."""
-    name, categories = inputs[index]["name"], inputs[index].get("categories")
-    values = column_of(given, name, index, len(inputs))
-    if categories:
-        return positions(values, categories, name, form, is_boolean=inputs[index]["type"] == BOOLEAN)
-    return as_numbers(values, name, form, is_whole=inputs[index]["type"] in WHOLE)
+    column = inputs[index]
+    values = column_of(table, column.name, index, len(inputs))
+    if column.categories:
+        return positions(values, column.categories, column.name, form, is_boolean=column.type == BOOLEAN)
+    return as_numbers(values, column.name, form, is_whole=column.type in WHOLE)
 
 
 def check_sums(folder: Path) -> None:
@@ -125,8 +126,8 @@ def check_sums(folder: Path) -> None:
         return
     remedy = "train the model again, or delete sums.json if you have changed the file yourself"
     try:
-        found = json.loads(listed.read_text(encoding="utf-8"))
-        sums = {str(name): (int(size), str(digest)) for name, (size, digest) in found.items()}
+        listing = json.loads(listed.read_text(encoding="utf-8"))
+        sums = {str(name): (int(size), str(digest)) for name, (size, digest) in listing.items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedModel(f"{listed} is damaged: {remedy}") from error
     for name, sum_ in sums.items():
@@ -179,26 +180,26 @@ def _is_pandas(values: Any, *names: str) -> bool:
     return pandas is not None and isinstance(values, tuple(attrgetter(name)(pandas) for name in names))
 
 
-def column_of(model_input: Any, name: str, index: int, n_inputs: int) -> Any:
+def column_of(table: Any, name: str, index: int, n_inputs: int) -> Any:
     """One input out of a DataFrame, a dict or an array (whose columns are the inputs in their order)."""
-    if isinstance(model_input, dict) or _is_pandas(model_input, "DataFrame"):
-        nameless = [key for key in model_input if name == "" and _NAMELESS.fullmatch(str(key))]
-        if name not in model_input and len(nameless) == 1:
-            return model_input[nameless[0]]
-        if name not in model_input:
-            raise ValueError(f"the input must have the column '{name}', however: {list(model_input)}")
-        return model_input[name]
-    values = model_input if isinstance(model_input, np.ndarray) else np.asarray(model_input)
+    if isinstance(table, dict) or _is_pandas(table, "DataFrame"):
+        nameless = [key for key in table if name == "" and _NAMELESS.fullmatch(str(key))]
+        if name not in table and len(nameless) == 1:
+            return table[nameless[0]]
+        if name not in table:
+            raise ValueError(f"the input must have the column '{name}', however: {list(table)}")
+        return table[name]
+    values = table if isinstance(table, np.ndarray) else np.asarray(table)
     return values.reshape(-1) if n_inputs == 1 else values[:, index]
 
 
-def as_array(model_input: Any, name: str, index: int, n_inputs: int) -> Array:
+def as_array(table: Any, name: str, index: int, n_inputs: int) -> Array:
     """The values of an input with a shape of its own, (rows, …)."""
-    if isinstance(model_input, dict) or _is_pandas(model_input, "DataFrame"):
-        values = column_of(model_input, name, index, n_inputs)
+    if isinstance(table, dict) or _is_pandas(table, "DataFrame"):
+        values = column_of(table, name, index, n_inputs)
         is_nested = _is_pandas(values, "Series") and values.dtype == object
         return np.stack([np.asarray(value) for value in values]) if is_nested else np.asarray(values)
-    values = np.asarray(model_input)
+    values = np.asarray(table)
     return values if n_inputs == 1 else values[:, index]
 
 

@@ -8,10 +8,10 @@ import torch
 
 
 class Stack(torch.nn.Sequential):
-    """Layers run one after another; of a layer that gives a tuple the first flows on.
+    """Layers run one after another; of a layer that returns a tuple the first item goes on.
 
     That is an LSTM's or GRU's sequence of hidden states (rows, steps, features) and an attention's output; the states
-    after the last step, and attention's weights, are let go.
+    after the last step, and attention's weights, are dropped.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -22,7 +22,7 @@ class Stack(torch.nn.Sequential):
 
 
 def passed(module: torch.nn.Module, input: torch.Tensor) -> Any:
-    """What a layer gives; an attention takes what arrives as query, key and value, and computes no weights."""
+    """The output of a layer; an attention gets the input as query, key and value, and computes no weights."""
     if isinstance(module, torch.nn.MultiheadAttention):
         return module(input, input, input, need_weights=False)
     return module(input)

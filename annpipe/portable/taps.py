@@ -1,4 +1,4 @@
-"""What does a model remember by name while it runs? The values that its layers `tap`, for others further on."""
+"""The values that layers `tap` while a model runs, by name, for layers further on."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Taps(threading.local):
         return type(self), ()
 
     def value(self, name: str) -> torch.Tensor:
-        """What flowed through the tap; raises RuntimeError where nothing has yet."""
+        """The value of the tap in this pass; raises RuntimeError where it has none yet."""
         if name not in self.values:
-            raise RuntimeError(f"nothing has flowed through the tap '{name}' yet")
+            raise RuntimeError(f"the tap '{name}' has no value yet")
         return self.values[name]
 
 
 class TappedStack(Stack):
-    """A whole model with taps: when it has run, what they hold is let go."""
+    """A whole model with taps, whose values are dropped after each pass."""
 
     def __init__(self, *layers: torch.nn.Module) -> None:
         super().__init__(*layers)

@@ -1,7 +1,9 @@
-"""From what happened to what MLflow keeps: journal → shipper → store.
+"""The record of runs: from their journals to what MLflow keeps.
 
-The trainer's side, which never imports mlflow:  project → journal, source → recorder
-The shipper's side:  shipper → ship → trials → shipment (series, thin, state) → patience → store
-    and behind the store:  tables, transaction, model (pyfunc_model)
-Those who look:  summary, interface
+`journal` is what happened in a run, in its folder: the events and their lines, who made the folder (`seal`), how far
+its record has come (`state`), and what is read of it (`summary`, `comparison`).
+`store` speaks to MLflow and alone imports it.
+`shipper` is a process of its own that takes the events of a journal to a store; `recorder` is the trainer's side of it.
+
+    trainer ──events──▶ journal.jsonl ──▶ shipper: follow → shipment (trials, series, files) → sender → store ──▶ MLflow
 """

@@ -21,6 +21,7 @@ from annpipe.registry.entry import Entry, Json
 from annpipe.registry.marks import Mark, mark_of
 from annpipe.registry.place import name_place, parameter_place
 from annpipe.registry.signature import SignatureFault, definition, describe
+from annpipe.registry.traits import TraitFault
 
 HOOK = "annpipe_components"
 
@@ -48,26 +49,26 @@ def discover_package(name: str) -> list[Entry]:
 def discover_file(path: Path) -> list[Entry]:
     """The components of one plugin file; imports it. Raises PluginFault for what the file does wrong."""
     module = import_file(path)
-    own = f"{module.__name__}:"
+    start = f"{module.__name__}:"
     return [
-        replace(entry, target=f"{path}:{entry.target.removeprefix(own)}") if entry.target.startswith(own) else entry
+        replace(entry, target=f"{path}:{entry.target.removeprefix(start)}") if entry.target.startswith(start) else entry
         for entry in discover_module(module)
     ]
 
 
 def discover_module(module: ModuleType) -> list[Entry]:
     """The marked components that `module` itself defines, and those its hook yields."""
-    found = [describe_marked(component, mark) for component, mark in _marked(module)]
+    entries = [describe_marked(component, mark) for component, mark in _marked(module)]
     hook: Callable[[], Iterable[Entry]] | None = vars(module).get(HOOK)
-    return found + (_hooked(hook) if hook else [])
+    return entries + (_hooked(hook) if hook else [])
 
 
 def _marked(module: ModuleType) -> Iterator[tuple[Any, Mark]]:
-    seen = set()
+    listed = set()
     for component in list(vars(module).values()):
         mark = mark_of(component)
-        if mark and component.__module__ == module.__name__ and id(component) not in seen:
-            seen.add(id(component))
+        if mark and component.__module__ == module.__name__ and id(component) not in listed:
+            listed.add(id(component))
             yield component, mark
 
 
@@ -81,6 +82,11 @@ def describe_marked(component: Any, mark: Mark) -> Entry:
         place = parameter_place(*definition(component), fault.parameter)
         message = f"the {mark.kind} '{mark.name or component.__name__}': {fault.message}"
         raise PluginFault(Problem("plugin-parameter", message, place, fault.remedy)) from fault
+    except TraitFault as fault:
+        message = f"the {mark.kind} '{mark.name or component.__name__}': {fault}"
+        raise PluginFault(
+            Problem("plugin-import", message, name_place(*definition(component)), "change its mark")
+        ) from fault
 
 
 def _apart(component: Any, mark: Mark) -> Iterator[tuple[str, Any]]:
@@ -141,12 +147,12 @@ def import_installed(name: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # SystemExit too: a plugin cannot end the command
-        found = importlib.util.find_spec(name.partition(".")[0])
-        folder = str(Path(found.origin).parent) if found and found.origin else ""
+        spec = importlib.util.find_spec(name.partition(".")[0])
+        folder = str(Path(spec.origin).parent) if spec and spec.origin else ""
         raise import_fault(error, folder) from error
 
 
-def import_fault(error: BaseException, own: str, when: str = "on import") -> PluginFault:
+def import_fault(error: BaseException, source: str, when: str = "on import") -> PluginFault:
     """The fault for a plugin that raised, at the last line below `own` (a file or folder) that led there."""
     message = f"the plugin raised {type(error).__name__} {when}: {error}"
     help_ = "a plugin file must import cleanly: mend this line"
@@ -154,7 +160,7 @@ def import_fault(error: BaseException, own: str, when: str = "on import") -> Plu
         place = Place(error.filename, error.lineno or 1, error.offset or 1)
         return PluginFault(Problem("plugin-import", message, place, help_))
     frames = traceback.extract_tb(error.__traceback__)
-    last = ([frame for frame in frames if own and frame.filename.startswith(own)] or frames)[-1]
+    last = ([frame for frame in frames if source and frame.filename.startswith(source)] or frames)[-1]
     column = (last.colno or 0) + 1
     length = (last.end_colno or column) - column + 1 if last.end_lineno == last.lineno else 1
     place = Place(last.filename, last.lineno or 1, column, max(1, length))

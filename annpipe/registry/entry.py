@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from annpipe.registry import types
+from annpipe.registry.traits import TRAITS, SomeTraits, Traits, traits_of
 
 Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 
@@ -52,7 +53,8 @@ class Origin:
 class Entry:
     """One component: kind, name, target to import (`module:attribute` or `file.py:attribute`), and its options.
 
-    `traits` carries what the engine must know beyond the options, as JSON (a loss's kind of target, say).
+    `traits` are those of its kind: what the engine must know beyond the options; a mapping is checked and becomes them.
+    `loaded` is the callable itself where Python gave it to the registry; it counts in no comparison.
     """
 
     kind: str
@@ -63,7 +65,17 @@ class Entry:
     origin: Origin
     file: str = ""
     line: int = 0
-    traits: Mapping[str, Json] = field(default_factory=dict)
+    traits: Traits = field(default_factory=Traits)
+    loaded: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.traits, TRAITS.get(self.kind, Traits)):
+            traits = self.traits if isinstance(self.traits, Mapping) else {}
+            object.__setattr__(self, "traits", traits_of(self.kind, traits))
+
+    def traits_as(self, traits: type[SomeTraits]) -> SomeTraits:
+        """The traits as those of a kind; of a component of another kind, none."""
+        return self.traits if isinstance(self.traits, traits) else traits()
 
     def parameter(self, name: str) -> Parameter | None:
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
@@ -79,6 +91,10 @@ class Entry:
         return f"{self.file}:{self.line}" if self.file else self.target
 
 
+UNKNOWN = Entry("", "", "", (), "", Origin())
+"""The entry of a name that no registry has: no options, no traits."""
+
+
 def to_json(entry: Entry, root: Path | None = None) -> dict[str, Json]:
     """The entry as the index keeps it; empty fields are left out and files below `root` are relative to it.
 
@@ -92,8 +108,8 @@ def to_json(entry: Entry, root: Path | None = None) -> dict[str, Json]:
         path = Path(entry.file)
         row["file"] = path.relative_to(root).as_posix() if root and path.is_relative_to(root) else str(path)
         row["line"] = entry.line
-    if entry.traits:
-        row["traits"] = dict(entry.traits)
+    if traits := entry.traits.to_data():
+        row["traits"] = traits
     return row
 
 
@@ -115,6 +131,7 @@ def _parameter_to_json(parameter: Parameter) -> dict[str, Json]:
 def from_json(row: Mapping[str, Any], origin: Origin, root: Path | None = None) -> Entry:
     """The entry that `to_json` wrote; relative files are below `root`."""
     fields = dict(row)
+    fields["traits"] = traits_of(row["kind"], row.get("traits", {}))
     fields["parameters"] = tuple(Parameter(**parameter) for parameter in row["parameters"])
     if distribution := fields.pop("distribution", ""):
         origin = Origin(distribution, installed_version(distribution))

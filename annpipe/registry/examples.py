@@ -1,4 +1,4 @@
-"""How is a component written? Spellings with values that its options accept, as one line of a spec each."""
+"""Examples of a component: spellings with values that its options accept, one line of a spec each."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def as_yaml(value: Any) -> str:
 
 
 def _spellings(entry: Entry, samples: _Samples) -> Iterator[Any]:
-    if shown := entry.traits.get("example"):
+    if shown := entry.traits.example:
         yield {entry.name: shown}
         return
     options = entry.options

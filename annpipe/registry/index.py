@@ -18,7 +18,7 @@ from annpipe.files.private import private_folder
 from annpipe.registry.entry import Entry, Origin, from_json, installed_version, to_json
 
 SHIPPED = "annpipe_index.json"
-FORMAT = 1
+FORMAT = 2  # since traits are those of their kind
 
 
 def index_text(entries: Iterable[Entry], sources: str, made_with: Mapping[str, str], root: Path | None = None) -> str:

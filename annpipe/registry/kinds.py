@@ -18,7 +18,7 @@ class Kind:
 
 
 _KINDS = (
-    Kind("data", "a Dataset of named tensors, or Blocks of them", frozenset({"generator", "aside"})),
+    Kind("data", "a Dataset of named tensors, or a ChunkedDataset", frozenset({"generator", "aside"})),
     Kind(
         "transform", "a torch.nn.Module with fit(x), fitted on the rows of the train split", frozenset({"categories"})
     ),

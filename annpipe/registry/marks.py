@@ -1,4 +1,4 @@
-"""The marks by which discovery knows a component; a mark registers nothing.
+"""Decorators that mark components for discovery (`@layer`, `@loss`, …); a mark registers nothing.
 
     @layer
     class Swish(torch.nn.Module): ...
@@ -53,13 +53,13 @@ def data(
     fields: Callable[..., Any] | None = None,
     example: Example | None = None,
 ) -> C | Callable[[C], C]:
-    """Marks a callable that returns a `Dataset`, or `Blocks` of them.
+    """Marks a callable that returns a `Dataset`, or a `ChunkedDataset` of rows larger than memory.
 
     `fields`, called with the same options, tells the `Fields` of that dataset without making it, so that shapes
     are checked before any data exists; without it the data is made to see its shapes. `example` holds options to show
     where no single one is required and yet some must be given.
     """
-    return _marking(component, Mark("data", name, _given(fields=fields, example=example)))
+    return _marking(component, Mark("data", name, _without_none(fields=fields, example=example)))
 
 
 @overload
@@ -93,7 +93,7 @@ def transform(
     `example` is options to show where the bare name would be refused.
     """
     traits = {"takes": takes, "gives": gives, "fills": fills}
-    return _marking(component, Mark("transform", name, traits | _given(example=example)))
+    return _marking(component, Mark("transform", name, traits | _without_none(example=example)))
 
 
 @overload
@@ -133,7 +133,7 @@ def layer(
     those that it makes something of, whose shapes come as `tap_shapes`. `example` is options to show. A class that
     says `stacks = False` is never run for many models at once.
     """
-    traits = _given(repeats=repeats, shares=shares, uses=uses, sets=sets, reads=reads, example=example)
+    traits = _without_none(repeats=repeats, shares=shares, uses=uses, sets=sets, reads=reads, example=example)
     return _marking(component, Mark("layer", name, traits))
 
 
@@ -169,7 +169,7 @@ def loss(
     `divisor(target)` that gives that number, one whose attribute `reduction` is "sum" has none, and one made of losses
     may have `terms()`, a list of `LossTerm`, so that each of them keeps its own.
     """
-    return _marking(component, Mark("loss", name, {"target": target} | _given(outputs=outputs)))
+    return _marking(component, Mark("loss", name, {"target": target} | _without_none(outputs=outputs)))
 
 
 @overload
@@ -255,7 +255,7 @@ def callback(
     `check`, called with the `Outline` of a run before it begins, raises OptionError for a run that it does not fit.
     `example` holds options to show where no single one is required and yet some must be given.
     """
-    return _marking(component, Mark("callback", name, _given(check=check, example=example)))
+    return _marking(component, Mark("callback", name, _without_none(check=check, example=example)))
 
 
 @overload
@@ -277,10 +277,10 @@ def plot(
     `check`, called with the `Outline` of a run before it begins, raises OptionError for a run that it cannot draw.
     `of_rows=False` says that the figure shows nothing of rows: `annpipe evaluate` leaves it out.
     """
-    return _marking(component, Mark("plot", name, _given(check=check, of_rows=of_rows)))
+    return _marking(component, Mark("plot", name, _without_none(check=check, of_rows=of_rows)))
 
 
-def _given(**traits: Any) -> dict[str, Any]:
+def _without_none(**traits: Any) -> dict[str, Any]:
     return {key: value for key, value in traits.items() if value is not None}
 
 

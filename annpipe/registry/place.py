@@ -25,9 +25,9 @@ def name_place(file: str, line: int) -> Place | None:
 def parameter_place(file: str, line: int, parameter: str) -> Place | None:
     """The parameter of the class or function whose definition is at `line`, else its name."""
     node = _definition_at(file, line) if file else None
-    for found in _parameters(node) if node else ():
-        if found[0] == parameter:
-            return Place(file, found[1], found[2] + 1, len(parameter))
+    for parameter_at in _parameters(node) if node else ():
+        if parameter_at[0] == parameter:
+            return Place(file, parameter_at[1], parameter_at[2] + 1, len(parameter))
     return name_place(file, line)
 
 

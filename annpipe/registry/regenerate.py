@@ -17,10 +17,10 @@ from annpipe.registry.index import SHIPPED, index_text, made_with, package_sourc
 
 def package_folder(name: str) -> Path:
     """The folder of an installed package; raises ModuleNotFoundError when there is none of that name."""
-    found = importlib.util.find_spec(name)
-    if found is None or not found.origin or not found.submodule_search_locations:
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.origin or not spec.submodule_search_locations:
         raise ModuleNotFoundError(f"there is no package {name!r}", name=name)
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 def fresh_index(name: str) -> str:

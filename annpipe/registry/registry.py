@@ -20,12 +20,11 @@ from annpipe.registry.discovery import (
     describe_marked,
     discover_file,
     discover_package,
-    import_file,
-    import_installed,
 )
 from annpipe.registry.entry import Entry, Origin
 from annpipe.registry.index import SHIPPED, cached_entries, package_sources
 from annpipe.registry.kinds import KINDS
+from annpipe.registry.loading import load
 from annpipe.registry.marks import Mark, mark_of
 from annpipe.registry.place import name_place
 
@@ -37,7 +36,6 @@ class Registry:
 
     def __init__(self) -> None:
         self._entries: dict[str, dict[str, Entry]] = {kind: {} for kind in KINDS}
-        self._components: dict[tuple[str, str], Callable[..., Any]] = {}
         self.faults: list[PluginFault] = []
 
     @classmethod
@@ -72,9 +70,8 @@ class Registry:
         entry = describe_marked(
             component, Mark(own_kind, name or (mark.name if mark else None), mark.traits if mark else {})
         )
-        entry = replace(entry, origin=Origin(file=entry.file or "Python"))
+        entry = replace(entry, origin=Origin(file=entry.file or "Python"), loaded=component)
         self._add_all([entry])
-        self._components[entry.kind, entry.name] = component
         return entry
 
     def add_entries(self, entries: Iterable[Entry]) -> None:
@@ -96,13 +93,16 @@ class Registry:
         """A registry of its own with the same components, so that one spec's plugins are not another's."""
         other = Registry()
         other._entries = {kind: dict(entries) for kind, entries in self._entries.items()}
-        other._components = dict(self._components)
         other.faults = list(self.faults)
         return other
 
     def find(self, kind: str, name: str) -> Entry | None:
         """The entry of a component, None when there is none of that name."""
         return self._entries[kind].get(name)
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """The entry of a component that is there; raises KeyError for another."""
+        return self._entries[kind][name]
 
     def entries(self, kind: str) -> list[Entry]:
         """All components of a kind, by name."""
@@ -114,20 +114,7 @@ class Registry:
 
     def load(self, entry: Entry) -> Callable[..., Any]:
         """Imports the component itself; raises PluginFault when its file fails to import."""
-        held = self._components.get((entry.kind, entry.name))
-        if held is not None:
-            return held
-        return imported(entry.target)
-
-
-def imported(target: str) -> Callable[..., Any]:
-    """What `module:attribute` or `file.py:attribute` names; raises PluginFault when it fails to import."""
-    where, _, attribute = target.rpartition(":")
-    value: Any = import_file(Path(where)) if where.endswith(".py") else import_installed(where)
-    for part in attribute.split("."):
-        value = getattr(value, part)
-    component: Callable[..., Any] = value
-    return component
+        return load(entry)
 
 
 def _std_first(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:
@@ -139,11 +126,11 @@ def _installed_entries(point: importlib.metadata.EntryPoint) -> list[Entry]:
     name = point.value.partition(":")[0]
     distribution = point.dist
     origin = Origin(distribution.name, distribution.version) if distribution else Origin(name)
-    found = importlib.util.find_spec(name.partition(".")[0])
-    if found is None or not found.origin:
+    spec = importlib.util.find_spec(name.partition(".")[0])
+    if spec is None or not spec.origin:
         place = f"entry point '{point.name} = {point.value}' of {origin}"
         raise PluginFault(Problem("plugin-import", f"{place}: there is no module '{name}'"))
-    folder = Path(found.origin).parent if found.submodule_search_locations else Path(found.origin)
+    folder = Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
     shipped = folder / SHIPPED if folder.is_dir() else None
     sources = package_sources(folder)
     return cached_entries(sources, origin, lambda: discover_package(name), root=folder.parent, shipped=shipped)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from annpipe.registry.entry import Entry, Json, Origin, Parameter
 from annpipe.registry.kinds import KINDS
+from annpipe.registry.traits import traits_of
 from annpipe.registry.types import Named, UnsupportedType, from_annotation, one_of, parse
 
 BOUNDS = ("gt", "ge", "lt", "le")
@@ -53,20 +54,22 @@ def describe(
 ) -> Entry:
     """Reads `component` into an Entry; raises SignatureFault where a parameter has no type that YAML can say.
 
+    `traits` are those of the kind, as in `annpipe.registry.traits`; raises TraitFault for others.
+
     `distribution` names the installed distribution that the component comes from, where that is not the plugin's own.
     """
-    own = name or component.__name__
+    entry_name = name or component.__name__
     file, line = ("", 0) if distribution else definition(component)
     return Entry(
         kind=kind,
-        name=own,
+        name=entry_name,
         target=target or f"{component.__module__}:{component.__qualname__}",
         parameters=tuple(_parameters(kind, component, typing_ or Typing())),
         summary=_summary(component) if summary is None else summary,
         origin=Origin(distribution),
         file=file,
         line=line,
-        traits=traits or {},
+        traits=traits_of(kind, traits or {}),
     )
 
 
@@ -86,13 +89,13 @@ def definition(component: Any) -> tuple[str, int]:
 
 def signature(component: Callable[..., Any]) -> inspect.Signature:
     """The component's parameters; those of its first overload where the signature itself says nothing."""
-    found = inspect.signature(component)
+    whole = inspect.signature(component)
     function = _function(component)
     overloads = typing.get_overloads(function) if inspect.isfunction(function) else []
-    if overloads and all(_is_variadic(parameter) for parameter in found.parameters.values()):
+    if overloads and all(_is_variadic(parameter) for parameter in whole.parameters.values()):
         first = inspect.signature(overloads[0])
         return first.replace(parameters=list(first.parameters.values())[isinstance(component, type) :])
-    return found
+    return whole
 
 
 def _function(component: Callable[..., Any]) -> Any:
@@ -152,8 +155,8 @@ def _typed(name: str, hint: Any, table: Typing, *, supplied: bool) -> tuple[str,
     description = table.descriptions.get(name, description)
     if name in table.types:
         return table.types[name], bounds, description
-    own = ("generator", "params", "optimizer", "model", "tensor", "tap_values")
-    if supplied and (hint is inspect.Parameter.empty or name in own):
+    untyped = ("generator", "params", "optimizer", "model", "tensor", "tap_values")
+    if supplied and (hint is inspect.Parameter.empty or name in untyped):
         return "any", bounds, description
     if hint is inspect.Parameter.empty or isinstance(hint, str):
         raise SignatureFault(

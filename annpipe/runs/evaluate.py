@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -15,18 +15,22 @@ from annpipe.backend.device import computing
 from annpipe.backend.instantiate import instantiate
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.contract import Dataset, RunView
-from annpipe.datasets.tensors import Transformed, lay_out
+from annpipe.datasets.steps.tensors import Transformed, to_tensors
 from annpipe.draft.component import Component
 from annpipe.draft.losses import ignored_label
 from annpipe.draft.metrics_only import Measures, draft_measures
 from annpipe.errors import DataError
+from annpipe.observer import Observer
 from annpipe.plan.predictions import point_of, points, roles
+from annpipe.portable.description import ModelTarget
+from annpipe.record.journal.events import ArtifactKept, DatasetUsed
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.project import find_project, spec_file
 from annpipe.record.journal.seal import PLAN, check_own, seal_store
 from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.record.store.keys import plain_part
 from annpipe.registry import Registry
+from annpipe.registry.traits import PlotTraits
 from annpipe.runs.provenance import dataset_facts
 from annpipe.saved.cells import STDIN, shown
 from annpipe.saved.labelled import labelled
@@ -37,12 +41,6 @@ from annpipe.train.loop.evaluate import LossInPieces, measured
 from annpipe.train.loop.figures import OutputPart, draw, predicting
 
 FOLDER = "evaluated"
-
-
-class Teller(Protocol):
-    """Who hears what a person should know."""
-
-    def event(self, message: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def evaluate_run(
     run: Path,
     source: str,
     name: str | None,
-    teller: Teller,
+    observer: Observer,
     tracking_uri: str | None = None,
     *,
     trust: bool = False,
@@ -81,14 +79,14 @@ def evaluate_run(
             seal_store(run, tracking_uri)
         spec = _spec(run, model)
         measures = draft_measures(spec, Registry.installed(), project=find_project())
-        dataset = _answered(model, labelled(model, source, _ignored(measures)), source, teller)
+        dataset = _answered(model, labelled(model, source, _ignored(measures)), source, observer)
         called = _called(name or ("stdin" if source == STDIN else Path(source).name.partition(".")[0]))
         with computing(spec.device.precision, deterministic=spec.device.deterministic) as dtype:
             values, view = _measured(model, measures, spec, dataset, dtype, called)
         figures = []
-        for path, fault in draw(_of_rows(measures), measures.registry, view, run / "artifacts" / FOLDER / called):
+        for path, fault in draw(_of_rows(measures), view, run / "artifacts" / FOLDER / called):
             if fault:
-                teller.event(f"the plot '{path.stem}' could not be drawn: {fault}")
+                observer.event(f"the plot '{path.stem}' could not be drawn: {fault}")
             else:
                 figures.append(path)
         facts = dataset_facts(dataset, called, {"file": source}, context="evaluate")
@@ -109,15 +107,15 @@ def _write_down(
     before = journal.last_step(f"{FOLDER}/{called}/loss")
     step = 0 if before is None else before + 1
     journal.metrics(step, {f"{FOLDER}/{called}/{key}": value for key, value in values.items()}, now_ms())
-    journal.write("dataset", dataset=facts)
+    journal.write(DatasetUsed(dataset=facts))
     for path in figures:
-        journal.write("artifact", file=str(path.relative_to(run)), to=f"{FOLDER}/{called}")
+        journal.write(ArtifactKept(file=str(path.relative_to(run)), to=f"{FOLDER}/{called}"))
     journal.close()
 
 
 def _spec(run: Path, model: SavedModel) -> Spec:
     """The run's plan as a spec, with the loss that it was trained with: its weights may have come from the data."""
-    losses = [f"{path}={json.dumps(loss)}" for path, loss in model.description["loss"].items()]
+    losses = [f"{path}={json.dumps(loss)}" for path, loss in model.description.loss.items()]
     return load_spec(run / "plan.yaml", losses, base=spec_file(run).resolve().parent)
 
 
@@ -131,26 +129,23 @@ def _measured(
 ) -> tuple[dict[str, float], RunView]:
     network: Any = model.network.network
     once = Transformed()
-    if model.description["transforms"]:
+    if model.description.transforms:
         network, once = network.network, Transformed(network.columns, network.targets)
-    rows = lay_out(
+    rows = to_tensors(
         dataset,
         torch.device("cpu"),
         dtype,
-        classes=not measures.heads and model.targets[0]["labels"],
+        classes=not measures.heads and model.targets[0].labels,
         columns=once,
-        labels=[name for name in measures.heads if _target(model, name)["labels"]],
+        labels=[name for name in measures.heads if _target(model, name).labels],
     )
     loss = _loss(model, measures)
-    names = [target["name"] for target in model.targets]
-    known = roles(measures.loss, measures.heads, names, measures.registry)
+    names = [target.name for target in model.targets]
+    known = roles(measures.loss, measures.heads, names)
     predictions = points(known, has_heads=bool(measures.heads))
-    values = measured(
-        network, LossInPieces(loss, rows), measures.metrics, measures.registry, rows, once.targets, predictions
-    )
+    values = measured(network, LossInPieces(loss, rows), measures.metrics, rows, once.targets, predictions)
     parts = {
-        t["name"]: OutputPart(t["span"], None if t["labels"] or t["shape"] else point_of(known[t["name"]]))
-        for t in model.targets
+        t.name: OutputPart(t.span, None if t.labels or t.shape else point_of(known[t.name])) for t in model.targets
     }
     losses = {name: loss.name for name, loss in measures.heads.items()}
     view = RunView(
@@ -162,7 +157,7 @@ def _measured(
         predict=predicting(network, once, parts, rows.x.device),
         model=network,
         loss=" + ".join(losses.values()) or measures.loss.name,
-        transformed=bool(model.description["transforms"]),
+        transformed=model.description.transforms,
         losses=losses,
         rows=called,
     )
@@ -175,12 +170,12 @@ def _ignored(measures: Measures) -> dict[str | None, int]:
     return {name: label for name, loss in losses if (label := ignored_label(loss)) is not None}
 
 
-def _answered(model: SavedModel, dataset: Dataset, source: str, teller: Teller) -> Dataset:
+def _answered(model: SavedModel, dataset: Dataset, source: str, observer: Observer) -> Dataset:
     """The rows without those that lack a value which nothing fills in: of these the model has no answer."""
     if not any(tensor.is_floating_point() and bool(tensor.isnan().any()) for tensor in dataset.inputs.values()):
         return dataset
     network: Any = model.network.network
-    columns = Transformed(network.columns) if model.description["transforms"] else Transformed()
+    columns = Transformed(network.columns) if model.description.transforms else Transformed()
     lost = columns.features(dataset.inputs, torch.float64).reshape(dataset.rows, -1).isnan().any(1)
     if not bool(lost.any()):
         return dataset
@@ -188,23 +183,24 @@ def _answered(model: SavedModel, dataset: Dataset, source: str, teller: Teller) 
     first = f"the first is row {int(lost.long().argmax()) + 1}"
     if bool(lost.all()):
         raise DataError(f"{shown(source)}: each row lacks a value that nothing fills in", "add the values")
-    teller.event(f"warning: {of} are left out: they lack a value that nothing fills in; {first}")
+    observer.event(f"warning: {of} are left out: they lack a value that nothing fills in; {first}")
     inputs = {name: tensor[~lost] for name, tensor in dataset.inputs.items()}
     targets = {name: tensor[~lost] for name, tensor in dataset.targets.items()}
     return replace(dataset, inputs=inputs, targets=targets)
 
 
-def _target(model: SavedModel, name: str) -> dict[str, Any]:
-    return next(target for target in model.targets if target["name"] == name)
+def _target(model: SavedModel, name: str) -> ModelTarget:
+    return next(target for target in model.targets if target.name == name)
 
 
 def _loss(model: SavedModel, measures: Measures) -> torch.nn.Module:
     """The loss as it was trained, with its own parameters."""
     component = measures.loss
     if measures.heads:
-        spans, labels = ({t["name"]: t[key] for t in model.targets} for key in ("span", "labels"))
+        spans = {target.name: target.span for target in model.targets}
+        labels = {target.name: target.labels for target in model.targets}
         component = component.with_options(spans=spans, labels=labels)
-    loss: torch.nn.Module = instantiate(component, measures.registry, target_names=[t["name"] for t in model.targets])
+    loss: torch.nn.Module = instantiate(component, target_names=[t.name for t in model.targets])
     if (model.folder / "loss.safetensors").is_file():
         loss.load_state_dict(load_file(model.folder / "loss.safetensors"))
     return loss
@@ -212,5 +208,4 @@ def _loss(model: SavedModel, measures: Measures) -> torch.nn.Module:
 
 def _of_rows(measures: Measures) -> list[Any]:
     """The plots that show something of rows."""
-    entries = [(plot, measures.registry.find("plot", plot.name)) for plot in measures.plots]
-    return [plot for plot, entry in entries if entry and entry.traits.get("of_rows") is not False]
+    return [plot for plot in measures.plots if plot.traits(PlotTraits).of_rows]

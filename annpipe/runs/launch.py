@@ -1,4 +1,4 @@
-"""A spec is run: plan, shipper, training and record in their order, for the command line and for Python.
+"""Runs a spec: plan, shipper, training and record in their order, for the command line and for Python.
 
     import annpipe
 
@@ -13,25 +13,24 @@ imported, so that it imports MLflow meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from annpipe.errors import AnnpipeError, Place, Problem, RunError, SpecError, one_line
-from annpipe.observer import Silent, Watcher
+from annpipe.errors import AnnpipeError, RunError
+from annpipe.observer import SILENT, Observer
+from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
-    from annpipe.datasets.leaks import Seen
-    from annpipe.draft.data_only import DataDraft
+    from annpipe.datasets.on_disk.passes import PassCache
     from annpipe.draft.types import Draft
     from annpipe.plan.plan import Plan
-    from annpipe.plan.resolve import Shaped
+    from annpipe.plan.resolve.shape_cache import ShapeCache
     from annpipe.record.shipper.recorder import Recorder, ShipState
     from annpipe.registry import Registry
     from annpipe.runs.run import Outcome, Run
-    from annpipe.spec.yaml.nodes import Node, ScalarNode
 
 
 @dataclass(frozen=True)
@@ -63,100 +62,31 @@ def run(
     device: str | None = None,
     name: str | None = None,
     tracking_uri: str | None = None,
-    watcher: Watcher | None = None,
+    observer: Observer = SILENT,
 ) -> Finished:
     """Runs a spec and waits for its record; raises SpecError when the spec is wrong.
 
     `registry` is one with components of your own; left out, it holds all installed ones. `overrides` and `unset` are
     what `--set` and `--unset` take.
     """
-    drafted = read(Path(spec), registry=registry, overrides=overrides, unset=unset, device=device, name=name)
-    return launch(drafted, watcher or Silent(), tracking_uri)
+    source = SpecSource(Path(spec), tuple(overrides), tuple(unset), device, name)
+    return launch(source.draft(registry), observer, tracking_uri)
 
 
-def read(
-    spec: Path,
-    *,
-    registry: Registry | None = None,
-    overrides: Iterable[str] = (),
-    unset: Iterable[str] = (),
-    device: str | None = None,
-    name: str | None = None,
-    untrusted: bool = False,
-    over: Sequence[tuple[ScalarNode, Node]] = (),
-    values: Iterable[tuple[str, Node]] | None = None,
-) -> Draft:
-    """The draft of a spec: everything that can be checked without torch; raises SpecError.
-
-    `over` are more values of its sweep, `values` those of one trial of it.
-    """
-    from annpipe.draft.draft import draft
-    from annpipe.record.journal.project import find_project
-    from annpipe.registry import Registry
-    from annpipe.spec import load_spec
-    from annpipe.spec.sections.names import HELP as NAME_HELP
-    from annpipe.spec.sections.names import fault_of
-
-    loaded = load_spec(spec, overrides, unset_paths=unset, device=device, untrusted=untrusted, over=over, values=values)
-    if name is not None:
-        if found := fault_of(name):
-            place = Place(f"--name {one_line(name)}", 1, len("--name ") + 1, len(one_line(name)))
-            raise SpecError([Problem("unprintable-name", f"the run's name holds {found}", place, NAME_HELP)])
-        # a run of another name stays in the experiment of its spec, beside the runs it is compared with
-        experiment = loaded.tracking.experiment or loaded.head.name
-        tracking = loaded.tracking.model_copy(update={"experiment": experiment})
-        loaded = replace(loaded, head=loaded.head.model_copy(update={"name": name}), tracking=tracking)
-    return draft(loaded, registry or Registry.installed(), project=find_project(), untrusted=untrusted)
-
-
-def read_data(
-    spec: Path, *, overrides: Iterable[str] = (), unset: Iterable[str] = (), untrusted: bool = False
-) -> DataDraft:
-    """The data component of a spec, whatever the rest of it is; raises SpecError."""
-    from annpipe.draft.data_only import draft_data
-    from annpipe.record.journal.project import find_project
-    from annpipe.registry import Registry
-    from annpipe.spec import load_spec
-
-    loaded = load_spec(spec, overrides, unset_paths=unset, untrusted=untrusted)
-    return draft_data(loaded, Registry.installed(), project=find_project(), untrusted=untrusted)
-
-
-def see(drafted: DataDraft) -> Seen:
-    """The rows of a spec, made and split as a run would; imports torch; raises SpecError."""
-    from annpipe.contract import Blocks
-    from annpipe.datasets.leaks import Seen
-    from annpipe.datasets.observe import told_fields
-    from annpipe.datasets.splits import split_dataset
-    from annpipe.datasets.tensors import make_data
-    from annpipe.draft.data_only import faults_of_data
-    from annpipe.files.limits import held_to
-
-    spec = drafted.spec
-    with _defaults(), faults_of_data(spec, drafted.data), held_to(drafted.stance):
-        dataset = make_data(drafted.data, drafted.registry, spec.head.seed, spec.split.columns)
-        if isinstance(dataset, Blocks):
-            message = f"the {dataset.rows} rows are not in memory, as it needs them to be described"
-            help_ = "read them into memory where they fit, or name some of the files: `--set` changes an option"
-            raise SpecError([Problem("data", message, drafted.data.place, help_)])
-        splits = split_dataset(dataset, spec.split, spec.head.seed)
-        return Seen(spec, drafted.data, dataset, splits, told_fields(drafted))
-
-
-def complete(drafted: Draft, watcher: Watcher, shaped: Shaped | None = None) -> Plan:
-    """The plan of a draft, its warnings shown; imports torch; raises SpecError. `shaped` is as in `plan.resolve`."""
-    from annpipe.datasets.observe import observe_fields
-    from annpipe.datasets.tensors import make_dataset
-    from annpipe.plan.resolve import resolve
+def complete(
+    drafted: Draft, observer: Observer, shape_cache: ShapeCache | None = None, passes: PassCache | None = None
+) -> Plan:
+    """The plan of a draft, its warnings shown; imports torch; raises SpecError. The rest is as in `plan.resolve`."""
+    from annpipe.plan.resolve.resolve import resolve
 
     with _defaults():
-        plan = resolve(drafted, observe_fields, make_dataset, shaped)
+        plan = resolve(drafted, shape_cache, passes)
     for warning in plan.warnings:
-        watcher.warn(warning)
+        observer.warn(warning)
     return plan
 
 
-def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) -> Finished:
+def launch(drafted: Draft, observer: Observer, tracking_uri: str | None = None) -> Finished:
     """Runs a draft in a new run folder of the project, and waits a bounded time for its record."""
     from annpipe.record.journal.location import artifact_root, resolve_tracking_uri
     from annpipe.record.journal.project import find_project, new_run_folder
@@ -164,19 +94,19 @@ def launch(drafted: Draft, watcher: Watcher, tracking_uri: str | None = None) ->
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, drafted.spec.tracking.uri)
     with shipping() as recorder, _defaults():
-        plan = complete(drafted, watcher)
+        plan = complete(drafted, observer)
 
         from annpipe.backend.device import find_device
-        from annpipe.runs.run import begin
+        from annpipe.runs.begin import begin
 
         find_device(plan.device.type, drafted.spec.place("device"))  # before a folder is made
         folder = new_run_folder(project, plan.head.name)
-        begun = begin(plan, folder, watcher, tracking_uri=uri, artifact_root=artifact_root(uri, project))
+        run = begin(plan, folder, observer, tracking_uri=uri, artifact_root=artifact_root(uri, project))
         recorder.attach(folder, uri)
-        return _go(begun, recorder, watcher)
+        return _go(run, recorder)
 
 
-def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None, *, trust: bool = False) -> Finished:
+def go_on(folder: Path, observer: Observer, tracking_uri: str | None = None, *, trust: bool = False) -> Finished:
     """Resumes the run in `folder` from its last checkpoint; raises RunError when it has none or is still running.
 
     Its plan may name plugin files, which are imported: raises NotTrusted where the run is not known as the user's own,
@@ -188,12 +118,12 @@ def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None, *, tr
     if tracking_uri:
         seal_store(folder, tracking_uri)
     with shipping() as recorder, _defaults():
-        plan = plan_of(folder, watcher)
+        plan = plan_of(folder, observer)
 
-        from annpipe.runs.run import reopen
+        from annpipe.runs.begin import reopen
 
         try:
-            reopened = reopen(plan, folder, watcher)
+            run = reopen(plan, folder, observer)
         except AnnpipeError:
             raise
         except Exception as error:  # the files of a checkpoint or journal that were changed or cut may hold anything
@@ -202,10 +132,10 @@ def go_on(folder: Path, watcher: Watcher, tracking_uri: str | None = None, *, tr
                 f"the run {folder.name} cannot be gone on with, since its files are broken: {said}"
             ) from error
         recorder.attach(folder, tracking_uri)
-        return _go(reopened, recorder, watcher)
+        return _go(run, recorder)
 
 
-def plan_of(folder: Path, watcher: Watcher) -> Plan:
+def plan_of(folder: Path, observer: Observer) -> Plan:
     """The plan that the run in `folder` was begun with."""
     from annpipe.draft.draft import draft
     from annpipe.record.journal.project import find_project, spec_file
@@ -216,7 +146,7 @@ def plan_of(folder: Path, watcher: Watcher) -> Plan:
         raise RunError(f"the run {folder.name} has no plan.yaml: it was killed as it began; run its spec again")
     file = spec_file(folder)
     spec = load_spec(folder / "plan.yaml", base=file.resolve().parent)
-    plan = complete(draft(spec, Registry.installed(), project=find_project()), watcher)
+    plan = complete(draft(spec, Registry.installed(), project=find_project()), observer)
     return replace(plan, file=str(file))
 
 
@@ -240,6 +170,6 @@ def _defaults() -> AbstractContextManager[None]:
     return torch_defaults()
 
 
-def _go(run: Run, recorder: Recorder, watcher: Watcher) -> Finished:
-    outcome = run.go(lambda steps, _, done: watcher.start(steps.total_steps, steps.steps_per_epoch, done))
+def _go(run: Run, recorder: Recorder) -> Finished:
+    outcome = run.go()
     return Finished(run.plan, run.folder, outcome, recorder.finish(run.plan.tracking.wait_seconds))

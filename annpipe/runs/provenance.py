@@ -1,4 +1,4 @@
-"""What is known of a run beside its numbers: tags, plugins, files, the dataset; and whether it may be resumed.
+"""The provenance of a run: tags, plugins, files and the dataset; and whether it may be resumed.
 
 `run_facts` has all that decides a run's results. Where two runs have the same facts they are the same run: a resume is
 held to those that its checkpoint has, and a sweep takes a finished run for its own where all are those of the trial.
@@ -10,20 +10,19 @@ import glob
 import hashlib
 import importlib.util
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from annpipe.contract import Blocks, Dataset
-from annpipe.datasets.tensors import beside_digest, dataset_digest
-from annpipe.draft.component import Component, every
+from annpipe.contract import ChunkedDataset, Dataset
+from annpipe.datasets.steps.digest import beside_digest, dataset_digest
+from annpipe.draft.component import Component, at_every_depth
 from annpipe.errors import RunError
-from annpipe.plan.plan import Layer, Plan
+from annpipe.plan.plan import Plan
 from annpipe.registry.entry import installed_version
 from annpipe.registry.index import package_sources, sources_digest
-from annpipe.registry.registry import Registry
 from annpipe.registry.types import ListOf, MappingOf, Named, OptionType, TupleOf, alternatives
 
 NUMERICS = 2  # raised by each change of annpipe after which the same plan gives other numbers
@@ -36,17 +35,18 @@ def run_facts(plan: Plan, data: DataDigests) -> dict[str, Any]:
     `plan` and `plugins` with the digests of their `sources`; `dataset`, the rows, and `beside`, what else the data
     have; `files` that the plan names elsewhere, and those of callbacks, which a run may write itself; versions.
     """
-    watching = list(every(plan.callbacks))
-    deciding = list(plan_components(plan, without=("data", "callbacks", "plots")))
-    components = [*every([plan.data]), *deciding, *watching, *every(plan.plots)]
+    outermost = list(plan.components())
+    watching = list(at_every_depth(component for path, component in outermost if path.startswith("callbacks.")))
+    deciding = list(at_every_depth(component for path, component in outermost if _decides(path)))
+    components = list(at_every_depth(component for _, component in outermost))
     return {
         "plan": plan.digest,
-        "plugins": _versions(components, plan.registry),
-        "sources": _sources(components, plan.registry),
+        "plugins": _versions(components),
+        "sources": _sources(components),
         "dataset": data.dataset,
         "beside": data.beside,
-        "files": file_digests([*plan.split.files.values(), *named_files(deciding, plan.registry)]),
-        "files of callbacks": file_digests(named_files(watching, plan.registry)),
+        "files": file_digests([*plan.split.files.values(), *named_files(deciding)]),
+        "files of callbacks": file_digests(named_files(watching)),
         "torch": installed_version("torch"),
         "numerics": NUMERICS,
     }
@@ -60,7 +60,7 @@ class DataDigests:
     beside: str
 
     @classmethod
-    def of(cls, dataset: Dataset | Blocks) -> DataDigests:
+    def of(cls, dataset: Dataset | ChunkedDataset) -> DataDigests:
         """Those of a dataset, every byte of which is read; blocks tell that of their rows."""
         return cls(dataset_digest(dataset), beside_digest(dataset))
 
@@ -79,12 +79,17 @@ def plan_tags(plan: Plan) -> dict[str, str]:
 
 def plugin_versions(plan: Plan) -> dict[str, str]:
     """Every plugin that the plan takes a component from: a distribution's version, a file's digest."""
-    return _versions(plan_components(plan), plan.registry)
+    return _versions(at_every_depth(component for _, component in plan.components()))
 
 
-def _versions(components: Iterable[Component], registry: Registry) -> dict[str, str]:
-    entries = (registry.find(component.kind, component.name) for component in components)
-    origins = dict.fromkeys(entry.origin for entry in entries if entry and entry.origin.distribution != "annpipe")
+def _decides(path: str) -> bool:
+    """Whether the component at a path decides the numbers of a run, and its files are not those of the data."""
+    return path != "data" and not path.startswith(("callbacks.", "plots."))
+
+
+def _versions(components: Iterable[Component]) -> dict[str, str]:
+    entries = (component.entry for component in components)
+    origins = dict.fromkeys(entry.origin for entry in entries if entry.origin.distribution != "annpipe")
     versions: dict[str, str] = {}
     for origin in origins:
         name = origin.distribution or Path(origin.file).name
@@ -93,13 +98,13 @@ def _versions(components: Iterable[Component], registry: Registry) -> dict[str, 
     return versions
 
 
-def _sources(components: Iterable[Component], registry: Registry) -> dict[str, str]:
+def _sources(components: Iterable[Component]) -> dict[str, str]:
     """The digests of the sources of installed plugins: one that is being written keeps its version."""
-    entries = (registry.find(component.kind, component.name) for component in components)
+    entries = (component.entry for component in components)
     return {
         entry.origin.distribution: _package_digest(entry.target.partition(":")[0].partition(".")[0])
         for entry in entries
-        if entry and entry.origin.distribution and entry.origin.distribution not in OWN
+        if entry.origin.distribution and entry.origin.distribution not in OWN
     }
 
 
@@ -112,36 +117,10 @@ def _package_digest(package: str) -> str:
     return sources_digest(package_sources(folder), folder.parent)
 
 
-def plan_components(plan: Plan, without: Sequence[str] = ()) -> Iterator[Component]:
-    """Every component of a plan, whatever section has it, at every depth, but those of some sections."""
-    for part in fields(plan):
-        if part.name not in (*without, "fields", "registry", "warnings"):
-            yield from every(_components(getattr(plan, part.name)))
-
-
-def _components(value: Any) -> Iterator[Component]:
-    """The outermost components in a value of a plan."""
-    match value:
-        case Component():
-            yield value
-        case Mapping():
-            for inner in value.values():
-                yield from _components(inner)
-        case list() | tuple():
-            for inner in value:
-                yield from _components(inner)
-        case Layer():  # the options of its component hold what its stacks and taps are made of
-            yield value.component
-        case _ if is_dataclass(value):
-            for part in fields(value):
-                yield from _components(getattr(value, part.name))
-
-
-def named_files(components: Iterable[Component], registry: Registry) -> Iterator[str]:
+def named_files(components: Iterable[Component]) -> Iterator[str]:
     """What the components say in options of the type path, wherever in an option it stands."""
     for component in components:
-        entry = registry.find(component.kind, component.name)
-        for option in entry.options if entry else ():
+        for option in component.entry.options:
             if option.name in component.options:
                 yield from _paths(option.option_type, component.options[option.name])
 
@@ -238,7 +217,7 @@ def _doubts(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
 
 
 def dataset_facts(
-    dataset: Dataset | Blocks,
+    dataset: Dataset | ChunkedDataset,
     name: str,
     source: Mapping[str, Any],
     *,
@@ -246,7 +225,7 @@ def dataset_facts(
     digest: str | None = None,
 ) -> dict[str, str]:
     """A dataset as the journal describes it: `source` tells where its rows are from, `context` what they serve."""
-    head = dataset.head() if isinstance(dataset, Blocks) else dataset
+    head = dataset.head() if isinstance(dataset, ChunkedDataset) else dataset
     columns = [
         {"name": name, "role": role, "dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape[1:])}
         for role, tensors in (("input", head.inputs), ("target", head.targets))

@@ -1,4 +1,4 @@
-"""Who hears what a run tells: the journal gets it, the display shows it, and the figures find it again."""
+"""Writes the loop's reports to the journal, the display and the plot history."""
 
 from __future__ import annotations
 
@@ -11,112 +11,119 @@ from typing import Any, TypeAlias
 from annpipe.errors import RunError
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
-from annpipe.observer import Display
+from annpipe.observer import Observer
+from annpipe.record.journal import journal as journals
+from annpipe.record.journal.events import ArtifactKept
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
+from annpipe.runs.signals import StopSignal
 from annpipe.train.loop.figures import save_figure
+from annpipe.train.loop.loop import LoopObserver
 
-MOST_REMEMBERED = 100_000  # points of a series, 1.6 MB
+MAX_POINTS = 100_000  # of a series, 1.6 MB
 
-
-Judge: TypeAlias = Callable[[str, int, float], bool]
-"""Hears each value by its key and epoch, and says whether the run should end now."""
+ShouldStop: TypeAlias = Callable[[str, int, float], bool]
+"""Takes each value with its key and epoch; True ends the run."""
 
 
 @dataclass
-class Remembered:
-    """The points of a series for the figures, at most 100,000: beyond those every second one goes, again and again."""
+class PlotSeries:
+    """The points of a series for the figures, at most 100,000: beyond those every second one is dropped, repeatedly."""
 
     epochs: array[int] = field(default_factory=lambda: array("q"))
     values: array[float] = field(default_factory=lambda: array("d"))
-    seen: int = 0
+    n_added: int = 0
     stride: int = 1
 
     def add(self, epoch: int, value: float) -> None:
-        """Takes the next point, or leaves it out."""
-        if self.seen % self.stride == 0:
+        """Keeps the next point, or skips it where only every `stride`-th is kept."""
+        if self.n_added % self.stride == 0:
             self.epochs.append(epoch)
             self.values.append(value)
-            if len(self.epochs) > MOST_REMEMBERED:
+            if len(self.epochs) > MAX_POINTS:
                 del self.epochs[1::2], self.values[1::2]
                 self.stride *= 2
-        self.seen += 1
+        self.n_added += 1
 
 
-class Historian:
-    """Writes what the loop reports to the journal and keeps the series for the figures."""
+class RunReporter(LoopObserver):
+    """Writes what the loop reports to the journal, passes it on to the observer, and keeps the series for the figures.
+
+    The loop is stopped by `stop_signal`, or where `should_stop` is True of a value: `pruned_at` is the epoch of that.
+    """
 
     def __init__(
         self,
         journal: Journal,
-        display: Display,
+        observer: Observer,
         folder: Path,
-        told: Callable[[], int | None] = lambda: None,
-        judge: Judge | None = None,
+        stop_signal: StopSignal,
+        should_stop: ShouldStop | None = None,
     ) -> None:
-        """`told` gives the signal by which another thread stopped the run, if one did; `judge` may end it early."""
-        self.journal, self._display, self._folder, self._told = journal, display, folder, told
-        self._judge = judge
+        self._journal, self._observer, self._folder = journal, observer, folder
+        self._stop_signal, self._should_stop = stop_signal, should_stop
         self.pruned_at: int | None = None
-        self._noted: int | None = None
         self._last_ms = now_ms()
-        self._history: dict[str, Remembered] = {}
-
-    @property
-    def signal(self) -> int | None:
-        """The signal that asked the run to stop."""
-        return self._noted if self._noted is not None else self._told()
-
-    @signal.setter
-    def signal(self, number: int | None) -> None:
-        self._noted = number
+        self._history: dict[str, PlotSeries] = {}
 
     def losses(self, first_epoch: int, values: Sequence[float]) -> None:
         now = now_ms()
-        self.journal.series("train/loss", first_epoch, values, self._last_ms, now)
+        self._journal.series("train/loss", first_epoch, values, self._last_ms, now)
         self._last_ms = now
         for epoch, value in enumerate(values, start=first_epoch):
-            self.remember("train/loss", epoch, value)
+            self._remember("train/loss", epoch, value)
 
     def values(self, epoch: int, values: Mapping[str, float]) -> None:
-        self.journal.metrics(epoch, values, now_ms())
+        self._journal.metrics(epoch, values, now_ms())
         for key, value in values.items():
-            self.remember(key, epoch, value)
+            self._remember(key, epoch, value)
 
-    def remember(self, key: str, epoch: int, value: float) -> None:
-        self._history.setdefault(key, Remembered()).add(epoch, value)
-        if self._judge is not None and self.pruned_at is None and self._judge(key, epoch, value):
+    def _remember(self, key: str, epoch: int, value: float) -> None:
+        self._history.setdefault(key, PlotSeries()).add(epoch, value)
+        if self._should_stop is not None and self.pruned_at is None and self._should_stop(key, epoch, value):
             self.pruned_at = epoch
+
+    def recall(self, epoch: int) -> None:
+        """Reads the series up to the checkpoint of a resumed run, made after `epoch`, out of its journal."""
+        for event in journals.read(self._folder):
+            for key, step, value, _ in journals.points(event):
+                if step <= epoch + is_rate(key):  # a rate is written before the epoch that it holds for
+                    self._remember(key, step, value)
 
     @property
     def history(self) -> dict[str, tuple[list[int], list[float]]]:
-        """By key, the epochs and values that figures see: all, or of a very long run some at equal distances."""
-        return {key: (one.epochs.tolist(), one.values.tolist()) for key, one in self._history.items()}
+        """By key, the epochs and values for figures: all, or of a very long run some at equal distances."""
+        return {key: (series.epochs.tolist(), series.values.tolist()) for key, series in self._history.items()}
 
     def progress(self, step: int, loss: float) -> None:
-        self._display.progress(step, loss)
+        self._observer.progress(step, loss)
 
     def stopped(self) -> bool:
-        return self.signal is not None or self.pruned_at is not None
+        return self._stop_signal.number is not None or self.pruned_at is not None
 
     def event(self, message: str) -> None:
-        self._display.event(message)
+        self._observer.event(message)
 
     def artifact(self, name: str, content: Any) -> None:
         """Keeps a text or a figure that a callback gives; raises RunError for a name outside `looks/`."""
-        place = PurePosixPath(name)
-        if not place.parts or place.is_absolute() or any(part.startswith(".") for part in place.parts):
+        file = PurePosixPath(name)
+        if not file.parts or file.is_absolute() or any(part.startswith(".") for part in file.parts):
             raise RunError(f"a callback named an artifact '{name}': use a relative path, as samples/epoch_10.csv")
-        folder = self._folder / "artifacts" / "looks" / place.parent
+        folder = self._folder / "artifacts" / "looks" / file.parent
         try:
             if isinstance(content, str):
                 private_folder(folder)
-                path = folder / place.name
+                path = folder / file.name
                 write_whole(path, scrub(content))
             else:
-                path = save_figure(content, folder, place.name)
+                path = save_figure(content, folder, file.name)
         except OSError as error:
             self.event(f"warning: the artifact '{name}' of a callback could not be written ({error.strerror})")
             return
-        to = (PurePosixPath("looks") / place.parent).as_posix()
-        self.journal.write("artifact", file=path.relative_to(self._folder).as_posix(), to=to)
+        to = (PurePosixPath("looks") / file.parent).as_posix()
+        self._journal.write(ArtifactKept(file=path.relative_to(self._folder).as_posix(), to=to))
+
+
+def is_rate(key: str) -> bool:
+    """Whether a key is that of a learning rate: `lr`, or `lr/1` of the first group with its own."""
+    return key.partition("/")[0] == "lr"

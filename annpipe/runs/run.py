@@ -1,58 +1,51 @@
-"""A Plan becomes a recorded run: the train package does the work, the record package writes it down.
+"""`Run`: trains a plan and writes down in its journal how the run goes and how it ends.
 
-`begin` opens a new run, `reopen` an interrupted one; `Run.go` trains, draws, saves the model and closes the journal.
+The train package computes, the record package keeps the journal. `annpipe.runs.begin` opens runs.
 """
 
 from __future__ import annotations
 
-import shutil
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from annpipe.backend.device import computing, find_device, measured_threads
-from annpipe.backend.torch_globals import torch_defaults
+from annpipe.backend.device import computing, find_device
 from annpipe.errors import AnnpipeError, OutOfMemory, RunError, is_out_of_memory
 from annpipe.export.model import export_model
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
-from annpipe.observer import Display
+from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.record.journal import journal as journals
+from annpipe.record.journal.events import ArtifactKept, DatasetUsed, FileUnwritten, ModelSaved, RunResumed, TagsSet
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
 from annpipe.record.journal.seal import seal
-from annpipe.record.journal.source import environment_text, source_tags, spec_copy
-from annpipe.runs.provenance import DataDigests, check_facts, dataset_facts, plan_tags, run_facts
-from annpipe.runs.reporter import Historian, Judge
-from annpipe.runs.signals import signals_noted
+from annpipe.runs.provenance import DataDigests, check_facts, dataset_facts, run_facts
+from annpipe.runs.reporter import RunReporter, ShouldStop, is_rate
+from annpipe.runs.signals import StopSignal, signals_caught
+from annpipe.runs.trainer import SoloTrainer, Trainer, TrainerParts
 from annpipe.saved.check import check_saved_model
-from annpipe.train.gears.base import Gear
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.gears.eager.gear import Eager
-from annpipe.train.gears.shifting import gear_for
-from annpipe.train.loop.checkpoint import drop_older, has_checkpoint, load_latest
+from annpipe.train.loop.checkpoint import drop_older, has_checkpoint
 from annpipe.train.loop.evaluate import evaluate, higher_is_better
 from annpipe.train.loop.figures import draw, run_view, sampled
 from annpipe.train.loop.loop import LAST, Loop
-from annpipe.train.loop.lr_test import RateTest, range_test
-from annpipe.train.loop.output_range import out_of_reach
-from annpipe.train.parts import Parts, build, trial_copy
-from annpipe.train.schedule import Schedule, schedule
+from annpipe.train.loop.output_range import unreachable_targets
+from annpipe.train.parts import Parts
 
-FROM_THE_START = "run its spec again, since there is no checkpoint to go on from"
+NO_CHECKPOINT = "run its spec again, since there is no checkpoint to go on from"
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended: its status, the signal that stopped it if one did, and its final values by key.
 
-    A run that its judge ended is KILLED, after the epoch `pruned_at`.
+    A run that `should_stop` ended is KILLED, after the epoch `pruned_at`.
     """
 
     status: journals.Status
@@ -62,53 +55,49 @@ class Outcome:
     pruned_at: int | None = None
 
 
-@dataclass(frozen=True)
-class Made:
-    """What a run is made of, where that is there before it begins: its parts and schedule, and a gear over them."""
-
-    parts: Parts
-    steps: Schedule
-    gear: Gear
-
-
 @dataclass
 class Run:
     """A run with its folder and journal open. `checkpoint` is the state to go on from, None for a new run.
 
-    `threads` are known where another run measured them, `made` where it is a member of a stack. A run that `is_trial`
-    of a sweep keeps its model in its folder and does not ship it; its `judge` may end it early.
+    `trainer` prepares parts and gear. `should_stop` may end the run early, and so does `stop_signal`, which several
+    runs can share. A run that `is_trial` of a sweep keeps its model in its folder and does not ship it.
     """
 
     plan: Plan
     folder: Path
     journal: Journal
-    display: Display
+    observer: Observer
+    trainer: Trainer = field(default_factory=SoloTrainer)
     checkpoint: Mapping[str, Any] | None = None
-    threads: int | None = None
     is_trial: bool = False
-    made: Made | None = None
-    judge: Judge | None = None
-    stopped_by: int | None = field(default=None, init=False)
+    should_stop: ShouldStop | None = None
+    stop_signal: StopSignal = field(default_factory=StopSignal)
     _resumed: bool = field(default=False, init=False)
 
-    def go(self, on_start: Callable[[Schedule, str, int], None]) -> Outcome:
-        """Trains to the end or to a signal and closes the journal with the run's status; raises nothing of the run's.
+    def go(self) -> Outcome:
+        """Trains to the end or to a signal and closes the journal with the run's status.
 
-        `on_start` hears the schedule, the device and the steps already done, just before the first step.
+        What fails in the run is in the outcome, not raised.
         """
-        self.journal.tell = self.display.event
-        historian = Historian(self.journal, self.display, self.folder, lambda: self.stopped_by, self.judge)
-        with signals_noted(historian):
+        reporter = RunReporter(self.journal, self.observer, self.folder, self.stop_signal, self.should_stop)
+        with signals_caught(self.stop_signal):
             try:
-                outcome = self._train(historian, on_start)
-            except KeyboardInterrupt:  # the second Ctrl-C: what the run had to say at its end is lost
-                outcome = Outcome("KILLED", historian.signal)
+                outcome = self._train(reporter)
+            except KeyboardInterrupt:  # the second Ctrl-C: nothing more is measured, drawn or saved
+                outcome = Outcome("KILLED", self.stop_signal.number)
             except BaseException as error:  # whatever ends a run is its failure: recorded, then reported
                 if self.checkpoint is not None and not self._resumed:
                     self.journal.close()  # the run was never touched: its record stays as it was
                     return Outcome("FAILED", error=error)
                 outcome = self._failed(error)
         return self._ended(outcome)
+
+    def keep_artifact(self, file: str, text: str, to: str = "") -> None:
+        """Writes a text into the run's folder, and has the shipper send it to the folder `to` of the record."""
+        path = self.folder / file
+        private_folder(path.parent)
+        write_whole(path, text)
+        self.journal.write(ArtifactKept(file=file, to=to))
 
     def _ended(self, outcome: Outcome) -> Outcome:
         """Closes the journal with the status; a run whose end could not be written down has failed."""
@@ -118,7 +107,7 @@ class Run:
         except (OSError, RunError) as error:
             if outcome.status == "FINISHED":
                 return replace(outcome, status="FAILED", error=error)
-            self.display.event(f"warning: {error}")
+            self.observer.event(f"warning: {error}")
         if outcome.status == "FINISHED":
             drop_older(self.folder, LAST)
         return outcome
@@ -127,118 +116,104 @@ class Run:
         text = "".join(traceback.format_exception(error))
         error = OutOfMemory(error) if is_out_of_memory(error) else error
         try:
-            self._artifact("artifacts/error.txt", scrub(text), "")
+            self.keep_artifact("artifacts/error.txt", scrub(text))
         except OSError as refused:
-            if not isinstance(error, AnnpipeError):  # what is known speaks for itself
-                self.display.event(f"warning: the traceback could not be kept ({refused.strerror}):\n{scrub(text)}")
+            if not isinstance(error, AnnpipeError):  # whose message says it all
+                self.observer.event(f"warning: the traceback could not be kept ({refused.strerror}):\n{scrub(text)}")
         return Outcome("FAILED", error=error)
 
-    def _train(self, historian: Historian, on_start: Callable[[Schedule, str, int], None]) -> Outcome:
+    def _train(self, reporter: RunReporter) -> Outcome:
         plan = self.plan
         device = find_device(plan.device.type, None)
         with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
-            parts = self.made.parts if self.made else build(plan, device, dtype, self.display.event)
+            made = self.trainer.prepare(plan, device, dtype, self.observer, self._shifted)
+            facts = run_facts(plan, DataDigests.of(made.parts.dataset))
             if self.checkpoint is None:
-                for said in out_of_reach(plan, parts.rows["train"].y):
-                    self.display.event(f"warning: {said}")
-            steps = self.made.steps if self.made else schedule(plan, len(parts.rows["train"]))
-            threads = self._threads(parts, steps, device)
-            facts = run_facts(plan, DataDigests.of(parts.dataset))
-            loop = self._loop(parts, steps, historian, {**facts, "threads": threads})
+                for warning in unreachable_targets(plan, made.parts.rows["train"].y):
+                    self.observer.event(f"warning: {warning}")
+            loop = self._loop(made, reporter, {**facts, "threads": made.threads})
             if self.checkpoint is None:
-                self._record_start(parts, facts, device, threads)
-            on_start(steps, str(device), loop.gear.step)
+                self._record_start(made, facts, device)
+            self.observer.start(made.schedule.total_steps, made.schedule.steps_per_epoch, loop.gear.step)
             is_complete = loop.run()
             loop.gear.close()
-            if (n_skipped := loop.gear.guard.n_skipped) and is_complete:
-                self.display.event(f"warning: {n_skipped} of {steps.total_steps} steps were left out")
-                self.journal.write("tags", tags={"annpipe.skipped_steps": str(n_skipped)})
-            if historian.pruned_at is not None and not is_complete:
-                self.journal.write("tags", tags={"annpipe.pruned": str(historian.pruned_at)})
-                return Outcome("KILLED", values=loop.memory.latest, pruned_at=historian.pruned_at)
-            if not is_complete:
-                goes_on = f"`annpipe resume {self.folder.name}` goes on" if can_go_on(self.folder) else FROM_THE_START
-                self.display.event(f"stopped after step {loop.gear.step}; {goes_on}")
-                return Outcome("KILLED", historian.signal, loop.memory.latest)
-            return Outcome("FINISHED", values=self._finish(loop, historian))
+            return self._finished(loop, reporter) if is_complete else self._stopped(loop, reporter)
 
-    def _threads(self, parts: Parts, steps: Schedule, device: torch.device) -> int:
-        """The number of threads: as given, as before the interruption, or measured on copies that are thrown away."""
-        wanted = self.plan.device.threads if self.threads is None else self.threads
-        if self.checkpoint is not None:
-            wanted = int(self.checkpoint["facts"]["threads"])
-        elif wanted == "auto" and (device.type != "cpu" or self.plan.device.deterministic):
-            wanted = 1
-        if wanted != "auto":
-            torch.set_num_threads(wanted)
-            return wanted
-        trial = Eager(self.plan, trial_copy(parts, self.plan, device), steps)
-        threads = measured_threads(lambda n: trial.advance(n).tolist())[0]
-        trial.close()
-        return threads
-
-    def _loop(self, parts: Parts, steps: Schedule, historian: Historian, facts: Mapping[str, Any]) -> Loop:
+    def _loop(self, made: TrainerParts, reporter: RunReporter, facts: Mapping[str, Any]) -> Loop:
         loop = Loop(
             self.plan,
-            parts,
-            self.made.gear if self.made else gear_for(self.plan, parts, steps, self._shifted),
-            steps,
-            historian,
+            made.parts,
+            made.gear,
+            made.schedule,
+            reporter,
             self.folder,
             facts,
-            higher_is_better=higher_is_better(self.plan, parts),
-            keeps_start=not self.is_trial,  # its sweep makes anew what is not finished
+            higher_is_better=higher_is_better(self.plan, made.parts),
+            keeps_start=not self.is_trial,  # its sweep trains anew what is not finished
             is_written=self.journal.sync,
         )
         if self.checkpoint is not None:
             for doubt in check_facts(self.checkpoint["facts"], facts):
-                self.display.event(f"warning: {doubt}")
+                self.observer.event(f"warning: {doubt}")
             loop.load_state(self.checkpoint)
-            self._recall(historian, loop.epoch)
-            self.journal.write("resumed", time=now_ms(), step=loop.epoch)
+            reporter.recall(loop.epoch)
+            self.journal.write(RunResumed(time=now_ms(), step=loop.epoch))
             self._resumed = True
         return loop
 
-    def _recall(self, historian: Historian, epoch: int) -> None:
-        """The series up to the checkpoint, out of the journal."""
-        for event in journals.read(self.folder):
-            for key, step, value, _ in journals.points(event):
-                if step <= epoch + _is_rate(key):  # a rate is written before the epoch that it holds for
-                    historian.remember(key, step, value)
-
-    def _record_start(self, parts: Parts, facts: Mapping[str, Any], device: torch.device, threads: int) -> None:
+    def _record_start(self, made: TrainerParts, facts: Mapping[str, Any], device: torch.device) -> None:
         tags = {
             "annpipe.device": str(device),
-            "annpipe.threads": str(threads),
-            "annpipe.gear": "stacked" if self.made else "eager",
+            "annpipe.threads": str(made.threads),
+            "annpipe.gear": self.trainer.gear_name,
         }
         if device.type == "cuda":
             tags["annpipe.device_name"] = torch.cuda.get_device_name(device)
-        self.journal.write("tags", tags=tags)
+        self.journal.write(TagsSet(tags=tags))
         plan = self.plan
         source = {"spec": plan.file, "component": plan.data.to_data(), "seed": plan.head.seed}
-        dataset = dataset_facts(parts.dataset, plan.data.name, source, digest=facts["dataset"])
-        self.journal.write("dataset", dataset=dataset, facts=facts)
+        dataset = dataset_facts(made.parts.dataset, plan.data.name, source, digest=facts["dataset"])
+        self.journal.write(DatasetUsed(dataset=dataset, facts=facts))
 
     def _shifted(self, shift: Shift) -> None:
-        self.journal.write("tags", tags=dict(shift.tags))
-        self.display.event(shift.message)
+        self.journal.write(TagsSet(tags=dict(shift.tags)))
+        self.observer.event(shift.message)
 
-    def _finish(self, loop: Loop, historian: Historian) -> dict[str, float]:
-        """Final values, figures and the model, once the training is complete."""
+    def _stopped(self, loop: Loop, reporter: RunReporter) -> Outcome:
+        if reporter.pruned_at is not None:
+            self.journal.write(TagsSet(tags={"annpipe.pruned": str(reporter.pruned_at)}))
+            return Outcome("KILLED", values=loop.memory.latest, pruned_at=reporter.pruned_at)
+        how = f"`annpipe resume {self.folder.name}` goes on" if can_go_on(self.folder) else NO_CHECKPOINT
+        self.observer.event(f"stopped after step {loop.gear.step}; {how}")
+        return Outcome("KILLED", self.stop_signal.number, loop.memory.latest)
+
+    def _finished(self, loop: Loop, reporter: RunReporter) -> Outcome:
+        """Measures the final values, saves the model and draws the figures, once the training is complete."""
+        if n_skipped := loop.gear.guard.n_skipped:
+            self.observer.event(f"warning: {n_skipped} of {loop.schedule.total_steps} steps were left out")
+            self.journal.write(TagsSet(tags={"annpipe.skipped_steps": str(n_skipped)}))
+        values = self._final_values(loop)
+        self._save_model(loop.parts)
+        self._draw(loop.parts, reporter)
+        return Outcome("FINISHED", values=values)
+
+    def _final_values(self, loop: Loop) -> dict[str, float]:
         parts, memory = loop.parts, loop.memory
         final = dict(memory.latest)
         for name, rows in parts.rows.items():
-            found = evaluate(self.plan, parts, rows)
+            measured = evaluate(self.plan, parts, rows)
             # the loss of the last epoch's steps stands for the train split; the others are measured now
-            final |= {f"{name}/{key}": value for key, value in found.items() if (name, key) != ("train", "loss")}
-        summary = {f"final/{key}": value for key, value in final.items() if not _is_rate(key)}
+            final |= {f"{name}/{key}": value for key, value in measured.items() if (name, key) != ("train", "loss")}
+        summary = {f"final/{key}": value for key, value in final.items() if not is_rate(key)}
         summary |= {f"best/{key}": value for key, (value, _) in memory.best.items()}
         self.journal.metrics(0, summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
+        return final
+
+    def _save_model(self, parts: Parts) -> None:
         try:
             export_model(self.plan, parts, self.folder / "model")
         except OSError as error:
-            resume = f"`annpipe resume {self.folder.name}`" if can_go_on(self.folder) else FROM_THE_START
+            resume = f"`annpipe resume {self.folder.name}`" if can_go_on(self.folder) else NO_CHECKPOINT
             raise RunError(
                 f"the training is complete, but its model could not be written ({error.strerror}); make room for it, "
                 f"then {resume}"
@@ -246,135 +221,28 @@ class Run:
         check_saved_model(parts, self.folder / "model")
         seal(self.folder)
         if not self.is_trial:
-            self.journal.write("model", folder="model")  # shipped while the figures are drawn
-        self._draw(parts, historian)
-        return final
+            self.journal.write(ModelSaved(folder="model"))  # shipped while the figures are drawn
 
-    def _draw(self, parts: Parts, historian: Historian) -> None:
+    def _draw(self, parts: Parts, reporter: RunReporter) -> None:
         if not self.plan.plots:
             return
-        view = run_view(self.plan, parts, historian.history)
+        view = run_view(self.plan, parts, reporter.history)
         if few := sampled(parts):
-            self.display.event(few)
-        for path, fault in draw(self.plan.plots, self.plan.registry, view, self.folder / "artifacts" / "plots"):
+            self.observer.event(few)
+        for path, fault in draw(self.plan.plots, view, self.folder / "artifacts" / "plots"):
             file = str(path.relative_to(self.folder))
             if isinstance(fault, OSError):
-                self.journal.write("unwritten", file=file, time=now_ms(), reason=fault.strerror)
-                self.display.event(
+                self.journal.write(FileUnwritten(file=file, time=now_ms(), reason=fault.strerror))
+                self.observer.event(
                     f"warning: the plot '{path.stem}' could not be written ({fault.strerror}): make room for it, then "
                     f"`annpipe resume {self.folder.name}` draws it"
                 )
             elif fault:
-                self.display.event(f"the plot '{path.stem}' could not be drawn: {fault}")
+                self.observer.event(f"the plot '{path.stem}' could not be drawn: {fault}")
             else:
-                self.journal.write("artifact", file=file, to="plots")
-
-    def _artifact(self, file: str, text: str, to: str) -> None:
-        path = self.folder / file
-        private_folder(path.parent)
-        write_whole(path, text)
-        self.journal.write("artifact", file=file, to=to)
-
-
-def _is_rate(key: str) -> bool:
-    """Whether a key is that of a learning rate: `lr`, or `lr/1` of the first group with its own."""
-    return key.partition("/")[0] == "lr"
+                self.journal.write(ArtifactKept(file=file, to="plots"))
 
 
 def can_go_on(folder: Path) -> bool:
     """Whether a run that ended has left a checkpoint to resume it from: a full disk may have taken none."""
     return has_checkpoint(folder, LAST)
-
-
-def begin(
-    plan: Plan,
-    folder: Path,
-    display: Display,
-    *,
-    tracking_uri: str,
-    artifact_root: str | None,
-    sweep: str | None = None,
-    origin: Mapping[str, str] | None = None,
-    name: str | None = None,
-) -> Run:
-    """Opens the journal of a new run in `folder` and writes down all that is known before it starts.
-
-    `sweep` is the folder's name of the sweep that it is a trial of; `origin` are the tags of its source, where known;
-    `name` is what its record is called, that of the plan if left out.
-    """
-    with _beginning(folder):
-        return _begun(plan, folder, display, tracking_uri, artifact_root, sweep, origin, name)
-
-
-@contextmanager
-def _beginning(folder: Path) -> Iterator[None]:
-    """Leaves nothing behind where a run cannot begin for want of room or of rights."""
-    try:
-        yield
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise RunError(
-            f"no run can begin in {folder.parent} ({error.strerror}): make room, or run it elsewhere"
-        ) from error
-
-
-def _begun(
-    plan: Plan,
-    folder: Path,
-    display: Display,
-    tracking_uri: str,
-    artifact_root: str | None,
-    sweep: str | None,
-    origin: Mapping[str, str] | None,
-    name: str | None,
-) -> Run:
-    journal = Journal.create(folder)
-    journal.tell = display.event
-    run = Run(plan, folder, journal, display, is_trial=sweep is not None)
-    tags = dict(source_tags(Path(plan.file)) if origin is None else origin)
-    tags |= plan_tags(plan) | {k: str(v) for k, v in plan.head.tags.items()}
-    journal.write(
-        "run",
-        id=folder.name,
-        name=name or plan.head.name,
-        experiment=plan.tracking.experiment or plan.head.name,
-        tracking_uri=scrub(tracking_uri),
-        artifact_root=artifact_root,
-        time=now_ms(),
-        description=plan.head.description,
-        expected_points=plan.train.epochs or plan.train.steps,  # with steps no more than these
-        tags=tags,
-        params=plan.params(),
-        parent=sweep,
-    )
-    run._artifact("plan.yaml", plan.to_yaml(), "")
-    seal(folder)
-    if sweep is not None:
-        return run  # its sweep has the spec and the environment
-    # a tracking URI in the spec may hold a password: artifacts are for others to read
-    run._artifact("spec.yaml", spec_copy(Path(plan.file), plan.tracking.uri), "")
-    run._artifact("environment.txt", environment_text(), "")
-    return run
-
-
-@torch_defaults()
-def try_rates(plan: Plan, *, low: float, high: float, steps: int) -> RateTest:
-    """A learning rate test of the plan, on parts made for it: neither a run nor its numbers know of it."""
-    device = find_device(plan.device.type, None)
-    with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
-        torch.set_num_threads(1 if plan.device.threads == "auto" else plan.device.threads)
-        parts = build(replace(plan, scheduler=None), device, dtype)
-        return range_test(replace(plan, scheduler=None), parts, low=low, high=high, steps=steps)
-
-
-def reopen(plan: Plan, folder: Path, display: Display) -> Run:
-    """Opens an interrupted run at its last checkpoint; raises RunError when it has none or is still running."""
-    checkpoint = load_latest(folder, LAST, display.event)
-    if damaged := journals.damaged_lines(folder):
-        display.event(f"warning: {journals.damage_said(damaged)}")
-    try:
-        return Run(plan, folder, Journal.reopen(folder), display, checkpoint)
-    except OSError as error:
-        raise RunError(
-            f"the journal of {folder.name} cannot be written ({error.strerror}): it stays as it is"
-        ) from error

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP during a run: noted at first, obeyed when they come again."""
+"""SIGINT, SIGTERM and SIGHUP during a run: the first asks it to stop after its step, a second SIGINT interrupts it."""
 
 from __future__ import annotations
 
@@ -8,36 +8,38 @@ import signal
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
-from typing import Protocol
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Noting(Protocol):
-    """Whoever notes the signal that asks it to stop."""
+@dataclass
+class StopSignal:
+    """The number of the signal that asks a run, or all runs that share this object, to stop; None before it arrives."""
 
-    signal: int | None
+    number: int | None = None
 
 
 @contextmanager
-def signals_noted(historian: Noting) -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP ask the run to stop after the present step; a second SIGINT interrupts at once.
+def signals_caught(stop: StopSignal) -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP set `stop.number`; a second SIGINT raises KeyboardInterrupt at once.
 
-    A SIGHUP that is ignored, as `nohup` has it, stays ignored.
+    A SIGHUP that is ignored, as under `nohup`, stays ignored. Outside the main thread this does nothing: whoever
+    started the thread catches the signals.
     """
 
-    def note(number: int, frame: FrameType | None) -> None:
-        if historian.signal is not None and number == signal.SIGINT:
+    def catch(number: int, frame: FrameType | None) -> None:
+        if stop.number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        historian.signal = number
+        stop.number = number
         if number == signal.SIGHUP:
             _leave_terminal()
 
     ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
     try:
-        before = {number: signal.signal(number, note) for number in SIGNALS if number not in ignored}
-    except ValueError:  # not the main thread: whoever called has signals in hand
+        before = {number: signal.signal(number, catch) for number in SIGNALS if number not in ignored}
+    except ValueError:  # not the main thread
         yield
         return
     try:
@@ -48,7 +50,7 @@ def signals_noted(historian: Noting) -> Iterator[None]:
 
 
 def _leave_terminal() -> None:
-    """Lets go of a terminal that was closed, so that what is still said to it does not end the run."""
+    """Redirects output away from a terminal that was closed, so that writing to it does not end the run."""
     for descriptor in (1, 2):
         try:
             termios.tcgetattr(descriptor)

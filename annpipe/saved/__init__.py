@@ -1,4 +1,4 @@
-"""What a finished run is good for: its saved model answers for rows of files.
+"""Predictions of a finished run's saved model for the rows of files.
 
     file ──rows──▶ columns by name ──SavedNetwork──▶ outputs ──answers──▶ columns ──writing──▶ file
 

@@ -21,7 +21,7 @@ WORDS, NUMBERS, WHOLE = "words", "numbers", "whole"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FileColumn:
     """A column that is read: as words, numbers or whole numbers, in rows of a shape; whether cells may be missing.
 
     Words that are among `categories` are none that stand for a missing value. Where there are categories, cells that
@@ -40,7 +40,7 @@ def shown(source: str) -> str:
     return "standard input" if source == STDIN else f"'{source}'"
 
 
-def converted(wanted: Wanted, cells: Any, source: str, start: int, form: CellFormat) -> Array:
+def converted(wanted: FileColumn, cells: Any, source: str, start: int, form: CellFormat) -> Array:
     """A column of a block as (rows, …): doubles with NaN, or words with None; `start` rows came before it.
 
     Raises DataError at the first cell that does not fit.
@@ -67,7 +67,7 @@ def converted(wanted: Wanted, cells: Any, source: str, start: int, form: CellFor
     return array
 
 
-def _of_array(wanted: Wanted, array: Array, source: str) -> Array:
+def _of_array(wanted: FileColumn, array: Array, source: str) -> Array:
     import numpy as np
 
     if wanted.shape != array.shape[1:]:
@@ -79,7 +79,7 @@ def _of_array(wanted: Wanted, array: Array, source: str) -> Array:
     return array if wanted.type == WORDS else array.astype(np.float64)
 
 
-def _faults(wanted: Wanted, array: Array) -> Iterator[tuple[Array, str, str]]:
+def _faults(wanted: FileColumn, array: Array) -> Iterator[tuple[Array, str, str]]:
     """For each rule that cells must keep, which rows break it, (rows,), and what to say."""
     import numpy as np
 
@@ -96,19 +96,19 @@ def _faults(wanted: Wanted, array: Array) -> Iterator[tuple[Array, str, str]]:
         yield lost, "is missing", "fill it in, or leave the row out"
 
 
-def _words(wanted: Wanted, cells: pa.Array, form: CellFormat) -> Array:
+def _words(wanted: FileColumn, cells: pa.Array, form: CellFormat) -> Array:
     """Text without blanks around it, None for what is missing; where categories are known, other values as they are."""
     import numpy as np
 
     form = replace(form, missing=tuple(word for word in form.missing if word not in wanted.categories))
     cells = plain_cells(cells)
     words = values(cells) if wanted.categories and not is_text(cells.type) else cell_texts(cells, form).to_pylist()
-    found = np.empty(len(words), dtype=object)
-    found[:] = words
-    return found
+    column = np.empty(len(words), dtype=object)
+    column[:] = words
+    return column
 
 
-def _numbers(wanted: Wanted, cells: pa.Array, source: str, start: int, form: CellFormat) -> Array:
+def _numbers(wanted: FileColumn, cells: pa.Array, source: str, start: int, form: CellFormat) -> Array:
     import numpy as np
 
     numbers, wrong = cell_numbers(cells, form)

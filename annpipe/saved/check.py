@@ -37,13 +37,13 @@ def check_saved_model(parts: Parts, folder: Path) -> None:
         except Exception as error:  # the files run code of plugins, which may raise anything
             message = f"the saved model in {folder} cannot be used: {type(error).__name__}: {error}"
             raise RunError(f"{message}; a plugin file that stands alone beside it must import and build") from error
-        own = _own_answers(parts, rows)
-        if _are_close(saved, own, parts):
+        expected = _own_answers(parts, rows)
+        if _are_close(saved, expected, parts):
             return
-        if saved.shape == own.shape and not _are_close(_own_answers(parts, rows), own, parts):
+        if saved.shape == expected.shape and not _are_close(_own_answers(parts, rows), expected, parts):
             return  # the network answers at random: no two of its answers are the same
     raise RunError(
-        f"the saved model in {folder} does not give the run's answers: they differ by {_difference(saved, own)}; "
+        f"the saved model in {folder} does not give the run's answers: they differ by {_difference(saved, expected)}; "
         "what a layer learns must be in its parameters, or in buffers (`register_buffer`)"
     )
 
@@ -77,16 +77,18 @@ def _own_answers(parts: Parts, rows: Dataset) -> torch.Tensor:
     return output if parts.transformed.targets is None else parts.transformed.targets.inverse(output)
 
 
-def _are_close(one: torch.Tensor, other: torch.Tensor, parts: Parts) -> bool:
+def _are_close(saved: torch.Tensor, expected: torch.Tensor, parts: Parts) -> bool:
     rows = parts.rows["train"]
-    share = CLOSE.get(rows.dtype, CLOSE_ELSEWHERE) if rows.device.type == "cpu" else CLOSE_ELSEWHERE
-    if one.shape != other.shape:
+    tolerance = CLOSE.get(rows.dtype, CLOSE_ELSEWHERE) if rows.device.type == "cpu" else CLOSE_ELSEWHERE
+    if saved.shape != expected.shape:
         return False
-    largest = other[other.isfinite()].abs().max().item() if other.isfinite().any() else 1.0
-    return torch.allclose(one.double(), other.double(), rtol=0, atol=share * max(largest, 1e-30), equal_nan=True)
+    largest = expected[expected.isfinite()].abs().max().item() if expected.isfinite().any() else 1.0
+    return torch.allclose(
+        saved.double(), expected.double(), rtol=0, atol=tolerance * max(largest, 1e-30), equal_nan=True
+    )
 
 
-def _difference(one: torch.Tensor, other: torch.Tensor) -> str:
-    if one.shape != other.shape:
-        return f"shape, {tuple(one.shape)} and {tuple(other.shape)}"
-    return f"up to {(one.double() - other.double()).abs().max().item():.3g}"
+def _difference(saved: torch.Tensor, expected: torch.Tensor) -> str:
+    if saved.shape != expected.shape:
+        return f"shape, {tuple(saved.shape)} and {tuple(expected.shape)}"
+    return f"up to {(saved.double() - expected.double()).abs().max().item():.3g}"

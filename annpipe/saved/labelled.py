@@ -11,8 +11,9 @@ import torch
 from annpipe.contract import Dataset
 from annpipe.errors import DataError
 from annpipe.portable.cell_text import CellFormat
+from annpipe.portable.description import ModelColumn, ModelTarget
 from annpipe.portable.network import positions
-from annpipe.saved.cells import NUMBERS, WHOLE, Wanted, shown
+from annpipe.saved.cells import NUMBERS, WHOLE, FileColumn, shown
 from annpipe.saved.model import SavedModel
 from annpipe.saved.rows import read_blocks
 
@@ -32,26 +33,26 @@ def labelled(model: SavedModel, source: str, ignored: Mapping[str | None, int] |
     for block in read_blocks(source, wanted, model.reading):
         answers = zip(targets, block[len(inputs) :], strict=True)
         form, alone = model.reading.form, ignored.get(None)
-        known = [_known(t, cells, source, start, form, ignored.get(t["name"], alone)) for t, cells in answers]
+        known = [_known(t, cells, source, start, form, ignored.get(t.name, alone)) for t, cells in answers]
         blocks.append([*model.columns(block[: len(inputs)], source), *known])
         start += len(block[0])
     whole = [torch.from_numpy(np.concatenate(parts)) for parts in zip(*blocks, strict=True)]
-    described = model.description["inputs"]
-    x = {item["name"]: _input(item, tensor) for item, tensor in zip(described, whole, strict=False)}
-    y = {t["name"]: _target(t, tensor) for t, tensor in zip(targets, whole[len(inputs) :], strict=True)}
-    words = {item["name"]: tuple(item["categories"]) for item in described if item.get("categories")}
-    words |= {target["name"]: tuple(target["words"]) for target in targets if target["words"]}
+    described = model.description.inputs
+    x = {item.name: _input(item, tensor) for item, tensor in zip(described, whole, strict=False)}
+    y = {t.name: _target(t, tensor) for t, tensor in zip(targets, whole[len(inputs) :], strict=True)}
+    words = {item.name: item.categories for item in described if item.categories}
+    words |= {target.name: target.words for target in targets if target.words}
     return Dataset(x, y, categories=words)
 
 
-def _wanted(target: Mapping[str, Any]) -> Wanted:
-    if target["words"]:
-        return Wanted(target["name"], may_lack=False, categories=tuple(target["words"]))
-    return Wanted(target["name"], WHOLE if target["labels"] else NUMBERS, tuple(target["shape"]), may_lack=False)
+def _wanted(target: ModelTarget) -> FileColumn:
+    if target.words:
+        return FileColumn(target.name, may_lack=False, categories=target.words)
+    return FileColumn(target.name, WHOLE if target.labels else NUMBERS, target.shape, may_lack=False)
 
 
 def _known(
-    target: Mapping[str, Any],
+    target: ModelTarget,
     cells: np.ndarray[Any, Any],
     source: str,
     start: int,
@@ -59,36 +60,36 @@ def _known(
     ignored: int | None = None,
 ) -> np.ndarray[Any, Any]:
     """The target's cells as numbers; raises DataError for a class that the model does not tell, `ignored` aside."""
-    words, name = target["words"], target["name"]
+    words, name = target.words, target.name
     if not words:
-        top = len(target["classes"]) - 1 if target["classes"] else None
+        top = len(target.classes) - 1 if target.classes else None
         wrong = (cells > top) | (cells < 0) if top is not None else np.zeros(len(cells), dtype=bool)
         wrong = wrong & (cells != ignored) if ignored is not None else wrong
         known = f"labels go from 0 to {top}"
     else:
-        given = cells
+        words_of_cells = cells
         try:
-            cells = positions(given, words, name, form, is_boolean=_is_boolean(target))
+            cells = positions(words_of_cells, words, name, form, is_boolean=_is_boolean(target))
         except ValueError as error:
             raise DataError(f"{shown(source)}: {error}", "mend the cell") from error
         wrong = cells < 0
         known = f"the model tells {', '.join(words[:12])}" + (", …" if len(words) > 12 else "")
     if wrong.any():
         row = int(wrong.reshape(len(cells), -1).any(1).argmax())
-        cell = given[row] if words else cells[row]
+        cell = words_of_cells[row] if words else cells[row]
         message = f"{shown(source)}: '{cell}' in row {start + row + 1} of the target '{name}' is no class of the run"
         raise DataError(message, known)
     return cells
 
 
-def _is_boolean(target: Mapping[str, Any]) -> bool:
+def _is_boolean(target: ModelTarget) -> bool:
     """Whether a target is a boolean; models of before do not tell, and named only booleans so."""
-    return bool(target.get("type", "boolean" if tuple(target["words"]) in BOOLEANS else "category") == "boolean")
+    return target.type == "boolean" if target.type else target.words in BOOLEANS
 
 
-def _input(item: Mapping[str, Any], tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.double() if item.get("categories") or item["type"] == "double" else tensor.long()
+def _input(item: ModelColumn, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.double() if item.categories or item.type == "double" else tensor.long()
 
 
-def _target(target: Mapping[str, Any], tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.long() if target["labels"] else tensor.double()
+def _target(target: ModelTarget, tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.long() if target.labels else tensor.double()

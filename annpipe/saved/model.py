@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annpipe.errors import DataError, NotFound
 from annpipe.files.whole import Damaged
+from annpipe.portable.description import ModelColumn, ModelTarget
 from annpipe.portable.network import DamagedModel, SavedNetwork
 from annpipe.record.journal.seal import MODEL, check_own
-from annpipe.saved.cells import NUMBERS, WHOLE, Wanted, shown
-from annpipe.saved.rows import Reading
+from annpipe.saved.cells import NUMBERS, WHOLE, FileColumn, shown
+from annpipe.saved.rows import TableFormat
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from annpipe.saved.rows import Block
 
     Array = np.ndarray[Any, Any]
-
-TOLD = ("name", "span", "labels", "shape", "classes", "words", "gives")  # of each target
 
 
 @contextmanager
@@ -50,36 +49,14 @@ def _whole(run: str) -> Iterator[None]:
     except DamagedModel:
         raise
     except Exception as error:  # network.py is code, and the others may hold anything by now
-        said = " ".join(str(error).split())[:200]
-        message = f"the model of {run} cannot be loaded: {type(error).__name__}: {said}"
+        text = " ".join(str(error).split())[:200]
+        message = f"the model of {run} cannot be loaded: {type(error).__name__}: {text}"
         raise DataError(message, "its files have changed since it was saved: run its spec again") from error
 
 
 def _network(folder: Path, run: str) -> SavedNetwork:
     with _whole(run):
-        network = SavedNetwork(folder)
-        if not isinstance(network.description, dict):
-            raise TypeError("model.json holds no object")
-        return network
-
-
-def _check_types(description: Mapping[str, Any]) -> None:
-    """Raises TypeError where a name, a shape or the classes in model.json are not of their types."""
-    for item in (*description["inputs"], *description["targets"]):
-        is_named = bool(item.get("labels")) and not item["shape"]
-        right = {
-            "name": isinstance(item["name"], str),
-            "shape": _is_list_of(item["shape"], int),
-            "categories": item.get("categories") is None or _is_list_of(item["categories"], str),
-            "classes": _is_list_of(item.get("classes"), str) or (item.get("classes") is None and not is_named),
-            "span": item.get("span") is None or (_is_list_of(item["span"], int) and len(item["span"]) == 2),
-        }
-        if wrong := [key for key, is_right in right.items() if not is_right]:
-            raise TypeError(f"'{wrong[0]}' in model.json is {item[wrong[0]]!r}"[:200])
-
-
-def _is_list_of(value: object, kind: type) -> bool:
-    return isinstance(value, list) and all(type(one) is kind for one in value)
+        return SavedNetwork(folder)
 
 
 class SavedModel:
@@ -102,42 +79,31 @@ class SavedModel:
         except DamagedModel as error:
             raise Damaged(str(error)) from error
         self.description = self.network.description
-        if "targets" not in self.description:
+        if self.description.targets is None:
             raise NotFound(f"the model of {run.name} was saved by an earlier annpipe; run its spec again")
+        self.targets: tuple[ModelTarget, ...] = self.description.targets
+        """What it answers, target by target."""
         with _whole(run.name):
-            _ = self.reading, self.inputs, [target[key] for target in self.targets for key in TOLD]
-            _check_types(self.description)
+            _ = self.reading
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> TableFormat:
         """How the run's own data was written."""
-        return Reading.of(self.description["reading"])
+        return TableFormat.of(self.description.reading)
 
     @property
-    def inputs(self) -> list[Wanted]:
+    def inputs(self) -> list[FileColumn]:
         """The columns that the model takes."""
-        return [self._wanted(item) for item in self.description["inputs"]]
-
-    @property
-    def targets(self) -> list[dict[str, Any]]:
-        """What it answers, target by target, as model.json describes it."""
-        found: list[dict[str, Any]] = self.description["targets"]
-        return found
-
-    def _wanted(self, item: dict[str, Any]) -> Wanted:
-        if item.get("categories"):
-            return Wanted(item["name"], categories=tuple(item["categories"]))
-        is_whole = item["type"] != "double"
-        return Wanted(item["name"], WHOLE if is_whole else NUMBERS, tuple(item["shape"]), may_lack=not is_whole)
+        return [_wanted(column) for column in self.description.inputs]
 
     def columns(self, block: Block, source: str) -> list[Array]:
         """The inputs of a block as a dataset has them: words become positions among the categories.
 
         Raises DataError at a word of a boolean that is neither of the two.
         """
-        inputs = self.description["inputs"]
+        inputs = self.description.inputs
         try:
-            return self.network.columns({item["name"]: cells for item, cells in zip(inputs, block, strict=False)})
+            return self.network.columns({column.name: cells for column, cells in zip(inputs, block, strict=False)})
         except ValueError as error:
             raise DataError(f"{shown(source)}: {error}", "mend the cell, or leave it empty") from error
 
@@ -147,6 +113,13 @@ class SavedModel:
 
     def unknown_words(self, columns: Sequence[Array]) -> dict[str, int]:
         """For each column of categories, how many rows have a word that training had not."""
-        named = zip(self.description["inputs"], columns, strict=True)
-        counts = {item["name"]: int((column == -1).sum()) for item, column in named if item.get("categories")}
+        pairs = zip(self.description.inputs, columns, strict=True)
+        counts = {column.name: int((cells == -1).sum()) for column, cells in pairs if column.categories}
         return {name: count for name, count in counts.items() if count}
+
+
+def _wanted(column: ModelColumn) -> FileColumn:
+    if column.categories:
+        return FileColumn(column.name, categories=column.categories)
+    is_whole = column.type != "double"
+    return FileColumn(column.name, WHOLE if is_whole else NUMBERS, column.shape, may_lack=not is_whole)

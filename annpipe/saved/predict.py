@@ -11,11 +11,11 @@ import numpy as np
 
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import DataError
-from annpipe.saved.answers import answers, lost_rows
-from annpipe.saved.cells import Wanted, shown
+from annpipe.saved.answers import lost_rows, prediction_columns
+from annpipe.saved.cells import FileColumn, shown
 from annpipe.saved.model import SavedModel
 from annpipe.saved.rows import read_blocks
-from annpipe.saved.writing import Output, check_ending
+from annpipe.saved.writing import OutputFile, check_ending
 
 
 @dataclass
@@ -44,19 +44,19 @@ def predict(
     check_ending(out)
     model = SavedModel(run, trust=trust)
     inputs = model.inputs
-    wanted = [*inputs, *(Wanted(name) for name in keep)]
+    wanted = [*inputs, *(FileColumn(name) for name in keep)]
     done = Predicted()
-    with Output(out) as output:
+    with OutputFile(out) as output:
         for block in read_blocks(source, wanted, model.reading):
             columns = model.columns(block[: len(inputs)], source)
-            found = answers(model.targets, model.outputs(columns))
-            if twice := [name for name in keep if name in found]:
+            predictions = prediction_columns(model.targets, model.outputs(columns))
+            if twice := [name for name in keep if name in predictions]:
                 message = f"{shown(source)}: the column '{twice[0]}' is one of the answers' names"
                 raise DataError(message, "leave it out of --keep")
             done.unknown.update(model.unknown_words(columns))
-            lost = list(lost_rows(found))
+            lost = list(lost_rows(predictions))
             done.first_lost = done.first_lost or (done.rows + lost[0] + 1 if lost else 0)
             done.lost += len(lost)
             done.rows += len(block[0])
-            output.write({**{name: np.asarray(block[len(inputs) + n]) for n, name in enumerate(keep)}, **found})
+            output.write({**{name: np.asarray(block[len(inputs) + n]) for n, name in enumerate(keep)}, **predictions})
     return done

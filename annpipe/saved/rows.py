@@ -17,7 +17,7 @@ from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.files.archive import Archive, ArchiveError
 from annpipe.files.named import NamedFault, fault_of, opened
 from annpipe.portable.cell_text import CellFormat
-from annpipe.saved.cells import STDIN, Wanted, converted, shown
+from annpipe.saved.cells import STDIN, FileColumn, converted, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,7 @@ FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", "
 
 
 @dataclass(frozen=True)
-class Reading:
+class TableFormat:
     """How CSV is written, where the run's own data said so; `names` for files without a row of names."""
 
     delimiter: str = ","
@@ -39,20 +39,20 @@ class Reading:
     names: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, said: Mapping[str, Any]) -> Reading:
+    def of(cls, reading: Mapping[str, Any]) -> TableFormat:
         """What model.json says under `reading`."""
-        names = said.get("names")
-        return cls(said.get("delimiter", cls.delimiter), CellFormat.of(said), tuple(names) if names else None)
+        names = reading.get("names")
+        return cls(reading.get("delimiter", cls.delimiter), CellFormat.of(reading), tuple(names) if names else None)
 
 
-def read_blocks(source: str, wanted: Sequence[Wanted], reading: Reading) -> Iterator[Block]:
+def read_blocks(source: str, wanted: Sequence[FileColumn], reading: TableFormat) -> Iterator[Block]:
     """The wanted columns of a file in their order, block by block: doubles with NaN, words with None, or arrays.
 
     Raises NotFound where there is no such file, DataError where its rows are not what is wanted.
     """
     start = 0
     for table in _tables(source, wanted, reading):
-        block = [converted(one, table[one.name], source, start, reading.form) for one in wanted]
+        block = [converted(column, table[column.name], source, start, reading.form) for column in wanted]
         rows = len(block[0])
         if rows:
             yield block
@@ -65,7 +65,7 @@ def _no_rows(source: str) -> tuple[str, str]:
     return f"{shown(source)} has no rows", "it needs rows of values below the names"
 
 
-def _tables(source: str, wanted: Sequence[Wanted], reading: Reading) -> Iterator[Mapping[str, Any]]:
+def _tables(source: str, wanted: Sequence[FileColumn], reading: TableFormat) -> Iterator[Mapping[str, Any]]:
     if source == STDIN:
         yield from _csv(sys.stdin.buffer, source, wanted, reading)
         return
@@ -77,8 +77,8 @@ def _tables(source: str, wanted: Sequence[Wanted], reading: Reading) -> Iterator
         raise NotFound(f"'{source}': rows are read from .csv, .parquet and .npz files, or from - as CSV")
     if format_ == "csv":
         with _faults(source), _opened(source) as file, _unpacked(file, source) as stream:
-            said = replace(reading, delimiter="\t") if ".tsv" in suffixes else reading
-            yield from _csv(io.BufferedReader(stream, BYTES_AT_ONCE), source, wanted, said)
+            text = replace(reading, delimiter="\t") if ".tsv" in suffixes else reading
+            yield from _csv(io.BufferedReader(stream, BYTES_AT_ONCE), source, wanted, text)
     else:
         yield from (_parquet if format_ == "parquet" else _npz)(source, wanted)
 
@@ -118,7 +118,7 @@ def _unpacked(file: BinaryIO, source: str) -> Any:
     return pa.input_stream(file, compression=kind)
 
 
-def _csv(stream: BinaryIO, source: str, wanted: Sequence[Wanted], reading: Reading) -> Iterator[pa.RecordBatch]:
+def _csv(stream: BinaryIO, source: str, wanted: Sequence[FileColumn], reading: TableFormat) -> Iterator[pa.RecordBatch]:
     """Every wanted cell as text: what it is to be is known, and need not be guessed from the first rows."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
@@ -131,7 +131,7 @@ def _csv(stream: BinaryIO, source: str, wanted: Sequence[Wanted], reading: Readi
             arrow_csv.ReadOptions(column_names=names, block_size=BYTES_AT_ONCE, use_threads=False),
             arrow_csv.ParseOptions(delimiter=reading.delimiter, newlines_in_values=True),
             arrow_csv.ConvertOptions(
-                include_columns=list(dict.fromkeys(one.name for one in wanted)),
+                include_columns=list(dict.fromkeys(column.name for column in wanted)),
                 column_types=dict.fromkeys(names, pa.string()),
                 strings_can_be_null=False,
             ),
@@ -152,35 +152,37 @@ def _header(stream: BinaryIO, source: str, delimiter: str) -> list[str]:
     return next(csv.reader([text.rstrip("\r\n")], delimiter=delimiter), [])
 
 
-def _check_names(source: str, wanted: Sequence[Wanted], names: Sequence[str]) -> None:
-    lost = [one.name for one in wanted if one.name not in names]
+def _check_names(source: str, wanted: Sequence[FileColumn], names: Sequence[str]) -> None:
+    lost = [column.name for column in wanted if column.name not in names]
     if lost:
-        near = next((f"did you mean '{found[0]}'?" for name in lost if (found := nearest(name, names, 1))), None)
+        near = next(
+            (f"did you mean '{names_in_file[0]}'?" for name in lost if (names_in_file := nearest(name, names, 1))), None
+        )
         columns = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
         which = f"the column '{lost[0]}'" if len(lost) == 1 else f"the columns {', '.join(lost[:12])}"
         raise DataError(f"{shown(source)} lacks {which}", near or f"it has {columns}")
-    twice = next((one.name for one in wanted if names.count(one.name) > 1), None)
+    twice = next((column.name for column in wanted if names.count(column.name) > 1), None)
     if twice is not None:
         raise DataError(f"{shown(source)} has two columns '{twice}'", "rename one of them in the file")
 
 
-def _parquet(source: str, wanted: Sequence[Wanted]) -> Iterator[pa.RecordBatch]:
+def _parquet(source: str, wanted: Sequence[FileColumn]) -> Iterator[pa.RecordBatch]:
     from pyarrow import parquet
 
     with _faults(source), _opened(source) as stream, parquet.ParquetFile(stream) as file:
         _check_names(source, wanted, file.schema_arrow.names)
-        yield from file.iter_batches(ROWS_AT_ONCE, columns=list(dict.fromkeys(one.name for one in wanted)))
+        yield from file.iter_batches(ROWS_AT_ONCE, columns=list(dict.fromkeys(column.name for column in wanted)))
 
 
-def _npz(source: str, wanted: Sequence[Wanted]) -> Iterator[Mapping[str, Any]]:
+def _npz(source: str, wanted: Sequence[FileColumn]) -> Iterator[Mapping[str, Any]]:
     with _opened(source) as file:
         try:
             archive = Archive(file)
             _check_names(source, wanted, archive.names)
-            arrays = {one.name: archive.read(one.name) for one in wanted}
+            arrays = {column.name: archive.read(column.name) for column in wanted}
         except ArchiveError as fault:
-            said = fault.message if fault.of_array else f"it {fault.message}"
-            raise DataError(f"'{source}' cannot be read: {said}", "write it with `numpy.savez(file, x=…)`") from fault
+            text = fault.message if fault.of_array else f"it {fault.message}"
+            raise DataError(f"'{source}' cannot be read: {text}", "write it with `numpy.savez(file, x=…)`") from fault
     first = wanted[0].name
     for name, array in arrays.items():
         if array.ndim == 0 or len(array) != len(arrays[first]):
@@ -201,5 +203,5 @@ def _faults(source: str) -> Iterator[None]:
     except (pa.ArrowException, OSError, UnicodeError, MemoryError) as error:
         if "Empty CSV file" in str(error):  # Arrow gets what stands below the names
             raise DataError(*_no_rows(source)) from None
-        said = " ".join(str(error).split()).removeprefix("CSV parse error: ").replace("Row #", "row ")[:200]
-        raise DataError(f"{shown(source)} cannot be read: {said}", "mend or leave out the row") from error
+        text = " ".join(str(error).split()).removeprefix("CSV parse error: ").replace("Row #", "row ")[:200]
+        raise DataError(f"{shown(source)} cannot be read: {text}", "mend or leave out the row") from error

@@ -31,7 +31,7 @@ def check_ending(path: Path | None) -> None:
         raise NotFound(f"'{path}': answers are written as {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
 
 
-class Output:
+class OutputFile:
     """Takes blocks of columns, (rows, …) each; the file is there when all of them are, and not before."""
 
     def __init__(self, path: Path | None) -> None:

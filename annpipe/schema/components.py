@@ -1,4 +1,4 @@
-"""How are a component and a kind of components said in JSON Schema, in all four spellings?
+"""JSON Schema of a component and of each kind of components, in all four spellings.
 
 Mapping and list spellings stand side by side in one schema rather than as alternatives: each keyword looks only at
 values of its own type, so an editor reports a wrong option at that option.
@@ -23,9 +23,10 @@ from annpipe.schema.values import (
     type_of,
     value_schema,
 )
+from annpipe.spec.sections.table import ONE_COMPONENT
 
 BLOCK_NAME = "^[a-z_][a-z0-9_]*$"
-MERGED = ("data", "loss", "optimizer", "scheduler", "average", "distribution")
+MERGED = (*ONE_COMPONENT.values(), "distribution")
 """The kinds that stand in mappings: an extending spec may give some options of one, and its base the others."""
 
 

@@ -1,4 +1,4 @@
-"""How are several inputs and outputs of a model said in JSON Schema?"""
+"""JSON Schema of `model.inputs` and `model.outputs`."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def loss_or_heads() -> Schema:
     """Either `loss`, or heads with losses of their own."""
     heads: Schema = {"properties": {"model": {"required": ["outputs"], "properties": {"outputs": {"type": "object"}}}}}
     heads["properties"]["model"]["type"] = "object"
-    given = {"required": ["loss"], "properties": {"loss": {"type": ["object", "string", "array"]}}}
-    return {"if": heads, "then": {"properties": {"loss": {"type": "null"}}}, "else": given}
+    has_loss = {"required": ["loss"], "properties": {"loss": {"type": ["object", "string", "array"]}}}
+    return {"if": heads, "then": {"properties": {"loss": {"type": "null"}}}, "else": has_loss}

@@ -1,4 +1,4 @@
-"""How does a spec come to name its schema, so that an editor finds it?"""
+"""Writes the schema's address into a spec, so that an editor uses it."""
 
 from __future__ import annotations
 

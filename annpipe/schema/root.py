@@ -1,4 +1,4 @@
-"""What is a spec as a whole, in JSON Schema?"""
+"""JSON Schema of a whole spec."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from annpipe.schema.sections import (
 from annpipe.schema.values import VARIABLE, Schema, reference, type_schemas
 from annpipe.schema.whole import exactly, whole_name, whole_schemas
 from annpipe.spec.sections.spec import REQUIRED, SECTIONS
+from annpipe.spec.sections.table import ONE_COMPONENT
 
 EXTENDS: Schema = {
     "description": "another spec, relative to this one: what stands here is laid over it",
@@ -60,7 +61,7 @@ def spec_schema(registry: Registry, *, any_name: bool = False, variables: bool =
 
 def _whole() -> Schema:
     """What must be there when nothing is extended."""
-    sections = {name: reference(whole_name(name)) for name in ("data", "loss", "optimizer", "scheduler", "average")}
+    sections = {name: reference(whole_name(name)) for name in ONE_COMPONENT}
     required = [name for name in REQUIRED if name != "loss"]
     parts = exactly(sections | {"train": train_requires()})
     return {"required": required, "patternProperties": parts, "allOf": [loss_or_heads()]}

@@ -1,4 +1,4 @@
-"""How is each section of a spec said in JSON Schema?"""
+"""JSON Schema of each section of a spec."""
 
 from __future__ import annotations
 
@@ -14,26 +14,10 @@ from annpipe.schema.sweep import searches
 from annpipe.schema.values import LIMITS, Schema, option_schema, or_variable, reference, type_name, value_schema
 from annpipe.spec.sections.models import Device, Head, Section, Split, Sweep, Tracking, Train
 from annpipe.spec.sections.spec import REQUIRED
+from annpipe.spec.sections.table import DESCRIPTIONS, MANY_COMPONENTS, ONE_COMPONENT
 
 DATA = "data"
-ONE = {"data": "data", "loss": "loss", "optimizer": "optimizer", "scheduler": "scheduler", "average": "average"}
-LISTS = {"model": "layer", "metrics": "metric", "plots": "plot", "callbacks": "callback"}
-DESCRIPTIONS = {
-    "device": "where and how the run computes",
-    "data": "one data component, `transforms` of its columns, and `split` for the rows held out",
-    "blocks": "stacks of layers by name, to be used as layers in the model",
-    "model": "the layers, in order; sizes are filled in; `inputs`, `outputs`, `init` and `freeze` where more is said",
-    "loss": "what training makes small",
-    "optimizer": "how the parameters are stepped",
-    "scheduler": "how the learning rate changes over the run",
-    "average": "which average of the parameters is evaluated and saved",
-    "train": "how long, in what batches, and when the run looks",
-    "metrics": "what is measured on each split",
-    "plots": "the figures that are drawn",
-    "callbacks": "what acts at the looks of the run, as early_stopping does",
-    "sweep": "what `annpipe sweep` tries; a single run does not look at it",
-    "tracking": "where the record goes",
-}
+LISTS = {"model": "layer", **MANY_COMPONENTS}
 DEVICES = {
     "auto": "a CUDA device where there is one, else Apple's, else the CPU",
     "cpu": "the processor",
@@ -48,9 +32,9 @@ def section_schema(name: str) -> Schema:
     if name in Head.model_fields:
         return _fields(Head)[name]
     is_required = name in REQUIRED
-    if name in ONE:  # heads have losses of their own: a loss may be empty, and `loss_or_heads` says when
+    if name in ONE_COMPONENT:  # heads have losses of their own: a loss may be empty, and `loss_or_heads` says when
         schema: Schema = {
-            "anyOf": [reference(ONE[name]), *([] if is_required and name != "loss" else [{"type": "null"}])]
+            "anyOf": [reference(ONE_COMPONENT[name]), *([] if is_required and name != "loss" else [{"type": "null"}])]
         }
     elif name == "model":
         schema = _model()
@@ -93,8 +77,8 @@ def groups_schema(optimizers: Sequence[Entry]) -> Schema:
         if type_name(option) not in map(type_name, same):
             same.append(option)
     patterns = {"type": "array", "items": {"type": "string"}, "minItems": 1}
-    said = {"description": "patterns over the names of parameters, as 0.weight or *.bias"}
-    params = said | or_variable([{"type": "string", "errorMessage": "must be a pattern or a list of them"}, patterns])
+    about = {"description": "patterns over the names of parameters, as 0.weight or *.bias"}
+    params = about | or_variable([{"type": "string", "errorMessage": "must be a pattern or a list of them"}, patterns])
     group: Schema = {
         "properties": {"params": params} | {name: _one_or_other(same) for name, same in options.items()},
         "required": ["params"],
@@ -151,9 +135,9 @@ def _model() -> Schema:
         "type": ["array", "null"],
         "items": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]},
     }
-    own = {key: layers[key] for key in ("items", "minItems", "anyOf")}
-    ends = {"inputs": inputs_schema(), "join": join_schema(), "outputs": outputs_schema()}
-    options = {"layers": own, "init": init, "freeze": freeze} | ends
+    short_form = {key: layers[key] for key in ("items", "minItems", "anyOf")}
+    long_keys = {"inputs": inputs_schema(), "join": join_schema(), "outputs": outputs_schema()}
+    options = {"layers": short_form, "init": init, "freeze": freeze} | long_keys
     long = {"type": "object", "properties": options, "additionalProperties": False}
     alone: Schema = {
         "type": "object",

@@ -1,4 +1,4 @@
-"""How is a sweep said in JSON Schema?"""
+"""JSON Schema of `sweep`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,15 @@ def over_schema() -> Schema:
     """`sweep.over`: a list of values, a form, or how many where repetitions are meant."""
     forms = {name: {"type": "array", "items": NUMBER} | form for name, form in FORMS.items()}
     forms["choice"] = dict(FORMS["choice"])
-    one = {"type": "object", "properties": forms, "additionalProperties": False, "minProperties": 1, "maxProperties": 1}
+    form = {
+        "type": "object",
+        "properties": forms,
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
     span = {"type": "string", "pattern": r"^-?\d+\.\.-?\d+$"}
-    ways: list[Schema] = [{"type": "array", "minItems": 1}, one, span]
+    ways: list[Schema] = [{"type": "array", "minItems": 1}, form, span]
     accepted: list[Schema] = [way | {"errorMessage": FORMS_SAID} for way in ways]
     how_many: Schema = {"type": "integer", "minimum": 1, "errorMessage": FORMS_SAID}
     words = "paths of the spec, as optimizer.Adam.lr or model.1, each with the values that are tried"
@@ -46,14 +52,14 @@ def search_schema(
         name: {"type": ["object", "null"], "properties": dict(fields(model)), "additionalProperties": False}
         for name, model in known.items()
     }
-    one = {
+    method = {
         "type": "object",
         "properties": options,
         "additionalProperties": False,
         "minProperties": 1,
         "maxProperties": 1,
     }
-    return {"description": words} | or_variable([listed, one, {"type": "null"}])
+    return {"description": words} | or_variable([listed, method, {"type": "null"}])
 
 
 def searches(fields: Callable[[type[Section]], Mapping[str, Schema]]) -> Schema:

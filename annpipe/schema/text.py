@@ -1,4 +1,4 @@
-"""How is a schema written down? One line a definition, so that a change of one component is a change of one line."""
+"""Writes a schema with one definition a line, so that a change of one component changes one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is an option's type said in JSON Schema?
+"""JSON Schema of an option's type.
 
 The order of alternatives is chosen for yaml-language-server: where none fits, it reports the problems of the first.
 """

@@ -1,4 +1,4 @@
-"""What must a spec say that extends no other one?
+"""JSON Schema of what a spec must say that extends no other spec.
 
 An extending spec gives parts: its base may have the rest. So what is required stands apart from what is allowed, and
 holds only where there is no `extends`. What is no mapping replaces the base's value, and is checked in any case.
@@ -60,8 +60,10 @@ def _needs(entry: Entry) -> Schema:
         return needs
     # a mapping may also be the first option's own component
     first = alternatives(type_of(entry.options[0].type))
-    own = [member.name for member in first if isinstance(member, Named) and member.is_component]
-    return {"anyOf": [needs, *({"allOf": [reference(kind), _inner(Named(kind))]} for kind in own)]} if own else needs
+    kinds = [member.name for member in first if isinstance(member, Named) and member.is_component]
+    return (
+        {"anyOf": [needs, *({"allOf": [reference(kind), _inner(Named(kind))]} for kind in kinds)]} if kinds else needs
+    )
 
 
 def _inner(type_: OptionType) -> Schema:

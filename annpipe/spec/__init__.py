@@ -34,8 +34,8 @@ def load_spec(
     """
     root = extended(read_file(path), path, within=path.resolve().parent if untrusted else None)
     overrides, values = [*overrides], None if values is None else [*values]
-    said = [*map(said_path, overrides), *(str(path.value) for path, _ in over), *(path for path, _ in values or ())]
-    first, last = parted(unset_paths, said)
+    paths = [*map(said_path, overrides), *(str(path.value) for path, _ in over), *(path for path, _ in values or ())]
+    first, last = parted(unset_paths, paths)
     root = unset(root, first)
     for text in overrides:
         root = override(root, text)

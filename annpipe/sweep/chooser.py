@@ -1,4 +1,4 @@
-"""Who chooses the next trials of a sweep, and hears how they ended? A list, or a study of Optuna's."""
+"""Choosers of the next trials of a sweep: their protocol, and the one that walks through a grid."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from annpipe.sweep.design import Design
-from annpipe.sweep.table import Result
+from annpipe.sweep.results.table import Result
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Values that are tried together: those of each trial, in order. The first trial has the number `first`."""
+class TrialChoice:
+    """The choice with this index: the values of each of its trials, which are repetitions of each other.
 
-    place: int
+    `first` is the number of the first trial.
+    """
+
+    index: int
     first: int
     trials: tuple[Mapping[str, Any], ...]
 
@@ -26,47 +29,47 @@ class Chooser(Protocol):
     def is_over(self) -> bool:
         """Whether nothing is left to do, here or with other workers."""
 
-    def choose(self) -> list[Choice]:
+    def choose(self) -> list[TrialChoice]:
         """The next batch; empty while other workers have all that is left."""
 
-    def told(self, choice: Choice, results: Sequence[Result]) -> None:
-        """How the trials of a choice ended, all of them."""
+    def record(self, choice: TrialChoice, results: Sequence[Result]) -> None:
+        """Takes the results of all trials of a choice."""
 
-    def left(self, choice: Choice) -> None:
-        """The choice was not tried to its end: another worker may."""
+    def give_back(self, choice: TrialChoice) -> None:
+        """Takes back a choice whose trials did not all end, so that another worker can take it."""
 
-    def is_worse(self, choice: Choice, epoch: int, value: float) -> bool:
-        """Takes the value that a trial of the choice has at an epoch; whether it should be stopped."""
+    def should_prune(self, choice: TrialChoice, epoch: int, value: float) -> bool:
+        """Takes the value that a trial of the choice has at an epoch; whether the trial should be stopped."""
 
-    def of_others(self) -> list[Result]:
-        """The trials that other workers have ended since the last call."""
+    def results_of_others(self) -> list[Result]:
+        """The results of trials that other workers have ended since the last call."""
 
 
 @dataclass
-class Listed:
-    """Every combination of a grid, in the order of its axes."""
+class GridChooser:
+    """Chooses every combination of a grid, in the order of its axes."""
 
     design: Design
-    _at: int = field(default=0, init=False)
+    _next: int = field(default=0, init=False)
 
     @property
     def is_over(self) -> bool:
-        return self._at >= self.design.choices
+        return self._next >= self.design.choices
 
-    def choose(self) -> list[Choice]:
-        batch = self.design.combinations[self._at : self._at + self.design.batch]
-        chosen = [Choice(number, number, (values,)) for number, values in enumerate(batch, start=self._at)]
-        self._at += len(batch)
+    def choose(self) -> list[TrialChoice]:
+        batch = self.design.combinations[self._next : self._next + self.design.batch]
+        chosen = [TrialChoice(number, number, (values,)) for number, values in enumerate(batch, start=self._next)]
+        self._next += len(batch)
         return chosen
 
-    def told(self, choice: Choice, results: Sequence[Result]) -> None:
-        """A list does not learn."""
+    def record(self, choice: TrialChoice, results: Sequence[Result]) -> None:
+        """Does nothing: a grid does not depend on results."""
 
-    def left(self, choice: Choice) -> None:
-        """Whoever calls the sweep again finds it."""
+    def give_back(self, choice: TrialChoice) -> None:
+        """Does nothing: the next call of the sweep trains what has no finished run."""
 
-    def is_worse(self, choice: Choice, epoch: int, value: float) -> bool:
+    def should_prune(self, choice: TrialChoice, epoch: int, value: float) -> bool:
         return False
 
-    def of_others(self) -> list[Result]:
+    def results_of_others(self) -> list[Result]:
         return []

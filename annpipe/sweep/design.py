@@ -1,4 +1,4 @@
-"""What is a sweep told? Its spec with what the command line changes, and the section `sweep` that comes of both."""
+"""The design of a sweep before its first trial: its axes, its method, its goal, and how many trials it has."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from annpipe.draft.metric_keys import large_is_good, run_metrics
 from annpipe.draft.types import Draft
 from annpipe.errors import NotFound, Place, Problem, SpecError
-from annpipe.observer import Silent
+from annpipe.errors.suggest import did_you_mean
+from annpipe.observer import SILENT, Observer
 from annpipe.plan.plan import Plan
-from annpipe.runs.launch import complete, read
+from annpipe.runs.launch import complete
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import COUNTED, OVER, SPLIT, Axis
 from annpipe.spec.sections.sweep import SweepCall, even, n_combinations
 from annpipe.sweep.grid import combinations, corners
-from annpipe.sweep.plan_trials import Goal, Planner, Request, Teller, digest_of, goal_of, once
+from annpipe.sweep.plan_trials import Planner, WarnOnce, digest_of
+from annpipe.sweep.results.table import Goal
 
 ALL_AT_ONCE = ("grid", "random", "sobol", "halton")  # what they choose does not depend on results
 MOST_PLANNED = 1024  # before the first trial
@@ -28,7 +32,7 @@ BATCH = 8  # trials that are chosen, or compared by a pruner, together
 class Design:
     """A sweep before its first trial. `base` is the plan of the spec as it stands, without a swept value."""
 
-    request: Request
+    source: SpecSource
     call: SweepCall
     base: Plan
     goal: Goal
@@ -74,17 +78,16 @@ class Design:
         return self.call.options.batch or (BATCH if waits else self.choices)
 
 
-def designed(request: Request, teller: Teller, drafted: Draft | None = None) -> Design:
-    """Plans the spec, and what its sweep is to do; raises SpecError, NotFound where nothing is swept over."""
-    drafted = drafted or read(
-        request.spec, overrides=request.changes, unset=request.unset, device=request.device, over=request.over
-    )
+def design_sweep(source: SpecSource, observer: Observer, drafted: Draft | None = None) -> Design:
+    """Plans the spec without its swept values, and reads what its sweep is to do; raises SpecError, and NotFound where
+    nothing is swept over."""
+    drafted = drafted or source.draft()
     call = drafted.spec.sweep
     if call is None or not call.axes:
-        message = f"{request.spec.name} does not say what to try"
+        message = f"{source.spec.name} does not say what to try"
         raise NotFound(f"{message}: give it `sweep: {{over: …}}`, or {OVER}optimizer.Adam.lr=1e-3,1e-2")
-    base = replace(complete(drafted, once(teller)), plots=())
-    plans = _of_splits(base, request, call)
+    base = replace(complete(drafted, WarnOnce(observer)), plots=())
+    plans = _of_splits(base, source, call)
     goal = _goal(plans, call, drafted.spec.place("sweep", "metric"))
     _check_pruning(call, goal)
     if (
@@ -92,18 +95,41 @@ def designed(request: Request, teller: Teller, drafted: Draft | None = None) -> 
         and "val" not in plans[0].measured_parts
         and (plans[0].split.by or plans[0].split.files)
     ):
-        teller.event(f"no rows are held out for val: trials are compared by {goal.metric}")
-    return Design(request, call, base, goal)
+        observer.event(f"no rows are held out for val: trials are compared by {goal.metric}")
+    return Design(source, call, base, goal)
 
 
-def _of_splits(base: Plan, request: Request, call: SweepCall) -> list[Plan]:
+def _of_splits(base: Plan, source: SpecSource, call: SweepCall) -> list[Plan]:
     """Plans with each of the splits that trials have, where that decides which parts have rows."""
     drawn = {path for path in COUNTED if path != "seed"}
     others = [axis for axis in call.axes if axis.path.partition(".")[0] == "data" and axis.path not in drawn]
     if not base.split.by and not any(axis.path == "data" or axis.path.startswith(SPLIT) for axis in others):
         return [base]
-    planner = Planner(request, call.axes, Silent())  # what it has to say is said when the trials are planned
+    planner = Planner(source, call.axes, SILENT)  # its warnings are shown when the trials are planned
     return [planner.trial(0, values).plan for values in corners(call.axes)] if others else [base]
+
+
+def goal_of(plans: Sequence[Plan], metric: str | None, goal: str | None) -> Goal:
+    """What trials like these are compared by; raises NotFound for a metric that one of them will not have.
+
+    Left out, it is the loss on validation rows; where there are none, on the test rows if the split names these itself
+    (by a column or files), else on the train rows.
+    """
+    plan = plans[0]
+    splits = [part for part in plan.measured_parts if all(part in other.measured_parts for other in plans)]
+    metrics = run_metrics(plan.metrics, plan.outputs)
+    keys = [f"{split}/{key}" for split in splits for key in ("loss", *metrics)]
+    is_named = all(other.split.by or other.split.files for other in plans)
+    chosen = metric or next(
+        f"{part}/loss" for part in ("val", *(["test"] if is_named else []), "train") if part in splits
+    )
+    if chosen not in keys:
+        hint = did_you_mean(chosen, keys) or f"a trial ends with {', '.join(keys)}"
+        raise NotFound(f"no trial has the metric '{chosen}'; {hint}")
+    if goal is not None:
+        return Goal(chosen, goal == "maximize")
+    component = metrics.get(chosen.partition("/")[2])
+    return Goal(chosen, component is not None and large_is_good(component[0]))
 
 
 def _goal(plans: Sequence[Plan], call: SweepCall, place: Place) -> Goal:
@@ -122,11 +148,11 @@ def _check_pruning(call: SweepCall, goal: Goal) -> None:
 
 def _digest(base: Plan, call: SweepCall, goal: Goal) -> str:
     """What makes two sweeps the same: the numbers of their trials, and how these are chosen."""
-    told = [
+    facts = [
         digest_of(base),
         [[axis.path, list(axis.values), str(axis.span)] for axis in call.axes],
         [call.method.name, call.method.options.model_dump(), call.options.trials],
         [call.prune.name, call.prune.options.model_dump()] if call.prune else None,
         [goal.metric, goal.higher],
     ]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

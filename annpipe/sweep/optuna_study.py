@@ -1,13 +1,14 @@
 """The trials of a sweep as a study of Optuna's: chosen by its samplers, stopped by its pruners, kept in its storages.
 
 Which choices are free, taken and done stands in a `Queue` beside it. A worker takes some, lets the sampler fill them in
-where they are not those of a grid, and tells study and queue how they ended.
+where they are not those of a grid, and records in study and queue how they ended.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 import threading
 import uuid
 import zlib
@@ -22,20 +23,20 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from annpipe.sweep.chooser import Choice
+from annpipe.sweep.chooser import TrialChoice
 from annpipe.sweep.design import Design
 from annpipe.sweep.grid import repeated
 from annpipe.sweep.optuna_samplers import as_choice, of_choice, pruner_of, quiet, sampler_of, space_of
 from annpipe.sweep.queue import DatabaseQueue, MemoryQueue, Queue, Taken
+from annpipe.sweep.results.table import Result
 from annpipe.sweep.storage import BEAT_SECONDS, GRACE_SECONDS
-from annpipe.sweep.table import Result
 
 RUNS = "annpipe.runs"
-TURNS = 2  # in which a worker takes its share, so that the quicker ones can take more
+TURNS = 2  # in which a worker takes its part of the choices, so that the quicker ones can take more
 
 
 class Study:
-    """A study in a storage, seen by one of several workers, whose sampler has a `seed` that no other has."""
+    """A study in a storage, used by one of several workers, whose sampler has a `seed` of its own."""
 
     def __init__(self, design: Design, storage: BaseStorage, name: str, *, seed: int, of: int = 1) -> None:
         self._design, self._storage = design, storage
@@ -45,7 +46,7 @@ class Study:
         self._axes = design.axes if design.call.is_grid else tuple(axis for axis in design.axes if not axis.is_repeat)
         self._spaces = {axis.path: space_of(axis) for axis in self._axes}
         self._taken: dict[int, optuna.Trial] = {}
-        self._seen: set[int] = set()
+        self._recorded: set[int] = set()
         with quiet():
             self._study = _opened(design, storage, name, seed)
         self._queue = self._queue_in(storage, name)
@@ -61,34 +62,34 @@ class Study:
     def is_over(self) -> bool:
         return self._queue.is_over
 
-    def choose(self) -> list[Choice]:
+    def choose(self) -> list[TrialChoice]:
         taken = self._queue.take(self._most)
-        chosen = [self._choice(one) for one in taken]
+        chosen = [self._choice(item) for item in taken]
         if chosen:
-            trials = ((choice.place, self._taken[choice.place]) for choice in chosen)
-            self._queue.note([Taken(place, trial.number, trial.params) for place, trial in trials])
+            trials = ((choice.index, self._taken[choice.index]) for choice in chosen)
+            self._queue.note([Taken(index, trial.number, trial.params) for index, trial in trials])
         return chosen
 
-    def _choice(self, taken: Taken) -> Choice:
-        design, place = self._design, taken.place
+    def _choice(self, taken: Taken) -> TrialChoice:
+        design, index = self._design, taken.index
         if taken.trial is not None:  # of a worker that is gone
             self._fail(taken.trial)
         with quiet():
-            trial = self._taken[place] = self._study.begun(self._spaces, self._fixed(taken))
+            trial = self._taken[index] = self._study.begun(self._spaces, self._fixed(taken))
         if design.call.is_grid:  # the very values of the axes: a storage may keep others that are equal to them
-            return Choice(place, place, (design.combinations[place],))
+            return TrialChoice(index, index, (design.combinations[index],))
         values = {path: of_choice(space, trial.params[path]) for path, space in self._spaces.items()}
-        return Choice(place, place * design.repeats, tuple(repeated(values, design.axes)))
+        return TrialChoice(index, index * design.repeats, tuple(repeated(values, design.axes)))
 
     def _fixed(self, taken: Taken) -> Mapping[str, Any] | None:
         """What the sampler does not choose: a grid's values, and those that were chosen before."""
         if taken.params is not None or not self._design.call.is_grid:
             return taken.params
-        values = self._design.combinations[taken.place]
+        values = self._design.combinations[taken.index]
         return {path: as_choice(space, values[path]) for path, space in self._spaces.items()}
 
-    def told(self, choice: Choice, results: Sequence[Result]) -> None:
-        trial = self._taken.pop(choice.place)
+    def record(self, choice: TrialChoice, results: Sequence[Result]) -> None:
+        trial = self._taken.pop(choice.index)
         metric = self._design.goal.metric
         values = [result.finals.get(metric, float("nan")) for result in results]
         state, value = TrialState.COMPLETE, sum(values) / len(values)
@@ -97,51 +98,51 @@ class Study:
         elif value - value != 0 or any(result.status != "FINISHED" for result in results):
             state = TrialState.FAIL
         data = json.dumps([_as_data(result) for result in results])
-        self._seen.add(choice.place)
-        if not self._queue.end(choice.place, data):  # this worker was taken for dead: another has the choice
-            self._seen.discard(choice.place)
+        self._recorded.add(choice.index)
+        if not self._queue.end(choice.index, data):  # this worker was taken for dead: another has the choice
+            self._recorded.discard(choice.index)
             self._fail(trial.number)
             return
         with quiet(), suppress(ValueError, RuntimeError):
             trial.set_user_attr(RUNS, data)
             self._study.tell(trial, value if state == TrialState.COMPLETE else None, state)
 
-    def left(self, choice: Choice) -> None:
-        self._taken.pop(choice.place, None)  # gone, where the storage failed to be told
-        self._queue.free(choice.place)  # whoever takes it ends the trial, and begins another with the same values
+    def give_back(self, choice: TrialChoice) -> None:
+        self._taken.pop(choice.index, None)  # gone, where the storage failed to take the results
+        self._queue.free(choice.index)  # whoever takes it ends the trial, and begins another with the same values
 
     def _fail(self, number: int) -> None:
-        """Ends a trial that nobody tries any more."""
+        """Ends a trial that no worker has any more."""
         with quiet(), suppress(ValueError, RuntimeError):
             self._study.tell(number, state=TrialState.FAIL)
 
-    def is_worse(self, choice: Choice, epoch: int, value: float) -> bool:
+    def should_prune(self, choice: TrialChoice, epoch: int, value: float) -> bool:
         if self._design.call.prune is None or value - value != 0:
             return False
-        trial = self._taken[choice.place]
+        trial = self._taken[choice.index]
         with quiet():
             trial.report(value, epoch)
             return bool(trial.should_prune())
 
-    def of_others(self) -> list[Result]:
-        ended = [[_as_result(one) for one in json.loads(data)] for data in self._queue.ended()]
-        first = {results[0].number // self._design.repeats: results for results in ended}
-        return [result for place, results in first.items() if place not in self._seen for result in results]
+    def results_of_others(self) -> list[Result]:
+        ended = [[_as_result(item) for item in json.loads(data)] for data in self._queue.ended()]
+        by_index = {results[0].number // self._design.repeats: results for results in ended}
+        return [result for index, results in by_index.items() if index not in self._recorded for result in results]
 
     @contextmanager
-    def beating(self) -> Iterator[Study]:
-        """Inside, a thread says that this worker is alive."""
+    def heartbeat(self) -> Iterator[Study]:
+        """Inside, a thread records regularly that this worker is alive."""
         if not isinstance(self._storage, RDBStorage):
             yield self
             return
         over, seconds = threading.Event(), self._storage.get_heartbeat_interval() or BEAT_SECONDS
 
-        def beats() -> None:
+        def beat() -> None:
             while not over.wait(seconds):
                 with suppress(Exception):  # a database that is away for a moment: the next beat counts too
                     self._queue.beat()
 
-        thread = threading.Thread(target=beats, daemon=True)
+        thread = threading.Thread(target=beat, daemon=True)
         thread.start()
         try:
             yield self
@@ -173,7 +174,7 @@ class _Trials(optuna.Study):
 
 def _worker(process: int) -> str:
     """How the names of workers in a process begin."""
-    return f"{os.uname().nodename if hasattr(os, 'uname') else ''}:{process}:"
+    return f"{platform.node()}:{process}:"
 
 
 def seed_of(design: Design, number: int, sweep: str | None) -> int:
@@ -181,8 +182,8 @@ def seed_of(design: Design, number: int, sweep: str | None) -> int:
 
     Where others may join from elsewhere, the name of the `sweep` is theirs alone.
     """
-    own = zlib.crc32(sweep.encode()) if sweep else 0
-    return (design.base.head.seed + number + own) % 2**32
+    offset = zlib.crc32(sweep.encode()) if sweep else 0
+    return (design.base.head.seed + number + offset) % 2**32
 
 
 def database(folder: Path) -> str:

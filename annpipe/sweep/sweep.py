@@ -1,4 +1,4 @@
-"""A sweep is run: its trials are chosen and trained, and become one record: a run above with a run a trial below.
+"""Runs a sweep: trains its trials and records them together, as a parent run with one child run for each trial.
 
 The sweep has a run folder and a journal of its own. Its one shipper sends the run of each trial, so that sixty-four
 trials cost one process that imports MLflow, and not as many.
@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from annpipe.backend.device import find_device
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.files.whole import write_whole
-from annpipe.observer import Silent
+from annpipe.observer import Observer
 from annpipe.record.journal import journal as journals
+from annpipe.record.journal.events import ArtifactKept, ModelSaved, RunBegun, TagsSet, TrialBegun, TrialEnded
 from annpipe.record.journal.journal import Journal, Status, now_ms
 from annpipe.record.journal.location import artifact_root, resolve_tracking_uri, scrub
 from annpipe.record.journal.project import find_project, new_run_folder
@@ -25,36 +26,33 @@ from annpipe.record.journal.seal import seal
 from annpipe.record.journal.source import environment_text, source_tags, spec_copy
 from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.runs.launch import shipping
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import Axis, over_of
-from annpipe.sweep.chooser import Chooser, Listed
-from annpipe.sweep.design import Design, designed
+from annpipe.sweep.chooser import Chooser, GridChooser
+from annpipe.sweep.design import Design, design_sweep
 from annpipe.sweep.figures import draw_figures
-from annpipe.sweep.plan_trials import Planner, Request, Teller
-from annpipe.sweep.table import Result, Swept, as_csv, as_log_table, best_values, groups_as_log_table
-from annpipe.sweep.train_trials import Training
-from annpipe.sweep.workers import Job, Team, Work, threads_of
+from annpipe.sweep.plan_trials import Planner
+from annpipe.sweep.results.table import Result, SweepResult, as_csv, as_log_table, best_values, groups_as_log_table
+from annpipe.sweep.train_trials import TrialRunner
+from annpipe.sweep.workers import Worker, WorkerPool, WorkerTask, threads_of
 
 
-class SweepWatcher(Teller, Protocol):
-    """Who is shown a sweep: each trial as it ends, and whatever else a person should read."""
+class SweepObserver(Observer):
+    """Told how a sweep goes on."""
 
-    def trial(self, result: Result, done: int, of: int) -> None: ...
+    def trial(self, result: Result, n_done: int, n_trials: int) -> None:
+        """A trial has ended, which is the `n_done`-th of `n_trials`."""
 
 
 @dataclass(frozen=True)
 class SweepEnd:
-    """A sweep that has ended: its folder, what was found, the state of its record, and the signal that stopped it."""
+    """A sweep that has ended: its folder, its results, the state of its record, and the signal that stopped it."""
 
     folder: Path
-    swept: Swept
+    swept: SweepResult
     record: ShipState
     signal: int | None = None
     wait_seconds: float = 0.0
-
-
-class _Silent(Silent):
-    def trial(self, result: Result, done: int, of: int) -> None:
-        """Nothing."""
 
 
 def run_sweep(
@@ -67,7 +65,7 @@ def run_sweep(
     workers: int = 1,
     storage: str | None = None,
     tracking_uri: str | None = None,
-    watcher: SweepWatcher | None = None,
+    observer: SweepObserver | None = None,
 ) -> SweepEnd:
     """Trains and records all trials of a spec's sweep; raises SpecError where the spec or a trial of it is wrong.
 
@@ -75,18 +73,18 @@ def run_sweep(
     `sweep.trials=64`. `workers` processes train here; a `storage`, the SQLAlchemy URL of a database, is shared with
     whoever runs the same sweep elsewhere, and raises StoreError where it cannot be opened.
     """
-    watcher = watcher or _Silent()
+    observer = observer or SweepObserver()
     pairs = [over_of(path, values) for path, values in (over or {}).items()]
-    request = Request(Path(spec), tuple(overrides), tuple(unset), device, tuple(pairs))
-    design = designed(request, watcher)
+    source = SpecSource(Path(spec), tuple(overrides), tuple(unset), device, over=tuple(pairs))
+    design = design_sweep(source, observer)
     with shipping() as recorder:
-        return train_sweep(design, watcher, recorder, workers=workers, storage=storage, tracking_uri=tracking_uri)
+        return train_sweep(design, observer, recorder, workers=workers, storage=storage, tracking_uri=tracking_uri)
 
 
 @torch_defaults()
 def train_sweep(
     design: Design,
-    watcher: SweepWatcher,
+    observer: SweepObserver,
     recorder: Recorder,
     *,
     workers: int = 1,
@@ -96,53 +94,53 @@ def train_sweep(
     """Trains the trials that have no run yet, those of one structure together, and records all of them."""
     plan = design.base
     find_device(plan.device.type, None)
-    planner = Planner(design.request, design.axes, watcher)
+    planner = Planner(design.source, design.axes, observer)
     planner.check(design.every_kind)
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, plan.tracking.uri)
     folder = new_run_folder(project, f"{plan.head.name} sweep")
-    with _opened(folder, design, uri, project, watcher) as journal:
+    with _opened(folder, design, uri, project, observer) as journal:
         recorder.attach(folder, uri)
-        origin = source_tags(Path(plan.file))
 
-        def begun(run: Path) -> None:
-            journal.write("begun", run=run.name, time=now_ms())
+        def on_begin(run: Path) -> None:
+            journal.write(TrialBegun(run=run.name, time=now_ms()))
 
-        training = Training(folder.name, uri, project, watcher, origin, threads=threads_of(workers), begun=begun)
-        running = _Running(design, planner, watcher, journal, folder, training)
-        stopped = running.run(workers, storage, uri, project)
-        results = tuple(running.results[number] for number in sorted(running.results))
-        swept = Swept(plan.head.name, _come_up(design.axes, results), design.goal, results)
+        source, threads = source_tags(Path(plan.file)), threads_of(workers)
+        runner = TrialRunner(folder.name, uri, project, observer, source, threads, on_begin)
+        coordinator = _Coordinator(design, planner, observer, journal, folder, runner)
+        stopped = coordinator.run(workers, storage, uri, project)
+        results = tuple(coordinator.results[number] for number in sorted(coordinator.results))
+        swept = SweepResult(plan.head.name, _with_tried_values(design.axes, results), design.goal, results)
         _write_results(journal, folder, swept)
         status: Status = "KILLED" if stopped is not None else "FINISHED"
         journal.end(status)
     return SweepEnd(folder, swept, recorder.finish(plan.tracking.wait_seconds), stopped, plan.tracking.wait_seconds)
 
 
-def _come_up(axes: Sequence[Axis], results: Sequence[Result]) -> tuple[Axis, ...]:
-    """The axes, ranges with the values that came up."""
+def _with_tried_values(axes: Sequence[Axis], results: Sequence[Result]) -> tuple[Axis, ...]:
+    """The axes, ranges with the values that were tried."""
     values = {axis.path: tuple(sorted({result.values[axis.path] for result in results})) for axis in axes if axis.span}
     return tuple(replace(axis, values=values.get(axis.path, axis.values)) for axis in axes)
 
 
-class _Running:
-    """The trials of a sweep as they end, wherever they are trained."""
+class _Coordinator:
+    """Trains the trials of a sweep, here and with other workers, and collects their results."""
 
     def __init__(
         self,
         design: Design,
         planner: Planner,
-        watcher: SweepWatcher,
+        observer: SweepObserver,
         journal: Journal,
         folder: Path,
-        training: Training,
+        runner: TrialRunner,
     ) -> None:
         self._planner = planner
-        self._design, self._watcher, self._journal, self._training = design, watcher, journal, training
+        self._design, self._observer, self._journal, self._runner = design, observer, journal, runner
         self._folder = folder
         self.results: dict[int, Result] = {}
-        self._chooser: Chooser = Listed(design)
-        self._team: Team | None = None
+        self._chooser: Chooser = GridChooser(design)
+        self._pool: WorkerPool | None = None
 
     def run(self, workers: int, storage: str | None, uri: str, project: Path) -> int | None:
         """Trains all that is left to train; gives the signal that stopped it, if one did."""
@@ -156,68 +154,68 @@ class _Running:
         name = f"{design.base.head.name} {design.digest} {self._planner.digest}"
         shared = self._folder.name if storage else None
         opened, seed = storage_of(url), seed_of(design, 0, shared)
-        with answering(url), Study(design, opened, name, seed=seed, of=workers).beating() as study:
+        with answering(url), Study(design, opened, name, seed=seed, of=workers).heartbeat() as study:
             self._chooser = study
             if workers > 1 and url is not None:
-                self._team = Team(
-                    Job(design.request, url, name, self._folder.name, shared, uri, project, workers), study
+                self._pool = WorkerPool(
+                    WorkerTask(design.source, url, name, self._folder.name, shared, uri, project, workers), study
                 )
             try:
                 return self._work()
             finally:
-                if self._team:
-                    self._team.stop()
+                if self._pool:
+                    self._pool.stop()
                 self._collect()
 
     def _work(self) -> int | None:
-        work = Work(self._design, self._planner, self._chooser, self._training, self._goes_on)
-        for result in work.results():
+        worker = Worker(self._design, self._planner, self._chooser, self._runner, self._may_go_on)
+        for result in worker.results():
             self._take(result)
-        return work.signal
+        return worker.stop_signal.number
 
-    def _goes_on(self) -> bool:
-        if self._team:
-            self._team.look()
+    def _may_go_on(self) -> bool:
+        if self._pool:
+            self._pool.release_dead()
         self._collect()
         has_failed = any(result.status == "FAILED" for result in self.results.values())
         return not (has_failed and self._design.call.options.fail == "stop")
 
     def _collect(self) -> None:
-        for result in self._chooser.of_others():
+        for result in self._chooser.results_of_others():
             self._take(result)
 
     def _take(self, result: Result) -> None:
-        if result.number in self.results:  # made twice, by one who was taken for dead
+        if result.number in self.results:  # trained twice, by a worker that was taken for dead
             return
         self.results[result.number] = result
         if result.run is not None and result.run.parent == self._folder.parent and result.run.is_dir():
-            self._journal.write("trial", run=result.run.name, time=now_ms())
-        self._watcher.trial(result, len(self.results), self._design.choices * self._design.repeats)
+            self._journal.write(TrialEnded(run=result.run.name, time=now_ms()))
+        self._observer.trial(result, len(self.results), self._design.choices * self._design.repeats)
 
 
 @contextmanager
-def _opened(folder: Path, design: Design, uri: str, project: Path, watcher: SweepWatcher) -> Iterator[Journal]:
+def _opened(folder: Path, design: Design, uri: str, project: Path, observer: SweepObserver) -> Iterator[Journal]:
     """The sweep's journal, with all that is known before the first trial."""
     plan, call = design.base, design.call
-    journal = Journal.create(folder)
-    journal.tell = watcher.event
+    journal = Journal.create(folder, observer)
     trials = str(design.choices * design.repeats)
-    swept = {f"over.{axis.path}": axis.said if axis.span else _as_text(axis) for axis in call.axes}
+    swept = {f"over.{axis.path}": axis.in_words if axis.span else _as_text(axis) for axis in call.axes}
     how = {"method": call.method.name, "trials": trials, "metric": design.goal.metric}
     how |= {"prune": call.prune.name} if call.prune else {}
     tags = source_tags(Path(plan.file)) | {"annpipe.sweep": "true", "annpipe.trials": trials}
     journal.write(
-        "run",
-        id=folder.name,
-        name=f"{plan.head.name} sweep",
-        experiment=plan.tracking.experiment or plan.head.name,
-        tracking_uri=scrub(uri),
-        artifact_root=artifact_root(uri, project),
-        time=now_ms(),
-        description=plan.head.description,
-        expected_points=None,
-        tags=tags,
-        params=swept | how,
+        RunBegun(
+            id=folder.name,
+            name=f"{plan.head.name} sweep",
+            experiment=plan.tracking.experiment or plan.head.name,
+            tracking_uri=scrub(uri),
+            artifact_root=artifact_root(uri, project),
+            time=now_ms(),
+            description=plan.head.description,
+            expected_points=None,
+            tags=tags,
+            params=swept | how,
+        )
     )
     try:
         for file, text in (
@@ -240,29 +238,29 @@ def _as_text(axis: Axis) -> str:
 
 def _keep(journal: Journal, folder: Path, file: str, text: str) -> None:
     write_whole(folder / file, text)
-    journal.write("artifact", file=file, to="")
+    journal.write(ArtifactKept(file=file, to=""))
 
 
-def _write_results(journal: Journal, folder: Path, swept: Swept) -> None:
+def _write_results(journal: Journal, folder: Path, swept: SweepResult) -> None:
     """The table, the best trial with its model, the figures."""
     _keep(journal, folder, "trials.json", as_log_table(swept))
     _keep(journal, folder, "trials.csv", as_csv(swept))
     if swept.groups:
         _keep(journal, folder, "groups.json", groups_as_log_table(swept))
     tables = [{"path": file, "type": "table"} for file in ("trials.json", *(["groups.json"] if swept.groups else []))]
-    journal.write("tags", tags={"mlflow.loggedArtifacts": json.dumps(tables)})  # as log_table says that it is one
+    journal.write(TagsSet(tags={"mlflow.loggedArtifacts": json.dumps(tables)}))  # as log_table says that it is one
     best = swept.best
     if best is not None and best.run is not None and best.run.is_dir():
         journal.metrics(0, best_values(swept), now_ms())
-        journal.write("tags", tags={"annpipe.best_trial": best.run.name})
+        journal.write(TagsSet(tags={"annpipe.best_trial": best.run.name}))
         _keep(journal, folder, "best.yaml", (best.run / "plan.yaml").read_text(encoding="utf-8"))
         if (best.run / "model").is_dir():
-            journal.write("model", folder=f"../{best.run.name}/model")  # beside it, wherever the project is moved to
+            journal.write(ModelSaved(folder=f"../{best.run.name}/model"))  # beside it, wherever the project is moved to
     for path in draw_figures(swept, folder / "artifacts" / "plots", _curves(swept)):
-        journal.write("artifact", file=str(path.relative_to(folder)), to="plots")
+        journal.write(ArtifactKept(file=str(path.relative_to(folder)), to="plots"))
 
 
-def _curves(swept: Swept) -> dict[int, tuple[list[int], list[float]]]:
+def _curves(swept: SweepResult) -> dict[int, tuple[list[int], list[float]]]:
     """By trial, the epochs and values of the metric that trials are compared by."""
     curves = {}
     for result in swept.results:

@@ -1,4 +1,4 @@
-"""Who trains the trials of a sweep? This process, and others that take trials out of the same storage."""
+"""Workers at a sweep: this process, and others that take trials out of the same storage."""
 
 from __future__ import annotations
 
@@ -18,45 +18,45 @@ from typing import TYPE_CHECKING
 from annpipe.backend.device import available_cores
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import StoreError
-from annpipe.observer import Silent
+from annpipe.observer import SILENT
 from annpipe.record.journal.source import source_tags
-from annpipe.runs.signals import signals_noted
-from annpipe.sweep.chooser import Choice, Chooser
-from annpipe.sweep.design import Design, designed
-from annpipe.sweep.plan_trials import Made, Planner, Request, Trial
-from annpipe.sweep.table import Result
-from annpipe.sweep.train_trials import Training, stacks
+from annpipe.runs.signals import StopSignal, signals_caught
+from annpipe.runs.spec_source import SpecSource
+from annpipe.sweep.chooser import Chooser, TrialChoice
+from annpipe.sweep.design import Design, design_sweep
+from annpipe.sweep.finished_runs import FinishedRuns
+from annpipe.sweep.plan_trials import Planner, Trial
+from annpipe.sweep.results.table import Result
+from annpipe.sweep.train_trials import TrialRunner, stacks
 
 if TYPE_CHECKING:
     from annpipe.sweep.optuna_study import Study
 
 IDLE_SECONDS = 0.2
-PARTING_SECONDS = 5.0  # that a worker has to end its step and its journal once the process above is gone
+PARTING_SECONDS = 5.0  # that a worker has to end its step and its journal once its parent process is gone
 
 
 @dataclass
-class Work:
-    """One worker at a sweep: it takes choices, trains their trials, and tells how they ended.
+class Worker:
+    """One worker at a sweep: it takes choices, trains their trials, and records the results with the chooser.
 
-    `idle` is called between trials, and says whether to go on.
+    `may_go_on` is called between trials; where it is False, the worker stops.
     """
 
     design: Design
     planner: Planner
     chooser: Chooser
-    training: Training
-    idle: Callable[[], bool] = lambda: True
-    signal: int | None = field(default=None, init=False)
-    _of: dict[int, Choice] = field(default_factory=dict, init=False)
+    runner: TrialRunner
+    may_go_on: Callable[[], bool] = lambda: True
+    stop_signal: StopSignal = field(default_factory=StopSignal)
+    _choices: dict[int, TrialChoice] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self._made = Made(self.training.project, self.training.teller.event)
+        self._finished_runs = FinishedRuns(self.runner.project, self.runner.observer)
 
     def results(self) -> Iterator[Result]:
-        """How each trial ended; comes to its end when nothing is left, after a signal, and where `idle` says so."""
-        if self.design.call.prune is not None:
-            self.training.judge = self._judge
-        with signals_noted(self):
+        """The result of each trial, until nothing is left, a signal arrives, or `may_go_on` is False."""
+        with signals_caught(self.stop_signal):
             while self._goes_on() and not self.chooser.is_over:
                 choices = self.chooser.choose()
                 if not choices:
@@ -65,57 +65,60 @@ class Work:
                 yield from self._batch(choices)
 
     def _goes_on(self) -> bool:
-        return self.idle() and self.signal is None
+        return self.may_go_on() and self.stop_signal.number is None
 
-    def _judge(self, number: int, key: str, epoch: int, value: float) -> bool:
-        return key == self.design.goal.metric and self.chooser.is_worse(self._of[number], epoch, value)
+    def _should_prune(self, number: int, key: str, epoch: int, value: float) -> bool:
+        return key == self.design.goal.metric and self.chooser.should_prune(self._choices[number], epoch, value)
 
-    def _batch(self, choices: Sequence[Choice]) -> Iterator[Result]:
-        ended: dict[int, list[Result]] = {choice.place: [] for choice in choices}
+    def _batch(self, choices: Sequence[TrialChoice]) -> Iterator[Result]:
+        results: dict[int, list[Result]] = {choice.index: [] for choice in choices}
         try:
             for result, choice in self._trained(choices):
-                ended[choice.place].append(result)
-                if len(ended[choice.place]) == len(choice.trials) and not _was_stopped(ended[choice.place]):
-                    self.chooser.told(choice, sorted(ended[choice.place], key=lambda one: one.number))
-                    del ended[choice.place]
+                of_choice = results[choice.index]
+                of_choice.append(result)
+                if len(of_choice) == len(choice.trials) and not _was_stopped(of_choice):
+                    self.chooser.record(choice, sorted(of_choice, key=lambda result: result.number))
+                    del results[choice.index]
                 yield result
         finally:
             for choice in choices:
-                if choice.place in ended:
-                    self.chooser.left(choice)
+                if choice.index in results:
+                    self.chooser.give_back(choice)
 
-    def _trained(self, choices: Sequence[Choice]) -> Iterator[tuple[Result, Choice]]:
-        self._of = {}
+    def _trained(self, choices: Sequence[TrialChoice]) -> Iterator[tuple[Result, TrialChoice]]:
+        self._choices = {}
         planned = []
         for choice in choices:
             for number, values in enumerate(choice.trials, start=choice.first):
-                self._of[number] = choice
+                self._choices[number] = choice
                 planned.append(self.planner.trial(number, values))
-                if self.signal is not None:
+                if self.stop_signal.number is not None:
                     return
-        alike: dict[str, list[Trial]] = {}  # a sampler may choose the same twice, before it hears of the first
+        alike: dict[str, list[Trial]] = {}  # a sampler may choose the same twice, before it has the first result
         for trial in planned:
             alike.setdefault(trial.key, []).append(trial)
-        trials = self._made.of([same[0] for same in alike.values()])
+        trials = self._finished_runs.match([same[0] for same in alike.values()])
         keys = {trial.number: trial.key for trial in trials}
         for group in stacks(trials):
-            for result in self._ends(group):
-                yield result, self._of[result.number]
+            for result in self._last_results(group):
+                yield result, self._choices[result.number]
                 for twin in alike[keys[result.number]][1:]:
-                    yield replace(result, number=twin.number, is_new=False), self._of[twin.number]
+                    yield replace(result, number=twin.number, is_new=False), self._choices[twin.number]
             if not self._goes_on():
                 return
 
-    def _ends(self, group: Sequence[Trial]) -> Iterator[Result]:
-        """The last end of each trial of a group: one that failed may be tried again."""
+    def _last_results(self, group: Sequence[Trial]) -> Iterator[Result]:
+        """The last result of each trial of a group: one that failed may be tried again."""
         by_number = {trial.number: trial for trial in group}
-        again = dict.fromkeys(by_number, self.design.call.options.retries)
+        retries = dict.fromkeys(by_number, self.design.call.options.retries)
         waiting = [list(group)]
+        should_stop = self._should_prune if self.design.call.prune is not None else None
         while waiting:
-            for result, stopped_by in self.training.results(waiting.pop(0)):
-                self.signal = self.signal if stopped_by is None else stopped_by
-                if result.status == "FAILED" and again[result.number] and self.signal is None:
-                    again[result.number] -= 1
+            for result, signal_number in self.runner.results(waiting.pop(0), should_stop):
+                if signal_number is not None:
+                    self.stop_signal.number = signal_number
+                if result.status == "FAILED" and retries[result.number] and self.stop_signal.number is None:
+                    retries[result.number] -= 1
                     waiting.append([by_number[result.number]])
                     continue
                 yield result
@@ -126,10 +129,10 @@ def _was_stopped(results: Sequence[Result]) -> bool:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What another process has to know to work at a sweep."""
+class WorkerTask:
+    """The sweep that another process works at, and where it finds the storage, the record and the project."""
 
-    request: Request
+    source: SpecSource
     storage: str
     study: str
     sweep: str
@@ -139,72 +142,72 @@ class Job:
     workers: int
 
 
-class Team:
-    """The other processes that work at a sweep here."""
+class WorkerPool:
+    """The other processes on this machine that work at a sweep."""
 
-    def __init__(self, job: Job, study: Study) -> None:
+    def __init__(self, task: WorkerTask, study: Study) -> None:
         context = multiprocessing.get_context("spawn")
         self._study = study
-        self._left: list[BaseProcess] = []
-        for number in range(1, job.workers):
-            process = context.Process(target=_work, args=(job, number), daemon=True)
+        self._processes: list[BaseProcess] = []
+        for number in range(1, task.workers):
+            process = context.Process(target=_work_in_process, args=(task, number), daemon=True)
             process.start()
-            self._left.append(process)
+            self._processes.append(process)
 
-    def look(self) -> None:
-        """What a worker that has died had taken is to be done by the others."""
-        for process in [one for one in self._left if one.exitcode is not None]:
-            self._left.remove(process)
+    def release_dead(self) -> None:
+        """Frees what workers that have died had taken, for the others."""
+        for process in [process for process in self._processes if process.exitcode is not None]:
+            self._processes.remove(process)
             self._study.release(process.pid or 0)
 
     def stop(self) -> None:
         """Asks all to stop after the present step, and waits for them."""
-        for process in self._left:
+        for process in self._processes:
             process.terminate()
-        for process in self._left:
+        for process in self._processes:
             process.join()
-        self.look()
+        self.release_dead()
 
 
 def threads_of(workers: int) -> int | None:
-    """The threads that each of several workers takes; None: as measured."""
+    """The number of threads for each of several workers; None for one worker, which measures it."""
     return max(1, available_cores() // workers) if workers > 1 else None
 
 
 @torch_defaults()
-def _work(job: Job, number: int) -> None:
+def _work_in_process(task: WorkerTask, number: int) -> None:
     """One more worker, in a process of its own."""
     _end_with_parent()
     from annpipe.sweep.optuna_study import Study, seed_of
     from annpipe.sweep.storage import answering, storage_of
 
-    above, teller = multiprocessing.parent_process(), Silent()  # the process above tells what there is to tell
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process above, which asks this one to stop
-    design = designed(job.request, teller)
-    seed = seed_of(design, number, job.shared)
-    study = Study(design, storage_of(job.storage), job.study, seed=seed, of=job.workers)
-    origin = source_tags(Path(design.base.file))
-    training = Training(job.sweep, job.uri, job.project, teller, origin, threads=threads_of(job.workers))
-    planner = Planner(design.request, design.axes, teller)
-    work = Work(design, planner, study, training, lambda: above is None or above.is_alive())
+    parent = multiprocessing.parent_process()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent process, which asks this one to stop
+    design = design_sweep(task.source, SILENT)  # the parent process shows the warnings
+    seed = seed_of(design, number, task.shared)
+    study = Study(design, storage_of(task.storage), task.study, seed=seed, of=task.workers)
+    source = source_tags(Path(design.base.file))
+    runner = TrialRunner(task.sweep, task.uri, task.project, SILENT, source, threads_of(task.workers))
+    planner = Planner(design.source, design.axes, SILENT)
+    worker = Worker(design, planner, study, runner, lambda: parent is None or parent.is_alive())
     try:
-        with answering(job.storage), study.beating():
-            for _ in work.results():
+        with answering(task.storage), study.heartbeat():
+            for _ in worker.results():
                 pass
-    except StoreError as error:  # which the process above finds too
+    except StoreError as error:  # which the parent process finds too
         sys.exit(str(error))
 
 
 def _end_with_parent() -> None:
-    """Starts a thread that stops this process once the process above is gone, however that ended.
+    """Starts a thread that stops this process once the parent process is gone, however that ended.
 
-    The sentinel is the end of a pipe whose other end only the process above has: the system closes it at its death.
+    The sentinel is the end of a pipe whose other end only the parent has: the system closes it when the parent dies.
     """
-    above = multiprocessing.parent_process()
-    assert above is not None
+    parent = multiprocessing.parent_process()
+    assert parent is not None
 
     def watch() -> None:
-        wait([above.sentinel])
+        wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)  # the trial under way ends after its step, as KILLED
         time.sleep(PARTING_SECONDS)
         os._exit(128 + signal.SIGTERM)  # a step, or a callback, that takes too long

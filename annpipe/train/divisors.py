@@ -1,4 +1,4 @@
-"""What the mean of a loss is divided by: its rows, the weights of their classes, the labels that count, or nothing.
+"""The divisor of the mean of a loss: its rows, the weights of their classes, the labels that count, or nothing.
 
 A loss over rows is a numerator over a divisor, and both add up over batches; a mean of batch means is right only where
 the divisor is the number of rows. A loss made of losses is a sum of such terms, each with a divisor of its own.
@@ -14,15 +14,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from annpipe.backend.torch_classes import TORCH_CLASSES
 from annpipe.contract import LossTerm
 from annpipe.draft.losses import leaves
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
 from annpipe.portable.heads import HeadLosses
+from annpipe.train.accumulation import accumulates
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
-Cut = Callable[[torch.Tensor], torch.Tensor]
+TensorPart = Callable[[torch.Tensor], torch.Tensor]
 
 
 def counted_weight(weight: torch.Tensor | None, ignore_index: int, target: torch.Tensor) -> torch.Tensor:
@@ -37,7 +39,7 @@ def counted_weight(weight: torch.Tensor | None, ignore_index: int, target: torch
     return weights.masked_fill(is_ignored.flatten(), 0).sum()
 
 
-OF_CLASSES = (nn.CrossEntropyLoss.forward, nn.NLLLoss.forward)
+OF_CLASSES = tuple(known.forward for known, facts in TORCH_CLASSES.items() if facts.compares_labels)  # type: ignore[attr-defined]  # losses are modules
 """The losses of torch whose mean is over the weights of labels that are not ignored. Every other one of torch's, and
 one of a plugin without a `divisor`, is a mean over rows, or over numbers of which each row has as many.
 
@@ -61,8 +63,8 @@ class Term:
 
     loss: Any
     weight: float
-    of_prediction: Cut
-    of_target: Cut
+    of_prediction: TensorPart
+    of_target: TensorPart
 
     @property
     def is_sum(self) -> bool:
@@ -76,7 +78,7 @@ class Term:
 
     def is_by_rows(self, y: torch.Tensor) -> bool:
         """Whether rows with these targets all count the same."""
-        if self.is_sum or _told(self.loss) is not None:
+        if self.is_sum or _plugin_divisor(self.loss) is not None:
             return False
         if not compares_labels(self.loss) or (target := self.of_target(y)).is_floating_point():
             return True  # of probabilities of classes torch's mean is over rows
@@ -87,8 +89,8 @@ class Term:
         if self.is_sum:
             return torch.ones((), device=y.device)
         target = self.of_target(y)
-        if (told := _told(self.loss)) is not None:
-            return _one_number(self.loss, told(self.loss, target), y.device)
+        if (divisor_of := _plugin_divisor(self.loss)) is not None:
+            return _as_scalar(self.loss, divisor_of(self.loss, target), y.device)
         if compares_labels(self.loss) and not target.is_floating_point():
             return counted_weight(self.loss.weight, self.loss.ignore_index, target)
         return torch.full((), float(len(y)), device=y.device)
@@ -100,7 +102,7 @@ class Term:
         if compares_labels(self.loss) and not self.of_target(y).is_floating_point():
             return Term(undivided(self.loss), self.weight, self.of_prediction, self.of_target).value(prediction, y)
         divisor = self.divisor(y)
-        if _told(self.loss) is not None and not bool(divisor):
+        if _plugin_divisor(self.loss) is not None and not bool(divisor):
             return self.of_prediction(prediction).sum() * 0
         return self.value(prediction, y) * divisor
 
@@ -112,26 +114,26 @@ def undivided(loss: nn.Module) -> nn.Module:
     return summed  # type: ignore[no-any-return]  # a copy of a module is one
 
 
-def _told(loss: nn.Module) -> Callable[..., object] | None:
+def _plugin_divisor(loss: nn.Module) -> Callable[..., object] | None:
     """A plugin's own `divisor`."""
-    found = getattr(type(loss), "divisor", None)
-    return found if callable(found) else None
+    divisor = getattr(type(loss), "divisor", None)
+    return divisor if callable(divisor) else None
 
 
-def _one_number(loss: nn.Module, found: object, device: torch.device) -> torch.Tensor:
+def _as_scalar(loss: nn.Module, value: object, device: torch.device) -> torch.Tensor:
     try:
-        number = torch.as_tensor(found, device=device).detach()
+        number = torch.as_tensor(value, device=device).detach()
     except (TypeError, ValueError, RuntimeError):
         number = torch.empty(0)
     if number.ndim or number.is_complex():
-        raise RunError(f"the loss {type(loss).__name__}: its `divisor` gave {type(found).__name__}, not one number")
+        raise RunError(f"the loss {type(loss).__name__}: its `divisor` gave {type(value).__name__}, not one number")
     return number
 
 
 class Terms:
     """A loss as the terms that it adds up, K of them, each with its own divisor."""
 
-    def __init__(self, loss: Any, of_prediction: Cut | None = None, of_target: Cut | None = None) -> None:
+    def __init__(self, loss: Any, of_prediction: TensorPart | None = None, of_target: TensorPart | None = None) -> None:
         self._terms = list(_terms(loss, 1.0, of_prediction or _all, of_target or _all))
         self.sums = tuple(term.is_sum for term in self._terms)
         self.is_alone = len(self._terms) == 1 and self._terms[0].loss is loss and of_prediction is None
@@ -168,21 +170,21 @@ def _together(numbers: Sequence[torch.Tensor]) -> torch.Tensor:
     return torch.stack([number.to(dtype) for number in numbers])
 
 
-def _terms(loss: Any, weight: float, of_prediction: Cut, of_target: Cut) -> Iterator[Term]:
-    own = getattr(type(loss), "terms", None)
+def _terms(loss: Any, weight: float, of_prediction: TensorPart, of_target: TensorPart) -> Iterator[Term]:
+    terms_of = getattr(type(loss), "terms", None)
     if isinstance(loss, HeadLosses):
         inside = head_terms(loss)
-    elif callable(own):
-        inside = list(own(loss))
+    elif callable(terms_of):
+        inside = list(terms_of(loss))
     else:
         yield Term(loss, weight, of_prediction, of_target)
         return
-    for one in inside:
-        cuts = _after(of_prediction, one.prediction), _after(of_target, one.target)
-        yield from _terms(one.loss, weight * one.weight, *cuts)
+    for term in inside:
+        parts = _after(of_prediction, term.prediction), _after(of_target, term.target)
+        yield from _terms(term.loss, weight * term.weight, *parts)
 
 
-def _after(first: Cut, second: Cut | None) -> Cut:
+def _after(first: TensorPart, second: TensorPart | None) -> TensorPart:
     if second is None:
         return first
     return second if first is _all else lambda tensor: second(first(tensor))
@@ -191,15 +193,15 @@ def _after(first: Cut, second: Cut | None) -> Cut:
 def head_terms(loss: HeadLosses) -> list[LossTerm]:
     """The losses of heads as terms, in their order."""
 
-    def term(name: str, own: str) -> LossTerm:
+    def term(name: str, attribute: str) -> LossTerm:
         return LossTerm(
-            getattr(loss, own),
+            getattr(loss, attribute),
             loss.weights[name],
             lambda prediction: loss.of_prediction(name, prediction),
             lambda target: loss.of_target(name, target),
         )
 
-    return [term(*pair) for pair in zip(loss.names, loss.own, strict=True)]
+    return [term(*pair) for pair in zip(loss.names, loss.keys, strict=True)]
 
 
 def is_sum(plan: Plan, loss: nn.Module) -> bool:
@@ -207,12 +209,7 @@ def is_sum(plan: Plan, loss: nn.Module) -> bool:
     return all(leaf.options.get("reduction") == "sum" for leaf in leaves(plan.loss)) or all(Terms(loss).sums)
 
 
-def accumulates(plan: Plan) -> bool:
-    """Whether a step may have several batches."""
-    return plan.train.accumulate > 1 and plan.train.batch_size != "all"
-
-
-def own_terms(plan: Plan, parts: Parts, schedule: Schedule) -> Terms | None:
+def terms_by_divisor(plan: Plan, parts: Parts, schedule: Schedule) -> Terms | None:
     """The terms of the loss, where batches cannot be put together by their rows.
 
     None where they can, where there is but one, or where the loss is a sum.

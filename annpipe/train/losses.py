@@ -1,4 +1,4 @@
-"""The loss of a run, with the weights that its data gives."""
+"""Builds the loss of a run, with the class weights that its data gives, and checks its labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from annpipe.plan.plan import Plan
 
 def build_loss(plan: Plan, y: torch.Tensor) -> torch.nn.Module:
     """The plan's loss; `y` are the targets of the train split, (rows, …) labels or (rows, outputs) of 0 and 1."""
-    loss = instantiate(with_weights(plan, y), plan.registry, target_names=list(plan.fields.targets))
+    loss = instantiate(with_weights(plan, y), target_names=list(plan.fields.targets))
     assert isinstance(loss, torch.nn.Module)
     return loss
 
@@ -33,7 +33,7 @@ def check_labels(plan: Plan, y: Mapping[str, torch.Tensor]) -> None:
     elif last:
         heads = [(names[0], plan.loss, last[0], None)]
     for name, loss, width, column in heads:
-        if not takes_classes(loss, plan.registry):
+        if not takes_classes(loss):
             continue
         for split, values in y.items():
             labels = values if column is None else values[:, column].round().long()
@@ -59,13 +59,13 @@ def with_weights(plan: Plan, y: torch.Tensor) -> Component:
     names = list(plan.fields.targets)
 
     def weights(loss: Component, target: str | None) -> list[float]:
-        if compares_classes(loss, plan.registry):
+        if compares_classes(loss):
             start, stop = spans.get(target, (0, width))
             labels = y if target is None else y[:, names.index(target)].round().long()
             return class_weights(labels, stop - start)
         return positive_weights(y if target is None else y[:, names.index(target)])
 
-    return weighted(plan.loss, plan.registry, weights)
+    return weighted(plan.loss, weights)
 
 
 def class_weights(labels: torch.Tensor, width: int) -> list[float]:

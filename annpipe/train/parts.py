@@ -1,9 +1,9 @@
-"""Plan → Parts: the live torch objects of a run. Plain PyTorch: nothing in them needs annpipe to run."""
+"""Builds the Parts of a plan, the live torch objects of a run, in plain PyTorch: nothing in them needs annpipe."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,20 +12,22 @@ import torch
 from annpipe.backend.initialize import freeze, initialize
 from annpipe.backend.instantiate import instantiate, named_modules, parameter_groups
 from annpipe.backend.streams import drawing
-from annpipe.contract import Blocks, Dataset
-from annpipe.datasets.on_disk.rows import StoredRows
-from annpipe.datasets.prepare import laid_out
-from annpipe.datasets.splits import Splits
-from annpipe.datasets.tensors import Rows, Transformed, make_data
-from annpipe.datasets.transforms import Fitted
+from annpipe.contract import ChunkedDataset, Dataset
+from annpipe.datasets.on_disk.rows import OnDiskRows
+from annpipe.datasets.prepare import prepare_rows
+from annpipe.datasets.steps.splits import Splits
+from annpipe.datasets.steps.tensors import Rows, Transformed
+from annpipe.datasets.steps.transforms import Fitted
 from annpipe.draft.component import Component
 from annpipe.draft.metric_keys import run_metrics
 from annpipe.errors import RunError
+from annpipe.observer import SILENT, Observer
 from annpipe.plan.plan import Plan
 from annpipe.plan.schedules import run_length, too_short, with_length
 from annpipe.portable.columns import begun_with
 from annpipe.portable.stack import Stack
 from annpipe.portable.taps import TappedStack
+from annpipe.registry.traits import OptimizerTraits
 from annpipe.train.losses import build_loss, check_labels
 
 
@@ -34,13 +36,13 @@ class Parts:
     """What a run is made of, on its device. `rows` holds the splits by name as the gear sees them.
 
     `fitted` are the transforms, and `transformed` those of them that were applied to the rows; `metrics` has by their
-    keys the metrics, each with the head that it is for. Where the data come in blocks, `splits` has samples of them,
-    and `rows` lie in files.
+    keys the metrics, each with the head that it is for. Of chunked data, `splits` has samples, and
+    `rows` are on disk.
     """
 
-    dataset: Dataset | Blocks
+    dataset: Dataset | ChunkedDataset
     splits: Splits
-    rows: Mapping[str, Rows | StoredRows]
+    rows: Mapping[str, Rows | OnDiskRows]
     model: torch.nn.Module
     loss: torch.nn.Module
     optimizer: torch.optim.Optimizer
@@ -56,29 +58,28 @@ class Parts:
         return list(named_parameters(self.model, self.loss).values())
 
 
-def build(plan: Plan, device: torch.device, dtype: torch.dtype, tell: Callable[[str], object] = str) -> Parts:
+def build(plan: Plan, device: torch.device, dtype: torch.dtype, observer: Observer = SILENT) -> Parts:
     """Makes data, model, loss, optimizer, scheduler and callbacks; the default dtype must be the run's.
 
-    `tell` hears of rows that are kept in files.
+    `observer` is told of rows that are written to disk.
     """
-    dataset = make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns)
-    laid = laid_out(plan, dataset, device, dtype, tell)
-    model = build_model(plan, laid.fitted).to(device)
-    check_labels(plan, {name: rows.y for name, rows in laid.rows.items()})
-    loss = build_loss(plan, laid.rows["train"].y).to(device)
+    data = prepare_rows(plan.request, device, dtype, observer)
+    model = build_model(plan, data.fitted).to(device)
+    check_labels(plan, {name: rows.y for name, rows in data.rows.items()})
+    loss = build_loss(plan, data.rows["train"].y).to(device)
     optimizer = build_optimizer(plan, named_parameters(model, loss), device)
     return Parts(
-        dataset=dataset,
-        splits=laid.splits,
-        rows=laid.rows,
+        dataset=data.dataset,
+        splits=data.splits,
+        rows=data.rows,
         model=model,
         loss=loss,
         optimizer=optimizer,
-        scheduler=_scheduler(plan, len(laid.rows["train"]), optimizer),
+        scheduler=_scheduler(plan, len(data.rows["train"]), optimizer),
         metrics=run_metrics(plan.metrics, plan.outputs),
-        callbacks=tuple(instantiate(callback, plan.registry) for callback in plan.callbacks),
-        fitted=laid.fitted,
-        transformed=laid.once,
+        callbacks=tuple(instantiate(callback) for callback in plan.callbacks),
+        fitted=data.fitted,
+        transformed=data.transformed,
     )
 
 
@@ -87,10 +88,10 @@ def _scheduler(plan: Plan, n_rows: int, optimizer: torch.optim.Optimizer) -> Any
     length = run_length(plan.train, n_rows)
     if plan.scheduler is None or length is None:
         return None
-    scheduler = with_length(plan.scheduler, plan.registry, length.steps)
-    for problem in too_short(scheduler, plan.registry, length):
+    scheduler = with_length(plan.scheduler, length.steps)
+    for problem in too_short(scheduler, length):
         raise RunError(f"{problem.message}; {problem.help}")
-    return instantiate(scheduler, plan.registry, optimizer=optimizer)
+    return instantiate(scheduler, optimizer=optimizer)
 
 
 def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:
@@ -99,9 +100,9 @@ def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:
     What is frozen is marked so.
     """
     with drawing(plan.head.seed, "init"):
-        layers = named_modules([layer.component for layer in plan.model], plan.registry)
+        layers = named_modules([layer.component for layer in plan.model])
         model: torch.nn.Module = _stack_for(plan)(layers)
-        initialize(model, plan.init, plan.registry)
+        initialize(model, plan.init)
     freeze(model, plan.freeze)
     columns = fitted.columns(fitted.inside) if fitted else None
     return model if columns is None else begun_with(columns.to(torch.get_default_dtype()), model)
@@ -116,8 +117,9 @@ def _stack_for(plan: Plan) -> type[torch.nn.Sequential]:
 
 def named_parameters(model: torch.nn.Module, loss: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
     """What is trained by name: `0.weight` of the model where it is not frozen, `loss.weight` of the loss."""
-    every = {**dict(model.named_parameters()), **{f"loss.{name}": own for name, own in loss.named_parameters()}}
-    return {name: parameter for name, parameter in every.items() if parameter.requires_grad}
+    of_loss = {f"loss.{name}": parameter for name, parameter in loss.named_parameters()}
+    parameters = {**dict(model.named_parameters()), **of_loss}
+    return {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
 
 
 def build_optimizer(
@@ -125,13 +127,11 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer over the parameters in their groups, fused where torch has a kernel for the device."""
     component = plan.optimizer
-    entry = plan.registry.find("optimizer", component.name)
-    assert entry
-    kernels = entry.traits.get("fused") or []
-    if component.options.get("fused") and isinstance(kernels, list) and device.type not in kernels:
+    devices = component.traits(OptimizerTraits).fused or ()
+    if component.options.get("fused") and device.type not in devices:
         component = component.with_options(fused=None)
-    params = parameter_groups(parameters, plan.groups, plan.registry)
-    optimizer = instantiate(component, plan.registry, params=params)
+    params = parameter_groups(parameters, plan.groups)
+    optimizer = instantiate(component, params=params)
     assert isinstance(optimizer, torch.optim.Optimizer)
     return optimizer
 

@@ -1,4 +1,4 @@
-"""At which steps the host must look; between two looks the gear runs undisturbed."""
+"""The steps at which the host must look; between two looks the gear runs undisturbed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from annpipe.plan.schedules import step_rows, steps_in_epoch
 class Schedule:
     """The steps of a run. A step sees `step_rows` rows; `look_every` is in epochs; None: only at the end.
 
-    The length is `steps` where it is given, which need be no whole number of epochs; else `epochs`.
+    The length is `steps` where there are some, which need be no whole number of epochs; else `epochs`.
     """
 
     n_rows: int
@@ -49,9 +49,9 @@ class Schedule:
         stride = self.look_every * self.steps_per_epoch
         return min(self.total_steps, (step // stride + 1) * stride)
 
-    def rows_at(self, place: int) -> int:
-        """How many rows the step at `place` (from 0) of an epoch sees."""
-        return min(self.step_rows, self.n_rows - place * self.step_rows)
+    def rows_at(self, batch_index: int) -> int:
+        """How many rows the step with this index, from 0, of an epoch sees."""
+        return min(self.step_rows, self.n_rows - batch_index * self.step_rows)
 
 
 def schedule(plan: Plan, n_rows: int) -> Schedule:

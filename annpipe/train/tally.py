@@ -34,7 +34,9 @@ def divided(tally: Sequence[float], sums: Sequence[bool]) -> float:
     4.0
     """
     parts = zip(sums, tally[: len(sums)], tally[len(sums) :], strict=True)
-    return sum(one if is_sum else one / divisor if divisor else math.nan for is_sum, one, divisor in parts)
+    return sum(
+        numerator if is_sum else numerator / divisor if divisor else math.nan for is_sum, numerator, divisor in parts
+    )
 
 
 @dataclass
@@ -51,7 +53,7 @@ class Tally:
     def take(self, loss: float, rows: int, sums: Sequence[bool], figures: Sequence[float] | None = None) -> None:
         """Takes the loss of a step that saw so many rows; `figures` has the values and divisors of its terms.
 
-        `sums` tells of each term whether it is a sum.
+        `sums` says of each term whether it is a sum.
         """
         self.loss_rows += rows
         if figures is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import torch
 from pydantic import Field
 
-from annpipe import Blocks, Dataset, data
+from annpipe import ChunkedDataset, Dataset, data
 from annpipe_std.tables.choosing import Table, csv_table, parquet_table
 from annpipe_std.tables.files import MISSING
 from annpipe_std.tables.streaming import Streamed, csv_streamed, parquet_streamed
@@ -64,7 +64,7 @@ def csv(
     ] = None,
     in_memory: InMemory = True,
     aside: tuple[str, ...] = (),
-) -> Dataset | Blocks:
+) -> Dataset | ChunkedDataset:
     """Takes columns of CSV files, in UTF-8 with a row of names; finds whether they are numbers, categories or booleans.
 
     A column whose cells are numbers is a number, one of true and false (yes and no) a boolean; words are categories,
@@ -82,7 +82,7 @@ def csv(
                 names=names, aside=aside,
             )
         )  # fmt: skip
-    return blocks(
+    return chunked(
         csv_streamed(
             files=files, target=target, features=features, ignore=ignore, types=types, missing=missing,
             drop_missing=drop_missing, delimiter=delimiter, decimal=decimal, thousands=thousands, units=units,
@@ -102,7 +102,7 @@ def parquet(
     drop_missing: DropMissing = None,
     in_memory: InMemory = True,
     aside: tuple[str, ...] = (),
-) -> Dataset | Blocks:
+) -> Dataset | ChunkedDataset:
     """Takes columns of Parquet files; their types are those of the file, as `csv` would name them.
 
     A category of a column that is no text is its value in one text: `1` of 1 and 1.0, `0.5`, `true`, `2020-01-31`.
@@ -116,7 +116,7 @@ def parquet(
                 aside=aside,
             )
         )  # fmt: skip
-    return blocks(
+    return chunked(
         parquet_streamed(
             files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
             aside=aside,
@@ -135,12 +135,12 @@ def dataset(table: Table) -> Dataset:
     )
 
 
-def blocks(table: Streamed) -> Blocks:
-    """The table as blocks of such tensors."""
+def chunked(table: Streamed) -> ChunkedDataset:
+    """The table in chunks of such tensors."""
     roles, found = table.roles, table.found
     categories = {name: one.categories for name, one in found.items() if one.categories}
 
-    def block(columns: dict[str, Array]) -> Dataset:
+    def chunk(columns: dict[str, Array]) -> Dataset:
         return Dataset(
             {name: torch.from_numpy(columns[name]) for name in roles.inputs},
             {name: _as_target(columns[name], found[name].type) for name in roles.targets},
@@ -148,7 +148,7 @@ def blocks(table: Streamed) -> Blocks:
             aside={name: torch.from_numpy(columns[name]) for name in roles.aside},
         )
 
-    return Blocks(table.fields, table.digest, lambda: map(block, table.blocks()))
+    return ChunkedDataset(table.fields, table.digest, lambda: map(chunk, table.blocks()))
 
 
 def _as_target(values: Array, type_: str) -> torch.Tensor:

@@ -11,11 +11,10 @@ from torch import nn
 
 from annpipe.backend.device import computing
 from annpipe.backend.streams import drawing
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.gears.eager.gear import Eager
@@ -39,7 +38,7 @@ LAYERS = "[Linear: 6, BatchNorm1d, ReLU, residual: [Linear: 6, Tanh], Linear: 1]
 def plan(tmp_path: Path) -> Any:
     def plan(model: str, *overrides: str, more: str = "") -> Plan:
         (tmp_path / "s.yaml").write_text(f"{REST}{more}model: {model}\n", encoding="utf-8")
-        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()), observe_fields)
+        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()))
 
     return plan
 
@@ -127,7 +126,7 @@ def test_a_plan_with_both_is_the_plan_of_its_own_yaml(plan: Any, tmp_path: Path)
     """Numbers of layers come back as the words that they are."""
     made = plan(f"{{layers: {LAYERS}, init: {{bias: {{normal_: [0, 1]}}}}, freeze: [0, 3]}}")
     (tmp_path / "s.yaml").write_text(made.to_yaml(), encoding="utf-8")
-    again = resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed()), observe_fields)
+    again = resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed()))
     assert again == made
     assert again.digest == made.digest
     assert made.digest != plan(LAYERS).digest

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from annpipe.backend.torch_shortcuts import POINTWISE, LeanShapes, lean_step, step_first
+from annpipe.backend.torch_shortcuts import SHAPE_KEEPING, LeanShapes, lean_step, step_first
 
 SPEC = """
 version: 1
@@ -27,9 +27,10 @@ tracking: {wait_seconds: 0}
 """
 RUN = """
 import sys
-from annpipe.runs.launch import read, complete, launch
-from annpipe.observer import Silent
-launch(read(__import__("pathlib").Path("spec.yaml")), Silent())
+from annpipe.runs.launch import complete, launch
+from annpipe.runs.spec_source import SpecSource
+from annpipe.observer import SILENT
+launch(SpecSource(__import__("pathlib").Path("spec.yaml")).draft(), SILENT)
 print(sorted({"torch._dynamo", "torch._inductor", "sympy", "mlflow"} & set(sys.modules)))
 """
 
@@ -43,7 +44,33 @@ def test_a_run_loads_no_compiler(optimizer: str, tmp_path: Path) -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize("function", sorted(POINTWISE, key=lambda one: one.__name__))
+PATCH = """
+import torch
+from annpipe.backend.torch_shortcuts import KEPT, OPTIMIZER_METHODS, lean_optimizers
+
+def patched():
+    return [name for name in OPTIMIZER_METHODS if hasattr(getattr(torch.optim.Optimizer, name).__wrapped__, KEPT)]
+
+assert patched() == []
+with lean_optimizers():
+    with lean_optimizers():
+        torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1).state_dict()
+    assert patched() == list(OPTIMIZER_METHODS)
+assert patched() == []
+import sys
+assert "torch._dynamo" not in sys.modules
+torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=0.1)
+assert "torch._dynamo" in sys.modules  # torch's own way; where this fails, the shortcut is needed no more
+"""
+
+
+def test_optimizers_are_torchs_own_afterwards() -> None:
+    """What keeps their methods from loading the compiler is undone where it was made, by the outermost of several."""
+    done = subprocess.run([sys.executable, "-c", PATCH], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("function", sorted(SHAPE_KEEPING, key=lambda one: one.__name__))
 def test_shapes_are_those_of_torch(function: object) -> None:
     """Held against torch's own results on the CPU."""
     options = {"dim": -1} if "softmax" in function.__name__ else {}  # type: ignore[attr-defined]

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from measure import Figure, show
 
-from annpipe.observer import Silent
-from annpipe.sweep.design import Design, designed
+from annpipe.observer import SILENT
+from annpipe.runs.spec_source import SpecSource
+from annpipe.sweep.design import Design, design_sweep
 from annpipe.sweep.optuna_study import Study
-from annpipe.sweep.plan_trials import Request
+from annpipe.sweep.results.table import Result
 from annpipe.sweep.storage import storage_of
-from annpipe.sweep.table import Result
 
 COUNTS = (100, 1000, 5000)
 EACH, MOST = 40, 1000  # choices of a figure; trials of a sweep that is taken to its end
@@ -55,15 +55,15 @@ def measure(most: int = MOST) -> list[Figure]:
 def _taken(folder: Path, method: str, count: int, until: int) -> list[float]:
     """Milliseconds of processor time of each choice in turn."""
     (folder / "spec.yaml").write_text(SPEC.format(method=method, count=count), encoding="utf-8")
-    design: Design = designed(Request(folder / "spec.yaml", ("sweep.batch=1",)), Silent())
+    design: Design = design_sweep(SpecSource(folder / "spec.yaml", ("sweep.batch=1",)), SILENT)
     study = Study(design, storage_of(f"sqlite:///{folder / 'study.db'}"), "choices", seed=0)
     each: list[float] = []
     while len(each) < until:
         begin = time.process_time()
         assert not study.is_over
         for choice in study.choose():
-            study.told(choice, [Result(choice.first, choice.trials[0], None, "FINISHED", {"train/loss": 1.0})])
-            study.of_others()
+            study.record(choice, [Result(choice.first, choice.trials[0], None, "FINISHED", {"train/loss": 1.0})])
+            study.results_of_others()
             each.append(1000 * (time.process_time() - begin))
     return each
 

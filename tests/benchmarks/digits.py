@@ -25,12 +25,11 @@ from sklearn.preprocessing import StandardScaler
 
 from annpipe import Dataset
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
-from annpipe.datasets.splits import split_dataset
-from annpipe.datasets.tensors import make_dataset
+from annpipe.datasets.steps.make import make_dataset
+from annpipe.datasets.steps.splits import split_dataset
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.gears.eager.gear import Eager
@@ -46,7 +45,7 @@ BARS = {MLP: 0.97, CONVNET: 0.985}
 
 def planned(spec: Path, seed: int) -> Plan:
     """The plan of a spec with another seed."""
-    return resolve(draft(load_spec(spec, overrides=[f"seed={seed}"]), Registry.installed()), observe_fields)
+    return resolve(draft(load_spec(spec, overrides=[f"seed={seed}"]), Registry.installed()))
 
 
 def trained_accuracy(spec: Path, seed: int) -> float:
@@ -63,7 +62,7 @@ def trained_accuracy(spec: Path, seed: int) -> float:
 def peer_accuracy(seed: int) -> float:
     """scikit-learn's network on the rows of `digits_mlp`'s split."""
     plan = planned(MLP, seed)
-    splits = split_dataset(make_dataset(plan.data, plan.registry, seed), plan.split, seed)
+    splits = split_dataset(make_dataset(plan.data, seed), plan.split, seed)
     assert splits.test
     peer = make_pipeline(StandardScaler(), MLPClassifier((256, 128), max_iter=500, random_state=seed))
     with warnings.catch_warnings():

@@ -61,13 +61,12 @@ def point(what: str, size: int) -> tuple[float, float]:
     import torch
 
     from annpipe.backend.device import computing
-    from annpipe.datasets.observe import observe_fields
     from annpipe.draft.draft import draft
-    from annpipe.plan.resolve import resolve
+    from annpipe.plan.resolve.resolve import resolve
     from annpipe.registry import Registry
     from annpipe.spec import load_spec
     from annpipe.train.gears.eager.gear import Eager
-    from annpipe.train.gears.stack import Stack
+    from annpipe.train.gears.stack import StackedRuns
     from annpipe.train.parts import build
     from annpipe.train.schedule import schedule
 
@@ -77,11 +76,13 @@ def point(what: str, size: int) -> tuple[float, float]:
         for seed in range(size if what == "trials" else 1):
             file = Path(folder) / "spec.yaml"
             file.write_text(spec(what, size, seed))
-            plans.append(resolve(draft(load_spec(file), registry, project=file.parent), observe_fields))
+            plans.append(resolve(draft(load_spec(file), registry, project=file.parent)))
     with computing("float32", deterministic=False) as dtype:
         parts = [build(plan, torch.device("cpu"), dtype) for plan in plans]
         steps = [schedule(plan, len(one.rows["train"])) for plan, one in zip(plans, parts, strict=True)]
-        take = Stack(plans, parts, steps).take if what == "trials" else Eager(plans[0], parts[0], steps[0]).advance
+        take = (
+            StackedRuns(plans, parts, steps).take if what == "trials" else Eager(plans[0], parts[0], steps[0]).advance
+        )
         take(2)
         least, begin = math.inf, time.perf_counter()
         while time.perf_counter() - begin < SECONDS:

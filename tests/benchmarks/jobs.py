@@ -10,12 +10,11 @@ from pathlib import Path
 import torch
 
 from annpipe.backend.device import computing, measured_threads
-from annpipe.datasets.observe import observe_fields
-from annpipe.datasets.on_disk.rows import StoredRows
-from annpipe.datasets.tensors import Rows
+from annpipe.datasets.on_disk.rows import OnDiskRows
+from annpipe.datasets.steps.tensors import Rows
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.gears.eager.gear import Eager
@@ -34,7 +33,7 @@ class Job:
     threads: int
 
     @property
-    def rows(self) -> Rows | StoredRows:
+    def rows(self) -> Rows | OnDiskRows:
         return self.parts.rows["train"]
 
     @property
@@ -51,7 +50,7 @@ class Job:
 
 def load(spec: Path) -> Job:
     """Reads, resolves and builds a spec on the CPU."""
-    plan = resolve(draft(load_spec(spec), Registry.installed(), project=spec.parent), observe_fields)
+    plan = resolve(draft(load_spec(spec), Registry.installed(), project=spec.parent))
     device = torch.device("cpu")
     with computing(plan.device.precision, deterministic=False) as dtype:
         parts = build(plan, device, dtype)

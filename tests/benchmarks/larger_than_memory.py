@@ -25,7 +25,7 @@ from measure import Figure, alternate, show
 from memory import resident
 from pyarrow import parquet
 
-from annpipe.datasets.tensors import Rows
+from annpipe.datasets.steps.tensors import Rows
 from annpipe.train.gears.eager.gear import Eager
 
 COLUMNS = 100
@@ -71,7 +71,7 @@ def epochs(folder: Path, rounds: int) -> dict[str, list[float]]:
     job = load(folder / "spec.yaml")
     torch.set_num_threads(job.threads)
     kept = job.rows
-    held = Rows(*(torch.cat(parts) for parts in zip(*kept.blocks(65_536), strict=True)))
+    held = Rows(*(torch.cat(parts) for parts in zip(*kept.iter_chunks(65_536), strict=True)))
     rows = {"files": kept, "memory": held}
     gears = {name: Eager(job.plan, replace(job.parts, rows={"train": one}), job.schedule) for name, one in rows.items()}
 

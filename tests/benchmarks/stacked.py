@@ -18,13 +18,12 @@ import torch
 from measure import Figure, alternate, show
 
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
-from annpipe.train.gears.stack import Stack
+from annpipe.train.gears.stack import StackedRuns
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
 
@@ -50,7 +49,7 @@ def plans(rows: int, batch: str) -> list[Plan]:
             spec = Path(folder) / "spec.yaml"
             rate = 1e-4 * 2 ** (number % RATES)
             spec.write_text(SPEC.format(seed=number // RATES, rate=rate, rows=rows, batch=batch))
-            found.append(resolve(draft(load_spec(spec), registry, project=spec.parent), observe_fields))
+            found.append(resolve(draft(load_spec(spec), registry, project=spec.parent)))
     return found
 
 
@@ -78,7 +77,7 @@ def measure(n_steps: int, rows: int, size: int | None = None) -> Figure:
     with computing("float32", deterministic=False) as dtype:
         members = plans(rows, "" if size is None else f", batch_size: {size}")
         parts = [build(plan, torch.device("cpu"), dtype) for plan in members]
-        stack = Stack(members, parts, [schedule(plan, rows) for plan in members])
+        stack = StackedRuns(members, parts, [schedule(plan, rows) for plan in members])
         stack.measure(1)
         train: Any = parts[0].rows["train"]
 

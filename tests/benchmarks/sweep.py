@@ -17,6 +17,7 @@ from unittest.mock import patch
 
 from measure import Figure, alternate, show, timed
 
+from annpipe.record.journal.events import ArtifactKept, DatasetUsed, RunBegun, RunEnded, TrialEnded
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import MLFLOW_ENVIRONMENT, artifact_root, embedded_uri
 
@@ -57,7 +58,7 @@ def _shipped(*, is_first: bool = False) -> float:
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  # part of what a shipper has imported
 
     from annpipe.record.shipper.follow import logging_to, ship
-    from annpipe.record.shipper.retry import Trainer
+    from annpipe.record.shipper.retry import TrainerPipe
 
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
@@ -69,17 +70,17 @@ def _shipped(*, is_first: bool = False) -> float:
             params = {f"option.{n}": str(number + n) for n in range(40)}
             journal = _journal(run, {**facts, "parent": "sweep", "params": params})
             (run / "plan.yaml").write_text(f"seed: {number}\n", encoding="utf-8")
-            journal.write("artifact", file="plan.yaml", to="")
-            journal.write("dataset", dataset={"name": "formula", "digest": "ab" * 8, "context": "train"})
+            journal.write(ArtifactKept(file="plan.yaml", to=""))
+            journal.write(DatasetUsed(dataset={"name": "formula", "digest": "ab" * 8, "context": "train"}))
             values = [number + 1 / step for step in range(1, POINTS + 1)]
             journal.series("train/loss", 1, values, now_ms(), now_ms() + POINTS)
             _end(journal)
-            above.write("trial", run=run.name, time=now_ms())
+            above.write(TrialEnded(run=run.name, time=now_ms()))
         _end(above)
         elsewhere = {"XDG_CACHE_HOME": str(project / "cache")} if is_first else {}
         with patch.dict(os.environ, elsewhere), logging_to(project / "runs" / "sweep"):
             begin = time.perf_counter()
-            state = ship(project / "runs" / "sweep", uri, Trainer(None), 60.0)
+            state = ship(project / "runs" / "sweep", uri, TrainerPipe(None), 60.0)
             seconds = time.perf_counter() - begin
         assert state.complete, state.problem
         return seconds
@@ -88,12 +89,12 @@ def _shipped(*, is_first: bool = False) -> float:
 def _journal(folder: Path, facts: dict[str, Any]) -> Journal:
     folder.mkdir(parents=True)
     journal = Journal.create(folder)
-    journal.write("run", id=folder.name, name=folder.name, time=now_ms(), tags={"mlflow.user": "ann"}, **facts)
+    journal.write(RunBegun(id=folder.name, name=folder.name, time=now_ms(), tags={"mlflow.user": "ann"}, **facts))
     return journal
 
 
 def _end(journal: Journal) -> None:
-    journal.write("end", status="FINISHED", time=now_ms(), error=None)
+    journal.write(RunEnded(status="FINISHED", time=now_ms(), error=None))
     journal.close()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from annpipe.record.journal import journal, location
 from annpipe.record.journal.comparison import compare
+from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.project import find_run, new_run_folder, walk
 from annpipe.record.journal.state import is_recorded, read_state
@@ -32,7 +33,7 @@ def good(project: Path, name: str = "good", tags: dict[str, str] | None = None) 
     uri = location.embedded_uri(project)
     root = location.artifact_root(uri, project)
     facts = {"id": folder.name, "name": name, "experiment": "e", "tracking_uri": uri, "artifact_root": root}
-    pen.write("run", **facts, time=BEGAN, tags=tags or {}, params={"lr": "0.1"}, expected_points=3)
+    pen.write(RunBegun(**facts, time=BEGAN, tags=tags or {}, params={"lr": "0.1"}, expected_points=3))
     (folder / "plan.yaml").write_text("seed: 1\n")
     pen.series("train/loss", 1, [1.0, 0.5, 0.25], BEGAN, BEGAN + 3)
     pen.metrics(0, {"final/train/loss": 0.25}, BEGAN + 4)

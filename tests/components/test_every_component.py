@@ -15,6 +15,7 @@ import pytest
 from annpipe.registry import Entry, Registry
 from annpipe.registry.examples import spellings
 from annpipe.registry.kinds import KINDS
+from annpipe.registry.traits import LayerTraits
 from annpipe_std.torch_table import EXCLUDED
 from tests.properties.settling import in_one_line
 from tests.sampling import sample
@@ -224,7 +225,7 @@ def spec_of(entry: Entry) -> dict[str, Any]:
 def _around(entry: Entry, own: Mapping[str, Any]) -> list[Any]:
     """Layers before that make the shape which the layer needs, and behind it down to one number."""
     layer = LAYERS.get(entry.name) or spelt(entry)
-    needs = str(entry.traits.get("needs", ""))
+    needs = entry.traits_as(LayerTraits).needs or ""
     shape = SHAPE_OF.get(entry.name) or SHAPES.get(needs)
     before = [{"Linear": 64}, *([{"Unflatten": [1, shape]}] if shape else [])]
     return [*([] if "data" in own else before), layer, "Flatten", {"Linear": 1}]

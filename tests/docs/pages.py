@@ -31,8 +31,8 @@ def blocks_of(path: Path) -> list[Block]:
     """The fenced blocks of a page; a comment on the line above a block is its note."""
     text = path.read_text(encoding="utf-8")
     page = path.relative_to(ROOT).as_posix()
-    found = re.finditer(r"^(?:<!-- ([^\n]*) -->\n)?^```(\w*)\n(.*?)^```$", text, re.S | re.M)
-    return [Block(page, 1 + text.count("\n", 0, m.start(3)), m[1] or "", m[2], m[3]) for m in found]
+    fences = re.finditer(r"^(?:<!-- ([^\n]*) -->\n)?^```(\w*)\n(.*?)^```$", text, re.S | re.M)
+    return [Block(page, 1 + text.count("\n", 0, m.start(3)), m[1] or "", m[2], m[3]) for m in fences]
 
 
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]

@@ -52,12 +52,14 @@ WIDTHS = {
     "picture: {columns: image": [32, 32, 1],
     "species: {layers": [32, 32],
 }
-# Plain text that a test compares with what annpipe prints; other plain text is marked `<!-- output -->`.
-COMPARED = ("error[unknown-component]", "# yaml-language-server")
+# Plain text that a test compares with what annpipe prints; other plain text is marked `<!-- output -->` or
+# `<!-- diagram -->`.
+COMPARED = ("error[unknown-component]", "# yaml-language-server", "cli → sweep")
 # Python on the pages, and the test that runs it; that of plugins/README.md is run by tests/plugins/test_readme.py.
 PYTHON = {
-    "class Swish": ("test_readme.py", "test_the_plugin_of_the_readme_works"),
+    "class Swish": ("docs/test_readme.py", "test_the_plugin_of_the_readme_works"),
     "run_sweep": ("docs/conftest.py", "used_project"),
+    "compare_with_solo": ("docs/test_commands_on_pages.py", "test_the_members_of_a_stack_are_compared"),
     "mlflow.pyfunc.load_model": ("docs/test_commands_on_pages.py", "test_the_saved_model_answers_in_mlflow"),
 }
 
@@ -88,7 +90,7 @@ def test_no_code_hides_in_an_indented_block(page: Path) -> None:
 @pytest.mark.parametrize("block", tried("text"), ids=lambda block: block.id)
 def test_plain_text_is_compared_or_marked(block: Block) -> None:
     """Words that nothing prints are no output."""
-    assert block.note == "output" or any(words in block.text for words in COMPARED)
+    assert block.note in ("output", "diagram") or any(words in block.text for words in COMPARED)
 
 
 @pytest.mark.parametrize("block", tried("python"), ids=lambda block: block.id)

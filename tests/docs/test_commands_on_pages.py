@@ -23,8 +23,10 @@ from tests.docs.pages import ROOT, command_lines, the_block, tried
 
 CliHere = Callable[..., tuple[int, str, str]]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+CONTRIBUTING = ROOT / "docs" / "contributing.md"  # which has commands in a table, too
 SWEPT = "\nsweep: {over: {seed: 2}}\n"
-LINES = list(dict.fromkeys(line for block in tried("sh", "console") for line in command_lines(block)))
+TABLE = re.findall(r"`((?:python|ruff|mypy|lint-imports|\.ci)[^`\n]*)`", CONTRIBUTING.read_text(encoding="utf-8"))
+LINES = list(dict.fromkeys([*(line for b in tried("sh", "console") for line in command_lines(b)), *TABLE]))
 
 
 def calls(line: str) -> list[list[str]]:
@@ -127,6 +129,16 @@ def test_the_saved_model_answers_in_mlflow(used_project: Path) -> None:
     assert done.stdout == "['y'] 3\n", done.stderr
 
 
+def test_the_members_of_a_stack_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program of the page on a sweep over two seeds."""
+    seed = (ROOT / "pipelines" / "quadratic.yaml").read_text(encoding="utf-8")
+    (tmp_path / "sweep.yaml").write_text(seed + SWEPT, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(the_block("docs/contributing.md", "python", "compare_with_solo"), names)
+    assert names["comparison"].is_equal
+
+
 # --- those of others
 
 
@@ -177,7 +189,7 @@ def _pytest_would_find(arguments: list[str]) -> None:
     for word in expected:
         if word == "-m":
             assert next(expected) in markers
-        elif word == "-n":
+        elif word in ("-n", "-k"):
             assert next(expected)
         elif not word.startswith("-"):
             path, _, test = word.partition("::")

@@ -118,7 +118,7 @@ def test_the_warm_up_of_the_pages_warms_up(tmp_path: Path, registry_entries: Reg
     drafted = draft(load_spec(tmp_path / "spec.yaml"), registry_entries.copy())
     assert drafted.scheduler
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = instantiate(drafted.scheduler, drafted.registry, optimizer=optimizer)
+    scheduler = instantiate(drafted.scheduler, optimizer=optimizer)
     rates = []
     for _ in range(drafted.spec.train.epochs or 0):
         rates.append(optimizer.param_groups[0]["lr"])

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.origin import origins
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.parts import build_model
@@ -40,7 +39,7 @@ def plan(tmp_path: Path) -> Any:
 
     def plan(text: str, *overrides: str) -> Plan:
         (tmp_path / "s.yaml").write_text(REST + text, encoding="utf-8")
-        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()), observe_fields)
+        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()))
 
     return plan
 
@@ -105,7 +104,7 @@ def test_a_base_may_have_blocks_that_are_not_used(plan: Any, tmp_path: Path) -> 
     """Only a spec's own are asked for."""
     (tmp_path / "base.yaml").write_text(REST + BLOCKS, encoding="utf-8")
     (tmp_path / "mine.yaml").write_text("extends: base.yaml\nmodel: [hidden, Linear: 1]\n", encoding="utf-8")
-    made = resolve(draft(load_spec(tmp_path / "mine.yaml"), Registry.installed()), observe_fields)
+    made = resolve(draft(load_spec(tmp_path / "mine.yaml"), Registry.installed()))
     assert [layer.component.name for layer in made.model] == ["hidden", "Linear"]
 
 

@@ -13,12 +13,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from annpipe.cli.views.plan import show_plan
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.cost import memory, multiply_adds
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.parts import build_model
@@ -45,7 +44,7 @@ def plan(tmp_path: Path) -> Any:
 
     def plan(text: str, *overrides: str) -> Plan:
         (tmp_path / "s.yaml").write_text(REST + text, encoding="utf-8")
-        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()), observe_fields)
+        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()))
 
     return plan
 
@@ -107,7 +106,7 @@ def test_shared_parameters_are_counted_once_and_computed_each_time(plan: Any) ->
     assert memory(made).optimizer == 2 * 15 * 4
     with FlopCounterMode(display=False) as counter:
         model(torch.randn(7, 2))
-    assert sum(multiply_adds(layer, made.registry) for layer in made.model) * 14 == counter.get_total_flops()
+    assert sum(multiply_adds(layer) for layer in made.model) * 14 == counter.get_total_flops()
     assert 'shared {block: "encoder"}' in show_plan(made)
 
 
@@ -116,7 +115,7 @@ def test_a_plan_with_shared_weights_is_the_plan_of_its_own_yaml(text: str, plan:
     """Blocks stand there once, their uses by name."""
     made = plan(text)
     (tmp_path / "again.yaml").write_text(made.to_yaml(), encoding="utf-8")
-    again = resolve(draft(load_spec(tmp_path / "again.yaml"), Registry.installed()), observe_fields)
+    again = resolve(draft(load_spec(tmp_path / "again.yaml"), Registry.installed()))
     assert replace(again, file=made.file) == made
     assert again.digest == made.digest
     other = text.replace("shared: encoder", "encoder").replace("true", "false")
@@ -144,7 +143,7 @@ def test_a_repetition_may_share_its_weights(plan: Any) -> None:
     x = torch.randn(5, 2)
     inner = model[1].layers[0]
     assert torch.equal(model(x), model[2](inner(inner(inner(model[0](x)).tanh()).tanh()).tanh()))
-    assert multiply_adds(made.model[1], made.registry) == 3 * 16
+    assert multiply_adds(made.model[1]) == 3 * 16
     apart = plan(REPEATED.replace("true", "false"))
     assert memory(made).activations == memory(apart).activations
 

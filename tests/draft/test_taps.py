@@ -12,13 +12,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from annpipe.cli.views.plan import show_plan
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.cost import memory, multiply_adds
 from annpipe.plan.origin import origins
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.parts import build_model
@@ -101,7 +100,7 @@ def plan(tmp_path: Path) -> Any:
 
     def plan(text: str, *overrides: str) -> Plan:
         (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
-        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()), observe_fields)
+        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()))
 
     return plan
 
@@ -194,7 +193,7 @@ def test_a_model_with_taps_computes_what_plain_torch_does(text: str, twin: type[
         assert torch.equal(mine.grad, its.grad)
     with FlopCounterMode(display=False) as counter:
         other(x)
-    counts = [multiply_adds(layer, made.registry) for layer in made.model]
+    counts = [multiply_adds(layer) for layer in made.model]
     assert sum(count for count in counts if count is not None) * 2 * 7 == counter.get_total_flops()
     assert None not in counts
     assert made.n_parameters == sum(parameter.numel() for parameter in other.parameters())
@@ -273,5 +272,5 @@ def test_no_value_stays_behind(plan: Any) -> None:
     with pytest.raises(RuntimeError):
         model(torch.ones(3, 5))
     assert not model.taps.values
-    with pytest.raises(RuntimeError, match="nothing has flowed through the tap 'given' yet"):
+    with pytest.raises(RuntimeError, match="the tap 'given' has no value yet"):
         model[4](torch.ones(3, 3))

@@ -176,6 +176,5 @@ def test_components_of_an_installed_plugin_train_to_the_promised_result(
     values = final(folder)
     assert values["train/loss"] < 0.001
     assert values["train/max_error"] < 0.1
-    (begun,) = (event for event in journal.read(folder) if event["event"] == "run")
-    assert begun["tags"]["annpipe.plugin.annpipe-rbf"] == "0.1.0"
+    assert journal.run_begun(folder).tags["annpipe.plugin.annpipe-rbf"] == "0.1.0"
     assert "annpipe-rbf==0.1.0" in json.loads((folder / "model/model.json").read_text())["requirements"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from annpipe.datasets.on_disk.cache import recall, rows_hold
+from annpipe.datasets.on_disk.cache import checksums_match, read_results
 from annpipe.files.nested_state import read_state
 from annpipe.files.whole import Damaged
 from annpipe.portable.network import DamagedModel, SavedNetwork
@@ -57,8 +57,8 @@ def _network(folder: Path) -> Any:
 
 
 def _rows(folder: Path) -> Any:
-    kept = recall(folder)
-    if kept is None or not rows_hold(folder, kept[1]):
+    kept = read_results(folder)
+    if kept is None or not checksums_match(folder, kept[1]):
         raise Seen
     parts = {path.name: path.read_bytes() for path in sorted(folder.glob("*.[xy]"))}
     return parts, kept[1]

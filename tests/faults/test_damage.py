@@ -60,7 +60,7 @@ def test_damaged_rows_are_made_anew(stage: Stage, zygote: Zygote) -> None:
     (project / "runs").rename(project / "before")
     done = zygote.run(project, "run", "spec.yaml")
     assert done.code == 0, done.said
-    assert "are damaged: they are made anew" in done.said
+    assert "are damaged; they are written again" in done.said
     assert Outcome.of(stage.run_of(project)) == first
 
 

@@ -22,11 +22,12 @@ import pytest
 from mlflow.tracking.client import MlflowClient
 
 from annpipe.record.journal import journal, location
+from annpipe.record.journal.events import ArtifactKept, DatasetUsed, ModelSaved, RunBegun, RunEnded, to_data
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.project import new_run_folder, run_folders
 from annpipe.record.journal.state import read_state
 from annpipe.record.shipper import follow
-from annpipe.record.shipper.retry import Trainer
+from annpipe.record.shipper.retry import TrainerPipe
 from annpipe.record.store.keys import mlflow_key
 from annpipe.record.store.ui import serve
 from tests.conftest import unused_port
@@ -112,15 +113,16 @@ def losses(server: Server, folder: Path) -> Iterator[str]:
         found = sorted((point.step, point.value) for point in server.client.get_metric_history(run_id, key))
         if found != sorted(expected):
             yield f"{len(found)} of {len(expected)} points of {key}"
-    params = {mlflow_key(key): value for event in events for key, value in (event.get("params") or {}).items()}
-    tags = {mlflow_key(key) for event in events for key in (event.get("tags") or {})}
+    lines = [to_data(event) for event in events]
+    params = {mlflow_key(key): value for line in lines for key, value in (line.get("params") or {}).items()}
+    tags = {mlflow_key(key) for line in lines for key in (line.get("tags") or {})}
     if run.data.params != params:
         yield "params"
     if not tags <= set(run.data.tags):
         yield f"tags {tags - set(run.data.tags)}"
-    if len(run.inputs.dataset_inputs) != sum("dataset" in event and bool(event["dataset"]) for event in events):
+    if len(run.inputs.dataset_inputs) != sum(bool(line.get("dataset")) for line in lines):
         yield "the data"
-    files = {(event["to"], Path(event["file"]).name) for event in events if event["event"] == "artifact"}
+    files = {(event.to, Path(event.file).name) for event in events if isinstance(event, ArtifactKept)}
     for to, name in files:
         if name not in [Path(one.path).name for one in server.client.list_artifacts(run_id, to or None)]:
             yield f"artifact {name}"
@@ -184,17 +186,17 @@ def begun(project: Path, uri: str) -> tuple[Path, Journal]:
     folder = new_run_folder(project, "faulty")
     pen = Journal.create(folder)
     run: dict[str, Any] = {"id": folder.name, "name": "faulty", "experiment": "faults", "tracking_uri": uri}
-    pen.write("run", **run, time=BEGAN, params={"lr": "0.1", "a (b)": "1"}, tags={"mlflow.user": "ann", "x@y": "z"})
+    pen.write(RunBegun(**run, time=BEGAN, params={"lr": "0.1", "a (b)": "1"}, tags={"mlflow.user": "ann", "x@y": "z"}))
     (folder / "plan.yaml").write_text("seed: 0\n")
-    pen.write("artifact", file="plan.yaml", to="")
-    pen.write("dataset", dataset={"name": "f", "digest": "ab", "source": "x", "context": "train"})
+    pen.write(ArtifactKept(file="plan.yaml", to=""))
+    pen.write(DatasetUsed(dataset={"name": "f", "digest": "ab", "source": "x", "context": "train"}))
     pen.series("train/loss", 1, [1 / (step + 1) for step in range(N_STEPS)], BEGAN, BEGAN + N_STEPS)
     pen.metrics(N_STEPS, {"val/price ($)/loss": 0.5}, BEGAN + N_STEPS)
     (folder / "model").mkdir()
     column = [{"name": "x", "type": "double", "shape": []}]
     text = {"inputs": column, "outputs": column, "inputs_example": None, "requirements": ["numpy"]}
     (folder / "model" / "model.json").write_text(json.dumps(text))
-    pen.write("model", folder="model")
+    pen.write(ModelSaved(folder="model"))
     return folder, pen
 
 
@@ -209,11 +211,11 @@ def test_every_fault_in_every_phase(phase: str, server: Server, project: Path) -
         name = f"{fault} / {phase} x {times}"
         with proxy(server.port, injector, [NetworkFault(fault, PHASES[phase], times, name=name)]) as one:
             folder, pen = begun(project, one.address)
-            pen.write("end", status="FINISHED", time=BEGAN + 60_000, error=None)
+            pen.write(RunEnded(status="FINISHED", time=BEGAN + 60_000, error=None))
             pen.close()
             for _ in range(4):
                 with follow.logging_to(folder):
-                    state = follow.ship(folder, one.address, Trainer(None), 20.0)
+                    state = follow.ship(folder, one.address, TrainerPipe(None), 20.0)
                 if state.complete:
                     break
         if not state.complete:

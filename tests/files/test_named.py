@@ -21,7 +21,7 @@ from annpipe.errors import SpecError
 from annpipe.files.limits import BOUNDS, Stance, held_to
 from annpipe.files.named import NamedFault, content, named_files, opened
 from annpipe.registry import Parameter, Registry
-from annpipe.runs.launch import read
+from annpipe.runs.spec_source import SpecSource
 from tests.conftest import CliHere, in_seconds
 from tests.files.odd_paths import ODD, OUTSIDE, SECRET, laid_out
 
@@ -159,7 +159,7 @@ def test_a_plugins_option_of_the_type_path_is_held_to_the_same(folder: Path) -> 
             if any(sign in path for sign in "*[") and not path.startswith(("..", "/")):
                 continue  # a pattern is a name until somebody looks for files that fit it
             with in_seconds(60), pytest.raises(SpecError):
-                read(folder / "spec.yaml", registry=registry.copy(), untrusted=True)
+                SpecSource(folder / "spec.yaml", untrusted=True).draft(registry.copy())
     assert asked == []
 
 

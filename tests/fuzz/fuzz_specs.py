@@ -339,11 +339,12 @@ def one(path: Path, registry: Any, phase: str) -> str:
     """What comes of the spec at `path`."""
     from annpipe.errors import SpecError
     from annpipe.errors.render import render
-    from annpipe.observer import Silent
-    from annpipe.runs.launch import complete, read
+    from annpipe.observer import SILENT
+    from annpipe.runs.launch import complete
+    from annpipe.runs.spec_source import SpecSource
 
     try:
-        drafted = read(path, registry=registry.copy(), untrusted=True)
+        drafted = SpecSource(path, untrusted=True).draft(registry.copy())
         if phase == "draft":
             return "draft"
         if not drafted.is_whole:
@@ -353,7 +354,7 @@ def one(path: Path, registry: Any, phase: str) -> str:
             assert render(problem)
         return "problems" if phase == "draft" else "not counted: problems of the draft"
     try:
-        complete(drafted, Silent())
+        complete(drafted, SILENT)
     except SpecError as error:
         for problem in error.problems:
             assert render(problem)

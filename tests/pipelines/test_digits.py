@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.gears.eager.gear import Eager
@@ -24,7 +23,7 @@ PIPELINES = Path(__file__).parents[2] / "pipelines"
 def accuracy(name: str, seed: int) -> tuple[float, torch.Tensor]:
     """The accuracy on the test split after the whole training, and the labels of that split."""
     spec = load_spec(PIPELINES / f"{name}.yaml", overrides=[f"seed={seed}"])
-    plan = resolve(draft(spec, Registry.installed()), observe_fields)
+    plan = resolve(draft(spec, Registry.installed()))
     parts = build(plan, torch.device("cpu"), torch.float32)
     steps = schedule(plan, len(parts.rows["train"]))
     Eager(plan, parts, steps).advance(steps.total_steps)

@@ -23,18 +23,20 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
 
 from annpipe.cli import outcome
-from annpipe.datasets.observe import observe_fields
-from annpipe.datasets.splits import split_dataset
-from annpipe.datasets.tensors import dataset_digest, make_dataset
+from annpipe.datasets.steps.digest import dataset_digest
+from annpipe.datasets.steps.make import make_dataset
+from annpipe.datasets.steps.splits import split_dataset
 from annpipe.draft.draft import draft
+from annpipe.observer import SILENT
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import DatasetUsed
 from annpipe.record.journal.location import embedded_uri
 from annpipe.record.journal.state import is_recorded, read_state
 from annpipe.record.store.client import Store
 from annpipe.registry import Registry
-from annpipe.runs.run import begin
+from annpipe.runs.begin import begin
 from annpipe.spec import load_spec
 from tests.conftest import Cli, CliHere, unrecorded, wait_until_recorded
 
@@ -158,15 +160,15 @@ def run(type_in: Type) -> Type:
 def plan_of(name: str, *overrides: str) -> Plan:
     """The plan of a spec of the gallery."""
     spec = load_spec(ROOT / "pipelines" / f"{name}.yaml", overrides)
-    return resolve(draft(spec, Registry.installed()), observe_fields)
+    return resolve(draft(spec, Registry.installed()))
 
 
 def data_of(name: str, folder: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """The x and y that a run was trained on: its record has the same digest."""
     plan = plan_of(name)
-    dataset = make_dataset(plan.data, plan.registry, plan.head.seed)
-    (event,) = (event for event in journal.read(folder) if event["event"] == "dataset")
-    assert event["dataset"]["digest"] == dataset_digest(dataset)
+    dataset = make_dataset(plan.data, plan.head.seed)
+    (event,) = (event for event in journal.read(folder) if isinstance(event, DatasetUsed))
+    assert event.dataset["digest"] == dataset_digest(dataset)
     return dataset.inputs["x"].numpy(), dataset.targets["y"].numpy()
 
 
@@ -253,21 +255,11 @@ def test_a_perceptron_does_not_learn_xor(run: Type) -> None:
     assert final["train/loss"] == pytest.approx(np.log(2), abs=1e-3)
 
 
-class Silent:
-    """Nobody watches."""
-
-    def progress(self, step: int, loss: float) -> None:
-        pass
-
-    def event(self, message: str) -> None:
-        pass
-
-
 @pytest.mark.parametrize("seed", [1, 4, 5, 9])
 def test_no_seed_lets_a_perceptron_learn_xor(seed: int, tmp_path: Path) -> None:
     """No line separates the rows, wherever it starts."""
     plan = plan_of("perceptron_xor", f"seed={seed}", "plots=[]")
-    outcome = begin(plan, tmp_path, Silent(), tracking_uri="", artifact_root=None).go(lambda steps, device, done: None)
+    outcome = begin(plan, tmp_path, SILENT, tracking_uri="", artifact_root=None).go()
     assert outcome.status == "FINISHED"
     assert outcome.values["train/accuracy"] == 0.5
     assert outcome.values["train/loss"] == pytest.approx(np.log(2), abs=1e-3)
@@ -320,7 +312,7 @@ def test_diabetes_has_the_coefficients_of_scikit_learn(run: Type) -> None:
     """On the rows that the run trained on, each within a thousandth; so has it the same score on the others."""
     ran = run("diabetes")
     plan = plan_of("diabetes")
-    splits = split_dataset(make_dataset(plan.data, plan.registry, plan.head.seed), plan.split, plan.head.seed)
+    splits = split_dataset(make_dataset(plan.data, plan.head.seed), plan.split, plan.head.seed)
     assert splits.test is not None
     x, y = (np.stack(list(columns.values()), axis=1) for columns in (splits.train.inputs, splits.train.targets))
     assert len(x) + splits.test.rows == len(load_diabetes().data)

@@ -12,11 +12,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.plan.cost import batch_rows, memory, multiply_adds
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.gears.eager.gear import Eager
@@ -42,7 +41,7 @@ def plan(tmp_path: Path) -> Any:
             f"version: 1\nname: t\n{data}{more}model: {model}\nloss: MSELoss\noptimizer: {optimizer}\ntrain: {train}\n"
         )
         (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
-        return resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed()), observe_fields)
+        return resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed()))
 
     return plan
 
@@ -65,7 +64,7 @@ def test_multiply_adds_are_half_of_torchs_count_on_real_rows(kind: str, model: s
     x = torch.randn(5, *made.model[0].input_shape)
     with FlopCounterMode(display=False) as counter:
         network(x)
-    counts = [multiply_adds(layer, made.registry) for layer in made.model]
+    counts = [multiply_adds(layer) for layer in made.model]
     assert None not in counts
     assert 2 * 5 * sum(counts) == counter.get_total_flops()  # type: ignore[arg-type]  # none is None
 
@@ -73,11 +72,11 @@ def test_multiply_adds_are_half_of_torchs_count_on_real_rows(kind: str, model: s
 def test_multiply_adds_of_known_layers(plan: Any) -> None:
     """in × out; channels × kernel × places; of an LSTM four gates at each step; none where nothing is multiplied."""
     linear, relu, _ = plan("table", "[Linear: 100, ReLU, Linear: 1]").model
-    assert (multiply_adds(linear, Registry.installed()), multiply_adds(relu, Registry.installed())) == (2 * 100, 0)
+    assert (multiply_adds(linear), multiply_adds(relu)) == (2 * 100, 0)
     convolution = plan("image", "[Conv2d: [4, 3], Flatten, Linear: 1]").model[0]
-    assert multiply_adds(convolution, Registry.installed()) == 4 * 3 * 3 * 3 * 7 * 7
+    assert multiply_adds(convolution) == 4 * 3 * 3 * 3 * 7 * 7
     lstm = plan("sequence", "[LSTM: 5, Flatten, Linear: 1]").model[0]
-    assert multiply_adds(lstm, Registry.installed()) == 6 * 4 * 5 * (8 + 5)
+    assert multiply_adds(lstm) == 6 * 4 * 5 * (8 + 5)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ from annpipe.errors import RunError, SpecError
 from annpipe.plan.schedules import Length, run_length
 from annpipe.registry import Registry
 from annpipe.registry.entry import Entry
+from annpipe.registry.traits import SchedulerTraits
 from annpipe.registry.types import Choice, Formula, ListOf, Named, OptionType, alternatives
 from annpipe.spec.sections.models import Train
 
 REGISTRY = Registry.installed()
-SCHEDULERS = [entry for entry in REGISTRY.entries("scheduler") if entry.traits.get("steps_on") != "metric"]
+SCHEDULERS = [entry for entry in REGISTRY.entries("scheduler") if entry.traits_as(SchedulerTraits).steps_on != "metric"]
 SPEC = """
 version: 1
 name: lengths

@@ -11,12 +11,11 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.cost import multiply_adds
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.parts import build_model
@@ -56,7 +55,7 @@ def plan(tmp_path: Path) -> Any:
 
     def plan(model: str, more: str = "") -> Plan:
         (tmp_path / "s.yaml").write_text(f"{REST}{more}model: {model}\n", encoding="utf-8")
-        return resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed(), project=tmp_path), observe_fields)
+        return resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed(), project=tmp_path))
 
     return plan
 
@@ -159,7 +158,7 @@ def test_attention_in_a_stack_is_that_of_a_sequence_to_itself(layer: str, part: 
                             ((mine, own), (its, theirs))), atol=1e-5)  # fmt: skip
     with FlopCounterMode(display=False) as counter:
         part(theirs, x)
-    assert multiply_adds(made.model[0], made.registry) * 2 * 7 == counter.get_total_flops()
+    assert multiply_adds(made.model[0]) * 2 * 7 == counter.get_total_flops()
 
 
 def test_a_transformer_gives_its_sequence_or_the_last_step(plan: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from pyarrow import parquet as parquet_files
 
-from annpipe import Blocks, OptionError
+from annpipe import ChunkedDataset, OptionError
 from annpipe_std.csv_data import csv, parquet
 from annpipe_std.tables import sources
 from annpipe_std.tables.telling import csv_fields, parquet_fields
@@ -47,7 +47,7 @@ def table(rows: int = 100) -> pd.DataFrame:
 
 
 def same(whole: Any, blocks: Any) -> None:
-    assert isinstance(blocks, Blocks)
+    assert isinstance(blocks, ChunkedDataset)
     passed = list(blocks.passage())
     assert len(passed) > 3
     for role in ("inputs", "targets", "aside"):
@@ -206,14 +206,14 @@ def test_a_text_is_read_once_and_its_content_counts(tmp_path: Path) -> None:
     made = copy.stat().st_mtime_ns
     other.write_bytes(file.read_bytes())
     again = csv(files=other, **options)
-    assert isinstance(first, Blocks)
-    assert isinstance(again, Blocks)
+    assert isinstance(first, ChunkedDataset)
+    assert isinstance(again, ChunkedDataset)
     assert again.digest == first.digest, "the name of a file is no matter"
     assert copy.stat().st_mtime_ns == made
     file.write_text(file.read_text(encoding="utf-8").replace("yes", "no", 1), encoding="utf-8")
     changed = csv(files=file, **options)
-    assert isinstance(changed, Blocks)
+    assert isinstance(changed, ChunkedDataset)
     assert changed.digest != first.digest
     less = csv(files=other, ignore="whole", **options)
-    assert isinstance(less, Blocks)
+    assert isinstance(less, ChunkedDataset)
     assert less.digest != first.digest

@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.parts import build_model
@@ -43,7 +42,7 @@ def plan(tmp_path: Path) -> Any:
         text = "version: 1\nname: t\nmodel:\n" + "".join(f"  - {layer}\n" for layer in layers)
         text += f"data: {{{DATA[kind]}}}\nloss: MSELoss\noptimizer: SGD\ntrain: {{epochs: 1}}\n"
         (tmp_path / "s.yaml").write_text(text, encoding="utf-8")
-        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()), observe_fields)
+        return resolve(draft(load_spec(tmp_path / "s.yaml", overrides), Registry.installed()))
 
     return plan
 
@@ -152,7 +151,7 @@ def test_a_plan_with_containers_is_the_plan_of_its_own_yaml(plan: Any, tmp_path:
     """A repetition stands there once, as in the spec."""
     made = plan("table", *NESTED)
     (tmp_path / "s.yaml").write_text(made.to_yaml(), encoding="utf-8")
-    again = resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed()), observe_fields)
+    again = resolve(draft(load_spec(tmp_path / "s.yaml"), Registry.installed()))
     assert again == made
     assert again.digest == made.digest
     assert made.to_yaml().count("- repeat:") == 2

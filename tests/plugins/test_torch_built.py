@@ -13,6 +13,7 @@ from annpipe.draft.component import Component
 from annpipe.portable.stack import passed
 from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.discovery import discover_package
+from annpipe.registry.traits import OptimizerTraits, SchedulerTraits
 from annpipe.registry.types import TupleOf, alternatives
 from tests.plugins.torch_examples import meta_input, minimal
 
@@ -30,7 +31,7 @@ def of_kind(kind: str) -> pytest.MarkDecorator:
 def build(entry: Entry, options: dict[str, Any], **supplied: Any) -> Any:
     """Built as the engine does it: the defaults of the index are passed, too."""
     defaults = {p.name: p.default for p in entry.parameters if not (p.required or p.supplied)}
-    return instantiate(Component(entry.kind, entry.name, {**defaults, **options}, None), REGISTRY, **supplied)
+    return instantiate(Component(entry.kind, entry.name, {**defaults, **options}, entry=entry), **supplied)
 
 
 @of_kind("layer")
@@ -103,10 +104,10 @@ def test_an_optimizer_steps_as_its_traits_say(entry: Entry) -> None:
     """With a closure where it needs one, and fused on the CPU where the index says so."""
     parameter = torch.nn.Parameter(torch.ones(2, 2))
     parameter.grad = torch.ones(2, 2).to_sparse() if entry.name == "SparseAdam" else torch.ones(2, 2)
-    fused = {"fused": True} if "fused" in entry.traits else {}
+    fused = {"fused": True} if entry.traits_as(OptimizerTraits).fused else {}
     assert (entry.parameter("fused") is not None) == bool(fused)
     optimizer = build(entry, {**minimal(entry), **fused}, params=[parameter])
-    if entry.traits.get("closure"):
+    if entry.traits_as(OptimizerTraits).closure:
         optimizer.step(lambda: parameter.sum())
     else:
         optimizer.step()
@@ -121,7 +122,7 @@ def test_a_scheduler_is_built_and_steps(entry: Entry) -> None:
     optimizer.step()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # SequentialLR warns of its own call
-        scheduler.step(1.0) if entry.traits.get("steps_on") == "metric" else scheduler.step()
+        scheduler.step(1.0) if entry.traits_as(SchedulerTraits).steps_on == "metric" else scheduler.step()
 
 
 LIMITS = {"positive": {"gt": 0}, "nonnegative": {"ge": 0}, "unit_interval": {"ge": 0, "le": 1}, "simplex": {"ge": 0}}

@@ -20,6 +20,7 @@ from annpipe.registry import KINDS, Entry, Origin, Registry
 from annpipe.registry.entry import from_json
 from annpipe.registry.index import made_with
 from annpipe.registry.regenerate import fresh_index
+from annpipe.registry.traits import LayerTraits, LossTraits, OptimizerTraits
 from annpipe.registry.types import Named, alternatives
 from annpipe_std import torch_outputs, torch_schedules, torch_table
 from annpipe_std.torch_words import SUMMARIES
@@ -189,17 +190,15 @@ def test_types_that_signatures_do_not_say() -> None:
 
 def test_traits_that_the_engine_reads() -> None:
     """What a layer, a loss and an optimizer tell beyond their options."""
-    assert entry_of("CrossEntropyLoss").traits == {"target": "classes", "expects": "scores"}
-    assert entry_of("PoissonNLLLoss").traits == {"outputs": "annpipe_std.output_roles:poisson_outputs"}
-    assert entry_of("Linear").traits == {"linear": True}
-    assert entry_of("ReLU").traits == {"nonlinear": True, "range": [0, None]}
-    assert entry_of("MultiheadAttention").traits == {
-        "needs": "(rows, length, features)",
-        "native_defaults": {"batch_first": False},
-    }
-    assert entry_of("LSTM").traits == {"needs": "(rows, length, features)", "native_defaults": {"batch_first": False}}
-    assert entry_of("LBFGS").traits == {"closure": True}
-    assert entry_of("L1Loss").traits == {}
+    assert entry_of("CrossEntropyLoss").traits == LossTraits(target="classes", expects="scores")
+    assert entry_of("PoissonNLLLoss").traits == LossTraits(outputs="annpipe_std.output_roles:poisson_outputs")
+    assert entry_of("Linear").traits == LayerTraits(linear=True)
+    assert entry_of("ReLU").traits == LayerTraits(nonlinear=True, range=(0, None))
+    steps_first = LayerTraits(needs="(rows, length, features)", native_defaults={"batch_first": False})
+    assert entry_of("MultiheadAttention").traits == steps_first
+    assert entry_of("LSTM").traits == steps_first
+    assert entry_of("LBFGS").traits == OptimizerTraits(closure=True)
+    assert entry_of("L1Loss").traits == LossTraits()
 
 
 @pytest.mark.parametrize("name", torch_outputs.RANGES)
@@ -211,4 +210,4 @@ def test_an_activation_gives_numbers_of_its_range(name: str) -> None:
     assert low is None or (given.min() >= low and given.min() < low + 0.1)
     assert high is None or (given.max() <= high and given.max() > high - 0.1)
     if name in torch_outputs.GIVES:
-        assert entry_of(name).traits["gives"] == torch_outputs.GIVES[name]
+        assert entry_of(name).traits_as(LayerTraits).gives == torch_outputs.GIVES[name]

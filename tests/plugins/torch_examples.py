@@ -7,18 +7,25 @@ from typing import Any
 import torch
 
 from annpipe.draft.component import Component
-from annpipe.registry import Entry
+from annpipe.registry import Entry, Registry
+from annpipe.registry.discovery import discover_package
+from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import Choice, Formula, ListOf, Named, OptionType, alternatives
 from annpipe_std import torch_table
 
 # What torch asks for beyond its signatures.
 EYE = [[1.0, 0.0], [0.0, 1.0]]
-NORMALS = Component("distribution", "Normal", {"loc": [0.0, 1.0], "scale": [1.0, 1.0]}, None)
-INSIDE = {
-    side: Component("layer", f"Transformer{side}Layer", {"d_model": 4, "nhead": 2}, None)
-    for side in ("Encoder", "Decoder")
-}
-STEP = Component("scheduler", "StepLR", {"step_size": 4}, None)
+REGISTRY = Registry()
+REGISTRY.add_entries(discover_package("annpipe_std"))
+
+
+def component(kind: str, name: str, options: dict[str, Any]) -> Component:
+    return Component(kind, name, options, entry=REGISTRY.entry(kind, name))
+
+
+NORMALS = component("distribution", "Normal", {"loc": [0.0, 1.0], "scale": [1.0, 1.0]})
+INSIDE = component("layer", "TransformerEncoderLayer", {"d_model": 4, "nhead": 2})
+STEP = component("scheduler", "StepLR", {"step_size": 4})
 EXTRA: dict[str, dict[str, Any]] = {
     "FractionalMaxPool2d": {"output_size": 4},
     "FractionalMaxPool3d": {"output_size": 4},
@@ -28,7 +35,7 @@ EXTRA: dict[str, dict[str, Any]] = {
     "Fold": {"output_size": [6, 6], "kernel_size": [2, 2], "stride": 2},
     "PixelShuffle": {"upscale_factor": 2},
     "Unflatten": {"dim": 1, "unflattened_size": [2, 2]},
-    "TransformerEncoder": {"encoder_layer": INSIDE["Encoder"]},
+    "TransformerEncoder": {"encoder_layer": INSIDE},
     "CosineAnnealingLR": {"T_max": 10},  # a run fills in the length of these
     "LinearLR": {"total_iters": 10},
     "OneCycleLR": {"total_steps": 10},
@@ -36,7 +43,7 @@ EXTRA: dict[str, dict[str, Any]] = {
     "CyclicLR": {"base_lr": 0.1, "max_lr": 0.5},
     "SequentialLR": {"schedulers": [STEP, STEP]},
     "MixtureSameFamily": {
-        "mixture_distribution": Component("distribution", "Categorical", {"probs": [0.5, 0.5]}, None),
+        "mixture_distribution": component("distribution", "Categorical", {"probs": [0.5, 0.5]}),
         "component_distribution": NORMALS,
     },
     "Uniform": {"low": 0.0, "high": 1.0},
@@ -86,7 +93,7 @@ SHAPES = {
 
 
 def meta_input(entry: Entry) -> torch.Tensor:
-    needs = str(entry.traits.get("needs", "(rows, features)"))
+    needs = entry.traits_as(LayerTraits).needs or "(rows, features)"
     if needs.startswith("whole numbers"):
         return torch.zeros(3, 5, dtype=torch.int64, device="meta")
     return torch.empty(SHAPES.get(needs, SHAPES[torch_table.NEEDS[1]]), device="meta")

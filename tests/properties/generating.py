@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from annpipe.errors import SpecError
 from annpipe.expression import Expression
 from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, OneOf, OptionType, TupleOf
 from annpipe.spec.sections.names import fault_of
 
@@ -324,8 +325,13 @@ def fitting_layers(registry: Registry) -> tuple[str, ...]:
     return tuple(
         entry.name
         for entry in registry.entries("layer")
-        if not has_components(entry) and not {"sets", "reads"} & set(entry.traits) and _takes_rows(entry, registry)
+        if not has_components(entry) and not _taps(entry) and _takes_rows(entry, registry)
     )
+
+
+def _taps(entry: Entry) -> bool:
+    traits = entry.traits_as(LayerTraits)
+    return traits.sets is not None or traits.reads is not None
 
 
 def _takes_rows(entry: Entry, registry: Registry) -> bool:
@@ -336,7 +342,7 @@ def _takes_rows(entry: Entry, registry: Registry) -> bool:
     options = {option.name: 2 if option.required else option.default for option in entry.options}
     fields = Fields({"x": Field((8,))}, {"y": Field()})
     try:
-        (layer,) = run_shapes([Component("layer", entry.name, options)], Component("data", "", {}), fields, registry)
+        (layer,) = run_shapes([Component("layer", entry.name, options, entry=entry)], Component("data", "", {}), fields)
     except SpecError:
         return False
     return len(layer.output_shape) == 1

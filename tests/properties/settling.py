@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 from tests.properties.generating import LISTS, Spec, are_classes
@@ -56,7 +55,7 @@ def settled(spec: Spec, file: Path, registry: Registry) -> Plan:
     for _ in range(12):
         file.write_text(as_text(spec), encoding="utf-8")
         try:
-            return resolve(draft(load_spec(file), registry.copy()), observe_fields)
+            return resolve(draft(load_spec(file), registry.copy()))
         except SpecError as error:
             assert error.problems[0].place
             spec = _plainer(spec, {problem.place.line for problem in error.problems if problem.place})

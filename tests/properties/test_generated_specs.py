@@ -12,12 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from jsonschema import Draft7Validator
 
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.draft.types import Draft
 from annpipe.errors import OptionError, SpecError
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.schema import spec_schema
 from annpipe.schema.inputs_outputs import loss_or_heads
@@ -115,7 +114,7 @@ def test_what_the_schema_admits_the_draft_takes_and_torch_trains(
             counts["refused for what fits not"] += 1
             return
         try:
-            plan = resolve(drafted, observe_fields)
+            plan = resolve(drafted)
         except SpecError as error:
             assert {problem.code for problem in error.problems} <= KNOWN_LATE, error
             counts["refused for what fits not"] += 1

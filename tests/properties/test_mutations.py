@@ -20,7 +20,7 @@ from annpipe.draft.types import Draft
 from annpipe.errors import Place, Problem, SpecError
 from annpipe.errors.render import render
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import read_spec
 from annpipe.spec.yaml.nodes import plain
@@ -65,10 +65,9 @@ class Bench:
 
     def finished(self, drafted: Draft) -> Plan | SpecError:
         """What comes of it with torch."""
-        from annpipe.datasets.observe import observe_fields
 
         try:
-            return resolve(drafted, observe_fields)
+            return resolve(drafted)
         except SpecError as error:
             return error
 

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.draft.options import Resolving
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import KINDS, Entry, Parameter, Registry
 from annpipe.spec import load_spec
 from annpipe.spec.sections.component import Call, read_call
@@ -31,7 +30,7 @@ GALLERY = sorted((ROOT / "pipelines").rglob("*.yaml"))
 def read_again(plan: Plan, registry: Registry) -> Plan:
     """The plan that a plan's own YAML gives, read from where the spec stood."""
     Path(plan.file).write_text(plan.to_yaml(), encoding="utf-8")
-    return resolve(draft(load_spec(Path(plan.file)), registry.copy()), observe_fields)
+    return resolve(draft(load_spec(Path(plan.file)), registry.copy()))
 
 
 @settings(
@@ -78,7 +77,7 @@ def test_a_plan_with_several_inputs_and_outputs_in_yaml_is_that_plan(
         model |= {"layers": layers[:-1] or ["Identity"], "outputs": dict.fromkeys(plan.fields.targets, head)}
         written |= {"metrics": [], "loss": None, "plots": [], "callbacks": [], "scheduler": None}
     (tmp_path / "spec.yaml").write_text(in_lines(written | {"model": model}), encoding="utf-8")
-    ended = resolve(draft(load_spec(tmp_path / "spec.yaml"), registry_entries.copy()), observe_fields)
+    ended = resolve(draft(load_spec(tmp_path / "spec.yaml"), registry_entries.copy()))
     assert ended.n_parameters == plan.n_parameters
     again = read_again(ended, registry_entries)
     assert again == ended

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from annpipe.record.journal import location
+from annpipe.record.journal.events import RunBegun, RunEnded
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.project import new_run_folder
 from annpipe.record.journal.seal import seal
@@ -37,7 +38,7 @@ class Begun:
 
     def end(self, status: str = "FINISHED", time: int = BEGAN + 60_000) -> Path:
         """Ends the run and lets go of it."""
-        self.journal.write("end", status=status, time=time, error=None)
+        self.journal.write(RunEnded(status=status, time=time, error=None))
         self.journal.close()
         return self.folder
 
@@ -89,7 +90,7 @@ def begin(project: Path) -> Iterator[Begin]:
             "params": {},
             "dataset": None,
         }
-        journal.write("run", **{**facts, **changes})
+        journal.write(RunBegun(**{**facts, **changes}))
         seal(folder)
         begun.append(Begun(folder, journal))
         return begun[-1]

@@ -19,6 +19,7 @@ import annpipe
 from annpipe.cli import outcome
 from annpipe.errors import StoreError
 from annpipe.record.journal import seal as seals
+from annpipe.record.journal.events import RunBegun, TrialEnded
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.location import embedded_uri
 from annpipe.record.journal.project import new_run_folder, spec_file
@@ -194,7 +195,7 @@ def first_line(folder: Path) -> str:
 def copied_seal(folder: Path) -> str:
     other = new_run_folder(folder.parent.parent, "other")
     journal = Journal.create(other)
-    journal.write("run", id=other.name, tags={})
+    journal.write(RunBegun(id=other.name, tags={}))
     journal.close()
     seal(other)
     shutil.copy(other / "seal.jsonl", folder / "seal.jsonl")
@@ -377,8 +378,8 @@ def test_a_journal_leads_to_no_file_outside(stranger: Path, tmp_path: Path, type
     for number, name in enumerate(("../..", "/tmp", "a/b")):
         folder = new_run_folder(stranger, "sweep")
         journal = Journal.create(folder)
-        journal.write("run", id=folder.name, name="sweep", time=2 * 10**12 + number, tags={"annpipe.sweep": "true"})
-        journal.write("trial", run=name, time=0)
+        journal.write(RunBegun(id=folder.name, name="sweep", time=2 * 10**12 + number, tags={"annpipe.sweep": "true"}))
+        journal.write(TrialEnded(run=name, time=0))
         journal.close()
         code, said = typed("compare", folder.name)
         assert (code, "is not the id of one" in said) == (3, True), said

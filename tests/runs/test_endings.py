@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import RunEnded
 from annpipe.record.journal.state import is_recorded, read_state, sole_shipper
 from annpipe.record.store.ui import serve
 from annpipe.train.loop.checkpoint import load_checkpoint
@@ -203,9 +204,9 @@ def test_a_tracker_that_hangs_holds_the_command_no_longer_than_it_may(
     assert done.returncode == 0, done.stderr
     assert "still shipping in the background after 2 s" in done.stdout
     folder = latest(tmp_path)
-    (end,) = (event for event in journal.read(folder) if event["event"] == "end")
-    assert end["status"] == "FINISHED"
-    assert time.time() - end["time"] / 1000 < 2 + 60  # the end of a busy process included
+    (end,) = (event for event in journal.read(folder) if isinstance(event, RunEnded))
+    assert end.status == "FINISHED"
+    assert time.time() - end.time / 1000 < 2 + 60  # the end of a busy process included
     end_shippers(folder)
 
 

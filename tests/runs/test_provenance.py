@@ -17,14 +17,16 @@ import pyarrow.parquet
 import pytest
 
 from annpipe.cli import outcome
-from annpipe.datasets.tensors import make_data
+from annpipe.datasets.steps.make import make_data
+from annpipe.draft.component import at_every_depth
 from annpipe.errors import RunError
-from annpipe.observer import Silent
+from annpipe.observer import SILENT
 from annpipe.registry import Registry
 from annpipe.registry.types import KINDS
 from annpipe.runs import provenance as facts_of
-from annpipe.runs.launch import complete, read
-from annpipe.runs.provenance import DataDigests, check_facts, facts_key, plan_components, run_facts
+from annpipe.runs.launch import complete
+from annpipe.runs.provenance import DataDigests, check_facts, facts_key, run_facts
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.models import Split
 from tests.conftest import unrecorded
 
@@ -228,8 +230,8 @@ def facts(folder: Path, *said: str) -> dict[str, Any]:
     """What decides the results of a run of the spec as the files are now."""
     unset = [one.removesuffix("=null") for one in said if one.endswith("=null")]
     changes = [one for one in said if not one.endswith("=null")]
-    plan = complete(read(folder / "spec.yaml", overrides=changes, unset=unset), Silent())
-    rows = make_data(plan.data, plan.registry, plan.head.seed, plan.split.columns)
+    plan = complete(SpecSource(folder / "spec.yaml", tuple(changes), tuple(unset)).draft(), SILENT)
+    rows = make_data(plan.data, plan.head.seed, plan.split.columns)
     return run_facts(plan, DataDigests.of(rows))
 
 
@@ -280,8 +282,11 @@ def test_a_component_in_each_section_is_found(folder: Path) -> None:
         'model={layers: [{Linear: 4}, {residual: [{Linear: 4}, Tanh]}, {Linear: 1}], init: {"*": zeros_}}',
         "optimizer={SGD: {lr: 0.1}, groups: [{params: '0.*', lr: 0.01}]}",
     ]
-    plan = complete(read(folder / "spec.yaml", overrides=said), Silent())
-    found = {(component.kind, component.name) for component in plan_components(plan)}
+    plan = complete(SpecSource(folder / "spec.yaml", tuple(said)).draft(), SILENT)
+    found = {
+        (component.kind, component.name)
+        for component in at_every_depth(component for _, component in plan.components())
+    }
     assert found >= {
         *(("data", "csv"), ("layer", "Linear"), ("layer", "Tanh"), ("layer", "residual"), ("initializer", "zeros_")),
         *(("transform", "standardize"), ("loss", "MSELoss"), ("optimizer", "SGD"), ("scheduler", "StepLR")),

@@ -18,6 +18,7 @@ import pytest
 
 from annpipe.files.whole import seal
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import ArtifactKept, RunEnded
 from tests.conftest import wait_until_recorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
@@ -254,8 +255,9 @@ def test_a_layer_that_raises_fails_the_run_and_leaves_its_traceback(go: Any) -> 
     done = go(PLUGIN_SPEC, gain=FAILING)
     assert done.outcome.status == journal.status(done.folder) == "FAILED"
     events = list(journal.read(done.folder))
-    assert events[-1]["error"] == "the power is out"
-    assert {"event": "artifact", "file": "artifacts/error.txt", "to": ""} in events
+    assert isinstance(events[-1], RunEnded)
+    assert events[-1].error == "the power is out"
+    assert ArtifactKept(file="artifacts/error.txt", to="") in events
     text = (done.folder / "artifacts/error.txt").read_text()
     assert "AssertionError: the power is out" in text
     assert "gain.py" in text

@@ -65,7 +65,7 @@ def ran(go: Any, layer: str, table: str = "") -> Any:
 
 
 def events(gone: Any) -> list[str]:
-    return [event["event"] for event in read(gone.folder)]
+    return [event.kind for event in read(gone.folder)]
 
 
 def test_a_model_that_answers_differently_fails_the_run(go: Any) -> None:

@@ -27,12 +27,11 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
-from annpipe.datasets.tensors import make_data
+from annpipe.datasets.steps.make import make_data
 from annpipe.draft.draft import draft
 from annpipe.errors import DataError
 from annpipe.export.model import export_model
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.saved.labelled import labelled
 from annpipe.saved.model import SavedModel
@@ -150,11 +149,11 @@ def trained(table: Table, folder: Path, kind: str, in_memory: bool, registry: Re
     run = folder / f"{kind}-{in_memory}"
     run.mkdir()
     (folder / "spec.yaml").write_text(text, encoding="utf-8")
-    plan = resolve(draft(load_spec(folder / "spec.yaml"), registry, project=folder), observe_fields)
-    data = make_data(plan.data, registry, 0)
+    plan = resolve(draft(load_spec(folder / "spec.yaml"), registry, project=folder))
+    data = make_data(plan.data, 0)
     with computing("float64", deterministic=False) as dtype:
         parts = build(plan, torch.device("cpu"), dtype)
-        x, y = (torch.cat(blocks) for blocks in zip(*parts.rows["train"].blocks(1000), strict=True))
+        x, y = (torch.cat(blocks) for blocks in zip(*parts.rows["train"].iter_chunks(1000), strict=True))
         torch.nn.functional.cross_entropy(parts.model(x), y).backward()
         parts.optimizer.step()
         export_model(plan, parts, run / "model")

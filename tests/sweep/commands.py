@@ -40,7 +40,7 @@ AT_ONCE = """
         storage = storage_of(url)
         queue = DatabaseQueue(storage.engine, "s", 8, f"w{number}", 30)
         (taken,) = queue.take(1)
-        return queue.end(taken.place, "[]")
+        return queue.end(taken.index, "[]")
 
     def child(url, number, start):
         if pid := os.fork():

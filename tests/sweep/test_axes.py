@@ -17,9 +17,8 @@ from annpipe.spec.sections.sweep import even
 from annpipe.spec.yaml.composer import compose
 from annpipe.spec.yaml.nodes import plain
 from annpipe.sweep.grid import combinations, corners, repeated
-from annpipe.sweep.plan_trials import Goal
-from annpipe.sweep.statistics import spread, student_t
-from annpipe.sweep.table import Result, Swept, as_csv, as_log_table, groups_as_log_table
+from annpipe.sweep.results.statistics import spread, student_t
+from annpipe.sweep.results.table import Goal, Result, SweepResult, as_csv, as_log_table, groups_as_log_table
 
 
 @pytest.mark.parametrize(
@@ -175,16 +174,16 @@ def test_the_best_is_of_the_best_mean() -> None:
         Result(number, {"lr": lr, "seed": seed}, None, "FINISHED", {"val/loss": loss})
         for number, (lr, seed, loss) in enumerate(zip((0.1, 0.1, 0.2, 0.2), (0, 1, 0, 1), losses, strict=True))
     )
-    swept = Swept("s", axes, Goal("val/loss", higher=False), results)
+    swept = SweepResult("s", axes, Goal("val/loss", higher=False), results)
     assert [group.values for group in swept.groups] == [{"lr": 0.2}, {"lr": 0.1}]
     assert swept.best is not None
     assert swept.best.number == 2
     first = Result(0, {"lr": 0.1}, None, "FINISHED", {"val/loss": 0.0})
-    alone = Swept("s", axes[:1], swept.goal, (first, Result(1, {"lr": 0.2}, None, "FAILED")))
+    alone = SweepResult("s", axes[:1], swept.goal, (first, Result(1, {"lr": 0.2}, None, "FAILED")))
     assert alone.best is not None
     assert [result.number for result in alone.ordered()] == [0, 1]
     assert alone.groups == ()
-    higher = Swept("s", axes[:1], Goal("val/loss", higher=True), (results[0], results[2]))
+    higher = SweepResult("s", axes[:1], Goal("val/loss", higher=True), (results[0], results[2]))
     assert higher.best is not None
     assert higher.best.number == 2
     assert as_csv(alone).splitlines() == ["trial,lr,status,val/loss,run", "0,0.1,FINISHED,0.0,", "1,0.2,FAILED,,"]
@@ -200,7 +199,7 @@ def test_a_group_with_a_failed_seed_says_of_how_many_its_mean_is() -> None:
             [("FINISHED", {"val/loss": 1.0}), ("FAILED", {}), ("FINISHED", {"val/loss": 3.0})]
         )
     )
-    swept = Swept("s", axes, Goal("val/loss", higher=False), results)
+    swept = SweepResult("s", axes, Goal("val/loss", higher=False), results)
     table = json.loads(groups_as_log_table(swept))
     assert dict(zip(table["columns"], table["data"][0], strict=True)).items() >= {"trials": 3, "finished": 2}.items()
     assert _groups(swept)[1][-1] == "2 of 3"

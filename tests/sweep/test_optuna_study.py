@@ -19,44 +19,42 @@ import pytest
 import annpipe
 from annpipe.errors import SpecError
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import TagsSet, TrialEnded
 from annpipe.runs.launch import shipping
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import Axis, Span, read_over
-from annpipe.sweep.design import Design, designed
+from annpipe.sweep.design import Design, design_sweep
 from annpipe.sweep.optuna_samplers import pruner_of
 from annpipe.sweep.optuna_study import Study
-from annpipe.sweep.plan_trials import Request
+from annpipe.sweep.results.table import Result
 from annpipe.sweep.storage import storage_of
-from annpipe.sweep.sweep import SweepEnd, train_sweep
-from annpipe.sweep.table import Result
+from annpipe.sweep.sweep import SweepEnd, SweepObserver, train_sweep
 from tests.sweep.commands import SPEC, WAITS, begun, below_of, finished, has_begun, is_alive, waited, workers_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.", "ignore::optuna.exceptions.ExperimentalWarning")
 
 
-class Silent:
-    """A watcher that keeps what it hears."""
+class KeepingObserver(SweepObserver):
+    """Keeps the trials and events that it is told of."""
 
     def __init__(self) -> None:
         self.trials: list[Result] = []
         self.events: list[str] = []
 
-    def trial(self, result: Result, done: int, of: int) -> None:
+    def trial(self, result: Result, n_done: int, n_trials: int) -> None:
         self.trials.append(result)
 
     def event(self, message: str) -> None:
         self.events.append(message)
 
-    def warn(self, problem: object) -> None:
-        """Not looked at."""
-
 
 def design(project: Path, *changes: str, over: tuple[str, ...] = ()) -> Design:
-    return designed(Request(project / "spec.yaml", changes, over=tuple(map(read_over, over))), Silent())
+    return design_sweep(SpecSource(project / "spec.yaml", changes, over=tuple(map(read_over, over))), KeepingObserver())
 
 
 def swept(project: Path, *changes: str, over: tuple[str, ...] = (), **how: Any) -> SweepEnd:
     with shipping() as recorder:
-        return train_sweep(design(project, *changes, over=over), Silent(), recorder, **how)
+        return train_sweep(design(project, *changes, over=over), KeepingObserver(), recorder, **how)
 
 
 SPACES = {
@@ -98,7 +96,7 @@ def test_a_sampler_learns_of_each_batch(project: Path) -> None:
 def _told_at(ended: SweepEnd, result: Result) -> int:
     """When the trial of a result ended."""
     assert result.run is not None
-    names = [event["run"] for event in journal.read(ended.folder) if event["event"] == "trial"]
+    names = [event.run for event in journal.read(ended.folder) if isinstance(event, TrialEnded)]
     return names.index(result.run.name)
 
 
@@ -146,8 +144,9 @@ def test_a_pruned_trial_ends_early_and_can_go_on(project: Path) -> None:
         ]
         assert points == [1, 2]
         assert journal.status(result.run) == "KILLED"
-        assert any(event.get("tags", {}).get("annpipe.pruned") == "2" for event in journal.read(result.run))
-    resumed = annpipe.runs.launch.go_on(ended.swept.results[0].run, annpipe.observer.Silent())  # type: ignore[arg-type]
+        set_later = [event.tags for event in journal.read(result.run) if isinstance(event, TagsSet)]
+        assert any(tags.get("annpipe.pruned") == "2" for tags in set_later)
+    resumed = annpipe.runs.launch.go_on(ended.swept.results[0].run, annpipe.observer.SILENT)  # type: ignore[arg-type]
     assert resumed.status == "FINISHED"
     assert ended.swept.best is None
 
@@ -251,23 +250,23 @@ def test_what_a_dead_worker_had_taken_waits_again(project: Path) -> None:
     other = Study(made, storage_of(url, beat=1, grace=2), "s", seed=1)
     lost = one.choose()
     taken = other.choose()
-    assert {choice.place for choice in lost} & {choice.place for choice in taken} == set()
-    done = {choice.place for choice in taken}
+    assert {choice.index for choice in lost} & {choice.index for choice in taken} == set()
+    done = {choice.index for choice in taken}
     for choice in taken:
-        other.told(choice, [Result(choice.first, choice.trials[0], None, "FINISHED", {"val/loss": 1.0})])
+        other.record(choice, [Result(choice.first, choice.trials[0], None, "FINISHED", {"val/loss": 1.0})])
     deadline = time.monotonic() + 300
     while not other.is_over:
         assert time.monotonic() < deadline
         for choice in other.choose():
-            assert choice.place not in done
-            done.add(choice.place)
-            other.told(choice, [Result(choice.first, choice.trials[0], None, "FINISHED", {"val/loss": 1.0})])
+            assert choice.index not in done
+            done.add(choice.index)
+            other.record(choice, [Result(choice.first, choice.trials[0], None, "FINISHED", {"val/loss": 1.0})])
         time.sleep(0.2)
     assert done == set(range(4))
-    assert {choice.place: choice.trials for choice in lost}.items() <= {
+    assert {choice.index: choice.trials for choice in lost}.items() <= {
         place: _values(url, place) for place in done
     }.items()
-    assert len(one.of_others()) == 4
+    assert len(one.results_of_others()) == 4
 
 
 def _values(url: str, place: int) -> tuple[dict[str, Any], ...]:
@@ -391,7 +390,7 @@ def test_a_choice_is_taken_once(project: Path) -> None:
         taken: list[int] = []
         ready.wait(300)
         while choices := worker.choose():
-            taken += [choice.place for choice in choices]
+            taken += [choice.index for choice in choices]
         return taken
 
     with ThreadPoolExecutor(len(workers)) as threads:

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from annpipe.errors import Problem, SpecError
-from annpipe.observer import Silent
+from annpipe.errors import SpecError
+from annpipe.observer import SILENT
 from annpipe.plan.shapes import run
-from annpipe.runs.launch import complete, read
+from annpipe.runs.launch import complete
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import read_over
-from annpipe.sweep.design import designed
-from annpipe.sweep.plan_trials import Planner, Request, Trial
+from annpipe.sweep.design import design_sweep
+from annpipe.sweep.plan_trials import Planner, Trial
 from annpipe.sweep.train_trials import stacks
 from annpipe.train.gears.stacked import eligibility
 
@@ -29,18 +30,10 @@ train: {epochs: 2}
 """
 
 
-class Teller:
-    """Says nothing."""
-
-    def event(self, message: str) -> None: ...
-
-    def warn(self, problem: Problem) -> None: ...
-
-
 def planned(spec: Path, *over: str) -> list[Trial]:
     """The trials of a sweep."""
-    design = designed(Request(spec, over=tuple(map(read_over, over))), Teller())
-    planner = Planner(design.request, design.axes, Teller())
+    design = design_sweep(SpecSource(spec, over=tuple(map(read_over, over))), SILENT)
+    planner = Planner(design.source, design.axes, SILENT)
     planner.check(design.combinations)
     return [planner.trial(number, values) for number, values in enumerate(design.combinations)]
 
@@ -66,7 +59,9 @@ def test_plans_are_those_of_the_trials_alone(tmp_path: Path, monkeypatch: pytest
     assert [len(group) for group in stacks(trials)] == [3, 3]
     assert calls == {"run_shapes": 3, "_layers": 2}  # and the plan of the spec as it stands
     for trial in trials:
-        alone = complete(read(spec, overrides=[f"{path}={value}" for path, value in trial.values.items()]), Silent())
+        alone = complete(
+            SpecSource(spec, tuple(f"{path}={value}" for path, value in trial.values.items())).draft(), SILENT
+        )
         assert trial.plan == replace(alone, plots=())
         assert trial.plan.digest == alone.digest
 

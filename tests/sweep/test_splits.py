@@ -13,13 +13,14 @@ import pytest
 
 import annpipe
 from annpipe.cli import outcome
-from annpipe.observer import Silent
+from annpipe.observer import SILENT
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import TagsSet
+from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import read_over
-from annpipe.sweep.design import designed
+from annpipe.sweep.design import design_sweep
 from annpipe.sweep.figures.repeats import draw_repeats
-from annpipe.sweep.plan_trials import Request
-from annpipe.sweep.table import Result, Swept
+from annpipe.sweep.results.table import Result, SweepResult
 from tests.conftest import unrecorded
 
 SPEC = """
@@ -133,7 +134,7 @@ def test_splits_are_repetitions(over: str, metric: str, sweep: Type, tmp_path: P
 
 def _gear(run: Path) -> str:
     """How a run was trained."""
-    gears = [event["tags"].get("annpipe.gear") for event in journal.read(run) if event["event"] == "tags"]
+    gears = [event.tags.get("annpipe.gear") for event in journal.read(run) if isinstance(event, TagsSet)]
     return next(gear for gear in gears if gear)
 
 
@@ -192,17 +193,17 @@ def test_a_sampler_repeats_the_splits_of_each_choice(sweep: Type) -> None:
 def test_a_whole_split_is_a_repetition_where_it_names_its_rows(sweep: Type, tmp_path: Path) -> None:
     """Fractions are values: 0.2 against 0.4 of the rows is a question, not luck."""
     over = read_over("data.split={val: 0.25},{val: 0.5}")
-    call = designed(Request(tmp_path / "spec.yaml", over=(over,)), Silent()).call
+    call = design_sweep(SpecSource(tmp_path / "spec.yaml", over=(over,)), SILENT).call
     assert call.repeats == ()
 
 
 def test_the_figure_says_what_is_repeated(sweep: Type, tmp_path: Path) -> None:
     """In its title, in the plural."""
-    request = Request(tmp_path / "spec.yaml", over=(read_over("data.split.test_rows=a.txt,b.txt"),))
-    design = designed(request, Silent())
+    request = SpecSource(tmp_path / "spec.yaml", over=(read_over("data.split.test_rows=a.txt,b.txt"),))
+    design = design_sweep(request, SILENT)
     values = enumerate(design.combinations)
     results = [Result(number, one, None, "FINISHED", {"test/loss": 1.0 + number}) for number, one in values]
-    figure = draw_repeats(Swept("splits", design.axes, design.goal, tuple(results)))
+    figure = draw_repeats(SweepResult("splits", design.axes, design.goal, tuple(results)))
     assert figure is not None
     texts = " ".join(text.get_text() for text in figure.findobj(match=lambda artist: hasattr(artist, "get_text")))
     assert "test/loss over files of test rows" in texts

@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 import annpipe
 from annpipe.cli import outcome
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import TagsSet
 from annpipe.record.journal.location import embedded_uri
 from annpipe.record.journal.state import is_recorded, read_state
 from tests.conftest import unrecorded, wait_until_recorded
@@ -92,7 +93,7 @@ def test_each_trial_equals_its_solo_run(type_in: Type, tmp_path: Path) -> None:
         one, other = (load_file(file) for file in files)
         assert all(one[name].allclose(other[name], rtol=1e-3, atol=1e-5) for name in one)
         events = journal.read(tmp_path / "runs" / trial["run"])
-        assert any(event.get("tags", {}).get("annpipe.gear") == "stacked" for event in events)
+        assert "stacked" in [event.tags.get("annpipe.gear") for event in events if isinstance(event, TagsSet)]
     losses = {trial["run"]: trial["finals"]["val/loss"] for trial in found["trials"]}
     assert found["best"] == min(losses, key=losses.__getitem__)
     code, printed, _ = type_in("best", found["sweep"])

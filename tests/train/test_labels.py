@@ -53,7 +53,7 @@ def test_a_batch_in_which_no_label_counts_is_left_out(size: int, fit: Any, tmp_p
     assert run.told.said == ["warning: step 1 is left out: all its labels are 0, which `ignore_index` leaves out"]
     assert run.loop.gear.guard.n_skipped == {1: 12, 2: 3}[size]
     assert np.isfinite(run.losses).all()
-    assert why_solo(run.plan, run.parts) == "labels that the loss leaves out, of which a step may have no others"
+    assert why_solo(run.plan, run.parts) == "labels that the loss ignores: a step may have no others"
 
 
 @pytest.mark.parametrize(

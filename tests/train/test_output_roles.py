@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import mean_pinball_loss
 
 from annpipe.portable.network import SavedNetwork
-from annpipe.saved.answers import answers
+from annpipe.saved.answers import prediction_columns
 from annpipe.saved.model import SavedModel
 from annpipe.train.loop.evaluate import evaluate
 from annpipe.train.loop.figures import predictor
@@ -71,7 +71,7 @@ def asked(gone: Any, rows: Mapping[str, list[float]]) -> dict[str, Any]:
     assert gone.outcome.status == "FINISHED", gone.outcome.error
     model = SavedModel(gone.folder)
     columns = [np.array(rows[item.name], dtype=float) for item in model.inputs]
-    return answers(model.targets, model.outputs(columns))
+    return prediction_columns(model.targets, model.outputs(columns))
 
 
 @pytest.mark.parametrize("scale", ["standardize", "min_max", "robust"])

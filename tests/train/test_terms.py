@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from annpipe.backend.device import computing
-from annpipe.datasets import prepare
 from annpipe.errors import RunError
 from annpipe.record.journal.journal import points, read
 from annpipe.train.batches import on_disk
@@ -277,7 +276,6 @@ def csv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sources, "MOST_ROWS", 37)
     monkeypatch.setattr(on_disk, "CHUNK_BYTES", 300)
     monkeypatch.setattr(on_disk, "BUFFER_BYTES", 4000)
-    prepare.prepared.cache_clear()
     return tmp_path / "rows.csv"
 
 

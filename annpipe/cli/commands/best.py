@@ -1,4 +1,4 @@
-"""`annpipe best SWEEP`: the plan of a sweep's best trial, as a complete spec."""
+"""`annpipe best SWEEP`: prints the plan of a sweep's best trial, as a complete spec."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from annpipe.cli.completion import words
 @click.argument("sweep", required=False, shell_complete=words.runs)
 @click.option("--last", is_flag=True, help="The latest sweep of this project.")
 def command(sweep: str | None, last: bool) -> None:
-    """Print the plan of the best trial of SWEEP as a spec that reads the same: `annpipe best SWEEP > best.yaml`."""
-    from annpipe.cli.walking import runs_of
+    """Print the plan of the best trial of SWEEP as a complete spec: `annpipe best SWEEP > best.yaml`."""
+    from annpipe.cli.project_runs import runs_of
     from annpipe.errors import DataError, NotFound
     from annpipe.record.journal.inside import check_inside
     from annpipe.record.journal.project import find_project, find_run
@@ -28,9 +28,9 @@ def command(sweep: str | None, last: bool) -> None:
     else:
         folder = find_run(project, sweep)
     if not is_sweep(folder):
-        raise NotFound(f"the run {folder.name} is no sweep; its own spec is in {folder / 'plan.yaml'}")
+        raise NotFound(f"the run {folder.name} is not a sweep; its plan is in {folder / 'plan.yaml'}")
     if not (folder / "best.yaml").is_file():
-        raise NotFound(f"no trial of {folder.name} finished, so that none is the best")
+        raise NotFound(f"no trial of {folder.name} finished, so there is no best one")
     try:
         text = (folder / "best.yaml").read_text(encoding="utf-8")
     except UnicodeDecodeError as error:

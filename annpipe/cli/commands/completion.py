@@ -1,8 +1,8 @@
-"""`annpipe completion SHELL`: the script that makes a shell complete annpipe's commands, options and names.
+"""`annpipe completion SHELL`: the script that lets a shell complete annpipe's commands, options and names.
 
-The scripts speak click's protocol: the words up to the cursor go into the environment, annpipe answers and stops.
-They are ours because click's own leave a blank after `train.`, break words at `=` and `:` in bash, and do not quote
-file names.
+The scripts speak click's protocol: the words up to the cursor go into the environment, and annpipe prints
+completions. They replace click's own, which leave a blank after `train.`, break words at `=` and `:` in bash, and do
+not quote file names.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 @click.command("completion")
 @click.argument("shell", type=click.Choice(tuple(SCRIPTS)))
 def command(shell: str) -> None:
-    """Print the script that makes SHELL complete commands, options, specs, components, runs and paths of --set.
+    """Print the script that lets SHELL complete commands, options, specs, components, runs and paths of --set.
 
     \b
     bash, in ~/.bashrc:

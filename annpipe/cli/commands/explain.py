@@ -1,4 +1,4 @@
-"""`annpipe explain CODE`: what does the code in `error[CODE]` mean, and how is it mended?"""
+"""`annpipe explain CODE`: explains what the code in `error[CODE]` means, and how to correct the spec."""
 
 from __future__ import annotations
 

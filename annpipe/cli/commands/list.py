@@ -1,36 +1,25 @@
-"""`annpipe list`: which components are there?"""
+"""`annpipe list`: lists the components of the registry."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from annpipe.cli.completion import words
-from annpipe.errors import NotFound, SpecError
-from annpipe.errors.render import render
+from annpipe.cli.options import known_kind, open_registry, plugin_option
 
 if TYPE_CHECKING:
-    from annpipe.registry import Entry, Registry
-
-PLUGIN_OPTION = click.option(
-    "--plugin",
-    "plugins",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    shell_complete=words.plugin_files,
-    help="Add the components of a Python file, as a spec's `plugins:` does; may be repeated.",
-)
+    from annpipe.registry import Entry
 
 
 @click.command("list")
 @click.argument("kind", required=False, shell_complete=words.kinds)
-@PLUGIN_OPTION
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of text.")
 def command(kind: str | None, plugins: tuple[Path, ...], as_json: bool) -> None:
     """List the components of the registry, of one KIND or of all."""
@@ -43,35 +32,6 @@ def command(kind: str | None, plugins: tuple[Path, ...], as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         click.echo("\n\n".join(_section(name, registry.entries(name)) for name in kinds))
-
-
-def open_registry(plugins: tuple[Path, ...]) -> Registry:
-    """All installed components and those of `plugins`; what is wrong with installed ones is a warning on stderr."""
-    from annpipe.registry import Registry
-    from annpipe.registry.discovery import PluginFault
-
-    registry = Registry.installed()
-    for fault in registry.faults:
-        click.echo(render(replace(fault.problem, severity="warning")) + "\n", err=True)
-    for path in plugins:
-        if not path.is_file():
-            raise NotFound(f"there is no plugin file '{path}'")
-        try:
-            registry.add_file(path)
-        except PluginFault as fault:
-            raise SpecError([fault.problem]) from fault
-    return registry
-
-
-def known_kind(kind: str) -> str:
-    """The kind itself; raises NotFound with the nearest when there is none of that name."""
-    from annpipe.errors.suggest import did_you_mean
-    from annpipe.registry import KINDS
-
-    if kind not in KINDS:
-        hint = did_you_mean(kind, KINDS) or f"the kinds are {', '.join(KINDS)}"
-        raise NotFound(f"there is no kind '{kind}': {hint}")
-    return kind
 
 
 def _row(entry: Entry) -> dict[str, str]:

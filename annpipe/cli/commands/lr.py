@@ -1,4 +1,4 @@
-"""`annpipe lr SPEC`: which learning rate fits, told by a short test that grows it until the loss blows up."""
+"""`annpipe lr SPEC`: suggests a learning rate, by a short test in which it grows until the loss blows up."""
 
 from __future__ import annotations
 
@@ -9,56 +9,58 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from annpipe.cli.options import spec_argument, spec_options
+from annpipe.cli.options import spec_source
+from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
     from annpipe.plan.plan import Plan
     from annpipe.train.loop.lr_test import RateTest
 
 
+_RATE = click.FloatRange(min=0, min_open=True)
+
+
 @click.command("lr")
-@spec_argument
-@spec_options
-@click.option("--from", "low", type=click.FloatRange(min=0, min_open=True), default=1e-7, help="The first rate.")
-@click.option("--to", "high", type=click.FloatRange(min=0, min_open=True), default=10.0, help="The last rate.")
-@click.option("--steps", type=click.IntRange(10, 100_000), default=200, help="At most so many steps.")
-@click.option("--figure", type=click.Path(path_type=Path), help="Where the figure goes; NAME_lr.svg if left out.")
+@spec_source()
+@click.option("--from", "low", type=_RATE, default=1e-7, help="The first rate [default: 1e-7].")
+@click.option("--to", "high", type=_RATE, default=10.0, help="The last rate [default: 10].")
+@click.option(
+    "--steps", type=click.IntRange(10, 100_000), default=200, help="The maximum number of steps [default: 200]."
+)
+@click.option("--figure", type=click.Path(path_type=Path), help="The file of the figure; NAME_lr.svg if left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rates and losses as JSON.")
 def command(
-    spec: Path,
-    overrides: tuple[str, ...],
-    unset: tuple[str, ...],
-    device: str | None,
+    source: SpecSource,
     low: float,
     high: float,
     steps: int,
     figure: Path | None,
     as_json: bool,
 ) -> None:
-    """Suggest a learning rate for SPEC: train a little with growing rates, draw what the loss does, record nothing."""
+    """Suggest a learning rate for SPEC: train briefly at growing rates and draw the loss; nothing is recorded."""
     from annpipe.cli.progress import RunDisplay
     from annpipe.record.journal.project import slug
-    from annpipe.runs.launch import complete, read
-    from annpipe.runs.run import try_rates
+    from annpipe.runs.launch import complete
+    from annpipe.train.loop.lr_test import try_rates
 
     if not low < high < math.inf:  # nor is nan
         raise click.UsageError(f"--from ({low:g}) must be less than --to ({high:g}), and both be finite")
     with RunDisplay() as display:
-        plan = complete(read(spec, overrides=overrides, unset=unset, device=device), display)
+        plan = complete(source.draft(), display)
         test = try_rates(plan, low=low, high=high, steps=steps)
     path = figure or Path(f"{slug(plan.head.name)}_lr.svg")
     draw(plan, test, path)
-    click.echo(as_json_text(test, path) if as_json else said(plan, test, path))
+    click.echo(as_json_text(test, path) if as_json else as_text(plan, test, path))
 
 
-def said(plan: Plan, test: RateTest, path: Path) -> str:
+def as_text(plan: Plan, test: RateTest, path: Path) -> str:
     """The suggestion in words, and how to take it."""
-    own = plan.optimizer.options.get("lr")
+    lr = plan.optimizer.options.get("lr")
     lines = [f"suggested  lr {test.suggested:.2g}  (where the loss falls fastest)"]
     lines.append(f"tried      {len(test.rates)} steps from {test.rates[0]:.2g} to {test.rates[-1]:.2g}")
     lines.append(f"figure     {path}")
     setting = f"--set optimizer.{plan.optimizer.name}.lr={test.suggested:.2g}"
-    lines += ["", f"the spec's own is {own:g}; for this one:" if isinstance(own, float) else "for this one:"]
+    lines += ["", f"the spec has {lr:g}; to take the suggested one:" if isinstance(lr, float) else "to take it:"]
     return "\n".join([*lines, f"  annpipe run {plan.file} {setting}"])
 
 

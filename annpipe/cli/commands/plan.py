@@ -1,42 +1,27 @@
-"""`annpipe plan SPEC`: the resolved plan: layers, shapes, parameters, and what will be recorded."""
+"""`annpipe plan SPEC`: shows the resolved plan: layers, shapes, parameters, and what will be recorded."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from annpipe.cli.options import spec_argument, spec_options, untrusted_option
+from annpipe.cli.options import spec_source
 from annpipe.cli.progress import RunDisplay
 from annpipe.cli.views.plan import origins_as_json, show_draft, show_origins, show_plan
-
-if TYPE_CHECKING:
-    pass
+from annpipe.runs.spec_source import SpecSource
 
 
 @click.command("plan")
-@spec_argument
-@spec_options
-@untrusted_option
+@spec_source(untrusted=True)
 @click.option("--yaml", "as_yaml", is_flag=True, help="Print the plan as a complete spec.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan (or, with --origin, the origins) as JSON.")
 @click.option("--origin", "by_origin", is_flag=True, help="Show which line, override or default gave each value.")
-def command(
-    spec: Path,
-    overrides: tuple[str, ...],
-    unset: tuple[str, ...],
-    device: str | None,
-    untrusted: bool,
-    as_yaml: bool,
-    as_json: bool,
-    by_origin: bool,
-) -> None:
+def command(source: SpecSource, as_yaml: bool, as_json: bool, by_origin: bool) -> None:
     """Show the plan that SPEC resolves to, and train nothing."""
-    from annpipe.runs.launch import complete, read
+    from annpipe.runs.launch import complete
 
-    drafted = read(spec, overrides=overrides, unset=unset, device=device, untrusted=untrusted)
+    drafted = source.draft()
     display = RunDisplay()
     for warning in drafted.unchecked:
         display.warn(warning)

@@ -1,4 +1,4 @@
-"""`annpipe predict RUN DATA`: what a run's model makes of new rows."""
+"""`annpipe predict RUN DATA`: writes what a run's model predicts for the rows of a file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Write this column of DATA too; may be repeated.")
 @trust_option
 def command(run: Path, data: str, output: Path | None, keep: tuple[str, ...], trust: bool) -> None:
-    """Write what the model of RUN answers for the rows of DATA, a .csv, .parquet or .npz file, or - for CSV from stdin.
+    """Write what RUN's model predicts for the rows of DATA: a .csv, .parquet or .npz file, or - for CSV from stdin.
 
-    Columns are found by name, in any order. Answers are class names with their probabilities, or numbers in the units
-    of the data; as CSV on stdout where no --output is given.
+    Columns are found by name, in any order. Predictions are class names with their probabilities, or numbers in
+    the units of the data; as CSV on stdout where no --output is given.
     """
     from annpipe.saved.predict import predict
 

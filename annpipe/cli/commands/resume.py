@@ -1,4 +1,4 @@
-"""`annpipe resume RUN`: go on with an interrupted run, exactly, in the same MLflow run."""
+"""`annpipe resume RUN`: goes on with an interrupted run, exactly, in the same MLflow run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from annpipe.cli.options import trust_option
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(run: str | None, last: bool, tracking_uri: str | None, trust: bool, as_json: bool) -> None:
-    """Go on with RUN (its id, a part of it, or its name) from its last checkpoint.
+    """Resume RUN (its id, a part of it, or its name) from its last checkpoint.
 
-    A run that was interrupted and resumed ends with the same numbers, bit for bit, as one that never was.
+    A run that was interrupted and resumed ends with the same numbers, bit for bit, as one without interruption.
     """
-    from annpipe.cli.commands.run import conclude
     from annpipe.cli.progress import RunDisplay
+    from annpipe.cli.views.run import conclude
     from annpipe.errors import NotFound
     from annpipe.record.journal import seal
     from annpipe.record.journal.journal import lacks_files, status

@@ -1,4 +1,4 @@
-"""`annpipe runs`: which runs are there, how did they end, and are they recorded?"""
+"""`annpipe runs`: lists the runs of a project, how they ended, and whether they are recorded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
+
+from annpipe.cli.problems import strict
+from annpipe.cli.views.text import aligned
 
 if TYPE_CHECKING:
     from annpipe.record.journal.summary import RunSummary
@@ -19,7 +22,7 @@ HEADINGS = ("RUN", "NAME", "STATUS", "STARTED", "DURATION", "TRAIN/LOSS", "RECOR
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 def command(as_json: bool) -> None:
     """List the runs of this project, the latest last, with their true status."""
-    from annpipe.cli.walking import runs_of, tell_damage, tell_skipped
+    from annpipe.cli.project_runs import runs_of, warn_damaged, warn_skipped
     from annpipe.errors import one_line
     from annpipe.record.journal.project import Skipped, find_project, runs_folder
     from annpipe.record.journal.summary import summarize
@@ -29,13 +32,14 @@ def command(as_json: bool) -> None:
     for folder in runs_of(project):
         try:
             summaries.append(summarize(folder))
-            tell_damage(folder)
-        except OSError as error:  # it was deleted or closed to us meanwhile
-            tell_skipped([str(Skipped(folder, f"it cannot be read ({error.strerror})"))])
+            warn_damaged(folder)
+        except OSError as error:  # it was deleted meanwhile, or may not be read
+            warn_skipped([str(Skipped(folder, f"it cannot be read ({error.strerror})"))])
     if as_json:
         click.echo(json.dumps([_strict(summary) for summary in summaries], indent=2))
     elif summaries:
-        click.echo(_table([HEADINGS, *(tuple(map(one_line, _row(summary))) for summary in summaries)]))
+        rows = [HEADINGS, *(tuple(map(one_line, _row(summary))) for summary in summaries)]
+        click.echo("\n".join(aligned(rows)))
     else:
         click.echo(f"no runs yet in {runs_folder(project)}; `annpipe run SPEC` makes one", err=True)
     n_missing = sum(not summary.is_recorded and summary.status != "RUNNING" for summary in summaries)
@@ -64,14 +68,5 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-
-
 def _strict(summary: RunSummary) -> dict[str, object]:
-    found: dict[str, object] = asdict(summary)
-    loss = summary.train_loss
-    # JSON has no nan and no infinity.
-    found["train_loss"] = loss if loss is None or loss - loss == 0 else str(loss)
-    return found
+    return {**asdict(summary), "train_loss": strict(summary.train_loss)}  # JSON has no nan and no infinity

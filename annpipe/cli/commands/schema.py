@@ -1,4 +1,4 @@
-"""`annpipe schema`: what does an editor need to complete, explain and check specs?"""
+"""`annpipe schema`: prints or installs the JSON Schema by which an editor completes, explains and checks specs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from annpipe.cli.commands.list import PLUGIN_OPTION, open_registry
-from annpipe.cli.options import untrusted_option
+from annpipe.cli.options import open_registry, plugin_option, untrusted_option
 from annpipe.errors import NotFound, Problem, SpecError
 from annpipe.errors.render import render
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command("schema")
 @click.argument("specs", nargs=-1, type=click.Path(path_type=Path), metavar="[SPEC]...")
-@PLUGIN_OPTION
+@plugin_option
 @click.option("--install", is_flag=True, help="Write annpipe.schema.json beside the specs and name it in each of them.")
 @untrusted_option
 def command(specs: tuple[Path, ...], plugins: tuple[Path, ...], install: bool, untrusted: bool) -> None:

@@ -1,19 +1,20 @@
-"""`annpipe show`: what is this component, which options has it, and how is it written?"""
+"""`annpipe show`: shows a component: what it does, its options, and how a spec writes it."""
 
 from __future__ import annotations
 
 import json
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from annpipe.cli.commands.list import PLUGIN_OPTION, known_kind, open_registry
 from annpipe.cli.completion import words
+from annpipe.cli.options import known_kind, open_registry, plugin_option
 from annpipe.errors import NotFound
+from annpipe.registry.traits import TransformTraits
 
 if TYPE_CHECKING:
     from annpipe.registry import Entry, Parameter, Registry
@@ -25,7 +26,7 @@ LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at m
 @click.command("show")
 @click.argument("kind_or_name", metavar="[KIND]", shell_complete=words.kinds_and_names)
 @click.argument("name", required=False, shell_complete=words.names_of_kind)
-@PLUGIN_OPTION
+@plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of text.")
 def command(kind_or_name: str, name: str | None, plugins: tuple[Path, ...], as_json: bool) -> None:
     """Show a component: options, types, defaults, origin, and an example. KIND may be left out where NAME is enough."""
@@ -34,25 +35,24 @@ def command(kind_or_name: str, name: str | None, plugins: tuple[Path, ...], as_j
     registry = open_registry(plugins)
     entry = _by_kind(registry, kind_or_name, name) if name is not None else _by_name(registry, kind_or_name)
     if as_json:
-        click.echo(json.dumps(_as_json(entry, registry), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_as_json(entry, examples(entry, registry)), indent=2, ensure_ascii=False))
     else:
-        click.echo(_as_text(entry, registry))
+        click.echo(_as_text(entry, examples(entry, registry)))
 
 
 def _by_kind(registry: Registry, kind: str, name: str) -> Entry:
     from annpipe.errors.suggest import did_you_mean
 
-    entry = registry.find(kind, name)
-    if entry is None:
+    elsewhere = registry.kinds_of(name)
+    if kind not in elsewhere:
         hint = did_you_mean(name, [other.name for other in registry.entries(kind)])
-        elsewhere = registry.kinds_of(name)
         if elsewhere:
             hint = f"it is a {' and a '.join(elsewhere)}"
         count = len(registry.entries(kind))
         raise NotFound(
             f"there is no {kind} '{name}'{f': {hint}' if hint else ''}; `annpipe list {kind}` shows all {count}"
         )
-    return entry
+    return registry.entry(kind, name)
 
 
 def _by_name(registry: Registry, name: str) -> Entry:
@@ -66,9 +66,7 @@ def _by_name(registry: Registry, name: str) -> Entry:
     if not kinds:
         hint = did_you_mean(name, [entry.name for kind in KINDS for entry in registry.entries(kind)])
         raise NotFound(f"there is no component '{name}'{f': {hint}' if hint else ''}; `annpipe list` shows all")
-    entry = registry.find(kinds[0], name)
-    assert entry
-    return entry
+    return registry.entry(kinds[0], name)
 
 
 def _origin(entry: Entry) -> str:
@@ -79,7 +77,7 @@ def _origin(entry: Entry) -> str:
     return ", ".join(part for part in (package, f"{seen}:{entry.line}" if entry.file else "") if part)
 
 
-def _as_json(entry: Entry, registry: Registry) -> dict[str, Any]:
+def _as_json(entry: Entry, written: Sequence[str]) -> dict[str, Any]:
     origin = {"distribution": entry.origin.distribution, "version": entry.origin.version}
     return {
         "kind": entry.kind,
@@ -88,8 +86,8 @@ def _as_json(entry: Entry, registry: Registry) -> dict[str, Any]:
         "target": entry.target,
         "origin": {**origin, "file": entry.file, "line": entry.line},
         "options": [_option_as_json(parameter) for parameter in entry.parameters],
-        "traits": dict(entry.traits),
-        "examples": examples(entry, registry),
+        "traits": entry.traits.to_data(),
+        "examples": list(written),
     }
 
 
@@ -106,12 +104,12 @@ def _option_as_json(parameter: Parameter) -> dict[str, Any]:
     }
 
 
-def _as_text(entry: Entry, registry: Registry) -> str:
+def _as_text(entry: Entry, written: Sequence[str]) -> str:
     width = shutil.get_terminal_size().columns
     head = [f"{entry.kind} {entry.name}", *textwrap.wrap(entry.summary, width), f"from {_origin(entry)}"]
     options = ["options", *_table(entry, width)] if entry.parameters else ["it has no options"]
-    written = ["in a spec", *(f"  {example}" for example in examples(entry, registry))]
-    return "\n\n".join("\n".join(block) for block in (head, options, written))
+    spelt = ["in a spec", *(f"  {example}" for example in written)]
+    return "\n\n".join("\n".join(block) for block in (head, options, spelt))
 
 
 def _table(entry: Entry, width: int) -> Iterator[str]:
@@ -157,7 +155,7 @@ def _in_section(entry: Entry, spelling: Any) -> str:
 
     kind, text = entry.kind, as_yaml(spelling)
     if kind == "transform":
-        takes = entry.traits.get("takes")
+        takes = entry.traits_as(TransformTraits).takes
         return f"transforms: {{{'number' if takes == 'any' else takes}: {text}}}"
     if kind == "initializer":
         return f"weight: {text}"  # below `model.init`

@@ -1,27 +1,25 @@
-"""`annpipe sweep SPEC --over PATH=VALUES…`: every combination of some values, trained and compared."""
+"""`annpipe sweep SPEC --over PATH=VALUES…`: trains and compares every combination of some values."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from annpipe.cli.completion import words
-from annpipe.cli.options import spec_argument, spec_options
-from annpipe.cli.views.sweep import _value, as_json_text, plan_said, said
+from annpipe.cli.options import spec_source
+from annpipe.cli.views.sweep import as_json_text, as_text, plan_text
+from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
-    from annpipe.errors import Problem
     from annpipe.sweep.sweep import SweepEnd
-    from annpipe.sweep.table import Result
 
 
 @click.command("sweep")
-@spec_argument
-@spec_options
+@spec_source()
 @click.option(
     "--over",
     "axes",
@@ -33,11 +31,15 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=click.IntRange(min=2), metavar="N", help="The same as --over seed=0..N-1.")
 @click.option("--folds", type=click.IntRange(min=2), metavar="K", help="Hold out each of K folds in turn.")
 @click.option("--method", metavar="NAME", help="How trials are chosen: grid, random, sobol, halton, tpe, gp or cmaes.")
-@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="Trials in all.")
+@click.option("--trials", type=click.IntRange(min=1), metavar="N", help="The number of trials in all.")
 @click.option("--prune", metavar="NAME", help="Stop trials early: median, percentile, successive_halving, hyperband…")
 @click.option("--metric", metavar="KEY", help="What trials are compared by; the loss of val if left out.")
-@click.option("--goal", type=click.Choice(("minimize", "maximize")), help="Where the metric does not say it itself.")
-@click.option("--fail", type=click.Choice(("continue", "stop")), help="What happens after a trial that failed.")
+@click.option(
+    "--goal",
+    type=click.Choice(("minimize", "maximize")),
+    help="Which values of the metric are better, where the metric does not define it.",
+)
+@click.option("--fail", type=click.Choice(("continue", "stop")), help="What to do after a trial has failed.")
 @click.option("--retries", type=click.IntRange(min=0), metavar="N", help="Try a trial that failed up to N times again.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, metavar="N", help="Train in N processes here.")
 @click.option(
@@ -50,10 +52,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show the trials and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    spec: Path,
-    overrides: tuple[str, ...],
-    unset: tuple[str, ...],
-    device: str | None,
+    source: SpecSource,
     axes: tuple[str, ...],
     seeds: int | None,
     folds: int | None,
@@ -64,35 +63,36 @@ def command(
     as_json: bool,
     **options: str | int | None,
 ) -> None:
-    """Train SPEC with many values, and record all trials together.
+    """Train SPEC with each of many combinations of values, and record all trials together.
 
     The values are those of its section `sweep` and of --over. A trial that the project has finished already is not
-    trained again: an interrupted sweep goes on when it is called again, and one with more values trains the new ones
-    alone. Over seeds, folds and other splits results are averaged.
+    trained again: an interrupted sweep goes on when it is called again, and one with more values trains only the new
+    ones. Over seeds, folds and other splits results are averaged.
     """
     from annpipe.spec.sections.axes import read_over
 
     more = [f"seed=0..{seeds - 1}"] if seeds else []
     more += [f"data.split.fold=0..{folds - 1}"] if folds else []
     over = [read_over(text) for text in [*axes, *more]]
-    changes = [*overrides, *([f"data.split.folds={folds}"] if folds else [])]
-    changes += [f"sweep.{name}={value}" for name, value in options.items() if value is not None]
+    overrides = [*source.overrides, *([f"data.split.folds={folds}"] if folds else [])]
+    overrides += [f"sweep.{name}={value}" for name, value in options.items() if value is not None]
+    source = replace(source, overrides=tuple(overrides), over=tuple(over))
 
-    from annpipe.runs.launch import read, shipping
+    from annpipe.runs.launch import shipping
 
-    display = _Display()
-    drafted = read(spec, overrides=changes, unset=unset, device=device, over=over)
+    drafted = source.draft()
     with nullcontext() if dry_run else shipping() as recorder:  # started before torch is imported
-        from annpipe.sweep.design import designed
-        from annpipe.sweep.plan_trials import Request
+        from annpipe.cli.views.sweep_display import SweepDisplay
+        from annpipe.sweep.design import design_sweep
         from annpipe.sweep.sweep import train_sweep
 
-        design = designed(Request(spec, tuple(changes), unset, device, tuple(over)), display, drafted)
+        display = SweepDisplay()
+        design = design_sweep(source, display, drafted)
         if recorder is None:
-            click.echo(plan_said(design, display))
+            click.echo(plan_text(design, display))
             return
         ended = train_sweep(design, display, recorder, workers=workers, storage=storage, tracking_uri=tracking_uri)
-    click.echo(as_json_text(ended) if as_json else said(ended))
+    click.echo(as_json_text(ended) if as_json else as_text(ended))
     sys.exit(_code(ended))
 
 
@@ -100,27 +100,3 @@ def _code(ended: SweepEnd) -> int:
     if ended.signal is not None:
         return 128 + ended.signal
     return 0 if all(result.status in ("FINISHED", "PRUNED") for result in ended.swept.results) else 1
-
-
-class _Display:
-    """A line a trial, on stderr."""
-
-    def trial(self, result: Result, done: int, of: int) -> None:
-        from annpipe.errors import one_line
-        from annpipe.spec.sections.axes import Axis
-
-        values = ", ".join(f"{Axis(path).short} {_value(value)}" for path, value in result.values.items())
-        losses = {one_line(key): value for key, value in sorted(result.finals.items()) if "loss" in key}
-        finals = "  ".join(f"{key} {value:.6g}" for key, value in losses.items())
-        how = finals if result.status == "FINISHED" else result.status
-        click.echo(f"trial {done}/{of}  {values}  {how}{'' if result.is_new else '  (made before)'}", err=True)
-
-    def event(self, message: str) -> None:
-        from annpipe.errors import one_line
-
-        click.echo(one_line(message), err=True)
-
-    def warn(self, problem: Problem) -> None:
-        from annpipe.errors.render import render
-
-        click.echo(render(problem) + "\n", err=True)

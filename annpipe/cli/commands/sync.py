@@ -23,7 +23,7 @@ def command(runs: tuple[str, ...], tracking_uri: str | None) -> None:
 
     What the store has already is not sent twice, so a second sync changes nothing.
     """
-    from annpipe.cli.walking import runs_of
+    from annpipe.cli.project_runs import runs_of
     from annpipe.errors import StoreError
     from annpipe.record.journal.location import MLFLOW_ENVIRONMENT, URI_VARIABLE, resolve_tracking_uri
     from annpipe.record.journal.project import find_project, find_run
@@ -53,7 +53,7 @@ def _tried(folder: Path, uri: str | None, answer: Answer | None, away: dict[str,
 
     A store that the command line chose is noted as one that the run may be shipped to.
     """
-    from annpipe.cli.walking import tell_damage
+    from annpipe.cli.project_runs import warn_damaged
     from annpipe.errors import AnnpipeError
     from annpipe.record.journal.inside import check_inside
     from annpipe.record.journal.seal import seal_store
@@ -62,7 +62,7 @@ def _tried(folder: Path, uri: str | None, answer: Answer | None, away: dict[str,
         check_inside(folder)
         if uri and is_chosen:
             seal_store(folder, uri)
-        tell_damage(folder)
+        warn_damaged(folder)
         return _sync(folder, uri, answer, away)
     except AnnpipeError as error:
         click.echo(f"{folder.name}: not shipped: {error}", err=True)
@@ -130,7 +130,7 @@ def _asked(uri: str, folders: Sequence[Path]) -> dict[Path, Answer]:
             answers[folder] = Answer("the run itself")
         else:
             lacking = question.expected.lacking_in(found.content)
-            answers[folder] = Answer(lacking.told(question.expected), found.is_deleted)
+            answers[folder] = Answer(lacking.text(question.expected), found.is_deleted)
     return answers
 
 
@@ -162,7 +162,7 @@ def _ship(folder: Path, uri: str | None, away: dict[str, str], *, is_mended: boo
     from annpipe.record.journal.location import scrub
     from annpipe.record.journal.state import read_state, sole_shipper
     from annpipe.record.shipper.follow import logging_to, ship, store_of
-    from annpipe.record.shipper.retry import Trainer
+    from annpipe.record.shipper.retry import TrainerPipe
     from annpipe.record.store.client import Store
 
     store = store_of(folder, uri)
@@ -174,7 +174,7 @@ def _ship(folder: Path, uri: str | None, away: dict[str, str], *, is_mended: boo
         if not is_sole:
             click.echo(f"{folder.name}: another shipper is at work on it")
             return True
-        state = ship(folder, store, Trainer(None), SECONDS_ALONE)
+        state = ship(folder, store, TrainerPipe(None), SECONDS_ALONE)
     for notice in state.notices[len(before.notices) :]:
         click.echo(notice, err=True)
     if not state.complete:

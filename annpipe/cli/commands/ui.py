@@ -11,7 +11,7 @@ import click
 @click.option("--open/--no-open", "in_browser", default=False, help="Open the page in a browser [default: no-open].")
 def command(port: int | None, tracking_uri: str | None, in_browser: bool) -> None:
     """Start MLflow's UI on this project's store and print its address; Ctrl-C stops it."""
-    from annpipe.cli.walking import runs_of
+    from annpipe.cli.project_runs import runs_of
     from annpipe.record.journal.location import is_server, resolve_tracking_uri, scrub
     from annpipe.record.journal.project import find_project
     from annpipe.record.store.ui import latest_page, serve

@@ -1,17 +1,17 @@
-"""`annpipe validate SPEC…`: every mistake of every spec at once."""
+"""`annpipe validate SPEC…`: reports every mistake of every spec at once."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from annpipe.cli.options import spec_arguments, spec_options, untrusted_option
+from annpipe.cli.options import spec_source
 from annpipe.cli.problems import FORMATS, as_github, as_json, as_text, is_error
 from annpipe.errors import Problem, SpecError
+from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
     from annpipe.draft.types import Draft
@@ -20,23 +20,14 @@ if TYPE_CHECKING:
 
 
 @click.command("validate")
-@spec_arguments
-@spec_options
-@untrusted_option
+@spec_source(many=True, untrusted=True)
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="text", help="How to print what is wrong.")
-def command(
-    specs: tuple[Path, ...],
-    overrides: tuple[str, ...],
-    unset: tuple[str, ...],
-    device: str | None,
-    untrusted: bool,
-    format_: str,
-) -> None:
-    """Check SPECs and report all mistakes at once; torch is imported only for specs whose names are right."""
+def command(sources: tuple[SpecSource, ...], format_: str) -> None:
+    """Check SPECs and report all mistakes at once; torch is imported only where names and options are right."""
     from annpipe.registry import Registry
 
     installed = Registry.installed()
-    checked = {str(path): check(path, installed.copy(), overrides, unset, device, untrusted) for path in specs}
+    checked = {str(source.spec): check(source, installed.copy()) for source in sources}
     problems = list(dict.fromkeys(problem for found in checked.values() for problem in found))
     if format_ == "json":
         click.echo(as_json(checked.items()))
@@ -57,26 +48,16 @@ def _say(checked: Mapping[str, Sequence[Problem]], problems: Sequence[Problem]) 
         click.echo(as_text(problems), err=True)
 
 
-def check(
-    path: Path,
-    registry: Registry,
-    overrides: tuple[str, ...],
-    unset: tuple[str, ...],
-    device: str | None,
-    untrusted: bool,
-) -> list[Problem]:
+def check(source: SpecSource, registry: Registry) -> list[Problem]:
     """All that is wrong with one spec, warnings too, in file order."""
     from annpipe.files.limits import beyond, held_to, limit
-    from annpipe.observer import Silent
-    from annpipe.runs.launch import complete, read
+    from annpipe.observer import SILENT
+    from annpipe.runs.launch import complete
     from annpipe.sweep.grid import corners
 
     def checked(values: Iterable[tuple[str, Node]] | None = None) -> tuple[Draft, list[Problem]]:
-        own = registry.copy()
-        drafted = read(
-            path, registry=own, overrides=overrides, unset=unset, device=device, untrusted=untrusted, values=values
-        )
-        whole = complete(drafted, Silent()).warnings if drafted.is_whole else ()
+        drafted = source.draft(registry.copy(), values)
+        whole = complete(drafted, SILENT).warnings if drafted.is_whole else ()
         return drafted, [*drafted.unchecked, *whole]
 
     try:
@@ -84,8 +65,8 @@ def check(
         axes = drafted.spec.sweep.axes if drafted.spec.sweep else ()
         values_of_all = corners(axes)
         with held_to(drafted.stance):
-            most = limit("corners")
-        if most is not None and len(values_of_all) > most:
+            max_corners = limit("corners")
+        if max_corners is not None and len(values_of_all) > max_corners:
             message, help_ = beyond("corners", f"{len(values_of_all):,}")
             raise SpecError([Problem("untrusted-limit", message, drafted.spec.place("sweep", "over"), help_)])
         for values in values_of_all:  # each value of its sweep once

@@ -1,4 +1,4 @@
-"""Which components are known without importing a single plugin? What shipped and cached indexes tell, for completion.
+"""Components for completion, read from shipped and cached indexes without importing a plugin.
 
 A shipped index is taken as it is, stale or not: near enough for a prompt, and a hundred times cheaper than to hold it
 against its sources. A plugin without any index stays unknown here until a command that may import it has been run.
@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-# The registry's own words; importing it for them would take longer than all the rest.
+# As in the registry, whose import would take longer than all the rest.
 GROUP = "annpipe.plugins"
 SHIPPED = "annpipe_index.json"
 
 
 @dataclass(frozen=True)
-class Known:
-    """One component: what a prompt needs of it."""
+class KnownComponent:
+    """One component, as far as completion needs it."""
 
     kind: str
     name: str
@@ -32,21 +32,21 @@ class Known:
     options: tuple[str, ...]
 
 
-def known_components(files: Iterable[Path] = ()) -> list[Known]:
-    """The components of all installed plugins, and of plugin files; a broken one gives none and says nothing."""
+def known_components(files: Iterable[Path] = ()) -> list[KnownComponent]:
+    """The components of all installed plugins, and of plugin files; a broken one is skipped silently."""
     from importlib.metadata import entry_points
 
-    found: list[Known] = []
+    components: list[KnownComponent] = []
     for point in entry_points(group=GROUP):
-        with suppress(Exception):  # at a prompt nobody is told what is wrong with a plugin
-            found += _installed(point)
+        with suppress(Exception):  # a prompt shows no faults of plugins
+            components += _installed(point)
     for file in files:
         with suppress(Exception):
-            found += _cached([file.resolve()], file.resolve().parent)
-    return sorted(dict.fromkeys(found), key=lambda known: known.name.casefold())
+            components += _cached([file.resolve()], file.resolve().parent)
+    return sorted(dict.fromkeys(components), key=lambda known: known.name.casefold())
 
 
-def _installed(point: EntryPoint) -> Iterator[Known]:
+def _installed(point: EntryPoint) -> Iterator[KnownComponent]:
     module = find_spec(point.value.partition(":")[0].partition(".")[0])
     assert module
     assert module.origin
@@ -57,18 +57,18 @@ def _installed(point: EntryPoint) -> Iterator[Known]:
         return
     for row in json.loads(shipped.read_text(encoding="utf-8"))["entries"]:
         options = tuple(option["name"] for option in row["parameters"] if not option.get("supplied"))
-        yield Known(row["kind"], row["name"], row["summary"], options)
+        yield KnownComponent(row["kind"], row["name"], row["summary"], options)
 
 
-def _cached(sources: list[Path] | None, root: Path, package: Path | None = None) -> Iterator[Known]:
-    """What the cache has; a plugin is imported for it by commands, never by a prompt."""
+def _cached(sources: list[Path] | None, root: Path, package: Path | None = None) -> Iterator[KnownComponent]:
+    """The components in the cache, which commands fill; completion imports no plugin."""
     from annpipe.registry.entry import Origin
     from annpipe.registry.index import cached_entries, package_sources
 
     files = sources or package_sources(package or root)
-    for entry in cached_entries(files, Origin(), _leave_it, root=root):
-        yield Known(entry.kind, entry.name, entry.summary, tuple(option.name for option in entry.options))
+    for entry in cached_entries(files, Origin(), _not_cached, root=root):
+        yield KnownComponent(entry.kind, entry.name, entry.summary, tuple(option.name for option in entry.options))
 
 
-def _leave_it() -> NoReturn:
+def _not_cached() -> NoReturn:
     raise LookupError("no index of this plugin was made yet")

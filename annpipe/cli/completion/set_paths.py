@@ -1,4 +1,4 @@
-"""Which paths may follow `--set`? The sections, what the spec has below them, and the options of its components."""
+"""Completions of the path after `--set`: sections, what the spec has below them, and options of its components."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from annpipe.cli.completion.components import known_components
 
-# What the sections' models say; importing them would take as long as a whole answer may. A test holds the two together.
+# As in the models of the sections, whose import would take too long. A test compares the two.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "device": ("type", "threads", "precision", "autocast", "compile", "deterministic"),
     "train": (
@@ -73,24 +73,24 @@ def paths(typed: str, spec: Path | None) -> list[str]:
 
 
 def read(spec: Path, chain: int = 0) -> dict[str, Any]:
-    """A spec as plain words, laid over what it extends; empty where it cannot be read."""
+    """A spec as plain text values, merged over what it extends; empty where it cannot be read."""
     import yaml
 
     if chain > LONGEST_CHAIN or not spec.is_file() or spec.stat().st_size > LARGEST:
         return {}
     with suppress(yaml.YAMLError, UnicodeDecodeError, RecursionError, OSError):
-        # PyYAML's reader in Python: the one in C dies of deep nesting. Everything is a string to it.
-        found = yaml.load(spec.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
-        if isinstance(found, dict):
-            base = found.pop("extends", None)
-            return _laid(read(spec.parent / base, chain + 1), found) if isinstance(base, str) and base else found
+        # PyYAML's reader in Python: the one in C crashes at deep nesting. It reads every value as a string.
+        values = yaml.load(spec.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+        if isinstance(values, dict):
+            base = values.pop("extends", None)
+            return _merged(read(spec.parent / base, chain + 1), values) if isinstance(base, str) and base else values
     return {}
 
 
-def _laid(base: Any, over: Any) -> Any:
+def _merged(base: Any, over: Any) -> Any:
     if not isinstance(base, dict) or not isinstance(over, dict):
         return over
-    return {**base, **{key: _laid(base.get(key), value) for key, value in over.items()}}
+    return {**base, **{key: _merged(base.get(key), value) for key, value in over.items()}}
 
 
 def _below(steps: Sequence[str], root: dict[str, Any], spec: Path | None) -> list[str]:
@@ -107,13 +107,13 @@ def _below(steps: Sequence[str], root: dict[str, Any], spec: Path | None) -> lis
         named = _options(kind, names[-1], _plugins(root, spec))
     is_component = kind and (not names or (kind == "layer" and steps[-1].isdecimal()))
     children = list(_components(node) if is_component else _keys(node))
-    own = [f"{name}=" for name in named if f"{name}." not in children]
-    return list(dict.fromkeys([*children, *own, *more]))
+    options = [f"{name}=" for name in named if f"{name}." not in children]
+    return list(dict.fromkeys([*children, *options, *more]))
 
 
 def _options(kind: str, name: str, plugins: Sequence[Path]) -> tuple[str, ...]:
-    known = (one for one in known_components(plugins) if (one.kind, one.name) == (kind, name))
-    return next((one.options for one in known), ())
+    known = known_components(plugins)
+    return next((component.options for component in known if (component.kind, component.name) == (kind, name)), ())
 
 
 def _descend(node: Any, steps: Sequence[str]) -> Any:

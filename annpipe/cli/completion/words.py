@@ -1,7 +1,7 @@
-"""What can stand at the next word of the command line? The answers to Tab, for `shell_complete=`.
+"""Completions of the next word of a command line, for `shell_complete=`.
 
-A shell starts the program at each Tab, so nothing is imported here that an answer does not need. No answer imports a
-plugin, writes to stderr or fails: what is broken has nothing to offer.
+A shell starts the program at each Tab, so nothing is imported here that a completion does not need. None imports a
+plugin, writes to stderr or fails: what is broken completes to nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from annpipe.cli.completion.components import Known
+    from annpipe.cli.completion.components import KnownComponent
 
-Words = Iterable[tuple[str, str]]  # each word with what it means, empty where it speaks for itself
+Words = Iterable[tuple[str, str]]  # each word with its meaning, which may be empty
 Completer = Callable[[click.Context, click.Parameter, str], list["CompletionItem[str]"]]
 
 SPECS = (".yaml", ".yml")
@@ -38,10 +38,10 @@ def _completer(words: Callable[[click.Context, str], Words]) -> Completer:
     def complete(ctx: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem[str]]:
         from click.shell_completion import CompletionItem
 
-        found: list[tuple[str, str]] = []
+        offered: list[tuple[str, str]] = []
         with suppress(Exception), warnings.catch_warnings(action="ignore"):  # whatever it is, the prompt stays clean
-            found += words(ctx, typed)
-        return [CompletionItem(word, help=meaning) for word, meaning in found if word.startswith(typed)]
+            offered += words(ctx, typed)
+        return [CompletionItem(word, help=meaning) for word, meaning in offered if word.startswith(typed)]
 
     return complete
 
@@ -59,7 +59,7 @@ def _files(typed: str, endings: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             yield f"{above}{slash}{path.name}", ""
 
 
-def _known(ctx: click.Context) -> list[Known]:
+def _known(ctx: click.Context) -> list[KnownComponent]:
     from annpipe.cli.completion.components import known_components
 
     return known_components(ctx.params.get("plugins") or ())
@@ -115,7 +115,7 @@ def _spec_of(ctx: click.Context) -> Path | None:
     named = ctx.params.get("spec") or ctx.params.get("specs")
     # click gives up at a `--set` that has no value yet, and leaves the words before it in `args`
     several = named if isinstance(named, tuple) else (named,) if named else ctx.args
-    return next((Path(one) for one in several if str(one).endswith(SPECS)), None)
+    return next((Path(name) for name in several if str(name).endswith(SPECS)), None)
 
 
 def _paths(ctx: click.Context, typed: str) -> Words:

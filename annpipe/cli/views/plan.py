@@ -6,33 +6,32 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from annpipe.cli.views.text import aligned
 from annpipe.errors import one_line
+from annpipe.spec.sections.table import ONE_COMPONENT
 
 if TYPE_CHECKING:
     from annpipe.draft.component import Component
     from annpipe.draft.types import Draft
     from annpipe.plan.plan import Layer, Plan
-    from annpipe.registry import Registry
 
 
 def show_draft(drafted: Draft) -> str:
     """What is known of a spec whose components are not all known: no shapes, no numbers of parameters."""
-    layers = [f"  {number}  {said(layer)}" for number, layer in enumerate(drafted.model)]
-    losses = [(head.name, head.loss) for head in drafted.outputs] or [("loss", drafted.loss)]
-    known = [("data", drafted.data), *losses, ("optimizer", drafted.optimizer)]
-    known += [("scheduler", drafted.scheduler)] if drafted.scheduler else []
-    known += [("average", drafted.average)] if drafted.average else []
-    lines = [f"{name:<10} {said(component)}" for name, component in known]
+    layers = [f"  {number}  {component_text(layer)}" for number, layer in enumerate(drafted.model)]
+    losses = [(head.name, head.loss) for head in drafted.outputs]
+    known = [(path, component) for path, component in drafted.components() if path in ONE_COMPONENT]
+    lines = [f"{name:<10} {component_text(component)}" for name, component in [*known[:1], *losses, *known[1:]]]
     head = f"{drafted.spec.head.name}  (unchecked: shapes and parameters are known with the plugins only)"
     return "\n".join(map(one_line, [head, "", *lines, "layers", *layers]))
 
 
 def show_origins(plan: Plan, drafted: Draft) -> str:
-    """A row a value: its path, the value, and what gave it."""
+    """A row a value: its path, the value, and what it comes from."""
     from annpipe.plan.origin import origins
 
     rows = [(o.path, _short(json.dumps(o.value, ensure_ascii=False)), str(o)) for o in origins(plan, drafted.spec)]
-    return "\n".join(map(one_line, _aligned(rows)))
+    return "\n".join(map(one_line, aligned(rows)))
 
 
 def _short(text: str) -> str:
@@ -54,7 +53,7 @@ def show_plan(plan: Plan) -> str:
     lines = [
         f"{plan.head.name}  (plan {plan.digest}, seed {plan.head.seed}, device {plan.device.type})",
         "",
-        f"data       {said(plan.data)}",
+        f"data       {component_text(plan.data)}",
         f"           {_fields(plan)}",
         *_transforms(plan),
         *_split(plan),
@@ -62,15 +61,17 @@ def show_plan(plan: Plan) -> str:
         *_layers(plan),
         "",
         *_cost(plan),
-        *(f"init       {name}: {said(component)}" for name, component in plan.init.items()),
+        *(f"init       {name}: {component_text(component)}" for name, component in plan.init.items()),
         *_losses(plan),
-        f"optimizer  {said(plan.optimizer)}",
-        *(f"           {', '.join(group.patterns)}  {said_options(group.options)}" for group in plan.groups),
+        f"optimizer  {component_text(plan.optimizer)}",
+        *(f"           {', '.join(group.patterns)}  {options_text(group.options)}" for group in plan.groups),
     ]
-    if plan.scheduler:
-        lines.append(f"scheduler  {said(plan.scheduler)}")
-    if plan.average:
-        lines.append(f"average    {said(plan.average)}")
+    others = [(path, component) for path, component in plan.components() if path in ONE_COMPONENT]
+    lines += [
+        f"{path:<10} {component_text(component)}"
+        for path, component in others
+        if path not in ("data", "loss", "optimizer")
+    ]
     lines += [f"train      {_length(plan)}, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
     return "\n".join(map(one_line, lines))
 
@@ -78,9 +79,9 @@ def show_plan(plan: Plan) -> str:
 def _losses(plan: Plan) -> list[str]:
     """The loss, or that of each head with its metrics."""
     if not plan.outputs:
-        return [f"loss       {said(plan.loss)}"]
+        return [f"loss       {component_text(plan.loss)}"]
     lines = [
-        f"{head.name}: {said(head.loss)}"
+        f"{head.name}: {component_text(head.loss)}"
         + (f" times {head.weight:g}" if head.weight != 1 else "")
         + (f", measured by {', '.join(metric.name for metric in head.metrics)}" if head.metrics else "")
         for head in plan.outputs
@@ -100,7 +101,7 @@ def _cost(plan: Plan) -> list[str]:
     from annpipe.plan.cost import memory, multiply_adds
 
     needed = memory(plan)
-    counts = [multiply_adds(layer, plan.registry) for layer in plan.model]
+    counts = [multiply_adds(layer) for layer in plan.model]
     lines = [
         f"parameters {plan.n_parameters:,} ({_bytes(needed.parameters)} in {plan.device.precision}){_frozen(plan)}",
         f"compute    {_total(counts)} a row forwards",
@@ -134,23 +135,23 @@ def _step(plan: Plan) -> str:
     return rows + batches + (f", gradients clipped by {clipped}" if clipped else "")
 
 
-def said(component: Component, without: Collection[str] = ()) -> str:
-    """A component on one line, as a spec would say it."""
-    options = said_options(component, without)
+def component_text(component: Component, without: Collection[str] = ()) -> str:
+    """A component on one line, as a spec writes it."""
+    options = options_text(component, without)
     return f"{component.name} {options}" if options else component.name
 
 
-def said_options(component: Component, without: Collection[str] = ()) -> str:
+def options_text(component: Component, without: Collection[str] = ()) -> str:
     """The options of a component on one line, in braces; empty where there are none."""
-    given = {key: value for key, value in component.options.items() if value is not None and key not in without}
-    options = ", ".join(f"{key}: {_value(value)}" for key, value in given.items())
+    shown = {key: value for key, value in component.options.items() if value is not None and key not in without}
+    options = ", ".join(f"{key}: {_value(value)}" for key, value in shown.items())
     return f"{{{options}}}" if options else ""
 
 
 def _value(value: Any) -> str:
     from annpipe.draft.component import Component, to_data
 
-    return said(value) if isinstance(value, Component) else json.dumps(to_data(value), ensure_ascii=False)
+    return component_text(value) if isinstance(value, Component) else json.dumps(to_data(value), ensure_ascii=False)
 
 
 def _fields(plan: Plan) -> str:
@@ -159,7 +160,7 @@ def _fields(plan: Plan) -> str:
 
 def _transforms(plan: Plan) -> list[str]:
     """What becomes of columns, a line for each key of `data.transforms`."""
-    lines = [f"{part.columns}: {', '.join(said(step) for step in part.steps)}" for part in plan.transforms]
+    lines = [f"{part.columns}: {', '.join(component_text(step) for step in part.steps)}" for part in plan.transforms]
     return [f"           {line}" for line in lines]
 
 
@@ -171,10 +172,10 @@ def _split(plan: Plan) -> list[str]:
         return [f"           {' and '.join(split.files)} as files say"]
     if split.folds:
         return [f"           val is fold {split.fold} of {split.folds}, test {split.test:.0%}{_chosen(plan)}"]
-    held = {name: share for name, share in (("val", split.val), ("test", split.test)) if share}
-    shares = {"train": 1 - sum(held.values()), **held}
-    listed = "  ".join(f"{name} {share:.0%}" for name, share in shares.items())
-    return [f"           {listed}{_chosen(plan)}"] if held else []
+    held_out = {name: fraction for name, fraction in (("val", split.val), ("test", split.test)) if fraction}
+    fractions = {"train": 1 - sum(held_out.values()), **held_out}
+    listed = "  ".join(f"{name} {fraction:.0%}" for name, fraction in fractions.items())
+    return [f"           {listed}{_chosen(plan)}"] if held_out else []
 
 
 def _chosen(plan: Plan) -> str:
@@ -187,29 +188,29 @@ def _layers(plan: Plan) -> list[str]:
     from annpipe.backend.instantiate import module_names
 
     rows: list[tuple[str, ...]] = [("", "layer", "input", "output", "parameters", "multiply-adds")]
-    names = module_names([layer.component for layer in plan.model], plan.registry)
+    names = module_names([layer.component for layer in plan.model])
     numbers = iter(range(len(names)))
     for name, layer in zip(names, plan.model, strict=True):
-        rows += _layer_rows(name if "." in layer.component.name else str(next(numbers)), layer, plan.registry)
-    return _aligned(rows)
+        rows += _layer_rows(name if "." in layer.component.name else str(next(numbers)), layer)
+    return aligned(rows)
 
 
 SHOWN_AS_SHAPES = ("input_shape", "output_shape", "output_shapes", "tap_shapes")
 
 
-def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -> Iterator[tuple[str, ...]]:
+def _layer_rows(number: str, layer: Layer, depth: int = 0) -> Iterator[tuple[str, ...]]:
     """A row for the layer, and one for each layer inside it, further to the right."""
     from annpipe.draft.inputs_outputs import end_names
     from annpipe.plan.cost import multiply_adds
 
-    count = multiply_adds(layer, registry)
+    count = multiply_adds(layer)
     below = "  " * depth
     stacks = {path.partition(".")[0] for path in layer.stacks}
     without = {*stacks, *SHOWN_AS_SHAPES} if stacks or "tap_shapes" in layer.component.options else ()
     ends = end_names(layer.component)
     yield (
         number,
-        below + (str(layer.component.options.get("join", "")) if ends else said(layer.component, without)),
+        below + (str(layer.component.options.get("join", "")) if ends else component_text(layer.component, without)),
         _shape(layer.input_shape),
         _shape(layer.output_shape),
         f"{layer.parameters:,}",
@@ -222,12 +223,7 @@ def _layer_rows(number: str, layer: Layer, registry: Registry, depth: int = 0) -
         elif branch:
             yield "", f"{below}  branch {branch}", "", "", "", ""
         for inner in inside:
-            yield from _layer_rows("", inner, registry, depth + 1 + bool(branch))
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+            yield from _layer_rows("", inner, depth + 1 + bool(branch))
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from annpipe.record.shipper.recorder import ShipState
     from annpipe.runs.launch import Finished
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 MOST_REFUSALS = 20
 
 
-def shown(path: Path) -> str:
+def short_path(path: Path) -> str:
     """A path as short as it can be said from the working directory."""
     try:
         return str(path.relative_to(Path.cwd()))
@@ -27,17 +29,17 @@ def summary(finished: Finished) -> str:
     from annpipe.runs.run import can_go_on
 
     values = finished.values
-    lines = [f"{finished.status}  {finished.plan.head.name}", f"  run     {shown(finished.folder)}"]
-    lines.append(f"  record  {recorded(finished.record, finished.plan.tracking.wait_seconds)}")
+    lines = [f"{finished.status}  {finished.plan.head.name}", f"  run     {short_path(finished.folder)}"]
+    lines.append(f"  record  {record_text(finished.record, finished.plan.tracking.wait_seconds)}")
     named = {one_line(key): value for key, value in sorted(values.items())}
     width = max((len(key) for key in named), default=0)
     lines += [f"  {key:<{width}}  {value:.6g}" for key, value in named.items()]
     if finished.status == "FINISHED":
         figures = sorted((finished.folder / "artifacts" / "plots").glob("*"))
-        lines += [f"  figure  {shown(figure)}" for figure in figures]
+        lines += [f"  figure  {short_path(figure)}" for figure in figures]
         lines += ["", "next:", "  annpipe ui      open the run in MLflow's UI", "  annpipe runs    list all runs"]
     elif isinstance(finished.outcome.error, NonFinite):  # to go on would lead there again
-        spec = shown(Path(finished.plan.file))
+        spec = short_path(Path(finished.plan.file))
         lines += ["", "next:", f"  annpipe lr {spec}    suggest a learning rate"]
         train = finished.plan.train
         if train.clip_norm is None and train.clip_value is None:
@@ -46,13 +48,13 @@ def summary(finished: Finished) -> str:
             back = f"  annpipe run {spec} --set train.non_finite=rollback"
             lines += [f"{back}    go back and halve the rate where it happens"]
     elif isinstance(finished.outcome.error, OutOfMemory):
-        lines += ["", "next:", f"  annpipe plan {shown(Path(finished.plan.file))}    show what a step holds"]
+        lines += ["", "next:", f"  annpipe plan {short_path(Path(finished.plan.file))}    show what a step holds"]
     elif can_go_on(finished.folder):
         lines += ["", "next:", f"  annpipe resume {finished.folder.name}    go on from the last checkpoint"]
     return "\n".join(lines)
 
 
-def recorded(state: ShipState, waited: float) -> str:
+def record_text(state: ShipState, waited: float) -> str:
     """How far the record has come, in words; what the store refused, item by item."""
     if state.complete:
         first = f"complete: MLflow run {state.run_id} in {state.store}"
@@ -90,3 +92,23 @@ def as_json_text(finished: Finished) -> str:
         "refused": list(finished.record.refused),
     }
     return json.dumps(result, indent=2)
+
+
+def conclude(finished: Finished, *, as_json: bool) -> int:
+    """Prints how the run ended; the exit code of the command."""
+    from annpipe.errors import AnnpipeError
+    from annpipe.errors.redact import scrub
+
+    outcome = finished.outcome
+    if outcome.error is not None:
+        known = isinstance(outcome.error, AnnpipeError)
+        kind = "" if known else f"{type(outcome.error).__name__}: "
+        click.echo(f"error: the run failed: {kind}{scrub(str(outcome.error))}", err=True)
+        if not known:
+            click.echo(
+                f"       the traceback is in {short_path(finished.folder / 'artifacts' / 'error.txt')}", err=True
+            )
+    click.echo(as_json_text(finished) if as_json else summary(finished))
+    if outcome.status == "FINISHED":
+        return 0
+    return 1 if outcome.signal is None else 128 + outcome.signal

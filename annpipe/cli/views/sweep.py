@@ -8,27 +8,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from annpipe.observer import Observer
     from annpipe.sweep.design import Design
-    from annpipe.sweep.plan_trials import Teller, Trial
+    from annpipe.sweep.plan_trials import Trial
+    from annpipe.sweep.results.table import SweepResult
     from annpipe.sweep.sweep import SweepEnd
-    from annpipe.sweep.table import Swept
 
 MOST_ROWS = 10  # of a table in the terminal
 
 
-def plan_said(design: Design, teller: Teller) -> str:
+def plan_text(design: Design, observer: Observer) -> str:
     """What a sweep would do."""
     from annpipe.record.journal.project import find_project
+    from annpipe.sweep.finished_runs import FinishedRuns
     from annpipe.sweep.grid import corners
-    from annpipe.sweep.plan_trials import Made, Planner
+    from annpipe.sweep.plan_trials import Planner
 
     call, total = design.call, design.choices * design.repeats
-    planner = Planner(design.request, design.axes, teller)
+    planner = Planner(design.source, design.axes, observer)
     values = design.combinations if call.is_grid else corners(design.axes)
-    trials = Made(find_project()).of([planner.trial(number, one) for number, one in enumerate(values)])
+    trials = FinishedRuns(find_project()).match([planner.trial(number, one) for number, one in enumerate(values)])
     lines = [f"{design.base.head.name}: {total} trials", ""]
     width = max(len(axis.path) for axis in design.axes)
-    lines += [f"  {axis.path:<{width}}  {axis.said}" for axis in design.axes]
+    lines += [f"  {axis.path:<{width}}  {axis.in_words}" for axis in design.axes]
     lines += ["", f"method      {_how(design)}"]
     lines += [f"pruned by   {call.prune.name}"] if call.prune else []
     best = "the largest" if design.goal.higher else "the smallest"
@@ -49,7 +51,7 @@ def _cost(total: int, trials: Sequence[Trial]) -> list[str]:
         f"{trial.plan.train.epochs:,} epochs" if trial.plan.train.epochs else f"{trial.plan.train.steps:,} steps"
         for trial in trials
     )
-    counts = [[multiply_adds(layer, trial.plan.registry) for layer in trial.plan.model] for trial in trials[:16]]
+    counts = [[multiply_adds(layer) for layer in trial.plan.model] for trial in trials[:16]]
     span = _span([sum(count for count in one if count is not None) for one in counts])
     return [f"cost        {total} times {' or '.join(lengths)}, of {span} multiply-adds for a row that passes forwards"]
 
@@ -81,55 +83,52 @@ def _to_train(design: Design, trials: Sequence[Trial]) -> list[str]:
     return lines
 
 
-def said(ended: SweepEnd) -> str:
+def as_text(ended: SweepEnd) -> str:
     """The best trials, what repetitions say, and what comes next."""
-    from annpipe.cli.views.run import recorded, shown
+    from annpipe.cli.views.run import record_text, short_path
+    from annpipe.cli.views.text import aligned
 
     swept = ended.swept
     lines = [f"{'KILLED' if ended.signal is not None else 'FINISHED'}  {swept.name} sweep, {len(swept.results)} trials"]
-    lines.append(f"  run     {shown(ended.folder)}")
-    lines.append(f"  record  {recorded(ended.record, ended.wait_seconds)}")
-    lines += [f"  figure  {shown(figure)}" for figure in sorted((ended.folder / "artifacts" / "plots").glob("*"))]
-    lines += ["", *_aligned(_groups(swept) or _trials(swept))]
+    lines.append(f"  run     {short_path(ended.folder)}")
+    lines.append(f"  record  {record_text(ended.record, ended.wait_seconds)}")
+    lines += [f"  figure  {short_path(figure)}" for figure in sorted((ended.folder / "artifacts" / "plots").glob("*"))]
+    lines += ["", *aligned(_groups(swept) or _trials(swept))]
     if swept.best is not None:
         best = ended.folder.name
         lines += ["", "next:", f"  annpipe best {best} > best.yaml", f"  annpipe compare {best}", "  annpipe ui"]
     return "\n".join(lines)
 
 
-def _trials(swept: Swept) -> list[list[str]]:
+def _trials(swept: SweepResult) -> list[list[str]]:
     from annpipe.errors import one_line
 
     rows = [[*(one_line(axis.path) for axis in swept.axes), one_line(swept.goal.metric), "run"]]
     for result in swept.ordered()[:MOST_ROWS]:
         value = result.finals.get(swept.goal.metric)
         told = result.status if value is None else f"{value:.6g}"
-        rows.append([*map(_value, result.values.values()), told, result.run.name if result.run else ""])
+        rows.append([*map(value_in_words, result.values.values()), told, result.run.name if result.run else ""])
     more = len(swept.results) - MOST_ROWS
     return rows + ([[f"… and {more} more: trials.csv in its folder"]] if more > 0 else [])
 
 
-def _groups(swept: Swept) -> list[list[str]]:
+def _groups(swept: SweepResult) -> list[list[str]]:
     groups = swept.groups
     if not groups:
         return []
-    rows = [[*map(_value, groups[0].values), f"mean {_value(swept.goal.metric)}", "std", "95 % interval", "trials"]]
+    metric = value_in_words(swept.goal.metric)
+    rows = [[*map(value_in_words, groups[0].values), f"mean {metric}", "std", "95 % interval", "trials"]]
     for group in groups[:MOST_ROWS]:
         one = group.spread
         interval = f"{one.mean - one.half_width:.6g} … {one.mean + one.half_width:.6g}"
         count = str(one.n) if one.n == len(group.trials) else f"{one.n} of {len(group.trials)}"
         own = [f"{one.mean:.6g}", f"{one.deviation:.3g}", interval, count]
-        rows.append([*map(_value, group.values.values()), *own])
+        rows.append([*map(value_in_words, group.values.values()), *own])
     more = len(groups) - MOST_ROWS
     return rows + ([[f"… and {more} more: trials.csv in its folder"]] if more > 0 else [])
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(row[place]) for row in rows if len(row) == len(rows[0])) for place in range(len(rows[0]))]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() if len(row) > 1 else row[0] for row in rows]
-
-
-def _value(value: Any) -> str:
+def value_in_words(value: Any) -> str:
     from annpipe.errors import one_line
     from annpipe.spec.sections.axes import in_words
 

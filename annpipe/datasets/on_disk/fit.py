@@ -1,7 +1,7 @@
-"""How do transforms learn from rows that are never all in memory? Step by step, from a passage of the train rows each.
+"""Fits transforms to rows that are never all in memory: step by step, each from one pass over the train rows.
 
-A transform that `learns_in_blocks` is given every row by `partial_fit(x)`, then `finish()`, and learns what `fit` would
-learn of all. Another one is fitted on a sample of the train rows, which is all of them where they are few enough.
+A transform with `learns_in_blocks` gets every row by `partial_fit(x)`, then `finish()`, and fits what `fit` would fit
+to all rows. Any other is fitted to a sample of the train rows, which is all of them where they are few enough.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ import torch
 
 from annpipe.backend.streams import drawing, generator
 from annpipe.contract import Dataset, Fields
-from annpipe.datasets.on_disk.split import Cut, Survey
-from annpipe.datasets.transforms import Step, faults_at, keeps, made_step, matrix, n_categories, recoded, together
+from annpipe.datasets.on_disk.passes import State
+from annpipe.datasets.on_disk.split import DataSummary, SplitAssignment
+from annpipe.datasets.steps.categories import n_categories, recoded
+from annpipe.datasets.steps.transforms import Step, faults_at, keeps_categories, make_step, matrix, together
 from annpipe.draft.component import Component
 from annpipe.draft.transforms import Transforming, grouped
-from annpipe.registry import Registry
 
-MOST_ROWS = 1_000_000  # of a sample that a transform is fitted on,
+MOST_ROWS = 1_000_000  # of a sample that a transform is fitted to,
 MOST_NUMBERS = 2**25  # and so many numbers in all
-
-State = dict[str, torch.Tensor]
 
 
 @dataclass
 class _Chain:
-    """Columns and the steps that they go through; `x` is what arrives of the survey's sample."""
+    """Columns and the steps that they go through; `x` is the summary's sample after the steps so far."""
 
     names: tuple[str, ...]
     components: Sequence[Component]
@@ -36,49 +35,48 @@ class _Chain:
     x: torch.Tensor
     is_target: bool = False
     steps: list[Step] = field(default_factory=list)
-    is_ended: bool = False
+    is_complete: bool = False
 
-    def next_step(self, registry: Registry) -> Step | None:
-        """The next step that learns from rows, made; None at the end, and from where steps go with each batch."""
-        if self.is_ended or len(self.steps) == len(self.components):
+    def next_step(self) -> Step | None:
+        """The next step that is fitted to rows; None at the end, and from the first step inside the model on."""
+        if self.is_complete or len(self.steps) == len(self.components):
             return None
         component = self.components[len(self.steps)]
         with faults_at(component, self.names):
-            step = made_step(component, self.counts, registry)
-        self.is_ended = step.is_inside
-        return None if self.is_ended else step
+            step = make_step(component, self.counts)
+        self.is_complete = step.is_inside
+        return None if self.is_complete else step
 
-    def arriving(self, rows: Dataset) -> torch.Tensor:
-        """What the steps so far make of rows."""
+    def after_steps(self, rows: Dataset) -> torch.Tensor:
+        """The columns of these rows after the steps so far."""
         x = matrix(rows.targets if self.is_target else rows.inputs, self.names)
         for step in self.steps:
-            x = step.given(x)
+            x = step.apply(x)
         return x
 
-    def add(self, step: Step, registry: Registry) -> None:
-        """A step that has learnt."""
+    def add(self, step: Step) -> None:
+        """Adds a fitted step."""
         with faults_at(step.component, self.names):
-            self.x = step.given(self.x)
-        self.counts = self.counts if keeps(step.component, registry) else [0] * self.x.shape[1]
+            self.x = step.apply(self.x)
+        self.counts = self.counts if keeps_categories(step.component) else [0] * self.x.shape[1]
         self.steps.append(step)
 
 
-def learnt(
+def fit_in_chunks(
     transforms: Sequence[Transforming],
     fields: Fields,
-    parts: Cut,
-    seen: Survey,
-    registry: Registry,
+    assignment: SplitAssignment,
+    summary: DataSummary,
     seed: int,
     stacks: Sequence[Sequence[str]],
 ) -> list[State | None]:
-    """What each step has learnt, in the order in which `fit_columns` asks; None for one that goes with each batch."""
-    chains = _chains(transforms, fields, seen.samples.train, stacks)
+    """The state of each fitted step, in the order in which `fit_columns` fits them; None for one inside the model."""
+    chains = _chains(transforms, fields, summary.samples.train, stacks)
     with drawing(seed, "columns"):
-        while waiting := [(chain, step) for chain in chains if (step := chain.next_step(registry)) is not None]:
-            _learn(waiting, parts, seen, generator(seed, "sample"))
+        while waiting := [(chain, step) for chain in chains if (step := chain.next_step()) is not None]:
+            _fit_steps(waiting, assignment, summary, generator(seed, "sample"))
             for chain, step in waiting:
-                chain.add(step, registry)
+                chain.add(step)
     return [state for chain in chains for state in _states(chain)]
 
 
@@ -92,9 +90,9 @@ def _chains(
         if name in groups.targets
     ]
     return targets + [
-        _Chain(taken, steps, n_categories(sample, taken, fields), matrix(sample.inputs, taken))
+        _Chain(names, steps, n_categories(sample, names, fields), matrix(sample.inputs, names))
         for stack in stacks or [list(fields.inputs)]
-        for steps, taken in together(groups, stack)
+        for steps, names in together(groups, stack)
     ]
 
 
@@ -103,23 +101,25 @@ def _states(chain: _Chain) -> Iterator[State | None]:
     yield from (None for _ in chain.components[len(chain.steps) :])
 
 
-def _learn(waiting: Sequence[tuple[_Chain, Step]], parts: Cut, seen: Survey, draw: torch.Generator) -> None:
-    """One passage, from which the next step of every chain learns."""
-    in_blocks = [(chain, step) for chain, step in waiting if _learns_in_blocks(step)]
-    at_once = [(chain, step) for chain, step in waiting if not _learns_in_blocks(step)]
-    chosen = _drawn(parts.counts["train"], sum(chain.x.shape[1] for chain, _ in at_once), draw)
+def _fit_steps(
+    waiting: Sequence[tuple[_Chain, Step]], assignment: SplitAssignment, summary: DataSummary, draw: torch.Generator
+) -> None:
+    """Fits the next step of every chain in one pass over the train rows."""
+    in_chunks = [(chain, step) for chain, step in waiting if _fits_in_chunks(step)]
+    at_once = [(chain, step) for chain, step in waiting if not _fits_in_chunks(step)]
+    chosen = _sampled(assignment.counts["train"], sum(chain.x.shape[1] for chain, _ in at_once), draw)
     samples: list[list[torch.Tensor]] = [[] for _ in at_once]
-    passed = 0
-    for rows in train_rows(parts, seen):
-        for chain, step in in_blocks:
+    n_passed = 0
+    for rows in train_rows(assignment, summary):
+        for chain, step in in_chunks:
             with faults_at(step.component, chain.names):
-                _module(step).partial_fit(chain.arriving(rows))
+                _module(step).partial_fit(chain.after_steps(rows))
         if at_once:
-            first, last = torch.searchsorted(chosen, torch.tensor([passed, passed + rows.rows])).tolist()
+            first, last = torch.searchsorted(chosen, torch.tensor([n_passed, n_passed + rows.rows])).tolist()
             for (chain, _), pieces in zip(at_once, samples, strict=True):
-                pieces.append(chain.arriving(rows)[chosen[first:last] - passed])
-        passed += rows.rows
-    for chain, step in in_blocks:
+                pieces.append(chain.after_steps(rows)[chosen[first:last] - n_passed])
+        n_passed += rows.rows
+    for chain, step in in_chunks:
         with faults_at(step.component, chain.names):
             _module(step).finish()
     for (chain, step), pieces in zip(at_once, samples, strict=True):
@@ -127,31 +127,35 @@ def _learn(waiting: Sequence[tuple[_Chain, Step]], parts: Cut, seen: Survey, dra
             _module(step).fit(torch.cat(pieces))
 
 
-def _learns_in_blocks(step: Step) -> bool:
+def _fits_in_chunks(step: Step) -> bool:
     return bool(getattr(step.module, "learns_in_blocks", False))
 
 
 def _module(step: Step) -> Any:
+    """The module as a transform, whose methods torch.nn.Module does not have."""
     return step.module
 
 
-def _drawn(rows: int, columns: int, draw: torch.Generator) -> torch.Tensor:
-    """Rising positions of the rows to sample: all where they are few enough."""
+def _sampled(rows: int, columns: int, draw: torch.Generator) -> torch.Tensor:
+    """The positions of the rows to sample, in rising order: all where they are few enough."""
     most = min(MOST_ROWS, MOST_NUMBERS // max(1, columns))
     if rows <= most or not columns:
         return torch.arange(rows if columns else 0)
     return torch.randperm(rows, generator=draw)[:most].sort().values
 
 
-def train_rows(parts: Cut, seen: Survey) -> Iterator[Dataset]:
-    """The rows of the train split, block by block, with the categories that it has."""
-    for block in parts.passage():
-        if "train" in block:
-            yield recoded(block["train"], seen.positions)
+def train_rows(assignment: SplitAssignment, summary: DataSummary) -> Iterator[Dataset]:
+    """The rows of the train split, chunk by chunk, with the categories of that split."""
+    for chunk in assignment.iter_chunks():
+        if "train" in chunk:
+            yield recoded(chunk["train"], summary.positions)
 
 
-class Recalling:
-    """Gives each step, as `fit_columns` asks, what it has learnt; one that goes with each batch sees the sample."""
+class FittedStates:
+    """Loads into each step, in the order of `fit_columns`, the state that `fit_in_chunks` fitted.
+
+    A step inside the model has no state and is fitted to the sample.
+    """
 
     def __init__(self, states: Sequence[State | None]) -> None:
         self._states = iter(states)

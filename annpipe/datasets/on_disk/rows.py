@@ -1,6 +1,6 @@
-"""Rows of one part of the split that lie in files: read in their order, or the rows that are asked for.
+"""The rows of one part of the split in files, read in their order or by ranges.
 
-They are read into memory, never mapped: what is resident is what is used at the time. Only `y` is mapped as a whole.
+They are read into memory, not mapped: only the rows in use take memory. Only `y` is mapped as a whole.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Layout = tuple[tuple[int, ...], torch.dtype]
 
 
 @dataclass(frozen=True)
-class StoredRows:
-    """`<file>.x` and `<file>.y` hold x and y of `n_rows` rows one after the other; they are given on the device."""
+class OnDiskRows:
+    """The files `<file>.x` and `<file>.y` with x and y of `n_rows` rows, row after row; read to the device."""
 
     file: Path
     n_rows: int
@@ -35,12 +35,12 @@ class StoredRows:
 
     @property
     def dtype(self) -> torch.dtype:
-        """That of x."""
+        """The dtype of x."""
         return self.x_layout[1]
 
     @property
     def row_bytes(self) -> int:
-        """Of x and y of one row."""
+        """The bytes of x and y of one row."""
         return _row_bytes(self.x_layout) + _row_bytes(self.y_layout)
 
     @property
@@ -51,29 +51,29 @@ class StoredRows:
         return torch.from_numpy(mapped).view(dtype).view(self.n_rows, *shape)
 
     def empty(self, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Room for so many rows, x and y."""
+        """Uninitialized x and y of so many rows, on the CPU."""
         return (
             torch.empty(rows, *self.x_layout[0], dtype=self.x_layout[1]),
             torch.empty(rows, *self.y_layout[0], dtype=self.y_layout[1]),
         )
 
-    def blocks(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """x and y in the order of the rows, so many at a time. On the CPU x is good until the next ones are read."""
-        room, _ = self.empty(min(size, self.n_rows))
+    def iter_chunks(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """x and y in the order of the rows, `size` rows at a time; on the CPU the next chunk overwrites x."""
+        buffer, _ = self.empty(min(size, self.n_rows))
         for begin in range(0, self.n_rows, size):
             end = min(begin + size, self.n_rows)
-            x, y = room[: end - begin], self.empty(end - begin)[1]
+            x, y = buffer[: end - begin], self.empty(end - begin)[1]
             self.read([(begin, end)], x, y)
             yield x.to(self.device), y.to(self.device)
 
     def read(self, ranges: Sequence[tuple[int, int]], x: torch.Tensor, y: torch.Tensor) -> int:
-        """Reads ranges of rows, one behind the other, to the beginning of x and y, and tells how many there are."""
-        for ending, into, layout in (("x", x, self.x_layout), ("y", y, self.y_layout)):
-            with FileIO(f"{self.file}.{ending}") as file:
+        """Reads ranges of rows one after the other into the first rows of x and y; returns the number of rows."""
+        for suffix, out, layout in (("x", x, self.x_layout), ("y", y, self.y_layout)):
+            with FileIO(f"{self.file}.{suffix}") as file:
                 done = 0
                 for begin, end in ranges:
                     file.seek(begin * _row_bytes(layout))
-                    _fill(file, into[done : done + end - begin])
+                    _fill(file, out[done : done + end - begin])
                     done += end - begin
         return done
 
@@ -82,11 +82,11 @@ def _row_bytes(layout: Layout) -> int:
     return math.prod(layout[0]) * layout[1].itemsize
 
 
-def _fill(file: FileIO, into: torch.Tensor) -> None:
-    room: memoryview = into.view(-1).view(torch.uint8).numpy().data
-    while room:
-        count = file.readinto(room)
+def _fill(file: FileIO, out: torch.Tensor) -> None:
+    rest: memoryview = out.view(-1).view(torch.uint8).numpy().data
+    while rest:
+        count = file.readinto(rest)
         if not count:
-            message = f"the rows kept in '{file.name!s}' end too early: delete their folder, and they are made again"
+            message = f"the rows kept in '{file.name!s}' end too early; delete their folder, and they are written again"
             raise RunError(message)
-        room = room[count:]
+        rest = rest[count:]

@@ -1,4 +1,4 @@
-"""What do components refuse when they are built? They are built once on the meta device, before anything runs."""
+"""Builds each component once on the meta device, to report the options that it refuses before anything runs."""
 
 from __future__ import annotations
 
@@ -9,59 +9,61 @@ import torch
 
 from annpipe.backend.instantiate import instantiate, named_modules, parameter_groups
 from annpipe.draft.component import Component, components_in
-from annpipe.draft.draft import sparse_layers
 from annpipe.draft.losses import unweighted
 from annpipe.draft.option_faults import option_refused
 from annpipe.draft.parameter_groups import FOR_ALL, ParameterGroup, without_parameters
+from annpipe.draft.resolved import sparse_layers
 from annpipe.draft.types import Draft
 from annpipe.errors import OptionError, Problem
 from annpipe.errors.wording import first_line
 from annpipe.plan.plan import Layer
 from annpipe.plan.schedules import UNKNOWN, with_length
 from annpipe.plan.shapes.run import refused
-from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
+from annpipe.registry.traits import OptimizerTraits
+
+BUILT_ELSEWHERE = frozenset(
+    {"data", "transform", "layer", "initializer", "loss", "optimizer", "scheduler", "plot"}  # a plot draws when built
+)
 
 
-def parameters_of(layers: Sequence[Layer], registry: Registry) -> dict[str, torch.nn.Parameter]:
+def parameters_of(layers: Sequence[Layer]) -> dict[str, torch.nn.Parameter]:
     """The parameters of a model on the meta device by name, `0.weight`."""
     with torch.device("meta"):
-        modules = named_modules([layer.component for layer in layers], registry)
+        modules = named_modules([layer.component for layer in layers])
         return dict(torch.nn.Sequential(modules).named_parameters())
 
 
 def refusals(
     drafted: Draft, model: Mapping[str, torch.nn.Parameter] | None = None, targets: Sequence[str] = ()
 ) -> list[Problem]:
-    """What optimizer, scheduler, average, callbacks, metrics and the data's distributions refuse.
+    """What components refuse that no shape is run through, and the data's distributions.
 
     The optimizer is built over the parameters of the model, or over a matrix where it is None.
     """
-    registry = drafted.registry
-    parameters = {} if model is None else {**model, **_of_loss(drafted.loss, targets, registry)}
+    parameters = {} if model is None else {**model, **_of_loss(drafted.loss, targets)}
     unfit = list(without_parameters(list(parameters), drafted.groups)) if model is not None else []
     groups = drafted.groups if model is not None and not unfit else ()
     parameters = parameters or {"": torch.nn.Parameter(torch.empty(2, 2, device="meta"))}
-    params = parameter_groups(parameters, groups, registry)
-    optimizer, problems = _tried(_unfused(drafted.optimizer), registry, {"params": params})
+    params = parameter_groups(parameters, groups)
+    optimizer, problems = _tried(_unfused(drafted.optimizer), {"params": params})
     problems += [] if problems else [*_of_no_group(optimizer, groups), *_refused_sparse(drafted)]
     if drafted.scheduler is not None and not problems:
-        scheduler = with_length(drafted.scheduler, registry, UNKNOWN)  # where the run's is not known
-        problems += _tried(scheduler, registry, {"optimizer": optimizer})[1]
-    if drafted.average is not None:
-        problems += _tried(drafted.average, registry, {"model": torch.nn.Linear(1, 1, device="meta")})[1]
-    of_heads = [metric for head in drafted.outputs for metric in head.metrics]
-    for component in (*drafted.callbacks, *drafted.metrics, *of_heads):
-        problems += _tried(component, registry, {})[1]
+        scheduler = with_length(drafted.scheduler, UNKNOWN)  # where the run's is not known
+        problems += _tried(scheduler, {"optimizer": optimizer})[1]
+    supplied = {"model": torch.nn.Linear(1, 1, device="meta")}
+    for _, component in drafted.components():
+        if component.kind not in BUILT_ELSEWHERE:
+            problems += _tried(component, supplied)[1]
     return unfit + problems + _refused_distributions(drafted)
 
 
-def _of_loss(loss: Component, targets: Sequence[str], registry: Registry) -> dict[str, torch.nn.Parameter]:
+def _of_loss(loss: Component, targets: Sequence[str]) -> dict[str, torch.nn.Parameter]:
     """The loss's own parameters, `loss.weight`."""
     with torch.device("meta"):
-        built = _tried(unweighted(loss, registry), registry, {"target_names": targets})[0]
-    own = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
-    return {f"loss.{name}": parameter for name, parameter in own}
+        built = _tried(unweighted(loss), {"target_names": targets})[0]
+    parameters = built.named_parameters() if isinstance(built, torch.nn.Module) else ()
+    return {f"loss.{name}": parameter for name, parameter in parameters}
 
 
 def _of_no_group(optimizer: Any, groups: Sequence[ParameterGroup]) -> list[Problem]:
@@ -74,7 +76,7 @@ def _of_no_group(optimizer: Any, groups: Sequence[ParameterGroup]) -> list[Probl
             f"write it as an option of {group.options.name} itself",
         )
         for group in groups
-        for name, node in group.options.given.items()
+        for name, node in group.options.nodes.items()
         if name in FOR_ALL or name not in optimizer.defaults
     ]
 
@@ -85,7 +87,7 @@ def _refused_distributions(drafted: Draft) -> list[Problem]:
     torch.set_default_dtype(torch.float64)
     try:
         inner = [part for part in components_in(dict(drafted.data.options)) if part.kind == "distribution"]
-        return [problem for part in inner for problem in _tried(part, drafted.registry, {})[1]]
+        return [problem for part in inner for problem in _tried(part, {})[1]]
     finally:
         torch.set_default_dtype(before)
 
@@ -96,7 +98,7 @@ def _refused_sparse(drafted: Draft) -> list[Problem]:
     if not layers:
         return []
     layer, optimizer = layers[0], drafted.optimizer
-    node = layer.given.get("sparse")
+    node = layer.nodes.get("sparse")
     place = node.place if node else layer.place
     problems = []
     if reason := _no_sparse_steps(drafted):
@@ -117,13 +119,12 @@ def _no_sparse_steps(drafted: Draft) -> str | None:
 
     What it remembers must not be sparse either: checkpoints keep no such tensors.
     """
-    entry = drafted.registry.find("optimizer", drafted.optimizer.name)
-    if entry is None or entry.traits.get("closure"):
+    if drafted.optimizer.traits(OptimizerTraits).closure:
         return None
     parameter = torch.nn.Parameter(torch.zeros(2, 2, device="cpu"))
     at, ones = torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 2)
     parameter.grad = torch.sparse_coo_tensor(at, ones, (2, 2), device="cpu", check_invariants=True)
-    optimizer, problems = _tried(drafted.optimizer, drafted.registry, {"params": [parameter]})
+    optimizer, problems = _tried(drafted.optimizer, {"params": [parameter]})
     if problems:
         return None
     try:
@@ -134,16 +135,16 @@ def _no_sparse_steps(drafted: Draft) -> str | None:
     return "what it remembers of them is sparse, too" if any(value.is_sparse for value in kept) else None
 
 
-def _tried(component: Component, registry: Registry, supplied: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
+def _tried(component: Component, supplied: Mapping[str, Any]) -> tuple[Any, list[Problem]]:
     """The built component, or what it refuses."""
     try:
-        return instantiate(component, registry, **supplied), []
+        return instantiate(component, **supplied), []
     except PluginFault as fault:
         return None, [fault.problem]
     except OptionError as error:
         return None, [option_refused(component, error)]
     except Exception as error:  # a component may refuse its options with anything
-        return None, [refused(component, error, registry.find(component.kind, component.name))]
+        return None, [refused(component, error)]
 
 
 def _unfused(optimizer: Component) -> Component:

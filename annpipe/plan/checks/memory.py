@@ -8,7 +8,7 @@ import torch
 
 from annpipe.errors import Problem
 from annpipe.files.memory import machine_memory
-from annpipe.plan.cost import Memory, memory
+from annpipe.plan.cost import StepMemory, memory
 from annpipe.plan.plan import Layer, Plan
 
 OF_OPTIMIZER = 4  # times the parameters that one remembers, at most: then its memory is worth asking for
@@ -49,12 +49,12 @@ def _is_wide(plan: Plan, has: int) -> bool:
     return (rows or 0) * sum(map(_numbers, plan.layers)) * 8 > has / 2
 
 
-def total(needed: Memory) -> int:
+def total(needed: StepMemory) -> int:
     """The bytes of a step, as far as they are known."""
     return needed.parameters + needed.gradients + (needed.optimizer or 0) + (needed.activations or 0)
 
 
-def parts_of(needed: Memory) -> str:
+def parts_of(needed: StepMemory) -> str:
     """What holds how much, in words."""
     parts = [("parameters", needed.parameters), ("gradients", needed.gradients)]
     parts += [("the optimizer", needed.optimizer or 0), ("activations", needed.activations or 0)]

@@ -1,4 +1,4 @@
-"""Does what the model gives fit the targets, and does the loss take both?"""
+"""Checks that the model's output fits the targets and that the loss takes both."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from annpipe.contract import Fields, OutputRoles
 from annpipe.draft.component import Component
 from annpipe.draft.losses import by_target, compares_classes, leaves, takes_classes, unweighted
 from annpipe.draft.option_faults import option_refused
+from annpipe.draft.types import Draft
 from annpipe.errors import OptionError, Place, Problem
 from annpipe.errors.wording import first_line
-from annpipe.plan.output_roles import outputs_said, role_faults, roles_by_target
+from annpipe.plan.output_roles import outputs_in_words, role_faults, roles_by_target
 from annpipe.plan.plan import Layer
 from annpipe.plan.shapes.run import BATCH, show
-from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
+from annpipe.registry.traits import LayerTraits
 
 MOST_NUMBERS = 2**16  # up to so many a loss is tried on real ones: on the meta device torch loads its compiler for it
 
@@ -32,15 +33,13 @@ def target_tensor(fields: Fields, *, classes: bool) -> torch.Tensor:
     return torch.empty((BATCH, *next(iter(fields.targets.values())).shape), device="meta")
 
 
-def check_output(
-    layers: Sequence[Layer], data: Component, loss: Component, fields: Fields, registry: Registry
-) -> list[Problem]:
+def check_output(layers: Sequence[Layer], loss: Component, fields: Fields, drafted: Draft) -> list[Problem]:
     """Whether what the last layer gives fits the targets, and the loss takes both."""
-    if differing := _differing(loss, registry):
+    if differing := _differing(loss):
         return [differing]
-    if faults := role_faults(loss, list(fields.targets), registry):
+    if faults := role_faults(loss, list(fields.targets)):
         return faults
-    classes = takes_classes(loss, registry)
+    classes = takes_classes(loss)
     last = layers[-1]
     prediction = torch.empty((BATCH, *last.output_shape), device="meta")
     names = list(fields.targets)
@@ -53,7 +52,7 @@ def check_output(
                 message,
                 loss.place,
                 "keep one target, or give each a head: `model.outputs`",
-                _notes(data),
+                _notes(drafted.data),
             )
         ]
     target = target_tensor(fields, classes=classes)
@@ -63,62 +62,65 @@ def check_output(
             width = f"{n_classes} outputs, one for each class" if n_classes else "one output for each class"
             message = f"the model gives {show(prediction.shape)}; {loss.name} on '{names[0]}' needs {width}"
             help_ = "change the width of the last layer"
-            return [Problem("output-shape", message, place, help_, _notes(data, loss))]
-    elif (roles := next(iter(roles_by_target(loss, names, registry).values()))) and len(roles.names) > 1:
-        if problem := _of_several(layers, loss, roles, fields, registry):
+            return [Problem("output-shape", message, place, help_, _notes(drafted.data, loss))]
+    elif (roles := next(iter(roles_by_target(loss, names).values()))) and len(roles.names) > 1:
+        if problem := _of_several(layers, loss, roles, fields, drafted):
             return [problem]
     elif prediction.shape != target.shape:
         message = (
             f"the model gives {show(prediction.shape)}; the targets ({', '.join(names)}) need {show(target.shape)}"
         )
-        return [Problem("output-shape", message, place, _width_hint(last, target), _notes(data, loss))]
-    return _check_loss(loss, prediction, target, names, registry)
+        return [Problem("output-shape", message, place, _width_hint(last, target), _notes(drafted.data, loss))]
+    return _check_loss(loss, prediction, target, names)
 
 
 def _of_several(
-    layers: Sequence[Layer], loss: Component, roles: OutputRoles, fields: Fields, registry: Registry
+    layers: Sequence[Layer], loss: Component, roles: OutputRoles, fields: Fields, drafted: Draft
 ) -> Problem | None:
     """Whether the model gives several outputs for each target, and ones that are what the loss takes them for."""
     shaped = [name for name, field in fields.targets.items() if field.shape]
     if shaped:
-        message = f"{loss.name} takes {outputs_said(roles)} for each target; '{shaped[0]}' is not one number a row"
+        message = f"{loss.name} takes {outputs_in_words(roles)} for each target; '{shaped[0]}' is not one number a row"
         return Problem("loss-mismatch", message, loss.place, "take a loss that compares arrays, such as MSELoss")
     last, width = layers[-1].component, len(roles.names) * len(fields.targets)
-    entry = registry.find("layer", last.name)
-    makes = f"`- {roles.layer}: {len(roles.names)}`" if _takes_count(roles, registry) else f"`- {roles.layer}`"
+    makes = f"`- {roles.layer}: {len(roles.names)}`" if _takes_count(roles, drafted) else f"`- {roles.layer}`"
     if layers[-1].output_shape != (width,):
-        message = f"the model gives {show((BATCH, *layers[-1].output_shape))}; {loss.name} takes {outputs_said(roles)} "
+        message = (
+            f"the model gives {show((BATCH, *layers[-1].output_shape))}; {loss.name} takes {outputs_in_words(roles)} "
+        )
         message += f"for each target ({', '.join(fields.targets)}): {show((BATCH, width))}"
         help_ = f"end with `- Linear: {width}`" + (f" and {makes}" if roles.layer else "")
         return Problem("output-shape", message, last.place, help_, _notes_of(loss))
-    if roles.layer and entry and entry.traits.get("linear"):
+    if roles.layer and last.traits(LayerTraits).linear:
         message = f"{loss.name} takes {' and '.join(roles.names)}; {last.name} gives any numbers"
         return Problem("loss-mismatch", message, last.place, f"add {makes} after it", _notes_of(loss))
     if last.name == roles.layer and last.options.get("n", len(roles.names)) != len(roles.names):
-        message = f"{last.name} orders {last.options['n']} outputs, and {loss.name} takes {outputs_said(roles)}"
+        message = f"{last.name} orders {last.options['n']} outputs, and {loss.name} takes {outputs_in_words(roles)}"
         return Problem("loss-mismatch", message, last.place, f"write {makes}", _notes_of(loss))
     return None
 
 
-def _takes_count(roles: OutputRoles, registry: Registry) -> bool:
+def _takes_count(roles: OutputRoles, drafted: Draft) -> bool:
     """Whether the layer that makes such outputs is told how many there are for each target, by its option `n`."""
-    entry = registry.find("layer", roles.layer) if roles.layer else None
-    return bool(entry and any(option.name == "n" for option in entry.options))
+    registry = drafted.registry
+    if roles.layer is None or "layer" not in registry.kinds_of(roles.layer):
+        return False
+    return any(option.name == "n" for option in registry.entry("layer", roles.layer).options)
 
 
 def _notes_of(loss: Component) -> tuple[tuple[Place, str], ...]:
     return ((loss.place, "compared here"),) if loss.place else ()
 
 
-def _differing(loss: Component, registry: Registry) -> Problem | None:
+def _differing(loss: Component) -> Problem | None:
     """Losses in one that compare with labels and with values: the targets of a run are one or the other."""
     for part, name in by_target(loss):
-        if name is not None and compares_classes(part, registry):
+        if name is not None and compares_classes(part):
             message = f"{part.name} compares with class labels, and '{name}' is one column of numbers here"
             help_ = "give a target of 0 and 1 BCEWithLogitsLoss; for classes give each target a head: `model.outputs`"
             return Problem("loss-mismatch", message, part.place, help_)
     parts = list(leaves(loss))
-    classes = [part for part in parts if compares_classes(part, registry)]
+    classes = [part for part in parts if compares_classes(part)]
     values = [part for part in parts if part not in classes]
     if not classes or not values:
         return None
@@ -141,14 +143,12 @@ def _notes(data: Component, loss: Component | None = None) -> tuple[tuple[Place,
     return tuple((component.place, note) for component, note in noted if component.place)
 
 
-def _check_loss(
-    loss: Component, prediction: torch.Tensor, target: torch.Tensor, names: Sequence[str], registry: Registry
-) -> list[Problem]:
+def _check_loss(loss: Component, prediction: torch.Tensor, target: torch.Tensor, names: Sequence[str]) -> list[Problem]:
     if prediction.numel() + target.numel() <= MOST_NUMBERS:
-        prediction, target = (torch.zeros(one.shape, dtype=one.dtype) for one in (prediction, target))
+        prediction, target = (torch.zeros(tensor.shape, dtype=tensor.dtype) for tensor in (prediction, target))
     try:
         with prediction.device, torch.no_grad():
-            value = instantiate(unweighted(loss, registry), registry, target_names=names)(prediction, target)
+            value = instantiate(unweighted(loss), target_names=names)(prediction, target)
     except PluginFault as fault:
         return [fault.problem]
     except OptionError as error:

@@ -1,8 +1,8 @@
-"""Which plots and callbacks do not fit the run? Each one's `check` is asked about its outline, before it begins."""
+"""Runs the `check` of each plot and callback, which refuses runs that it does not fit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from annpipe.contract import Outline
@@ -10,40 +10,26 @@ from annpipe.draft.component import Component
 from annpipe.draft.types import Draft
 from annpipe.errors import OptionError, Problem
 from annpipe.errors.wording import first_line
-from annpipe.registry import Entry, Registry
 from annpipe.registry.discovery import PluginFault
-from annpipe.registry.marks import mark_of
-from annpipe.registry.registry import imported
+from annpipe.registry.loading import function_of
 
 
 def misfits(drafted: Draft, outline: Outline) -> Iterator[Problem]:
     """A problem at the line of each plot and callback that such a run has no use for."""
     for component in (*drafted.plots, *drafted.callbacks):
-        entry = drafted.registry.find(component.kind, component.name)
-        assert entry
         try:
-            check = _check(entry, drafted.registry)
+            check = function_of(component.entry, "check")
             if check is not None:
                 check(replace(outline, options=component.options))
         except PluginFault as fault:
             yield fault.problem
         except OptionError as error:
-            node = component.given.get(error.option)
+            node = component.nodes.get(error.option)
             of = f"{component.name}.{error.option}" if error.option else component.name
             place = node.place if node else component.place
             yield Problem("wrong-value", f"`{of}`: {error.message}", place, error.help)
         except Exception as error:  # a plugin's check may raise anything: reported at its line
             yield _raised(component, error)
-
-
-def _check(entry: Entry, registry: Registry) -> Callable[[Outline], None] | None:
-    """The check: by its own name where it stands in a module of its own, else from the component's mark."""
-    told = entry.traits.get("check")
-    if isinstance(told, str):
-        found: Callable[[Outline], None] = imported(told)
-        return found
-    mark = mark_of(registry.load(entry)) if told else None
-    return mark.traits["check"] if mark else None
 
 
 def _raised(component: Component, error: Exception) -> Problem:

@@ -1,4 +1,4 @@
-"""Are there rows enough: for each split, and in each batch?"""
+"""Checks that each split has rows, and that no layer is trained on a batch of one row which it refuses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from annpipe.backend.instantiate import instantiate
 from annpipe.errors import Problem
 from annpipe.errors.wording import first_line
 from annpipe.plan.plan import Layer
-from annpipe.registry import Registry
 from annpipe.spec.sections.spec import Spec
 
 
@@ -30,16 +29,16 @@ def too_few(rows: int, counts: tuple[int, int], spec: Spec) -> Iterator[Problem]
             yield Problem("wrong-value", message, spec.place("data", "split", name), "raise the fraction")
 
 
-def lone_row(n_train: int, spec: Spec, layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]:
+def lone_row(n_train: int, spec: Spec, layers: Sequence[Layer]) -> Iterator[Problem]:
     """A layer that cannot learn from a batch of one row (batch normalization), where the last batch has one."""
     size = n_train if spec.train.batch_size == "all" else min(spec.train.batch_size, n_train)
     last = n_train % size or size
     if last != 1 or (spec.train.drop_last and size > 1 and n_train > size):
         return
-    told = set()
-    for layer, reason in _refusals(layers, registry):
-        if layer.component.place not in told:
-            told.add(layer.component.place)
+    reported = set()
+    for layer, reason in _refusals(layers):
+        if layer.component.place not in reported:
+            reported.add(layer.component.place)
             of = "every batch" if size == 1 else f"the last batch of {n_train} rows by {size}"
             message = f"{of} has one row, and {layer.component.name} cannot learn from one: {reason}"
             help_ = "take another `batch_size`" + ("" if size == 1 else ", or `drop_last: true`")
@@ -48,19 +47,19 @@ def lone_row(n_train: int, spec: Spec, layers: Sequence[Layer], registry: Regist
             yield Problem("wrong-value", message, place, help_, related)
 
 
-def _refusals(layers: Sequence[Layer], registry: Registry) -> Iterator[tuple[Layer, str]]:
+def _refusals(layers: Sequence[Layer]) -> Iterator[tuple[Layer, str]]:
     """The layers that refuse one row, the innermost where they stand inside others."""
     for layer in layers:
-        inside = list(_refusals(layer.inside, registry))
+        inside = list(_refusals(layer.inside))
         yield from inside
-        if not inside and (reason := _refusal(layer, registry)):
+        if not inside and (reason := _refusal(layer)):
             yield layer, reason
 
 
-def _refusal(layer: Layer, registry: Registry) -> str | None:
+def _refusal(layer: Layer) -> str | None:
     """What the layer says of one row while training, where it takes two."""
     with torch.device("meta"):
-        module = instantiate(layer.component, registry).train()
+        module = instantiate(layer.component).train()
     try:
         with torch.no_grad():
             module(_input(layer, 1))

@@ -1,4 +1,4 @@
-"""Why can a layer not take the shape that arrives, and what would help?"""
+"""Words why a layer cannot take the shape that arrives, and what would help."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ import torch
 from annpipe.draft.component import Component, components_in
 from annpipe.errors import Place, Problem
 from annpipe.registry import Entry
+from annpipe.registry.traits import LayerTraits
 
 
-def rank_problem(component: Component, entry: Entry, tensor: torch.Tensor, shown: str) -> Problem | None:
+def rank_problem(component: Component, tensor: torch.Tensor, shown: str) -> Problem | None:
     """A tensor whose number of dimensions the layer does not take; `shown` is its shape in words.
 
     Said before the layer runs: with one dimension less, many of torch's take the rows for one sample's steps or
     channels, and would mix them.
     """
-    needs = entry.traits.get("needs")
-    if not isinstance(needs, str) or _takes_rank(needs, tensor.ndim):
+    needs = component.traits(LayerTraits).needs
+    if needs is None or _takes_rank(needs, tensor.ndim):
         return None
     message = f"{component.name} cannot take the shape {shown} that arrives; it needs {needs}"
     return Problem("shape", message, component.place, _rank_help(needs, tensor.ndim))
@@ -30,24 +31,22 @@ def steps_first(component: Component) -> Problem | None:
     """A layer that takes the first dimension for steps, as torch's do with `batch_first: false`."""
     for inner in (component, *_layers_in(component)):
         if inner.options.get("batch_first") is False:
-            node = inner.given.get("batch_first")
+            node = inner.nodes.get("batch_first")
             message = f"{inner.name} with `batch_first: false` takes the rows for the steps of one sequence"
             help_ = "leave `batch_first` out: it is true in annpipe, where the rows always come first"
             return Problem("shape", message, node.place if node else component.place, help_)
     return None
 
 
-def forward_problem(
-    component: Component, entry: Entry, tensor: torch.Tensor, shown: str, error: Exception, reason: str
-) -> Problem:
+def forward_problem(component: Component, tensor: torch.Tensor, shown: str, error: Exception, reason: str) -> Problem:
     """What a layer raised on a shape that has the right number of dimensions."""
-    needs = entry.traits.get("needs")
-    if isinstance(needs, str) and needs.startswith("whole numbers") and tensor.is_floating_point():
+    needs = component.traits(LayerTraits).needs
+    if needs is not None and needs.startswith("whole numbers") and tensor.is_floating_point():
         message = f"{component.name} takes {needs}; what arrives has fractions"
         help_ = "take numbers with `Linear` instead, or data whose inputs are whole numbers"
         return Problem("shape", message, component.place, help_)
     message = f"{component.name} cannot take the shape {shown} that arrives: {reason}"
-    related = raised_in(entry, error)
+    related = raised_in(component.entry, error)
     help_ = (
         "mend the plugin's line, or change the layers before it" if related else "change it, or the layers before it"
     )

@@ -1,4 +1,4 @@
-"""What do the layers of a model share while it is run through? Blocks that keep their weights, and tapped values."""
+"""What the layers of a model share while shapes are run: blocks that keep their weights, and tapped values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from annpipe.draft.inputs_outputs import is_inputs
 from annpipe.errors import Problem, SpecError
 from annpipe.plan.plan import Layer
 from annpipe.portable.heads import piece
-from annpipe.registry import Registry
+from annpipe.registry.traits import LayerTraits
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class Flow:
     `building` holds the values that were tapped; it builds each layer anew, to be run on its own.
     """
 
-    registry: Registry
     shared: dict[str, Layer] = field(default_factory=dict)
     building: Building = field(default_factory=lambda: Building(apart=True))
 
@@ -39,21 +38,21 @@ class Flow:
 
     def with_tap_shapes(self, component: Component) -> Component:
         """A layer that reads several taps, with their shapes; raises SpecError where it was told other ones."""
-        entry = self.registry.find(component.kind, component.name)
-        if entry is None or entry.parameter("tap_shapes") is None:
+        reads = component.traits(LayerTraits).reads
+        if reads is None or component.entry.parameter("tap_shapes") is None:
             return component
-        read = component.options[str(entry.traits["reads"])]
+        read = component.options[reads]
         shapes = [list(self.tapped[name].shape) for name in ([read] if isinstance(read, str) else read)]
-        given = component.options.get("tap_shapes")
-        if given not in (None, shapes):
-            message = f"the taps of {component.name} have the shapes {shapes}; its `tap_shapes` says {given}"
+        written = component.options.get("tap_shapes")
+        if written not in (None, shapes):
+            message = f"the taps of {component.name} have the shapes {shapes}; its `tap_shapes` says {written}"
             help_ = "leave `tap_shapes` out: it is filled in"
             raise SpecError([Problem("shape", message, component.place, help_)])
         return component.with_options(tap_shapes=shapes)
 
     def check_shared(self, layer: Layer) -> None:
         """Raises SpecError for a use of shared weights that would need others than the first use has."""
-        name = used_block(layer.component, self.registry)
+        name = used_block(layer.component)
         if name is None:
             return
         first = self.shared.setdefault(name, layer)
@@ -68,8 +67,8 @@ class Flow:
 def pieces(component: Component, tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     """What arrives at each stack of a layer, one after another: all of it, or the columns of a stack of inputs."""
     if is_inputs(component):
-        own = (component.options[name] for name in ("spans", "shapes", "whole"))
-        yield from (piece(tensor, *part) for part in zip(*own, strict=True))
+        parts = (component.options[name] for name in ("spans", "shapes", "whole"))
+        yield from (piece(tensor, *part) for part in zip(*parts, strict=True))
     yield from repeat(tensor)
 
 
@@ -88,17 +87,17 @@ def repeated(component: Component, layers: Sequence[Layer], size: int) -> tuple[
     return (*layers[:size], *map(_uncounted, layers[size:]))
 
 
-def counted_once(layers: Sequence[Layer], registry: Registry, known: set[str] | None = None) -> tuple[Layer, ...]:
+def counted_once(layers: Sequence[Layer], known: set[str] | None = None) -> tuple[Layer, ...]:
     """The layers, with the parameters of shared blocks counted where they stand first."""
     known = set() if known is None else known
-    return tuple(_counted(layer, registry, known) for layer in layers)
+    return tuple(_counted(layer, known) for layer in layers)
 
 
-def _counted(layer: Layer, registry: Registry, known: set[str]) -> Layer:
-    name = used_block(layer.component, registry)
+def _counted(layer: Layer, known: set[str]) -> Layer:
+    name = used_block(layer.component)
     if name in known:
         return _uncounted(layer)
-    stacks = {path: counted_once(inside, registry, known) for path, inside in layer.stacks.items()}
+    stacks = {path: counted_once(inside, known) for path, inside in layer.stacks.items()}
     if name is not None:
         known.add(name)
     elsewhere = sum(inner.parameters for inner in layer.inside)

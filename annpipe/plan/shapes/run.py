@@ -1,4 +1,4 @@
-"""Running shapes on the meta device: every layer's missing sizes filled and its output shape known, without data."""
+"""Runs the model on the meta device: fills in every layer's sizes and finds its output shape, without data."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from annpipe.plan.plan import Layer
 from annpipe.plan.shapes.faults import forward_problem, raised_in, rank_problem, steps_first
 from annpipe.plan.shapes.flow import Flow, counted_once, pieces, repeated
 from annpipe.portable.stack import passed
-from annpipe.registry import Entry, Registry
 from annpipe.registry.discovery import PluginFault
+from annpipe.registry.traits import LayerTraits, LossTraits
 from annpipe.registry.types import holds_stacks
 
 BATCH = 7  # rows on the meta device: a prime that is unlikely to be a size of the model
@@ -57,24 +57,22 @@ def input_tensor(fields: Fields) -> torch.Tensor:
     return torch.empty((BATCH, *field.shape), dtype=dtype, device="meta")
 
 
-def run_shapes(model: Sequence[Component], data: Component, fields: Fields, registry: Registry) -> tuple[Layer, ...]:
+def run_shapes(model: Sequence[Component], data: Component, fields: Fields) -> tuple[Layer, ...]:
     """Fills and checks every layer in turn; raises SpecError at the first one that does not fit.
 
     The error shows two places: the layer, and what gives it the shape it cannot take.
     """
     for component in model:
-        _check_number(component, registry)
-    return counted_once(_run_stack(model, input_tensor(fields), data, Flow(registry))[0], registry)
+        _check_number(component)
+    return counted_once(_run_stack(model, input_tensor(fields), data, Flow())[0])
 
 
-def _check_number(component: Component, registry: Registry) -> int:
+def _check_number(component: Component) -> int:
     """How many layers a component stands for, those inside included; raises SpecError where they are too many."""
-    entry = registry.find(component.kind, component.name)
-    assert entry
-    times: int = component.options.get(str(entry.traits.get("repeats")), 1)
-    own = component.options.get("num_layers")  # as torch's recurrent layers call what they have on top of one another
-    inside = sum(_check_number(inner, registry) for inner in components_in(dict(component.options)))
-    count = (own if isinstance(own, int) else 1) + times * inside
+    times: int = component.options.get(component.traits(LayerTraits).repeats or "", 1)
+    depth = component.options.get("num_layers")  # as torch's recurrent layers call what they have on top of one another
+    inside = sum(_check_number(inner) for inner in components_in(dict(component.options)))
+    count = (depth if isinstance(depth, int) else 1) + times * inside
     if count > MOST_LAYERS:
         message = f"{component.name} stands for {count:,} layers; a model has at most {MOST_LAYERS:,}"
         raise SpecError([Problem("wrong-value", message, component.place, "repeat it fewer times")])
@@ -109,15 +107,14 @@ def _with_giver(problem: Problem, before: Component, tensor: torch.Tensor) -> Pr
 
 
 def _run_layer(component: Component, tensor: torch.Tensor, before: Component, flow: Flow) -> tuple[Layer, torch.Tensor]:
-    registry = flow.registry
-    if misfit := _misfit(component, tensor, registry):
+    if misfit := _misfit(component, tensor):
         raise SpecError([misfit])
     tapped = flow.tapped
     filled, stacks = _with_stacks(flow.with_tap_shapes(component), tensor, before, flow)
-    filled = fill(filled, tuple(tensor.shape), registry)
+    filled = fill(filled, tuple(tensor.shape))
     module = _construct(filled, flow)
-    output, takes_first = _forward(filled, module, tensor, registry)
-    _check_training(filled, module, tensor, registry)
+    output, takes_first = _forward(filled, module, tensor)
+    _check_training(filled, module, tensor)
     if output.ndim == 0 or output.shape[0] != len(tensor):
         message = f"{component.name} turns {show(tensor.shape)} into {show(output.shape)}: the rows are lost"
         raise SpecError([Problem("shape", message, component.place, "a layer keeps the first dimension, the rows")])
@@ -130,26 +127,24 @@ def _with_stacks(
     component: Component, tensor: torch.Tensor, before: Component, flow: Flow
 ) -> tuple[Component, dict[str, tuple[Layer, ...]]]:
     """A container with the layers of its stacks filled, each stack starting from the shape that arrives."""
-    entry = flow.registry.find(component.kind, component.name)
-    assert entry
+    traits, parameters = component.traits(LayerTraits), component.entry.parameters
     stacks: dict[str, tuple[Layer, ...]] = {}
     outputs: list[list[int]] = []
     options = dict(component.options)
-    repeats = entry.traits.get("repeats")
-    shares = bool(options.get(str(entry.traits.get("shares"))))
+    shares = bool(options.get(traits.shares or ""))
 
     arrives = pieces(component, tensor)
 
     def run(layers: Sequence[Component], path: str) -> list[Component]:
         tensor = next(arrives)
-        times = options[repeats] if isinstance(repeats, str) else 1
+        times = options[traits.repeats] if traits.repeats else 1
         stacks[path], output = _run_stack(list(layers) * times, tensor, before, flow)
         outputs.append(list(output.shape[1:]))
         if shares:
             stacks[path] = repeated(component, stacks[path], len(layers))
         return [layer.component for layer in stacks[path][: len(layers) if shares else None]]
 
-    for option in entry.parameters:
+    for option in parameters:
         value = options.get(option.name)
         if not isinstance(value, list) or not holds_stacks(option.option_type):
             continue
@@ -160,61 +155,59 @@ def _with_stacks(
     if not stacks:
         return component, {}
     known = {"output_shape": outputs[0], "output_shapes": outputs}
-    for name in known.keys() & {option.name for option in entry.parameters if option.supplied}:
+    for name in known.keys() & {option.name for option in parameters if option.supplied}:
         _agree(component, name, options.get(name), known[name])
         options[name] = known[name]
-    short = component if repeats and not shares else None
+    short = component if traits.repeats and not shares else None
     return replace(component, options=options, template=component.template or short), stacks
 
 
-def _agree(component: Component, name: str, given: Any, known: Any) -> None:
-    if given not in (None, known):
-        message = f"the layers inside {component.name} give {known}; its `{name}` says {given}"
+def _agree(component: Component, name: str, written: Any, known: Any) -> None:
+    if written not in (None, known):
+        message = f"the layers inside {component.name} give {known}; its `{name}` says {written}"
         raise SpecError([Problem("shape", message, component.place, f"leave `{name}` out: it is filled in")])
 
 
-def _misfit(component: Component, tensor: torch.Tensor, registry: Registry) -> Problem | None:
+def _misfit(component: Component, tensor: torch.Tensor) -> Problem | None:
     """What can be said of a layer before it runs: of which dimensions its input is.
 
     A layer that is an option of it takes what it takes.
     """
-    entry = registry.find(component.kind, component.name)
-    assert entry
-    own = rank_problem(component, entry, tensor, show(tensor.shape)) or steps_first(component)
+    entry = component.entry
+    fault = rank_problem(component, tensor, show(tensor.shape)) or steps_first(component)
     stacks = {option.name for option in entry.parameters if holds_stacks(option.option_type)}
     inner = components_in([value for name, value in component.options.items() if name not in stacks])
-    misfits = (_misfit(layer, tensor, registry) for layer in inner if layer.kind == "layer")
-    return own or next((misfit for misfit in misfits if misfit), None)
+    misfits = (_misfit(layer, tensor) for layer in inner if layer.kind == "layer")
+    return fault or next((misfit for misfit in misfits if misfit), None)
 
 
-def fill(component: Component, shape: Shape, registry: Registry) -> Component:
+def fill(component: Component, shape: Shape) -> Component:
     """The layer with its supplied parameters; one that was written must agree with the shape that arrives."""
-    entry = registry.find(component.kind, component.name)
-    assert entry
+    entry = component.entry
     options = dict(component.options)
     for parameter in entry.parameters:
         if not parameter.supplied or parameter.name not in SIZES:
             continue
         size = _size(component, parameter.name, shape)
-        given = options.get(parameter.name)
-        if given is None:
+        written = options.get(parameter.name)
+        if written is None:
             options[parameter.name] = size
-        elif given != size and parameter.name not in FREE:
+        elif written != size and parameter.name not in FREE:
             arrived = f"{component.name} gets {show(shape)}"
-            message = f"{arrived}, so `{parameter.name}` is {size}; the spec says {given}"
+            message = f"{arrived}, so `{parameter.name}` is {size}; the spec says {written}"
             help_ = f"leave `{parameter.name}` out: it is filled from the shape"
             raise SpecError([Problem("shape", message, component.place, help_)])
     stacks = {option.name for option in entry.parameters if holds_stacks(option.option_type)}  # filled already
-    inside = {key: value if key in stacks else _filled_inside(value, shape, registry) for key, value in options.items()}
+    inside = {key: value if key in stacks else _filled_inside(value, shape) for key, value in options.items()}
     ordered = {p.name: inside[p.name] for p in entry.parameters if p.name in inside}
     return replace(component, options=ordered)
 
 
-def _filled_inside(value: Any, shape: Shape, registry: Registry) -> Any:
+def _filled_inside(value: Any, shape: Shape) -> Any:
     """A layer given as an option of a layer meets the same shape."""
     if isinstance(value, Component) and value.kind == "layer":
-        return fill(value, shape, registry)
-    return [_filled_inside(item, shape, registry) for item in value] if isinstance(value, list) else value
+        return fill(value, shape)
+    return [_filled_inside(item, shape) for item in value] if isinstance(value, list) else value
 
 
 def _size(component: Component, name: str, shape: Shape) -> Any:
@@ -227,34 +220,29 @@ def _size(component: Component, name: str, shape: Shape) -> Any:
 
 
 def _construct(component: Component, flow: Flow) -> torch.nn.Module:
-    registry = flow.registry
     try:
         with torch.device("meta"):
-            module = instantiate(component, registry, flow.building)
+            module = instantiate(component, flow.building)
     except PluginFault as fault:
         raise SpecError([fault.problem]) from fault
     except Exception as error:  # a layer may raise anything for options it refuses: it becomes a fault of the spec
-        raise SpecError([refused(component, error, registry.find(component.kind, component.name))]) from error
+        raise SpecError([refused(component, error)]) from error
     assert isinstance(module, torch.nn.Module), component.name
     return module.eval()
 
 
-def refused(component: Component, error: Exception, entry: Entry | None = None) -> Problem:
-    """A component whose own constructor refuses its options, with the line of the plugin that `entry` comes from."""
-    if entry and "end" in entry.traits:
+def refused(component: Component, error: Exception) -> Problem:
+    """A component whose own constructor refuses its options, with the line of its plugin."""
+    if component.traits(LayerTraits).end or component.traits(LossTraits).end:
         help_ = "give what the last layers of its stacks give one shape, as `- Flatten` and a Linear do"
         return Problem("wrong-value", f"`{component.name}`: {first_line(error)}", component.place, help_)
     message = f"{component.name} refuses its options: {first_line(error)}"
     help_ = f"`annpipe show {component.kind} {component.name}` shows its options"
-    return Problem("wrong-value", message, component.place, help_, raised_in(entry, error) if entry else ())
+    return Problem("wrong-value", message, component.place, help_, raised_in(component.entry, error))
 
 
-def _forward(
-    component: Component, module: torch.nn.Module, tensor: torch.Tensor, registry: Registry
-) -> tuple[torch.Tensor, bool]:
+def _forward(component: Component, module: torch.nn.Module, tensor: torch.Tensor) -> tuple[torch.Tensor, bool]:
     """The output, and whether it was the first of several."""
-    entry = registry.find(component.kind, component.name)
-    assert entry
     try:
         with torch.no_grad(), LeanShapes():
             if isinstance(module, torch.nn.Softmax | torch.nn.Softmin):  # torch 2.13 takes any `dim` of a meta tensor
@@ -262,7 +250,7 @@ def _forward(
             output = passed(module, tensor)
     except Exception as error:  # whatever a layer says of a shape it cannot take is reported at its line
         shown, reason = show(tensor.shape), first_line(error)
-        raise SpecError([forward_problem(component, entry, tensor, shown, error, reason)]) from error
+        raise SpecError([forward_problem(component, tensor, shown, error, reason)]) from error
     takes_first = isinstance(output, tuple | list)
     first = output[0] if takes_first else output
     if not isinstance(first, torch.Tensor):
@@ -271,13 +259,13 @@ def _forward(
     return first, takes_first
 
 
-def _check_training(component: Component, module: torch.nn.Module, tensor: torch.Tensor, registry: Registry) -> None:
+def _check_training(component: Component, module: torch.nn.Module, tensor: torch.Tensor) -> None:
     """Runs the layer as training does, where it may refuse what it took before: batch normalization an `eps` of 0."""
     try:
         with torch.no_grad(), LeanShapes(), torch.random.fork_rng(devices=[]):
             passed(module.train(), tensor)
     except ValueError as error:
-        raise SpecError([refused(component, error, registry.find(component.kind, component.name))]) from error
+        raise SpecError([refused(component, error)]) from error
     except Exception:  # what depends on values cannot be known without them: the run itself will tell
         return
 

@@ -1,4 +1,4 @@
-"""What is allowed in a model but rarely meant: warnings at their lines."""
+"""Warnings of models that are allowed and rarely meant, each at its line."""
 
 from __future__ import annotations
 
@@ -11,43 +11,41 @@ from annpipe.draft.losses import by_target, takes_classes
 from annpipe.draft.types import Draft
 from annpipe.errors import Problem
 from annpipe.plan.plan import Layer
-from annpipe.registry import Registry
+from annpipe.registry.traits import LayerTraits, LossTraits, OptimizerTraits
 
 PASSING = frozenset({"Identity", "Flatten", "Unflatten"})  # these change no value
 TWO = ("logits", "probabilities")  # what losses of 0 and 1 take the output for
 
 
-def linear_collapse(layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]:
+def linear_collapse(layers: Sequence[Layer]) -> Iterator[Problem]:
     """Two linear layers with no nonlinearity between them: W₂(W₁x + b₁) + b₂ is again Wx + b.
 
     What stands inside other layers is looked through too; each pair of lines is told once, however often it is built.
     """
-    told: dict[tuple[Any, ...], Problem] = {}
-    for problem in _collapses(layers, registry):
-        told.setdefault((problem.place, problem.related), problem)
-    yield from told.values()
+    reported: dict[tuple[Any, ...], Problem] = {}
+    for problem in _collapses(layers):
+        reported.setdefault((problem.place, problem.related), problem)
+    yield from reported.values()
 
 
-def _in_sequence(layers: Sequence[Layer], registry: Registry) -> Iterator[Layer]:
+def _in_sequence(layers: Sequence[Layer]) -> Iterator[Layer]:
     """The layers with those in place of a repetition or a block that it stands for: they follow the ones around it."""
     for layer in layers:
-        entry = registry.find("layer", layer.component.name)
-        if entry and entry.traits.keys() & {"repeats", "block", "uses"}:
-            yield from _in_sequence(layer.inside, registry)
+        if layer.component.traits(LayerTraits).stands_for_others:
+            yield from _in_sequence(layer.inside)
         else:
             yield layer
 
 
-def _collapses(layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]:
+def _collapses(layers: Sequence[Layer]) -> Iterator[Problem]:
     before: Layer | None = None
-    for layer in _in_sequence(layers, registry):
+    for layer in _in_sequence(layers):
         component = layer.component
         if component.name in PASSING:
             continue
         for stack in layer.stacks.values():
-            yield from _collapses(stack, registry)
-        entry = registry.find("layer", component.name)
-        is_linear = bool(entry and entry.traits.get("linear"))
+            yield from _collapses(stack)
+        is_linear = component.traits(LayerTraits).linear
         if is_linear and before is not None:
             first = before.component
             related = ((first.place, "after this one"),) if first.place else ()
@@ -67,22 +65,21 @@ STEPS_FIRST = ("(rows, length, features)", "whole numbers (tokens) of any shape"
 KEEPING = frozenset({"Identity", "Dropout", "AlphaDropout", "LayerNorm", "RMSNorm"})  # shape and meaning of dimensions
 
 
-def steps_for_channels(layers: Sequence[Layer], registry: Registry) -> Iterator[Problem]:
+def steps_for_channels(layers: Sequence[Layer]) -> Iterator[Problem]:
     """Layers that take the first dimension of a row for channels, where the layers around them have steps there.
 
     BatchNorm1d on (rows, steps, features) normalises each step over rows and features, and not each feature.
     """
     for layer in layers:
         for stack in layer.stacks.values():
-            yield from steps_for_channels(stack, registry)
-    row = list(_in_sequence(layers, registry))
-    for place, layer in enumerate(row):
-        entry = registry.find("layer", layer.component.name)
-        takes = str(entry.traits.get("needs", "")) if entry else ""
-        if entry is None or len(layer.input_shape) != 2 or not _takes_channels(takes):
+            yield from steps_for_channels(stack)
+    row = list(_in_sequence(layers))
+    for position, layer in enumerate(row):
+        entry, takes = layer.component.entry, layer.component.traits(LayerTraits).needs or ""
+        if len(layer.input_shape) != 2 or not _takes_channels(takes):
             continue
-        other = _of_sequences(row[:place][::-1], registry, before=True)
-        other = other or _of_sequences(row[place + 1 :], registry, before=False)
+        other = _of_sequences(row[:position][::-1], before=True)
+        other = other or _of_sequences(row[position + 1 :], before=False)
         if other is None:
             continue
         steps, features = layer.input_shape
@@ -99,8 +96,7 @@ def steps_for_channels(layers: Sequence[Layer], registry: Registry) -> Iterator[
 def clipped_within_a_step(drafted: Draft) -> Iterator[Problem]:
     """Clipped gradients of an optimizer that evaluates the model several times a step, and compares them."""
     spec, optimizer = drafted.spec, drafted.optimizer
-    entry = drafted.registry.find("optimizer", optimizer.name)
-    if entry is None or not entry.traits.get("closure"):
+    if not optimizer.traits(OptimizerTraits).closure:
         return
     for name in ("clip_norm", "clip_value"):
         if getattr(spec.train, name) is not None:
@@ -115,35 +111,37 @@ def _takes_channels(needs: str) -> bool:
     return needs.startswith("(rows, channels") or needs.endswith("(rows, features, length)")
 
 
-def _of_sequences(layers: Sequence[Layer], registry: Registry, *, before: bool) -> Component | None:
+def _of_sequences(layers: Sequence[Layer], *, before: bool) -> Component | None:
     """The nearest layer that has steps first, with none between that may change what the dimensions mean."""
     for layer in layers:
-        entry = registry.find("layer", layer.component.name)
-        traits = entry.traits if entry else {}
-        needs = traits.get("needs")
-        is_dense = before and traits.get("linear") and needs is None  # works on the last dimension
+        traits = layer.component.traits(LayerTraits)
+        needs = traits.needs
+        is_dense = before and traits.linear and needs is None  # works on the last dimension
         if needs in STEPS_FIRST or is_dense:
             return layer.component
-        if _takes_channels(str(needs)) and layer.input_shape == layer.output_shape:
+        if _takes_channels(needs or "") and layer.input_shape == layer.output_shape:
             continue  # told of itself, or as it should be
-        if needs is not None or not (traits.get("nonlinear") or layer.component.name in KEEPING):
+        if needs is not None or not (traits.nonlinear or layer.component.name in KEEPING):
             return None
     return None
 
 
-def labels_as_numbers(data: Component, loss: Component, fields: Fields, registry: Registry) -> Iterator[Problem]:
+def labels_as_numbers(loss: Component, fields: Fields, drafted: Draft) -> Iterator[Problem]:
     """Classes that a loss compares as the numbers 0, 1, 2: the third is then twice as wrong as the second."""
-    if takes_classes(loss, registry):
+    data, registry = drafted.data, drafted.registry
+    if takes_classes(loss):
         return
     for name, field in fields.targets.items():
         if field.classes and field.classes > 2:
-            if leaf := _of_two(loss, name, registry):
+            if leaf := _of_two(loss, name):
                 message = f"{leaf.name} compares with 0 and 1; '{name}' has {field.classes} classes"
                 help_ = f"for one class of several take CrossEntropyLoss and {field.classes} outputs"
                 related = ((data.place, "the classes come from here"),) if data.place else ()
                 yield Problem("loss-mismatch", message, leaf.place, help_, related, severity="warning")
                 continue
-            others = [other.name for other in registry.entries("loss") if other.traits.get("target") == "classes"]
+            others = [
+                other.name for other in registry.entries("loss") if other.traits_as(LossTraits).target == "classes"
+            ]
             message = (
                 f"{loss.name} compares the {field.classes} classes of '{name}' as the numbers 0 to {field.classes - 1}"
             )
@@ -152,7 +150,7 @@ def labels_as_numbers(data: Component, loss: Component, fields: Fields, registry
             yield Problem("loss-mismatch", message, loss.place, help_, related, severity="warning")
 
 
-def _of_two(loss: Component, target: str, registry: Registry) -> Component | None:
+def _of_two(loss: Component, target: str) -> Component | None:
     """The loss, or one inside it, that compares a target and knows two classes only: 0 and 1."""
-    own = [(leaf, registry.find("loss", leaf.name)) for leaf, name in by_target(loss) if name in (None, target)]
-    return next((leaf for leaf, entry in own if entry and entry.traits.get("expects") in TWO), None)
+    compared = [leaf for leaf, name in by_target(loss) if name in (None, target)]
+    return next((leaf for leaf in compared if leaf.traits(LossTraits).expects in TWO), None)

@@ -1,1 +1,1 @@
-"""What happened in a run: its folder, its journal, and what is read of them; never imports mlflow."""
+"""Run folders and their journals, and what is read of them; never imports mlflow."""

@@ -1,4 +1,4 @@
-"""Where do runs differ, in what they were asked and in what came of it? Read from their folders, without MLflow."""
+"""Differences between runs, in their plans and in their results; read from their folders, without MLflow."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from annpipe.errors import AnnpipeError, NotFound
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import DatasetUsed, RunBegun
 from annpipe.record.journal.project import Skipped, fault_of
 from annpipe.record.journal.summary import RunSummary, is_sweep, summarize
 from annpipe.spec.yaml.nodes import plain
@@ -33,11 +34,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side: `asked` are the parts of their plans that differ, `found` their results, all of them."""
+    """Runs side by side: `asked` are the parts of their plans that differ, `results` all of their results."""
 
     runs: tuple[RunSummary, ...]
     asked: tuple[Row, ...]
-    found: tuple[Row, ...]
+    results: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
@@ -50,32 +51,32 @@ class _Read:
     results: dict[str, float]
 
 
-def compare(folders: Sequence[Path], tell: Callable[[str], None]) -> Comparison:
+def compare(folders: Sequence[Path], notify: Callable[[str], None]) -> Comparison:
     """Compares the plans and the results of runs, in their order; one that cannot be read is told and left out."""
     read = []
     for folder in folders:
         if fault := fault_of(folder):
-            tell(str(Skipped(folder, fault)))
+            notify(str(Skipped(folder, fault)))
             continue
         if not (folder / "plan.yaml").is_file() and not is_sweep(folder):
-            tell(f"warning: {folder.name} has no plan.yaml: what it was asked for is not compared")
+            notify(f"warning: {folder.name} has no plan.yaml: what it was asked for is not compared")
         try:
             read.append(_Read(summarize(folder), _plan(folder), _digest(folder), _results(folder)))
         except OSError as error:
-            tell(str(Skipped(folder, f"it cannot be read ({error.strerror})")))
+            notify(str(Skipped(folder, f"it cannot be read ({error.strerror})")))
         except AnnpipeError as error:
-            tell(str(Skipped(folder, f"its plan cannot be read: {error}")))
+            notify(str(Skipped(folder, f"its plan cannot be read: {error}")))
     return _compared(read)
 
 
 def _compared(read: Sequence[_Read]) -> Comparison:
-    runs, results = tuple(one.run for one in read), [one.results for one in read]
-    digests = Row("digest of the data", tuple(one.digest for one in read))
-    asked = [*(differences([one.plan for one in read]) if read else []), *([digests] if digests.differs else [])]
-    keys = sorted({key for result in results for key in result})
-    found = [Row(key, tuple(result.get(key) for result in results)) for key in keys]
+    runs, values = tuple(run.run for run in read), [run.results for run in read]
+    digests = Row("digest of the data", tuple(run.digest for run in read))
+    asked = [*(differences([run.plan for run in read]) if read else []), *([digests] if digests.differs else [])]
+    keys = sorted({key for results in values for key in results})
+    rows = [Row(key, tuple(results.get(key) for results in values)) for key in keys]
     seconds = Row("seconds", tuple(run.duration_seconds for run in runs))
-    return Comparison(runs, tuple(asked), (*found, seconds))
+    return Comparison(runs, tuple(asked), (*rows, seconds))
 
 
 def differences(plans: Sequence[Any], path: str = "") -> Iterator[Row]:
@@ -90,21 +91,21 @@ def differences(plans: Sequence[Any], path: str = "") -> Iterator[Row]:
         yield Row(path, tuple(plans))
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
             options = [plan.get(name, {}) if isinstance(plan, Mapping) else {} for plan in plans]
-            yield from _options(options, [own == name for own in names], f"{path}.{name}")
+            yield from _options(options, [name_of_plan == name for name_of_plan in names], f"{path}.{name}")
     elif all(isinstance(plan, Mapping) for plan in plans) and (not path or len({tuple(plan) for plan in plans}) == 1):
         for key in dict.fromkeys(key for plan in plans for key in plan):
             yield from differences([plan.get(key) for plan in plans], f"{path}.{key}" if path else str(key))
     elif all(isinstance(plan, list) and len(plan) == len(plans[0]) for plan in plans) and _holds(plans):
-        for place, items in enumerate(zip(*plans, strict=True)):
-            yield from differences(items, f"{path}.{place}")
+        for index, items in enumerate(zip(*plans, strict=True)):
+            yield from differences(items, f"{path}.{index}")
     else:
         yield Row(path, tuple(plans))
 
 
 def _options(options: Sequence[Mapping[str, Any]], has: Sequence[bool], path: str) -> Iterator[Row]:
     """The options that differ among the runs that have the component; None for the others."""
-    own = [each for each, there in zip(options, has, strict=True) if there]
-    for row in differences(own, path):
+    options_of_some = [options_of_run for options_of_run, there in zip(options, has, strict=True) if there]
+    for row in differences(options_of_some, path):
         values = iter(row.values)
         yield Row(row.name, tuple(next(values) if there else None for there in has))
 
@@ -150,8 +151,8 @@ def _text(value: Any) -> str:
 
 
 def _inside(options: Mapping[str, Any]) -> str:
-    told = {key: value for key, value in options.items() if value is not None and value is not False}
-    return f"{{{', '.join(f'{key}: {_text(value)}' for key, value in told.items())}}}"
+    shown = {key: value for key, value in options.items() if value is not None and value is not False}
+    return f"{{{', '.join(f'{key}: {_text(value)}' for key, value in shown.items())}}}"
 
 
 def _plan(folder: Path) -> dict[str, Any]:
@@ -166,12 +167,13 @@ def _plan(folder: Path) -> dict[str, Any]:
 
 def _digest(folder: Path) -> str | None:
     """The digest of the data that a run was trained on."""
-    found = journal.last_line(folder, '"context":"train"')
-    return found[0].get("dataset", {}).get("digest") if found else None
+    line = journal.last_line(folder, '"context":"train"')
+    dataset = line[0].dataset if line and isinstance(line[0], RunBegun | DatasetUsed) else None
+    return dataset.get("digest") if dataset else None
 
 
 def _results(folder: Path) -> dict[str, float]:
     """Final and best values, and those of `annpipe evaluate`; of a run without an end its latest ones."""
     latest = {key: value for event in journal.read(folder) for key, _, value, _ in journal.points(event)}
-    told = {key: value for key, value in latest.items() if key.partition("/")[0] in ("final", "best", "evaluated")}
-    return told or {key: value for key, value in latest.items() if not key.startswith("lr")}
+    results = {key: value for key, value in latest.items() if key.partition("/")[0] in ("final", "best", "evaluated")}
+    return results or {key: value for key, value in latest.items() if not key.startswith("lr")}

@@ -71,10 +71,10 @@ def git_tags(folder: Path) -> dict[str, str]:
     Runs nothing that the repository configures. What cannot be told, in time and in bounds, is left out.
     """
     with suppress(OSError, ValueError):  # an unreadable folder, or a name with NUL in it
-        found = _repository(folder.resolve())
-        if found is not None:
+        repository = _repository(folder.resolve())
+        if repository is not None:
             with tempfile.TemporaryDirectory(prefix="annpipe-git-") as scratch:
-                return dict(_tags(found, Path(scratch)))
+                return dict(_tags(repository, Path(scratch)))
     return {}
 
 
@@ -87,9 +87,9 @@ def without_user(url: str) -> str:
     return scrub(url).replace("***@", "")
 
 
-def _tags(found: _Repository, scratch: Path) -> Iterator[tuple[str, str]]:
-    config = _config(found, scratch)
-    environment = _stand_in(found, config, scratch)
+def _tags(repository: _Repository, scratch: Path) -> Iterator[tuple[str, str]]:
+    config = _config(repository, scratch)
+    environment = _stand_in(repository, config, scratch)
     commit = _git(scratch, environment, "rev-parse", "--verify", "--quiet", "HEAD")
     if not commit:
         return
@@ -98,7 +98,7 @@ def _tags(found: _Repository, scratch: Path) -> Iterator[tuple[str, str]]:
         yield "mlflow.source.git.branch", branch
     if remote := config.get("remote.origin.url"):
         yield "mlflow.source.git.repoURL", without_user(remote)
-    if found.work_tree is not None and _is_regular(found.private / "index", INDEX_BYTES):
+    if repository.work_tree is not None and _is_regular(repository.private / "index", INDEX_BYTES):
         # The commit of a submodule counts, what lies in it does not: a git of its own would obey its configuration.
         status = ("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty", "--no-renames")
         changes = _git(scratch, environment, *status)
@@ -127,9 +127,9 @@ def _parts(work_tree: Path | None, private: Path) -> _Repository:
     return _Repository(work_tree, private.resolve(), common.resolve())
 
 
-def _config(found: _Repository, scratch: Path) -> dict[str, str]:
+def _config(repository: _Repository, scratch: Path) -> dict[str, str]:
     """The repository's configuration as data: without what it includes, and without anything that obeys it."""
-    file = found.common / "config"
+    file = repository.common / "config"
     if not _is_regular(file, CONFIG_BYTES):
         return {}
     nowhere = {"GIT_DIR": str(scratch / "none"), **_clean_environment(scratch)}
@@ -139,24 +139,27 @@ def _config(found: _Repository, scratch: Path) -> dict[str, str]:
     return {key: value for key, _, value in entries if key}
 
 
-def _stand_in(found: _Repository, config: Mapping[str, str], scratch: Path) -> dict[str, str]:
+def _stand_in(repository: _Repository, config: Mapping[str, str], scratch: Path) -> dict[str, str]:
     """Makes a repository with a configuration of annpipe's in `scratch`; gives the environment in which git sees it."""
     home = scratch / "repository"
     home.mkdir()
-    for folder, names in ((found.common, ("objects", "refs", "packed-refs", "reftable")), (found.private, ("index",))):
+    for folder, names in (
+        (repository.common, ("objects", "refs", "packed-refs", "reftable")),
+        (repository.private, ("index",)),
+    ):
         for name in names:
             if (folder / name).exists():
                 (home / name).symlink_to(folder / name)
-    for shared in list(found.private.glob("sharedindex.*"))[:8]:  # the larger part of an index that is split
+    for shared in list(repository.private.glob("sharedindex.*"))[:8]:  # the larger part of an index that is split
         (home / shared.name).symlink_to(shared)
-    if _is_regular(found.private / "HEAD", POINTER_BYTES):
-        (home / "HEAD").write_bytes((found.private / "HEAD").read_bytes())
+    if _is_regular(repository.private / "HEAD", POINTER_BYTES):
+        (home / "HEAD").write_bytes((repository.private / "HEAD").read_bytes())
     taken = {key: config[key].lower() for key, words in _TAKEN_OVER.items() if config.get(key, "").lower() in words}
     lines = [f"[{key.partition('.')[0]}]\n\t{key.partition('.')[2]} = {value}" for key, value in taken.items()]
     lines += [f"[core]\n\t{key.partition('.')[2]} = {value}" for key, value in _OWN_CONFIG.items()]
     (home / "config").write_text("\n".join([*lines, "[core]\n\tbare = false\n"]), encoding="ascii")
     environment = _clean_environment(scratch) | {"GIT_DIR": str(home)}
-    return environment | ({"GIT_WORK_TREE": str(found.work_tree)} if found.work_tree is not None else {})
+    return environment | ({"GIT_WORK_TREE": str(repository.work_tree)} if repository.work_tree is not None else {})
 
 
 def _clean_environment(scratch: Path) -> dict[str, str]:
@@ -168,10 +171,10 @@ def _clean_environment(scratch: Path) -> dict[str, str]:
 def _is_regular(path: Path, most_bytes: int) -> bool:
     """Whether there is a file, no device or pipe that would never end, of no more than so many bytes."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_size <= most_bytes
+    return stat.S_ISREG(status.st_mode) and status.st_size <= most_bytes
 
 
 def _git(scratch: Path, environment: Mapping[str, str], *arguments: str) -> str | None:

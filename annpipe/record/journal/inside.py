@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from annpipe.errors import BadRunFolder
 from annpipe.record.journal.lines import FILE as JOURNAL
-from annpipe.record.journal.lines import first_event
+from annpipe.record.journal.lines import run_begun
 
 
 def check_inside(folder: Path) -> None:
@@ -59,18 +59,17 @@ def neighbour(folder: Path, name: object) -> Path:
 
 def id_of(folder: Path) -> str:
     """The id of a run as its journal says it first, which may have been the name of its folder once."""
-    first = (first_event(folder) if is_file(folder / JOURNAL) else None) or {}
-    return first.get("id") or folder.name
+    return (run_begun(folder).id if is_file(folder / JOURNAL) else None) or folder.name
 
 
 def check_identity(folder: Path) -> None:
     """Whether a run folder says that it is the run of another folder beside it, whose record it would write; raises
     BadRunFolder. One that was renamed is still the run that it was.
     """
-    said = id_of(folder)
-    if said != folder.name and PurePosixPath(said).name == said and is_file(folder.parent / said / JOURNAL):
+    run_id = id_of(folder)
+    if run_id != folder.name and PurePosixPath(run_id).name == run_id and is_file(folder.parent / run_id / JOURNAL):
         raise BadRunFolder(
-            f"the run {folder.name} says that it is {said}, which lies beside it, and would write into the record of "
+            f"the run {folder.name} says that it is {run_id}, which lies beside it, and would write into the record of "
             "that one: move one of the two away"
         )
 

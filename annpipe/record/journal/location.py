@@ -1,4 +1,4 @@
-"""Where does the record go? Flag, environment, spec or the project's own store, and never with a password in sight."""
+"""The store that a record goes to: of the command line, the environment, the spec, or the project's own."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def lacks_credentials(uri: str) -> bool:
     return HIDDEN in uri and not has_secret(uri)
 
 
-def same_store(one: str, other: str) -> bool:
+def same_store(uri: str, other: str) -> bool:
     """Whether two URIs name the same store, credentials and a closing slash aside."""
-    return scrub(one).rstrip("/") == scrub(other).rstrip("/")
+    return scrub(uri).rstrip("/") == scrub(other).rstrip("/")
 
 
 def _absolute(uri: str, base: Path, origin: str) -> str:

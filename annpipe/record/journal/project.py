@@ -1,4 +1,4 @@
-"""Where are the runs of this project, and which one is meant?"""
+"""Finds a project's run folders, and the one that a user names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from pathlib import Path
 
 from annpipe.errors import NotFound, RunError, visible
 from annpipe.files.private import PRIVATE_FOLDER, private_folder
+from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.inside import check_inside, is_file
 from annpipe.record.journal.journal import FILE as JOURNAL
-from annpipe.record.journal.journal import is_held, read
-from annpipe.record.journal.lines import first_event
+from annpipe.record.journal.journal import is_held
+from annpipe.record.journal.lines import first_event, run_begun
 from annpipe.record.journal.location import DATABASE, resolve_tracking_uri
 from annpipe.record.journal.seal import read_seal
 from annpipe.record.journal.state import read_state
@@ -153,9 +154,9 @@ def _begin_ms(folder: Path) -> int:
         if journal.stat().st_size == 0:
             raise _Unusable(f"its {JOURNAL} is empty: the run was killed as it began")
         raise _Unusable(f"its {JOURNAL} has no whole first line: it is damaged or foreign")
-    if first["event"] != "run":
+    if not isinstance(first, RunBegun):
         raise _Unusable(f"its {JOURNAL} begins with no run: it is damaged or foreign")
-    return int(first["time"]) if first.get("time") is not None else round(journal.stat().st_mtime * 1000)
+    return first.time if first.time is not None else round(journal.stat().st_mtime * 1000)
 
 
 def _printable(name: str) -> str:
@@ -170,18 +171,18 @@ def find_run(project: Path, text: str | None = None, last: bool = False) -> Path
     Raises NotFound, with near names, when there is none or `text` fits several, and BadRunFolder for a folder that is
     not all its own.
     """
-    found = _found(project, text, last=last)
-    check_inside(found)
-    return found
+    folder = _matching(project, text, last=last)
+    check_inside(folder)
+    return folder
 
 
-def _found(project: Path, text: str | None, *, last: bool) -> Path:
+def _matching(project: Path, text: str | None, *, last: bool) -> Path:
     walked = walk(project)
     folders = list(walked.runs)
     meant = (text or "").strip().rstrip("/").removeprefix(f"{RUNS}/")
-    for one in walked.skipped:
-        if one.folder.name == meant:
-            raise NotFound(f"the folder {RUNS}/{meant} is no run: {one.reason}")
+    for skipped in walked.skipped:
+        if skipped.folder.name == meant:
+            raise NotFound(f"the folder {RUNS}/{meant} is no run: {skipped.reason}")
     if not folders:
         raise NotFound(f"there are no runs in {runs_folder(project)}; `annpipe run SPEC` makes one")
     if last:
@@ -196,8 +197,7 @@ def spec_file(folder: Path) -> Path:
 
     Where the project was moved since, and the spec with it, it is where it lies now.
     """
-    first = next(read(folder), {})
-    file = Path(str((first.get("tags") or {}).get("annpipe.spec", folder / "plan.yaml")))
+    file = Path(run_begun(folder).tags.get("annpipe.spec", folder / "plan.yaml"))
     sealed = read_seal(folder)
     if sealed is not None and file.is_relative_to(sealed.project):
         return folder.absolute().parent.parent / file.relative_to(sealed.project)
@@ -225,7 +225,7 @@ def _named(folders: Sequence[Path], text: str) -> Path:
 
 def _called(folder: Path) -> str:
     """The name that the run itself says."""
-    return slug(str(next(read(folder), {}).get("name") or ""))
+    return slug(run_begun(folder).name or "")
 
 
 def _name(folder: Path) -> str:

@@ -36,7 +36,6 @@ MODEL = "model"
 WEIGHTS = ".safetensors"
 COMPILED = "__pycache__"
 _KEY_BYTES = 32
-_FACTS = ("id", "tracking_uri", "parent")
 _TAGS = ("annpipe.spec", "mlflow.source.name")
 
 
@@ -101,8 +100,8 @@ def is_own(folder: Path, part: str = PLAN) -> bool:
 
 def read_seal(folder: Path) -> Seal | None:
     """The seal of the user's key, whose facts are those of the run; None where there is none that fits."""
-    found = _valid(folder)
-    return found if found is not None and found.facts == _facts(folder) else None
+    valid = _valid(folder)
+    return valid if valid is not None and valid.facts == _facts(folder) else None
 
 
 def _unlike(folder: Path, part: str) -> str | None:
@@ -114,13 +113,13 @@ def _unlike(folder: Path, part: str) -> str | None:
         return f"no key for seals can be kept in {_where()}: XDG_STATE_HOME may name a folder that can be written"
     if not is_file(folder / FILE):
         return "it has no seal: it was made elsewhere, or by an earlier annpipe"
-    found = _valid(folder)
-    if found is None:
+    valid = _valid(folder)
+    if valid is None:
         return "its seal is not yours: it was made by somebody else, or on another machine"
-    if found.facts != _facts(folder):
+    if valid.facts != _facts(folder):
         return "the first line of its journal is not the one that was sealed"
     now = _digests(folder, (part,))
-    changed = [name for name, digest in now.items() if found.files.get(name) != digest]
+    changed = [name for name, digest in now.items() if valid.files.get(name) != digest]
     return f"{changed[0]} is not the file that was sealed" if changed else None
 
 
@@ -133,14 +132,14 @@ def _valid(folder: Path) -> Seal | None:
         lines = (folder / FILE).read_bytes().splitlines()
     except OSError:
         return None
-    return next((found for line in reversed(lines) if (found := _read(line, key)) is not None), None)
+    return next((read for line in reversed(lines) if (read := _read(line, key)) is not None), None)
 
 
 def _read(line: bytes, key: bytes) -> Seal | None:
     try:
-        found = json.loads(line)
-        content = found["content"]
-        if found["key"] != _key_name(key) or not hmac.compare_digest(str(found["hmac"]), _code(key, content)):
+        data = json.loads(line)
+        content = data["content"]
+        if data["key"] != _key_name(key) or not hmac.compare_digest(str(data["hmac"]), _code(key, content)):
             return None
         return Seal(**{**content, "stores": tuple(content["stores"])})
     except (ValueError, KeyError, TypeError):
@@ -163,40 +162,39 @@ def _facts(folder: Path) -> dict[str, str]:
     """Whose run it is, where its record goes, and where its paths start, as its journal says first."""
     if not is_file(folder / journal.FILE):
         return {}
-    first = next(journal.read(folder), {})
-    tags = first.get("tags")
-    tags = tags if isinstance(tags, Mapping) else {}
-    return {name: str(first.get(name)) for name in _FACTS} | {name: str(tags.get(name)) for name in _TAGS}
+    first = journal.run_begun(folder)
+    facts = {"id": first.id, "tracking_uri": first.tracking_uri, "parent": first.parent}
+    return {name: str(fact) for name, fact in (facts | {tag: first.tags.get(tag) for tag in _TAGS}).items()}
 
 
 def _digests(folder: Path, parts: Iterable[str]) -> dict[str, str]:
     """SHA-256 of what is run or obeyed: the plan, and every file of a model but its weights; of a link to a folder,
     through which Python would import what lies elsewhere, where it leads.
 
-    What Python compiled of a model earlier is left out: nothing reads it (see `saved.model`).
+    What Python compiled of a model earlier is left out: nothing reads it (see `annpipe.saved.model`).
     """
-    found = {}
+    digests = {}
     for file in (file for part in parts for file in _files(folder / part)):
         name = file.relative_to(folder).as_posix()
         if file.is_dir():
-            found[name] = f"leads to {os.readlink(file)}"
+            digests[name] = f"leads to {os.readlink(file)}"
             continue
         with open(file, "rb") as opened:
-            found[name] = hashlib.file_digest(opened, "sha256").hexdigest()
-    return found
+            digests[name] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return digests
 
 
 def _files(path: Path) -> list[Path]:
     """The file, or all files and all links to folders below a folder."""
     if not path.is_dir():
         return [path] if path.is_file() else []
-    found = []
+    paths = []
     for above, folders, files in os.walk(path):
         folders[:] = sorted(name for name in folders if name != COMPILED)
         links = [name for name in folders if os.path.islink(os.path.join(above, name))]
-        found += [Path(above, name) for name in links]
-        found += [Path(above, name) for name in files if Path(name).suffix != WEIGHTS]
-    return [one for one in sorted(found) if one.is_dir() or one.is_file()]
+        paths += [Path(above, name) for name in links]
+        paths += [Path(above, name) for name in files if Path(name).suffix != WEIGHTS]
+    return [path_below for path_below in sorted(paths) if path_below.is_dir() or path_below.is_file()]
 
 
 def _project(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Where did a run come from? Its spec, commit, user, versions and the packages around it, each cheap to know."""
+"""Where a run came from: its spec, commit, user, versions and the packages around it."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def environment_text() -> str:
         f"# python {platform.python_version()} ({sys.implementation.name})",
         f"# platform {platform.platform()}",
     ]
-    found = dict(filter(None, map(_distribution, metadata.distributions())))
-    pins = [f"{name}=={version}" for name, version in sorted(found.items(), key=lambda item: item[0].lower())]
+    versions = dict(filter(None, map(_distribution, metadata.distributions())))
+    pins = [f"{name}=={version}" for name, version in sorted(versions.items(), key=lambda item: item[0].lower())]
     return "\n".join([*head, *pins]) + "\n"
 
 
-def _distribution(found: metadata.Distribution) -> tuple[str, str] | None:
+def _distribution(distribution: metadata.Distribution) -> tuple[str, str] | None:
     """Name and version out of the first lines of its metadata, of which `metadata` would parse the whole."""
-    head = (found.read_text("METADATA") or found.read_text("PKG-INFO") or "").partition("\n\n")[0]
-    said = dict(line.split(": ", 1) for line in head.splitlines() if line.startswith(("Name: ", "Version: ")))
-    return (said["Name"].strip(), said.get("Version", "").strip()) if "Name" in said else None
+    head = (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or "").partition("\n\n")[0]
+    members = dict(line.split(": ", 1) for line in head.splitlines() if line.startswith(("Name: ", "Version: ")))
+    return (members["Name"].strip(), members.get("Version", "").strip()) if "Name" in members else None
 
 
 def _user() -> str:

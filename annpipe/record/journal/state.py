@@ -1,4 +1,4 @@
-"""How far has a run's record come? The shipper's own small file beside the journal, replaced atomically."""
+"""How far a run's record has come: the shipper's own small file beside the journal, replaced atomically."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOCK = "shipped.lock"
 class Shipped:
     """What one store holds of a run: `offset` bytes of the journal, and all of it when `complete`: it said so itself.
 
-    `expected` is what it was asked for, see `content.Content`; None where an earlier version shipped the run.
+    `expected` is what it was asked for, see `store.content.Content`; None where an earlier version shipped the run.
     """
 
     store: str = ""
@@ -44,10 +44,10 @@ class Shipped:
 
 def read_state(folder: Path, uri: str | None = None) -> Shipped:
     """The state of a run's record in the store `uri`; of its first record when no store is named."""
-    found = _load(folder / FILE)
-    if uri is None or same_store(found.store, uri):
-        return found
-    if not found.run_id:
+    first = _load(folder / FILE)
+    if uri is None or same_store(first.store, uri):
+        return first
+    if not first.run_id:
         return Shipped(store=scrub(uri))
     return _load(_other_file(folder, uri), Shipped(store=scrub(uri)))
 
@@ -97,13 +97,13 @@ def _load(path: Path, default: Shipped = Shipped()) -> Shipped:
     if not is_file(path):
         return default
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return default
-    if not isinstance(found, dict):
+    if not isinstance(data, dict):
         return default
     known = {field.name for field in fields(Shipped)}
-    kept = {name: value for name, value in found.items() if name in known}
+    kept = {name: value for name, value in data.items() if name in known}
     lists = {name: _texts(kept.get(name) or ()) for name in ("refused", "notices")}
     state = Shipped(**{**kept, **lists})
     return state if _is_sound(state) else default

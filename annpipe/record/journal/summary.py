@@ -1,4 +1,4 @@
-"""What is there to say about a run in one line? Read from its journal alone, without MLflow."""
+"""A run in one line: status, times and loss, read from its journal alone, without MLflow."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import RunEnded, TrialEnded
 from annpipe.record.journal.inside import neighbour
 from annpipe.record.journal.journal import Status, now_ms
-from annpipe.record.journal.lines import first_event
 from annpipe.record.journal.state import is_recorded
 
 LOSS = "train/loss"
@@ -30,13 +30,13 @@ class RunSummary:
 
 def summarize(folder: Path) -> RunSummary:
     """The summary of the run in `folder`; a long journal is not read in full."""
-    first = first_event(folder) or {}
+    first = journal.run_begun(folder)
     status = journal.status(folder)
-    started = int(first.get("time") or _written_ms(folder))
-    ended = now_ms() if status == "RUNNING" else _end(folder, started)
+    started = first.time or _written_ms(folder)
+    ended = now_ms() if status == "RUNNING" else _end(folder)
     return RunSummary(
         id=folder.name,
-        name=str(first.get("name", folder.name)),
+        name=folder.name if first.name is None else first.name,
         status=status,
         started_ms=started,
         duration_seconds=max(0, ended - started) / 1000,
@@ -51,11 +51,11 @@ def final_values(folder: Path) -> dict[str, float]:
     return {key.removeprefix("final/"): value for key, _, value, _ in points if key.startswith("final/")}
 
 
-def _end(folder: Path, started: int) -> int:
+def _end(folder: Path) -> int:
     """When the run ended; for one that was killed, when its journal was last written to."""
-    end = journal.last_line(folder, '{"event":"end"')
+    end = journal.last_event(folder, RunEnded)
     if journal.status(folder) != "KILLED" and end is not None:
-        return int(end[0].get("time", started))
+        return end[0].time
     return _written_ms(folder)
 
 
@@ -67,8 +67,8 @@ def _written_ms(folder: Path) -> int:
 def _loss(folder: Path) -> float | None:
     """The final loss, or the last one that was journaled, whichever came later."""
     texts = (f'"{FINAL_LOSS}":', f'"key":"{LOSS}"', f'"{LOSS}":')
-    found = [line for text in texts if (line := journal.last_line(folder, text)) is not None]
-    for event, _ in sorted(found, key=lambda line: line[1], reverse=True):
+    lines = [line for text in texts if (line := journal.last_line(folder, text)) is not None]
+    for event, _ in sorted(lines, key=lambda line: line[1], reverse=True):
         values = [value for key, _, value, _ in journal.points(event) if key in {LOSS, FINAL_LOSS}]
         if values:
             return values[-1]
@@ -77,11 +77,10 @@ def _loss(folder: Path) -> float | None:
 
 def is_sweep(folder: Path) -> bool:
     """Whether a run is one above trials."""
-    first = first_event(folder) or {}
-    return (first.get("tags") or {}).get("annpipe.sweep") == "true"
+    return journal.run_begun(folder).tags.get("annpipe.sweep") == "true"
 
 
 def trials_of(folder: Path) -> list[Path]:
     """The runs of a sweep's trials, in their order; raises BadRunFolder where it names what cannot be one."""
-    names = [event["run"] for event in journal.read(folder) if event["event"] == "trial"]
+    names = [event.run for event in journal.read(folder) if isinstance(event, TrialEnded)]
     return [path for name in names if (path := neighbour(folder, name)).is_dir()]

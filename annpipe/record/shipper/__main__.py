@@ -1,4 +1,4 @@
-"""Who records a run while it trains? This process: `python -m annpipe.record.shipper [RUN_FOLDER]`.
+"""The process that records a run while it trains: `python -m annpipe.record.shipper [RUN_FOLDER]`.
 
 The trainer starts it at once and talks to it through its stdin: one line of JSON, `{"folder": …, "tracking_uri": …}`,
 when there is a run folder; then silence; then end of file, which means that the trainer is gone, however it went.
@@ -34,11 +34,11 @@ T = TypeVar("T")
 
 def main(arguments: Sequence[str]) -> int:
     """Imports MLflow, waits for a run, ships it."""
-    _hear_nothing()
-    aside = Aside() if not _is_hung_up() else None  # nobody trains: there is nobody to step aside for
+    _ignore_signals()
+    aside = LowPriorityThread() if not _is_hung_up() else None  # nobody trains: there is nobody to step aside for
     if aside:
         importing = aside.begin(lambda: _import(rehearse=not arguments))
-    folder, uri = _told(arguments)
+    folder, uri = _run_to_ship(arguments)
     if folder is None:
         return 0
     if aside:
@@ -52,11 +52,11 @@ def main(arguments: Sequence[str]) -> int:
         return _ship(folder, uri, aside)
 
 
-class Aside:
+class LowPriorityThread:
     """A thread of low priority: on Linux each has its own, and this one takes no processor from the training."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, initializer=_step_aside)
+        self._thread = ThreadPoolExecutor(1, initializer=_lower_priority)
         self.has_left = False
 
     def begin(self, action: Callable[[], T]) -> Future[T]:
@@ -73,7 +73,7 @@ class Aside:
             if not _is_hung_up():
                 continue
             gone_since = gone_since or time.monotonic()
-            _stand_with(0)
+            _set_group_niceness(0)
             if time.monotonic() - gone_since > seconds:
                 _begin_again(folder, uri)
         if _is_hung_up():
@@ -84,7 +84,7 @@ class Aside:
         """Ends the thread, and with it the low priority of this process; what comes now is done without it."""
         self.has_left = True
         self._thread.shutdown()
-        _stand_with(0)
+        _set_group_niceness(0)
 
 
 def _begin_again(folder: Path, uri: str | None) -> None:
@@ -111,10 +111,10 @@ def _import(*, rehearse: bool) -> None:
             model.rehearse()
 
 
-def _ship(folder: Path, uri: str | None, aside: Aside | None) -> int:
+def _ship(folder: Path, uri: str | None, aside: LowPriorityThread | None) -> int:
     from annpipe.record.journal.state import sole_shipper
     from annpipe.record.shipper.follow import ship, store_of, wait_for_journal
-    from annpipe.record.shipper.retry import Trainer
+    from annpipe.record.shipper.retry import TrainerPipe
 
     def while_trained(action: Callable[[], T]) -> T:
         if aside is None or aside.has_left:
@@ -123,7 +123,7 @@ def _ship(folder: Path, uri: str | None, aside: Aside | None) -> int:
         aside.leave()
         return result
 
-    trainer = Trainer(sys.stdin.fileno())
+    trainer = TrainerPipe(sys.stdin.fileno())
     seconds_left = SECONDS_ALONE
     while seconds_left > 0:
         with sole_shipper(folder) as is_sole:
@@ -143,13 +143,13 @@ def _ship(folder: Path, uri: str | None, aside: Aside | None) -> int:
     return 1
 
 
-def _step_aside() -> None:
+def _lower_priority() -> None:
     """Takes no processor from the training, in this thread."""
     os.nice(NICENESS)
-    _stand_with(NICENESS)
+    _set_group_niceness(NICENESS)
 
 
-def _stand_with(niceness: int) -> None:
+def _set_group_niceness(niceness: int) -> None:
     """A session of its own has a scheduling group of its own, outside of which plain niceness says nothing."""
     for _ in range(20):
         try:
@@ -162,7 +162,7 @@ def _stand_with(niceness: int) -> None:
             return
 
 
-def _hear_nothing() -> None:
+def _ignore_signals() -> None:
     """No signal of the training's terminal, and nothing that MLflow would tell."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -170,7 +170,7 @@ def _hear_nothing() -> None:
         os.environ.setdefault(name, value)
 
 
-def _told(arguments: Sequence[str]) -> tuple[Path | None, str | None]:
+def _run_to_ship(arguments: Sequence[str]) -> tuple[Path | None, str | None]:
     if arguments:
         return Path(arguments[0]).absolute(), None
     # Byte by byte: whatever a buffered read took beyond the line would be missed by select.
@@ -180,8 +180,8 @@ def _told(arguments: Sequence[str]) -> tuple[Path | None, str | None]:
         if not more:
             return None, None
         line += more
-    told = json.loads(line)
-    return Path(told["folder"]), told.get("tracking_uri")
+    message = json.loads(line)
+    return Path(message["folder"]), message.get("tracking_uri")
 
 
 def _write_to(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How is one run shipped from its first event to its status? Also while it is still being written."""
+"""Ships one run from its first event to its status, also while it is still being written."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TextIO
 
 from annpipe.errors import AnnpipeError, StoreError
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.inside import check_identity, check_inside, id_of
 from annpipe.record.journal.location import (
     URI_VARIABLE,
@@ -25,11 +26,11 @@ from annpipe.record.journal.location import (
 )
 from annpipe.record.journal.seal import read_seal
 from annpipe.record.journal.state import Shipped, read_state, write_state
-from annpipe.record.shipper.retry import Calling, GaveUp, Patience, Trainer, at_once
+from annpipe.record.shipper.retry import Caller, GaveUp, RetryingCaller, TrainerPipe, call_once
 from annpipe.record.shipper.shipment import Shipment, feed_all
 from annpipe.record.shipper.trials import Trials
 from annpipe.record.store.client import Store
-from annpipe.record.store.faults import Refused, RunDeleted, RunGone, first_line
+from annpipe.record.store.faults import ItemRefused, RunDeleted, RunGone, first_line
 
 LOG = "shipper.log"
 REMEDY = "`annpipe sync --tracking-uri URI` gives them, and so does MLFLOW_TRACKING_URI"
@@ -41,7 +42,7 @@ TIMES_ANEW = 3  # a store that loses the run again and again is not waited for
 log = logging.getLogger("annpipe.record")
 
 
-def ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float, aside: Calling = at_once) -> Shipped:
+def ship(folder: Path, uri: str, trainer: TrainerPipe, seconds_alone: float, aside: Caller = call_once) -> Shipped:
     """Ships what the store lacks of the run, until the trainer is gone; call it only as the run's sole shipper.
 
     What is done while the trainer lives is done `aside`, where it may have a lower priority than what is left then. A
@@ -68,19 +69,19 @@ def ship(folder: Path, uri: str, trainer: Trainer, seconds_alone: float, aside: 
 def _ship(
     folder: Path,
     uri: str,
-    trainer: Trainer,
+    trainer: TrainerPipe,
     seconds_alone: float,
     trouble: Callable[[str], None],
-    aside: Calling,
+    aside: Caller,
 ) -> None:
     store = Store(uri)
-    patience = Patience(store, trainer, seconds_alone, trouble)
+    calling = RetryingCaller(store, trainer, seconds_alone, trouble)
 
     def begun() -> Shipment:
         state = replace(read_state(folder, uri), complete=False)
         if state.run_id:
-            patience(lambda: store.check(str(state.run_id), id_of(folder)))
-        shipment = Shipment(folder, store, patience, state, trials=Trials(store, patience, trainer))
+            calling(lambda: store.check(str(state.run_id), id_of(folder)))
+        shipment = Shipment(folder, store, calling, state, trials=Trials(store, calling, trainer))
         _follow(folder, shipment, trainer)
         return shipment
 
@@ -91,8 +92,8 @@ def _ship(
             shipment.finish()
 
     try:
-        _till_it_is_there(shipped, lambda: _restored(folder, uri, store, patience, trainer, trouble), folder, uri)
-    except (GaveUp, StoreError, Refused, RunDeleted, RunGone) as error:
+        _till_it_is_there(shipped, lambda: _restored(folder, uri, store, calling, trainer, trouble), folder, uri)
+    except (GaveUp, StoreError, ItemRefused, RunDeleted, RunGone) as error:
         trouble(scrub(str(error)))
     except Exception as error:  # the record's failure is recorded here; the journal has everything
         log.exception("shipping stopped")
@@ -121,13 +122,13 @@ def _till_it_is_there(shipped: Callable[[], None], restored: Callable[[], bool],
 
 
 def _restored(
-    folder: Path, uri: str, store: Store, patience: Patience, trainer: Trainer, trouble: Callable[[str], None]
+    folder: Path, uri: str, store: Store, calling: RetryingCaller, trainer: TrainerPipe, trouble: Callable[[str], None]
 ) -> bool:
     """Whether a deleted run was restored, or is gone for good, while the trainer lives; its journal keeps all."""
     run_id = str(_latest(folder, uri).run_id)
     while True:
         try:
-            patience(lambda: store.check(run_id))
+            calling(lambda: store.check(run_id))
         except RunDeleted as error:
             trouble(str(error))
             if trainer.gone:
@@ -144,30 +145,30 @@ def store_of(folder: Path, explicit: str | None = None) -> str:
 
     `explicit` > ANNPIPE_TRACKING_URI > what holds the run already > what the journal says. These two keep no
     credentials: MLFLOW_TRACKING_URI or the run's spec has them, where it names that store. Raises StoreError when the
-    run names no store, or one that is neither the project's own nor sealed as the run's (see `record.seal`): who sends
+    run names no store, or one that is neither the project's own nor sealed as the run's (see `journal.seal`): who sends
     a run folder does not decide where it is shipped to.
     """
     if explicit or os.environ.get(URI_VARIABLE):
         return explicit or os.environ[URI_VARIABLE]
-    first = next(journal.read(folder), {})
-    uri = read_state(folder).store or str(first.get("tracking_uri") or "")
+    first = journal.run_begun(folder)
+    uri = read_state(folder).store or first.tracking_uri or ""
     if not uri:
         raise StoreError(f"run {folder.name} names no store; give one with --tracking-uri")
     uri = _permitted(folder, uri)
     known = (os.environ.get("MLFLOW_TRACKING_URI", ""), _uri_of_spec(first) if lacks_credentials(uri) else "")
-    return next((one for one in known if has_credentials(one) and same_store(one, uri)), uri)
+    return next((candidate for candidate in known if has_credentials(candidate) and same_store(candidate, uri)), uri)
 
 
 def _permitted(folder: Path, uri: str) -> str:
     """The store that a run folder names, if it may be used; that of a project which was moved is where it is now."""
-    own = embedded_uri(folder.absolute().parent.parent)
-    said = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if same_store(uri, own) or (said and same_store(uri, said)):
+    project_uri = embedded_uri(folder.absolute().parent.parent)
+    from_environment = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if same_store(uri, project_uri) or (from_environment and same_store(uri, from_environment)):
         return uri
     sealed = read_seal(folder)
     if sealed is not None:
         if same_store(uri, embedded_uri(Path(sealed.project))):
-            return own
+            return project_uri
         if any(same_store(uri, known) for known in (sealed.facts["tracking_uri"], *sealed.stores)):
             return uri
     raise StoreError(
@@ -176,18 +177,17 @@ def _permitted(folder: Path, uri: str) -> str:
     )
 
 
-def _uri_of_spec(first: journal.Event) -> str:
+def _uri_of_spec(first: RunBegun) -> str:
     """The tracking URI in the spec file that a run was begun with, as the file is now; empty without one."""
     from annpipe.spec import load_spec  # seldom needed, and the shipper has enough to import
 
-    file = (first.get("tags") or {}).get("mlflow.source.name", "")
     try:
-        return load_spec(Path(file)).tracking.uri or ""
+        return load_spec(Path(first.tags.get("mlflow.source.name", ""))).tracking.uri or ""
     except AnnpipeError:
         return ""
 
 
-def wait_for_journal(folder: Path, trainer: Trainer) -> bool:
+def wait_for_journal(folder: Path, trainer: TrainerPipe) -> bool:
     """Waits for the first whole line of a journal; False when the trainer went without one."""
     while not journal.complete_size(folder):
         if trainer.gone:
@@ -232,7 +232,7 @@ class _Scrubbed(logging.Formatter):
         return scrub(super().format(record))
 
 
-def _follow(folder: Path, shipment: Shipment, trainer: Trainer) -> None:
+def _follow(folder: Path, shipment: Shipment, trainer: TrainerPipe) -> None:
     """Feeds the shipment until the trainer is gone."""
     last_news = time.monotonic()
     with open(folder / journal.FILE, "rb") as file:

@@ -1,4 +1,4 @@
-"""When the runs of a sweep's trials are shipped: begun ones every few seconds, ended ones at once."""
+"""Times at which the runs of a sweep's trials are shipped: begun ones every few seconds, ended ones at once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from annpipe.record.journal.events import TrialBegun, TrialEnded
 from annpipe.record.journal.inside import neighbour
-from annpipe.record.journal.journal import Event
 
 SECONDS_BETWEEN_PASSES = 3.0  # over the trials that are being trained
 PASSES_SHARE = 0.1  # of the time, at most
@@ -18,7 +18,7 @@ def no_trials(folders: Sequence[Path]) -> None:
     assert not folders
 
 
-class Passes:
+class TrialPasses:
     """The trials that the journal of a sweep's `folder` tells of; `ship` takes their folders, which stand beside it."""
 
     def __init__(self, folder: Path, ship: Callable[[Sequence[Path]], None]) -> None:
@@ -29,12 +29,12 @@ class Passes:
         self._all: dict[Path, None] = {}
         self._next = 0.0
 
-    def take(self, event: Event, *, is_new: bool) -> None:
+    def take(self, event: TrialBegun | TrialEnded, *, is_new: bool) -> None:
         """Hears that a trial was begun, or has ended; raises BadRunFolder where what it names can be none."""
-        trial = neighbour(self._folder, event["run"])
+        trial = neighbour(self._folder, event.run)
         self._all[trial] = None
         self._running.pop(trial, None)
-        if event["event"] == "begun":
+        if isinstance(event, TrialBegun):
             self._running[trial] = None
         if is_new:
             self._waiting[trial] = None

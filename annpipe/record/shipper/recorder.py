@@ -1,4 +1,4 @@
-"""How does the trainer get its run recorded? It starts a shipper, names the run folder, and closes the pipe."""
+"""The trainer's side of the record: it starts a shipper, names the run folder, and closes the pipe."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class Recorder:
         """Names the run to ship; its journal must be there. `tracking_uri` may hold credentials: it is not written
         down, and is only needed where it does, or where it differs from what the journal says."""
         self._folder, self._uri = folder.absolute(), tracking_uri
-        told = {"folder": str(self._folder), "tracking_uri": tracking_uri}
+        message = {"folder": str(self._folder), "tracking_uri": tracking_uri}
         stdin = self._process.stdin
         assert stdin is not None
         with suppress(OSError):  # a shipper that died leaves the run to `annpipe sync`
-            stdin.write(json.dumps(told).encode() + b"\n")
+            stdin.write(json.dumps(message).encode() + b"\n")
             stdin.flush()
 
     def finish(self, wait_seconds: float) -> ShipState:

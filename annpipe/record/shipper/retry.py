@@ -1,4 +1,4 @@
-"""How long does a shipper try? As long as the trainer lives, and a bounded time after that."""
+"""Calls to a store that are tried again: as long as the trainer lives, and a bounded time after that."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from annpipe.errors import StoreError
 from annpipe.record.store.client import Store
-from annpipe.record.store.faults import Refused, RunDeleted, RunGone, first_line
+from annpipe.record.store.faults import ItemRefused, RunDeleted, RunGone, first_line
 
 T = TypeVar("T")
 LONGEST_PAUSE = 15.0
@@ -21,14 +21,14 @@ FAILURES_OF_ITS_OWN = 5
 log = logging.getLogger("annpipe.record")
 
 
-class Calling(Protocol):
-    """How something is done: with patience, at once, aside."""
+class Caller(Protocol):
+    """How a call to the store is made: once, again until it answers, or in a thread of low priority."""
 
     def __call__(self, action: Callable[[], T]) -> T: ...
 
 
-def at_once(action: Callable[[], T]) -> T:
-    """Calls without ado."""
+def call_once(action: Callable[[], T]) -> T:
+    """Calls it, and does not try again."""
     return action()
 
 
@@ -37,7 +37,7 @@ class GaveUp(Exception):
 
 
 @dataclass
-class Trainer:
+class TrainerPipe:
     """The other end of the pipe: silent while the training process lives, closed when it is gone."""
 
     descriptor: int | None = None
@@ -59,10 +59,12 @@ class Trainer:
             self.gone = os.read(self.descriptor, 4096) == b""
 
 
-class Patience:
+class RetryingCaller:
     """Calls the store again and again, with growing pauses, until it answers or the time is up."""
 
-    def __init__(self, store: Store, trainer: Trainer, seconds_alone: float, on_trouble: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: Store, trainer: TrainerPipe, seconds_alone: float, on_trouble: Callable[[str], None]
+    ) -> None:
         self._store = store
         self._trainer = trainer
         self._seconds_alone = seconds_alone
@@ -72,14 +74,14 @@ class Patience:
     def __call__(self, action: Callable[[], T]) -> T:
         """The action's result.
 
-        Raises Refused for a faulty item, GaveUp when the store stays away, RunDeleted, RunGone, and StoreError for a
-        store that can never be written to.
+        Raises ItemRefused for a faulty item, GaveUp when the store stays away, RunDeleted, RunGone, and StoreError for
+        a store that can never be written to.
         """
         failures = 0
         while True:
             try:
                 result = action()
-            except (Refused, RunDeleted, RunGone, StoreError):
+            except (ItemRefused, RunDeleted, RunGone, StoreError):
                 raise
             except Exception as error:  # recorded in shipped.json; MLflow lets through what its drivers raise
                 failures += 1
@@ -92,7 +94,7 @@ class Patience:
         reason = first_line(error)
         log.warning("try %d: %s", failures, reason)
         if failures >= FAILURES_OF_ITS_OWN and "locked" not in reason and self._store.answers():
-            raise Refused(reason) from error
+            raise ItemRefused(reason) from error
         self._on_trouble(reason)
         if self._trainer.gone:
             self._alone_since = self._alone_since or time.monotonic()

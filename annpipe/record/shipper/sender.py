@@ -8,15 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlflow.entities import Metric, Param
-
 from annpipe.errors.redact import scrub
 from annpipe.record.journal.state import Shipped
-from annpipe.record.shipper.retry import Calling
-from annpipe.record.shipper.thin import Point
-from annpipe.record.store.client import Item, Store, first_call
+from annpipe.record.shipper.retry import Caller
+from annpipe.record.shipper.thin import SeriesPoint
+from annpipe.record.store.client import Store
 from annpipe.record.store.content import Content
-from annpipe.record.store.faults import Refused
+from annpipe.record.store.faults import ItemRefused
+from annpipe.record.store.items import Item, Metric, first_call, item_text
 
 ITEMS_WAITING = 1000
 MOST_REFUSED = 1000  # that are told by name
@@ -35,7 +34,7 @@ class Sender:
         self,
         folder: Path,
         store: Store,
-        calling: Calling,
+        calling: Caller,
         state: Shipped,
         note: Callable[[Path, Shipped], None],
         *,
@@ -67,7 +66,7 @@ class Sender:
         """Whether a call's worth waits."""
         return len(self._waiting) >= ITEMS_WAITING
 
-    def point(self, key: str, point: Point) -> None:
+    def point(self, key: str, point: SeriesPoint) -> None:
         """Lets a point wait."""
         if self._wanted is not None and (
             key not in self._wanted.points or (point.step, point.time_ms) in self._present.get(key, ())
@@ -80,7 +79,7 @@ class Sender:
 
     def facts(self, items: Sequence[Item]) -> None:
         """Lets params and tags wait."""
-        self._waiting += [item for item in items if self._wanted is None or _said(item) in self._wanted.items]
+        self._waiting += [item for item in items if self._wanted is None or item_text(item) in self._wanted.items]
 
     def drain(self) -> None:
         """Sends all that waits."""
@@ -97,7 +96,7 @@ class Sender:
         """Does it; None where the store refuses."""
         try:
             return self.calling(action)
-        except Refused as error:
+        except ItemRefused as error:
             self.calling(lambda: self.store.check(self.run))
             self.refuse(what, error)
             return None
@@ -121,24 +120,19 @@ class Sender:
         """Ships a batch; when it is refused, its halves, so that one bad item costs only itself."""
         try:
             self.calling(lambda: self.store.log(self.run, items))
-        except Refused as error:
+        except ItemRefused as error:
             if not is_part:
                 self.calling(lambda: self.store.check(self.run))
             if len(items) == 1:
-                self.refuse(_said(items[0]), error)
+                self.refuse(item_text(items[0]), error)
                 return
             middle = len(items) // 2
             self._send(items[:middle], is_part=True)
             self._send(items[middle:], is_part=True)
 
-    def refuse(self, what: str, error: Refused) -> None:
+    def refuse(self, what: str, error: ItemRefused) -> None:
         """Notes that an item is not taken."""
         log.error("refused: %s: %s", what, error)
-        said = scrub(f"{what}: {error}")[:500]
-        if said not in self.state.refused:
-            self.note(refused=(*self.state.refused, said)[:MOST_REFUSED])
-
-
-def _said(item: Item) -> str:
-    kind = "metric" if isinstance(item, Metric) else "param" if isinstance(item, Param) else "tag"
-    return f"{kind} {item.key}"
+        refusal = scrub(f"{what}: {error}")[:500]
+        if refusal not in self.state.refused:
+            self.note(refused=(*self.state.refused, refusal)[:MOST_REFUSED])

@@ -1,4 +1,4 @@
-"""Which points of a journal go into the record, and when are its series complete?"""
+"""The series of a journal: which of their points go into the record, and tables of those that are thinned."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from annpipe.files.private import private_folder
 from annpipe.record.journal import journal
-from annpipe.record.journal.journal import Event
-from annpipe.record.shipper.thin import Point, Thinner
+from annpipe.record.journal.events import Event
+from annpipe.record.shipper.thin import SeriesPoint, Thinner
 from annpipe.record.store.keys import file_name
 
 NOT_IN_FILES = re.compile(r"[^\w.,=+@ -]|^\.")  # columns, whose names are in keys, are called what they like
@@ -26,12 +26,12 @@ class AllSeries:
         self._series: dict[str, Thinner] = {}
         self.expected: int | None = None  # points of a series, as the run announced them
 
-    def kept(self, event: Event) -> Iterator[tuple[str, Point]]:
+    def kept(self, event: Event) -> Iterator[tuple[str, SeriesPoint]]:
         """Counts the points of an event, and gives those that go into the record at once."""
         for key, step, value, time_ms in journal.points(event):
             if key not in self._series:
                 self._series[key] = Thinner(key, self.expected)
-            point = Point(step, value, time_ms)
+            point = SeriesPoint(step, value, time_ms)
             if self._series[key].keep(point):
                 yield key, point
 
@@ -50,22 +50,22 @@ class AllSeries:
         """By series the stride to go through it again, now that the length is known; 0 for not at all."""
         return {key: series.fill(final=final) for key, series in self._series.items()}
 
-    def outstanding(self, strides: dict[str, int]) -> Iterator[tuple[str, Point]]:
+    def outstanding(self, strides: dict[str, int]) -> Iterator[tuple[str, SeriesPoint]]:
         """The last and best points that were left out, of series that are not gone through whole anyway."""
         for key, series in self._series.items():
             if strides[key] != 1:
                 yield from ((key, point) for point in series.outstanding())
 
-    def again(self, strides: dict[str, int], end: int) -> Iterator[tuple[str, Point]]:
+    def again(self, strides: dict[str, int], end: int) -> Iterator[tuple[str, SeriesPoint]]:
         """The points up to the offset `end` at those strides, read once more."""
-        seen = {key: 0 for key, stride in strides.items() if stride}
-        if not seen:
+        n_passed = {key: 0 for key, stride in strides.items() if stride}
+        if not n_passed:
             return
         for key, point in self._points_until(end):
-            if key in seen:
-                if seen[key] % strides[key] == 0:
+            if key in n_passed:
+                if n_passed[key] % strides[key] == 0:
                     yield key, point
-                seen[key] += 1
+                n_passed[key] += 1
 
     def write_histories(self, end: int) -> list[Path]:
         """Every point of the thinned series up to `end`, as a table each; gives their files."""
@@ -85,13 +85,13 @@ class AllSeries:
             new[key].replace(path)
         return list(paths.values())
 
-    def _points_until(self, end: int) -> Iterator[tuple[str, Point]]:
+    def _points_until(self, end: int) -> Iterator[tuple[str, SeriesPoint]]:
         with open(self._folder / journal.FILE, "rb") as file:
-            for event, place in journal.lines(file):
-                if place > end:
+            for event, offset in journal.lines(file):
+                if offset > end:
                     return
                 for key, step, value, time_ms in journal.points(event):
-                    yield key, Point(step, value, time_ms)
+                    yield key, SeriesPoint(step, value, time_ms)
 
 
 def _file_names(keys: Sequence[str]) -> dict[str, str]:

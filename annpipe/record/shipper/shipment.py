@@ -1,4 +1,4 @@
-"""How does a journal become an MLflow run? Event by event, each shipped before its place is noted.
+"""Makes an MLflow run of a journal, event by event: each is shipped before its offset is noted.
 
 At the end the store is asked what it holds; what it lacks is sent again, and the record is complete when it says so.
 """
@@ -11,15 +11,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from annpipe.errors import BadRunFolder, StoreError
-from annpipe.files.private import private_folder
+from annpipe.errors import StoreError
 from annpipe.record.journal import journal
-from annpipe.record.journal.inside import check_inside, neighbour, path_inside
-from annpipe.record.journal.journal import Event
+from annpipe.record.journal.events import (
+    ArtifactKept,
+    DatasetUsed,
+    Event,
+    ModelSaved,
+    RunBegun,
+    RunEnded,
+    RunResumed,
+    TrialBegun,
+    TrialEnded,
+    time_of,
+)
+from annpipe.record.journal.inside import neighbour
 from annpipe.record.journal.location import artifact_root
 from annpipe.record.journal.state import Shipped, read_state, write_state
-from annpipe.record.shipper.passes import Passes, no_trials
-from annpipe.record.shipper.retry import Calling
+from annpipe.record.shipper.files import RunFiles
+from annpipe.record.shipper.passes import TrialPasses, no_trials
+from annpipe.record.shipper.retry import Caller
 from annpipe.record.shipper.sender import Sender
 from annpipe.record.shipper.series import AllSeries
 from annpipe.record.shipper.translation import Translation
@@ -27,7 +38,7 @@ from annpipe.record.store import keys
 from annpipe.record.store.client import Store
 from annpipe.record.store.content import Content
 from annpipe.record.store.contents import Question, ask, present_points
-from annpipe.record.store.faults import Refused, RunGone
+from annpipe.record.store.faults import ItemRefused, RunGone
 
 SECONDS_BETWEEN_CALLS = 1.0
 log = logging.getLogger("annpipe.record")
@@ -45,7 +56,7 @@ class Shipment:
         self,
         folder: Path,
         store: Store,
-        calling: Calling,
+        calling: Caller,
         state: Shipped,
         *,
         trials: Callable[[Sequence[Path]], None] = no_trials,
@@ -57,21 +68,22 @@ class Shipment:
         self._folder = folder
         self._store = store
         self._calling = calling
-        self._passes = Passes(folder, trials)
+        self._passes = TrialPasses(folder, trials)
         self._series = AllSeries(folder)
         self._translation = Translation()
-        self._place = 0
+        self._files = RunFiles(folder, self._sender, self._translation)
+        self._offset = 0
         self._read = state.offset
         self._flushed_at = 0.0
         self._last_ms = 0
-        self._ended: Event | None = None
+        self._ended: RunEnded | None = None
         self._filled = False
 
     def feed(self, event: Event, end: int) -> None:
         """Takes the next event, whose line ends at the offset `end`."""
         is_new = end > self.state.offset
         self._count(event, end, is_new=is_new)
-        self._place = end
+        self._offset = end
         self._ship(event, is_new=is_new)
         if not is_new:
             return
@@ -80,7 +92,7 @@ class Shipment:
             self.flush()
 
     def flush(self) -> None:
-        """Ships what waits, and notes the place."""
+        """Ships what waits, and notes the offset."""
         self._sender.facts(self._translation.new_names())
         self._sender.drain()
         if self._passes.wait:
@@ -102,10 +114,10 @@ class Shipment:
         self._conclude()
         expected, lacking = self._asked()
         if lacking or self.state.refused:
-            log.warning("the store lacks %s: sent again", lacking.told(expected))
+            log.warning("the store lacks %s: sent again", lacking.text(expected))
             self._send_again(lacking)
             expected, lacking = self._asked()
-        problem = f"the store lacks {lacking.told(expected)}" if lacking else None
+        problem = f"the store lacks {lacking.text(expected)}" if lacking else None
         if self.state.refused:
             problem = _summary(self.state.refused)
         self._sender.note(complete=problem is None, problem=problem, expected=expected.to_data())
@@ -115,20 +127,23 @@ class Shipment:
         if not self.state.run_id:
             raise StoreError("the journal has no run event, so there is nothing to record")
         if not self._filled:
-            self._fill(self._place)
-        self._ship_names()
-        self._sender.end(self._end["status"], self._end["time"])
+            self._fill(self._offset)
+        if self._files.names():
+            self.flush()
+        self._sender.end(self._end.status, self._end.time)
 
     def _asked(self) -> tuple[Content, Content]:
         """What the record is to hold, and what the store lacks of it or has refused."""
         points = {keys.mlflow_key(key): n for key, n in self._series.n_chosen.items()}
-        expected = Content(self._end["status"], frozenset(self._translation.items), points)
+        expected = Content(self._end.status, frozenset(self._translation.items), points)
         question = Question(self._sender.run, self.state.experiment_id or "", self.state.model_id, expected)
         held = self._calling(lambda: ask(self._store, [question])).get(self._sender.run)
         if held is None or held.is_deleted:
             self._calling(lambda: self._store.check(self._sender.run))
             raise RunGone(f"MLflow run {self._sender.run} is gone")
-        refused = {item for item in expected.items if any(one.startswith(f"{item}: ") for one in self.state.refused)}
+        refused = {
+            item for item in expected.items if any(refusal.startswith(f"{item}: ") for refusal in self.state.refused)
+        }
         return expected, expected.lacking_in(held.content).with_items(refused)
 
     def _send_again(self, lacking: Content) -> None:
@@ -144,7 +159,7 @@ class Shipment:
             wanted=lacking,
             present=self._calling(lambda: present_points(self._store, self._sender.run, kept)),
         )
-        feed_all(again, self._folder, self._place)
+        feed_all(again, self._folder, self._offset)
         again._conclude()
         self._sender.note(refused=again.state.refused, model_id=again.state.model_id or self.state.model_id)
 
@@ -154,9 +169,9 @@ class Shipment:
         return self._sender.state
 
     @property
-    def place(self) -> int:
+    def offset(self) -> int:
         """The offset behind the last event that was fed."""
-        return self._place
+        return self._offset
 
     @property
     def has_ended(self) -> bool:
@@ -164,124 +179,70 @@ class Shipment:
         return self._ended is not None
 
     @property
-    def _end(self) -> Event:
-        return self._ended or {"status": "KILLED", "time": self._last_ms}
+    def _end(self) -> RunEnded:
+        return self._ended or RunEnded(status="KILLED", time=self._last_ms)
 
     def _count(self, event: Event, end: int, *, is_new: bool) -> None:
-        kind = event["event"]
-        if kind == "run":
-            self._series.expected = event.get("expected_points")
+        if isinstance(event, RunBegun):
+            self._series.expected = event.expected_points
         for name, point in self._series.kept(event):
             key = self._translation.names.key(name)
             if is_new:
                 self._sender.point(key, point)
-        if kind == "resumed":
+        if isinstance(event, RunResumed):
             if not self._filled:
-                self._fill(self._place)
+                self._fill(self._offset)
             self._ended, self._filled = None, False
-        elif kind in ("begun", "trial"):
+        elif isinstance(event, TrialBegun | TrialEnded):
             self._passes.take(event, is_new=is_new and not self._sender.is_mending)
-        elif kind == "end":
+        elif isinstance(event, RunEnded):
             self._ended = event
             self._fill(end)
-        self._last_ms = event.get("time") or event.get("end") or self._last_ms
+        self._last_ms = time_of(event) or self._last_ms
 
     def _ship(self, event: Event, *, is_new: bool) -> None:
         """Ships an event that is new; of every one it is noted what the record is to hold of it."""
-        kind = event["event"]
-        if kind == "artifact":
-            self._ship_artifact(event["file"], event.get("to"), is_new=is_new)
-        elif kind == "model":
-            self._ship_model(event["folder"], is_new=is_new)
+        if isinstance(event, ArtifactKept):
+            self._files.artifact(event.file, event.to, is_new=is_new)
+        elif isinstance(event, ModelSaved):
+            self._files.model(event.folder, self.flush, is_new=is_new)
         elif is_new and not self._sender.is_mending:
-            if kind == "run":
+            if isinstance(event, RunBegun):
                 self._ship_run(event)
-            elif kind == "resumed":
+            elif isinstance(event, RunResumed):
                 self._sender.attempt("status RUNNING", lambda: self._store.reopen(self._sender.run))
         self._ship_facts(event, is_new=is_new)
 
-    def _ship_run(self, event: Event) -> None:
-        name = _experiment_name(event)
+    def _ship_run(self, begun: RunBegun) -> None:
+        begun = replace(begun, id=begun.id or self._folder.name, name=begun.name or self._folder.name)
+        name = _experiment_name(begun)
         try:
             # Where an experiment keeps its files is told by the store, and not by the journal, which may be anybody's.
             root = artifact_root(self._store.uri, self._folder.parent.parent)
             experiment = self._calling(lambda: self._store.experiment(name, root))
-            sweep = neighbour(self._folder, event["parent"]) if event.get("parent") else None
+            sweep = neighbour(self._folder, begun.parent) if begun.parent else None
             parent = read_state(sweep, self._store.uri).run_id if sweep else None
-            run = self._calling(lambda: self._store.run(experiment, event, parent))
-        except Refused as error:
+            run = self._calling(lambda: self._store.run(experiment, begun, parent))
+        except ItemRefused as error:
             raise StoreError(f"the store refuses the run itself: {error}") from error
         self._sender.note(experiment_id=experiment, run_id=run)
-        log.info("run %s is MLflow run %s in experiment %s", event["id"], run, experiment)
+        log.info("run %s is MLflow run %s in experiment %s", begun.id, run, experiment)
 
     def _ship_facts(self, event: Event, *, is_new: bool) -> None:
         """What a run event may bring along and later events may add: tags, note, params, data."""
         facts = self._translation.facts(event)
         if is_new:
             self._sender.facts(facts)
-        data = event.get("dataset")
+        data = event.dataset if isinstance(event, RunBegun | DatasetUsed) else None
         if data:
             item = self._translation.dataset(data)
             if is_new:
                 self._sender.offer(item, lambda: self._store.dataset(self._sender.run, data))
 
-    def _ship_model(self, name: str, *, is_new: bool) -> None:
-        item = self._translation.model()
-        if not is_new:
-            return
-        try:
-            folder = self._model(name)
-        except BadRunFolder as error:
-            self._sender.refuse(item, Refused(str(error)))
-            return
-        self.flush()  # it takes a while
-        experiment = self.state.experiment_id or ""
-        made = self._sender.offer(
-            item, lambda: self._store.model(self._sender.run, experiment, self.state.model_id, folder)
-        )
-        if made:
-            self._sender.note(model_id=made)
-
-    def _ship_file(self, path: Path, to: str | None, *, is_new: bool = True) -> None:
-        place = self._translation.artifact(to, path.name)
-        if is_new:
-            self._sender.offer(f"artifact {place}", lambda: self._store.artifact(self._sender.run, path, place))
-
-    def _ship_names(self) -> None:
-        """The true names of what stands under other ones in the record."""
-        names = self._translation.names
-        if names:
-            path = self._folder / "artifacts" / keys.FILE
-            private_folder(path.parent)
-            path.write_text(names.to_json() + "\n", encoding="utf-8")
-            self._ship_file(path, None)
-            self.flush()
-
-    def _model(self, name: str) -> Path:
-        """The folder of the model: in the run's own, or that of a trial of the sweep; raises BadRunFolder."""
-        above, slash, below = str(name).removeprefix("../").partition("/")
-        if not str(name).startswith("../") or not slash:
-            return path_inside(self._folder, name)
-        trial = neighbour(self._folder, above)
-        check_inside(trial)
-        return path_inside(trial, below)
-
-    def _ship_artifact(self, name: str, to: str | None, *, is_new: bool) -> None:
-        """A file that the journal names, if it is one of the run's folder."""
-        try:
-            path = path_inside(self._folder, name)
-            if to:
-                path_inside(self._folder, to)  # neither does it leave the run's artifacts in the store
-        except BadRunFolder as error:
-            if is_new:
-                self._sender.refuse(f"artifact {name}", Refused(str(error)))
-            return
-        self._ship_file(path, to, is_new=is_new)
-
     def _fill(self, end: int) -> None:
         """Completes the series up to `end`, once it is known how long they are."""
         self._filled = True
-        strides = self._series.strides(final=self._end["status"] == "FINISHED")
+        strides = self._series.strides(final=self._end.status == "FINISHED")
         is_new = end > self.state.filled
         if is_new:
             for points in (self._series.outstanding(strides), self._series.again(strides, end)):
@@ -289,7 +250,7 @@ class Shipment:
                     self._sender.point(self._translation.names.key(name), point)
             self._series.write_histories(end)
         for path in self._series.tables.values():
-            self._ship_file(path, "history", is_new=is_new)
+            self._files.file(path, "history", is_new=is_new)
         if is_new:
             # The place of the lines themselves is noted by the caller: points first, then the mark that they are there.
             self._sender.drain()
@@ -310,16 +271,16 @@ def ship_all(shipment: Shipment, folder: Path) -> bool:
 def feed_all(shipment: Shipment, folder: Path, until: int | None = None) -> None:
     """Feeds the shipment with all that it has not had yet, up to the offset `until`."""
     with open(folder / journal.FILE, "rb") as file:
-        file.seek(shipment.place)
+        file.seek(shipment.offset)
         for event, end in journal.lines(file):
             if until is not None and end > until:
                 return
             shipment.feed(event, end)
 
 
-def _experiment_name(event: Event) -> str:
+def _experiment_name(begun: RunBegun) -> str:
     # Experiment 0 is everybody's drawer: a run that would land there gets an experiment of its own name.
-    names = (event.get("experiment"), event.get("name"), "annpipe")
+    names = (begun.experiment, begun.name, "annpipe")
     return next(name for name in names if name and name != "Default")
 
 

@@ -1,4 +1,4 @@
-"""Which points of a long series go into the record? At most 10,000, and always the first, last and best ones."""
+"""Thins a long series for the record: at most 10,000 points, and always the first, last and best ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNANNOUNCED = 5_000
 
 
 @dataclass(frozen=True)
-class Point:
+class SeriesPoint:
     """One value of a series, as MLflow keeps it."""
 
     step: int
@@ -40,9 +40,9 @@ class Thinner:
         self.n_kept = 0
         self._n_non_finite = 0
         self._n_aside = 10
-        self._last: tuple[Point, bool, int] | None = None  # point, whether it is kept, its place in the series
-        self._low: tuple[Point, bool, int] | None = None
-        self._high: tuple[Point, bool, int] | None = None
+        self._last: tuple[SeriesPoint, bool, int] | None = None  # point, whether it is kept, its place in the series
+        self._low: tuple[SeriesPoint, bool, int] | None = None
+        self._high: tuple[SeriesPoint, bool, int] | None = None
         self._chosen: bytearray | None = None  # by place whether a point is in the record, once one was left out
 
     @property
@@ -50,7 +50,7 @@ class Thinner:
         """Whether every point so far is kept."""
         return self.n_kept >= self.n_seen
 
-    def keep(self, point: Point) -> bool:
+    def keep(self, point: SeriesPoint) -> bool:
         """Whether this next point of the series goes into the record at once."""
         if self.n_seen == self._stage_end:
             self._next_stage()
@@ -75,14 +75,14 @@ class Thinner:
         """How many points are to be in the record: those that were kept, and those that `fill` added."""
         return self.n_seen if self._chosen is None else sum(self._chosen)
 
-    def outstanding(self) -> list[Point]:
+    def outstanding(self) -> list[SeriesPoint]:
         """The last and best points, where `keep` had to leave them out."""
         return list(dict.fromkeys(point for point, _ in self._left_out()))
 
-    def _left_out(self) -> list[tuple[Point, int]]:
+    def _left_out(self) -> list[tuple[SeriesPoint, int]]:
         best = [self._low] if self._wants_low else [self._low, self._high]
         marked = [mark for mark in (*best, self._last) if mark is not None]
-        return [(point, place) for point, kept, place in marked if not kept]
+        return [(point, index) for point, kept, index in marked if not kept]
 
     def fill(self, *, final: bool) -> int:
         """Uses what is left of the budget once the length is known: the stride to go through the series again.
@@ -107,8 +107,8 @@ class Thinner:
         assert self._chosen is not None  # the series is not whole
         if stride:
             self._chosen[::stride] = b"\1" * len(self._chosen[::stride])
-        for _, place in self._left_out():
-            self._chosen[place] = 1
+        for _, index in self._left_out():
+            self._chosen[index] = 1
 
     def _room(self, limit: int) -> int:
         """How many points at an even stride still fit, beside the non-finite ones and the best ones."""
@@ -118,7 +118,7 @@ class Thinner:
         self._stride = _stride(2 * self.n_seen, self._room(BUDGET))
         self._stage_end *= 2
 
-    def _note_extremes(self, point: Point, kept: bool) -> None:
+    def _note_extremes(self, point: SeriesPoint, kept: bool) -> None:
         if self._low is None or point.value < self._low[0].value:
             self._low = point, kept, self.n_seen - 1
         if self._high is None or point.value > self._high[0].value:

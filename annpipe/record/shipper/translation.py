@@ -1,15 +1,15 @@
-"""What of a journal's events goes into MLflow, under keys that MLflow takes."""
+"""Translates the events of a journal into items of its record, under keys that MLflow takes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from mlflow.entities import Param, RunTag
-
-from annpipe.record.journal.journal import Event
+from annpipe.record.journal.events import Event, ParamsSet, RunBegun, TagsSet
 from annpipe.record.store import keys
 from annpipe.record.store.client import MAX_DIGEST, MAX_NAME
 from annpipe.record.store.content import MODEL
+from annpipe.record.store.items import Param, RunTag
 from annpipe.record.store.keys import MAX_PARAM_VALUE, MAX_TAG_VALUE, Names, cut_name
 
 
@@ -19,17 +19,20 @@ class Translation:
     def __init__(self) -> None:
         self.names = Names()
         self.items: set[str] = set()
-        self._told: dict[str, str] = {}
+        self._known_names: dict[str, str] = {}
 
     def facts(self, event: Event) -> list[Param | RunTag]:
         """The tags, the note and the params of an event."""
-        tags = {str(key): str(value) for key, value in (event.get("tags") or {}).items()}
-        if event.get("description"):
-            tags["mlflow.note.content"] = event["description"]
-        params = {str(key): str(value) for key, value in (event.get("params") or {}).items()}
-        return [*(self._tag(key, value) for key, value in tags.items()), *(self._param(*one) for one in params.items())]
+        tags = dict(event.tags) if isinstance(event, RunBegun | TagsSet) else {}
+        if isinstance(event, RunBegun) and event.description:
+            tags["mlflow.note.content"] = event.description
+        params = event.params if isinstance(event, RunBegun | ParamsSet) else {}
+        return [
+            *(self._tag(name, value) for name, value in tags.items()),
+            *(self._param(name, str(value)) for name, value in params.items()),
+        ]
 
-    def dataset(self, data: dict[str, Any]) -> str:
+    def dataset(self, data: Mapping[str, Any]) -> str:
         """The item for the data of a run."""
         return self._item(f"dataset {cut_name(data['name'], MAX_NAME)} {data['digest'][:MAX_DIGEST]}")
 
@@ -45,13 +48,13 @@ class Translation:
 
     def new_names(self) -> list[RunTag]:
         """The tag that tells the true names, where there are some that it did not tell yet."""
-        if not self.names or self._told == self.names.keys:
+        if not self.names or self._known_names == self.names.keys:
             return []
-        self._told = dict(self.names.keys)
+        self._known_names = dict(self.names.keys)
         text = self.names.to_json()
-        told = text if len(text) <= MAX_TAG_VALUE else f"see the artifact {keys.FILE}"
+        value = text if len(text) <= MAX_TAG_VALUE else f"see the artifact {keys.FILE}"
         self._item(f"tag {keys.TAG}")
-        return [RunTag(keys.TAG, told)]
+        return [RunTag(keys.TAG, value)]
 
     def _tag(self, name: str, value: str) -> RunTag:
         key = self.names.key(name)

@@ -1,4 +1,4 @@
-"""How do the runs of a sweep's trials come into the record? Many in one transaction, also while they are trained."""
+"""Ships the runs of a sweep's trials: many in one transaction, also while they are trained."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from annpipe.record.journal import journal
 from annpipe.record.journal.inside import check_identity, check_inside, id_of
 from annpipe.record.journal.location import scrub
 from annpipe.record.journal.state import Shipped, is_recorded, read_state, sole_shipper, write_state
-from annpipe.record.shipper.retry import Calling, Trainer
+from annpipe.record.shipper.retry import Caller, TrainerPipe
 from annpipe.record.shipper.shipment import Shipment, ship_all
 from annpipe.record.store.client import Store
 from annpipe.record.store.faults import RunDeleted, RunGone, first_line
@@ -37,9 +37,9 @@ class Trials:
     another one has to come then.
     """
 
-    def __init__(self, store: Store, patience: Calling, trainer: Trainer) -> None:
+    def __init__(self, store: Store, calling: Caller, trainer: TrainerPipe) -> None:
         self._store = store
-        self._patience = patience
+        self._calling = calling
         self._trainer = trainer
         self._open: dict[Path, Shipment] = {}
         self._together: dict[Path, Shipped] | None = None  # the states that a transaction will have reached
@@ -74,7 +74,7 @@ class Trials:
             return None
         if shipment is None:
             return None if is_recorded(folder, self._store.uri) else size
-        return size - shipment.place if size > shipment.place or not journal.is_held(folder) else None
+        return size - shipment.offset if size > shipment.offset or not journal.is_held(folder) else None
 
     def _shipped_together(self, folders: Sequence[Path]) -> int:
         """How many of them went in one transaction; where it is 0, nothing did, and no state tells otherwise."""
@@ -128,7 +128,7 @@ class Trials:
         self._note(folder, state)
 
     def _call(self, action: Callable[[], T]) -> T:
-        return action() if self._together is not None else self._patience(action)
+        return action() if self._together is not None else self._calling(action)
 
     def _note(self, folder: Path, state: Shipped) -> None:
         if self._together is None:

@@ -1,31 +1,25 @@
-"""How does one speak to an MLflow store? Explicit client calls, each failure sorted: refused, or try again."""
+"""Client for an MLflow store: experiments, runs, points, params, tags, artifacts, models.
+
+Each failure is sorted: refused for good, or to be tried again (see `faults`).
+"""
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    LoggedModelOutput,
-    LoggedModelStatus,
-    Metric,
-    Param,
-    Run,
-    RunTag,
-)
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.client import MlflowClient
 
-from annpipe.record.journal.journal import Event
+from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.location import database_file
-from annpipe.record.store.faults import Refused, RunDeleted, RunGone, first_line, is_old_server, is_page, refusals
+from annpipe.record.store.faults import ItemRefused, RunDeleted, RunGone, first_line, is_old_server, is_page, refusals
+from annpipe.record.store.items import Item, Metric, Param, RunTag
 from annpipe.record.store.keys import MAX_EXPERIMENT_NAME, MAX_RUN_NAME, cut_name
 from annpipe.record.store.new_database import first_open
 from annpipe.record.store.sql_points import write_points
@@ -35,20 +29,17 @@ RUN_ID_TAG = "annpipe.run_id"
 RUN_OF_TAG = """SELECT run_uuid FROM runs JOIN tags USING (run_uuid)
 WHERE experiment_id = ? AND lifecycle_stage = 'active' AND key = ? AND value = ?"""
 MODEL_NAME = "model"
-ITEMS_A_CALL, PARAMS_A_CALL, TAGS_A_CALL = 1000, 100, 100
 MAX_NAME, MAX_DIGEST, MAX_SOURCE, MAX_SCHEMA, MAX_PROFILE = 500, 36, 65_535, 1_048_575, 16_777_215
 
 log = logging.getLogger("annpipe.record")
 _TOO_OLD: Final = {"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "NOT_FOUND"}
-
-Item = Metric | Param | RunTag
 
 # MLflow's UI then shows the pages made for training runs.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class Store:
-    """One MLflow store, opened at the first call; raises Refused, or whatever says that it is away."""
+    """One MLflow store, opened at the first call; raises ItemRefused, or whatever says that it is away."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -104,48 +95,50 @@ class Store:
 
     def _experiment(self, name: str, artifact_root: str | None) -> str:
         name = cut_name(name, MAX_EXPERIMENT_NAME)
-        found = self.client.get_experiment_by_name(name)
-        if found is None:
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
             try:
                 return str(self.client.create_experiment(name, artifact_location=artifact_root, tags=EXPERIMENT_TAGS))
             except MlflowException as error:
-                found = self.client.get_experiment_by_name(name)
-                if found is None:
+                experiment = self.client.get_experiment_by_name(name)
+                if experiment is None:
                     with refusals():
                         raise
                 # somebody else has made it at the same time, or the answer to us was lost
                 log.info("experiment %s was there: %s", name, first_line(error))
-        if found.lifecycle_stage == "deleted":
-            self.client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+        if experiment.lifecycle_stage == "deleted":
+            self.client.restore_experiment(experiment.experiment_id)
+        return str(experiment.experiment_id)
 
-    def run(self, experiment_id: str, event: Event, parent: str | None = None) -> str:
+    def run(self, experiment_id: str, begun: RunBegun, parent: str | None = None) -> str:
         """The id of the MLflow run of a journal: the one that carries its tag, or a new one, below its `parent`."""
-        found = self._known_run(experiment_id, event["id"])
-        if found is not None:
-            return found
+        assert begun.id is not None
+        assert begun.name is not None
+        known = self._known_run(experiment_id, begun.id)
+        if known is not None:
+            return known
         # No more tags than MLflow itself needs here: one that it refuses would cost the whole run.
-        own = {key: value for key, value in event.get("tags", {}).items() if key == "mlflow.user"}
-        own |= {"mlflow.parentRunId": parent} if parent else {}
+        tags = {key: value for key, value in begun.tags.items() if key == "mlflow.user"}
+        tags |= {"mlflow.parentRunId": parent} if parent else {}
         with refusals():
             made = self.client.create_run(
                 experiment_id,
-                start_time=event["time"],
-                run_name=cut_name(event["name"], MAX_RUN_NAME),
-                tags={RUN_ID_TAG: event["id"], **own},
+                start_time=begun.time,
+                run_name=cut_name(begun.name, MAX_RUN_NAME),
+                tags={RUN_ID_TAG: begun.id, **tags},
             )
-        return self._known_run(experiment_id, event["id"]) or str(made.info.run_id)
+        return self._known_run(experiment_id, begun.id) or str(made.info.run_id)
 
     def _known_run(self, experiment_id: str, run: str) -> str | None:
         if self._connection is not None:  # MLflow's search reads all of a run to tell its id
             row = self._connection.exec_driver_sql(RUN_OF_TAG, (int(experiment_id), RUN_ID_TAG, run)).first()
             return None if row is None else str(row[0])
         same = self.client.search_runs([experiment_id], f"tags.`{RUN_ID_TAG}` = '{run}'", max_results=10)
-        found = sorted(same, key=lambda one: -len(one.data.metrics))
-        for double in found[1:]:  # a network may bring a call twice; what became more than that is not ours
+        runs = sorted(same, key=lambda info: -len(info.data.metrics))
+        for double in runs[1:]:  # a network may bring a call twice; what became more than that is not ours
             if double.info.status == "RUNNING" and not double.data.metrics:
                 self.client.delete_run(double.info.run_id)
-        return str(found[0].info.run_id) if found else None
+        return str(runs[0].info.run_id) if runs else None
 
     @contextmanager
     def all_at_once(self) -> Iterator[None]:
@@ -167,22 +160,22 @@ class Store:
                 return None
             raise
 
-    def check(self, run_id: str, own: str | None = None) -> None:
+    def check(self, run_id: str, journal_id: str | None = None) -> None:
         """Raises RunDeleted or RunGone where nothing can be written to the run, whatever it is.
 
         With `own`, the id of a journal, a run that carries another's is not the one that is looked for.
         """
-        found = self._run(run_id)
-        if found is None:
+        run = self._run(run_id)
+        if run is None:
             raise RunGone(f"MLflow run {run_id} is gone")
-        carried = found.data.tags.get(RUN_ID_TAG)
-        if own is not None and carried != own:
+        carried = run.data.tags.get(RUN_ID_TAG)
+        if journal_id is not None and carried != journal_id:
             raise RunGone(f"MLflow run {run_id} is that of {carried or 'nothing that annpipe shipped'}")
-        if found.info.lifecycle_stage == "deleted":
+        if run.info.lifecycle_stage == "deleted":
             raise RunDeleted(f"MLflow run {run_id} was deleted; restore it in MLflow's UI, then `annpipe sync`")
 
     def log(self, run_id: str, items: Sequence[Item]) -> None:
-        """Points, params and tags in one call, see `first_call`; what the store holds already is not doubled."""
+        """Points, params and tags in one call, see `items.first_call`; what the store holds already is not doubled."""
         metrics = [item for item in items if isinstance(item, Metric)]
         params = [item for item in items if isinstance(item, Param)]
         tags = [item for item in items if isinstance(item, RunTag)]
@@ -191,25 +184,25 @@ class Store:
         with refusals():
             self.client.log_batch(run_id, metrics=metrics, params=params, tags=tags)
 
-    def dataset(self, run_id: str, found: dict[str, Any]) -> None:
+    def dataset(self, run_id: str, facts: Mapping[str, Any]) -> None:
         """The data of a run: name, digest, source, schema, profile."""
-        schema, profile = found.get("schema"), found.get("profile")
+        schema, profile = facts.get("schema"), facts.get("profile")
         data = Dataset(
-            name=cut_name(found["name"], MAX_NAME),
-            digest=found["digest"][:MAX_DIGEST],
-            source_type=found.get("source_type") or "local",
-            source=(found.get("source") or "")[:MAX_SOURCE],
+            name=cut_name(facts["name"], MAX_NAME),
+            digest=facts["digest"][:MAX_DIGEST],
+            source_type=facts.get("source_type") or "local",
+            source=(facts.get("source") or "")[:MAX_SOURCE],
             schema=schema if schema and len(schema) <= MAX_SCHEMA else None,
             profile=profile if profile and len(profile) <= MAX_PROFILE else None,
         )
-        tags = [InputTag("mlflow.data.context", found.get("context") or "training")]
+        tags = [InputTag("mlflow.data.context", facts.get("context") or "training")]
         with refusals():
             self.client.log_inputs(run_id, [DatasetInput(data, tags)])
 
     def artifact(self, run_id: str, path: Path, to: str) -> None:
         """A file or a folder, as the artifact `to`."""
         if not path.exists():
-            raise Refused(f"{path} is not there")
+            raise ItemRefused(f"{path} is not there")
         folder, _, name = to.rpartition("/")
         with refusals(), _called(path, name) as source:
             if source.is_dir():
@@ -227,7 +220,7 @@ class Store:
             try:
                 save_mlflow_model(folder, saved, model_id=model_id, run_id=run_id)
             except (OSError, ValueError, KeyError, TypeError, MlflowException) as error:
-                raise Refused(f"the model in {folder} cannot be saved: {error}") from error
+                raise ItemRefused(f"the model in {folder} cannot be saved: {error}") from error
             if model_id is None:
                 self.artifact(run_id, saved, MODEL_NAME)
                 return None
@@ -254,7 +247,7 @@ class Store:
             if not begun:
                 self.client.create_logged_model(experiment_id, MODEL_NAME, source_run_id=run_id)
                 begun = self.client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
-            ready_first = sorted(begun, key=lambda one: one.status != LoggedModelStatus.READY)
+            ready_first = sorted(begun, key=lambda model: model.status != LoggedModelStatus.READY)
             for double in ready_first[1:]:  # a network may bring a call twice
                 if double.status == LoggedModelStatus.PENDING:
                     self.client.delete_logged_model(double.model_id)
@@ -289,10 +282,10 @@ def _identity(uri: str) -> tuple[int, int] | None:
     if path is None:
         return None
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def _dispose(client: MlflowClient) -> None:
@@ -300,14 +293,3 @@ def _dispose(client: MlflowClient) -> None:
     engine = getattr(getattr(getattr(client, "_tracking_client", None), "store", None), "engine", None)
     if engine is not None:
         engine.dispose()
-
-
-def first_call(items: Sequence[Item]) -> int:
-    """How many of the first items MLflow takes in one call."""
-    n_params = n_tags = 0
-    for number, item in enumerate(items[:ITEMS_A_CALL]):
-        n_params += isinstance(item, Param)
-        n_tags += isinstance(item, RunTag)
-        if n_params > PARAMS_A_CALL or n_tags > TAGS_A_CALL:
-            return number
-    return min(len(items), ITEMS_A_CALL)

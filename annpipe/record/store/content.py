@@ -1,4 +1,4 @@
-"""What a run's record is to hold, as its journal tells, and what of it a store does not hold.
+"""The content of a run's record: what its journal says it is to hold, and what of that a store lacks.
 
 Items are named as people are told of them: `param lr`, `tag annpipe.seed`, `artifact plots/a.svg`, `dataset iris`,
 `model`. Points are counted by key.
@@ -41,7 +41,7 @@ class Content:
         """This with more items."""
         return Content(self.status, self.items | frozenset(items), self.points)
 
-    def told(self, expected: Content) -> str:
+    def text(self, expected: Content) -> str:
         """In words what lacks of `expected`."""
         series = [
             f"{expected.points[key] - n} of {expected.points[key]} points of {key}" for key, n in self.points.items()

@@ -1,4 +1,4 @@
-"""What does a store hold of runs? Asked for many at once: by SQL in a database, by a few calls of a server."""
+"""Asks what a store holds of many runs at once: by SQL in a database, by a few calls of a server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _Run:
 
 def ask(store: Store, questions: Sequence[Question]) -> dict[str, Held]:
     """By run id what the store holds of each run; a run that it does not know is left out."""
-    found: dict[str, Held] = {}
+    held: dict[str, Held] = {}
     for begin in range(0, len(questions), RUNS_A_QUESTION):
         some = questions[begin : begin + RUNS_A_QUESTION]
         database = store.database
@@ -61,8 +61,8 @@ def ask(store: Store, questions: Sequence[Question]) -> dict[str, Held]:
         for (question, run), there in zip(known, files, strict=True):
             items = (run.items | there) & question.expected.items
             points = {key: n for key, n in run.points.items() if key in question.expected.points}
-            found[question.run_id] = Held(Content(run.status, items, points), run.is_deleted)
-    return found
+            held[question.run_id] = Held(Content(run.status, items, points), run.is_deleted)
+    return held
 
 
 def present_points(store: Store, run_id: str, keys: Iterable[str]) -> dict[str, set[tuple[int, int]]]:
@@ -85,28 +85,30 @@ def _of_database(store: Store, database: Any, questions: Sequence[Question]) -> 
             select(run.run_uuid, run.status, run.lifecycle_stage, run.artifact_uri).where(run.run_uuid.in_(ids))
         ).all()
         counts = select(metric.run_uuid, metric.key, func.count()).where(metric.run_uuid.in_(ids))
-        for one, key, n in connection.execute(counts.group_by(metric.run_uuid, metric.key)):
-            points[one][key] = n
+        for run_id, key, n in connection.execute(counts.group_by(metric.run_uuid, metric.key)):
+            points[run_id][key] = n
         for kind, table in (("param", param), ("tag", tag)):
-            for one, key in connection.execute(select(table.run_uuid, table.key).where(table.run_uuid.in_(ids))):
-                items[one].add(f"{kind} {key}")
+            for run_id, key in connection.execute(select(table.run_uuid, table.key).where(table.run_uuid.in_(ids))):
+                items[run_id].add(f"{kind} {key}")
         datasets = select(source.destination_id, data.name, data.digest).where(
             source.source_id == data.dataset_uuid, source.source_type == "DATASET", source.destination_id.in_(ids)
         )
-        for one, name, digest in connection.execute(datasets):
-            items[one].add(f"dataset {name} {digest}")
+        for run_id, name, digest in connection.execute(datasets):
+            items[run_id].add(f"dataset {name} {digest}")
     return {
-        one: _Run(status, stage == "deleted", uri or "", frozenset(items[one]), frozenset(points[one]), points[one])
-        for one, status, stage, uri in rows
+        run_id: _Run(
+            status, stage == "deleted", uri or "", frozenset(items[run_id]), frozenset(points[run_id]), points[run_id]
+        )
+        for run_id, status, stage, uri in rows
     }
 
 
 def _of_server(store: Store, questions: Sequence[Question]) -> dict[str, _Run]:
     experiments = sorted({question.experiment_id for question in questions})
     ids = ", ".join(f"'{question.run_id}'" for question in questions)
-    found: list[Any]
+    runs_found: list[Any]
     try:
-        found = list(
+        runs_found = list(
             store.client.search_runs(
                 experiments, f"attributes.run_id IN ({ids})", run_view_type=ViewType.ALL, max_results=len(questions)
             )
@@ -114,10 +116,10 @@ def _of_server(store: Store, questions: Sequence[Question]) -> dict[str, _Run]:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":  # one of the experiments is gone for good
             raise
-        found = [run for question in questions for run in _one_by_one(store, question.run_id)]
-    runs = {run.info.run_id: _read(run) for run in found}
+        runs_found = [run for question in questions for run in _one_by_one(store, question.run_id)]
+    runs = {run.info.run_id: _read(run) for run in runs_found}
     wanted = [(q.run_id, key) for q in questions for key in q.expected.points if key in _keys(runs, q.run_id)]
-    histories = _all(store, lambda one: len(store.client.get_metric_history(*one)), wanted)
+    histories = _all(store, lambda pair: len(store.client.get_metric_history(*pair)), wanted)
     for (run_id, key), n in zip(wanted, histories, strict=True):
         runs[run_id].points[key] = n
     return runs
@@ -140,7 +142,7 @@ def _read(run: Any) -> _Run:
     items = {
         *(f"param {key}" for key in run.data.params),
         *(f"tag {key}" for key in run.data.tags),
-        *(f"dataset {one.dataset.name} {one.dataset.digest}" for one in inputs),
+        *(f"dataset {item.dataset.name} {item.dataset.digest}" for item in inputs),
     }
     info = run.info
     is_deleted = info.lifecycle_stage == "deleted"

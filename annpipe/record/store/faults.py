@@ -1,4 +1,4 @@
-"""What a store says instead of doing what it is asked: refused for good, deleted, gone, or try again (all else)."""
+"""The failures of a store: refused for good, the run deleted or gone, or to be tried again (all else)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _REFUSALS: Final = {
 }
 
 
-class Refused(Exception):
+class ItemRefused(Exception):
     """The store will not take this item, however often it is offered."""
 
 
@@ -39,12 +39,12 @@ class RunGone(Exception):
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turns MLflow's word for `never` into Refused; everything else passes and may be tried again."""
+    """Turns MLflow's word for `never` into ItemRefused; everything else passes and may be tried again."""
     try:
         yield
     except MlflowException as error:
         if error.error_code in _REFUSALS and not is_page(error):
-            raise Refused(scrub(str(error))) from error
+            raise ItemRefused(scrub(str(error))) from error
         raise
 
 

@@ -16,24 +16,24 @@ from annpipe.record.journal.location import scrub
 log = logging.getLogger("annpipe.record")
 
 
-def migrate(database: Path, tell: Callable[[str], None]) -> None:
-    """Migrates `database` where its tables are those of an older MLflow; `tell` hears of it, and where the copy is.
+def migrate(database: Path, notify: Callable[[str], None]) -> None:
+    """Migrates `database` where its tables are those of an older MLflow; `notify` hears of it, and where the copy is.
 
     Call it under the lock of the file. Raises StoreError for the store of a newer MLflow, and where the migration
     fails: the store then is what it was.
     """
-    found = revision(database)
-    if found is None:
+    current = revision(database)
+    if current is None:
         return
     from mlflow.store.db.utils import _get_latest_schema_revision  # as MLflow asks itself when it opens a store
 
     newest = _get_latest_schema_revision()  # type: ignore[no-untyped-call]  # MLflow tells no types
-    if found == newest:
+    if current == newest:
         return
-    if not _is_known(found):
+    if not _is_known(current):
         raise StoreError(
             f"the store {database} was made by a newer MLflow than the installed {mlflow.__version__} "
-            f"(its tables are of revision {found}): install that MLflow, or name another store"
+            f"(its tables are of revision {current}): install that MLflow, or name another store"
         )
     copy = _copied(database)
     try:
@@ -44,8 +44,8 @@ def migrate(database: Path, tell: Callable[[str], None]) -> None:
             f"the store {database} of an older MLflow could not be migrated to {mlflow.__version__}, and is as it was: "
             f"{scrub(str(error)).partition(chr(10))[0]}"
         ) from error
-    tell(
-        f"the store {database} was of an older MLflow (revision {found}) and is now of MLflow {mlflow.__version__}; "
+    notify(
+        f"the store {database} was of an older MLflow (revision {current}) and is now of MLflow {mlflow.__version__}; "
         f"as it was it is kept in {copy}"
     )
 
@@ -62,14 +62,14 @@ def revision(database: Path) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _is_known(found: str) -> bool:
+def _is_known(found_revision: str) -> bool:
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
     from mlflow.store.db.utils import _get_alembic_config
 
     scripts = ScriptDirectory.from_config(_get_alembic_config(""))  # type: ignore[no-untyped-call]
     try:
-        return scripts.get_revision(found) is not None
+        return scripts.get_revision(found_revision) is not None
     except CommandError:
         return False
 
@@ -85,8 +85,8 @@ def _copied(database: Path) -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     """By SQLite itself, so that what is still in the write-ahead log goes along."""
-    with closing(sqlite3.connect(source)) as one, closing(sqlite3.connect(target)) as other:
-        one.backup(other)
+    with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(target)) as copy:
+        origin.backup(copy)
 
 
 def _upgrade(database: Path) -> None:

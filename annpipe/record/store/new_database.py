@@ -1,4 +1,4 @@
-"""How does a new local database come to MLflow's tables? As a copy of empty ones, which MLflow made once.
+"""Makes a new local database: a copy of empty tables, which MLflow made once.
 
 MLflow makes them by all the migrations in its history, which takes seconds; the copy is kept with annpipe's caches.
 """
@@ -25,7 +25,7 @@ from annpipe.record.journal.location import database_file, is_server, scrub
 log = logging.getLogger("annpipe.record")
 
 
-def lay_tables(database: Path) -> None:
+def copy_tables(database: Path) -> None:
     """Makes the file `database` with MLflow's empty tables, if it is not there.
 
     Where that cannot be, it is left to MLflow, which makes the tables of what it opens.
@@ -71,39 +71,39 @@ DATABASES = ("postgresql", "mysql", "mssql")
 
 
 @contextmanager
-def first_open(uri: str, tell: Callable[[str], None]) -> Iterator[None]:
+def first_open(uri: str, notify: Callable[[str], None]) -> Iterator[None]:
     """Lets one process at a time make and migrate a local database; two at once would both fail.
 
-    `tell` hears what is done to a database that was there. One elsewhere is MLflow's alone: before it opens one of an
+    `notify` hears what is done to a database that was there. One elsewhere is MLflow's alone: before it opens one of an
     older version, which it may migrate, it is told of. Raises StoreError for one of a newer version.
     """
     database = database_file(uri)
     if database is None:
         if not is_server(uri) and urlsplit(uri).scheme.partition("+")[0] in DATABASES:
-            tell_of_migration(uri, tell)
+            announce_migration(uri, notify)
         yield
         return
     with locked(database):
         if database.exists():
             from annpipe.record.store.migration import migrate
 
-            migrate(database, tell)
-        lay_tables(database)
+            migrate(database, notify)
+        copy_tables(database)
         yield
 
 
-def tell_of_migration(uri: str, tell: Callable[[str], None]) -> None:
+def announce_migration(uri: str, notify: Callable[[str], None]) -> None:
     """Says what will happen to a database of an older MLflow, which is not ours to copy."""
     import mlflow
     from mlflow.store.db.utils import _get_latest_schema_revision, _get_schema_version, create_sqlalchemy_engine
 
     engine = create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]  # MLflow tells no types
     try:
-        found = _get_schema_version(engine)  # type: ignore[no-untyped-call]
+        current = _get_schema_version(engine)  # type: ignore[no-untyped-call]
     finally:
         engine.dispose()
-    if found is not None and found != _get_latest_schema_revision():  # type: ignore[no-untyped-call]
-        tell(
-            f"the store {scrub(uri)} is of another MLflow (revision {found}): MLflow {mlflow.__version__} migrates it "
-            "where it can, and else refuses it; copy it with the database's own tools before you use it with both"
+    if current is not None and current != _get_latest_schema_revision():  # type: ignore[no-untyped-call]
+        notify(
+            f"the store {scrub(uri)} is of another MLflow (revision {current}): MLflow {mlflow.__version__} migrates "
+            "it where it can, and else refuses it; copy it with the database's own tools before you use it with both"
         )

@@ -1,7 +1,7 @@
-"""How does a trained network answer in MLflow? This file goes into every MLflow model, and runs there without annpipe.
+"""The loader of a trained network in MLflow: this file goes into every MLflow model, and runs there without annpipe.
 
-What it does is `answering.py`, which goes with it among the model's artifacts, as do the files that this imports; here
-it gets MLflow's words.
+The work is done by `answering.py`, a copy of `annpipe.portable.network` among the model's artifacts, with the files
+that it imports beside it; here is what MLflow calls.
 """
 
 from __future__ import annotations

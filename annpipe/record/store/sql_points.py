@@ -1,4 +1,4 @@
-"""How do many points go into a SQLite store at once? As rows of MLflow's own tables, a statement for all of them.
+"""Writes many points into a SQLite store at once: as rows of MLflow's own tables, a statement for all of them.
 
 MLflow makes several objects of each point, which costs fifty times as much as its row.
 """

@@ -1,7 +1,7 @@
-"""How do many calls to MLflow become one transaction? By its sessions joining one, where the store is a SQLite file.
+"""Makes one transaction of many calls to MLflow: its sessions join one, where the store is a SQLite file.
 
-MLflow's own code writes all but the points (`points`). A call of its client commits several times, and each commit
-waits for the disk: of sixty-four runs that is most of the time.
+MLflow's own code writes all but the points (see `sql_points`). A call of its client commits several times, and each
+commit waits for the disk: of sixty-four runs that is most of the time.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ def _joining(connection: Any) -> Any:
 
     @contextmanager
     def session(read_only: bool = True) -> Iterator[Any]:  # as MLflow calls it
-        with sessions() as one:
+        with sessions() as session_of_call:
             try:
-                yield one
-                one.commit()
+                yield session_of_call
+                session_of_call.commit()
             except BaseException:
-                one.rollback()
+                session_of_call.rollback()
                 raise
 
     return session

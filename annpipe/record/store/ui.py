@@ -1,4 +1,4 @@
-"""How does one look at the record? Through MLflow's own server, at 127.0.0.1, with everything it starts ended again."""
+"""MLflow's own server for `annpipe ui`, at 127.0.0.1; everything that it starts is ended again."""
 
 from __future__ import annotations
 
@@ -45,17 +45,19 @@ class Server:
 
 
 @contextmanager
-def serve(uri: str, project: Path, port: int | None, tell: Callable[[str], None] = lambda _: None) -> Iterator[Server]:
+def serve(
+    uri: str, project: Path, port: int | None, notify: Callable[[str], None] = lambda _: None
+) -> Iterator[Server]:
     """MLflow's server on the store `uri`, answering; Ctrl-C ends the block, and it and its children end with that.
 
-    `tell` hears what is done to a local database first.
+    `notify` hears what is done to a local database first.
     """
     chosen = port or free_port()
     if port and not _is_free(port):
         raise StoreError(f"port {port} is taken; leave --port out and a free one is found")
     # A file, not a pipe: nobody reads it unless the server fails, and a full pipe would stop the server.
     with _ending_politely(), tempfile.TemporaryFile() as output:
-        with first_open(uri, tell):
+        with first_open(uri, notify):
             process = _start(uri, project, chosen, output)
             try:
                 _wait_until_it_answers(process, chosen, output)
@@ -75,8 +77,8 @@ def latest_page(project: Path, uri: str, address: str | None = None) -> str:
         experiment = read_state(folder, uri).experiment_id
         if experiment:
             return _runs_page(experiment)
-    found = _newest_experiment(address) if address else None
-    return _runs_page(found) if found else ""
+    newest = _newest_experiment(address) if address else None
+    return _runs_page(newest) if newest else ""
 
 
 def _runs_page(experiment_id: str) -> str:
@@ -164,7 +166,7 @@ def _newest_experiment(address: str) -> str | None:
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
-            found = json.load(answer).get("experiments", [])
+            experiments = json.load(answer).get("experiments", [])
     except (urllib.error.URLError, ValueError) as error:
         raise StoreError(f"MLflow's server gave no list of experiments: {scrub(str(error))}") from error
-    return str(found[0]["experiment_id"]) if found else None
+    return str(experiments[0]["experiment_id"]) if experiments else None

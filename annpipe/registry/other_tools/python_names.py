@@ -1,4 +1,4 @@
-"""Which component was meant by a name written as Python writes it: `torch.nn.ReLU`, `Adam(lr=0.1)`, `Linear 8`?"""
+"""Names written as Python writes them (`torch.nn.ReLU`, `Adam(lr=0.1)`), reduced to the name of a component."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def _call(kind: str, name: str, arguments: str) -> str:
         call = None
     values = [_spelt(value) for value in call.args] if isinstance(call, ast.Call) else [None]
     named = {word.arg: _spelt(word.value) for word in call.keywords} if isinstance(call, ast.Call) else {}
-    told = None not in (*values, *named, *named.values()) and not (values and (named or kind == "layer"))
-    if not told:
+    is_known = None not in (*values, *named, *named.values()) and not (values and (named or kind == "layer"))
+    if not is_known:
         size = ", without the size that arrives" if kind == "layer" else ""
         return f"its options after a colon{size}: `{name}: {{option: value}}`"
     if named:

@@ -17,20 +17,20 @@ from annpipe.registry.other_tools.python_names import bare_name, python_word
 class Moved:
     """A word of another tool: what is said of it, and the sections and options (`train.epochs`) it stands for."""
 
-    said: str
+    hint: str
     stands_for: tuple[str, ...] = ()
 
 
-def _called(own: str, section: str = "") -> Moved:
-    return Moved(f"it is called `{own}` here", (f"{section}.{own}" if section else own,))
+def _called(name: str, section: str = "") -> Moved:
+    return Moved(f"it is called `{name}` here", (f"{section}.{name}" if section else name,))
 
 
-def _under_train(own: str) -> Moved:
-    return Moved(f"`{own}` stands under train: `train: {{{own}: …}}`", ("train", f"train.{own}"))
+def _under_train(name: str) -> Moved:
+    return Moved(f"`{name}` stands under train: `train: {{{name}: …}}`", ("train", f"train.{name}"))
 
 
-def _of_optimizer(own: str) -> Moved:
-    return Moved(f"`{own}` belongs to the optimizer: `optimizer: {{Adam: {{{own}: …}}}}`", ("optimizer",))
+def _of_optimizer(name: str) -> Moved:
+    return Moved(f"`{name}` belongs to the optimizer: `optimizer: {{Adam: {{{name}: …}}}}`", ("optimizer",))
 
 
 def _callback(example: str) -> Moved:
@@ -224,16 +224,16 @@ _NO_COMPONENT: dict[tuple[str, str], str] = {
         for word in ("input", "inputlayer", "input_layer")
     },
     **{
-        ("callback", word): _SWA.said
+        ("callback", word): _SWA.hint
         for word in ("stochasticweightaveraging", "stochastic_weight_averaging", "swa", "swapemaweights")
     },
     **{
-        ("callback", word): _EMA.said
+        ("callback", word): _EMA.hint
         for word in ("ema", "emaweightaveraging", "weightaveraging", "exponentialmovingaverage")
     },
     ("callback", "timer"): "`max_seconds` stands under train: `train: {epochs: 100, max_seconds: 3600}`",
     **{
-        ("scheduler", word): _WARM_UP.said
+        ("scheduler", word): _WARM_UP.hint
         for word in (*_WARM_UPS, "linearwarmupcosineannealinglr", "cosine_with_warmup", "linear_with_warmup")
     },
     **{
@@ -306,7 +306,7 @@ _NO_OPTION: dict[tuple[str, str], str] = {
     ("data", "shuffle"): "`shuffle` stands under train",
     ("data", "seed"): "`seed` is a section of its own",
     ("data", "noise_std"): "write the distribution: `noise: {y: {Normal: [0, 5]}}`",
-    **{("optimizer", word): _EMA.said for word in ("use_ema", "ema_momentum", "ema_decay")},
+    **{("optimizer", word): _EMA.hint for word in ("use_ema", "ema_momentum", "ema_decay")},
     **{
         ("optimizer", word): "`groups` stands beside the optimizer: `groups: [{params: '*.bias', weight_decay: 0}]`"
         for word in ("groups", "param_groups", "parameter_groups")
@@ -329,19 +329,19 @@ def section_option_word(section: str, word: str) -> Moved:
 
 def component_word(kind: str, word: str, exists: Callable[[str], bool]) -> str:
     """What another tool's component is called here, where there `exists` such a one, or the empty string."""
-    if said := python_word(kind, word, exists):
-        return said
+    if hint := python_word(kind, word, exists):
+        return hint
     key = (kind, bare_name(word).casefold())
-    own = COMPONENTS.get(key, "").split()
-    if own and all(map(exists, own)):
-        return f"it is called {' or '.join(map(repr, own))} here"
+    names = COMPONENTS.get(key, "").split()
+    if names and all(map(exists, names)):
+        return f"it is called {' or '.join(map(repr, names))} here"
     return _NO_COMPONENT.get(key, "")
 
 
 def option_word(kind: str, word: str, options: Iterable[str]) -> tuple[str, str]:
     """What another tool's option is here: the sentence and the option it means; both may be empty."""
     known = set(options)
-    for own in OPTIONS.get(word, ()):
-        if own in known:
-            return f"`{word}` is called `{own}` here", own
+    for name in OPTIONS.get(word, ()):
+        if name in known:
+            return f"`{word}` is called `{name}` here", name
     return _NO_OPTION.get((kind, word), ""), ""

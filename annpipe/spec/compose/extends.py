@@ -1,4 +1,4 @@
-"""`extends: base.yaml`: a spec laid over another one.
+"""Merges a spec over the base that its `extends` names.
 
 Mappings merge, key by key; lists and plain values replace. Where one component is wanted, another name in the
 extending spec takes the place of the base's: see `component.read_call`.
@@ -14,7 +14,7 @@ from typing import NoReturn
 from annpipe.errors import Place, Problem, SpecError
 from annpipe.files.limits import Stance, beyond, held_to, limit
 from annpipe.files.named import NamedFault, problem_of, real_path
-from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, found
+from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, in_words
 from annpipe.spec.yaml.reader import read_file
 
 KEY = "extends"
@@ -33,15 +33,15 @@ def extended(root: MappingNode, path: Path, *, within: Path | None = None) -> Ma
 
 def _extended(root: MappingNode, path: Path, chain: list[Path]) -> MappingNode:
     node = root.get(KEY)
-    own = replace(root, pairs=tuple(pair for pair in root.pairs if pair[0].value != KEY))
+    extending = replace(root, pairs=tuple(pair for pair in root.pairs if pair[0].value != KEY))
     if node is None or (isinstance(node, ScalarNode) and node.value is None):
-        return own
+        return extending
     base = _base_path(node, path, chain)
     try:
         below = _extended(read_file(base), base, [*chain, base.resolve()])
     except SpecError as error:
         raise SpecError([_noted(problem, node.place) for problem in error.problems]) from None
-    merged = merge(below, own)
+    merged = merge(below, extending)
     assert isinstance(merged, MappingNode)
     return merged
 
@@ -56,7 +56,9 @@ def _noted(problem: Problem, place: Place) -> Problem:
 def _base_path(node: Node, path: Path, chain: list[Path]) -> Path:
     if not isinstance(node, ScalarNode) or not isinstance(node.value, str) or not node.value:
         _refuse(
-            f"`extends` must be the path of one spec; found {found(node)}", node.place, "write `extends: base.yaml`"
+            f"`extends` must be the path of one spec; found {in_words(node)}",
+            node.place,
+            "write `extends: base.yaml`",
         )
     text = node.value
     if Path(text).is_absolute() or "://" in text or text.startswith("~"):
@@ -95,12 +97,12 @@ def merge(base: Node, over: Node) -> Node:
         return over
     if not isinstance(base, MappingNode):
         return replace(over, beneath=base)
-    own = {key.value: (key, value) for key, value in over.pairs}
+    pairs_over = {key.value: (key, value) for key, value in over.pairs}
     pairs = []
     for key, value in base.pairs:
-        if key.value in own:
-            name, laid_over = own.pop(key.value)
+        if key.value in pairs_over:
+            name, laid_over = pairs_over.pop(key.value)
             pairs.append((name, merge(value, laid_over)))
         else:
             pairs.append((key, value))
-    return replace(over, pairs=(*pairs, *own.values()), beneath=base.beneath)
+    return replace(over, pairs=(*pairs, *pairs_over.values()), beneath=base.beneath)

@@ -1,4 +1,4 @@
-"""`--set PATH=VALUE`, `--set PATH+=VALUE` and `--unset PATH`: the spec changed from the command line.
+"""Applies `--set PATH=VALUE`, `--set PATH+=VALUE` and `--unset PATH` to a spec.
 
 Values are read by the spec's own YAML rules. Positions are those of the spec as written: `+=` adds at the end of a
 list, and everything to be removed is looked up before anything is. What stands at a path beneath which something is
@@ -14,14 +14,14 @@ from typing import NoReturn
 from annpipe.errors import COMMAND_LINE, Place, Problem, SpecError
 from annpipe.errors.suggest import did_you_mean
 from annpipe.spec.sections.model_section import MODEL_KEYS
-from annpipe.spec.sections.spec import LIST_SECTIONS, REQUIRED, TOP_KEYS
+from annpipe.spec.sections.spec import REQUIRED, TOP_KEYS
+from annpipe.spec.sections.table import LIST_SECTIONS, ONE_COMPONENT
 from annpipe.spec.yaml.composer import compose
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, plain
 
 UNSET = "--unset "
 DEVICE = "--device "
 LEFT_OUT = {"data": ("split", "transforms")}  # mappings inside a section that a spec may leave out
-ONE_COMPONENT = ("data", "loss", "optimizer", "scheduler", "average")  # what follows its name is an option
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Override:
     """
 
     path: tuple[str, ...]
-    said: str
+    argument: str
     value: Node | None = None
     appends: bool = False
     at: Place | None = None
@@ -47,10 +47,10 @@ class Override:
         """The whole path in the command line, or one step of it."""
         if self.at is not None:
             return self.at
-        start = self.said.index(" ") + 2
+        start = self.argument.index(" ") + 2
         before = sum(len(part) + 1 for part in self.path[: step or 0])
         length = len(".".join(self.path)) if step is None else len(self.path[step])
-        return Place(self.said, 1, start + before, length)
+        return Place(self.argument, 1, start + before, length)
 
 
 def override(root: MappingNode, text: str) -> MappingNode:
@@ -93,8 +93,8 @@ def swept(root: MappingNode, pairs: Sequence[tuple[ScalarNode, Node]]) -> Mappin
     paths = {path.value for path, _ in pairs}
     kept = tuple(pair for pair in known.pairs if pair[0].value not in paths)
     over_key = old.key("over") or ScalarNode("over", "over", True, place)
-    laid = (over_key, replace(known, pairs=(*kept, *pairs)))
-    section = replace(old, pairs=(laid, *(pair for pair in old.pairs if pair[0].value != "over")))
+    merged = (over_key, replace(known, pairs=(*kept, *pairs)))
+    section = replace(old, pairs=(merged, *(pair for pair in old.pairs if pair[0].value != "over")))
     others = tuple(pair for pair in root.pairs if pair[0].value != "sweep")
     return replace(root, pairs=(*others, (root.key("sweep") or key, section)))
 
@@ -109,10 +109,10 @@ def trial(root: MappingNode, values: Iterable[tuple[str, Node]]) -> MappingNode:
 
 def on_device(root: MappingNode, word: str) -> MappingNode:
     """The spec with another device and its other options kept: `--device cpu`."""
-    said = f"{DEVICE}{word}"
-    value = ScalarNode(word, word, True, Place(said, 1, len(DEVICE) + 1, max(1, len(word))))
+    argument = f"{DEVICE}{word}"
+    value = ScalarNode(word, word, True, Place(argument, 1, len(DEVICE) + 1, max(1, len(word))))
     within = isinstance(root.get("device"), MappingNode)
-    change = Override(("device", "type") if within else ("device",), said, value)
+    change = Override(("device", "type") if within else ("device",), argument, value)
     made = _changed(root, change, 0)
     assert isinstance(made, MappingNode)
     return made
@@ -123,7 +123,7 @@ def said_path(text: str) -> str:
     return text.partition("=")[0].removesuffix("+").strip()
 
 
-def parted(paths: Iterable[str], said: Iterable[str]) -> tuple[list[str], list[str]]:
+def parted(paths: Iterable[str], changed: Iterable[str]) -> tuple[list[str], list[str]]:
     """What is removed before anything is set: where something is set beneath it; and what is removed in the end.
 
     Raises SpecError for a position of a list: what is set there would be what comes after it.
@@ -133,9 +133,9 @@ def parted(paths: Iterable[str], said: Iterable[str]) -> tuple[list[str], list[s
     """
     first: list[str] = []
     last: list[str] = []
-    below = [*said]
+    below = [*changed]
     for path in paths:
-        beneath = next((one for one in below if f"{one}.".startswith(f"{path.strip()}.")), None)
+        beneath = next((other for other in below if f"{other}.".startswith(f"{path.strip()}.")), None)
         if beneath is not None and path.rpartition(".")[2].strip().isdecimal():
             message = f"`{beneath}` is set and left out at once"
             raise Override(_steps(path, UNSET), f"{UNSET}{path}").fault(message, "keep one of the two")
@@ -213,11 +213,11 @@ def _parse(text: str) -> Override:
         place = Place(f"{COMMAND_LINE}{text}", 1, len(COMMAND_LINE) + 1, len(text))
         help_ = "write PATH=VALUE, as in `--set optimizer.Adam.lr=1e-3`, or PATH+=VALUE to append to a list"
         raise SpecError([Problem("override", f"`{text}` is not an override", place, help_)])
-    said = f"{COMMAND_LINE}{text}"
+    argument = f"{COMMAND_LINE}{text}"
     # spaces for what stands before the value, so that columns count in the command line
-    before = len(said) - len(value)
-    change = Override(_steps(path.removesuffix("+"), COMMAND_LINE), said, appends=appends)
-    node = compose(" " * before + value, said) or ScalarNode(None, "", True, change.place(len(change.path) - 1))
+    before = len(argument) - len(value)
+    change = Override(_steps(path.removesuffix("+"), COMMAND_LINE), argument, appends=appends)
+    node = compose(" " * before + value, argument) or ScalarNode(None, "", True, change.place(len(change.path) - 1))
     return replace(change, value=node)
 
 

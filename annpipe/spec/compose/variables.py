@@ -1,4 +1,4 @@
-"""`variables:` and `${name}`: what a spec says in several places, said once.
+"""Replaces `${name}` in a spec by the values in its `variables`.
 
 A value that is `${name}` alone becomes the variable's value, of whatever type; inside other text it becomes the value's
 text. `$${` writes `${` itself. A variable may use those before it.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from annpipe.errors import Place, Problem, Problems, SpecError
 from annpipe.errors.suggest import did_you_mean
-from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, found
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, in_words
 from annpipe.spec.yaml.reader import MAX_DEPTH, MAX_NODES
 
 KEY = "variables"
@@ -49,7 +49,7 @@ def substituted(root: MappingNode) -> Filled:
     elif section is not None and not (isinstance(section, ScalarNode) and section.value is None):
         help_ = "for example `variables: {width: 32}`, used as `${width}`"
         filling.problems.append(
-            Problem("wrong-type", f"`variables` must be a mapping; found {found(section)}", section.place, help_)
+            Problem("wrong-type", f"`variables` must be a mapping; found {in_words(section)}", section.place, help_)
         )
     rest = replace(root, pairs=tuple(pair for pair in root.pairs if pair[0].value != KEY))
     node = filling.fill(rest).node
@@ -140,7 +140,7 @@ class _Filling:
         if value is None:
             return use[0]
         if not isinstance(value.node, ScalarNode) or value.node.value is None:
-            message = f"`{use[0]}` stands inside text, and the variable is {found(value.node)}"
+            message = f"`{use[0]}` stands inside text, and the variable is {in_words(value.node)}"
             help_ = f"a variable inside text must be a number or a word; `{use[0]}` alone takes any value"
             related = ((value.node.place, "defined here"),)
             self.problems.append(Problem("wrong-type", message, _inside(node, use), help_, related))

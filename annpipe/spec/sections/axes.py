@@ -1,4 +1,4 @@
-"""What does a sweep try at a path of the spec? A list of values, or a range that values are drawn from.
+"""Reads what a sweep tries at one path of the spec: a list of values, or a range to draw values from.
 
 `sweep.over` and `--over PATH=VALUES` say it in the same words: `[ReLU, Tanh]`, `{log_uniform: [1e-4, 1e-1]}`, `0..7`.
 """
@@ -15,7 +15,8 @@ from typing import Any
 from annpipe.errors import Place, Problem, SpecError
 from annpipe.errors.suggest import did_you_mean
 from annpipe.spec.yaml.composer import compose
-from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, found, plain
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, plain
+from annpipe.spec.yaml.nodes import in_words as node_in_words
 
 OVER = "--over "
 FORMS = ("choice", "uniform", "log_uniform", "range")
@@ -43,7 +44,7 @@ class Span:
         """n values from end to end, evenly apart; of one the middle."""
         low, high = (math.log(self.low), math.log(self.high)) if self.is_log else (self.low, self.high)
         shares = [place / (n - 1) for place in range(n)] if n > 1 else [0.5]
-        inner = [low + (high - low) * share for share in shares]
+        inner = [low + (high - low) * fraction for fraction in shares]
         values = [math.exp(value) if self.is_log else value for value in inner]
         return (self.low, *values[1:-1], self.high) if n > 1 else tuple(values)
 
@@ -79,11 +80,11 @@ class Axis:
     def node(self, value: Any) -> Node:
         """A value as the spec would say it, at its place."""
         assert self.place is not None
-        at = next((number for number, one in enumerate(self.values[: len(self.nodes)]) if one is value), None)
+        at = next((number for number, other in enumerate(self.values[: len(self.nodes)]) if other is value), None)
         return node_of(value, self.place) if at is None else self.nodes[at]
 
     @property
-    def said(self) -> str:
+    def in_words(self) -> str:
         """Its values in words: `1e-3, 1e-2` or `0.0001 to 0.1, logarithmic`."""
         if self.span is None:
             return ", ".join(map(in_words, self.values))
@@ -148,9 +149,9 @@ def node_of(value: Any, place: Place) -> Node:
     """Plain data as the node that says it."""
     match value:
         case dict():
-            return MappingNode(tuple((_scalar(key, place), node_of(one, place)) for key, one in value.items()), place)
+            return MappingNode(tuple((_scalar(key, place), node_of(item, place)) for key, item in value.items()), place)
         case list() | tuple():
-            return ListNode(tuple(node_of(one, place) for one in value), place)
+            return ListNode(tuple(node_of(item, place) for item in value), place)
     return _scalar(value, place)
 
 
@@ -190,7 +191,7 @@ def axis_of(path: str, node: Node, place: Place) -> Axis:
             help_ = did_you_mean(str(key.value), FORMS) or FORMS_SAID
             raise AxisFault(node, f"`{path}` has no values: '{key.value}' is no way to say them", help_)
     help_ = f"a single value is set, not swept: {FORMS_SAID}" if isinstance(node, ScalarNode) else FORMS_SAID
-    raise AxisFault(node, f"`{path}` must have values to try; found {found(node)}", help_)
+    raise AxisFault(node, f"`{path}` must have values to try; found {node_in_words(node)}", help_)
 
 
 def _listed(path: str, node: Node, items: Sequence[Node], place: Place) -> Axis:
@@ -218,17 +219,19 @@ def _counted(path: str, node: Node, first: float, last: float, step: float, plac
 
 def _formed(path: str, form: str, node: Node, place: Place) -> Axis:
     if not isinstance(node, ListNode):
-        raise AxisFault(node, f"`{path}`: `{form}` takes a list; found {found(node)}", FORMS_SAID)
+        raise AxisFault(node, f"`{path}`: `{form}` takes a list; found {node_in_words(node)}", FORMS_SAID)
     if form == "choice":
         return _listed(path, node, node.items, place)
     numbers = [plain(item) for item in node.items]
     most = 3 if form == "range" else 2
     for item, value in zip(node.items, numbers, strict=True):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise AxisFault(item, f"`{path}`: `{form}` goes from number to number; found {found(item)}", FORMS_SAID)
+            raise AxisFault(
+                item, f"`{path}`: `{form}` goes from number to number; found {node_in_words(item)}", FORMS_SAID
+            )
     if not 2 <= len(numbers) <= most:
         wanted = "the first number, the last one and the step" if most == 3 else "the smallest and the largest number"
-        raise AxisFault(node, f"`{path}`: `{form}` takes {wanted}; found {found(node)}", FORMS_SAID)
+        raise AxisFault(node, f"`{path}`: `{form}` takes {wanted}; found {node_in_words(node)}", FORMS_SAID)
     low, high = numbers[:2]
     if form == "range":
         step = numbers[2] if len(numbers) == 3 else 1

@@ -1,4 +1,4 @@
-"""What is wrong with a section: every option it has, is given or lacks, in the user's words."""
+"""Checks the options of a section against its pydantic model, and words what is wrong for the user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.registry.other_tools.words import section_option_word
 from annpipe.registry.types import ListOf, from_annotation, words
 from annpipe.spec.sections.models import Section
-from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, descend, found, plain
+from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, descend, in_words, plain
 from annpipe.spec.yaml.other_yaml import yaml_hint
 
 REQUIRED = ("version", "name", "data", "model", "loss", "optimizer", "train")
@@ -43,7 +43,7 @@ def check(model: type[S], node: MappingNode, name: str, meant: Collection[str] =
 def meant_by(model: type[BaseModel], name: str, word: str) -> Sequence[str]:
     """The options and sections that an unknown option of a section stands for."""
     moved = section_option_word(name, word)
-    return moved.stands_for if moved.said else [f"{name}.{near}" for near in nearest(word, model.model_fields, 1)]
+    return moved.stands_for if moved.hint else [f"{name}.{near}" for near in nearest(word, model.model_fields, 1)]
 
 
 def stand_in(model: type[S]) -> S:
@@ -63,7 +63,7 @@ def _section_problem(
     if kind == "extra_forbidden":
         key_node = node.key(key)
         assert key_node
-        near = section_option_word(name, key).said or did_you_mean(key, model.model_fields)
+        near = section_option_word(name, key).hint or did_you_mean(key, model.model_fields)
         hint = near or f"`{name}` takes {', '.join(model.model_fields)}"
         return Problem("unknown-option", f"`{name}` has no option '{key}'", key_node.place, hint)
     if kind == "missing":
@@ -77,7 +77,7 @@ def _section_problem(
 def _wrong_type(field: FieldInfo, shown: str, value: Node, *, is_whole: bool) -> Problem:
     wanted = from_annotation(field.annotation)
     expected = "text" if shown == "description" else words(wanted, _bounds(field))
-    message = f"`{shown}` must be {expected}; found {found(value)}"
+    message = f"`{shown}` must be {expected}; found {in_words(value)}"
     help_ = yaml_hint(value, wanted) or EXAMPLES.get(shown) or field.description
     if isinstance(wanted, ListOf) and is_whole and isinstance(value, ScalarNode) and value.text:
         help_ = f"write `{shown}: [{value.text}]`"

@@ -1,4 +1,4 @@
-"""The one grammar of components: a name, a scalar, a list or a mapping."""
+"""Reads a component in any of its four spellings: a name, a scalar, a list or a mapping."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from annpipe.errors import Place, Problem
-from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, found
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, in_words
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def read_call(node: Node, what: str, several: str = ONE_OR_EACH) -> Call | Probl
             return Call(str(key.value), None, key.place)
         case MappingNode(pairs=((key, options),)):
             return Call(str(key.value), options, key.place)
-        case MappingNode(pairs=(_, _, *_)) if own := _extending(node):
-            return read_call(own, what, several)
+        case MappingNode(pairs=(_, _, *_)) if extending := _extending(node):
+            return read_call(extending, what, several)
         case MappingNode(pairs=(_, (second, _), *_)):
             shown = node.keys[:5] + ["…"] * (len(node.pairs) > 5)
             message = f"{what} is one component; found {len(node.pairs)} names: {', '.join(shown)}"
@@ -53,7 +53,7 @@ def read_call(node: Node, what: str, several: str = ONE_OR_EACH) -> Call | Probl
     if isinstance(node, ListNode) and any(isinstance(read_call(item, what), Call) for item in node.items):
         keep = "keep one, and " if len(node.items) > 1 and several == KEEP_ONE else ""
         help_ = f"{keep}take the {'inner ' if several == BEGIN_EACH else ''}dash or brackets away"
-    return Problem("not-a-component", f"{what} must be a component; found {found(node)}", node.place, help_)
+    return Problem("not-a-component", f"{what} must be a component; found {in_words(node)}", node.place, help_)
 
 
 def _other_form(node: MappingNode) -> str:
@@ -66,8 +66,8 @@ def _other_form(node: MappingNode) -> str:
     name = value.value.rpartition(".")[2]
     if len(options) == 1 and options[0][0].value in _OPTIONS and isinstance(options[0][1], MappingNode):
         options = list(options[0][1].pairs)
-    said = ", ".join(f"{key.value}: {v.text if isinstance(v, ScalarNode) else '…'}" for key, v in options)
-    return f"write `{name}: {{{said}}}`" if options else f"write `{name}`"
+    written = ", ".join(f"{key.value}: {v.text if isinstance(v, ScalarNode) else '…'}" for key, v in options)
+    return f"write `{name}: {{{written}}}`" if options else f"write `{name}`"
 
 
 def _one_of(node: MappingNode, several: str) -> str:
@@ -83,10 +83,10 @@ def _one_of(node: MappingNode, several: str) -> str:
 
 def _extending(node: MappingNode) -> MappingNode | None:
     """The one component that the extending spec names where its base names another."""
-    own = [pair for pair in node.pairs if pair[0].place.file == node.place.file]
-    if len(own) != 1 or any(key.place.on_command_line for key, _ in node.pairs):
+    pairs = [pair for pair in node.pairs if pair[0].place.file == node.place.file]
+    if len(pairs) != 1 or any(key.place.on_command_line for key, _ in node.pairs):
         return None
-    return replace(node, pairs=tuple(own))
+    return replace(node, pairs=tuple(pairs))
 
 
 def read_calls(node: Node, what: str) -> tuple[list[Call], list[Problem]]:
@@ -97,6 +97,6 @@ def read_calls(node: Node, what: str) -> tuple[list[Call], list[Problem]]:
         help_ = "begin each component with `- `, or write [one, two]"
         if isinstance(node, ScalarNode) and _NAMES.match(node.text):
             help_ = f"write `{what}: [{node.text}]`"
-        return [], [Problem("not-a-list", f"`{what}` must be a list; found {found(node)}", node.place, help_)]
+        return [], [Problem("not-a-list", f"`{what}` must be a list; found {in_words(node)}", node.place, help_)]
     read = [read_call(item, f"`{what}` number {n}", BEGIN_EACH) for n, item in enumerate(node.items, start=1)]
     return [r for r in read if isinstance(r, Call)], [r for r in read if isinstance(r, Problem)]

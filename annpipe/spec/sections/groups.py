@@ -1,11 +1,11 @@
-"""`optimizer.groups`: parameters by patterns over their names, each group with options of its own."""
+"""Reads `optimizer.groups`: patterns over parameter names, each group with options of its own."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from annpipe.errors import Place, Problem
-from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, found
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, in_words
 
 KEY = "groups"
 PATTERNS = "params"  # torch's own word for them
@@ -25,7 +25,7 @@ def read_groups(node: Node | None) -> tuple[list[GroupCall], list[Problem]]:
     if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return [], []
     if not isinstance(node, ListNode):
-        message = f"`optimizer.{KEY}` must be a list; found {found(node)}"
+        message = f"`optimizer.{KEY}` must be a list; found {in_words(node)}"
         return [], [Problem("not-a-list", message, node.place, EXAMPLE)]
     read = [_group(item, f"`optimizer.{KEY}` number {number}") for number, item in enumerate(node.items, start=1)]
     return [r for r in read if isinstance(r, GroupCall)], [r for r in read if isinstance(r, Problem)]
@@ -33,17 +33,19 @@ def read_groups(node: Node | None) -> tuple[list[GroupCall], list[Problem]]:
 
 def _group(node: Node, what: str) -> GroupCall | Problem:
     if not isinstance(node, MappingNode):
-        return Problem("not-a-mapping", f"{what} must be a mapping; found {found(node)}", node.place, EXAMPLE)
-    said = node.get(PATTERNS)
-    if said is None:
+        return Problem("not-a-mapping", f"{what} must be a mapping; found {in_words(node)}", node.place, EXAMPLE)
+    node_of_patterns = node.get(PATTERNS)
+    if node_of_patterns is None:
         return Problem("missing-option", f"{what} says no `{PATTERNS}`", node.place, EXAMPLE)
-    items = said.items if isinstance(said, ListNode) else (said,)
+    items = node_of_patterns.items if isinstance(node_of_patterns, ListNode) else (node_of_patterns,)
     for item in items:
         if not isinstance(item, ScalarNode) or not isinstance(item.value, str) or not item.value:
-            message = f"`{PATTERNS}` must be a pattern over names of parameters, or a list of them; found {found(item)}"
+            message = (
+                f"`{PATTERNS}` must be a pattern over names of parameters, or a list of them; found {in_words(item)}"
+            )
             return Problem("wrong-type", message, item.place, 'for example `params: "*.bias"`')
     if not items:
-        return Problem("wrong-type", f"{what} has an empty list of `{PATTERNS}`", said.place, EXAMPLE)
+        return Problem("wrong-type", f"{what} has an empty list of `{PATTERNS}`", node_of_patterns.place, EXAMPLE)
     patterns = tuple((item.text if isinstance(item, ScalarNode) else "", item.place) for item in items)
     pairs = tuple(pair for pair in node.pairs if pair[0].value != PATTERNS)
     if not pairs:

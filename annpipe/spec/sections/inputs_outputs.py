@@ -1,4 +1,4 @@
-"""What does `model` say of several inputs and outputs? Stacks with their columns, heads with their losses, by name."""
+"""Reads `model.inputs` and `model.outputs`: stacks with their columns, and heads with their losses, by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.spec.sections.component import KEEP_ONE, Call, read_call, read_calls
-from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, found
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, in_words
 
 INPUT_OPTIONS = ("columns", "layers")
 HEAD_OPTIONS = ("layers", "loss", "weight", "metrics")
@@ -76,7 +76,7 @@ def _weight(what: str, head: MappingNode, problems: list[Problem]) -> float:
     value = node.value if isinstance(node, ScalarNode) else None
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
         return float(value)
-    message = f"`{what}.weight` must be a number of at least 0; found {found(node)}"
+    message = f"`{what}.weight` must be a number of at least 0; found {in_words(node)}"
     problems.append(Problem("wrong-type", message, node.place, "it multiplies the loss of the head; 1 is the default"))
     return 1.0
 
@@ -98,12 +98,12 @@ def named_parts(
     if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return
     if not isinstance(node, MappingNode) or not node.pairs:
-        message = f"`{what}` must be a mapping from names to {{{', '.join(options)}}}; found {found(node)}"
+        message = f"`{what}` must be a mapping from names to {{{', '.join(options)}}}; found {in_words(node)}"
         problems.append(Problem("wrong-type", message, node.place, example))
         return
     for key, value in node.pairs:
         if not isinstance(value, MappingNode):
-            message = f"`{what}.{key.value}` must be a mapping of {', '.join(options)}; found {found(value)}"
+            message = f"`{what}.{key.value}` must be a mapping of {', '.join(options)}; found {in_words(value)}"
             problems.append(Problem("wrong-type", message, value.place, example))
             continue
         for word, _ in value.pairs:
@@ -133,7 +133,7 @@ def _columns(key: ScalarNode, stack: MappingNode, problems: list[Problem]) -> tu
     words = [item for item in items if isinstance(item, ScalarNode) and isinstance(item.value, str) and item.value]
     if len(words) < len(items) or not items:
         wrong = next((item for item in items if item not in words), node)
-        message = f"`model.inputs.{key.value}.columns` must be names of columns; found {found(wrong)}"
+        message = f"`model.inputs.{key.value}.columns` must be names of columns; found {in_words(wrong)}"
         problems.append(Problem("wrong-type", message, wrong.place, INPUTS_EXAMPLE))
     return tuple(words)
 
@@ -144,7 +144,7 @@ def read_join(node: Node | None, inputs: Sequence[InputCall]) -> tuple[str, list
         return JOINS[0], []
     word = node.value if isinstance(node, ScalarNode) else None
     if word not in JOINS:
-        message = f"`model.join` must be {', '.join(JOINS[:-1])} or {JOINS[-1]}; found {found(node)}"
+        message = f"`model.join` must be {', '.join(JOINS[:-1])} or {JOINS[-1]}; found {in_words(node)}"
         return JOINS[0], [Problem("wrong-type", message, node.place, did_you_mean(str(word), JOINS))]
     if not inputs:
         message = "`model.join` says how the stacks of `inputs` meet, and there are none"

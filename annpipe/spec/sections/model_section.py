@@ -1,4 +1,4 @@
-"""What do `model` and `blocks` say? Layers in a list or in the long form, with ends, beginnings, what is frozen."""
+"""Reads `model` and `blocks`: layers as a list, or in the long form with inputs, outputs, `init` and `freeze`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from annpipe.errors.suggest import did_you_mean
 from annpipe.spec.sections.checking import EXAMPLES, used_note
 from annpipe.spec.sections.component import Call, read_call, read_calls
 from annpipe.spec.sections.inputs_outputs import HeadCall, InputCall, read_inputs, read_join, read_outputs
-from annpipe.spec.sections.section_reader import Reading, given
-from annpipe.spec.yaml.nodes import ListNode, MappingNode, ScalarNode, found
+from annpipe.spec.sections.section_reader import SectionReader, is_given
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, ScalarNode, in_words
 
 MODEL_KEYS = ("inputs", "join", "layers", "outputs", "init", "freeze")
 OF_HEADS = {"loss": "losses", "metrics": "metrics"}
@@ -28,7 +28,7 @@ def long_form(root: MappingNode) -> MappingNode | None:
 class ModelReading:
     """Reads what `reading` finds under `model` and `blocks`."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: SectionReader) -> None:
         self._reading, self._root, self._problems = reading, reading.root, reading.problems
         self._long = long_form(reading.root)
 
@@ -56,9 +56,9 @@ class ModelReading:
                     message = f"`model` has no option '{key.value}'"
                     self._problems.append(Problem("unknown-option", message, key.place, help_))
             layers = long.get("layers")
-            if not given(layers) and (given(long.get("inputs")) or given(long.get("outputs"))):
+            if not is_given(layers) and (is_given(long.get("inputs")) or is_given(long.get("outputs"))):
                 return ()
-            if layers is None or not given(layers):
+            if layers is None or not is_given(layers):
                 message = "`model.layers` is missing"
                 self._problems.append(Problem("missing-option", message, long.place, EXAMPLES["model.layers"]))
                 return ()
@@ -75,11 +75,11 @@ class ModelReading:
         self._problems += problems
         for name in ("loss", "metrics") if heads else ():
             node, key = self._root.get(name), self._root.key(name)
-            if node is None or key is None or not given(node) or (isinstance(node, ListNode) and not node.items):
+            if node is None or key is None or not is_given(node) or (isinstance(node, ListNode) and not node.items):
                 continue
-            one = str(heads[0].name.value)
+            first = str(heads[0].name.value)
             message = f"`{name}` stands beside `model.outputs`, whose heads have {OF_HEADS[name]} of their own"
-            help_ = f"say it of a head, as in `outputs: {{{one}: {{{name}: …}}}}`, and take it out here"
+            help_ = f"say it of a head, as in `outputs: {{{first}: {{{name}: …}}}}`, and take it out here"
             self._problems.append(Problem("outputs", message, key.place, help_))
         return tuple(heads)
 
@@ -87,10 +87,10 @@ class ModelReading:
         """Each pattern of parameters with its initializer."""
         long = self._long
         node = long.get("init") if long else None
-        if not given(node) or node is None:
+        if not is_given(node) or node is None:
             return
         if not isinstance(node, MappingNode):
-            message = f"`model.init` must be a mapping from names of parameters to initializers; found {found(node)}"
+            message = f"`model.init` must be a mapping from names of parameters to initializers; found {in_words(node)}"
             self._problems.append(Problem("wrong-type", message, node.place, EXAMPLES["model.init"], used_note(node)))
             return
         for key, value in node.pairs:
@@ -100,16 +100,15 @@ class ModelReading:
         """The patterns of parameters that are not trained."""
         long = self._long
         node = long.get("freeze") if long else None
-        if not given(node) or node is None:
+        if not is_given(node) or node is None:
             return ()
         items = node.items if isinstance(node, ListNode) else (node,)
         words = [item for item in items if isinstance(item, ScalarNode) and _is_name(item.value)]
         wrong = [item for item in items if item not in words] if isinstance(node, ListNode) else [node]
         for item in wrong:
             wanted = "names of parameters" if isinstance(node, ListNode) else "a list of names of parameters"
-            message = (
-                f"`model.freeze` {'holds' if isinstance(node, ListNode) else 'must be'} {wanted}; found {found(item)}"
-            )
+            verb = "holds" if isinstance(node, ListNode) else "must be"
+            message = f"`model.freeze` {verb} {wanted}; found {in_words(item)}"
             self._problems.append(Problem("wrong-type", message, item.place, EXAMPLES["model.freeze"], used_note(item)))
         return tuple(words) if isinstance(node, ListNode) else ()
 
@@ -117,8 +116,8 @@ class ModelReading:
         """Each block's name and its layers."""
         node = self._root.get("blocks")
         if not isinstance(node, MappingNode):
-            if given(node) and node is not None:
-                message = f"`blocks` must be a mapping; found {found(node)}"
+            if is_given(node) and node is not None:
+                message = f"`blocks` must be a mapping; found {in_words(node)}"
                 self._problems.append(Problem("wrong-type", message, node.place, EXAMPLES["blocks"], used_note(node)))
             return
         for key, value in node.pairs:

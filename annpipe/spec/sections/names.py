@@ -1,4 +1,4 @@
-"""The texts by which a run is known: its name, experiment and tags are printable."""
+"""Checks that a run's name, experiment and tags are printable."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def unprintable(root: MappingNode) -> Iterator[Problem]:
 
 def fault_of(text: str, *, lines: bool = False) -> str | None:
     """What a name may not hold, in words; None where it holds nothing of the kind."""
-    found = steering("".join(char for char in text if char not in JOINERS), lines=lines)
-    if found is None:
+    sign = steering("".join(char for char in text if char not in JOINERS), lines=lines)
+    if sign is None:
         return None
-    kind = "a line break" if found == "\n" else "a tabulator" if found == "\t" else "a character that is not printable"
-    return f"{kind} (U+{ord(found):04X})"
+    kind = "a line break" if sign == "\n" else "a tabulator" if sign == "\t" else "a character that is not printable"
+    return f"{kind} (U+{ord(sign):04X})"
 
 
 def _fault(path: str, node: Node | None, *, lines: bool = False) -> Iterator[Problem]:
     if isinstance(node, ScalarNode) and isinstance(node.value, str):
-        found = fault_of(node.value, lines=lines)
-        if found is not None:
-            message = f"`{path}` holds {found}: '{one_line(node.value)}'"
+        fault = fault_of(node.value, lines=lines)
+        if fault is not None:
+            message = f"`{path}` holds {fault}: '{one_line(node.value)}'"
             yield Problem("unprintable-name", message, node.place, HELP, used_note(node))

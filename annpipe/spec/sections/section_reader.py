@@ -1,4 +1,4 @@
-"""How is a section taken apart? What every section has in common: components, lists of them, options, problems."""
+"""Base class for reading sections: components, lists of components, options, and the problems found."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from annpipe.errors import Problem, Problems
 from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.spec.sections.checking import EXAMPLES, S, check, stand_in, used_note
 from annpipe.spec.sections.component import KEEP_ONE, Call, read_call, read_calls
-from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, found
+from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, in_words
 
 
-def given(node: Node | None) -> bool:
+def is_given(node: Node | None) -> bool:
     """Whether something is said, and not nothing."""
     return node is not None and not (isinstance(node, ScalarNode) and node.value is None)
 
 
-class Reading:
+class SectionReader:
     """Collects problems while sections are read; a section at fault is stood in for, and the spec refused."""
 
     def __init__(self, root: MappingNode) -> None:
@@ -28,9 +28,9 @@ class Reading:
         self._nothing = Call("", None, root.place)
 
     def section(self, model: type[S], node: Node | None, name: str = "") -> S:
-        if not given(node) or not isinstance(node, MappingNode):
-            if given(node) and node is not None:
-                message = f"`{name}` must be a mapping; found {found(node)}"
+        if not is_given(node) or not isinstance(node, MappingNode):
+            if is_given(node) and node is not None:
+                message = f"`{name}` must be a mapping; found {in_words(node)}"
                 self.problems.append(Problem("wrong-type", message, node.place, EXAMPLES.get(name), used_note(node)))
             return stand_in(model)
         checked, problems = check(model, node, name, self.meant)
@@ -39,7 +39,7 @@ class Reading:
 
     def call(self, name: str) -> Call:
         node = self.root.get(name)
-        if not given(node) or node is None:
+        if not is_given(node) or node is None:
             return self._nothing
         read = read_call(node, f"`{name}`", KEEP_ONE)
         return self.taken(read)
@@ -50,7 +50,7 @@ class Reading:
             return ()
         calls, problems = read_calls(node, name)
         self.problems += problems
-        if name == "model" and not calls and not problems and given(node):
+        if name == "model" and not calls and not problems and is_given(node):
             self.problems.append(Problem("missing-section", "the model has no layer", node.place, EXAMPLES["model"]))
         return tuple(calls)
 

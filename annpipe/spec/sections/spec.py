@@ -18,18 +18,14 @@ from annpipe.spec.sections.inputs_outputs import HeadCall, InputCall
 from annpipe.spec.sections.model_section import ModelReading, long_form
 from annpipe.spec.sections.models import Device, Head, Split, Tracking, Train
 from annpipe.spec.sections.names import unprintable
-from annpipe.spec.sections.section_reader import Reading, given
+from annpipe.spec.sections.section_reader import SectionReader, is_given
 from annpipe.spec.sections.splits import split_faults, split_files
 from annpipe.spec.sections.sweep import SweepCall, read_sweep
-from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, descend, found, plain
+from annpipe.spec.sections.table import LIST_SECTIONS, SECTIONS
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, descend, in_words, plain
 
 __all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "read_spec"]
 
-SECTIONS = (
-    *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "blocks", "model", "loss"),
-    *("optimizer", "scheduler", "average", "train", "metrics", "plots", "callbacks", "sweep", "tracking"),
-)
-LIST_SECTIONS = frozenset({"plugins", "model", "metrics", "plots", "callbacks"})
 TOP_KEYS = ("extends", "variables", *SECTIONS)  # the first two are gone once a spec is composed
 
 DEVICE_WORD = re.compile(r"(auto|cpu|cuda(:\d+)?|mps)\Z")
@@ -37,7 +33,7 @@ BESIDE_DATA = ("split", "transforms")  # what stands in `data` beside its compon
 
 
 @dataclass(frozen=True)
-class Steps:
+class TransformCalls:
     """What `data.transforms` says of columns: their name, pattern or type, and the transforms in order."""
 
     columns: str
@@ -60,7 +56,7 @@ class Spec:
     device: Device
     data: Call
     split: Split
-    transforms: tuple[Steps, ...] | None
+    transforms: tuple[TransformCalls, ...] | None
     blocks: tuple[tuple[ScalarNode, tuple[Call, ...]], ...]
     inputs: tuple[InputCall, ...]
     join: str
@@ -104,8 +100,8 @@ class Spec:
         return [(item.value, item.place, self._start(item.place)) for item in scalars if isinstance(item.value, str)]
 
     def _start(self, place: Place) -> Path:
-        own = place.on_command_line or place.file == self.file
-        return self.folder if own else Path(place.file).resolve().parent
+        is_of_spec = place.on_command_line or place.file == self.file
+        return self.folder if is_of_spec else Path(place.file).resolve().parent
 
 
 def read_spec(root: MappingNode, file: str) -> Spec:
@@ -133,8 +129,8 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         loss=reading.call("loss"),
         optimizer=reading.component_beside("optimizer", (groups.KEY,)),
         groups=reading.groups(),
-        scheduler=reading.call("scheduler") if given(root.get("scheduler")) else None,
-        average=reading.call("average") if given(root.get("average")) else None,
+        scheduler=reading.call("scheduler") if is_given(root.get("scheduler")) else None,
+        average=reading.call("average") if is_given(root.get("average")) else None,
         train=reading.train(),
         metrics=reading.calls("metrics"),
         plots=reading.calls("plots"),
@@ -150,7 +146,7 @@ def _only(root: MappingNode, names: Sequence[str]) -> MappingNode:
     return replace(root, pairs=tuple(pair for pair in root.pairs if pair[0].value in names))
 
 
-class _Sections(Reading):
+class _Sections(SectionReader):
     """Reads the sections that are more than a component."""
 
     def keys(self) -> None:
@@ -162,9 +158,9 @@ class _Sections(Reading):
         for word in train.keys if isinstance(train, MappingNode) else ():
             if word not in Train.model_fields:
                 self.meant.update(meant_by(Train, "train", word))
-        in_heads = ("loss",) if (long := long_form(self.root)) and given(long.get("outputs")) else ()
+        in_heads = ("loss",) if (long := long_form(self.root)) and is_given(long.get("outputs")) else ()
         for name in REQUIRED:
-            if name not in (*self.meant, *in_heads) and not given(self.root.get(name)):
+            if name not in (*self.meant, *in_heads) and not is_given(self.root.get(name)):
                 self.problems.append(self._missing(name))
 
     def _missing(self, name: str) -> Problem:
@@ -172,15 +168,15 @@ class _Sections(Reading):
         if key is None or value is None:
             return Problem("missing-section", f"the section '{name}' is missing", self.root.place, EXAMPLES[name])
         # what was unset has one place, that in the command line
-        said = "missing" if key.place == value.place else "empty"
+        state = "missing" if key.place == value.place else "empty"
         place = value.place if value.place.on_command_line else key.place
-        return Problem("missing-section", f"the section '{name}' is {said}", place, EXAMPLES[name])
+        return Problem("missing-section", f"the section '{name}' is {state}", place, EXAMPLES[name])
 
     def _unknown(self, key: ScalarNode) -> None:
         word = str(key.value)
         moved = section_word(word)
-        self.meant.update(moved.stands_for if moved.said else nearest(word, TOP_KEYS, 1))
-        hint = moved.said or did_you_mean(word, TOP_KEYS) or f"the sections are {', '.join(TOP_KEYS)}"
+        self.meant.update(moved.stands_for if moved.hint else nearest(word, TOP_KEYS, 1))
+        hint = moved.hint or did_you_mean(word, TOP_KEYS) or f"the sections are {', '.join(TOP_KEYS)}"
         self.problems.append(Problem("unknown-section", f"there is no section '{word}'", key.place, hint))
 
     def train(self) -> Train:
@@ -188,18 +184,18 @@ class _Sections(Reading):
         node = self.root.get("train")
         train = self.section(Train, node, "train")
         if isinstance(node, MappingNode):
-            said = [name for name in ("epochs", "steps") if given(node.get(name))]
+            lengths = [name for name in ("epochs", "steps") if is_given(node.get(name))]
             here = {
                 option
                 for word in node.keys
                 if word not in Train.model_fields
                 for option in meant_by(Train, "train", word)
             }
-            if not said and not {"train.epochs", "train.steps"} & (self.meant | here):
+            if not lengths and not {"train.epochs", "train.steps"} & (self.meant | here):
                 message, help_ = "`train.epochs` is missing", f"{EXAMPLES['train']}, or give `steps`"
                 place = next((null.place for name in ("epochs", "steps") if (null := node.get(name))), node.place)
                 self.problems.append(Problem("missing-option", message, place, help_))
-            elif len(said) == 2:
+            elif len(lengths) == 2:
                 message = "`train` says its length in epochs and in steps"
                 help_ = "keep one; what a base says is taken back with `epochs: null`"
                 self.problems.append(Problem("wrong-value", message, descend(node, ["steps"])[0].place, help_))
@@ -208,7 +204,7 @@ class _Sections(Reading):
     def device(self) -> Device:
         node = self.root.get("device")
         if not isinstance(node, MappingNode):
-            if not given(node):
+            if not is_given(node):
                 return Device()
             assert node is not None
             return self._device_word(Device.model_construct(type=plain(node)), node)
@@ -219,7 +215,7 @@ class _Sections(Reading):
     def _device_word(self, device: Device, node: Node) -> Device:
         if isinstance(device.type, str) and DEVICE_WORD.match(device.type):
             return device
-        message = f"`device` must be auto, cpu, cuda, cuda:N or mps; found {found(node)}"
+        message = f"`device` must be auto, cpu, cuda, cuda:N or mps; found {in_words(node)}"
         gpu = "a GPU of NVIDIA is `cuda`, one of Apple `mps`; `auto` takes what is there"
         is_gpu = isinstance(device.type, str) and device.type.casefold() in ("gpu", "tpu", "metal", "rocm", "nvidia")
         hint = gpu if is_gpu else did_you_mean(str(device.type), ("auto", "cpu", "cuda", "mps")) or None
@@ -245,13 +241,13 @@ class _Sections(Reading):
         self.problems += split_faults(split, node)
         return split_files(split, node)
 
-    def transforms(self) -> tuple[Steps, ...] | None:
+    def transforms(self) -> tuple[TransformCalls, ...] | None:
         """The columns of `data.transforms`, each with one transform or a list of them; None where they are at fault."""
         node = self._beside_data("transforms")
-        if not given(node) or node is None:
+        if not is_given(node) or node is None:
             return None if self.lost else ()
         if not isinstance(node, MappingNode):
-            message = f"`data.transforms` must be a mapping; found {found(node)}"
+            message = f"`data.transforms` must be a mapping; found {in_words(node)}"
             self.problems.append(
                 Problem("wrong-type", message, node.place, EXAMPLES["data.transforms"], used_note(node))
             )
@@ -259,21 +255,21 @@ class _Sections(Reading):
         steps = tuple(self._steps(key, value) for key, value in node.pairs)
         return steps if all(part.calls for part in steps) else None
 
-    def _steps(self, key: ScalarNode, value: Node) -> Steps:
+    def _steps(self, key: ScalarNode, value: Node) -> TransformCalls:
         what = f"data.transforms.{key.value}"
         if isinstance(value, ListNode):
             calls, problems = read_calls(value, what)
             self.problems += problems
-        elif given(value):
+        elif is_given(value):
             read = read_call(value, f"`{what}`")
             calls = [read] if isinstance(read, Call) else []
             self.problems += [read] if isinstance(read, Problem) else []
         else:
             calls = []
-        if not given(value) or (isinstance(value, ListNode) and not value.items):
+        if not is_given(value) or (isinstance(value, ListNode) and not value.items):
             message = f"`{what}` names no transform"
             self.problems.append(Problem("not-a-component", message, key.place, EXAMPLES["data.transforms"]))
-        return Steps(str(key.value), tuple(calls), key.place)
+        return TransformCalls(str(key.value), tuple(calls), key.place)
 
     def _beside_data(self, name: str) -> Node | None:
         data = self.root.get("data")

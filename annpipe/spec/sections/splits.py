@@ -1,4 +1,4 @@
-"""Which options of `data.split` go together? And where its files are."""
+"""Checks which options of `data.split` go together, and resolves the paths of its files."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def _fault(node: MappingNode, name: str, message: str, help_: str) -> Problem:
 
 def split_files(split: Split, node: MappingNode) -> Split:
     """The split with its files' paths from the root: each is relative to the file that says it."""
-    found = {}
+    files = {}
     for name in ("val_rows", "test_rows"):
         value = node.get(name)
         if getattr(split, name) and isinstance(value, ScalarNode):
             place = value.place
             folder = Path.cwd() if place.on_command_line else Path(place.file).resolve().parent
-            found[name] = os.path.normpath(folder / os.path.expanduser(str(value.value)))
-    return split.model_copy(update=found)
+            files[name] = os.path.normpath(folder / os.path.expanduser(str(value.value)))
+    return split.model_copy(update=files)

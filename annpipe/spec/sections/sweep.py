@@ -1,4 +1,4 @@
-"""What does `sweep` say? The values to try, how trials are chosen, and what they are compared by."""
+"""Reads `sweep`: the values to try, how trials are chosen, and the metric they are compared by."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from annpipe.spec.sections.axes import FORMS_SAID, MOST_TRIALS, Axis, AxisFault,
 from annpipe.spec.sections.checking import check, stand_in, used_note
 from annpipe.spec.sections.models import Section, Sweep
 from annpipe.spec.sections.sweep_methods import METHODS, PRUNERS
-from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, found
+from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, in_words
 
 GRID = "grid"
 NEVER = ("sweep", "version", "extends", "plugins")  # what all trials share
@@ -53,7 +53,7 @@ def read_sweep(node: Node | None) -> tuple[SweepCall | None, list[Problem]]:
     if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return None, []
     if not isinstance(node, MappingNode):
-        message = f"`sweep` must be a mapping; found {found(node)}"
+        message = f"`sweep` must be a mapping; found {in_words(node)}"
         return None, [Problem("wrong-type", message, node.place, EXAMPLE, used_note(node))]
     options, problems = check(Sweep, node, "sweep")
     axes, faults = _axes(node.get("over"))
@@ -70,7 +70,7 @@ def _axes(node: Node | None) -> tuple[tuple[Axis, ...], list[Problem]]:
     if node is None or (isinstance(node, ScalarNode) and node.value is None):
         return (), []
     if not isinstance(node, MappingNode):
-        message = f"`sweep.over` must be a mapping from paths to values; found {found(node)}"
+        message = f"`sweep.over` must be a mapping from paths to values; found {in_words(node)}"
         return (), [Problem("wrong-type", message, node.place, EXAMPLE, used_note(node))]
     axes, problems = [], []
     for key, value in node.pairs:
@@ -98,22 +98,26 @@ def _search(name: str, node: Node | None, known: Mapping[str, type[Section]]) ->
     example = f"for example `{name}: {[*known][-1]}`; there is {', '.join(known)}"
     match node:
         case ScalarNode(value=str() as word):
-            given: Node = MappingNode((), node.place)
-        case MappingNode(pairs=((key, given),)):
+            options_node: Node = MappingNode((), node.place)
+        case MappingNode(pairs=((key, options_node),)):
             word, node = str(key.value), key
         case MappingNode(pairs=(_, (second, _), *_)):
             return None, [Problem("sweep", f"`{what}` is one of several", second.place, f"keep one, {example}")]
         case _:
-            return None, [Problem("wrong-type", f"`{what}` must be a name; found {found(node)}", node.place, example)]
+            return None, [
+                Problem("wrong-type", f"`{what}` must be a name; found {in_words(node)}", node.place, example)
+            ]
     if word not in known:
         help_ = did_you_mean(word, known) or f"there is {', '.join(known)}"
         return None, [Problem("sweep", f"there is no `{what}` '{word}'", node.place, help_, used_note(node))]
-    if isinstance(given, ScalarNode) and given.value is None:
-        given = MappingNode((), node.place)
-    if not isinstance(given, MappingNode):
-        message = f"`{what}.{word}` must be a mapping of options; found {found(given)}"
-        return Search(word, stand_in(known[word]), node.place), [Problem("wrong-type", message, given.place, example)]
-    options, problems = check(known[word], given, f"{what}.{word}")
+    if isinstance(options_node, ScalarNode) and options_node.value is None:
+        options_node = MappingNode((), node.place)
+    if not isinstance(options_node, MappingNode):
+        message = f"`{what}.{word}` must be a mapping of options; found {in_words(options_node)}"
+        return Search(word, stand_in(known[word]), node.place), [
+            Problem("wrong-type", message, options_node.place, example)
+        ]
+    options, problems = check(known[word], options_node, f"{what}.{word}")
     return Search(word, options, node.place), problems
 
 

@@ -1,4 +1,4 @@
-"""How does a sweep choose its trials, and which does it stop early? Optuna's samplers and pruners by their names."""
+"""Optuna's samplers and pruners by the names that a sweep uses, with their options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What do a parser's events say? Nodes, each with its place; or everything that YAML has and a spec may not use.
+"""Turns a parser's events into nodes with their places, and refuses the YAML features that a spec may not use.
 
 The tree is built with a stack of our own, so that no input can exhaust Python's. Refused with a place and a remedy:
 duplicate keys, keys that are not words, tags, merge keys, directives, several documents, cycles, and anything over the
@@ -134,9 +134,9 @@ class _Composer:
 
     def refuse_directive(self, begin: int) -> None:
         """Stops at a `%` that begins the next line with content: a parser may take long over many of them."""
-        found = _CONTENT.search(self.source.text, begin)
-        if found and found["first"] == "%" and found.start() == found.start("first"):
-            place = self.source.rest_of_line(found.start())
+        content = _CONTENT.search(self.source.text, begin)
+        if content and content["first"] == "%" and content.start() == content.start("first"):
+            place = self.source.rest_of_line(content.start())
             help_ = "leave this line out: a spec is always read as YAML 1.2"
             problem = Problem("yaml-directive", "directives (`%YAML`, `%TAG`) have no place in a spec", place, help_)
             raise SpecError([*self.problems, problem])

@@ -1,4 +1,4 @@
-"""Why does this line not fit in here? Mistakes of indentation, and lines whose colon or dash is not as it should be."""
+"""Explains mistakes of layout: wrong indentation, and a misplaced colon or dash."""
 
 from __future__ import annotations
 

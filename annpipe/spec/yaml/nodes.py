@@ -1,4 +1,4 @@
-"""What a spec's text says, each key and value with its place."""
+"""Nodes of a spec's text: each key and value with its line and column."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def leaves(node: Node, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple
                 yield from leaves(value, (*path, str(key.value)))
 
 
-def found(node: Node) -> str:
+def in_words(node: Node) -> str:
     """What was written, in words for an error: `the word 'fast'`, `the number 3`, `a list`."""
     match node:
         case ScalarNode(value=None):

@@ -1,4 +1,4 @@
-"""What was meant by a value of the wrong type? What YAML 1.1, Python, a pocket calculator or a template would read."""
+"""Hints for values of the wrong type that YAML 1.1, Python, a calculator or a template would read otherwise."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _meant(text: str, *, plain: bool) -> str | None:
     if folded in ("none", "nil"):
         return "leave the option out, or write null where it may be nothing"
     matched = ((pattern.match(text), hint) for pattern, hint in _HINTS)
-    return next((hint.format(_Text(text), *found.groups()) for found, hint in matched if found), None)
+    return next((hint.format(_Text(text), *match.groups()) for match, hint in matched if match), None)
 
 
 def _is_value(text: str, wanted: frozenset[str] | None) -> bool:

@@ -1,4 +1,4 @@
-"""Which parser takes the text apart? PyYAML's in C, else its own in Python, made to agree with it.
+"""Parses YAML into events: with PyYAML's C parser, or its Python parser made to agree with it.
 
 Only their events are used, one at a time: the depth is checked before anything recursive could be.
 """
@@ -49,8 +49,8 @@ class PythonParser(yaml.SafeLoader):
 
     def _word(self, begin: Any) -> str:
         pattern = _WORD_IN_BRACKETS if self.flow_level else _WORD
-        found = pattern.match(self.buffer, self.pointer)
-        word = "" if found is None or self.peek() == "#" else found[0]
+        match = pattern.match(self.buffer, self.pointer)
+        word = "" if match is None or self.peek() == "#" else match[0]
         self.forward(len(word))
         if self.flow_level and _TIGHT_COLON.match(self.buffer, self.pointer):
             raise ScannerError("while scanning a plain scalar", begin, "found unexpected ':'", self.get_mark())
@@ -83,11 +83,11 @@ class PythonParser(yaml.SafeLoader):
 
     def scan_block_scalar_indentation(self) -> Any:
         """The indentation of a block of text, in which a tab can be no part of it."""
-        found = super().scan_block_scalar_indentation()
+        indentation = super().scan_block_scalar_indentation()
         if self.peek() == "\t":
             problem = "found a tab character where an indentation space is expected"
             raise ScannerError("while scanning a block scalar", None, problem, self.get_mark())
-        return found
+        return indentation
 
 
 def parsers() -> tuple[Parser, ...]:

@@ -1,4 +1,4 @@
-"""YAML text → nodes: the file is found, its size and its bytes are checked, and its text is composed into a mapping."""
+"""Reads a YAML file into a mapping of nodes, after checking its size and its bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does a plain word mean? The core schema of YAML 1.2: null, true, false, numbers, and words for all the rest."""
+"""Resolves plain scalars by the core schema of YAML 1.2: null, booleans, numbers, and text otherwise."""
 
 from __future__ import annotations
 

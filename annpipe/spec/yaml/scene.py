@@ -1,4 +1,4 @@
-"""What stands around the place where a parser stopped? The scene that an explanation of a mistake looks at."""
+"""The lines around the place where a parser stopped, for the functions that explain the mistake."""
 
 from __future__ import annotations
 

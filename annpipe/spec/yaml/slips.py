@@ -1,4 +1,4 @@
-"""What do the parsers let pass, or read as YAML 1.1 has it, that a spec may not say? Told from the text as written."""
+"""Refuses text that the parsers accept or read as YAML 1.1, and that a spec may not hold."""
 
 from __future__ import annotations
 

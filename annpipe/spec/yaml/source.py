@@ -1,4 +1,4 @@
-"""Where in the text is that? Lines, columns and excerpts of a spec's text; and the characters that no text may hold."""
+"""Lines, columns and excerpts of a spec's text, and the characters that no text may hold."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Source:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        return [0, *(found.end() for found in _BREAK.finditer(self.text))]
+        return [0, *(match.end() for match in _BREAK.finditer(self.text))]
 
     def line_number(self, index: int) -> int:
         """The line of a position, from 0."""
@@ -47,9 +47,9 @@ class Source:
 
     def line_end(self, index: int) -> int:
         """The position of the next line break, or the text's length."""
-        found = _END_OF_LINE.search(self.text, index)
-        assert found is not None
-        return found.start()
+        match = _END_OF_LINE.search(self.text, index)
+        assert match is not None
+        return match.start()
 
     def place(self, index: int, length: int = 1) -> Place:
         """The place of a position; what lies behind the last character counts as just behind it."""
@@ -67,21 +67,21 @@ class Source:
 
     def refuse_characters(self) -> None:
         """Raises SpecError at the first character that a text may not hold."""
-        found = _REFUSED.search(self.text)
-        if found is None:
+        match = _REFUSED.search(self.text)
+        if match is None:
             return
-        number = ord(found[0])
+        number = ord(match[0])
         message = f"an invisible character (U+{number:04X}) stands here"
         help_ = "delete it" + (
             "" if 0xD800 <= number < 0xE000 else f'; if it is meant, "\\u{number:04x}" in double quotes'
         )
         if number == 0:
             help_ = "save the file as UTF-8 text"
-        raise SpecError([Problem("yaml-character", message, self._at(found), help_)])
+        raise SpecError([Problem("yaml-character", message, self._at(match), help_)])
 
-    def _at(self, found: re.Match[str]) -> Place:
-        number = _last_not_above(self._line_starts, found.start())
-        return Place(self.file, number + 1, found.start() - self._line_starts[number] + 1)
+    def _at(self, match: re.Match[str]) -> Place:
+        number = _last_not_above(self._line_starts, match.start())
+        return Place(self.file, number + 1, match.start() - self._line_starts[number] + 1)
 
 
 def short(text: str, limit: int = 40) -> str:

@@ -1,4 +1,4 @@
-"""Why is this no YAML? What a parser stumbled over, in the words of somebody who writes a first spec.
+"""Explains why a text is not valid YAML, for somebody who writes a first spec.
 
 The table at the end leads from the parsers' own messages (those of the parser in C and of the one in Python differ) to
 functions that look at the text around the place and say what is missing.
@@ -25,9 +25,9 @@ def explain(error: yaml.MarkedYAMLError, source: Source, bracket: int | None) ->
     at = mark.index if mark else 0
     began = error.context_mark.index if error.context_mark else at
     scene = Scene(source, min(at, len(source.text)), began, bracket)
-    said = f"{error.context or ''}: {error.problem or ''}"
+    complaint = f"{error.context or ''}: {error.problem or ''}"
     for pattern, say in _EXPLANATIONS:
-        if re.search(pattern, said):
+        if re.search(pattern, complaint):
             return say(scene)
     return _unclear(scene)
 

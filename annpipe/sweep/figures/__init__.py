@@ -23,7 +23,7 @@ from annpipe.sweep.figures.page import laid_out, styled
 from annpipe.sweep.figures.parallel import draw_parallel
 from annpipe.sweep.figures.repeats import draw_repeats
 from annpipe.sweep.figures.values import draw_values
-from annpipe.sweep.table import Swept
+from annpipe.sweep.results.table import SweepResult
 from annpipe.train.loop.figures import save_figure
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_figures"]
 
 
-def draw_figures(swept: Swept, folder: Path, curves: Mapping[int, Curve]) -> list[Path]:
+def draw_figures(swept: SweepResult, folder: Path, curves: Mapping[int, Curve]) -> list[Path]:
     """Draws into `folder` what there is to show of a sweep; gives the files, none where no trial has a finite value.
 
     `curves` has by trial the epochs and the metric's values at them. A figure with nothing to say is left out: curves

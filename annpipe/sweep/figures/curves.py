@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe.sweep.figures.page import COLOURS, LOST, legend_below, plain_logarithms, text, titled, values_said
 from annpipe.sweep.figures.scales import spans_decades
-from annpipe.sweep.statistics import Spread, spread
-from annpipe.sweep.table import Swept
+from annpipe.sweep.results.statistics import Spread, spread
+from annpipe.sweep.results.table import SweepResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ MOST_FAINT = 200  # lines behind those in colour
 MOST_POINTS = 1000  # of a line
 
 
-def draw_curves(swept: Swept, curves: Mapping[int, Curve]) -> Figure | None:
+def draw_curves(swept: SweepResult, curves: Mapping[int, Curve]) -> Figure | None:
     """A coloured line for each of the best groups or trials, faint ones for the others; None of a single epoch."""
     drawn: list[tuple[Mapping[str, Any], Sequence[int]]] = [(group.values, group.trials) for group in swept.groups]
     drawn = drawn or [(result.values, (result.number,)) for result in swept.ordered()]
@@ -85,5 +85,5 @@ def _frame(panel: Axes, low: float, high: float) -> None:
         panel.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
 
 
-def _is_averaged(swept: Swept, path: str) -> bool:
+def _is_averaged(swept: SweepResult, path: str) -> bool:
     return len(swept.groups) > 0 and any(axis.path == path and axis.is_repeat for axis in swept.axes)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe.sweep.figures.page import LOST, TRIAL, text, titled
 from annpipe.sweep.figures.scales import Heights, Scale, final, finite
-from annpipe.sweep.table import Swept
+from annpipe.sweep.results.table import SweepResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ class Point:
     height: float
 
 
-def draw_importance(swept: Swept) -> Figure | None:
+def draw_importance(swept: SweepResult) -> Figure | None:
     """A bar for each parameter, the longest first; None for fewer than two parameters or ten points."""
     scales = [Scale.of(swept, axis.path) for axis in swept.axes if not axis.is_repeat]
     points = points_of(swept)
@@ -55,7 +55,7 @@ def draw_importance(swept: Swept) -> Figure | None:
     return figure
 
 
-def points_of(swept: Swept) -> list[Point]:
+def points_of(swept: SweepResult) -> list[Point]:
     """Every trial with a finite value, or the mean of each group of repetitions, at its height in the figures."""
     heights = Heights.of(swept)
     if swept.groups:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe.errors import one_line
 from annpipe.spec.sections.axes import in_words
-from annpipe.sweep.table import Swept, names_of
+from annpipe.sweep.results.table import SweepResult, names_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def titled(swept: Swept, title: str, width: float, height: float) -> Figure:
+def titled(swept: SweepResult, title: str, width: float, height: float) -> Figure:
     """A figure of so many inches with the sweep's name and a title."""
     from matplotlib.figure import Figure
 
@@ -90,7 +90,7 @@ def short(value: Any, most: int = MOST_LETTERS) -> str:
     return text(said if len(said) <= most else f"{said[: most - 1]}…")
 
 
-def values_said(swept: Swept, values: Mapping[str, Any], most: int) -> str:
+def values_said(swept: SweepResult, values: Mapping[str, Any], most: int) -> str:
     """What makes a group or a trial differ from the others, `lr 0.001, model.1 ReLU`; empty where nothing does."""
     names = names_of(axis.path for axis in swept.axes)
     said = [f"{text(names[path])} {short(value)}" for path, value in values.items()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from annpipe.sweep.figures.page import BEST, LOST, path_said, short, text, titled
 from annpipe.sweep.figures.scales import Heights, Scale, final, finite, lost
-from annpipe.sweep.table import Result, Swept
+from annpipe.sweep.results.table import Result, SweepResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,7 @@ NAMES_WITHIN = 0.86  # the part of an axis that its names take
 LOST_AT = -0.09  # below the metric's axis
 
 
-def draw_parallel(swept: Swept) -> Figure | None:
+def draw_parallel(swept: SweepResult) -> Figure | None:
     """An axis for each of two or more parameters and one for the metric, whose colour the lines have; else None."""
     scales = [Scale.of(swept, axis.path) for axis in swept.axes if not axis.is_repeat]
     scales = [scale for scale in scales if len(scale.values) > 1]
@@ -148,7 +148,7 @@ def _round_ticks(ends: tuple[float, float], *, is_log: bool) -> dict[float, str]
 
 
 def _metric_axis(
-    swept: Swept, panel: Axes, x: float, heights: Heights, ends: tuple[float, float], colours: Colormap
+    swept: SweepResult, panel: Axes, x: float, heights: Heights, ends: tuple[float, float], colours: Colormap
 ) -> None:
     """The last axis, which is also the key to the colours."""
     import numpy as np

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from annpipe.spec.sections.axes import REPEATS
 from annpipe.sweep.figures.page import BEST, LOST, TRIAL, legend_below, plain_logarithms, text, titled, values_said
 from annpipe.sweep.figures.scales import Heights, final
-from annpipe.sweep.table import Group, Swept
+from annpipe.sweep.results.table import Group, SweepResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MOST_GROUPS = 24
 
 
-def draw_repeats(swept: Swept) -> Figure | None:
+def draw_repeats(swept: SweepResult) -> Figure | None:
     """A row for each of the best groups, the best above; None where nothing is repeated."""
     groups = swept.groups
     if not groups:
@@ -42,7 +42,7 @@ def draw_repeats(swept: Swept) -> Figure | None:
     return figure
 
 
-def _draw(swept: Swept, panel: Axes, row: int, group: Group, heights: Heights) -> None:
+def _draw(swept: SweepResult, panel: Axes, row: int, group: Group, heights: Heights) -> None:
     """Values as faint dots, the mean as a full one with its interval, and both in numbers at the right."""
     by_number = {result.number: result for result in swept.results}
     values = [final(swept, by_number[number]) for number in group.trials]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from annpipe.sweep.table import Result, Swept
+from annpipe.sweep.results.table import Result, SweepResult
 
 DECADES = 20.0  # from this ratio of the greatest to the least, results are drawn on a logarithmic scale
 OCTAVES = 8.0  # the same of parameters, where their logarithms are spread more evenly than they are
@@ -24,7 +24,7 @@ class Scale:
     is_number: bool
 
     @classmethod
-    def of(cls, swept: Swept, path: str) -> Scale:
+    def of(cls, swept: SweepResult, path: str) -> Scale:
         """What the results tell of a parameter; names stand in the order in which they were tried."""
         found = {_key(one.values[path]): one.values[path] for one in swept.results}
         values = list(found.values())
@@ -59,7 +59,7 @@ class Heights:
     higher: bool
 
     @classmethod
-    def of(cls, swept: Swept) -> Heights:
+    def of(cls, swept: SweepResult) -> Heights:
         """What the finite values ask for.
 
         On a linear scale, a value more than ten times as far from the best as three quarters of all are would flatten
@@ -91,17 +91,17 @@ class Heights:
         return math.log10(self.shown(value)) if self.is_log else self.shown(value)
 
 
-def final(swept: Swept, result: Result) -> float:
+def final(swept: SweepResult, result: Result) -> float:
     """The value by which a trial is compared; NaN where it has none."""
     return result.finals.get(swept.goal.metric, math.nan)
 
 
-def finite(swept: Swept) -> list[Result]:
+def finite(swept: SweepResult) -> list[Result]:
     """The trials with a finite value, the best first."""
     return [result for result in swept.ordered() if math.isfinite(final(swept, result))]
 
 
-def lost(swept: Swept) -> list[Result]:
+def lost(swept: SweepResult) -> list[Result]:
     """The trials that failed or have no finite value."""
     return [result for result in swept.results if not math.isfinite(final(swept, result))]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe.sweep.figures.page import BEST, LOST, MEAN, TRIAL, legend_below, plain_logarithms, short, text, titled
 from annpipe.sweep.figures.scales import Heights, Scale, final, finite, lost
-from annpipe.sweep.table import Swept
+from annpipe.sweep.results.table import SweepResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ FEW = 6  # values that have a tick each
 MOST_TICKS = 24
 
 
-def draw_values(swept: Swept) -> Figure:
+def draw_values(swept: SweepResult) -> Figure:
     """A panel for each swept value; repetitions have one only where nothing else is swept."""
     shown = [axis for axis in swept.axes if not axis.is_repeat] or list(swept.axes)
     columns = min(len(shown), IN_A_ROW)
@@ -40,7 +40,7 @@ def draw_values(swept: Swept) -> Figure:
     return figure
 
 
-def _draw(swept: Swept, panel: Axes, scale: Scale, heights: Heights, *, is_line: bool) -> None:
+def _draw(swept: SweepResult, panel: Axes, scale: Scale, heights: Heights, *, is_line: bool) -> None:
     _lay_out(panel, scale)
     dots = [(_at(scale, one.values[scale.path]), final(swept, one)) for one in finite(swept)]
     within = [(x, y) for x, y in dots if not heights.is_beyond(y)]

@@ -1,13 +1,13 @@
-"""The batches of rows in memory: their order, shuffled anew each epoch."""
+"""The batches of rows in memory, in an order that is shuffled anew each epoch."""
 
 from __future__ import annotations
 
 import torch
 
 from annpipe.backend.streams import generator
-from annpipe.datasets.on_disk.rows import StoredRows
-from annpipe.datasets.tensors import Rows
-from annpipe.train.batches.on_disk import StoredBatches
+from annpipe.datasets.on_disk.rows import OnDiskRows
+from annpipe.datasets.steps.tensors import Rows
+from annpipe.train.batches.on_disk import OnDiskBatches
 from annpipe.train.schedule import Schedule
 
 
@@ -29,14 +29,14 @@ class Batches:
 
     @property
     def order(self) -> torch.Tensor | None:
-        """(rows,) the numbers of the rows as this epoch sees them; None: as they lie."""
+        """(rows,) the numbers of the rows in the order of this epoch; None: the order of the data."""
         return self._order
 
-    def at(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the step at `place` of the epoch sees: x (rows, …), y (rows, …)."""
+    def at(self, batch_index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """A batch of the epoch by its index, from 0: x (rows, …), y (rows, …)."""
         if self.is_full:
             return self._rows.x, self._rows.y
-        begin = place * self._schedule.step_rows
+        begin = batch_index * self._schedule.step_rows
         end = min(begin + self._schedule.step_rows, len(self._rows))
         if self._order is None:
             return self._rows.x[begin:end], self._rows.y[begin:end]
@@ -57,7 +57,7 @@ class Batches:
             self.begin_epoch()
 
 
-def batches_of(rows: Rows | StoredRows, schedule: Schedule, seed: int, *, shuffle: bool) -> Batches | StoredBatches:
-    if isinstance(rows, StoredRows):
-        return StoredBatches(rows, schedule, seed, shuffle=shuffle)
+def batches_of(rows: Rows | OnDiskRows, schedule: Schedule, seed: int, *, shuffle: bool) -> Batches | OnDiskBatches:
+    if isinstance(rows, OnDiskRows):
+        return OnDiskBatches(rows, schedule, seed, shuffle=shuffle)
     return Batches(rows, schedule, seed, shuffle=shuffle)

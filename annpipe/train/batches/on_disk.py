@@ -1,6 +1,6 @@
-"""In which order are rows in files trained on? Shuffled at two levels, so that they can be read in long pieces.
+"""The batches of rows in files, shuffled at two levels, so that files are read in long pieces.
 
-The rows are cut in chunks that lie together. For each epoch the order of the chunks is drawn; as many of them as fit
+The rows are cut in chunks of neighbours. For each epoch the order of the chunks is drawn; as many of them as fit
 are read into a buffer, and the rows in the buffer are shuffled. While one buffer is trained on, the next one is read.
 """
 
@@ -14,7 +14,7 @@ from functools import partial
 import torch
 
 from annpipe.backend.streams import generator
-from annpipe.datasets.on_disk.rows import StoredRows
+from annpipe.datasets.on_disk.rows import OnDiskRows
 from annpipe.train.schedule import Schedule
 
 CHUNK_BYTES = 2**20
@@ -56,10 +56,10 @@ class _Buffer:
         return self.x.index_select(0, chosen), self.y.index_select(0, chosen)
 
 
-class StoredBatches:
+class OnDiskBatches:
     """The batches of rows in files; deterministic from the stream `shuffle` at the start of the epoch."""
 
-    def __init__(self, rows: StoredRows, schedule: Schedule, seed: int, *, shuffle: bool) -> None:
+    def __init__(self, rows: OnDiskRows, schedule: Schedule, seed: int, *, shuffle: bool) -> None:
         self._rows, self._size, self._shuffle = rows, schedule.step_rows, shuffle
         self._chunk = max(1, CHUNK_BYTES // rows.row_bytes)
         self._chunks_each = max(1, BUFFER_BYTES // (self._chunk * rows.row_bytes))
@@ -67,8 +67,8 @@ class StoredBatches:
         self._epoch_start = self._generator.get_state()
         self._epoch = Epoch((), ())
         self._batches: Iterator[tuple[torch.Tensor, torch.Tensor]] | None = None
-        self._next_place = 0
-        self._room: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._next_index = 0
+        self._memory: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def begin_epoch(self) -> None:
         """Draws the order of the coming epoch."""
@@ -77,17 +77,17 @@ class StoredBatches:
         self._epoch = drawn_epoch(n_chunks, self._chunks_each, self._generator if self._shuffle else None)
         self._batches = None
 
-    def at(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the step at `place` of the epoch sees: x (rows, …), y (rows, …). Best asked for one after the other."""
-        if self._batches is None or place != self._next_place:
-            self._batches = None  # ends the reading before another begins in its room
-            self._batches = self._from(place * self._size)
-        self._next_place = place + 1
+    def at(self, batch_index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """A batch of the epoch by its index, from 0: x (rows, …), y (rows, …). Best asked for one after the other."""
+        if self._batches is None or batch_index != self._next_index:
+            self._batches = None  # ends the reading before another begins in its memory
+            self._batches = self._from(batch_index * self._size)
+        self._next_index = batch_index + 1
         x, y = next(self._batches)
         return x.to(self._rows.device), y.to(self._rows.device)
 
     def _from(self, row: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """The batches of the epoch from one that begins with `row`; a batch may lie across buffers."""
+        """The batches of the epoch from one that begins with `row`; a batch may span buffers."""
         first = 0
         while row >= (count := sum(end - begin for begin, end in self._ranges(first))):
             row, first = row - count, first + 1
@@ -121,11 +121,11 @@ class StoredBatches:
                 yield buffer
 
     def _filled(self, number: int) -> _Buffer:
-        """A buffer read and its order drawn; two rooms serve in turn."""
-        while len(self._room) < min(2, len(self._epoch.buffers)):
+        """A buffer read and its order drawn; two pieces of memory serve in turn."""
+        while len(self._memory) < min(2, len(self._epoch.buffers)):
             most = max(map(len, self._epoch.buffers)) * self._chunk
-            self._room.append(self._rows.empty(min(most, len(self._rows))))
-        x, y = self._room[number % len(self._room)]
+            self._memory.append(self._rows.empty(min(most, len(self._rows))))
+        x, y = self._memory[number % len(self._memory)]
         count = self._rows.read(self._ranges(number), x, y)
         order = None
         if self._shuffle:
@@ -134,7 +134,7 @@ class StoredBatches:
 
     def close(self) -> None:
         """Lets go of the rows that were read; the next batch reads them again."""
-        self._batches, self._room = None, []
+        self._batches, self._memory = None, []
 
     def state(self, *, mid_epoch: bool) -> torch.Tensor:
         """The shuffle stream before the order of the present epoch is drawn, or of the next one between two epochs."""

@@ -1,4 +1,4 @@
-"""A checkpoint: nested state as `state.safetensors` and `state.json`, whole or not there at all.
+"""Writes and reads checkpoints: nested state as `state.safetensors` and `state.json`, whole or not there at all.
 
 Tensors anywhere in the state go to the safetensors file and leave their key in the JSON. Both files are written to a
 temporary folder, fsynced, and the folder is renamed into place, so that a kill at any moment leaves the old one or the
@@ -9,7 +9,6 @@ either is seen when the checkpoint is read.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from annpipe.files.nested_state import Packed, read_state, write_state
 from annpipe.files.private import PRIVATE_FOLDER
 from annpipe.files.whole import Damaged
 from annpipe.files.whole import sync_folder as sync_folder
+from annpipe.observer import Observer
 
 FOLDER = "checkpoints"
 
@@ -50,28 +50,28 @@ def save_checkpoint(folder: Path, name: str, state: dict[str, Any] | Packed, *, 
 
 def load_checkpoint(folder: Path, name: str) -> dict[str, Any]:
     """The state that `save_checkpoint` wrote; raises RunError when there is none, Damaged when it has changed."""
-    place = _place(folder, name)
-    if place is None:
+    path = _path(folder, name)
+    if path is None:
         raise RunError(
             f"there is no checkpoint '{name}' in {folder / FOLDER}: the run stopped before its first one, or none could"
             " be written; run its spec again"
         )
-    return read_state(place)
+    return read_state(path)
 
 
 def has_checkpoint(folder: Path, name: str) -> bool:
     """Whether there is one to be loaded, damaged or not."""
-    return _place(folder, name) is not None
+    return _path(folder, name) is not None
 
 
-def _place(folder: Path, name: str) -> Path | None:
+def _path(folder: Path, name: str) -> Path | None:
     home = folder / FOLDER
     # A kill between two renames has left the one before alone.
-    return next((place for place in (home / name, home / _older(name)) if place.exists()), None)
+    return next((path for path in (home / name, home / _older(name)) if path.exists()), None)
 
 
-def load_latest(folder: Path, name: str, tell: Callable[[str], None]) -> dict[str, Any]:
-    """As `load_checkpoint`; where the newest one is damaged, the one before it, which `tell` is told."""
+def load_latest(folder: Path, name: str, observer: Observer) -> dict[str, Any]:
+    """As `load_checkpoint`; where the newest one is damaged, the one before it, with a warning to the observer."""
     try:
         return load_checkpoint(folder, name)
     except Damaged as damage:
@@ -79,7 +79,7 @@ def load_latest(folder: Path, name: str, tell: Callable[[str], None]) -> dict[st
         if not older.exists() or not (folder / FOLDER / name).exists():
             raise Damaged(f"{damage}; there is no other one: the spec has to be run again") from damage
         state = read_state(older)
-        tell(f"warning: {damage}; going on from the one before it, which is whole")
+        observer.event(f"warning: {damage}; going on from the one before it, which is whole")
         return state
 
 

@@ -1,4 +1,4 @@
-"""The model on one split: its loss and metrics, in blocks, without gradients."""
+"""Evaluates the model on one split: its loss and metrics, in blocks of rows, without gradients."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 import torch
 
 from annpipe.backend.instantiate import instantiate
-from annpipe.datasets.on_disk.rows import StoredRows
-from annpipe.datasets.tensors import Rows
+from annpipe.datasets.on_disk.rows import OnDiskRows
+from annpipe.datasets.steps.tensors import Rows
 from annpipe.draft.component import Component
+from annpipe.draft.metric_keys import large_is_good
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
 from annpipe.plan.predictions import Points, plan_roles, points
 from annpipe.portable.columns import Targets
 from annpipe.portable.heads import HeadLosses
-from annpipe.registry import Registry
 from annpipe.train.divisors import Terms, head_terms, is_sum
 from annpipe.train.parts import Parts
 from annpipe.train.tally import divided
@@ -35,33 +35,32 @@ def predict(model: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         model.train(was_training)
 
 
-def evaluate(plan: Plan, parts: Parts, rows: Rows | StoredRows) -> dict[str, float]:
+def evaluate(plan: Plan, parts: Parts, rows: Rows | OnDiskRows) -> dict[str, float]:
     """`loss` and every metric of the plan over the rows, those of heads too."""
     loss = LossInPieces(parts.loss, rows, is_sum=is_sum(plan, parts.loss))
     predictions = points(plan_roles(plan), has_heads=bool(plan.outputs))
-    return measured(parts.model, loss, parts.metrics, plan.registry, rows, parts.transformed.targets, predictions)
+    return measured(parts.model, loss, parts.metrics, rows, parts.transformed.targets, predictions)
 
 
 def measured(
     model: torch.nn.Module,
     loss: LossInPieces,
     metrics: Mapping[str, tuple[Component, str | None]],
-    registry: Registry,
-    rows: Rows | StoredRows,
+    rows: Rows | OnDiskRows,
     scale: Targets | None,
     predictions: Points,
 ) -> dict[str, float]:
     """`loss` and every metric by its key, predicted in blocks.
 
-    `metrics` has with each the head that it is for. `scale` leads targets back to the units of the data, in which
+    `metrics` has with each the head that it is for. `scale` converts targets back to the units of the data, in which
     metrics see them; `predictions` tells which of the outputs they see.
     """
-    accumulators = {key: instantiate(metric, registry) for key, (metric, _) in metrics.items()}
+    accumulators = {key: instantiate(metric) for key, (metric, _) in metrics.items()}
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            for x, y in rows.blocks(BLOCK):
+            for x, y in rows.iter_chunks(BLOCK):
                 prediction = model(x)
                 for key, accumulator in accumulators.items():
                     head = metrics[key][1]
@@ -81,11 +80,11 @@ class LossInPieces:
     such pieces are then put together by what the loss divides by, or added up for a loss that `is_sum`.
     """
 
-    def __init__(self, loss: torch.nn.Module, rows: Rows | StoredRows, *, is_sum: bool = False) -> None:
+    def __init__(self, loss: torch.nn.Module, rows: Rows | OnDiskRows, *, is_sum: bool = False) -> None:
         self._loss, self._y, self._device, self._is_sum = loss, rows.y, rows.device, is_sum
-        self._most = MOST_OUTPUTS if isinstance(rows, StoredRows) else None
-        self._room = torch.empty(0)  # predictions lie in one piece of memory, so that blocks leave no holes behind
-        self._held = self._seen = 0
+        self._most = MOST_OUTPUTS if isinstance(rows, OnDiskRows) else None
+        self._predictions = torch.empty(0)  # one piece of memory, so that blocks leave no holes
+        self._held = self._n_done = 0
         self._terms = {"loss": Terms(loss)}
         if isinstance(loss, HeadLosses):
             of = zip(loss.names, head_terms(loss), strict=True)
@@ -93,14 +92,14 @@ class LossInPieces:
         self._tallies: dict[str, list[float]] = {}
 
     def take(self, prediction: torch.Tensor) -> None:
-        """The predictions for the next rows."""
-        if not len(self._room):
+        """Takes the predictions for the next rows."""
+        if not len(self._predictions):
             outputs = max(1, prediction[0].numel())
             most = len(self._y) if self._most is None else max(self._most // outputs, len(prediction))
-            self._room = prediction.new_empty((min(most, len(self._y)), *prediction.shape[1:]))
-        if self._held + len(prediction) > len(self._room):
+            self._predictions = prediction.new_empty((min(most, len(self._y)), *prediction.shape[1:]))
+        if self._held + len(prediction) > len(self._predictions):
             self._close()
-        self._room[self._held : self._held + len(prediction)] = prediction
+        self._predictions[self._held : self._held + len(prediction)] = prediction
         self._held += len(prediction)
 
     def of_head(self, head: str | None, prediction: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -111,9 +110,9 @@ class LossInPieces:
 
     def _next_piece(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Predictions and targets of the rows that are held."""
-        y = self._y[self._seen : self._seen + self._held].to(self._device)
-        prediction = self._room[: self._held]
-        self._seen, self._held = self._seen + self._held, 0
+        y = self._y[self._n_done : self._n_done + self._held].to(self._device)
+        prediction = self._predictions[: self._held]
+        self._n_done, self._held = self._n_done + self._held, 0
         return prediction, y
 
     def _close(self) -> None:
@@ -126,16 +125,16 @@ class LossInPieces:
         for key, terms in self._terms.items():
             now = [*terms.numerators(prediction, y).tolist(), *terms.divisors(y).tolist()]
             before = self._tallies.get(key, [0.0] * len(now))
-            self._tallies[key] = [one + other for one, other in zip(before, now, strict=True)]
+            self._tallies[key] = [old + new for old, new in zip(before, now, strict=True)]
 
     def _of(self, prediction: torch.Tensor, y: torch.Tensor) -> dict[str, torch.Tensor]:
         """The loss by its key, and that of each head."""
         heads = self._loss.by_head(prediction, y) if isinstance(self._loss, HeadLosses) else {}
-        return {"loss": self._loss(prediction, y)} | {f"{name}/loss": one for name, one in heads.items()}
+        return {"loss": self._loss(prediction, y)} | {f"{name}/loss": value for name, value in heads.items()}
 
     def values(self) -> dict[str, float]:
         """The loss over all rows, and that of each head."""
-        if not self._seen:
+        if not self._n_done:
             return {key: float(value) for key, value in self._of(*self._next_piece()).items()}
         self._close()
         if self._is_sum:
@@ -157,7 +156,4 @@ def _computed(key: str, value: object) -> float:
 
 def higher_is_better(plan: Plan, parts: Parts) -> frozenset[str]:
     """The keys of metrics whose class says `higher_is_better`."""
-    entries = {key: plan.registry.find("metric", metric.name) for key, (metric, _) in parts.metrics.items()}
-    return frozenset(
-        key for key, entry in entries.items() if entry and getattr(plan.registry.load(entry), "higher_is_better", False)
-    )
+    return frozenset(key for key, (metric, _) in parts.metrics.items() if large_is_good(metric))

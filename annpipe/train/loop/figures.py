@@ -1,4 +1,4 @@
-"""The figures of a run: what a plot may see, and the files it becomes."""
+"""Draws the figures of a run, and makes the view of the run that plots get."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from annpipe.contract import RunView
-from annpipe.datasets.splits import Splits
-from annpipe.datasets.tensors import Transformed
+from annpipe.datasets.steps.splits import Splits
+from annpipe.datasets.steps.tensors import Transformed
 from annpipe.draft.component import Component
 from annpipe.draft.losses import takes_classes
 from annpipe.files.figures import write_figure
@@ -20,7 +20,6 @@ from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
 from annpipe.plan.plan import Plan
 from annpipe.plan.predictions import Point, n_outputs, plan_roles, point_of
-from annpipe.registry import Registry
 from annpipe.train.loop.evaluate import predict
 from annpipe.train.parts import Parts
 
@@ -42,7 +41,7 @@ def run_view(plan: Plan, parts: Parts, history: Mapping[str, tuple[list[int], li
 def sampled(parts: Parts) -> str | None:
     """Which part of the rows figures show, where it is not all of them."""
     shown = {name: (part.rows, len(parts.rows[name])) for name, part in parts.splits.by_name.items()}
-    few = [f"{some:,} of {every:,} rows of {name}" for name, (some, every) in shown.items() if some < every]
+    few = [f"{some:,} of {total:,} rows of {name}" for name, (some, total) in shown.items() if some < total]
     return f"figures show {', '.join(few)}, at equal distances" if few else None
 
 
@@ -69,8 +68,8 @@ class OutputPart:
 
     def of(self, output: torch.Tensor) -> torch.Tensor:
         """The target's part of an output: numbers (rows,), scores of classes (rows, classes), or all of it."""
-        own = output if self.span is None else output[:, self.span[0] : self.span[1]]
-        return own if self.point is None else self.point.of(own)
+        part = output if self.span is None else output[:, self.span[0] : self.span[1]]
+        return part if self.point is None else self.point.of(part)
 
 
 def output_parts(plan: Plan) -> dict[str, OutputPart]:
@@ -79,20 +78,18 @@ def output_parts(plan: Plan) -> dict[str, OutputPart]:
     if plan.outputs:
         spans = plan.loss.options["spans"]
         return {
-            head.name: OutputPart(
-                spans[head.name], None if takes_classes(head.loss, plan.registry) else point_of(known[head.name])
-            )
+            head.name: OutputPart(spans[head.name], None if takes_classes(head.loss) else point_of(known[head.name]))
             for head in plan.outputs
         }
     targets = plan.fields.targets
-    if takes_classes(plan.loss, plan.registry) or next(iter(targets.values())).shape:
+    if takes_classes(plan.loss) or next(iter(targets.values())).shape:
         return {next(iter(targets)): OutputPart()}
-    found, start = {}, 0
+    parts, start = {}, 0
     for name in targets:
         stop = start + n_outputs(known[name])
-        found[name] = OutputPart((start, stop), point_of(known[name]))
+        parts[name] = OutputPart((start, stop), point_of(known[name]))
         start = stop
-    return found
+    return parts
 
 
 def predicting(
@@ -110,9 +107,7 @@ def predicting(
     return by_name
 
 
-def draw(
-    plots: Sequence[Component], registry: Registry, view: RunView, folder: Path
-) -> Iterator[tuple[Path, str | OSError | None]]:
+def draw(plots: Sequence[Component], view: RunView, folder: Path) -> Iterator[tuple[Path, str | OSError | None]]:
     """Draws every plot into `folder`: the file of each, or why there is none: a text for a plot's own fault.
 
     An OSError is the disk's, not the plot's.
@@ -120,7 +115,7 @@ def draw(
     for number, plot in enumerate(plots):
         name = plot.name if plot.name not in [p.name for p in plots[:number]] else f"{plot.name}_{number}"
         try:
-            drawn, ending = rendered(_figure(registry, plot, view))
+            drawn, ending = rendered(plot.load()(view, **plot.options))
         except Exception as error:  # a plot that fails costs its figure, never the run; the reason is shown
             yield folder / f"{name}.svg", f"{type(error).__name__}: {error}"
             continue
@@ -132,12 +127,6 @@ def draw(
             yield path, error
         else:
             yield path, None
-
-
-def _figure(registry: Registry, plot: Component, view: RunView) -> Any:
-    entry = registry.find("plot", plot.name)
-    assert entry
-    return registry.load(entry)(view, **plot.options)
 
 
 def save_figure(figure: Any, folder: Path, name: str) -> Path:

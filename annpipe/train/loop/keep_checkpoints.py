@@ -1,4 +1,4 @@
-"""Keeps the checkpoints of a run, also while the disk refuses them."""
+"""Writes the checkpoints of a run, and holds them in memory while the disk refuses them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from annpipe.errors import RunError
 from annpipe.files.nested_state import Packed, pack
+from annpipe.observer import Observer
 from annpipe.train.loop.checkpoint import load_checkpoint, save_checkpoint
 
 MOST_HELD = 1 << 30  # bytes of checkpoints in memory
@@ -23,8 +24,8 @@ class Keeper:
     finds everything that its checkpoint knows of.
     """
 
-    def __init__(self, folder: Path, tell: Callable[[str], None], is_written: Callable[[], bool]) -> None:
-        self._folder, self._tell, self._is_written = folder, tell, is_written
+    def __init__(self, folder: Path, observer: Observer, is_written: Callable[[], bool]) -> None:
+        self._folder, self._observer, self._is_written = folder, observer, is_written
         self._held: dict[str, Packed] = {}
         self._failing = False
         self.tried_at = time.monotonic()
@@ -75,10 +76,10 @@ class Keeper:
             write()
         except OSError as error:
             if not self._failing:
-                self._tell(f"warning: no checkpoint can be written ({error.strerror}); it is tried again")
+                self._observer.event(f"warning: no checkpoint can be written ({error.strerror}); it is tried again")
             self._failing = True
             return False
         if self._failing:
-            self._tell("checkpoints are written again")
+            self._observer.event("checkpoints are written again")
         self._failing = False
         return True

@@ -1,4 +1,4 @@
-"""The loop: the gear runs from look to look; everything else happens there.
+"""The training loop: the gear runs from look to look; everything else happens there.
 
 Between two looks there are pauses, about ten a second, at which losses come to the host, the journal and the progress
 bar, and a signal or a due safety checkpoint is seen. Where the pauses fall changes no number.
@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from annpipe.contract import Look
 from annpipe.errors import NonFinite, NonFiniteLoss, RunError
+from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.train.divisors import sums_of
 from annpipe.train.gears.base import Gear
@@ -24,16 +25,17 @@ from annpipe.train.loop.checkpoint import FOLDER
 from annpipe.train.loop.evaluate import evaluate
 from annpipe.train.loop.figures import run_view
 from annpipe.train.loop.keep_checkpoints import Keeper
+from annpipe.train.loop.state import LoopState
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Pace, Schedule
-from annpipe.train.tally import Tally, step_losses
+from annpipe.train.tally import step_losses
 
 PAUSE_SECONDS = 0.1
 LAST = "last"
 
 
-class Reporter(Protocol):
-    """Who hears what happens: epochs count from 1."""
+class LoopObserver(Observer):
+    """Told the figures of a training loop, and asked whether it should stop; epochs count from 1."""
 
     def losses(self, first_epoch: int, values: Sequence[float]) -> None:
         """The train losses of consecutive epochs."""
@@ -41,39 +43,17 @@ class Reporter(Protocol):
     def values(self, epoch: int, values: Mapping[str, float]) -> None:
         """Metrics at an epoch, by key."""
 
-    def progress(self, step: int, loss: float) -> None:
-        """The run is after `step` steps; the loss of the last one."""
-
-    def stopped(self) -> bool:
-        """Whether the run was asked to stop now."""
-
-    def event(self, message: str) -> None:
-        """Something a person wants to read."""
-
     def artifact(self, name: str, content: Any) -> None:
         """A text or a figure to keep as `looks/<name>`."""
 
+    def stopped(self) -> bool:
+        """Whether the loop should stop now."""
+        return False
+
     @property
     def history(self) -> Mapping[str, tuple[list[int], list[float]]]:
-        """The epochs and values told so far, by key."""
-
-
-@dataclass
-class Memory(Tally):
-    """What the loop itself remembers; all of it goes into a checkpoint."""
-
-    latest: dict[str, float] = field(default_factory=dict)
-    best: dict[str, tuple[float, int]] = field(default_factory=dict)
-    seconds: float = 0.0
-    ended_by: str | None = None
-    restore: str | None = None
-
-    def note(self, key: str, value: float, epoch: int, *, higher: bool = False) -> None:
-        """Takes a value as the latest, and as the best if it is."""
-        self.latest[key] = value
-        known = self.best.get(key)
-        if math.isfinite(value) and (known is None or (value > known[0] if higher else value < known[0])):
-            self.best[key] = (value, epoch)
+        """The epochs and values reported so far, by key."""
+        return {}
 
 
 @dataclass
@@ -88,10 +68,10 @@ class Loop:
     parts: Parts
     gear: Gear
     schedule: Schedule
-    reporter: Reporter
+    reporter: LoopObserver
     folder: Path
     facts: Mapping[str, Any]
-    memory: Memory = field(default_factory=Memory)
+    memory: LoopState = field(default_factory=LoopState)
     higher_is_better: frozenset[str] = frozenset()
     keeps_start: bool = True
     is_written: Callable[[], bool] = lambda: True
@@ -100,7 +80,7 @@ class Loop:
         self._sums = sums_of(self.plan, self.parts.loss)
         self._pace = Pace(PAUSE_SECONDS)
         self._finite_checkpoint: str | None = None
-        self._keeper = Keeper(self.folder, self.reporter.event, self.is_written)
+        self._keeper = Keeper(self.folder, self.reporter, self.is_written)
         self._kept_at = self._timed_at = time.monotonic()
 
     @property
@@ -159,7 +139,7 @@ class Loop:
         losses: list[float] = step_losses(figures, len(self._sums) if has_terms else 0).tolist()
         self._pace.took(n_steps, time.perf_counter() - begin)
         guard = self.gear.guard
-        left_out = guard.left_out(self.gear.step, self.reporter.event)
+        left_out = guard.left_out(self.gear.step, self.reporter)
         self._take_losses(begin_step, losses, figures.tolist() if has_terms else None, left_out)
         self.memory.latest |= guard.counts
         if guard.broken is not None:
@@ -248,10 +228,8 @@ class Loop:
             keep=self._keep_named,
             restore=self._ask_restore,
             higher_is_better=frozenset(key for key in latest if key.partition("/")[2] in self.higher_is_better),
-            parameters=lambda: {name: copied(one) for name, one in model.named_parameters() if one.requires_grad},
-            gradients=lambda: {
-                name: copied(one.grad) for name, one in model.named_parameters() if one.grad is not None
-            },
+            parameters=lambda: {name: copied(p) for name, p in model.named_parameters() if p.requires_grad},
+            gradients=lambda: {name: copied(p.grad) for name, p in model.named_parameters() if p.grad is not None},
             view=lambda: run_view(self.plan, self.parts, self.reporter.history),
             artifact=self.reporter.artifact,
         )
@@ -302,7 +280,7 @@ class Loop:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on from a checkpoint's state, exactly."""
         self.gear.load_state(state["gear"])
-        self.memory = Memory(**state["memory"])
+        self.memory = LoopState(**state["memory"])
         self.memory.best = {key: (value, epoch) for key, (value, epoch) in self.memory.best.items()}
         self._finite_checkpoint = f"{FOLDER}/{LAST}"
         for callback, kept in zip(self.parts.callbacks, state["callbacks"], strict=True):

@@ -1,14 +1,19 @@
-"""Which learning rate fits? Smith's range test (2017, arXiv:1506.01186): the rate grows until the loss blows up."""
+"""Suggests a learning rate by Smith's range test (2017, arXiv:1506.01186): the rate grows until the loss blows up."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
+
+from annpipe.backend.device import computing, find_device
+from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
+from annpipe.registry.traits import OptimizerTraits
 from annpipe.train.gears.eager.gear import Eager
-from annpipe.train.parts import Parts
+from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import schedule
 from annpipe.train.tally import step_losses
 
@@ -26,6 +31,16 @@ class RateTest:
     suggested: float
 
 
+@torch_defaults()
+def try_rates(plan: Plan, *, low: float, high: float, steps: int) -> RateTest:
+    """A learning rate range test of the plan, on parts made for it: no run is recorded, and none is influenced."""
+    device = find_device(plan.device.type, None)
+    unscheduled = replace(plan, scheduler=None)
+    with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
+        torch.set_num_threads(1 if plan.device.threads == "auto" else plan.device.threads)
+        return range_test(unscheduled, build(unscheduled, device, dtype), low=low, high=high, steps=steps)
+
+
 def range_test(plan: Plan, parts: Parts, *, low: float, high: float, steps: int) -> RateTest:
     """Trains the parts for up to so many steps, the rate growing from `low` to `high` by the same factor each time.
 
@@ -33,16 +48,15 @@ def range_test(plan: Plan, parts: Parts, *, low: float, high: float, steps: int)
     Raises RunError where the optimizer has no learning rate, or the loss tells nothing.
     """
     groups = parts.optimizer.param_groups
-    entry = plan.registry.find("optimizer", plan.optimizer.name)
-    if (entry and entry.traits.get("closure")) or any(not group.get("lr") for group in groups):
+    if plan.optimizer.traits(OptimizerTraits).closure or any(not group.get("lr") for group in groups):
         raise RunError(f"{plan.optimizer.name} has no learning rate to look for: it searches for its steps itself")
-    shares = [float(group["lr"]) / float(groups[0]["lr"]) for group in groups]
+    ratios = [float(group["lr"]) / float(groups[0]["lr"]) for group in groups]
     gear = Eager(plan, parts, schedule(plan, len(parts.rows["train"])))
     window, rates, losses, best = steps // 20 + 1, list[float](), list[float](), math.inf
     for step in range(steps):
         rate = low * (high / low) ** (step / (steps - 1))
-        for group, share in zip(groups, shares, strict=True):
-            group["lr"] = rate * share
+        for group, ratio in zip(groups, ratios, strict=True):
+            group["lr"] = rate * ratio
         loss = float(step_losses(gear.advance(1), len(gear.terms or ())))
         if not math.isfinite(loss):
             break
@@ -57,7 +71,7 @@ def range_test(plan: Plan, parts: Parts, *, low: float, high: float, steps: int)
 
 def smoothed(losses: list[float], window: int) -> list[float]:
     """The mean over up to so many steps before and after each, which comes neither too early nor too late."""
-    around = [losses[max(0, place - window // 2) : place + window // 2 + 1] for place in range(len(losses))]
+    around = [losses[max(0, step - window // 2) : step + window // 2 + 1] for step in range(len(losses))]
     return [sum(some) / len(some) for some in around]
 
 
@@ -68,7 +82,7 @@ def steepest(rates: list[float], course: list[float], window: int) -> float:
     between neighbours. Raises RunError where nothing falls.
     """
     half, lowest = max(1, window // 2), course.index(min(course)) if course else 0
-    places = range(half, lowest - half + 1)
-    if not places:
+    steps = range(half, lowest - half + 1)
+    if not steps:
         raise RunError("the loss falls at none of these rates: begin with a lower one, as `--from 1e-9`")
-    return rates[min(places, key=lambda place: course[place + half] - course[place - half])]
+    return rates[min(steps, key=lambda step: course[step + half] - course[step - half])]

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from annpipe.cli.commands.runs import command
+from annpipe.record.journal.events import RunBegun, RunEnded
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.project import new_run_folder
 from annpipe.record.journal.state import Shipped, write_state
@@ -23,7 +24,7 @@ def begin(project: Path, name: str, time: int = BEGAN) -> tuple[Path, Journal]:
     """A run that trains."""
     folder = new_run_folder(project, name)
     journal = Journal.create(folder)
-    journal.write("run", id=folder.name, name=name, time=time)
+    journal.write(RunBegun(id=folder.name, name=name, time=time))
     return folder, journal
 
 
@@ -47,7 +48,7 @@ def test_every_run_has_its_true_status(project: Path) -> None:
     folder, finished = begin(project, "finished", BEGAN)
     finished.series("train/loss", 1, [3.0, 2.0], BEGAN, BEGAN + 2)
     finished.metrics(2, {"final/train/loss": 1.5, "best/train/loss": 1.0}, BEGAN + 2)
-    finished.write("end", status="FINISHED", time=BEGAN + 90_000, error=None)
+    finished.write(RunEnded(status="FINISHED", time=BEGAN + 90_000, error=None))
     finished.close()
     write_state(folder, Shipped(store="x", run_id="r", offset=(folder / "journal.jsonl").stat().st_size, complete=True))
     _, killed = begin(project, "killed", BEGAN + 2)
@@ -55,7 +56,7 @@ def test_every_run_has_its_true_status(project: Path) -> None:
     killed.close()
     _, failed = begin(project, "failed", BEGAN + 1)
     failed.metrics(1, {"train/loss": math.nan}, BEGAN)
-    failed.write("end", status="FAILED", time=BEGAN + 500, error="nan")
+    failed.write(RunEnded(status="FAILED", time=BEGAN + 500, error="nan"))
     failed.close()
     result = runs()
     live.close()

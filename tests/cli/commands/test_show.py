@@ -13,7 +13,8 @@ from annpipe.backend.instantiate import instantiate
 from annpipe.cli.commands.show import examples
 from annpipe.draft.options import Resolving
 from annpipe.registry import KINDS, Registry
-from annpipe.registry.registry import imported
+from annpipe.registry.loading import imported
+from annpipe.registry.traits import DataTraits
 from annpipe.spec.sections.component import Call, read_call
 from annpipe.spec.yaml.nodes import ListNode, MappingNode
 from annpipe.spec.yaml.reader import read_text
@@ -142,10 +143,10 @@ def test_a_component_takes_its_own_examples(registry_entries: Registry) -> None:
                 assert isinstance(call, Call)
                 component = Resolving(registry_entries).component(call, kind)
                 assert component
-                told = entry.traits.get("fields")
+                told = entry.traits_as(DataTraits).fields
                 if isinstance(told, str):
                     assert imported(told)(**component.options).targets
                 else:
-                    instantiate(component, registry_entries)
+                    instantiate(component)
                 n_taken += 1
     assert n_taken >= 6

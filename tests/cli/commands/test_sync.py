@@ -14,6 +14,7 @@ from mlflow.tracking.client import MlflowClient
 from annpipe.cli.commands.sync import command
 from annpipe.errors import NotFound, StoreError
 from annpipe.record.journal import location
+from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.project import new_run_folder
 from annpipe.record.journal.state import read_state
@@ -30,13 +31,9 @@ def begin(project: Path, uri: str) -> tuple[Path, Journal]:
     journal = Journal.create(folder)
     root = location.artifact_root(uri, project)
     journal.write(
-        "run",
-        id=folder.name,
-        name="quadratic",
-        experiment="quadratic",
-        tracking_uri=uri,
-        artifact_root=root,
-        time=BEGAN,
+        RunBegun(
+            id=folder.name, name="quadratic", experiment="quadratic", tracking_uri=uri, artifact_root=root, time=BEGAN
+        )
     )
     journal.series("train/loss", 1, [1.0, 0.5, 0.25], BEGAN, BEGAN + 3)
     return folder, journal

@@ -22,6 +22,7 @@ from click.testing import CliRunner
 from annpipe.cli.commands.ui import command
 from annpipe.errors import StoreError
 from annpipe.record.journal import location
+from annpipe.record.journal.events import ArtifactKept, RunBegun, RunEnded
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.project import new_run_folder
 from annpipe.record.store.new_database import first_open
@@ -33,19 +34,19 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 def recorded_run(project: Path) -> tuple[str, str]:
     """Experiment and run id of a run with a figure, shipped to the project's store."""
     from annpipe.record.shipper import follow
-    from annpipe.record.shipper.retry import Trainer
+    from annpipe.record.shipper.retry import TrainerPipe
 
     folder = new_run_folder(project, "quadratic")
     uri = location.embedded_uri(project)
     with_root = {"tracking_uri": uri, "artifact_root": location.artifact_root(uri, project)}
     journal = Journal.create(folder)
-    journal.write("run", id=folder.name, name="quadratic", experiment="curves", time=1_700_000_000_000, **with_root)
+    journal.write(RunBegun(id=folder.name, name="quadratic", experiment="curves", time=1_700_000_000_000, **with_root))
     (folder / "plot.svg").write_text("<svg/>")
-    journal.write("artifact", file="plot.svg", to="plots")
-    journal.write("end", status="FINISHED", time=1_700_000_001_000, error=None)
+    journal.write(ArtifactKept(file="plot.svg", to="plots"))
+    journal.write(RunEnded(status="FINISHED", time=1_700_000_001_000, error=None))
     journal.close()
     with follow.logging_to(folder):
-        state = follow.ship(folder, uri, Trainer(None), 5.0)
+        state = follow.ship(folder, uri, TrainerPipe(None), 5.0)
     assert state.complete
     assert state.experiment_id
     assert state.run_id

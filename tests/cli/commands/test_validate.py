@@ -204,7 +204,7 @@ def test_a_bug_exits_4_and_says_how_to_report_it(
 ) -> None:
     """With the traceback, the versions and the command."""
     write(tmp_path, SPEC)
-    monkeypatch.setattr("annpipe.runs.launch.read", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("annpipe.runs.spec_source.SpecSource.draft", lambda *_, **__: 1 / 0)
     code, _, said = annpipe_here("validate", "spec.yaml")
     assert code == 4
     assert "ZeroDivisionError" in said

@@ -14,6 +14,7 @@ import pytest
 
 from annpipe.cli import COMMANDS
 from annpipe.cli.completion import components, set_paths
+from annpipe.record.journal.events import RunBegun, RunEnded
 from annpipe.registry import KINDS, Registry, index, registry
 from annpipe.spec.sections import models as sections
 from annpipe.spec.sections import spec as specs
@@ -195,8 +196,8 @@ def test_runs_come_latest_first_and_resume_offers_those_not_finished(tab: Tab, p
         folder = project / "runs" / f"{name}-20250101-000000-abcd"
         folder.mkdir(parents=True)
         journal = Journal.create(folder)
-        journal.write("run", id=folder.name, name=name, time=number)
-        journal.write("end", status=status, time=number, error=None)
+        journal.write(RunBegun(id=folder.name, name=name, time=number))
+        journal.write(RunEnded(status=status, time=number, error=None))
         journal.close()
     shown = [f"{name}-20250101-000000-abcd" for name in "cba"]
     assert tab("annpipe sync ") == shown

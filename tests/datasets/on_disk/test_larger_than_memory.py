@@ -17,11 +17,10 @@ import pytest
 import torch
 
 from annpipe.backend.streams import generator, stream_seed
-from annpipe.datasets import prepare
 from annpipe.datasets.on_disk import fit as passages
 from annpipe.errors import SpecError
 from annpipe.train.batches import on_disk
-from annpipe.train.batches.on_disk import StoredBatches
+from annpipe.train.batches.on_disk import OnDiskBatches
 from annpipe.train.loop import evaluate as evaluating
 from annpipe.train.loop.evaluate import evaluate
 from annpipe_std.tables import sources
@@ -52,16 +51,13 @@ IN_MEMORY = "data.parquet.in_memory=true"
 
 
 @pytest.fixture(autouse=True)
-def small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A cache of its own; some dozen rows a block, some four a chunk and three chunks a buffer."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)  # where files of overrides are looked for
     monkeypatch.setattr(sources, "MOST_ROWS", 37)
     monkeypatch.setattr(on_disk, "CHUNK_BYTES", 300)
     monkeypatch.setattr(on_disk, "BUFFER_BYTES", 4000)
-    prepare.prepared.cache_clear()
-    yield
-    prepare.prepared.cache_clear()
 
 
 def frame() -> pd.DataFrame:
@@ -93,7 +89,7 @@ def rows(tmp_path: Path) -> pd.DataFrame:
 
 
 def matrix(stored: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    xs, ys = zip(*((x.clone(), y) for x, y in stored.blocks(50)), strict=True)
+    xs, ys = zip(*((x.clone(), y) for x, y in stored.iter_chunks(50)), strict=True)
     return torch.cat(xs), torch.cat(ys)
 
 
@@ -169,7 +165,6 @@ def test_quantiles_of_many_rows_are_those_of_a_sample_of_train(fit: Fit, monkeyp
     monkeypatch.setattr(passages, "MOST_ROWS", 200)
     change = ("data.transforms.number=[{impute: median}, robust]", "train.epochs=1")
     first = fit(SPEC, *change).parts.transformed.columns.state_dict()
-    prepare.prepared.cache_clear()
     held = fit(SPEC, *change, IN_MEMORY).parts.transformed.columns.state_dict()
     (fill, wanted) = first["steps.1.0.fill"], held["steps.1.0.fill"]
     assert not torch.equal(fill, wanted)
@@ -266,7 +261,7 @@ def test_a_run_goes_on_exactly_from_within_an_epoch(fit: Fit, stop_at: int) -> N
 def test_every_row_comes_once_an_epoch_wherever_the_reading_begins(fit: Fit) -> None:
     run = fit(SPEC, "train.epochs=1")
     rows, steps = run.parts.rows["train"], run.schedule
-    batches = StoredBatches(rows, steps, 7, shuffle=True)
+    batches = OnDiskBatches(rows, steps, 7, shuffle=True)
     epochs = []
     for _ in range(2):
         batches.begin_epoch()
@@ -278,7 +273,7 @@ def test_every_row_comes_once_an_epoch_wherever_the_reading_begins(fit: Fit) -> 
         assert {tuple(row) for row in torch.cat(epoch).tolist()} == whole
         assert sum(map(len, epoch)) == len(rows)
     assert not torch.equal(epochs[0][0], epochs[1][0])
-    assert generator(7, "shuffle").get_state().equal(StoredBatches(rows, steps, 7, shuffle=True).state(mid_epoch=False))
+    assert generator(7, "shuffle").get_state().equal(OnDiskBatches(rows, steps, 7, shuffle=True).state(mid_epoch=False))
 
 
 def test_csv_and_parquet_train_alike(tmp_path: Path, rows: pd.DataFrame, fit: Fit) -> None:
@@ -429,14 +424,15 @@ runpy.run_module("annpipe", run_name="__main__")
 """
 TRAIN = """
 import torch
-from annpipe.runs.launch import complete, read
-from annpipe.observer import Silent
+from annpipe.runs.launch import complete
+from annpipe.runs.spec_source import SpecSource
+from annpipe.observer import SILENT
 from annpipe.backend.device import computing
 from annpipe.train.loop.evaluate import evaluate
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
-plan = complete(read(Path("spec.yaml"), overrides=sys.argv[1:]), Silent())
+plan = complete(SpecSource(Path("spec.yaml"), tuple(sys.argv[1:])).draft(), SILENT)
 with computing("float32", deterministic=True) as dtype:
     parts = build(plan, torch.device("cpu"), dtype)
     steps = schedule(plan, len(parts.rows["train"]))

@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from annpipe import Dataset, Field, Fields
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.registry.marks import data, layer
 from annpipe.spec.sections.spec import read_spec
@@ -74,7 +73,7 @@ def plan(kind: str, model: str, loss: str = "MSELoss") -> Plan:
     registry = Registry.installed()
     for component in (shaped, Scale, Forgetful, Raising):
         registry.add(component)
-    return resolve(draft(read_spec(read_text(text, "s.yaml"), "s.yaml"), registry), observe_fields)
+    return resolve(draft(read_spec(read_text(text, "s.yaml"), "s.yaml"), registry))
 
 
 def problem(kind: str, model: str, loss: str = "MSELoss"):  # type: ignore[no-untyped-def]
@@ -131,7 +130,7 @@ def plan_from(made: Plan) -> Plan:
     registry = Registry.installed()
     for component in (shaped, Scale, Forgetful, Raising):
         registry.add(component)
-    return resolve(draft(read_spec(read_text(made.to_yaml(), "s.yaml"), "s.yaml"), registry), observe_fields)
+    return resolve(draft(read_spec(read_text(made.to_yaml(), "s.yaml"), "s.yaml"), registry))
 
 
 @pytest.mark.parametrize(
@@ -208,5 +207,5 @@ def test_data_that_tells_no_fields_is_made_to_see_them() -> None:
     registry = Registry.installed()
     registry.add(untold)
     text = "version: 1\nname: t\ndata: untold\nmodel: [Linear: 1]\nloss: L1Loss\noptimizer: SGD\ntrain: {epochs: 1}\n"
-    made = resolve(draft(read_spec(read_text(text, "s.yaml"), "s.yaml"), registry), observe_fields)
+    made = resolve(draft(read_spec(read_text(text, "s.yaml"), "s.yaml"), registry))
     assert made.model[0].component.options["in_features"] == 2

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Registry
 from annpipe.spec import load_spec
 
@@ -39,7 +38,7 @@ def warned(tmp_path: Path, registry_entries: Registry) -> Warned:
         text = SPEC.replace("TARGETS", targets).replace("MODEL", model).replace("LOSS", loss)
         file = tmp_path / "spec.yaml"
         file.write_text(text.replace("METRICS", metrics).replace("SCHEDULER", scheduler), encoding="utf-8")
-        plan = resolve(draft(load_spec(file), copy.deepcopy(registry_entries)), observe_fields)
+        plan = resolve(draft(load_spec(file), copy.deepcopy(registry_entries)))
         assert all(warning.severity == "warning" and warning.place for warning in plan.warnings)
         return [(warning.code, warning.help or "") for warning in plan.warnings]
 

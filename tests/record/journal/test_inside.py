@@ -10,11 +10,12 @@ import pytest
 from mlflow.tracking.client import MlflowClient
 
 from annpipe.errors import BadRunFolder
+from annpipe.record.journal.events import ArtifactKept, ModelSaved
 from annpipe.record.journal.inside import check_inside, neighbour, path_inside
 from annpipe.record.journal.location import embedded_uri
 from annpipe.record.journal.state import write_state
 from annpipe.record.shipper import follow
-from annpipe.record.shipper.retry import Trainer
+from annpipe.record.shipper.retry import TrainerPipe
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.", "ignore::DeprecationWarning")
 
@@ -28,12 +29,12 @@ def test_files_outside_are_refused_and_the_rest_arrives(project: Path, begin: An
     run = begin(artifact_root=str(project / "elsewhere"))
     (run.folder / "own.txt").write_text("own")
     for name in OUTSIDE:
-        run.journal.write("artifact", file=name.replace("SECRET", str(secret)), to="")
-    run.journal.write("artifact", file="own.txt", to="../../../../stray")
-    run.journal.write("artifact", file="own.txt", to="kept")
+        run.journal.write(ArtifactKept(file=name.replace("SECRET", str(secret)), to=""))
+    run.journal.write(ArtifactKept(file="own.txt", to="../../../../stray"))
+    run.journal.write(ArtifactKept(file="own.txt", to="kept"))
     for folder in ("../../private", "../..", str(project), "../nobody/model"):
-        run.journal.write("model", folder=folder)
-    state = follow.ship(run.end(), embedded_uri(project), Trainer(None), 1.0)
+        run.journal.write(ModelSaved(folder=folder))
+    state = follow.ship(run.end(), embedded_uri(project), TrainerPipe(None), 1.0)
     assert not state.complete
     assert len(state.refused) == len(OUTSIDE) + 1 + 4
     shipped = [path for path in (project / "mlartifacts").rglob("*") if path.is_file()]
@@ -49,7 +50,7 @@ def test_a_folder_with_a_link_out_of_it_is_not_shipped(project: Path, begin: Any
     (project / "rc").write_text("before")
     (folder / "shipper.log").symlink_to(project / "rc")
     with pytest.raises(BadRunFolder, match=r"leads out of its folder: shipper\.log"):
-        follow.ship(folder, embedded_uri(project), Trainer(None), 1.0)
+        follow.ship(folder, embedded_uri(project), TrainerPipe(None), 1.0)
     assert (project / "rc").read_text() == "before"
 
 
@@ -57,18 +58,18 @@ def test_a_folder_does_not_write_into_the_record_of_another(project: Path, begin
     """Neither by the id of a run beside it, nor by the MLflow run that its state names; a renamed folder goes on."""
     uri = embedded_uri(project)
     own = begin().end()
-    known = follow.ship(own, uri, Trainer(None), 1.0)
+    known = follow.ship(own, uri, TrainerPipe(None), 1.0)
     claimed = begin(id=own.name).end("FAILED")
     with pytest.raises(BadRunFolder, match=f"says that it is {own.name}, which lies beside it"):
-        follow.ship(claimed, uri, Trainer(None), 1.0)
+        follow.ship(claimed, uri, TrainerPipe(None), 1.0)
     other = begin().end("FAILED")
     write_state(other, replace(known, complete=False, offset=known.offset - 1))
-    state = follow.ship(other, uri, Trainer(None), 1.0)
+    state = follow.ship(other, uri, TrainerPipe(None), 1.0)
     assert state.complete
     assert state.run_id != known.run_id
     assert MlflowClient(uri).get_run(str(known.run_id)).info.status == "FINISHED"
     renamed = own.rename(own.with_name("renamed"))
-    assert follow.ship(renamed, uri, Trainer(None), 1.0).run_id == known.run_id
+    assert follow.ship(renamed, uri, TrainerPipe(None), 1.0).run_id == known.run_id
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc", "a/../../b", "", ".", "..", "a\0b"])

@@ -10,6 +10,7 @@ import pytest
 
 from annpipe.errors import RunError
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import RunEnded, RunResumed, TagsSet
 from annpipe.record.journal.journal import Journal
 
 
@@ -82,10 +83,10 @@ def test_reopening_cuts_off_a_torn_line_and_drops_points_that_are_there(tmp_path
 def test_a_reader_sees_complete_lines_only(tmp_path: Path) -> None:
     """A line that is being written is not there yet."""
     pen = Journal.create(tmp_path)
-    pen.write("tags", tags={"a": "b"})
+    pen.write(TagsSet(tags={"a": "b"}))
     with open(tmp_path / journal.FILE, "ab") as file:
         file.write(b'{"event":"end","status":"FINISHED","time":1,"error":null}')
-    assert [event["event"] for event in events(tmp_path)] == ["tags"]
+    assert [event.kind for event in events(tmp_path)] == ["tags"]
     pen.close()
     assert journal.status(tmp_path) == "KILLED"
 
@@ -99,12 +100,12 @@ def test_status_tells_how_a_run_ended(tmp_path: Path) -> None:
     assert journal.status(tmp_path) == "KILLED"
     for status in ("FAILED", "KILLED", "FINISHED"):
         pen = Journal.reopen(tmp_path)
-        pen.write("end", status=status, time=1, error=None)
+        pen.write(RunEnded(status=status, time=1, error=None))
         assert journal.status(tmp_path) == "RUNNING"
         pen.close()
         assert journal.status(tmp_path) == status
     pen = Journal.reopen(tmp_path)
-    pen.write("resumed", time=2, step=5)
+    pen.write(RunResumed(time=2, step=5))
     pen.close()
     assert journal.status(tmp_path) == "KILLED"
 

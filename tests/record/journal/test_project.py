@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from annpipe.errors import NotFound
+from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.project import find_project, find_run, new_run_folder, slug
 from annpipe.record.journal.state import Shipped, write_state
@@ -17,7 +18,7 @@ def make(project: Path, name: str, time: int, called: str | None = None) -> Path
     """A run that began at `time`."""
     folder = new_run_folder(project, name)
     journal = Journal.create(folder)
-    journal.write("run", id=folder.name, name=called or name, time=time)
+    journal.write(RunBegun(id=folder.name, name=called or name, time=time))
     journal.close()
     return folder
 

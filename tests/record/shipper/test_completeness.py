@@ -20,11 +20,12 @@ from mlflow.tracking.client import MlflowClient
 from annpipe.cli.commands.sync import command
 from annpipe.errors import StoreError
 from annpipe.record.journal import location
+from annpipe.record.journal.events import ArtifactKept, DatasetUsed, ModelSaved, RunEnded, RunResumed
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.state import Shipped, is_recorded, read_state, write_state
 from annpipe.record.shipper import follow
 from annpipe.record.shipper.recorder import Recorder
-from annpipe.record.shipper.retry import Trainer, at_once
+from annpipe.record.shipper.retry import TrainerPipe, call_once
 from annpipe.record.shipper.shipment import Shipment, feed_all
 from annpipe.record.store.client import Store
 from annpipe.record.store.content import Content
@@ -55,9 +56,9 @@ def whole(begin: Any) -> Callable[[], Path]:
             **changes,
         )
         (run.folder / "plan.yaml").write_text("seed: 0\n")
-        run.journal.write("artifact", file="plan.yaml", to="")
+        run.journal.write(ArtifactKept(file="plan.yaml", to=""))
         dataset = {"name": "formula", "digest": "ab" * 8, "source": "x**2", "context": "train"}
-        run.journal.write("dataset", dataset=dataset)
+        run.journal.write(DatasetUsed(dataset=dataset))
         run.journal.series("train/loss", 1, [1 / (step + 1) for step in range(N_STEPS)], BEGAN, BEGAN + N_STEPS)
         run.journal.metrics(N_STEPS, {"val/price ($)/loss": 0.5}, BEGAN + N_STEPS)
         model = run.folder / "model"
@@ -65,7 +66,7 @@ def whole(begin: Any) -> Callable[[], Path]:
         column = [{"name": "x", "type": "double", "shape": []}]
         text = {"inputs": column, "outputs": column, "inputs_example": {"x": [0.0]}, "requirements": ["numpy"]}
         (model / "model.json").write_text(json.dumps(text))
-        run.journal.write("model", folder="model")
+        run.journal.write(ModelSaved(folder="model"))
         return run.end()
 
     return make
@@ -74,7 +75,7 @@ def whole(begin: Any) -> Callable[[], Path]:
 def shipped(folder: Path) -> Shipped:
     """Ships a run whose trainer is gone."""
     with follow.logging_to(folder):
-        return follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
+        return follow.ship(folder, follow.store_of(folder), TrainerPipe(None), 1.0)
 
 
 def sync(*arguments: str) -> Result:
@@ -182,7 +183,7 @@ def test_a_store_that_is_moved_away_while_it_is_open(project: Path, whole: Calla
     """What a shipper writes into the file that it has open is nowhere: the path is what counts."""
     folder = whole()
     store = Store(location.embedded_uri(project))
-    first = Shipment(folder, store, at_once, Shipped(store=store.uri))
+    first = Shipment(folder, store, call_once, Shipped(store=store.uri))
     with follow.logging_to(folder):
         feed_all(first, folder)
         first.flush()
@@ -207,9 +208,9 @@ def test_what_is_deleted_while_it_trains_is_not_complete(
     target = first.run_id if what == "run" else first.experiment_id
     delete(target)
     journal = Journal.reopen(run.folder)
-    journal.write("resumed", time=BEGAN + 30, step=20)
+    journal.write(RunResumed(time=BEGAN + 30, step=20))
     journal.series("train/loss", 21, [1.0] * 20, BEGAN + 30, BEGAN + 50)
-    journal.write("end", status="FINISHED", time=BEGAN + 60, error=None)
+    journal.write(RunEnded(status="FINISHED", time=BEGAN + 60, error=None))
     journal.close()
     done = sync()
     assert "was deleted; restore it in MLflow's UI" in done.stderr
@@ -277,7 +278,7 @@ def test_a_live_run_that_is_deleted_and_then_gone_for_good_is_recorded_anew(
     told: list[str] = []
 
     def restored() -> bool:
-        return follow._restored(run.folder, uri, store, at_once, Trainer(reading), told.append)
+        return follow._restored(run.folder, uri, store, call_once, TrainerPipe(reading), told.append)
 
     follow._till_it_is_there(shipping, restored, run.folder, uri)
     os.close(reading)
@@ -306,7 +307,7 @@ def test_refused_items_are_named_and_the_record_is_not_complete(
     """By the command, each with its reason; it is tried again by the next one."""
     monkeypatch.chdir(project)
     run = begin(params={"a": "1"})
-    run.journal.write("artifact", file="lost.csv", to="tables")
+    run.journal.write(ArtifactKept(file="lost.csv", to="tables"))
     run.end()
     done = sync()
     assert isinstance(done.exception, StoreError)

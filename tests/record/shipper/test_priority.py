@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 
 from annpipe.record.journal import location
+from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.project import new_run_folder
 from annpipe.record.journal.state import Shipped, is_recorded, write_state
 from annpipe.record.shipper import __main__ as shipper
-from annpipe.record.shipper.__main__ import Aside, _ship
+from annpipe.record.shipper.__main__ import LowPriorityThread, _ship
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -83,7 +84,7 @@ def ended_run(place: Path) -> Path:
     run = new_run_folder(place, "quadratic")
     journal = Journal.create(run)
     root = location.artifact_root(uri, place)
-    journal.write("run", id=run.name, name="quadratic", tracking_uri=uri, artifact_root=root, time=1_700_000_000_000)
+    journal.write(RunBegun(id=run.name, name="quadratic", tracking_uri=uri, artifact_root=root, time=1_700_000_000_000))
     journal.series("train/loss", 1, [1.0, 0.5], 1_700_000_000_000, 1_700_000_000_002)
     journal.end("FINISHED")
     journal.close()
@@ -138,19 +139,19 @@ def test_a_trainer_that_leaves_while_mlflow_is_imported_has_its_run_shipped(
     run = new_run_folder(place, "short")
     journal = Journal.create(run)
     root = location.artifact_root(uri, place)
-    journal.write("run", id=run.name, name="short", tracking_uri=uri, artifact_root=root, time=1_700_000_000_000)
+    journal.write(RunBegun(id=run.name, name="short", tracking_uri=uri, artifact_root=root, time=1_700_000_000_000))
     journal.end("FINISHED")
     journal.close()
     trainer, other = (os.fdopen(end, mode) for end, mode in zip(os.pipe(), "rw", strict=True))
     monkeypatch.setattr("sys.stdin", trainer)
-    for name in ("_hear_nothing", "_step_aside", "_stand_with", "_write_to"):
+    for name in ("_ignore_signals", "_lower_priority", "_set_group_niceness", "_write_to"):
         monkeypatch.setattr(shipper, name, lambda *_: None)
 
     def leave(*, rehearse: bool) -> None:
         other.close()
 
     monkeypatch.setattr(shipper, "_import", leave)
-    monkeypatch.setattr(shipper, "_told", lambda arguments: (run, None))
+    monkeypatch.setattr(shipper, "_run_to_ship", lambda arguments: (run, None))
     with trainer:
         assert shipper.main([]) == 0
     assert is_recorded(run)
@@ -185,7 +186,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 def test_a_run_is_shipped_whose_trainer_leaves_as_mlflow_is_imported(place: Path, pipe: int) -> None:
     """The thread of low priority has ended by then: what is left is done without it."""
-    run, aside = ended_run(place), Aside()
+    run, aside = ended_run(place), LowPriorityThread()
     importing = aside.begin(lambda: time.sleep(0.3))
     os.close(pipe)
     aside.end(importing, run, None, 60)
@@ -197,5 +198,5 @@ def test_a_run_that_the_store_lost_is_begun_anew_aside(place: Path, pipe: int) -
     """The trainer is there: all that is done for it again has low priority again."""
     run = ended_run(place)
     write_state(run, Shipped(store=location.embedded_uri(place), run_id="0" * 32, experiment_id="0"))
-    assert _ship(run, None, Aside()) == 0, (run / "shipper.log").read_text()
+    assert _ship(run, None, LowPriorityThread()) == 0, (run / "shipper.log").read_text()
     assert is_recorded(run)

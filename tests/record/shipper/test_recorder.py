@@ -18,12 +18,13 @@ import pytest
 from mlflow.tracking.client import MlflowClient
 
 from annpipe.record.journal import location
+from annpipe.record.journal.events import ArtifactKept, RunBegun, RunEnded
 from annpipe.record.journal.journal import Journal, status
 from annpipe.record.journal.project import new_run_folder
 from annpipe.record.journal.state import read_state
 from annpipe.record.shipper import follow
 from annpipe.record.shipper.recorder import Recorder
-from annpipe.record.shipper.retry import Trainer
+from annpipe.record.shipper.retry import TrainerPipe
 from annpipe.record.store.keys import mlflow_key
 from annpipe.record.store.ui import serve
 from tests.conftest import unused_port
@@ -136,7 +137,7 @@ def test_a_shipper_that_is_killed_loses_and_doubles_nothing(
     process.wait()
     assert not read_state(folder).complete
     with follow.logging_to(folder):
-        state = follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
+        state = follow.ship(folder, follow.store_of(folder), TrainerPipe(None), 1.0)
     assert state.complete
     steps = losses(location.embedded_uri(project), state.run_id)
     assert steps == list(range(1, len(steps) + 1))
@@ -176,8 +177,8 @@ def test_a_run_may_be_named_before_its_journal_begins(project: Path) -> None:
     journal = Journal.create(folder)
     uri = location.embedded_uri(project)
     root = location.artifact_root(uri, project)
-    journal.write("run", id=folder.name, name="q", experiment="q", tracking_uri=uri, artifact_root=root, time=BEGAN)
-    journal.write("end", status="FINISHED", time=BEGAN + 1, error=None)
+    journal.write(RunBegun(id=folder.name, name="q", experiment="q", tracking_uri=uri, artifact_root=root, time=BEGAN))
+    journal.write(RunEnded(status="FINISHED", time=BEGAN + 1, error=None))
     journal.close()
     assert recorder.finish(300).complete
     empty = new_run_folder(project, "quadratic")
@@ -216,14 +217,14 @@ def test_a_server_that_was_away_is_shipped_to_later(project: Path, begin: Any) -
     plot = run.folder / "artifacts" / "plot.svg"
     plot.parent.mkdir()
     plot.write_text("<svg/>")
-    run.journal.write("artifact", file="artifacts/plot.svg", to="plots")
+    run.journal.write(ArtifactKept(file="artifacts/plot.svg", to="plots"))
     folder = run.end()
     with follow.logging_to(folder):
-        away = follow.ship(folder, uri, Trainer(None), 0.5)
+        away = follow.ship(folder, uri, TrainerPipe(None), 0.5)
         assert not away.complete
         assert away.problem
         with serve(location.embedded_uri(project), project, port) as server:
-            state = follow.ship(folder, uri, Trainer(None), 5.0)
+            state = follow.ship(folder, uri, TrainerPipe(None), 5.0)
             assert state.complete, state
             found = client(server.address).get_run(state.run_id)
             files = client(server.address).list_artifacts(state.run_id, "plots")
@@ -250,7 +251,7 @@ def test_what_is_left_when_the_trainer_is_gone_is_not_done_aside(project: Path, 
         return result
 
     with follow.logging_to(folder):
-        state = follow.ship(folder, follow.store_of(folder), Trainer(reading), 1.0, aside)
+        state = follow.ship(folder, follow.store_of(folder), TrainerPipe(reading), 1.0, aside)
     os.close(reading)
     assert state.complete
     assert offsets == [0]

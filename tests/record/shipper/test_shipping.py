@@ -16,11 +16,12 @@ from mlflow.tracking.client import MlflowClient
 
 from annpipe.errors import StoreError
 from annpipe.record.journal import location
+from annpipe.record.journal.events import ArtifactKept, ParamsSet, RunEnded, RunResumed
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.state import Shipped, is_recorded, read_state, sole_shipper, write_state
 from annpipe.record.shipper import follow
 from annpipe.record.shipper.recorder import Recorder
-from annpipe.record.shipper.retry import Trainer
+from annpipe.record.shipper.retry import TrainerPipe
 from annpipe.record.store.keys import mlflow_key
 
 # MLflow warns of its own use of pandas and SQLAlchemy.
@@ -32,7 +33,7 @@ BEGAN = 1_700_000_000_000
 def shipped(folder: Path) -> Shipped:
     """Ships a run whose trainer is gone."""
     with follow.logging_to(folder):
-        return follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
+        return follow.ship(folder, follow.store_of(folder), TrainerPipe(None), 1.0)
 
 
 def client(project: Path) -> Any:
@@ -69,7 +70,7 @@ def test_a_run_arrives_whole(project: Path, begin: Any) -> None:
     figure = run.folder / "artifacts" / "plots" / "data.svg"
     figure.parent.mkdir(parents=True)
     figure.write_text("<svg/>")
-    run.journal.write("artifact", file="artifacts/plots/data.svg", to="plots")
+    run.journal.write(ArtifactKept(file="artifacts/plots/data.svg", to="plots"))
     run.journal.metrics(10_000, {"final/train/loss": 1e-4}, BEGAN + 20_000)
     state = shipped(run.end())
     assert (state.complete, state.problem, state.refused) == (True, None, ())
@@ -150,9 +151,9 @@ def test_a_resumed_run_goes_on_in_the_same_mlflow_run(project: Path, begin: Any)
     assert (found.info.status, found.info.end_time) == ("KILLED", BEGAN + 10)
     journal = Journal.reopen(run.folder)
     assert not is_recorded(run.folder) or first.complete
-    journal.write("resumed", time=BEGAN + 100, step=5)
+    journal.write(RunResumed(time=BEGAN + 100, step=5))
     journal.series("train/loss", 6, [1.0] * 25, BEGAN + 100, BEGAN + 125)
-    journal.write("end", status="FINISHED", time=BEGAN + 130, error=None)
+    journal.write(RunEnded(status="FINISHED", time=BEGAN + 130, error=None))
     journal.close()
     assert not is_recorded(run.folder)
     second = shipped(run.folder)
@@ -170,9 +171,9 @@ def test_a_long_run_that_is_killed_and_resumed_keeps_the_budget(project: Path, b
     first = shipped(run.folder)
     assert len(history(project, first.run_id, "train/loss")) == 6000
     journal = Journal.reopen(run.folder)
-    journal.write("resumed", time=BEGAN + 7000, step=6000)
+    journal.write(RunResumed(time=BEGAN + 7000, step=6000))
     journal.series("train/loss", 6001, [0.5] * 14_000, BEGAN + 7000, BEGAN + 21_000)
-    journal.write("end", status="FINISHED", time=BEGAN + 21_000, error=None)
+    journal.write(RunEnded(status="FINISHED", time=BEGAN + 21_000, error=None))
     journal.close()
     assert shipped(run.folder).complete
     steps = [step for step, _, _ in history(project, first.run_id, "train/loss")]
@@ -185,8 +186,8 @@ def test_a_poisoned_item_costs_only_itself(project: Path, begin: Any) -> None:
     """What the store refuses is noted and the record not complete; everything around it arrives."""
     run = begin(params={"good": "1", "bad\nname": "2", "fine": "3"}, tags={"ok": "yes", "not\nok": "no"})
     run.journal.metrics(1, {"val/loss": 1.0, "bad\nmetric": 2.0, "val/accuracy": 0.5}, BEGAN)
-    run.journal.write("artifact", file="artifacts/lost.svg", to="plots")
-    run.journal.write("params", params={"good": "changed"})
+    run.journal.write(ArtifactKept(file="artifacts/lost.svg", to="plots"))
+    run.journal.write(ParamsSet(params={"good": "changed"}))
     state = shipped(run.end())
     found = client(project).get_run(state.run_id)
     assert found.data.params == {"good": "1", mlflow_key("bad\nname"): "2", "fine": "3"}
@@ -227,7 +228,7 @@ def test_a_run_deleted_in_mlflow_is_not_brought_back(project: Path, begin: Any) 
     first = shipped(run.folder)
     client(project).delete_run(first.run_id)
     journal = Journal.reopen(run.folder)
-    journal.write("end", status="FINISHED", time=BEGAN, error=None)
+    journal.write(RunEnded(status="FINISHED", time=BEGAN, error=None))
     journal.close()
     state = shipped(run.folder)
     assert not state.complete
@@ -263,7 +264,7 @@ def test_a_password_reaches_no_file(begin: Any) -> None:
     folder = begin(tracking_uri="http://***@127.0.0.1:9").end()
     uri = "http://ann:s3cret@127.0.0.1:9"
     with follow.logging_to(folder):
-        state = follow.ship(folder, uri, Trainer(None), 0.1)
+        state = follow.ship(folder, uri, TrainerPipe(None), 0.1)
     assert not state.complete
     assert "refused" in (state.problem or "")
     assert read_state(folder, uri).store == "http://***@127.0.0.1:9"

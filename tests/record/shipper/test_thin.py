@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from annpipe.record.shipper.thin import BUDGET, NON_FINITE, Point, Thinner
+from annpipe.record.shipper.thin import BUDGET, NON_FINITE, SeriesPoint, Thinner
 
 
 def recorded(values: list[float], expected: int | None, key: str = "train/loss", *, final: bool = True) -> set[int]:
     """The steps that end up in the record, the way the shipper asks for them."""
     series = Thinner(key, expected)
-    points = [Point(step, value, step) for step, value in enumerate(values)]
+    points = [SeriesPoint(step, value, step) for step, value in enumerate(values)]
     steps = {point.step for point in points if series.keep(point)}
     left = series.outstanding()
     stride = series.fill(final=final)
@@ -72,7 +72,7 @@ def test_a_killed_run_leaves_room_to_be_resumed(stop: int) -> None:
             steps |= set(range(0, stop, stride)) if stride else set()
             if stop <= 8_000:
                 assert len(steps) == stop
-        if series.keep(Point(step, 1.0, step)):
+        if series.keep(SeriesPoint(step, 1.0, step)):
             steps.add(step)
     steps |= {point.step for point in series.outstanding()}
     stride = series.fill(final=True)

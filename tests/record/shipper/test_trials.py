@@ -15,13 +15,14 @@ from mlflow.entities import Metric
 from mlflow.tracking.client import MlflowClient
 
 from annpipe.record.journal import journal, location
+from annpipe.record.journal.events import ArtifactKept, DatasetUsed, TrialEnded
 from annpipe.record.journal.state import Shipped, is_recorded, read_state, write_state
 from annpipe.record.shipper import follow
 from annpipe.record.shipper import trials as trials_module
-from annpipe.record.shipper.retry import Trainer, at_once
+from annpipe.record.shipper.retry import TrainerPipe, call_once
 from annpipe.record.shipper.trials import Trials
 from annpipe.record.store.client import Store
-from annpipe.record.store.new_database import lay_tables
+from annpipe.record.store.new_database import copy_tables
 from annpipe.record.store.transaction import Unfit, one_transaction
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
@@ -46,20 +47,20 @@ def swept(begin: Any) -> Callable[[], tuple[Path, list[Path]]]:
                 params={"lr": str(0.1 * number), **{f"option.{n}": str(n) for n in range(130)}},
             )
             (trial.folder / "plan.yaml").write_text(f"seed: {number}\n")
-            trial.journal.write("artifact", file="plan.yaml", to="")
+            trial.journal.write(ArtifactKept(file="plan.yaml", to=""))
             dataset = {"name": "formula", "digest": "ab" * 8, "source": "x**2", "context": "train"}
-            trial.journal.write("dataset", dataset=dataset)
+            trial.journal.write(DatasetUsed(dataset=dataset))
             values = [number + 1 / (step + 1) for step in range(700)] + [math.nan, math.inf]
             trial.journal.series("train/loss", 1, values, BEGAN, BEGAN + 702)
             trial.journal.metrics(702, {"val/loss": 0.5}, BEGAN + 702)
             if number == 3:
-                trial.journal.write("artifact", file="lost.csv", to="")  # it is not there
+                trial.journal.write(ArtifactKept(file="lost.csv", to=""))  # it is not there
             if number == 1:
                 trial.journal.close()  # nobody wrote its end
             else:
                 trial.end("FAILED" if number == 2 else "FINISHED")
             folders.append(trial.folder)
-            above.journal.write("trial", run=trial.folder.name, time=BEGAN + number)
+            above.journal.write(TrialEnded(run=trial.folder.name, time=BEGAN + number))
         return above.end(), folders
 
     return make
@@ -67,7 +68,7 @@ def swept(begin: Any) -> Callable[[], tuple[Path, list[Path]]]:
 
 def shipped(folder: Path) -> Shipped:
     with follow.logging_to(folder):
-        return follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
+        return follow.ship(folder, follow.store_of(folder), TrainerPipe(None), 1.0)
 
 
 def told(project: Path, above: Path, folders: list[Path]) -> list[Any]:
@@ -211,7 +212,7 @@ def running(project: Path, begin: Any) -> Running:
 
 
 def trials_of(project: Path) -> Trials:
-    return Trials(Store(location.embedded_uri(project)), at_once, Trainer(None))
+    return Trials(Store(location.embedded_uri(project)), call_once, TrainerPipe(None))
 
 
 def test_points_come_while_trials_are_trained(project: Path, running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +325,7 @@ def test_copied_tables_are_those_that_mlflow_makes(
     """Schema, revision and first rows; the second database of a machine is a copy, and none is overwritten."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with monkeypatch.context() as patch:
-        patch.setattr("annpipe.record.store.opening.lay_tables", lambda database: None)
+        patch.setattr("annpipe.record.store.new_database.copy_tables", lambda database: None)
         assert Store(f"sqlite:///{tmp_path}/its/own.db").answers()
     for name in ("made.db", "copied.db"):
         assert Store(f"sqlite:///{tmp_path}/{name}").answers()
@@ -337,7 +338,7 @@ def test_copied_tables_are_those_that_mlflow_makes(
     assert _rows(tmp_path / "copied.db", "alembic_version") == revision != []
     assert [row[:2] for row in _rows(tmp_path / "copied.db", "experiments")] == [(0, "Default")]
     before = (tmp_path / "made.db").read_bytes()
-    lay_tables(tmp_path / "made.db")
+    copy_tables(tmp_path / "made.db")
     assert (tmp_path / "made.db").read_bytes() == before
 
 
@@ -345,7 +346,7 @@ def test_without_a_cache_mlflow_makes_its_tables(tmp_path: Path, monkeypatch: py
     """A home that cannot be written to costs seconds, not the record."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    lay_tables(tmp_path / "new.db")
+    copy_tables(tmp_path / "new.db")
     assert not (tmp_path / "new.db").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 

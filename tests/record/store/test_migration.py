@@ -20,7 +20,7 @@ from mlflow.tracking.client import MlflowClient
 from annpipe.errors import StoreError
 from annpipe.record.journal import location
 from annpipe.record.shipper import follow
-from annpipe.record.shipper.retry import Trainer
+from annpipe.record.shipper.retry import TrainerPipe
 from annpipe.record.store.client import Store
 from annpipe.record.store.migration import migrate, revision
 
@@ -64,7 +64,7 @@ def test_it_is_copied_and_told(age: int, old_stores: dict[int, Path], project: P
     shutil.copy(old_stores[age], database)
     folder = begin().end()
     with follow.logging_to(folder):
-        state = follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
+        state = follow.ship(folder, follow.store_of(folder), TrainerPipe(None), 1.0)
     assert state.complete, state.problem
     (copy,) = project.glob("mlflow.db.before-mlflow-*")
     assert [notice for notice in state.notices if f"kept in {copy}" in notice]

@@ -14,8 +14,9 @@ import pytest
 from mlflow.tracking.client import MlflowClient
 
 from annpipe.record.journal import location
+from annpipe.record.journal.events import ModelSaved
 from annpipe.record.shipper import follow
-from annpipe.record.shipper.retry import Trainer
+from annpipe.record.shipper.retry import TrainerPipe
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -80,10 +81,10 @@ def column(name: str, type: str = "double", shape: tuple[int, ...] = ()) -> dict
 
 def shipped_run(run: Any) -> str:
     """Ships a run with its model; gives the MLflow run id."""
-    run.journal.write("model", folder="model")
+    run.journal.write(ModelSaved(folder="model"))
     folder = run.end()
     with follow.logging_to(folder):
-        state = follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
+        state = follow.ship(folder, follow.store_of(folder), TrainerPipe(None), 1.0)
     assert (state.complete, state.problem) == (True, None)
     assert state.run_id
     return state.run_id
@@ -162,10 +163,10 @@ def test_a_model_that_cannot_be_saved_costs_only_itself(project: Path, begin: An
     run = begin()
     (run.folder / "model").mkdir()
     (run.folder / "model" / "model.json").write_text('{"inputs": []}')
-    run.journal.write("model", folder="model")
+    run.journal.write(ModelSaved(folder="model"))
     folder = run.end()
     with follow.logging_to(folder):
-        state = follow.ship(folder, follow.store_of(folder), Trainer(None), 1.0)
+        state = follow.ship(folder, follow.store_of(folder), TrainerPipe(None), 1.0)
     assert not state.complete
     assert [refused.partition(":")[0] for refused in state.refused] == ["model"]
     assert (

@@ -20,15 +20,14 @@ from annpipe.sweep.figures.parallel import draw_parallel
 from annpipe.sweep.figures.repeats import draw_repeats
 from annpipe.sweep.figures.scales import Heights, Scale
 from annpipe.sweep.figures.values import draw_values
-from annpipe.sweep.plan_trials import Goal
-from annpipe.sweep.table import Result, Swept, best_values, said
+from annpipe.sweep.results.table import Goal, Result, SweepResult, best_values, values_in_words
 
 LR, LAYER = "optimizer.Adam.lr", "model.1"
 
 
 def sweep(
     space: Mapping[str, Sequence[Any]], value: Callable[[Mapping[str, Any]], float | None], *, higher: bool = False
-) -> Swept:
+) -> SweepResult:
     """A sweep over every combination whose trials ended with these values; those with None failed."""
     results = []
     for number, values in enumerate(itertools.product(*space.values())):
@@ -36,10 +35,10 @@ def sweep(
         found = value(named)
         status = "FINISHED" if found is not None else "FAILED"
         results.append(Result(number, named, None, status, {} if found is None else {"val/loss": found}))
-    return Swept("small", tuple(Axis(path, ()) for path in space), Goal("val/loss", higher), tuple(results))
+    return SweepResult("small", tuple(Axis(path, ()) for path in space), Goal("val/loss", higher), tuple(results))
 
 
-def curves(swept: Swept) -> dict[int, tuple[list[int], list[float]]]:
+def curves(swept: SweepResult) -> dict[int, tuple[list[int], list[float]]]:
     finals = {one.number: one.finals.get("val/loss", math.nan) for one in swept.results}
     return {number: ([1, 2, 3], [value + 2, value + 1, value]) for number, value in finals.items()}
 
@@ -59,7 +58,7 @@ def loss(values: Mapping[str, Any]) -> float:
 GRID = {LR: [1e-4, 1e-3, 1e-2, 1e-1], LAYER: ["ReLU", "Tanh", "Sigmoid"]}
 
 
-def names(tmp_path: Path, swept: Swept) -> set[str]:
+def names(tmp_path: Path, swept: SweepResult) -> set[str]:
     return {path.name for path in draw_figures(swept, tmp_path, curves(swept)) if path.stat().st_size > 1000}
 
 
@@ -96,7 +95,7 @@ def test_figures_are_drawn_where_they_say_something(tmp_path: Path) -> None:
     ],
     ids=["one", "one seed", "all equal", "lost", "outliers", "lists", "folds", "names"],
 )
-def test_any_sweep_can_be_drawn(tmp_path: Path, swept: Swept) -> None:
+def test_any_sweep_can_be_drawn(tmp_path: Path, swept: SweepResult) -> None:
     """One trial, equal values, trials that failed or diverged, lists, folds, names in TeX's letters: no warning."""
     assert {"values.svg", "curves.svg"} <= names(tmp_path, swept)
 
@@ -104,7 +103,7 @@ def test_any_sweep_can_be_drawn(tmp_path: Path, swept: Swept) -> None:
 def test_a_figure_that_fails_costs_itself_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What went wrong stands in its place."""
 
-    def fails(swept: Swept) -> None:
+    def fails(swept: SweepResult) -> None:
         raise ValueError("no such colour")
 
     monkeypatch.setattr("annpipe.sweep.figures.draw_parallel", fails)
@@ -203,7 +202,7 @@ def test_importance_of_numbers_drawn_at_random() -> None:
         values = {"lr": 10 ** rng.uniform(-4, 0), "decay": 10 ** rng.uniform(-6, -2)}
         final = 1 + (math.log10(values["lr"]) + 2) ** 2 + rng.gauss(0, 0.1)
         results.append(Result(number, values, None, "FINISHED", {"val/loss": final}))
-    swept = Swept("small", (Axis("lr", ()), Axis("decay", ())), Goal("val/loss", False), tuple(results))
+    swept = SweepResult("small", (Axis("lr", ()), Axis("decay", ())), Goal("val/loss", False), tuple(results))
     shares = {path: share(points_of(swept), Scale.of(swept, path)) for path in ("lr", "decay")}
     assert shares["lr"] > 0.8
     assert shares["decay"] < 0.15
@@ -211,7 +210,9 @@ def test_importance_of_numbers_drawn_at_random() -> None:
 
 def test_a_trial_is_called_by_its_values() -> None:
     """Short names where they differ, paths where they do not; mappings without signs."""
-    assert said({LR: 0.001, LAYER: {"LeakyReLU": 0.2}, "seed": 3}) == "lr 0.001, model.1 LeakyReLU 0.2, seed 3"
-    assert said({"optimizer.Adam.lr": 0.1, "optimizer.groups.0.lr": 1e-5}) == (
+    assert (
+        values_in_words({LR: 0.001, LAYER: {"LeakyReLU": 0.2}, "seed": 3}) == "lr 0.001, model.1 LeakyReLU 0.2, seed 3"
+    )
+    assert values_in_words({"optimizer.Adam.lr": 0.1, "optimizer.groups.0.lr": 1e-5}) == (
         "optimizer.Adam.lr 0.1, optimizer.groups.0.lr 1e-05"
     )

@@ -10,8 +10,9 @@ import torch
 
 from annpipe.backend.device import computing
 from annpipe.plan.plan import Plan
+from annpipe.testing import compare_with_solo
 from annpipe.train.gears.eager.gear import Eager
-from annpipe.train.gears.stack import Member, Stack
+from annpipe.train.gears.stack import Member, StackedRuns
 from annpipe.train.gears.stacked.eligibility import stack_key, why_solo
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import Schedule, schedule
@@ -54,8 +55,8 @@ def built(plan: Plan) -> Built:
     return Built(plan, parts, schedule(plan, len(parts.rows["train"])))
 
 
-def stack_of(runs: list[Built]) -> Stack:
-    return Stack([run.plan for run in runs], [run.parts for run in runs], [run.schedule for run in runs])
+def stack_of(runs: list[Built]) -> StackedRuns:
+    return StackedRuns([run.plan for run in runs], [run.parts for run in runs], [run.schedule for run in runs])
 
 
 def hold_stack(plans: list[Plan], n_steps: int = STEPS, chunks: tuple[int, ...] = ()) -> None:
@@ -74,13 +75,14 @@ def hold_stack(plans: list[Plan], n_steps: int = STEPS, chunks: tuple[int, ...] 
             gradients = [p.grad.clone() for p in member.parts.parameters if p.grad is not None]
             return losses, copy.deepcopy(member.state()), gradients, member.drain_rates()
 
-        for told, plan in zip(stack.together(work), plans, strict=True):
-            if isinstance(told, BaseException):
-                raise told
-            losses, state, gradients, rates = told
+        for result, plan in zip(stack.together(work), plans, strict=True):
+            if isinstance(result, BaseException):
+                raise result
+            losses, state, gradients, rates = result
             alone = built(plan)
             gear = Eager(plan, alone.parts, alone.schedule)
-            assert torch.allclose(losses, gear.advance(n_steps), rtol=tolerance, atol=0)
+            solo = gear.advance(n_steps)
+            assert torch.allclose(losses, solo, rtol=tolerance, atol=0), compare_with_solo(plans, n_steps).first
             hold_state(gear.state(), state, tolerance * 10)
             hold_state([p.grad for p in alone.parts.parameters if p.grad is not None], gradients, tolerance * 10)
             assert gear.drain_rates() == rates

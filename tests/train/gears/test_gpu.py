@@ -16,7 +16,7 @@ from annpipe.train.gears.compiled.cuda_graph import cuda_graph
 from annpipe.train.gears.compiled.gearbox import Shift
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.shifting import Shifting, gear_for
-from annpipe.train.gears.stack import Member, Stack
+from annpipe.train.gears.stack import Member, StackedRuns
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import Schedule, schedule
 from tests.training import Planned
@@ -97,7 +97,7 @@ def test_a_stack_of_seeds_is_graphed(planned: Planned) -> None:
     plans, told = [planned(QUADRATIC.read_text(), *own, f"seed={seed}") for seed in range(3)], list[Shift]()
     with computing("float64", deterministic=False):
         runs = [built(plan) for plan in plans]
-        stack = Stack(plans, [parts for _, parts, _ in runs], [steps for *_, steps in runs], told.append)
+        stack = StackedRuns(plans, [parts for _, parts, _ in runs], [steps for *_, steps in runs], told.append)
 
         def work(member: Member) -> torch.Tensor:
             return torch.cat([member.advance(1), member.advance(200)])

@@ -9,6 +9,7 @@ import torch
 
 from annpipe import Look
 from annpipe.record.journal import journal
+from annpipe.record.journal.events import ArtifactKept
 from annpipe.train.loop import loop as loops
 
 SPEC = """
@@ -101,7 +102,7 @@ def test_artifacts_of_looks_are_kept_with_the_run(go: Any) -> None:
     """Files in its folder, told by the journal."""
     done = go(SPEC, CALLBACKS)
     assert done.outcome.status == "FINISHED", done.outcome.error
-    told = [(event["file"], event["to"]) for event in journal.read(done.folder) if event["event"] == "artifact"]
+    told = [(event.file, event.to) for event in journal.read(done.folder) if isinstance(event, ArtifactKept)]
     looks = [(file, to) for file, to in told if to.startswith("looks")]
     assert len(looks) == 9
     assert ("artifacts/looks/samples/epoch_4.csv", "looks/samples") in looks

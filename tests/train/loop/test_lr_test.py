@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from annpipe.errors import RunError
-from annpipe.runs.run import try_rates
-from annpipe.train.loop.lr_test import smoothed, steepest
+from annpipe.train.loop.lr_test import smoothed, steepest, try_rates
 from tests.conftest import CliHere
 
 SPEC = """
@@ -90,7 +89,7 @@ def test_the_command_suggests_draws_and_leaves_no_run(annpipe_here: CliHere, tmp
     code, out, err = annpipe_here("lr", "spec.yaml")
     assert code == 0, err
     assert "annpipe run spec.yaml --set optimizer.SGD.lr=" in out
-    assert "the spec's own is 0.01" in out
+    assert "the spec has 0.01" in out
     assert (tmp_path / "rates_lr.svg").read_text(encoding="utf-8").startswith("<?xml")
     assert not (tmp_path / "runs").exists()
     assert not (tmp_path / "mlflow.db").exists()

@@ -1,7 +1,7 @@
 """Many steps of a stack as one CUDA graph: captured once, over memory of its own, and replayed without Python.
 
-A graph reads and writes where it did when it was captured. So the numbers of a run, its rows and the options of its
-optimizers are copied there before a replay, and the numbers back after it. The graph that was checked on copies is thus
+A graph reads and writes where it did when it was captured. So the state of a run, its rows and the options of its
+optimizers are copied there before a replay, and the state back after it. The graph that was checked on copies is thus
 the very one that takes the run's steps; none is captured later on, when it could only fail.
 """
 
@@ -13,12 +13,12 @@ from contextlib import contextmanager
 
 import torch
 
-from annpipe.train.gears.compiled.steps import Numbers, Take, steps_of
+from annpipe.train.gears.compiled.steps import StepState, Take, steps_of
 from annpipe.train.gears.stacked.state import StackedState
 
 Replay = Callable[[], torch.Tensor]
 Capture = Callable[[Replay], Replay]
-"""Captures what a function without arguments does; what it gives lies at one place, anew after each replay."""
+"""Captures what a function without arguments does; its output is always the same memory, written by each replay."""
 
 
 def cuda_graph(function: Replay) -> Replay:
@@ -36,12 +36,12 @@ def cuda_graph(function: Replay) -> Replay:
         with _no_waiting():
             function()
         with torch.cuda.graph(graph, stream=stream):
-            given = function()
+            output = function()
     torch.cuda.current_stream().wait_stream(stream)
 
     def replay() -> torch.Tensor:
         graph.replay()
-        return given
+        return output
 
     return replay
 
@@ -64,99 +64,99 @@ class GraphedSteps:
     """
 
     def __init__(
-        self, state: StackedState, n_steps: int, x: torch.Tensor, *, shares_rows: bool, capture: Capture = cuda_graph
+        self, stack: StackedState, n_steps: int, x: torch.Tensor, *, shares_rows: bool, capture: Capture = cuda_graph
     ) -> None:
-        self._steps = steps_of(state, n_steps, x)
+        self._steps = steps_of(stack, n_steps, x)
         self._shares_rows, self._capture = shares_rows, capture
         self._memory: _Memory | None = None
         self._replay: Replay | None = None
 
     def __call__(
         self,
-        numbers: Numbers,
+        state: StepState,
         xs: Sequence[torch.Tensor],
         ys: Sequence[torch.Tensor],
         table: Sequence[torch.Tensor],
         step: int,
     ) -> torch.Tensor:
-        """As `CompiledSteps`: the losses, (steps, members); `numbers` are changed in place."""
+        """As `CompiledSteps`: the losses, (steps, members); `state` is changed in place."""
         with torch.no_grad():
             if self._memory is None or self._replay is None:
-                self._memory = _Memory(numbers, xs, ys, table, shares_rows=self._shares_rows)
+                self._memory = _Memory(state, xs, ys, table, shares_rows=self._shares_rows)
                 with torch.cuda.device_of(xs[0]):  # type: ignore[no-untyped-call]  # torch's own
                     self._replay = self._capture(_bound(self._steps, self._memory))
-            if not self._memory.can_take(xs, ys):  # rows that lie elsewhere: the same steps, one by one
-                return _bound(self._steps, _Memory(numbers, xs, ys, table, step=step, is_own=False))()
-            self._memory.take(numbers, xs, ys, table, step)
+            if not self._memory.can_take(xs, ys):  # rows in other memory: the same steps, one by one
+                return _bound(self._steps, _Memory(state, xs, ys, table, step=step, copies=False))()
+            self._memory.take(state, xs, ys, table, step)
             losses = self._replay().clone()
-            self._memory.give(numbers)
+            self._memory.give(state)
             return losses
 
 
 class _Memory:
-    """What a graph reads and writes: copies, but for rows that are shared; where it is not its own, what is given."""
+    """What a graph reads and writes: copies, but for rows that are shared; with `copies` off the tensors themselves."""
 
     def __init__(
         self,
-        numbers: Numbers,
+        state: StepState,
         xs: Sequence[torch.Tensor],
         ys: Sequence[torch.Tensor],
         table: Sequence[torch.Tensor],
         *,
         shares_rows: bool = True,
         step: int = 1,
-        is_own: bool = True,
+        copies: bool = True,
     ) -> None:
-        self.numbers = numbers.copied() if is_own else numbers
+        self.state = state.copied() if copies else state
         self.xs, self.ys = ([x if shares_rows else x.clone() for x in rows] for rows in (xs, ys))
-        self.table = [own.to(values.device, copy=True) for own, values in zip(table, numbers.values, strict=True)]
+        self.table = [group.to(values.device, copy=True) for group, values in zip(table, state.values, strict=True)]
         self.count = torch.full((), float(step), dtype=torch.float64, device=xs[0].device)
-        self._shares_rows, self._told = shares_rows, list(table)
+        self._shares_rows, self._last_table = shares_rows, list(table)
 
     def can_take(self, xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) -> bool:
         """Whether rows can be read: any that are copied, and those that are shared."""
         pairs = zip([*xs, *ys], [*self.xs, *self.ys], strict=True)
-        return not self._shares_rows or all(_is_at_one_place(*pair) for pair in pairs)
+        return not self._shares_rows or all(_is_same_memory(*pair) for pair in pairs)
 
     def take(
         self,
-        numbers: Numbers,
+        state: StepState,
         xs: Sequence[torch.Tensor],
         ys: Sequence[torch.Tensor],
         table: Sequence[torch.Tensor],
         step: int,
     ) -> None:
-        """Takes in what the next steps begin with. The host waits for nothing."""
-        torch._foreach_copy_(_read(self.numbers), _read(numbers))
+        """Copies in what the next steps begin with. The host waits for nothing."""
+        torch._foreach_copy_(_read(self.state), _read(state))
         if not self._shares_rows:
             torch._foreach_copy_(self.xs, list(xs))
             torch._foreach_copy_(self.ys, list(ys))
-        for own, before, now in zip(self.table, self._told, table, strict=True):
+        for kept, before, now in zip(self.table, self._last_table, table, strict=True):
             if now is not before and not torch.equal(now, before):  # both are the processor's
-                own.copy_(now, non_blocking=True)
-        self._told = list(table)
+                kept.copy_(now, non_blocking=True)
+        self._last_table = list(table)
         self.count.fill_(float(step))
 
-    def give(self, numbers: Numbers) -> None:
-        """Gives what the steps have reached."""
-        torch._foreach_copy_([*_read(numbers), *numbers.gradients], [*_read(self.numbers), *self.numbers.gradients])
+    def give(self, state: StepState) -> None:
+        """Copies out what the steps have computed."""
+        torch._foreach_copy_([*_read(state), *state.gradients], [*_read(self.state), *self.state.gradients])
 
 
-def _read(numbers: Numbers) -> list[torch.Tensor]:
+def _read(state: StepState) -> list[torch.Tensor]:
     """What steps begin with; gradients they only leave behind."""
-    return [*numbers.values, *(one for own in numbers.states for one in own.values())]
+    return [*state.values, *(tensor for states in state.states for tensor in states.values())]
 
 
-def _is_at_one_place(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return (one.data_ptr(), one.shape, one.stride()) == (other.data_ptr(), other.shape, other.stride())
+def _is_same_memory(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return (a.data_ptr(), a.shape, a.stride()) == (b.data_ptr(), b.shape, b.stride())
 
 
 def _bound(steps: Take, memory: _Memory) -> Replay:
     """Steps on this memory."""
-    numbers = memory.numbers
+    state = memory.state
 
     def run() -> torch.Tensor:
-        own = numbers.values, numbers.gradients, numbers.states
-        return steps(*own, memory.xs, memory.ys, memory.table, memory.count)
+        tensors = state.values, state.gradients, state.states
+        return steps(*tensors, memory.xs, memory.ys, memory.table, memory.count)
 
     return run

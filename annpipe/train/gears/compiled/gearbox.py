@@ -1,4 +1,4 @@
-"""Which gear takes the steps? Eager at first; compiled, or on CUDA graphed, as soon as that pays and where it can be.
+"""Decides which gear takes the steps: eager at first; compiled, or on CUDA graphed, as soon as that pays.
 
 A run, or a stack of runs, shifts once at most; one that is resumed after its shift goes on with steps of that gear.
 """
@@ -8,16 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from annpipe.backend.device import clock
-from annpipe.datasets.tensors import Rows
+from annpipe.datasets.steps.tensors import Rows
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled.kinds import COMPILED, KINDS
-from annpipe.train.gears.compiled.verify import Candidate, Compiled, Refused, compile_checked, why_not_compiled
-from annpipe.train.gears.compiled.worth import Known, blocks, is_worth, memory_key, recall, remember
+from annpipe.train.gears.compiled.verify import Candidate, Compiled, NotCompiled, compile_checked, why_not_compiled
+from annpipe.train.gears.compiled.worth import CompileRecord, is_worth, memory_key, recall, remember, step_groups
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
@@ -33,20 +33,23 @@ class Shift:
     tags: Mapping[str, str]
 
 
-Tell = Callable[[Shift], None]
+OnShift: TypeAlias = Callable[[Shift], None]
 
 
 class Gearbox:
-    """Decides when to shift, and holds the compiled steps once they are there; `tell` hears of it.
+    """Decides when to shift, and holds the compiled steps once they are there; `on_shift` is called with it.
 
     The device says whether steps are compiled or graphed. `prefix` stands before that word in the record.
     """
 
-    def __init__(self, plan: Plan, parts: Sequence[Parts], schedule: Schedule, tell: Tell, prefix: str = "") -> None:
-        self._plan, self._parts, self._schedule, self._tell, self._prefix = plan, parts, schedule, tell, prefix
+    def __init__(
+        self, plan: Plan, parts: Sequence[Parts], schedule: Schedule, on_shift: OnShift, prefix: str = ""
+    ) -> None:
+        self._plan, self._parts, self._schedule, self._prefix = plan, parts, schedule, prefix
+        self._on_shift = on_shift
         self._device = parts[0].rows["train"].device
         self._kind = KINDS.get(self._device.type, COMPILED)  # of another device nothing is compiled
-        self.blocks = blocks(schedule, self._kind.most_steps_of(_row_bytes(parts, schedule)))
+        self.groups = step_groups(schedule, self._kind.most_steps_of(_row_bytes(parts, schedule)))
         self.compiled: Compiled | None = None
         self._shifted_at: int | None = None
         self._threads: int | None = None
@@ -68,18 +71,18 @@ class Gearbox:
     def pause_after(self, step: int, n_steps: int) -> int:
         """The steps, `n_steps` at least, with which no block is cut."""
         is_about_to_shift = self._shifted_at is not None and not self._is_decided  # a run that is resumed
-        return self.blocks.pause_after(step, n_steps) if self.compiled or is_about_to_shift else n_steps
+        return self.groups.pause_after(step, n_steps) if self.compiled or is_about_to_shift else n_steps
 
     def begins_block(self, step: int, n_left: int) -> bool:
         """Whether compiled steps are next, of the `n_left` steps that are asked for."""
         is_full = self._schedule.rows_at(step % self._schedule.steps_per_epoch) == self._schedule.step_rows
-        size = self.blocks.size
-        return self.compiled is not None and is_full and size <= n_left and self.blocks.steps_at(step) == size
+        size = self.groups.steps_per_call
+        return self.compiled is not None and is_full and size <= n_left and self.groups.steps_at(step) == size
 
     def wants_to_shift(self, step: int) -> bool:
         """Whether it is time to compile: at once where the plan says so, or the run did before it was interrupted.
 
-        The first step is always an eager one: it makes what optimizers remember.
+        The first step is always an eager one: it makes the optimizers' state.
         """
         if self._is_decided or step == 0:
             return False
@@ -94,29 +97,29 @@ class Gearbox:
         if n_left * self._least < SHORT_SECONDS or why_not_compiled(self._plan, self._parts[0]) is not None:
             return False
         known = recall(self._key(torch.get_num_threads()))
-        return is_worth(self._least, n_left, len(self._plan.model), self.blocks.size, known, self._kind.cost)
+        return is_worth(self._least, n_left, len(self._plan.model), self.groups.steps_per_call, known, self._kind.cost)
 
     def _key(self, threads: int) -> str:
-        return memory_key(self._plan, self._parts[0], len(self._parts), self.blocks.size, threads)
+        return memory_key(self._plan, self._parts[0], len(self._parts), self.groups.steps_per_call, threads)
 
     def shift(self, step: int, candidate: Candidate) -> None:
-        """Compiles, or tells why not and stays eager."""
+        """Compiles, or says why not and stays eager."""
         self._is_decided = True
         threads = torch.get_num_threads()
         key = self._key(threads) if isinstance(self._parts[0].rows["train"], Rows) else None
         try:
             why = why_not_compiled(self._plan, self._parts[0])
             if why is not None:
-                raise Refused(why)
+                raise NotCompiled(why)
             wanted = sorted({threads, 1}, reverse=True) if self._kind.minds_threads else [threads]
             wanted = [self._threads] if self._threads else wanted
             self.compiled = compile_checked(candidate, self._kind, wanted, needs_gain=self._shifted_at is None)
-        except Refused as refused:
+        except NotCompiled as refused:
             if key is not None:
-                remember(key, Known(0.0, refused=str(refused)))
+                remember(key, CompileRecord(0.0, refused=str(refused)))
             self._shifts.append(f"step {step}: {refused}")
             message = f"warning: the run stays with the eager gear, {self._kind.refused}: {refused}"
-            self._tell(Shift(message, {"annpipe.shifts": "; ".join(self._shifts)}))
+            self._on_shift(Shift(message, {"annpipe.shifts": "; ".join(self._shifts)}))
             return
         known = self.compiled.known
         if key is not None:
@@ -127,7 +130,7 @@ class Gearbox:
         self._shifts.append(f"step {step}: eager → {self._kind.word} in {known.compile_seconds:.1f} s, {times}")
         message = f"{self._kind.made} in {known.compile_seconds:.1f} s at step {step}: {times}"
         tags = {"annpipe.gear": self._prefix + self._kind.word, "annpipe.threads": str(self._threads)}
-        self._tell(Shift(message, {**tags, "annpipe.shifts": "; ".join(self._shifts)}))
+        self._on_shift(Shift(message, {**tags, "annpipe.shifts": "; ".join(self._shifts)}))
 
     def state(self) -> dict[str, Any]:
         """What a resumed run has to know of it."""
@@ -150,7 +153,7 @@ def _row_bytes(parts: Sequence[Parts], schedule: Schedule) -> int:
     rows = parts[0].rows["train"]
     if schedule.is_full_batch or not isinstance(rows, Rows):
         return 0
-    return len(parts) * schedule.step_rows * sum(one.nbytes // len(one) for one in (rows.x, rows.y))
+    return len(parts) * schedule.step_rows * sum(tensor.nbytes // len(tensor) for tensor in (rows.x, rows.y))
 
 
 def is_off(plan: Plan) -> bool:

@@ -1,4 +1,4 @@
-"""Which gear is there beside the eager one, on which device, and what is it like?"""
+"""The gears beside the eager one: compiled steps on the CPU, graphed ones on CUDA."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import dataclass
 import torch
 
 from annpipe.train.gears.compiled.cuda_graph import GraphedSteps
-from annpipe.train.gears.compiled.steps import CompiledSteps, Steps, compiling
+from annpipe.train.gears.compiled.steps import CallSteps, CompiledSteps, compiling
 from annpipe.train.gears.compiled.worth import MOST_STEPS, Cost, capturing_cost, compiling_cost
 from annpipe.train.gears.stacked.state import StackedState
 
 MOST_GRAPHED_STEPS = 64  # a call: what a replay and its copies cost is then little beside its steps
 MOST_ROW_BYTES = 2**26  # of the rows that a graph keeps copies of: steps on more have enough to do one by one
-Make = Callable[[StackedState, int, torch.Tensor, int, bool], Steps]
+Make = Callable[[StackedState, int, torch.Tensor, int, bool], CallSteps]
 """(state, steps a call, x of a step, threads, whether each step sees the same rows) -> steps."""
 
 
 @dataclass(frozen=True)
 class GearKind:
-    """A gear that takes several steps a call: what is recorded and told of it, and how it is made, inside `making`.
+    """A gear that takes several steps a call: its words in record and messages, and how it is made, inside `making`.
 
     The rows of a call have `most_row_bytes` at most, where steps see different ones. `n_calls` are the calls that the
     check takes at least; `cost` is what making it costs where nothing is known; `minds_threads` whether the number of
@@ -46,11 +46,11 @@ class GearKind:
         return max(1, min(self.most_steps, self.most_row_bytes // row_bytes))
 
 
-def _compiled(state: StackedState, n_steps: int, x: torch.Tensor, threads: int, is_full: bool) -> Steps:
+def _compiled(state: StackedState, n_steps: int, x: torch.Tensor, threads: int, is_full: bool) -> CallSteps:
     return CompiledSteps(state, n_steps, x, threads=threads)
 
 
-def _graphed(state: StackedState, n_steps: int, x: torch.Tensor, threads: int, is_full: bool) -> Steps:
+def _graphed(state: StackedState, n_steps: int, x: torch.Tensor, threads: int, is_full: bool) -> CallSteps:
     return GraphedSteps(state, n_steps, x, shares_rows=is_full)
 
 

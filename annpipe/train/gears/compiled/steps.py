@@ -17,7 +17,7 @@ import torch
 from torch.func import grad_and_value
 
 from annpipe.files.cache_folder import cache_folder
-from annpipe.train.gears.stacked.optimizers import Slab
+from annpipe.train.gears.stacked.optimizers import StackedGroup
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.tally import step_losses
 
@@ -25,28 +25,29 @@ UNBOUNDED = 2**20
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """What steps change: for each group its values, gradient and memories, (members, numbers) each."""
+class StepState:
+    """What steps change: for each group its values, gradient and optimizer state, (members, numbers) each."""
 
     values: list[torch.Tensor]
     gradients: list[torch.Tensor]
     states: list[dict[str, torch.Tensor]]
 
-    def copied(self) -> Numbers:
+    def copied(self) -> StepState:
         """The same numbers apart from the run's."""
-        states = [{name: one.clone() for name, one in own.items()} for own in self.states]
-        return Numbers([one.clone() for one in self.values], [one.clone() for one in self.gradients], states)
+        states = [{name: tensor.clone() for name, tensor in state.items()} for state in self.states]
+        return StepState([t.clone() for t in self.values], [t.clone() for t in self.gradients], states)
 
 
-def numbers_of(state: StackedState) -> Numbers:
+def state_of(stack: StackedState) -> StepState:
     """The tensors of a stack themselves, not copies."""
-    slabs = state.slabs
-    return Numbers([s.values for s in slabs], [s.gradient for s in slabs], [s.states for s in slabs])
+    groups = stack.groups
+    return StepState([g.values for g in groups], [g.gradient for g in groups], [g.states for g in groups])
 
 
 Take = Callable[..., torch.Tensor]
-Rows = Sequence[torch.Tensor]
-Steps = Callable[[Numbers, Rows, Rows, Sequence[torch.Tensor], int], torch.Tensor]
+CallSteps = Callable[
+    [StepState, Sequence[torch.Tensor], Sequence[torch.Tensor], Sequence[torch.Tensor], int], torch.Tensor
+]
 """Steps of every member, as a call of `CompiledSteps` takes them."""
 
 
@@ -56,23 +57,23 @@ class CompiledSteps:
     It is compiled at its first call, which stands inside `compiling()`.
     """
 
-    def __init__(self, state: StackedState, n_steps: int, x: torch.Tensor, *, threads: int) -> None:
+    def __init__(self, stack: StackedState, n_steps: int, x: torch.Tensor, *, threads: int) -> None:
         self.n_steps = n_steps
         options: dict[str, Any] = {"compile_threads": 1}
         if threads == 1:  # its OpenMP runtime is another than torch's: with more threads they wait for each other
             options["cpp_wrapper"] = True
         self._is_compiled = False
-        self._run: Take = torch.compile(steps_of(state, n_steps, x), fullgraph=True, dynamic=False, options=options)
+        self._run: Take = torch.compile(steps_of(stack, n_steps, x), fullgraph=True, dynamic=False, options=options)
 
     def __call__(
         self,
-        numbers: Numbers,
+        state: StepState,
         xs: Sequence[torch.Tensor],
         ys: Sequence[torch.Tensor],
         table: Sequence[torch.Tensor],
         step: int,
     ) -> torch.Tensor:
-        """The losses, (steps, members), or the values and divisors of their terms, (steps, members, 2K); `numbers` are
+        """The losses, (steps, members), or the values and divisors of their terms, (steps, members, 2K); `state` is
         changed in place.
 
         `xs` and `ys`, (members, rows, …) each, are those of every step, or one for all. `table` has for each group
@@ -81,9 +82,7 @@ class CompiledSteps:
         """
         count = torch.tensor(float(step), dtype=torch.float64)
         with torch.no_grad(), torch.compiler.set_stance(skip_guard_eval_unsafe=self._is_compiled):
-            losses = self._run(
-                numbers.values, numbers.gradients, numbers.states, list(xs), list(ys), list(table), count
-            )
+            losses = self._run(state.values, state.gradients, state.states, list(xs), list(ys), list(table), count)
         self._is_compiled = True
         return losses
 
@@ -103,11 +102,11 @@ def compiling() -> Iterator[None]:
         yield
 
 
-def steps_of(state: StackedState, n_steps: int, x: torch.Tensor) -> Take:
+def steps_of(stack: StackedState, n_steps: int, x: torch.Tensor) -> Take:
     """The function that is compiled; called as it is, it takes the same steps."""
-    pieces = [_piece(state, members, fixed) for members, fixed in state.fixed_tensors(x)]
-    stepping, names = state.stepping, state.stepping.numbers
-    flags, dtype = [slab.flags for slab in state.slabs], state.slabs[0].values.dtype
+    passes = [_pass(stack, members, fixed) for members, fixed in stack.fixed_tensors(x)]
+    optimizer, names = stack.optimizer, stack.optimizer.hyperparameters
+    flags, dtype = [group.flags for group in stack.groups], stack.groups[0].values.dtype
 
     def steps(
         values: list[torch.Tensor],
@@ -120,16 +119,18 @@ def steps_of(state: StackedState, n_steps: int, x: torch.Tensor) -> Take:
     ) -> torch.Tensor:
         losses = []
         for number in range(n_steps):
-            place = number if len(xs) > 1 else 0
-            found = [piece(values, xs[place], ys[place]) for piece in pieces]
-            latest = [torch.cat([own[group] for _, own in found]) for group in range(len(values))]
+            batch_index = number if len(xs) > 1 else 0
+            results = [pass_(values, xs[batch_index], ys[batch_index]) for pass_ in passes]
+            latest = [torch.cat([by_group[group] for _, by_group in results]) for group in range(len(values))]
             for group, gradient in enumerate(latest):
                 exact = {name: table[group][number, i].unsqueeze(1) for i, name in enumerate(names)}
-                options = {name: one.to(dtype) for name, one in exact.items()}
-                options |= {f"1-{name}": (1 - one).to(dtype) for name, one in exact.items()}
-                slab = Slab(values[group], gradient, states[group], flags[group], exact, options, decays=True)
-                stepping.step(slab, count + number)
-            losses.append(torch.cat([own for own, _ in found]))
+                options = {name: column.to(dtype) for name, column in exact.items()}
+                options |= {f"1-{name}": (1 - column).to(dtype) for name, column in exact.items()}
+                stacked = StackedGroup(
+                    values[group], gradient, states[group], flags[group], exact, options, decays=True
+                )
+                optimizer.step(stacked, count + number)
+            losses.append(torch.cat([chunk_losses for chunk_losses, _ in results]))
         for kept, last in zip(gradients, latest, strict=True):
             kept.copy_(last)
         return torch.stack(losses)
@@ -137,29 +138,29 @@ def steps_of(state: StackedState, n_steps: int, x: torch.Tensor) -> Take:
     return steps
 
 
-Piece = Callable[[Sequence[torch.Tensor], torch.Tensor, torch.Tensor], tuple[torch.Tensor, list[torch.Tensor]]]
+Pass = Callable[[Sequence[torch.Tensor], torch.Tensor, torch.Tensor], tuple[torch.Tensor, list[torch.Tensor]]]
 
 
-def _piece(state: StackedState, members: range, fixed: Mapping[int, torch.Tensor]) -> Piece:
+def _pass(stack: StackedState, members: range, fixed: Mapping[str, torch.Tensor]) -> Pass:
     """Values of the groups, x and y -> what the losses of some members are, and the gradients by group."""
-    columns, model = state.columns, state.model
-    first, last, n_groups, n_terms = members.start, members.stop, len(state.slabs), state.n_terms
+    slices, model = stack.slices, stack.model
+    first, last, n_groups, n_terms = members.start, members.stop, len(stack.groups), stack.n_terms
 
-    def losses(trained: dict[int, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        own = model.losses(x, y, {**fixed, **trained}, members)
-        return step_losses(own, n_terms).sum(), own
+    def total(trained: dict[str, torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        figures = model.losses(x, y, {**fixed, **trained}, members)
+        return step_losses(figures, n_terms).sum(), figures
 
-    differentiated = grad_and_value(losses, has_aux=True)
+    differentiated = grad_and_value(total, has_aux=True)
 
-    def piece(
+    def pass_(
         values: Sequence[torch.Tensor], x: torch.Tensor, y: torch.Tensor
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        trained = {own: column.of(values[column.group][first:last]) for own, column in columns.items()}
-        gradients, (_, found) = differentiated(trained, x[first:last], y[first:last])
+        trained = {name: part.of(values[part.group][first:last]) for name, part in slices.items()}
+        gradients, (_, figures) = differentiated(trained, x[first:last], y[first:last])
         flat = [
-            [gradients[own].reshape(last - first, -1) for own, column in columns.items() if column.group == group]
+            [gradients[name].reshape(last - first, -1) for name, part in slices.items() if part.group == group]
             for group in range(n_groups)
         ]
-        return found, [torch.cat(own, 1) if own else values[group][first:last] for group, own in enumerate(flat)]
+        return figures, [torch.cat(some, 1) if some else values[group][first:last] for group, some in enumerate(flat)]
 
-    return piece
+    return pass_

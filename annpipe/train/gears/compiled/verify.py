@@ -1,4 +1,4 @@
-"""The step is compiled or captured, tried on copies against the eager gear, and timed, before a run depends on it."""
+"""Compiles or captures steps, tries them on copies against the eager gear, and times them, before a run takes them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import torch
 
 from annpipe.backend.device import clock
 from annpipe.plan.plan import Plan
+from annpipe.train.clipping import clips
 from annpipe.train.gears.compiled.kinds import KINDS, GearKind
-from annpipe.train.gears.compiled.steps import Numbers, Steps, numbers_of
-from annpipe.train.gears.compiled.worth import Known
+from annpipe.train.gears.compiled.steps import CallSteps, StepState, state_of
+from annpipe.train.gears.compiled.worth import CompileRecord
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stacked.eligibility import why_solo
-from annpipe.train.gears.stacked.optimizers import STEPPINGS, numbers
-from annpipe.train.gears.stacked.slots import Column, layer_ways
+from annpipe.train.gears.stacked.optimizers import STACKED_OPTIMIZERS, hyperparameters
+from annpipe.train.gears.stacked.slots import ParameterSlice, layer_modes
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.parts import Parts, named_parameters, trial_copy
 from annpipe.train.schedule import Schedule
@@ -33,7 +34,7 @@ TIMED_STEPS = 8  # of the eager gear, a round, at most
 NEEDED_GAIN = 1.05
 
 
-class Refused(Exception):
+class NotCompiled(Exception):
     """Why the step is not compiled, in a few words."""
 
 
@@ -41,9 +42,9 @@ class Refused(Exception):
 class Compiled:
     """Compiled or captured steps, the threads they are for, and what was measured."""
 
-    steps: Steps
+    steps: CallSteps
     threads: int
-    known: Known
+    known: CompileRecord
 
 
 def why_not_compiled(plan: Plan, parts: Parts) -> str | None:
@@ -62,23 +63,23 @@ def _beside_the_steps(plan: Plan) -> str | None:
         return f"the average {plan.average.name}"
     if train.accumulate > 1:
         return "train.accumulate"
-    return "clipped gradients" if train.clip_norm is not None or train.clip_value is not None else None
+    return "clipped gradients" if clips(train) else None
 
 
 def _unmapped(plan: Plan, parts: Parts) -> str | None:
     """An optimizer whose formula torch's compiler has not been shown, or a layer that no function of tensors is."""
-    if type(parts.optimizer) not in STEPPINGS:
+    if type(parts.optimizer) not in STACKED_OPTIMIZERS:
         return f"the optimizer {plan.optimizer.name}"
-    found = zip(plan.model, layer_ways(plan, parts), strict=False)
-    return next((f"the layer {layer.component.name}, {way.reason}" for layer, way in found if way.reason), None)
+    modes = zip(plan.model, layer_modes(plan, parts), strict=False)
+    return next((f"the layer {layer.component.name}, {mode.reason}" for layer, mode in modes if mode.reason), None)
 
 
 def option_table(optimizers: Sequence[torch.optim.Optimizer], names: Sequence[str]) -> list[torch.Tensor]:
     """The present options of the members' optimizers -> for each group, (options, members), in double precision."""
     tables = []
     for groups in zip(*(optimizer.param_groups for optimizer in optimizers), strict=True):
-        told = [numbers(group) for group in groups]
-        tables.append(torch.tensor([[own[name] for own in told] for name in names], dtype=torch.float64))
+        members = [hyperparameters(group) for group in groups]
+        tables.append(torch.tensor([[options[name] for options in members] for name in names], dtype=torch.float64))
     return tables
 
 
@@ -86,25 +87,25 @@ def option_table(optimizers: Sequence[torch.optim.Optimizer], names: Sequence[st
 class Candidate:
     """What is to be compiled: members that stand at one step and have stepped before, with their eager gears.
 
-    `rows_at` gives x and y, (members, rows, …), of a place in the epoch, laid out as the run's steps have them.
+    `batch_at` gives x and y, (members, rows, …), of a batch of the epoch by its index, strided as in the run's steps.
     """
 
     plans: Sequence[Plan]
     parts: Sequence[Parts]
     solos: Sequence[Eager]
     schedule: Schedule
-    size: int
-    rows_at: Callable[[int], tuple[torch.Tensor, torch.Tensor]]
+    steps_per_call: int
+    batch_at: Callable[[int], tuple[torch.Tensor, torch.Tensor]]
 
     def trials(self) -> list[Eager]:
         """Eager gears over copies of all that the members have."""
-        found = []
+        trials = []
         for plan, parts, solo in zip(self.plans, self.parts, self.solos, strict=True):
             trial = Eager(plan, trial_copy(parts, plan, parts.rows["train"].device), self.schedule)
             trial.load_state(_apart(solo.state()))
             _take_options(trial.optimizer, solo.optimizer)
-            found.append(trial)
-        return found
+            trials.append(trial)
+        return trials
 
 
 def _apart(value: Any) -> Any:
@@ -116,8 +117,8 @@ def _apart(value: Any) -> Any:
     return type(value)(map(_apart, value)) if isinstance(value, list | tuple) else copy.deepcopy(value)
 
 
-def _take_options(trial: torch.optim.Optimizer, own: torch.optim.Optimizer) -> None:
-    for group, other in zip(trial.param_groups, own.param_groups, strict=True):
+def _take_options(trial: torch.optim.Optimizer, of_run: torch.optim.Optimizer) -> None:
+    for group, other in zip(trial.param_groups, of_run.param_groups, strict=True):
         group |= {name: value for name, value in other.items() if name != "params"}
 
 
@@ -126,20 +127,20 @@ def compile_checked(
 ) -> Compiled:
     """Compiles for the first number of threads with which the steps are right, and faster than the eager gear's.
 
-    Torch computes with that number from then on. Raises Refused, and changes nothing of the run.
+    Torch computes with that number from then on. Raises NotCompiled, and changes nothing of the run.
     """
     before, reason = torch.get_num_threads(), ""
     for number in threads:
         torch.set_num_threads(number)
         try:
             return _compiled(candidate, kind, number, needs_gain=needs_gain)
-        except Refused as refused:
+        except NotCompiled as refused:
             reason = str(refused)
         except Exception as error:  # whatever a compiler or a device raises: the run has its eager gear
             reason = f"{type(error).__name__}: {_first_line(error)}"
             break
     torch.set_num_threads(before)
-    raise Refused(reason)
+    raise NotCompiled(reason)
 
 
 def _first_line(error: Exception) -> str:
@@ -147,47 +148,47 @@ def _first_line(error: Exception) -> str:
 
 
 def _compiled(candidate: Candidate, kind: GearKind, threads: int, *, needs_gain: bool) -> Compiled:
-    size, copies, eagers = candidate.size, candidate.trials(), candidate.trials()
+    size, copies, eagers = candidate.steps_per_call, candidate.trials(), candidate.trials()
     n_calls = max(kind.n_calls, -(-CHECKED_STEPS // size))
-    rows = [candidate.rows_at(place) for place in _full_places(candidate.schedule, size, n_calls)]
+    rows = [candidate.batch_at(index) for index in _full_batches(candidate.schedule, size, n_calls)]
     xs, ys = [x for x, _ in rows], [y for _, y in rows]
     streams = [torch.Generator() for _ in copies]
-    state = StackedState(candidate.plans, [one.parts for one in copies], streams, copies[0].step)
-    options = option_table([one.optimizer for one in eagers], state.stepping.numbers)
-    table, is_full = [torch.stack([own] * size) for own in options], candidate.schedule.is_full_batch
+    stack = StackedState(candidate.plans, [trial.parts for trial in copies], streams, copies[0].step)
+    options = option_table([eager.optimizer for eager in eagers], stack.optimizer.hyperparameters)
+    table, is_full = [torch.stack([group] * size) for group in options], candidate.schedule.is_full_batch
 
     def stepped(call: int) -> torch.Tensor:
-        own = slice(1) if is_full else slice(call * size, (call + 1) * size)
-        return run(reached, xs[own], ys[own], table, copies[0].step + 1 + call * size)
+        batches = slice(1) if is_full else slice(call * size, (call + 1) * size)
+        return run(state, xs[batches], ys[batches], table, copies[0].step + 1 + call * size)
 
     def taken(n_steps: int) -> torch.Tensor:
-        pairs = [(one, x[i], y[i]) for x, y in rows[:n_steps] for i, one in enumerate(eagers)]
-        losses = [step_losses(one.take(*row), len(one.terms or ())) for one, *row in pairs]
+        batches = [(eager, x[i], y[i]) for x, y in rows[:n_steps] for i, eager in enumerate(eagers)]
+        losses = [step_losses(eager.take(*batch), len(eager.terms or ())) for eager, *batch in batches]
         return torch.stack(losses).view(n_steps, -1)
 
-    run, reached, device = kind.make(state, size, xs[0], threads, is_full), numbers_of(state), xs[0].device
-    begun = reached.copied()
+    run, state, device = kind.make(stack, size, xs[0], threads, is_full), state_of(stack), xs[0].device
+    before = state.copied()
     with kind.making():
         begin = clock(device)
         losses = [stepped(0)]
         seconds = clock(device) - begin
     losses += [stepped(call) for call in range(1, n_calls)]
     _compare_losses(
-        step_losses(torch.cat(losses), state.n_terms),
+        step_losses(torch.cat(losses), stack.n_terms),
         taken(n_calls * size),
-        LOSS_TOLERANCE[state.slabs[0].values.dtype],
+        LOSS_TOLERANCE[stack.groups[0].values.dtype],
     )
-    _compare_parameters(state.columns_by_name, eagers, begun, reached)
+    _compare_parameters(stack.slices, eagers, before, state)
     n_timed = min(size, TIMED_STEPS)
     eager, compiled = _timed(device, (lambda: taken(n_timed), n_timed), (lambda: stepped(0), size))
     if needs_gain and eager < NEEDED_GAIN * compiled:
         beside = f" with {threads} threads" if kind.minds_threads else ""
-        raise Refused(f"it is not faster{beside}: {compiled * 1000:.3g} ms a step, against {eager * 1000:.3g} ms")
-    return Compiled(run, threads, Known(seconds, eager, compiled))
+        raise NotCompiled(f"it is not faster{beside}: {compiled * 1000:.3g} ms a step, against {eager * 1000:.3g} ms")
+    return Compiled(run, threads, CompileRecord(seconds, eager, compiled))
 
 
-def _full_places(schedule: Schedule, size: int, n_calls: int) -> list[int]:
-    """Places in the epoch whose batches have all their rows, one a step, the same ones again where there are fewer.
+def _full_batches(schedule: Schedule, size: int, n_calls: int) -> list[int]:
+    """Indexes of batches of the epoch that have all their rows, one a step, the same ones again where there are fewer.
 
     At each step of a call they are others than in the call before, if there are two: rows that were kept would show.
     """
@@ -196,34 +197,34 @@ def _full_places(schedule: Schedule, size: int, n_calls: int) -> list[int]:
 
 
 def _compare_losses(losses: torch.Tensor, eager: torch.Tensor, tolerance: float) -> None:
-    """Raises Refused where the losses, (steps, members), are others, but for rounding, which steps carry on."""
+    """Raises NotCompiled where the losses, (steps, members), are others, but for rounding, which steps carry on."""
     growth = torch.arange(1, len(eager) + 1, device=eager.device).clamp(min=TOLERANT_AFTER) / TOLERANT_AFTER
     if not bool(((losses - eager).abs() <= tolerance * growth.unsqueeze(1) * eager.abs()).all()):
-        raise Refused("its losses are not those of the eager gear")
+        raise NotCompiled("its losses are not those of the eager gear")
 
 
 def _compare_parameters(
-    columns: Mapping[str, Column], eagers: Sequence[Eager], begun: Numbers, reached: Numbers
+    slices: Mapping[str, ParameterSlice], eagers: Sequence[Eager], before: StepState, after: StepState
 ) -> None:
-    """Raises Refused where the parameters went elsewhere than with the eager gear, but for rounding."""
-    dtype = reached.values[0].dtype
-    for place, trial in enumerate(eagers):
+    """Raises NotCompiled where the parameters went elsewhere than with the eager gear, but for rounding."""
+    dtype = after.values[0].dtype
+    for member, trial in enumerate(eagers):
         named = named_parameters(trial.parts.model, trial.parts.loss)
-        eager = torch.cat([named[name].detach().reshape(-1) for name in columns])
-        before, now = (
-            torch.cat([column.of(one.values[column.group])[place].reshape(-1) for column in columns.values()])
-            for one in (begun, reached)
+        eager = torch.cat([named[name].detach().reshape(-1) for name in slices])
+        begin, end = (
+            torch.cat([part.of(state.values[part.group])[member].reshape(-1) for part in slices.values()])
+            for state in (before, after)
         )
-        allowed = MOVE_TOLERANCE[dtype] * (eager - before).norm() + ROUNDING[dtype] * (1 + eager.norm())
-        if not (eager - now).norm() <= allowed:
-            raise Refused("its parameters are not those of the eager gear")
+        allowed = MOVE_TOLERANCE[dtype] * (eager - begin).norm() + ROUNDING[dtype] * (1 + eager.norm())
+        if not (eager - end).norm() <= allowed:
+            raise NotCompiled("its parameters are not those of the eager gear")
 
 
-Call = tuple[Callable[[], Any], int]
+TimedCall = tuple[Callable[[], Any], int]
 """What is called, and the steps that a call takes."""
 
 
-def _timed(device: torch.device, eager: Call, compiled: Call) -> tuple[float, float]:
+def _timed(device: torch.device, eager: TimedCall, compiled: TimedCall) -> tuple[float, float]:
     """The least seconds of a step of each; they take turns."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(TIMED_ROUNDS):

@@ -1,6 +1,6 @@
-"""When is the compiled gear worth its compiling, or a graph its capturing, and how many steps go into one call?
+"""Estimates whether several steps a call are worth compiling or capturing, and how many go into one call.
 
-What that cost and gained is remembered in the user's cache folder, for each shape of run and version.
+What that cost and gained is kept in the user's cache folder, for each shape of run and version.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
 MOST_STEPS = 8  # a call: more gain nothing, and take longer to compile
-LEAST_BLOCKS = 8  # of a run, where they are larger
+LEAST_GROUPS = 8  # of a run, where they are larger
 CALL_COST = 0.3  # what a call costs beside its steps, in eager steps
 LAYER_SECONDS = 40e-6  # what the host spends on a layer in an eager step, forward and backward, beside the arithmetic
 LEAST_LEFT = 0.5  # of an eager step, where nothing is known
@@ -33,11 +33,11 @@ CAPTURE_SECONDS = 2.0  # where nothing is known: so many, and for each step of a
 CAPTURE_STEPS = 15.0
 UNKNOWN_MARGIN = 2.0  # how often an estimated gain has to pay for an estimated cost; a known one 1.2 times
 KNOWN_MARGIN = 1.2
-AGAIN_SHARE = 0.3  # of the first time, where the second was not measured
+AGAIN_FRACTION = 0.3  # of the first time, where the second was not measured
 
 
 @dataclass(frozen=True)
-class Known:
+class CompileRecord:
     """What a compiled run of this shape was like: seconds to compile, and of a step; or why it could not be.
 
     `again_seconds` are those of compiling once more, with code that the cache folder has, where that was measured.
@@ -49,7 +49,7 @@ class Known:
     refused: str | None = None
     again_seconds: float | None = None
 
-    def after(self, before: Known | None) -> Known:
+    def after(self, before: CompileRecord | None) -> CompileRecord:
         """What is known now, where something was known before."""
         if before is None or before.refused is not None:
             return self
@@ -58,7 +58,7 @@ class Known:
     @property
     def next_seconds(self) -> float:
         """What compiling will take the next time."""
-        return self.compile_seconds * AGAIN_SHARE if self.again_seconds is None else self.again_seconds
+        return self.compile_seconds * AGAIN_FRACTION if self.again_seconds is None else self.again_seconds
 
 
 Cost = Callable[[float, int, int], float]
@@ -76,7 +76,12 @@ def capturing_cost(eager_seconds: float, n_layers: int, n_calls: int) -> float:
 
 
 def is_worth(
-    eager_seconds: float, n_left: int, n_layers: int, n_calls: int, known: Known | None, cost: Cost = compiling_cost
+    eager_seconds: float,
+    n_left: int,
+    n_layers: int,
+    n_calls: int,
+    known: CompileRecord | None,
+    cost: Cost = compiling_cost,
 ) -> bool:
     """Whether compiling pays within the `n_left` steps that are left, of `eager_seconds` each.
 
@@ -96,44 +101,45 @@ def is_worth(
 
 
 @dataclass(frozen=True)
-class Blocks:
+class StepGroups:
     """Which steps go into one call: always the same ones, wherever a run pauses or was interrupted.
 
-    Between two looks, and between two short batches, blocks of `size` steps follow one another; what is left over
-    is stepped one by one.
+    Between two looks, and between two short batches, groups of `steps_per_call` steps follow one another; what is left
+    over is stepped one by one.
     """
 
     schedule: Schedule
-    size: int
+    steps_per_call: int
 
     def steps_at(self, step: int) -> int:
-        """The steps of the block that begins after `step` steps: `size` or 1."""
+        """The steps of the group that begins after `step` steps: `steps_per_call` or 1."""
         begin, end = _stretch(self.schedule, step)
-        return self.size if (step - begin) % self.size == 0 and step + self.size <= end else 1
+        size = self.steps_per_call
+        return size if (step - begin) % size == 0 and step + size <= end else 1
 
     def pause_after(self, step: int, n_steps: int) -> int:
-        """The fewest steps, `n_steps` at least, with which no block is cut that begins after `step` steps."""
-        last = step + n_steps
+        """The fewest steps, `n_steps` at least, with which no group is cut that begins after `step` steps."""
+        last, size = step + n_steps, self.steps_per_call
         begin, end = _stretch(self.schedule, last - 1)
-        whole = begin + (end - begin) // self.size * self.size
+        whole = begin + (end - begin) // size * size
         if last < whole:
-            last = begin + -(-(last - begin) // self.size) * self.size
+            last = begin + -(-(last - begin) // size) * size
         return last - step
 
 
-def blocks(schedule: Schedule, most_steps: int = MOST_STEPS) -> Blocks:
-    """The blocks of the size, `most_steps` at most, that leaves least to do one by one.
+def step_groups(schedule: Schedule, most_steps: int = MOST_STEPS) -> StepGroups:
+    """The groups of the size, `most_steps` at most, that leaves least to do one by one.
 
     Sizes beyond `MOST_STEPS` are an eighth of the run at most: the one in which the run shifts is stepped one by one.
     """
     begin, end = _stretch(schedule, 0)
     length = end - begin
-    most_steps = min(most_steps, max(MOST_STEPS, schedule.total_steps // LEAST_BLOCKS))
+    most_steps = min(most_steps, max(MOST_STEPS, schedule.total_steps // LEAST_GROUPS))
 
     def cost(size: int) -> float:
         return length % size + CALL_COST * (length // size)
 
-    return Blocks(schedule, min(range(1, most_steps + 1), key=lambda size: (cost(size), -size)))
+    return StepGroups(schedule, min(range(1, most_steps + 1), key=lambda size: (cost(size), -size)))
 
 
 def has_short_batch(schedule: Schedule) -> bool:
@@ -157,23 +163,23 @@ def _stretch(schedule: Schedule, step: int) -> tuple[int, int]:
     return begin, end
 
 
-def memory_key(plan: Plan, parts: Parts, n_members: int, block: int, threads: int) -> str:
+def memory_key(plan: Plan, parts: Parts, n_members: int, steps_per_call: int, threads: int) -> str:
     """What decides how long compiling or capturing takes and what it gains, as 16 hexadecimal digits."""
     versions = [metadata.version("torch"), metadata.version("annpipe"), processor(parts.rows["train"].device)]
-    told = [stack_key(plan, parts), n_members, block, threads, *versions]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    shape = [stack_key(plan, parts), n_members, steps_per_call, threads, *versions]
+    return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
 
 
-def recall(key: str) -> Known | None:
+def recall(key: str) -> CompileRecord | None:
     """What is known under a key; a file that cannot be read is as good as none."""
     try:
-        told: Any = json.loads(_file(key).read_text(encoding="utf-8"))
-        return Known(**told)
+        kept: Any = json.loads(_file(key).read_text(encoding="utf-8"))
+        return CompileRecord(**kept)
     except (OSError, ValueError, TypeError):
         return None
 
 
-def remember(key: str, known: Known) -> None:
+def remember(key: str, known: CompileRecord) -> None:
     """Keeps it for later runs, where the cache folder can be written."""
     path = _file(key)
     part = path.with_suffix(f".{os.getpid()}")

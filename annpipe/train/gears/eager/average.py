@@ -1,4 +1,4 @@
-"""The average of the parameters that a run passes through: kept by torch's AveragedModel, evaluated and saved."""
+"""The average of a run's parameters over its steps: kept by torch's AveragedModel, evaluated and saved."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from annpipe.backend.instantiate import instantiate
 from annpipe.backend.streams import drawing
 from annpipe.plan.plan import Plan
+from annpipe.registry.traits import AverageTraits
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
@@ -21,16 +22,15 @@ class Average:
 
     def __init__(self, plan: Plan, parts: Parts, schedule: Schedule) -> None:
         assert plan.average
-        entry = plan.registry.find("average", plan.average.name)
-        assert entry
-        averaged = instantiate(plan.average, plan.registry, model=parts.model)
+        traits = plan.average.traits(AverageTraits)
+        averaged = instantiate(plan.average, model=parts.model)
         assert isinstance(averaged, AveragedModel)
         self.averaged = averaged
         self._model, self._rows = parts.model, parts.rows["train"]
         self._seed, self._train, self._step_rows = plan.head.seed, plan.train, schedule.step_rows
-        self._stride = schedule.steps_per_epoch if entry.traits.get("each") == "epoch" else 1
+        self._stride = schedule.steps_per_epoch if traits.each == "epoch" else 1
         self._begin = float(plan.average.options.get("start") or 0.0) * schedule.total_steps
-        self._updates_bn = bool(entry.traits.get("update_bn"))
+        self._updates_bn = traits.update_bn
 
     @property
     def has_begun(self) -> bool:
@@ -53,7 +53,7 @@ class Average:
         """The train split in its own order, in batches as the run sees them."""
         size, count = self._train.batch_size, len(self._rows)
         n_whole = count // self._step_rows * self._train.accumulate
-        blocks = self._rows.blocks(count if size == "all" else size)
+        blocks = self._rows.iter_chunks(count if size == "all" else size)
         for x, _ in islice(blocks, max(1, n_whole) if self._train.drop_last else None):
             yield x
 

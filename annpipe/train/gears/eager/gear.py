@@ -1,4 +1,4 @@
-"""Gears: how steps are taken. All share one method, `advance(n_steps)`, and one state."""
+"""The eager gear: plain PyTorch, one step after another."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import torch
 
 from annpipe.backend.streams import GlobalStream
 from annpipe.plan.plan import Plan
+from annpipe.registry.traits import OptimizerTraits
 from annpipe.train.batches.in_memory import batches_of
-from annpipe.train.divisors import own_terms
+from annpipe.train.divisors import terms_by_divisor
 from annpipe.train.gears.eager.average import Average
 from annpipe.train.gears.eager.gradients import grad_scaler, gradients
 from annpipe.train.gears.eager.guard import Guard
@@ -39,7 +40,7 @@ class Eager:
         device = rows.device
         self.stream = GlobalStream(plan.head.seed, "dropout", device)
         self._scaler = grad_scaler(plan, device)
-        self.terms = own_terms(plan, parts, schedule)
+        self.terms = terms_by_divisor(plan, parts, schedule)
         self._gradients = gradients(plan, parts, device, self._scaler, self.terms)
         self.take = self._closure_step if _needs_closure(plan) else self._plain_step
         self.guard = Guard(plan, parts, schedule, is_scaled=self._scaler is not None)
@@ -57,10 +58,10 @@ class Eager:
         self._model.train()
         with self.stream.lent():
             for _ in range(n_steps):
-                place = self.step % self._steps_per_epoch
-                if place == 0:
+                batch_index = self.step % self._steps_per_epoch
+                if batch_index == 0:
                     self.batches.begin_epoch()
-                x, y = self.batches.at(place)
+                x, y = self.batches.at(batch_index)
                 losses.append(self.take(x, y))
                 if self.guard.is_tripped and not self.guard.recovers(self.step + 1, y):
                     break
@@ -167,7 +168,7 @@ class Eager:
             "rates": self._last_rates,
             "scaler": self._scaler.state_dict() if self._scaler else None,
             "average": self._average.state() if self._average else None,
-            **({"guard": kept} if (kept := self.guard.state()) else {}),
+            **({"guard": guarded} if (guarded := self.guard.state()) else {}),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -189,12 +190,11 @@ class Eager:
 
 
 def rate_groups(plan: Plan) -> dict[str, int]:
-    """The keys of the learning rates, each with its place among torch's groups: one for each group with its own."""
-    own = [n for n, group in enumerate(plan.groups, start=1) if "lr" in group.options.options]
-    return {"lr": 0, **{f"lr/{number}": number for number in own}}
+    """The keys of the learning rates, each with its number among torch's groups: one for each group with its own."""
+    with_rate = [n for n, group in enumerate(plan.groups, start=1) if "lr" in group.options.options]
+    return {"lr": 0, **{f"lr/{number}": number for number in with_rate}}
 
 
 def _needs_closure(plan: Plan) -> bool:
     """Whether the optimizer evaluates the model several times a step."""
-    entry = plan.registry.find("optimizer", plan.optimizer.name)
-    return bool(entry and entry.traits.get("closure"))
+    return plan.optimizer.traits(OptimizerTraits).closure

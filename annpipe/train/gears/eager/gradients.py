@@ -1,4 +1,4 @@
-"""How does a step get its gradients? One forward and backward pass, or one a batch; then they are clipped."""
+"""Computes the gradients of a step: one forward and backward pass, or one for each batch; then they are clipped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from annpipe.plan.plan import Plan
-from annpipe.train.divisors import Terms, accumulates, compares_labels, is_sum, undivided
+from annpipe.train.accumulation import accumulated_size, step_batches
+from annpipe.train.clipping import clip_gradients, clips
+from annpipe.train.divisors import Terms, compares_labels, is_sum, undivided
 from annpipe.train.gears.manual.chain import solo_chain
 from annpipe.train.parts import Parts
 
@@ -17,7 +19,7 @@ Gradients = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """x, (rows, …), and y, (rows, …) -> the loss, (), or with terms their values and divisors, (2K,), detached; the
 gradients are then in the parameters."""
 Adding = Callable[[torch.Tensor, torch.Tensor, float | torch.Tensor], torch.Tensor]
-"""x, y and a share -> the loss times the share, detached; its gradients are added to those in the parameters."""
+"""x, y and a scale -> the loss times the scale, detached; its gradients are added to those in the parameters."""
 AddingTerms = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
 """x, y and the divisors of the whole step, (K,), where these rows are a part of it -> what they add to the values of
 its terms, (K,), detached; their gradients are added to those in the parameters."""
@@ -37,26 +39,37 @@ def gradients(
     """
     parameters = [parameter for parameter in parts.parameters if parameter.requires_grad]
     if terms is not None:
-        computed = _by_terms(plan, parts, device, scaler, terms)
+        compute = _by_terms(plan, parts, device, scaler, terms)
     else:
-        computed = _by_rows(plan, _adding(plan, parts, device, scaler), parameters, is_sum=is_sum(plan, parts.loss))
+        compute = _by_rows(plan, _adding(plan, parts, device, scaler), parameters, is_sum=is_sum(plan, parts.loss))
     if scaler is not None:
-        computed = _unscaled(computed, scaler, parts.optimizer)
-    if plan.train.clip_norm is None and plan.train.clip_value is None:
-        return computed
-    return _clipped(computed, parameters, plan.train.clip_norm, plan.train.clip_value)
+        compute = _unscaled(compute, scaler, parts.optimizer)
+    if not clips(plan.train):
+        return compute
+
+    def clipped(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        loss = compute(x, y)
+        clip_gradients(parameters, plan.train)
+        return loss
+
+    return clipped
 
 
 def _by_rows(plan: Plan, add: Adding, parameters: list[torch.nn.Parameter], *, is_sum: bool) -> Gradients:
+    size = accumulated_size(plan)
+
     def whole(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         for parameter in parameters:
             parameter.grad = None
         return add(x, y, 1.0)
 
-    size = plan.train.batch_size
-    if not accumulates(plan) or size == "all":
-        return whole
-    return _in_batches(add, parameters, size, is_sum=is_sum)
+    def accumulated(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        assert size is not None
+        for parameter in parameters:
+            parameter.grad = None
+        return torch.stack([add(*batch) for batch in step_batches(x, y, size, is_sum=is_sum)]).sum()
+
+    return whole if size is None else accumulated
 
 
 def _by_terms(
@@ -64,24 +77,24 @@ def _by_terms(
 ) -> Gradients:
     """Batch after batch: what each adds to a term is its numerator over the divisor of the whole step."""
     parameters = [parameter for parameter in parts.parameters if parameter.requires_grad]
-    add, size = _adding_terms(plan, parts, device, scaler, terms), plan.train.batch_size
+    add, size = _adding_terms(plan, parts, device, scaler, terms), accumulated_size(plan)
 
-    def computed(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    def compute(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         for parameter in parameters:
             parameter.grad = None
         divisors = terms.divisors(y)
-        if not accumulates(plan) or size == "all":
+        if size is None:
             return torch.cat([add(x, y, None), divisors])
-        batches = zip(torch.split(x, size), torch.split(y, size), strict=True)
-        return torch.cat([torch.stack([add(*batch, divisors) for batch in batches]).sum(0), divisors])
+        values = [add(x_batch, y_batch, divisors) for x_batch, y_batch, _ in step_batches(x, y, size)]
+        return torch.cat([torch.stack(values).sum(0), divisors])
 
-    return computed
+    return compute
 
 
 def _adding_terms(
     plan: Plan, parts: Parts, device: torch.device, scaler: torch.amp.GradScaler | None, terms: Terms
 ) -> AddingTerms:
-    """A loss of torch's own as the only term may be passed by hand."""
+    """A loss of torch's own as the only term may be passed without autograd."""
     if terms.is_alone and compares_labels(parts.loss):
         divided = _adding(plan, parts, device, scaler)
         summed = _adding(plan, replace(parts, loss=undivided(parts.loss)), device, scaler)
@@ -93,43 +106,45 @@ def _adding_terms(
         return alone
 
     def values(x: torch.Tensor, y: torch.Tensor, divisors: torch.Tensor | None) -> torch.Tensor:
-        given = parts.model(x)
-        return terms.values(given, y) if divisors is None else terms.numerators(given, y) / divisors
+        outputs = parts.model(x)
+        return terms.values(outputs, y) if divisors is None else terms.numerators(outputs, y) / divisors
 
-    return _by_graph(_mixed(plan, device, values), scaler)
+    return _by_autograd(_mixed(plan, device, values), scaler)
 
 
 def _adding(plan: Plan, parts: Parts, device: torch.device, scaler: torch.amp.GradScaler | None) -> Adding:
-    """By hand where the model is a chain and nobody listens, else by torch's own pass over a graph."""
+    """Without autograd where the model is a chain and has no hooks, else by torch's own pass over a graph."""
     model, loss = parts.model, parts.loss
 
-    def shared(x: torch.Tensor, y: torch.Tensor, share: float | torch.Tensor) -> torch.Tensor:
+    def scaled(x: torch.Tensor, y: torch.Tensor, scale: float | torch.Tensor) -> torch.Tensor:
         value: torch.Tensor = loss(model(x), y)
-        return value if isinstance(share, float) and share == 1.0 else value * share
+        return value if isinstance(scale, float) and scale == 1.0 else value * scale
 
-    by_graph = _by_graph(_mixed(plan, device, shared), scaler)
+    by_autograd = _by_autograd(_mixed(plan, device, scaled), scaler)
     is_mixed = plan.device.autocast != "off"
     chain = None if is_mixed or device.type != "cpu" else solo_chain(parts.model, parts.loss, parts.optimizer)
     if chain is None:
-        return by_graph
+        return by_autograd
 
-    def by_hand(x: torch.Tensor, y: torch.Tensor, share: float | torch.Tensor) -> torch.Tensor:
-        return by_graph(x, y, share) if chain.is_heard else chain(x, y, share)
+    def add(x: torch.Tensor, y: torch.Tensor, scale: float | torch.Tensor) -> torch.Tensor:
+        return by_autograd(x, y, scale) if chain.has_hooks else chain(x, y, scale)
 
-    return by_hand
+    return add
 
 
-def _by_graph(compute: Callable[..., torch.Tensor], scaler: torch.amp.GradScaler | None) -> Callable[..., torch.Tensor]:
+def _by_autograd(
+    compute: Callable[..., torch.Tensor], scaler: torch.amp.GradScaler | None
+) -> Callable[..., torch.Tensor]:
     """What computes a loss, (), or terms of one, (K,) -> what adds the gradients of their sum, too."""
 
-    def by_graph(x: torch.Tensor, y: torch.Tensor, how: Any) -> torch.Tensor:
+    def by_autograd(x: torch.Tensor, y: torch.Tensor, how: Any) -> torch.Tensor:
         value = compute(x, y, how)
         total = value.sum() if value.ndim else value
         scaled: Any = scaler.scale(total) if scaler else total
         scaled.backward()
         return value.detach()
 
-    return by_graph
+    return by_autograd
 
 
 def _mixed(plan: Plan, device: torch.device, compute: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
@@ -145,45 +160,10 @@ def _mixed(plan: Plan, device: torch.device, compute: Callable[..., torch.Tensor
     return mixed
 
 
-def _in_batches(
-    add: Adding,
-    parameters: list[torch.nn.Parameter],
-    size: int,
-    *,
-    is_sum: bool,
-) -> Gradients:
-    """Batch after batch: a mean over all rows is the mean of the batches' means, each weighted by its rows."""
-
-    def accumulated(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        for parameter in parameters:
-            parameter.grad = None
-        values = []
-        for x_batch, y_batch in zip(torch.split(x, size), torch.split(y, size), strict=True):
-            share = 1.0 if is_sum else len(x_batch) / len(x)
-            values.append(add(x_batch, y_batch, share))
-        return torch.stack(values).sum()
-
-    return accumulated
-
-
-def _unscaled(computed: Gradients, scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> Gradients:
+def _unscaled(compute: Gradients, scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> Gradients:
     def unscaled(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        loss = computed(x, y)
+        loss = compute(x, y)
         scaler.unscale_(optimizer)
         return loss
 
     return unscaled
-
-
-def _clipped(
-    computed: Gradients, parameters: list[torch.nn.Parameter], norm: float | None, value: float | None
-) -> Gradients:
-    def clipped(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        loss = computed(x, y)
-        if value is not None:
-            torch.nn.utils.clip_grad_value_(parameters, value)
-        if norm is not None:
-            torch.nn.utils.clip_grad_norm_(parameters, norm)
-        return loss
-
-    return clipped

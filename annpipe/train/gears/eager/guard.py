@@ -1,19 +1,20 @@
-"""Sees gradients that are not finite before a step is taken with them, and does what `train.non_finite` says.
+"""Finds gradients that are not finite before a step is taken with them, and does what `train.non_finite` says.
 
 `skip` leaves such a step out. `rollback` goes back to the parameters with the lowest loss that were seen at regular
-steps, with the optimizer's memories of then, and halves the learning rate; steps are counted on.
+steps, with the optimizer's state of then, and halves the learning rate; steps are counted on.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from annpipe.draft.losses import ignored_label
+from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
@@ -38,10 +39,10 @@ class Guard:
     def __init__(self, plan: Plan, parts: Parts, schedule: Schedule, *, is_scaled: bool) -> None:
         self._how, self._parts = plan.train.non_finite, parts
         device = parts.rows["train"].device
-        self._parameters = [one for one in parts.parameters if one.requires_grad]
-        self._large = [one for one in self._parameters if one.numel() >= LARGE]
-        self._small = [one for one in self._parameters if one.numel() < LARGE]
-        self._found, self._one = torch.zeros(1, device=device), torch.ones(1, device=device)
+        self._parameters = [parameter for parameter in parts.parameters if parameter.requires_grad]
+        self._large = [parameter for parameter in self._parameters if parameter.numel() >= LARGE]
+        self._small = [parameter for parameter in self._parameters if parameter.numel() < LARGE]
+        self._n_bad, self._unscaled = torch.zeros(1, device=device), torch.ones(1, device=device)
         ignored = None if plan.outputs else ignored_label(plan.loss)
         self._ignored = ignored if ignored is not None and bool((parts.rows["train"].y == ignored).any()) else None
         must_look = device.type == "cpu" or self._how != "stop" or self._ignored is not None
@@ -58,9 +59,9 @@ class Guard:
         if not self._watches:
             return True
         try:  # what these say costs a few microseconds; they may be wrong about large numbers, and know no sparse ones
-            _check([one.grad for one in self._small], self._found, self._one)  # multiplies them by 1
-            sums = [_square(one.grad) for one in self._large] if self._large else ()
-            is_finite = not self._found.item() and math.isfinite(sum(sums))
+            _check([parameter.grad for parameter in self._small], self._n_bad, self._unscaled)  # multiplies them by 1
+            sums = [_square(parameter.grad) for parameter in self._large] if self._large else ()
+            is_finite = not self._n_bad.item() and math.isfinite(sum(sums))
         except (RuntimeError, NotImplementedError, TypeError, AttributeError):
             is_finite = False
         if not math.isfinite(loss.item()) or not (is_finite or self._are_finite()):
@@ -73,10 +74,10 @@ class Guard:
 
     def _are_finite(self) -> bool:
         """Whether all gradients are finite, looked at one by one."""
-        self._found.zero_()
-        gradients = [one.grad for one in self._parameters if one.grad is not None]
-        values = [one.coalesce().values() if one.is_sparse else one for one in gradients]
-        return all(bool(one.isfinite().all()) for one in values)
+        self._n_bad.zero_()
+        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+        values = [gradient.coalesce().values() if gradient.is_sparse else gradient for gradient in gradients]
+        return all(bool(value.isfinite().all()) for value in values)
 
     def recovers(self, step: int, y: torch.Tensor) -> bool:
         """Whether the run goes on after the step (from 1) that was not taken; `y` are the targets it saw."""
@@ -102,15 +103,15 @@ class Guard:
         self.n_skipped += 1
         self._skipped.append((step, why))
 
-    def left_out(self, step: int, tell: Callable[[str], object]) -> frozenset[int]:
+    def left_out(self, step: int, observer: Observer) -> frozenset[int]:
         """The steps that were left out since the last call, from 1, with the one that ended the run where it went on so
-        far; `step` are those done. `tell` hears of the first, and of each rollback."""
+        far; `step` are those done. `observer` is told of the first, and of each rollback."""
         skipped, self._skipped = self._skipped, []
-        for number, (own, why) in enumerate(skipped, start=self.n_skipped - len(skipped) + 1):
+        for number, (skipped_step, why) in enumerate(skipped, start=self.n_skipped - len(skipped) + 1):
             if number == 1 or self._how == "rollback":
-                tell(f"warning: step {own} is left out: {why}")
+                observer.event(f"warning: step {skipped_step} is left out: {why}")
         last = {step + 1} if self.broken and self._how != "stop" else set()
-        return frozenset({own for own, _ in skipped} | last)
+        return frozenset({skipped_step for skipped_step, _ in skipped} | last)
 
     @property
     def counts(self) -> dict[str, float]:
@@ -118,7 +119,7 @@ class Guard:
         return {"train/skipped": float(self.n_skipped)} if self.n_skipped else {}
 
     def _keep(self, loss: float) -> None:
-        """Keeps the parameters that gave this loss, and the optimizer's memories, unless those kept are better."""
+        """Keeps the parameters that gave this loss, and the optimizer's state, unless those kept are better."""
         if self._kept is None or loss <= self._kept["loss_value"]:
             parts = self._parts
             states = {"model": parts.model.state_dict(), "loss": parts.loss.state_dict()}
@@ -139,8 +140,8 @@ class Guard:
                     rates[name] *= LOWERED
         for scheduler in _schedulers(parts.scheduler):
             for name in ("base_lrs", "max_lrs"):
-                if hasattr(scheduler, name):
-                    setattr(scheduler, name, [rate * LOWERED for rate in getattr(scheduler, name)])
+                if (kept_rates := getattr(scheduler, name, None)) is not None:
+                    setattr(scheduler, name, [rate * LOWERED for rate in kept_rates])
         self.n_rollbacks += 1
         lr = parts.optimizer.param_groups[0].get("lr")
         return f"back to the parameters of loss {kept['loss_value']:.4g}, with the learning rate {float(lr or 0):.3g}"
@@ -161,12 +162,12 @@ class Guard:
 def not_finite(losses: torch.Tensor, gradients: Sequence[torch.Tensor]) -> list[int]:
     """The members of a stack that have losses, (members,) or (members, terms), or gradients, (members, numbers) each,
     that are not finite."""
-    flat = [one.view(-1) for one in gradients]
-    if math.isfinite(losses.sum()) and all(math.isfinite(torch.dot(one, one)) for one in flat):
+    flat = [gradient.view(-1) for gradient in gradients]
+    if math.isfinite(losses.sum()) and all(math.isfinite(torch.dot(g, g)) for g in flat):
         return []
     parts = [losses.reshape(len(losses), -1), *gradients]
-    rows = torch.stack([one.isfinite().all(1) for one in parts]).all(0)
-    return [place for place, is_finite in enumerate(rows.tolist()) if not is_finite]
+    rows = torch.stack([part.isfinite().all(1) for part in parts]).all(0)
+    return [member for member, is_finite in enumerate(rows.tolist()) if not is_finite]
 
 
 def _square(gradient: Any) -> float:

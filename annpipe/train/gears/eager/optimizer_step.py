@@ -1,4 +1,4 @@
-"""How is an optimizer stepped at the least cost? By the same kernels on the same tensors, bit for bit.
+"""Steps an optimizer at the least cost: by the same kernels on the same tensors as `optimizer.step()`, bit for bit.
 
 A step of a small network takes half a millisecond, and a tenth of that goes into what `optimizer.step()` does around
 its kernel: a label for the profiler, lists of tensors gathered anew, a Python number made into a tensor for each
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch
 
+from annpipe.backend.torch_classes import facts_of
 from annpipe.backend.torch_shortcuts import lean_step, step_first
 
 
@@ -20,15 +21,15 @@ class QuickStep:
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
-        self._seen: object = None
+        self._known_state: object = None
         self._quick: Callable[[], object] = optimizer.step
 
     def __call__(self) -> None:
-        if self._optimizer.state is self._seen:
+        if self._optimizer.state is self._known_state:
             self._quick()
             return
         step_first(self._optimizer)
-        self._seen = self._optimizer.state  # load_state_dict puts another in its place
+        self._known_state = self._optimizer.state  # load_state_dict puts another in its place
         self._quick = quickest(self._optimizer)
 
 
@@ -43,13 +44,13 @@ def quickest(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
 
 def _is_plain_fused_adam(optimizer: torch.optim.Optimizer) -> bool:
     """Torch's own Adam or AdamW on the CPU, one group, with a state for each parameter."""
-    if type(optimizer) not in {torch.optim.Adam, torch.optim.AdamW} or len(optimizer.param_groups) != 1:
+    if not facts_of(optimizer).is_fused_adam or len(optimizer.param_groups) != 1:
         return False
     group = optimizer.param_groups[0]
-    alike = {(parameter.device.type, parameter.dtype) for parameter in group["params"]}
+    kinds = {(parameter.device.type, parameter.dtype) for parameter in group["params"]}
     return (
         bool(group["fused"])
-        and alike in ({("cpu", torch.float32)}, {("cpu", torch.float64)})
+        and kinds in ({("cpu", torch.float32)}, {("cpu", torch.float64)})
         and isinstance(group["lr"], float)
         and all(parameter in optimizer.state for parameter in group["params"])
     )

@@ -1,8 +1,8 @@
-"""How does one model get its gradients at the least cost? As a chain passed by hand, where it is one.
+"""Gradients of one model at the least cost: a chain of layers is passed without autograd.
 
 Half of an eager step of a small network is torch writing down a graph and walking it, and asking for memory. The
-kernels here are those of torch's own pass, in its order, and the numbers the same bit for bit; only many rows of a
-narrow layer are laid out the other way, in which products of them take half the time and add in another order.
+kernels here are those of torch's own pass, in its order, and the numbers the same bit for bit; only a batch of many
+rows of a narrow layer is transposed, so that its products take half the time and add in another order.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torchs
 
-from annpipe.train.gears.manual.layers import FOLLOWING, MANY_ROWS, NARROW, Link, links_of
-from annpipe.train.gears.manual.losses import is_torchs_own, loss_by_hand
+from annpipe.train.gears.manual.layers import MANUAL_LAYERS, MANY_ROWS, NARROW, LinearBlock, linear_blocks
+from annpipe.train.gears.manual.losses import is_torchs_own, manual_loss
 
-Listeners = Sequence[Mapping[int, object]]
+Hooks = Sequence[Mapping[int, object]]
 
 
 def solo_chain(model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer) -> SoloChain | None:
-    """Model and loss as a chain that is passed by hand; None where something in them wants torch's own pass.
+    """Model and loss as a chain that is passed without autograd; None where something in them needs torch's own pass.
 
     What comes before the first trained layer, and so needs no gradient, may be anything.
     """
     if type(model) is not nn.Sequential or not is_torchs_own(loss):
         return None
     layers = list(model)
-    begin = next((place for place, layer in enumerate(layers) if _trained([layer])), len(layers))
-    links = links_of([layer for layer in layers[begin:] if not _is_idle(layer)])
+    begin = next((index for index, layer in enumerate(layers) if _trained([layer])), len(layers))
+    blocks = linear_blocks([layer for layer in layers[begin:] if not _is_idle(layer)])
     watched = [model, loss, *layers[begin:]]
-    if links is None or any("forward" in vars(module) for module in watched):
+    if blocks is None or any("forward" in vars(module) for module in watched):
         return None
     trained = _trained(layers)
-    own = [tensor for link in links for tensor in _tensors(link.linear) if tensor.requires_grad]
-    if len({id(parameter) for parameter in trained}) != len(own) or not all(_is_plain(one) for one in own):
+    tensors = [tensor for block in blocks for tensor in _tensors(block.linear) if tensor.requires_grad]
+    if len(set(trained)) != len(tensors) or not all(_is_plain(tensor) for tensor in tensors):
         return None  # a weight that is shared gathers its gradients
     keeps = type(optimizer).__module__.startswith("torch.optim.")
-    return SoloChain(layers[:begin], layers[begin:], links, loss, _listeners(watched), keeps_gradients=keeps)
+    return SoloChain(layers[:begin], layers[begin:], blocks, loss, _hooks(watched), keeps_gradients=keeps)
 
 
 def _trained(layers: Sequence[nn.Module]) -> list[nn.Parameter]:
@@ -58,23 +58,23 @@ def _is_plain(parameter: torch.Tensor) -> bool:
     return type(parameter) is nn.Parameter and parameter.is_contiguous() and parameter.device.type == "cpu"
 
 
-def _listeners(modules: Sequence[nn.Module]) -> Listeners:
-    """Where hooks are noted that torch's own pass would call."""
-    every = [torchs._global_forward_hooks, torchs._global_forward_pre_hooks]
-    every += [torchs._global_backward_hooks, torchs._global_backward_pre_hooks]
-    own = [(m._forward_hooks, m._forward_pre_hooks, m._backward_hooks, m._backward_pre_hooks) for m in modules]
-    return [*every, *chain.from_iterable(own)]
+def _hooks(modules: Sequence[nn.Module]) -> Hooks:
+    """Where the hooks are kept that torch's own pass would call."""
+    hooks = [torchs._global_forward_hooks, torchs._global_forward_pre_hooks]
+    hooks += [torchs._global_backward_hooks, torchs._global_backward_pre_hooks]
+    of_modules = [(m._forward_hooks, m._forward_pre_hooks, m._backward_hooks, m._backward_pre_hooks) for m in modules]
+    return [*hooks, *chain.from_iterable(of_modules)]
 
 
 @dataclass(frozen=True)
-class _Room:
-    """The places of a number of rows, for each link: what its product gives, and each layer after it, and the gradient
-    of that, as it lies and turned."""
+class _Buffers:
+    """The memory for a number of rows, for each block: the outputs of its product and of each layer after it, and the
+    gradient of these, as it lies and transposed."""
 
-    given: list[torch.Tensor]
+    outputs: list[torch.Tensor]
     after: list[list[torch.Tensor]]
-    grown: list[torch.Tensor]
-    turned: list[torch.Tensor]
+    grads: list[torch.Tensor]
+    transposed_grads: list[torch.Tensor]
 
 
 class SoloChain:
@@ -84,118 +84,121 @@ class SoloChain:
         self,
         before: Sequence[nn.Module],
         layers: Sequence[nn.Module],
-        links: Sequence[Link],
+        blocks: Sequence[LinearBlock],
         loss: nn.Module,
-        listeners: Listeners,
+        hooks: Hooks,
         *,
         keeps_gradients: bool,
     ) -> None:
         self._before, self._layers, self._loss = before, layers, loss
-        self._listeners, self._keeps_gradients = listeners, keeps_gradients
-        self._tensors = [(link.linear.weight, link.linear.bias) for link in links]  # the optimizer holds them, too
-        self._after = [[(FOLLOWING[type(layer)], layer) for layer in link.after] for link in links]
-        self._rooms: dict[int, _Room] = {}
-        self._places: dict[int, torch.Tensor] = {}
-        self._shares: dict[float, torch.Tensor] = {}
+        self._hooks, self._keeps_gradients = hooks, keeps_gradients
+        self._tensors = [(block.linear.weight, block.linear.bias) for block in blocks]  # the optimizer holds them, too
+        self._after = [[(MANUAL_LAYERS[type(layer)], layer) for layer in block.after] for block in blocks]
+        self._buffers: dict[int, _Buffers] = {}
+        self._gradients: dict[str, torch.Tensor] = {}
+        self._scales: dict[float, torch.Tensor] = {}
 
     @property
-    def is_heard(self) -> bool:
-        """Whether somebody listens to torch's own pass, which is then the one to take."""
-        return any(self._listeners) or any(
+    def has_hooks(self) -> bool:
+        """Whether there are hooks on torch's own pass, which is then the one to take."""
+        return any(self._hooks) or any(
             tensor is not None and (tensor._backward_hooks or tensor._post_accumulate_grad_hooks)
             for tensor in chain.from_iterable(self._tensors)
         )
 
-    def __call__(self, x: torch.Tensor, y: torch.Tensor, share: float | torch.Tensor) -> torch.Tensor:
-        """x, (rows, …), and y, (rows, …) -> the loss times `share`, a number or (), detached."""
+    def __call__(self, x: torch.Tensor, y: torch.Tensor, scale: float | torch.Tensor) -> torch.Tensor:
+        """x, (rows, …), and y, (rows, …) -> the loss times `scale`, a number or (), detached."""
         for layer in self._before:
             x = layer(x)
         is_plain = x.dim() == 2 and x.dtype == self._tensors[0][0].dtype and x.is_contiguous() and len(x) > 0
         if x.requires_grad or not is_plain:
-            return self._with_graph(x, y, share)
+            return self._with_autograd(x, y, scale)
         with torch.no_grad():
-            return self._by_hand(x, y, share)
+            return self._without_autograd(x, y, scale)
 
-    def _with_graph(self, x: torch.Tensor, y: torch.Tensor, share: float | torch.Tensor) -> torch.Tensor:
+    def _with_autograd(self, x: torch.Tensor, y: torch.Tensor, scale: float | torch.Tensor) -> torch.Tensor:
         for layer in self._layers:
             x = layer(x)
-        value: torch.Tensor = self._loss(x, y) * share
+        value: torch.Tensor = self._loss(x, y) * scale
         value.backward()  # type: ignore[no-untyped-call]  # torch's own
         return value.detach()
 
-    def _by_hand(self, x: torch.Tensor, y: torch.Tensor, share: float | torch.Tensor) -> torch.Tensor:
-        room = self._rooms.get(len(x)) or self._rooms.setdefault(len(x), self._room(x))
-        arriving, shown = [x], list[list[torch.Tensor]]()
-        for (weight, bias), after, place, next_places in zip(
-            self._tensors, self._after, room.given, room.after, strict=True
+    def _without_autograd(self, x: torch.Tensor, y: torch.Tensor, scale: float | torch.Tensor) -> torch.Tensor:
+        buffers = self._buffers.get(len(x)) or self._buffers.setdefault(len(x), self._new_buffers(x))
+        inputs, kept = [x], list[list[torch.Tensor]]()
+        for (weight, bias), after, out, next_outs in zip(
+            self._tensors, self._after, buffers.outputs, buffers.after, strict=True
         ):
             if bias is None:
-                torch.mm(arriving[-1], weight.t(), out=place)
+                torch.mm(inputs[-1], weight.t(), out=out)
             else:
-                torch.addmm(bias, arriving[-1], weight.t(), out=place)
-            shown.append([])
-            for (following, layer), next_place in zip(after, next_places, strict=True):
-                shown[-1].append(following.forward(layer, place, next_place))
-                place = next_place
-            arriving.append(place)
-        given = arriving.pop()
-        scale = share.to(given.dtype) if isinstance(share, torch.Tensor) else self._scale(share, given.dtype)
-        value = loss_by_hand(self._loss, given, y)(self._loss, given, y, scale, room.grown[-1])
-        self._back(arriving, shown, room)
-        return value if isinstance(share, float) and share == 1.0 else value * share
+                torch.addmm(bias, inputs[-1], weight.t(), out=out)
+            kept.append([])
+            for (manual, layer), next_out in zip(after, next_outs, strict=True):
+                kept[-1].append(manual.forward(layer, out, next_out))
+                out = next_out
+            inputs.append(out)
+        outputs = inputs.pop()
+        factor = scale.to(outputs.dtype) if isinstance(scale, torch.Tensor) else self._as_tensor(scale, outputs.dtype)
+        value = manual_loss(self._loss, outputs, y)(self._loss, outputs, y, factor, buffers.grads[-1])
+        self._backward(inputs, kept, buffers)
+        return value if isinstance(scale, float) and scale == 1.0 else value * scale
 
-    def _scale(self, share: float, dtype: torch.dtype) -> torch.Tensor:
-        """The share as a tensor: those of rows are few."""
-        scale = self._shares.get(share)
-        if scale is None:
-            scale = self._shares[share] = torch.full((), share, dtype=dtype)
-        return scale
+    def _as_tensor(self, scale: float, dtype: torch.dtype) -> torch.Tensor:
+        """The scale as a tensor: those of batches are few."""
+        tensor = self._scales.get(scale)
+        if tensor is None:
+            tensor = self._scales[scale] = torch.full((), scale, dtype=dtype)
+        return tensor
 
-    def _back(self, arriving: Sequence[torch.Tensor], shown: Sequence[Sequence[torch.Tensor]], room: _Room) -> None:
-        """From the gradient in the last place to those of the parameters."""
+    def _backward(
+        self, inputs: Sequence[torch.Tensor], kept: Sequence[Sequence[torch.Tensor]], buffers: _Buffers
+    ) -> None:
+        """From the gradient of the last outputs to those of the parameters."""
         for number in range(len(self._tensors) - 1, -1, -1):
-            grown = room.grown[number]
-            for (following, layer), one in zip(reversed(self._after[number]), reversed(shown[number]), strict=True):
-                following.backward(layer, one, grown)
+            grad = buffers.grads[number]
+            for (manual, layer), needed in zip(reversed(self._after[number]), reversed(kept[number]), strict=True):
+                manual.backward(layer, needed, grad)
             weight, bias = self._tensors[number]
             if weight.requires_grad:
-                self._add(weight, torch.mm, room.turned[number], arriving[number])
+                self._add(f"{number}.weight", weight, torch.mm, buffers.transposed_grads[number], inputs[number])
             if bias is not None and bias.requires_grad:
-                self._add(bias, torch.sum, grown, 0)
+                self._add(f"{number}.bias", bias, torch.sum, grad, 0)
             if number:
-                torch.mm(grown, weight, out=room.grown[number - 1])
+                torch.mm(grad, weight, out=buffers.grads[number - 1])
 
-    def _add(self, parameter: torch.Tensor, kernel: Callable[..., torch.Tensor], *operands: object) -> None:
-        """Adds what a kernel gives to the gradient of a parameter; the first in its own place, where it may stay."""
+    def _add(self, name: str, parameter: torch.Tensor, kernel: Callable[..., torch.Tensor], *operands: object) -> None:
+        """Adds what a kernel gives to the gradient of a parameter; the first into memory of its own, if it is kept."""
         if parameter.grad is not None:
             parameter.grad.add_(kernel(*operands))
             return
-        place = self._places.get(id(parameter))
-        found = kernel(*operands, out=place)
-        if self._keeps_gradients and place is None:
-            self._places[id(parameter)] = found
-        parameter.grad = found
+        out = self._gradients.get(name)
+        gradient = kernel(*operands, out=out)
+        if self._keeps_gradients and out is None:
+            self._gradients[name] = gradient
+        parameter.grad = gradient
 
-    def _room(self, x: torch.Tensor) -> _Room:
-        """Gradients live in two places by turns: each is done with when the next but one is asked for."""
+    def _new_buffers(self, x: torch.Tensor) -> _Buffers:
+        """Gradients live in two pieces of memory by turns: each is done with when the next but one is asked for."""
         widths = [len(weight) for weight, _ in self._tensors]
-        lying = [width < NARROW and len(x) >= MANY_ROWS for width in widths]
-        lying[-1] = False  # a loss of several numbers a row wants them as usual
-        given = [_laid(x.new_empty(len(x) * width), width, way) for width, way in zip(widths, lying, strict=True)]
+        transposed = [width < NARROW and len(x) >= MANY_ROWS for width in widths]
+        transposed[-1] = False  # a loss of several numbers a row wants them as usual
+        layouts = list(zip(widths, transposed, strict=True))
+        outputs = [_as_rows(x.new_empty(len(x) * width), width, is_transposed=t) for width, t in layouts]
         after: list[list[torch.Tensor]] = []
-        for followings, place in zip(self._after, given, strict=True):
+        for layers, out in zip(self._after, outputs, strict=True):
             after.append([])
-            for number, (following, _) in enumerate(followings):
-                after[-1].append(place if following.in_place and number == 0 else torch.empty_like(place))
+            for number, (manual, _) in enumerate(layers):
+                after[-1].append(out if manual.in_place and number == 0 else torch.empty_like(out))
         spare = [x.new_empty(len(x) * max(widths)) for _ in range(2)]
-        grown = [
-            _laid(spare[number % 2][: len(x) * width], width, way)
-            for number, (width, way) in enumerate(zip(widths, lying, strict=True))
+        grads = [
+            _as_rows(spare[number % 2][: len(x) * width], width, is_transposed=t)
+            for number, (width, t) in enumerate(layouts)
         ]
-        return _Room(given, after, grown, [place.t() for place in grown])
+        return _Buffers(outputs, after, grads, [grad.t() for grad in grads])
 
 
-def _laid(memory: torch.Tensor, width: int, rows_together: bool) -> torch.Tensor:
+def _as_rows(memory: torch.Tensor, width: int, *, is_transposed: bool) -> torch.Tensor:
     """Memory as (rows, width). A product fills its vectors along what lies together: with a narrow layer's numbers half
     of each would be empty, with its rows none."""
-    return memory.view(width, -1).t() if rows_together else memory.view(-1, width)
+    return memory.view(width, -1).t() if is_transposed else memory.view(-1, width)

@@ -1,4 +1,4 @@
-"""Which runs can be trained as one? Those whose plans differ in values only; what cannot says why it goes alone."""
+"""Tells which runs can be trained as one, those whose plans differ in values only, and why another goes alone."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ import torch
 
 from annpipe.backend.device import computing, find_device
 from annpipe.backend.streams import drawing
-from annpipe.datasets.tensors import Rows
-from annpipe.draft.component import Component, every, to_data
+from annpipe.datasets.steps.tensors import Rows
+from annpipe.draft.component import at_every_depth, to_data
 from annpipe.draft.losses import ignored_label
 from annpipe.plan.plan import Plan
 from annpipe.plan.schedules import step_rows
 from annpipe.plan.shapes.run import input_tensor
+from annpipe.registry.traits import OptimizerTraits
 from annpipe.spec.sections.axes import SPLITS
-from annpipe.train.gears.stacked.layers import DRAWS, ways
+from annpipe.train.gears.stacked.layers import DRAWS, stacking_modes
 from annpipe.train.gears.stacked.model import layers_of
-from annpipe.train.gears.stacked.optimizers import Stepping, stepping_of
+from annpipe.train.gears.stacked.optimizers import StackedOptimizer, stacked_optimizer
 from annpipe.train.parts import Parts, build_model
 
 PROBE_ROWS = 3
@@ -70,21 +71,21 @@ def stack_key(plan: Plan, parts: Parts | None = None) -> str:
     split |= {"seed": ANY}
     shape = _shapes(parts) if parts else {**data["data"], "split": split}
     train = {name: data["train"][name] for name in ("accumulate", "batch_size", "drop_last")}
-    told = [data["device"], _any_share(model), _any_number(plan.loss.to_data()), _optimizer_key(plan), train, shape]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+    parts_of_key = [data["device"], _any_p(model), _any_number(plan.loss.to_data()), _optimizer_key(plan), train, shape]
+    return hashlib.sha256(json.dumps(parts_of_key, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _shapes(parts: Parts) -> Any:
     rows = parts.rows["train"]
     assert isinstance(rows, Rows)  # others go alone
-    return [[list(one.shape), str(one.dtype)] for one in (rows.x, rows.y)]
+    return [[list(tensor.shape), str(tensor.dtype)] for tensor in (rows.x, rows.y)]
 
 
-def _any_share(value: Any) -> Any:
-    """The layers as data, with any share of dropout."""
+def _any_p(value: Any) -> Any:
+    """The layers as data, with any p of dropout."""
     if isinstance(value, dict):
-        return {key: ANY if key == "Dropout" else _any_share(item) for key, item in value.items()}
-    return [ANY if item == "Dropout" else _any_share(item) for item in value] if isinstance(value, list) else value
+        return {key: ANY if key == "Dropout" else _any_p(item) for key, item in value.items()}
+    return [ANY if item == "Dropout" else _any_p(item) for item in value] if isinstance(value, list) else value
 
 
 def _any_number(value: Any) -> Any:
@@ -98,11 +99,13 @@ def _any_number(value: Any) -> Any:
 
 def _optimizer_key(plan: Plan) -> Any:
     """What the optimizer and its groups share in a stack."""
-    stepping = _stepping(plan)
-    flags = stepping.flags if stepping else ()
-    said = [plan.optimizer, *(group.options for group in plan.groups)]
+    stacked = _stacked_optimizer(plan)
+    flags = stacked.flags if stacked else ()
+    components = [plan.optimizer, *(group.options for group in plan.groups)]
     patterns = [list(group.patterns) for group in plan.groups]
-    options = [{name: bool(one.options[name]) for name in flags if name in one.options} for one in said]
+    options = [
+        {name: bool(component.options[name]) for name in flags if name in component.options} for component in components
+    ]
     return [plan.optimizer.name, bool(plan.optimizer.options.get("fused")), options, patterns]
 
 
@@ -116,32 +119,28 @@ def _way_of_training(plan: Plan) -> str | None:
     return None
 
 
-def _stepping(plan: Plan) -> Stepping | None:
-    return stepping_of(_made(plan, plan.optimizer))
-
-
-def _made(plan: Plan, component: Component) -> Any:
-    """What a name in the registry stands for; None where it is not there."""
-    entry = plan.registry.find(component.kind, component.name)
-    return plan.registry.load(entry) if entry else None
+def _stacked_optimizer(plan: Plan) -> StackedOptimizer | None:
+    optimizer: Any = plan.optimizer.load()
+    return stacked_optimizer(optimizer)
 
 
 def _optimizer(plan: Plan) -> str | None:
-    entry = plan.registry.find("optimizer", plan.optimizer.name)
-    if entry and entry.traits.get("closure"):
+    if plan.optimizer.traits(OptimizerTraits).closure:
         return f"the optimizer {plan.optimizer.name}, which evaluates the model several times a step"
-    if _stepping(plan) is None:
+    if _stacked_optimizer(plan) is None:
         return None
     options = [plan.optimizer.options, *(group.options.options for group in plan.groups)]
-    wanted = next((name for name in ("capturable", "differentiable") for one in options if one.get(name)), None)
+    wanted = next((name for name in ("capturable", "differentiable") for values in options if values.get(name)), None)
     if wanted:
         return f"the optimizer's option {wanted}"
     scheduler = plan.scheduler
-    ends = [one for part in every([scheduler] if scheduler else []) for one in _ends_of_cycle(part.options)]
-    return "a scheduler that takes momentum to 0" if 0 in ends else None
+    bounds = [
+        bound for part in at_every_depth([scheduler] if scheduler else []) for bound in _momentum_bounds(part.options)
+    ]
+    return "a scheduler that takes momentum to 0" if 0 in bounds else None
 
 
-def _ends_of_cycle(options: Mapping[str, Any]) -> list[Any]:
+def _momentum_bounds(options: Mapping[str, Any]) -> list[Any]:
     return [to_data(options[name]) for name in ("base_momentum", "max_momentum") if name in options]
 
 
@@ -153,7 +152,7 @@ def _in_parts(plan: Plan, parts: Parts) -> str | None:
     if next(parts.loss.parameters(), None) is not None:
         return "a loss with parameters"
     if _may_have_no_label(plan, parts.rows["train"].y):
-        return "labels that the loss leaves out, of which a step may have no others"
+        return "labels that the loss ignores: a step may have no others"
     return None
 
 
@@ -172,9 +171,12 @@ def _may_have_no_label(plan: Plan, y: torch.Tensor) -> bool:
 
 
 def _layers(plan: Plan) -> str | None:
-    components = [*every(layer.component for layer in plan.model), *every([plan.loss, plan.optimizer])]
+    components = [
+        *at_every_depth(layer.component for layer in plan.model),
+        *at_every_depth([plan.loss, plan.optimizer]),
+    ]
     for component in components:
-        if getattr(_made(plan, component), "stacks", True) is False:
+        if getattr(component.load(), "stacks", True) is False:
             return f"the {component.kind} {component.name}, which says so"
         if component.options.get("sparse") is True:
             return f"the {component.kind} {component.name}, whose gradients are sparse"
@@ -187,7 +189,7 @@ def _draws(plan: Plan) -> str | None:
         model = build_model(replace(plan, init={}))
         whole = not plan.transforms and not input_tensor(plan.fields).is_floating_point()
         x = torch.zeros((PROBE_ROWS, *plan.model[0].input_shape), dtype=torch.int64 if whole else dtype)
-        for layer, way in zip(plan.model, ways(layers_of(model), x), strict=True):
-            if layer.component.name == "Dropout" or way.reason == DRAWS:
+        for layer, mode in zip(plan.model, stacking_modes(layers_of(model), x), strict=True):
+            if layer.component.name == "Dropout" or mode.reason == DRAWS:
                 return f"the layer {layer.component.name}, which draws on the device"
     return None

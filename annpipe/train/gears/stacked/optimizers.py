@@ -1,4 +1,4 @@
-"""How do many optimizers take their steps as one? Torch's own formulas, on one matrix with a row for each member.
+"""Steps many optimizers as one: torch's own formulas, on one matrix with a row for each member.
 
 Options that members may differ in are columns, (members, 1), so that one operation serves all of them.
 """
@@ -12,27 +12,25 @@ from typing import Any
 
 import torch
 
-Options = Mapping[str, torch.Tensor]
-
 
 @dataclass(frozen=True)
-class Alike:
-    """Members with the same options, `numbers`: their rows of the matrices of a slab, those that follow on each other
-    as one piece."""
+class SameOptions:
+    """Members with the same options, `hyperparameters`: their rows of the matrices of a group, those that follow on
+    each other as one piece."""
 
-    numbers: Mapping[str, float]
+    hyperparameters: Mapping[str, float]
     values: list[torch.Tensor]
     gradients: list[torch.Tensor]
     states: Mapping[str, list[torch.Tensor]]
 
 
 @dataclass
-class Slab:
+class StackedGroup:
     """One group of parameters of all members, side by side: every tensor is (members, numbers).
 
-    `states` are what the optimizer remembers, by torch's names. `exact` has the options in double precision,
-    `options` in that of the parameters, (members, 1) each; `flags` are those that all members share.
-    `alike` has the members by their options, unless the step is compiled.
+    `states` are the optimizer's state, by torch's names. `exact` has the options in double precision, `options` in
+    that of the parameters, (members, 1) each; `flags` are those that all members share. `alike` has the members by
+    their options, unless the step is compiled.
     """
 
     values: torch.Tensor
@@ -42,34 +40,34 @@ class Slab:
     exact: dict[str, torch.Tensor] = field(default_factory=dict)
     options: dict[str, torch.Tensor] = field(default_factory=dict)
     decays: bool = False
-    alike: Sequence[Alike] = ()
+    alike: Sequence[SameOptions] = ()
 
     def read(self, groups: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
         """Takes the options of each member's own group of torch's optimizer, as schedulers leave them."""
         if not names:
             return
-        told = [dict(numbers(group)) for group in groups]
-        self.decays = any(one.get("weight_decay") for one in told)
-        self.alike = list(self._alike([tuple(one[name] for name in names) for one in told], names))
+        members = [dict(hyperparameters(group)) for group in groups]
+        self.decays = any(options.get("weight_decay") for options in members)
+        self.alike = list(self._alike([tuple(options[name] for name in names) for options in members], names))
         device, dtype = self.values.device, self.values.dtype
         for name in names:
-            column = torch.tensor([[one[name]] for one in told], dtype=torch.float64, device=device)
+            column = torch.tensor([[options[name]] for options in members], dtype=torch.float64, device=device)
             self.exact[name], self.options[name] = column, column.to(dtype)
             self.options[f"1-{name}"] = (1 - column).to(dtype)
 
-    def _alike(self, told: Sequence[tuple[float, ...]], names: Sequence[str]) -> Iterator[Alike]:
-        """The members by what is told of each."""
-        runs = [(own, len(list(members))) for own, members in groupby(told)]
+    def _alike(self, options: Sequence[tuple[float, ...]], names: Sequence[str]) -> Iterator[SameOptions]:
+        """The members by their options."""
+        runs = [(same, len(list(members))) for same, members in groupby(options)]
         lengths = [length for _, length in runs]
         values, gradients = torch.split(self.values, lengths), torch.split(self.gradient, lengths)
-        states = {name: torch.split(one, lengths) for name, one in self.states.items()}
-        for own in dict.fromkeys(told):
-            places = [place for place, (other, _) in enumerate(runs) if other == own]
-            yield Alike(
-                dict(zip(names, own, strict=True)),
-                [values[place] for place in places],
-                [gradients[place] for place in places],
-                {name: [pieces[place] for place in places] for name, pieces in states.items()},
+        states = {name: torch.split(state, lengths) for name, state in self.states.items()}
+        for same in dict.fromkeys(options):
+            numbers = [number for number, (other, _) in enumerate(runs) if other == same]
+            yield SameOptions(
+                dict(zip(names, same, strict=True)),
+                [values[number] for number in numbers],
+                [gradients[number] for number in numbers],
+                {name: [pieces[number] for number in numbers] for name, pieces in states.items()},
             )
 
     def column(self, exact: torch.Tensor) -> torch.Tensor:
@@ -92,57 +90,57 @@ class Slab:
         return -self.gradient if self.flags["maximize"] else self.gradient
 
 
-def numbers(group: Mapping[str, Any]) -> Mapping[str, float]:
+def hyperparameters(group: Mapping[str, Any]) -> Mapping[str, float]:
     """The options of a group of torch's optimizer that are numbers."""
-    found = {name: float(value) for name, value in group.items() if isinstance(value, int | float)}
+    numbers = {name: float(value) for name, value in group.items() if isinstance(value, int | float)}
     if "betas" in group:
-        found["beta1"], found["beta2"] = map(float, group["betas"])
-    return found
+        numbers["beta1"], numbers["beta2"] = map(float, group["betas"])
+    return numbers
 
 
-def _sgd(slab: Slab, step: int | torch.Tensor) -> None:
-    gradient, options = slab.decayed(), slab.options
-    if slab.flags["momentum"]:
-        remembered = slab.states["momentum_buffer"]
+def _sgd(group: StackedGroup, step: int | torch.Tensor) -> None:
+    gradient, options = group.decayed(), group.options
+    if group.flags["momentum"]:
+        buffer = group.states["momentum_buffer"]
         if isinstance(step, int) and step == 1:  # a compiled step is never the first
-            remembered.copy_(gradient)
+            buffer.copy_(gradient)
         else:
-            remembered.mul_(options["momentum"]).addcmul_(gradient, options["1-dampening"])
-        nesterov = slab.flags["nesterov"]
-        gradient = torch.addcmul(gradient, remembered, options["momentum"]) if nesterov else remembered
-    slab.values.addcmul_(gradient, options["lr"], value=-1)
+            buffer.mul_(options["momentum"]).addcmul_(gradient, options["1-dampening"])
+        nesterov = group.flags["nesterov"]
+        gradient = torch.addcmul(gradient, buffer, options["momentum"]) if nesterov else buffer
+    group.values.addcmul_(gradient, options["lr"], value=-1)
 
 
-def _moments(slab: Slab, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _moments(group: StackedGroup, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The running means of the gradient and its square, brought up to date."""
-    mean, square = slab.states["exp_avg"], slab.states["exp_avg_sq"]
-    mean.lerp_(gradient, slab.options["1-beta1"])
-    square.mul_(slab.options["beta2"]).addcmul_(gradient * slab.options["1-beta2"], gradient)
+    mean, square = group.states["exp_avg"], group.states["exp_avg_sq"]
+    mean.lerp_(gradient, group.options["1-beta1"])
+    square.mul_(group.options["beta2"]).addcmul_(gradient * group.options["1-beta2"], gradient)
     return mean, square
 
 
-def _adam(slab: Slab, step: int | torch.Tensor) -> None:
-    if isinstance(step, int) and slab.values.device.type == "cpu":
-        _fused_adam(slab, step)
+def _adam(group: StackedGroup, step: int | torch.Tensor) -> None:
+    if isinstance(step, int) and group.values.device.type == "cpu":
+        _fused_adam(group, step)
         return
-    mean, square = _moments(slab, slab.shrink_or_decayed())
-    exact = slab.exact
-    if slab.flags["amsgrad"]:
-        largest = slab.states["max_exp_avg_sq"]
+    mean, square = _moments(group, group.shrink_or_decayed())
+    exact = group.exact
+    if group.flags["amsgrad"]:
+        largest = group.states["max_exp_avg_sq"]
         square = torch.maximum(largest, square, out=largest)
-    scale = slab.column((1 - exact["beta2"] ** step).sqrt())
-    below = square.sqrt().div_(scale).add_(slab.options["eps"])
-    slab.values.addcmul_(mean / below, slab.column(exact["lr"] / (1 - exact["beta1"] ** step)), value=-1)
+    scale = group.column((1 - exact["beta2"] ** step).sqrt())
+    below = square.sqrt().div_(scale).add_(group.options["eps"])
+    group.values.addcmul_(mean / below, group.column(exact["lr"] / (1 - exact["beta1"] ** step)), value=-1)
 
 
-def _fused_adam(slab: Slab, step: int) -> None:
+def _fused_adam(group: StackedGroup, step: int) -> None:
     """By torch's kernel for the processor, which goes over memory once; a single run takes it, too.
 
     A square root of numbers next to zero, as those of parameters without gradient become, costs torch thirty others.
     """
-    kernel = torch._fused_adamw_ if slab.flags["decoupled_weight_decay"] else torch._fused_adam_
-    amsgrad, count = slab.flags["amsgrad"], torch.tensor(float(step), dtype=torch.float32)
-    for alike in slab.alike:
+    kernel = torch._fused_adamw_ if group.flags["decoupled_weight_decay"] else torch._fused_adam_
+    amsgrad, count = group.flags["amsgrad"], torch.tensor(float(step), dtype=torch.float32)
+    for alike in group.alike:
         kernel(
             alike.values,
             alike.gradients,
@@ -150,85 +148,107 @@ def _fused_adam(slab: Slab, step: int) -> None:
             alike.states["exp_avg_sq"],
             alike.states["max_exp_avg_sq"] if amsgrad else [],
             [count] * len(alike.values),
-            lr=alike.numbers["lr"],
-            beta1=alike.numbers["beta1"],
-            beta2=alike.numbers["beta2"],
-            weight_decay=alike.numbers["weight_decay"],
-            eps=alike.numbers["eps"],
+            lr=alike.hyperparameters["lr"],
+            beta1=alike.hyperparameters["beta1"],
+            beta2=alike.hyperparameters["beta2"],
+            weight_decay=alike.hyperparameters["weight_decay"],
+            eps=alike.hyperparameters["eps"],
             amsgrad=amsgrad,
-            maximize=slab.flags["maximize"],
+            maximize=group.flags["maximize"],
         )
 
 
-def _nadam(slab: Slab, step: int | torch.Tensor) -> None:
-    gradient = slab.shrink_or_decayed()
-    exact = slab.exact
+def _nadam(group: StackedGroup, step: int | torch.Tensor) -> None:
+    gradient = group.shrink_or_decayed()
+    exact = group.exact
     mu = exact["beta1"] * (1 - 0.5 * 0.96 ** (step * exact["momentum_decay"]))
     mu_next = exact["beta1"] * (1 - 0.5 * 0.96 ** ((step + 1) * exact["momentum_decay"]))
-    product = slab.states["mu_product"].mul_(slab.column(mu)).double()
-    mean, square = _moments(slab, gradient)
-    below = square.div(slab.column(1 - exact["beta2"] ** step)).sqrt_().add_(slab.options["eps"])
-    slab.values.addcmul_(gradient / below, slab.column(exact["lr"] * (1 - mu) / (1 - product)), value=-1)
-    slab.values.addcmul_(mean / below, slab.column(exact["lr"] * mu_next / (1 - product * mu_next)), value=-1)
+    product = group.states["mu_product"].mul_(group.column(mu)).double()
+    mean, square = _moments(group, gradient)
+    below = square.div(group.column(1 - exact["beta2"] ** step)).sqrt_().add_(group.options["eps"])
+    group.values.addcmul_(gradient / below, group.column(exact["lr"] * (1 - mu) / (1 - product)), value=-1)
+    group.values.addcmul_(mean / below, group.column(exact["lr"] * mu_next / (1 - product * mu_next)), value=-1)
 
 
-def _rmsprop(slab: Slab, step: int | torch.Tensor) -> None:
-    gradient, options = slab.decayed(), slab.options
-    square = slab.states["square_avg"]
+def _rmsprop(group: StackedGroup, step: int | torch.Tensor) -> None:
+    gradient, options = group.decayed(), group.options
+    square = group.states["square_avg"]
     square.mul_(options["alpha"]).addcmul_(gradient * options["1-alpha"], gradient)
-    if slab.flags["centered"]:
-        mean = slab.states["grad_avg"].lerp_(gradient, options["1-alpha"])
+    if group.flags["centered"]:
+        mean = group.states["grad_avg"].lerp_(gradient, options["1-alpha"])
         root = square.addcmul(mean, mean, value=-1).sqrt_()
     else:
         root = square.sqrt()
-    way = gradient / root.add_(options["eps"])
-    if slab.flags["momentum"]:
-        way = slab.states["momentum_buffer"].mul_(options["momentum"]).add_(way)
-    slab.values.addcmul_(way, options["lr"], value=-1)
+    step_direction = gradient / root.add_(options["eps"])
+    if group.flags["momentum"]:
+        step_direction = group.states["momentum_buffer"].mul_(options["momentum"]).add_(step_direction)
+    group.values.addcmul_(step_direction, options["lr"], value=-1)
 
 
-def _adagrad(slab: Slab, step: int | torch.Tensor) -> None:
-    gradient = slab.decayed()
-    total = slab.states["sum"].addcmul_(gradient, gradient)
-    rate = slab.column(slab.exact["lr"] / (1 + (step - 1) * slab.exact["lr_decay"]))
-    slab.values.addcmul_(gradient / total.sqrt().add_(slab.options["eps"]), rate, value=-1)
+def _adagrad(group: StackedGroup, step: int | torch.Tensor) -> None:
+    gradient = group.decayed()
+    total = group.states["sum"].addcmul_(gradient, gradient)
+    rate = group.column(group.exact["lr"] / (1 + (step - 1) * group.exact["lr_decay"]))
+    group.values.addcmul_(gradient / total.sqrt().add_(group.options["eps"]), rate, value=-1)
 
 
 @dataclass(frozen=True)
-class Stepping:
+class StackedOptimizer:
     """How the optimizers of one class step as one; a plugin's own class says it by its attribute `stacked`.
 
-    `step` takes a slab and the number of the step, from 1, and changes its values and states in their place, with no
-    gradient recorded. `numbers` are the options that members may differ in (of `betas`: `beta1` and `beta2`), `flags`
-    those that they share (a number, as momentum, by whether it is 0). `states` are its memories as wide as the
+    `step` takes a group and the number of the step, from 1, and changes its values and states in place, with no
+    gradient recorded. `hyperparameters` are the options that members may differ in (of `betas`: `beta1` and `beta2`),
+    `flags` those that they share (a number, as momentum, by whether it is 0). `states` are its tensors as wide as the
     parameters, by their names in `optimizer.state`, each with the flag that asks for it or None; they begin with
     zeros. `single` are those of one number a parameter, which begin with 1; `counts` whether it keeps the steps done
     as `step`.
     """
 
-    step: Callable[[Slab, Any], None]
-    numbers: tuple[str, ...]
+    step: Callable[[StackedGroup, Any], None]
+    hyperparameters: tuple[str, ...]
     flags: tuple[str, ...] = ()
     states: Mapping[str, str | None] = field(default_factory=dict)
     single: tuple[str, ...] = ()
     counts: bool = False
 
+    @property
+    def is_member_by_member(self) -> bool:
+        """Whether nothing is known of a step of many: each member's optimizer takes its own."""
+        return self.step is _no_step
+
     def wide(self, flags: Mapping[str, bool]) -> list[str]:
-        """The memories that an optimizer with these flags has."""
+        """The state that an optimizer with these flags has, by name."""
         return [name for name, flag in self.states.items() if flag is None or flags[flag]]
 
 
+class Stepping(StackedOptimizer):
+    """`StackedOptimizer` by its old name, with its old option `numbers`, since plugins may use them."""
+
+    def __init__(
+        self,
+        step: Callable[[StackedGroup, Any], None],
+        numbers: tuple[str, ...],
+        flags: tuple[str, ...] = (),
+        states: Mapping[str, str | None] | None = None,
+        single: tuple[str, ...] = (),
+        counts: bool = False,
+    ) -> None:
+        super().__init__(step, numbers, flags, states or {}, single, counts)
+
+
+Slab = StackedGroup
+"""The old name of it, since plugins may use it."""
 _BETAS = ("lr", "beta1", "beta2", "eps", "weight_decay")
 _MEANS: dict[str, str | None] = {"exp_avg": None, "exp_avg_sq": None}
-_ADAM = Stepping(
+_ADAM = StackedOptimizer(
     _adam,
     _BETAS,
     ("amsgrad", "maximize", "decoupled_weight_decay"),
     {**_MEANS, "max_exp_avg_sq": "amsgrad"},
     counts=True,
 )
-STEPPINGS: Mapping[type[torch.optim.Optimizer], Stepping] = {
-    torch.optim.SGD: Stepping(
+STACKED_OPTIMIZERS: Mapping[type[torch.optim.Optimizer], StackedOptimizer] = {
+    torch.optim.SGD: StackedOptimizer(
         _sgd,
         ("lr", "momentum", "dampening", "weight_decay"),
         ("momentum", "nesterov", "maximize"),
@@ -236,7 +256,7 @@ STEPPINGS: Mapping[type[torch.optim.Optimizer], Stepping] = {
     ),
     torch.optim.Adam: _ADAM,
     torch.optim.AdamW: _ADAM,
-    torch.optim.NAdam: Stepping(
+    torch.optim.NAdam: StackedOptimizer(
         _nadam,
         (*_BETAS, "momentum_decay"),
         ("maximize", "decoupled_weight_decay"),
@@ -244,33 +264,33 @@ STEPPINGS: Mapping[type[torch.optim.Optimizer], Stepping] = {
         ("mu_product",),
         counts=True,
     ),
-    torch.optim.RMSprop: Stepping(
+    torch.optim.RMSprop: StackedOptimizer(
         _rmsprop,
         ("lr", "alpha", "eps", "weight_decay", "momentum"),
         ("momentum", "centered", "maximize"),
         {"square_avg": None, "grad_avg": "centered", "momentum_buffer": "momentum"},
         counts=True,
     ),
-    torch.optim.Adagrad: Stepping(
+    torch.optim.Adagrad: StackedOptimizer(
         _adagrad, ("lr", "lr_decay", "eps", "weight_decay"), ("maximize",), {"sum": None}, counts=True
     ),
 }
 
 
-def _no_step(slab: Slab, step: int) -> None:
+def _no_step(group: StackedGroup, step: int) -> None:
     """Each member's own optimizer takes it."""
 
 
-OWN = Stepping(_no_step, ())
+MEMBER_BY_MEMBER = StackedOptimizer(_no_step, ())
 """How optimizers step of which no stacked step is known: each by itself, on its member's row of the matrix."""
 
 
-def stepping_of(optimizer: type[torch.optim.Optimizer]) -> Stepping | None:
+def stacked_optimizer(optimizer: type[torch.optim.Optimizer]) -> StackedOptimizer | None:
     """How optimizers of a class step as one: torch's as above, another's as its own attribute `stacked` says."""
-    said = vars(optimizer).get("stacked")
-    return said if isinstance(said, Stepping) else STEPPINGS.get(optimizer)
+    stacked = vars(optimizer).get("stacked")
+    return stacked if isinstance(stacked, StackedOptimizer) else STACKED_OPTIMIZERS.get(optimizer)
 
 
-def flags_of(group: Mapping[str, Any], stepping: Stepping) -> dict[str, bool]:
+def flags_of(group: Mapping[str, Any], stacked: StackedOptimizer) -> dict[str, bool]:
     """The options that all members of a stack share, of one group."""
-    return {name: bool(group[name]) for name in stepping.flags}
+    return {name: bool(group[name]) for name in stacked.flags}

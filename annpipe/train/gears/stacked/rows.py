@@ -1,4 +1,4 @@
-"""Which rows does each member of a stack see at a step? Equal data are kept once; each member has its own order."""
+"""The rows that each member of a stack sees at a step; equal data are kept once, each member has its own order."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import torch
 
-from annpipe.datasets.tensors import Rows
+from annpipe.datasets.steps.tensors import Rows
 from annpipe.train.batches.in_memory import Batches
-from annpipe.train.batches.on_disk import StoredBatches
+from annpipe.train.batches.on_disk import OnDiskBatches
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
@@ -17,33 +17,33 @@ from annpipe.train.schedule import Schedule
 class StackedRows:
     """The train rows of all members."""
 
-    def __init__(self, parts: Sequence[Parts], batches: Sequence[Batches | StoredBatches], schedule: Schedule) -> None:
-        rows = [own for one in parts if isinstance(own := one.rows["train"], Rows)]  # those in files go alone
-        self._batches = [one for one in batches if isinstance(one, Batches)]
+    def __init__(self, parts: Sequence[Parts], batches: Sequence[Batches | OnDiskBatches], schedule: Schedule) -> None:
+        rows = [rows for member in parts if isinstance(rows := member.rows["train"], Rows)]  # those in files go alone
+        self._batches = [order for order in batches if isinstance(order, Batches)]
         self._schedule, self._n_rows = schedule, len(rows[0])
-        self._x, self._y = _Table([one.x for one in rows]), _Table([one.y for one in rows])
+        self._x, self._y = _Table([of.x for of in rows]), _Table([of.y for of in rows])
         self._is_ordered = False
         if not self._batches[0].is_full:
             self.begin_epoch()
 
     def begin_epoch(self) -> None:
         """Takes the orders that the members have drawn."""
-        orders = [one.order for one in self._batches]
+        orders = [batches.order for batches in self._batches]
         if any(order is not None for order in orders):
-            as_they_lie = torch.arange(self._n_rows, device=self._x.device)
-            chosen = torch.stack([as_they_lie if order is None else order for order in orders])
+            unshuffled = torch.arange(self._n_rows, device=self._x.device)
+            chosen = torch.stack([unshuffled if order is None else order for order in orders])
             for table in (self._x, self._y):
                 table.order(chosen)
             self._is_ordered = True
 
-    def at(self, place: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """x and y of the step at `place` of the epoch, (members, rows, …)."""
+    def at(self, batch_index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """x and y of a batch of the epoch, from 0, (members, rows, …)."""
         if self._batches[0].is_full:
-            return self._x.every(), self._y.every()
-        begin = place * self._schedule.step_rows
+            return self._x.all_rows(), self._y.all_rows()
+        begin = batch_index * self._schedule.step_rows
         end = min(begin + self._schedule.step_rows, self._n_rows)
         if not self._is_ordered:
-            return self._x.every()[:, begin:end], self._y.every()[:, begin:end]
+            return self._x.all_rows()[:, begin:end], self._y.all_rows()[:, begin:end]
         return self._x.chosen(begin, end), self._y.chosen(begin, end)
 
 
@@ -59,22 +59,24 @@ class _Table:
         self.device, self._shape, self._n_members = tensors[0].device, tensors[0].shape, len(tensors)
         self._is_one = len(kept) == 1
         self._tables = tensors[0] if self._is_one else torch.stack(list(kept.values()))  # (tables, rows, …)
-        self._own = torch.tensor([numbers[key] for key in keys], device=self.device)
+        self._table_numbers = torch.tensor([numbers[key] for key in keys], device=self.device)
         self._flat = self._tables if self._is_one else self._tables.flatten(0, 1)
         self._order = torch.empty(0)
-        self._every: torch.Tensor | None = None
+        self._all_rows: torch.Tensor | None = None
 
-    def every(self) -> torch.Tensor:
+    def all_rows(self) -> torch.Tensor:
         """All rows of each member."""
-        if self._every is None:
+        if self._all_rows is None:
             is_one = self._is_one
             tables = self._tables
-            self._every = tables.expand(self._n_members, *self._shape) if is_one else tables.index_select(0, self._own)
-        return self._every
+            self._all_rows = (
+                tables.expand(self._n_members, *self._shape) if is_one else tables.index_select(0, self._table_numbers)
+            )
+        return self._all_rows
 
     def order(self, rows: torch.Tensor) -> None:
         """Each member sees the rows with these numbers, (members, rows), one after another."""
-        self._order = rows if self._is_one else rows + self._own[:, None] * self._shape[0]
+        self._order = rows if self._is_one else rows + self._table_numbers[:, None] * self._shape[0]
 
     def chosen(self, begin: int, end: int) -> torch.Tensor:
         """Some rows in that order, (members, rows, …)."""

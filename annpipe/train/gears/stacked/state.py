@@ -1,6 +1,6 @@
-"""The parameters and the optimizers' memories of a stack: one matrix each, of which the members' own are views.
+"""The parameters and the optimizer states of a stack: one matrix each, of which the members' tensors are views.
 
-A member's model and optimizer thus always hold what the stack has reached, without a copy.
+A member's model and optimizer thus always hold what the stack has computed, without a copy.
 """
 
 from __future__ import annotations
@@ -9,26 +9,27 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from annpipe.backend.streams import drawing
 from annpipe.plan.plan import Plan
+from annpipe.train.clipping import StackedClipping
 from annpipe.train.divisors import is_sum
 from annpipe.train.gears.eager.guard import not_finite
 from annpipe.train.gears.eager.optimizer_step import QuickStep
-from annpipe.train.gears.stacked.gradients import Batching, Clipping
-from annpipe.train.gears.stacked.layers import own_tensors
-from annpipe.train.gears.stacked.losses import Share
+from annpipe.train.gears.stacked.batching import Batching
+from annpipe.train.gears.stacked.layers import named_tensors
+from annpipe.train.gears.stacked.losses import LossScale
+from annpipe.train.gears.stacked.matrices import StackedMatrices
 from annpipe.train.gears.stacked.model import StackedModel
-from annpipe.train.gears.stacked.optimizers import OWN, Slab, Stepping, flags_of, stepping_of
-from annpipe.train.gears.stacked.slots import Column, columns_of, layer_ways, matrix, size, trained
+from annpipe.train.gears.stacked.optimizers import StackedGroup, StackedOptimizer
+from annpipe.train.gears.stacked.slots import ParameterSlice, layer_modes, size
 from annpipe.train.gears.stacked.terms import StackedTerms, stacked_losses
-from annpipe.train.parts import Parts, named_parameters
+from annpipe.train.parts import Parts
 
-REACH = 2**20  # numbers that the widest layer gives at once, where no other is measured
-REACHES = (2**16, 2**18, REACH, 2**22)  # those that are tried
+CHUNK_ELEMENTS = 2**20  # numbers that the widest layer gives at once, where no other is measured
+TRIED_CHUNK_ELEMENTS = (2**16, 2**18, CHUNK_ELEMENTS, 2**22)
 ROUNDS = 3
 
 
@@ -41,129 +42,66 @@ class StackedState:
         parts: Sequence[Parts],
         streams: Sequence[torch.Generator],
         step: int,
-        reach: int = REACH,
+        chunk_elements: int = CHUNK_ELEMENTS,
     ) -> None:
-        self._reach = reach
-        self._parts, self._is_bound, self._step = list(parts), False, step
-        self._stepping = stepping_of(type(parts[0].optimizer)) or OWN
-        self._own_steps = [QuickStep(one.optimizer) for one in parts] if self._stepping is OWN else []
+        self._chunk_elements = chunk_elements
+        self._parts, self._streams = list(parts), streams
         alike = all(plan.loss == plans[0].loss for plan in plans)
-        found = layer_ways(plans[0], parts[0])
+        modes = layer_modes(plans[0], parts[0])
         self._losses = stacked_losses(plans, parts, alike=alike)
-        self._model = StackedModel([one.model for one in parts], self._losses, streams, found)
+        self._model = StackedModel([member.model for member in parts], self._losses, streams, modes)
         divisors = self._divisors if self._losses.n_terms else None
         self._batching = Batching(plans[0], is_sum=is_sum(plans[0], parts[0].loss), divisors=divisors)
-        self._clipping = Clipping([plan.train for plan in plans])
+        self._clipping = StackedClipping([plan.train for plan in plans])
         widest = max((size(layer.output_shape) for layer in plans[0].layers), default=1)
         self._widest = max(widest, size(plans[0].model[0].input_shape))
-        with drawing(plans[0].head.seed, "dropout"):  # what the trial draws is nobody's
-            self._columns = columns_of(parts[0])
-        self._trained = [trained(one, self._columns) for one in parts]
-        self._released: set[int] = set()
-        self.broken: dict[int, int] = {}  # members by their places, with the first step whose gradients were not finite
-        self._lay_out()
-        self._pieces: dict[int, list[_Piece]] = {}
-        self._streams = streams
-        if step or self._own_steps:
-            self._bind()
-
-    def _lay_out(self) -> None:
-        """One matrix for each group: values, gradients and memories."""
-        columns, groups = list(self._columns.values()), self._parts[0].optimizer.param_groups
-        self._views: list[list[tuple[torch.nn.Parameter, torch.Tensor]]] = []
-        self._slabs = [self._slab(number, group) for number, group in enumerate(groups)]
-        is_fused = bool(groups[0].get("fused"))  # torch's fused kernels count in single precision, beside the values
-        self._counts = torch.full(
-            (len(self._parts), len(columns)),
-            float(self._step),
-            dtype=torch.float32 if is_fused else torch.get_default_dtype(),
-            device=self._trained[0][0].device if is_fused else "cpu",
-        )
-        for i, own in enumerate(self._trained):
-            views = [column.of(self._slabs[column.group].values)[i] for column in columns]
-            self._views.append(list(zip(own, views, strict=True)))
-            for parameter, view in self._views[-1]:
-                parameter.data = view
-
-    def _slab(self, number: int, group: Mapping[str, Any]) -> Slab:
-        picked = [place for place, column in enumerate(self._columns.values()) if column.group == number]
-        values = matrix([[own[place].detach() for place in picked] for own in self._trained])
-        flags, members = flags_of(group, self._stepping), range(len(self._parts))
-        states = {
-            name: matrix([self._memories(i, picked, name) for i in members]) for name in self._stepping.wide(flags)
-        }
-        for name in self._stepping.single:  # one number for all parameters of a member: they step together
-            states[name] = matrix(
-                [[self._memory(i, place, name, values.new_ones(())) for place in picked[:1]] for i in members]
-            )
-        return Slab(values, torch.zeros_like(values), states, flags)
-
-    def _memories(self, member: int, picked: Sequence[int], name: str) -> list[torch.Tensor]:
-        own = self._trained[member]
-        return [self._memory(member, place, name, torch.zeros_like(own[place])).detach() for place in picked]
-
-    def _memory(self, member: int, place: int, name: str, begin: torch.Tensor) -> torch.Tensor:
-        """What the member's optimizer remembers of a parameter, or what it begins with."""
-        known = self._parts[member].optimizer.state.get(self._trained[member][place], {}).get(name)
-        return begin if known is None else known.to(begin)
-
-    def _bind(self) -> None:
-        """The members' gradients and memories become views of the stack's."""
-        self._is_bound = True
-        for i, own in enumerate(self._trained):
-            if i in self._released:
-                continue
-            state: Any = self._parts[i].optimizer.state
-            for place, (parameter, column) in enumerate(zip(own, self._columns.values(), strict=True)):
-                slab = self._slabs[column.group]
-                parameter.grad = column.of(slab.gradient)[i]
-                found = {name: column.of(slab.states[name])[i] for name in self._stepping.wide(slab.flags)}
-                found |= {name: slab.states[name][i, 0] for name in self._stepping.single}
-                found |= {"step": self._counts[i, place]} if self._stepping.counts else {}
-                if found:
-                    state[parameter] = found
+        with drawing(plans[0].head.seed, "dropout"):  # what the trial draws belongs to no stream
+            self._matrices = StackedMatrices(self._parts, step)
+        steps_alone = self._matrices.optimizer.is_member_by_member
+        self._member_steps = [QuickStep(member.optimizer) for member in parts] if steps_alone else []
+        self.broken: dict[int, int] = {}  # members by number, with the first step whose gradients were not finite
+        self._chunks: dict[int, list[_Chunk]] = {}
+        if step or self._member_steps:
+            self._matrices.bind()
 
     def leave(self, parts: Parts) -> None:
         """A member goes on by itself, or is over; the stack goes on beside it."""
         self.release(parts)
-        for i, one in enumerate(self._parts):
-            if one is parts:
-                self._released.add(i)
-                self._model.release(i)
+        for number, member in enumerate(self._parts):
+            if member is parts:
+                self._matrices.released.add(number)
+                self._model.release(number)
 
     def release(self, parts: Parts) -> None:
         """The tensors of a member become its own."""
-        for parameter in trained(parts, self._columns):
-            parameter.data = parameter.data.clone()
-            parameter.grad = None if parameter.grad is None else parameter.grad.clone()
-            memory: Any = parts.optimizer.state.get(parameter, {})
-            for name, value in list(memory.items()):
-                memory[name] = value.clone() if isinstance(value, torch.Tensor) else value
+        self._matrices.release(parts)
 
     def count(self, step: int) -> None:
         """So many steps are done."""
-        if not self._is_bound:
-            self._bind()
-        self._counts.fill_(step)
+        self._matrices.count(step)
 
-    def read_rates(self) -> None:
-        """The options of the optimizers as schedulers left them."""
-        for number, slab in enumerate(self._slabs):
-            slab.read([one.optimizer.param_groups[number] for one in self._parts], self._stepping.numbers)
+    def read_options(self) -> None:
+        """Takes the options of the optimizers as schedulers left them."""
+        self._matrices.read_options()
 
     def train(self) -> None:
         """To be called before steps are taken, where members may have been evaluated since the last."""
         self._model.train()
 
     @property
-    def slabs(self) -> Sequence[Slab]:
-        """The matrices of each group."""
-        return self._slabs
+    def groups(self) -> Sequence[StackedGroup]:
+        """The matrices of each group of parameters."""
+        return self._matrices.groups
 
     @property
-    def stepping(self) -> Stepping:
+    def optimizer(self) -> StackedOptimizer:
         """How the optimizers step."""
-        return self._stepping
+        return self._matrices.optimizer
+
+    @property
+    def slices(self) -> Mapping[str, ParameterSlice]:
+        """The slice of each trained parameter, by name."""
+        return self._matrices.slices
 
     @property
     def model(self) -> StackedModel:
@@ -172,86 +110,68 @@ class StackedState:
 
     @property
     def n_terms(self) -> int:
-        """How many terms of each loss are told apart; 0 where the losses are told as they are."""
+        """How many terms of each loss are told apart; 0 where the losses are taken as they are."""
         return self._losses.n_terms
 
-    @property
-    def columns(self) -> dict[int, Column]:
-        """The place of each trained parameter, by the identity of the first member's own."""
-        firsts = named_parameters(self._parts[0].model, self._parts[0].loss)
-        return {id(firsts[name]): column for name, column in self._columns.items()}
-
-    @property
-    def columns_by_name(self) -> Mapping[str, Column]:
-        """The place of each trained parameter."""
-        return self._columns
-
-    def fixed_tensors(self, x: torch.Tensor) -> list[tuple[range, dict[int, torch.Tensor]]]:
+    def fixed_tensors(self, x: torch.Tensor) -> list[tuple[range, dict[str, torch.Tensor]]]:
         """Members that run at once on rows like x, (members, rows, …), with their tensors that are not trained."""
-        columns = self.columns
+        slices = self.slices
         return [
-            (piece.members, {own: one for own, one in piece.tensors.items() if own not in columns})
-            for piece in self._pieces_for(x)
+            (chunk.members, {name: tensor for name, tensor in chunk.tensors.items() if name not in slices})
+            for chunk in self._chunks_for(x)
         ]
 
     def step(self, x: torch.Tensor, y: torch.Tensor, step: int) -> torch.Tensor:
         """One step of every member on its rows, (members, rows, …); the losses before it, (members,), or the values and
         divisors of their terms, (members, 2K)."""
-        found = []
-        for number, (x_batch, y_batch, share) in enumerate(self._batching.batches(x, y)):
-            found.append(self._pass(x_batch, y_batch, share, is_first=number == 0))
+        batch_losses = []
+        for number, (x_batch, y_batch, scale) in enumerate(self._batching.batches(x, y)):
+            batch_losses.append(self._pass(x_batch, y_batch, scale, is_first=number == 0))
         with torch.no_grad():
-            self._clipping.clip([slab.gradient for slab in self._slabs])
-            losses = found[0] if len(found) == 1 else torch.stack(found).sum(0)
-            before = self._stays(losses, step)
-            for slab in self._slabs:
-                self._stepping.step(slab, step)
-            for i, own in enumerate(self._own_steps):
-                if i not in self._released:
-                    own()
-                    self._take_back(i)
-            for values, i, row in before:
-                values[i] = row
+            self._clipping.clip([group.gradient for group in self.groups])
+            losses = batch_losses[0] if len(batch_losses) == 1 else torch.stack(batch_losses).sum(0)
+            before = self._kept_values(losses, step)
+            for group in self.groups:
+                self.optimizer.step(group, step)
+            for member, member_step in enumerate(self._member_steps):
+                if member not in self._matrices.released:
+                    member_step()
+                    self._matrices.take_back(member)
+            for values, member, row in before:
+                values[member] = row
         return torch.cat([losses, self._divisors(y)], 1) if self._losses.n_terms else losses
 
-    def _stays(self, losses: torch.Tensor, step: int) -> list[tuple[torch.Tensor, int, torch.Tensor]]:
+    def _kept_values(self, losses: torch.Tensor, step: int) -> list[tuple[torch.Tensor, int, torch.Tensor]]:
         """The parameters that the step must not change, since gradients are not finite; an accelerator would wait."""
         if losses.device.type == "cpu":
-            for member in not_finite(losses, [slab.gradient for slab in self._slabs]):
+            for member in not_finite(losses, [group.gradient for group in self.groups]):
                 self.broken.setdefault(member, step)
-        return [(slab.values, i, slab.values[i].clone()) for slab in self._slabs for i in self.broken]
+        return [(group.values, i, group.values[i].clone()) for group in self.groups for i in self.broken]
 
     def _divisors(self, y: torch.Tensor) -> torch.Tensor:
         """Of the terms of the losses, (members, K)."""
         assert isinstance(self._losses, StackedTerms)
         return self._losses.divisors(y, range(len(self._parts)))
 
-    def _pass(self, x: torch.Tensor, y: torch.Tensor, share: Share, *, is_first: bool) -> torch.Tensor:
-        """The losses of a batch, times its share of the step, or what it adds to their terms; the gradients go into the
-        slabs."""
-        found = []
-        for piece in self._pieces_for(x):
-            first, last = piece.members.start, piece.members.stop
-            own = share[first:last] if isinstance(share, torch.Tensor) else share
+    def _pass(self, x: torch.Tensor, y: torch.Tensor, scale: LossScale, *, is_first: bool) -> torch.Tensor:
+        """The losses of a batch times their scale, or what it adds to their terms; the gradients go into the groups."""
+        chunk_losses = []
+        for chunk in self._chunks_for(x):
+            first, last = chunk.members.start, chunk.members.stop
+            chunk_scale = scale[first:last] if isinstance(scale, torch.Tensor) else scale
             losses, gradients = self._model.gradients(
-                x[first:last], y[first:last], piece.tensors, piece.members, piece.leaves, own
+                x[first:last], y[first:last], chunk.tensors, chunk.members, chunk.leaves, chunk_scale
             )
-            for number, slab in enumerate(self._slabs):
+            for number, group in enumerate(self.groups):
                 flat = [
-                    g.reshape(last - first, -1) for g, c in zip(gradients, piece.groups, strict=True) if c == number
+                    g.reshape(last - first, -1) for g, c in zip(gradients, chunk.groups, strict=True) if c == number
                 ]
                 if flat and is_first:
-                    torch.cat(flat, 1, out=slab.gradient[first:last])
+                    torch.cat(flat, 1, out=group.gradient[first:last])
                 elif flat:
-                    slab.gradient[first:last] += torch.cat(flat, 1)
-            found.append(losses)
-        return torch.cat(found)
-
-    def _take_back(self, member: int) -> None:
-        """What an optimizer put in the place of a parameter's numbers goes into the stack."""
-        for parameter, view in self._views[member]:
-            if parameter.data_ptr() != view.data_ptr():
-                parameter.data = view.copy_(parameter.data)
+                    group.gradient[first:last] += torch.cat(flat, 1)
+            chunk_losses.append(losses)
+        return torch.cat(chunk_losses)
 
     @property
     def can_be_tried(self) -> bool:
@@ -259,25 +179,26 @@ class StackedState:
         return not self._model.is_mixed
 
     def measure(self, x: torch.Tensor, y: torch.Tensor) -> int:
-        """Takes as many members at once as are fastest on rows like these, (members, rows, …), and gives its reach.
+        """Takes as many members at once as are fastest on rows like these, (members, rows, …): the chunk's elements.
 
         Nothing is stepped, and the streams stay where they are.
         """
-        counts = {min(len(self._parts), max(1, reach // (x.shape[1] * self._widest))): reach for reach in REACHES}
-        seconds: dict[int, list[float]] = {reach: [] for reach in counts.values()}
+        per_member = x.shape[1] * self._widest
+        counts = {min(len(self._parts), max(1, tried // per_member)): tried for tried in TRIED_CHUNK_ELEMENTS}
+        seconds: dict[int, list[float]] = {tried: [] for tried in counts.values()}
         for round_ in range(ROUNDS + 1):
-            for self._reach in seconds:
-                self._pieces = {}
+            for self._chunk_elements in seconds:
+                self._chunks = {}
                 if round_ == 0:
                     self.trial(x, y)  # memory is taken
                 else:
                     begin = time.perf_counter()
                     self.trial(x, y)
-                    seconds[self._reach].append(time.perf_counter() - begin)
-        self._reach = min(seconds, key=lambda reach: statistics.median(seconds[reach]))
-        self._pieces = {}
+                    seconds[self._chunk_elements].append(time.perf_counter() - begin)
+        self._chunk_elements = min(seconds, key=lambda tried: statistics.median(seconds[tried]))
+        self._chunks = {}
         self._model.forget()
-        return self._reach
+        return self._chunk_elements
 
     def trial(self, x: torch.Tensor, y: torch.Tensor, n_times: int = 1) -> None:
         """Losses and gradients that are thrown away."""
@@ -288,34 +209,34 @@ class StackedState:
         for stream, state in zip(self._streams, states, strict=True):
             stream.set_state(state)
 
-    def _pieces_for(self, x: torch.Tensor) -> list[_Piece]:
-        """The members in pieces that keep what layers give within the processor's caches; an accelerator takes all."""
+    def _chunks_for(self, x: torch.Tensor) -> list[_Chunk]:
+        """The members in chunks that keep what layers give within the processor's caches; an accelerator takes all."""
         n_rows = x.shape[1]
-        if n_rows not in self._pieces:
+        if n_rows not in self._chunks:
             count = len(self._parts)
-            most = max(1, self._reach // (n_rows * self._widest)) if x.device.type == "cpu" else count
+            most = max(1, self._chunk_elements // (n_rows * self._widest)) if x.device.type == "cpu" else count
             starts = range(0, count, most)
-            self._pieces[n_rows] = [self._piece(range(start, min(start + most, count))) for start in starts]
-        return self._pieces[n_rows]
+            self._chunks[n_rows] = [self._chunk(range(start, min(start + most, count))) for start in starts]
+        return self._chunks[n_rows]
 
-    def _piece(self, members: range) -> _Piece:
-        tensors, firsts = dict[int, torch.Tensor](), own_tensors(self._parts[0].model)
-        for name, column in self._columns.items():
-            own = column.of(self._slabs[column.group].values)[members.start : members.stop]
-            tensors[id(firsts[name])] = own.detach().requires_grad_()
+    def _chunk(self, members: range) -> _Chunk:
+        tensors = dict[str, torch.Tensor]()
+        for name, part in self.slices.items():
+            stacked = part.of(self.groups[part.group].values)[members.start : members.stop]
+            tensors[name] = stacked.detach().requires_grad_()
         leaves = list(tensors)
-        every = [own_tensors(self._parts[member].model) for member in members]
-        for name, first in firsts.items():
-            if id(first) not in tensors:
-                tensors[id(first)] = torch.stack([one[name].detach() for one in every])
-        return _Piece(members, leaves, [column.group for column in self._columns.values()], tensors)
+        models = [named_tensors(self._parts[member].model) for member in members]
+        for name in named_tensors(self._parts[0].model):
+            if name not in tensors:
+                tensors[name] = torch.stack([model[name].detach() for model in models])
+        return _Chunk(members, leaves, [part.group for part in self.slices.values()], tensors)
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _Chunk:
     """Members that run at once: what their gradients are taken of, each with its group, and all their tensors."""
 
     members: range
-    leaves: list[int]
+    leaves: list[str]
     groups: list[int]
-    tensors: dict[int, torch.Tensor]
+    tensors: dict[str, torch.Tensor]

@@ -15,9 +15,9 @@ import torch
 from annpipe.backend.device import computing
 from annpipe.train.gears.compiled import gearbox, verify
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.gears.compiled.steps import CompiledSteps, numbers_of, steps_of
+from annpipe.train.gears.compiled.steps import CompiledSteps, state_of, steps_of
 from annpipe.train.gears.compiled.verify import option_table
-from annpipe.train.gears.compiled.worth import Blocks, Known, blocks, is_worth, recall, remember
+from annpipe.train.gears.compiled.worth import CompileRecord, StepGroups, is_worth, recall, remember, step_groups
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.shifting import gear_for
 from annpipe.train.gears.stacked.state import StackedState
@@ -126,8 +126,8 @@ def test_steps_of_one_shape_are_told_apart(planned: Planned, monkeypatch: pytest
         parts = build(plan, torch.device("cpu"), torch.float32)
         state = StackedState([plan], [parts], [torch.Generator()], 0)
         x, y = (one.unsqueeze(0) for one in (parts.rows["train"].x, parts.rows["train"].y))
-        table = [torch.stack([own] * 2) for own in option_table([parts.optimizer], state.stepping.numbers)]
-        reached = numbers_of(state)
+        table = [torch.stack([own] * 2) for own in option_table([parts.optimizer], state.optimizer.hyperparameters)]
+        reached = state_of(state)
         eager = reached.copied()
         told = CompiledSteps(state, 2, x, threads=1), steps_of(state, 2, x)
         runs.append((told, reached, eager, ([x], [y], table)))
@@ -293,7 +293,7 @@ def test_auto_shifts_when_what_is_known_says_that_it_pays(planned: Planned, monk
     """And not where the gain over the steps that are left is less than the compiling."""
     monkeypatch.setattr(gearbox, "MEASURE_SECONDS", 0.0)
     monkeypatch.setattr(gearbox, "SHORT_SECONDS", 0.0)
-    for known, gears in ((Known(1e-9, 1.0, 0.5), ["compiled"]), (Known(1e9, 1.0, 0.5), []), (None, [])):
+    for known, gears in ((CompileRecord(1e-9, 1.0, 0.5), ["compiled"]), (CompileRecord(1e9, 1.0, 0.5), []), (None, [])):
         monkeypatch.setattr(gearbox, "recall", lambda key, known=known: known)
         told = list[Shift]()
         with computing("float64", deterministic=False):
@@ -308,22 +308,22 @@ def test_a_gain_has_to_pay_for_the_compiling() -> None:
     assert not is_worth(0.0006, 10_000, 7, 8, None)
     assert is_worth(0.0006, 1_000_000, 7, 8, None)
     assert not is_worth(1.0, 10_000, 7, 8, None)  # the arithmetic of large layers takes as long compiled
-    known = Known(40.0, 0.0006, 0.0002)
+    known = CompileRecord(40.0, 0.0006, 0.0002)
     assert known.next_seconds == 12.0
     assert is_worth(0.0006, 50_000, 7, 8, known)
     assert not is_worth(0.0006, 30_000, 7, 8, known)
-    again = Known(5.0, 0.0006, 0.0002).after(known)
+    again = CompileRecord(5.0, 0.0006, 0.0002).after(known)
     assert (again.compile_seconds, again.next_seconds) == (40.0, 5.0)
     assert is_worth(0.0006, 30_000, 7, 8, again)
-    assert not is_worth(0.0006, 10**9, 7, 8, Known(0.0, refused="no compiler"))
-    assert not is_worth(0.0006, 10**9, 7, 8, Known(10.0, 0.0006, 0.0006))
+    assert not is_worth(0.0006, 10**9, 7, 8, CompileRecord(0.0, refused="no compiler"))
+    assert not is_worth(0.0006, 10**9, 7, 8, CompileRecord(10.0, 0.0006, 0.0006))
 
 
 def test_what_compiling_took_is_remembered(tmp_path: Path) -> None:
     """In the cache folder; a file that is no memory is as good as none."""
     assert recall("abc") is None
-    remember("abc", Known(40.0, 0.0006, 0.0002))
-    assert recall("abc") == Known(40.0, 0.0006, 0.0002)
+    remember("abc", CompileRecord(40.0, 0.0006, 0.0002))
+    assert recall("abc") == CompileRecord(40.0, 0.0006, 0.0002)
     (tmp_path / "cache" / "annpipe" / "gears" / "abc.json").write_text('{"other": 1}')
     assert recall("abc") is None
 
@@ -342,8 +342,8 @@ def test_what_compiling_took_is_remembered(tmp_path: Path) -> None:
 )
 def test_blocks_are_the_same_wherever_a_run_pauses(made: Schedule, size: int) -> None:
     """No block has a short batch or a look in it, and little is left over."""
-    cut = blocks(made)
-    assert cut.size == size
+    cut = step_groups(made)
+    assert cut.steps_per_call == size
     end = min(made.total_steps, 300)
     whole = _taken(cut, 0, end, itertools.repeat(4096))
     for chunks in ([1, 2, 4, 8, 16, 32], [3], [7, 1]):
@@ -354,7 +354,7 @@ def test_blocks_are_the_same_wherever_a_run_pauses(made: Schedule, size: int) ->
         assert begin + n <= made.next_look(begin)
 
 
-def _taken(cut: Blocks, step: int, end: int, chunks: Any) -> list[tuple[int, int]]:
+def _taken(cut: StepGroups, step: int, end: int, chunks: Any) -> list[tuple[int, int]]:
     """(step, steps) of each call, as loop and gear go on together."""
     found = []
     while step < end:

@@ -19,9 +19,9 @@ from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled import worth
 from annpipe.train.gears.compiled.cuda_graph import GraphedSteps, cuda_graph
 from annpipe.train.gears.compiled.kinds import COMPILED, GRAPHED, MOST_ROW_BYTES
-from annpipe.train.gears.compiled.steps import Numbers, numbers_of, steps_of
+from annpipe.train.gears.compiled.steps import StepState, state_of, steps_of
 from annpipe.train.gears.compiled.verify import option_table, why_not_compiled
-from annpipe.train.gears.compiled.worth import blocks, capturing_cost, is_worth, memory_key
+from annpipe.train.gears.compiled.worth import capturing_cost, is_worth, memory_key, step_groups
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.schedule import Schedule
 from tests.train.gears.recording import Recorder
@@ -38,16 +38,16 @@ class Laid:
         runs = [built(plan) for plan in plans]
         self.n_steps, self.runs = n_steps, runs
         self.state = StackedState(plans, [one.parts for one in runs], [torch.Generator() for _ in runs], 1)
-        self.numbers = numbers_of(self.state)
+        self.numbers = state_of(self.state)
         self.x, self.y = (torch.stack([getattr(one.parts.rows["train"], name) for one in runs]) for name in "xy")
-        options = option_table([one.parts.optimizer for one in runs], self.state.stepping.numbers)
+        options = option_table([one.parts.optimizer for one in runs], self.state.optimizer.hyperparameters)
         self.table = [torch.stack([own] * n_steps) for own in options]
 
-    def take(self, steps: Any, numbers: Numbers, step: int = 2) -> torch.Tensor:
+    def take(self, steps: Any, numbers: StepState, step: int = 2) -> torch.Tensor:
         """Steps on all rows."""
         return steps(numbers, [self.x], [self.y], self.table, step)
 
-    def plain(self, numbers: Numbers, xs: list[torch.Tensor], ys: list[torch.Tensor], step: int = 2) -> torch.Tensor:
+    def plain(self, numbers: StepState, xs: list[torch.Tensor], ys: list[torch.Tensor], step: int = 2) -> torch.Tensor:
         """The steps as they are written."""
         own = numbers.values, numbers.gradients, numbers.states
         count = torch.tensor(float(step), dtype=torch.float64)
@@ -61,7 +61,7 @@ def laid(planned: Planned) -> Laid:
         return Laid([planned(SPEC, ADAM, f"seed={seed}") for seed in (1, 2)])
 
 
-def equal(one: Numbers, other: Numbers) -> bool:
+def equal(one: StepState, other: StepState) -> bool:
     """To the bit."""
     return all(
         map(
@@ -243,8 +243,8 @@ def test_steps_compute_where_their_numbers_are(name: str, planned: Planned) -> N
 )
 def test_many_steps_go_into_a_graph(made: Schedule, size: int) -> None:
     """Never across a look or a short batch, and an eighth of the run at most."""
-    cut = blocks(made, GRAPHED.most_steps)
-    assert cut.size == size
+    cut = step_groups(made, GRAPHED.most_steps)
+    assert cut.steps_per_call == size
     for step in range(0, min(made.total_steps, 300), size):
         if cut.steps_at(step) > 1:
             assert step + size <= made.next_look(step)

@@ -15,9 +15,9 @@ from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled import cuda_graph, gearbox, verify
 from annpipe.train.gears.compiled.cuda_graph import Capture, Replay
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.gears.compiled.worth import Known
+from annpipe.train.gears.compiled.worth import CompileRecord
 from annpipe.train.gears.shifting import Shifting
-from annpipe.train.gears.stack import Member, Stack
+from annpipe.train.gears.stack import Member, StackedRuns
 from tests.conftest import unrecorded
 from tests.sampling import sample
 from tests.train.gears.recording import Recorder
@@ -99,7 +99,7 @@ def test_schedulers_move_within_a_long_block(scheduler: str, each: str, recorder
     """Each step of a block has the rate of its own; so have those of the next one."""
     own = ["optimizer={Adam: {lr: 0.01}}", f"train.scheduler_each={each}", f"scheduler={scheduler}"]
     gear = hold(planned(GRAPHED_SPEC, *own, FULL, "train.epochs=600"), (1, 70, 100))
-    assert gear._box.blocks.size == 60
+    assert gear._box.groups.steps_per_call == 60
     assert recorder.replays > 2 + verify.TIMED_ROUNDS
 
 
@@ -168,7 +168,7 @@ def test_a_stack_that_half_has_left_is_captured_anew(batch: str, recorder: Recor
     told = list[Shift]()
     with computing("float64", deterministic=False):
         runs = [built(plan) for plan in plans]
-        stack = Stack(plans, [one.parts for one in runs], [one.schedule for one in runs], told.append)
+        stack = StackedRuns(plans, [one.parts for one in runs], [one.schedule for one in runs], told.append)
         asked = {member: 12 if place < 2 else 50 for place, member in enumerate(stack.members)}
 
         def work(member: Member) -> torch.Tensor:
@@ -282,10 +282,10 @@ def test_auto_shifts_when_the_gain_pays(planned: Planned, monkeypatch: pytest.Mo
     monkeypatch.setattr(gearbox, "MEASURE_SECONDS", 0.0)
     monkeypatch.setattr(gearbox, "SHORT_SECONDS", 0.0)
     cases = (
-        (Known(1e-9, 1.0, 0.5), ["graphed"]),
-        (Known(1e9, 1.0, 0.5), []),
+        (CompileRecord(1e-9, 1.0, 0.5), ["graphed"]),
+        (CompileRecord(1e9, 1.0, 0.5), []),
         (None, []),
-        (Known(0.0, refused="x"), []),
+        (CompileRecord(0.0, refused="x"), []),
     )
     for known, gears in cases:
         monkeypatch.setattr(gearbox, "recall", lambda key, known=known: known)

@@ -15,7 +15,7 @@ from annpipe.backend.device import computing
 from annpipe.errors import NonFinite, SpecError
 from annpipe.train.gears.eager import guard
 from annpipe.train.gears.eager.gear import Eager
-from annpipe.train.gears.stack import Stack
+from annpipe.train.gears.stack import StackedRuns
 from annpipe.train.loop.checkpoint import load_checkpoint
 from annpipe.train.loop.loop import Loop
 from annpipe.train.parts import build
@@ -237,7 +237,7 @@ def test_a_member_of_a_stack_ends_as_its_own_run(optimizer: str, planned: Any, t
     with computing("float32", deterministic=False) as dtype:
         made = [build(plan, torch.device("cpu"), dtype) for plan in plans]
         steps = [schedule(plan, 6) for plan in plans]
-        stack = Stack(plans, made, steps)
+        stack = StackedRuns(plans, made, steps)
         members = dict(zip(stack.members, zip(plans, made, steps, strict=True), strict=True))
         loops = {}
         for number, (member, (plan, parts, own)) in enumerate(members.items()):

@@ -16,8 +16,8 @@ from torch import nn
 
 from annpipe.train.gears.manual import chain as solo
 from annpipe.train.gears.manual.chain import solo_chain
-from annpipe.train.gears.manual.layers import FOLLOWING
-from annpipe.train.gears.manual.losses import POINTWISE, loss_by_hand
+from annpipe.train.gears.manual.layers import MANUAL_LAYERS
+from annpipe.train.gears.manual.losses import MANUAL_LOSSES, manual_loss
 
 DTYPES = [torch.float32, torch.float64]
 AFTER: dict[str, Callable[[], list[nn.Module]]] = {
@@ -79,7 +79,7 @@ def hold(
     other = copy.deepcopy(model)
     chain = solo_chain(model, loss, torch.optim.SGD(model.parameters(), lr=0.1))
     assert chain is not None
-    assert not chain.is_heard
+    assert not chain.has_hooks
     for number, (x, y) in enumerate(batches):
         if not gathers:
             model.zero_grad()
@@ -157,7 +157,7 @@ def test_many_rows_of_narrow_layers_lie_the_other_way(monkeypatch: pytest.Monkey
 
 def test_every_layer_that_is_passed_by_hand_is_held_here() -> None:
     """A new one has to be added."""
-    assert {type(layer) for make in AFTER.values() for layer in make()} == {*FOLLOWING, nn.Identity}
+    assert {type(layer) for make in AFTER.values() for layer in make()} == {*MANUAL_LAYERS, nn.Identity}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -195,10 +195,10 @@ def test_cross_entropy_gives_the_bits_of_torchs_own_pass(how: str, reduction: st
 def test_the_usual_losses_need_no_graph() -> None:
     """Otherwise this file would hold torch against itself."""
     given, y = torch.zeros(4, 3), torch.zeros(4, 3)
-    for loss in POINTWISE:
-        assert loss_by_hand(loss(), given, y) is POINTWISE[loss]
+    for loss in MANUAL_LOSSES:
+        assert manual_loss(loss(), given, y) is MANUAL_LOSSES[loss]
     entropy = nn.CrossEntropyLoss()
-    assert loss_by_hand(entropy, given, torch.zeros(4, dtype=torch.int64)) is not loss_by_hand(entropy, given, y)
+    assert manual_loss(entropy, given, torch.zeros(4, dtype=torch.int64)) is not manual_loss(entropy, given, y)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -302,7 +302,7 @@ def test_what_is_no_plain_chain_is_left_to_torch(what: str) -> None:
     assert solo_chain(model, loss, torch.optim.SGD(parameters, lr=0.1)) is None
 
 
-def test_whoever_listens_is_heard() -> None:
+def test_whoever_listens_has_hooks() -> None:
     """A hook on a model, layer, loss or parameter, or on all modules, set at any time and taken away again."""
     model, loss = network([]), nn.MSELoss()
     chain = solo_chain(model, loss, torch.optim.SGD(model.parameters(), lr=0.1))
@@ -319,11 +319,11 @@ def test_whoever_listens_is_heard() -> None:
         lambda: nn.modules.module.register_module_full_backward_hook(lambda *told: None),
     ]
     for register in hooks:
-        assert not chain.is_heard
+        assert not chain.has_hooks
         handle = register()
-        assert chain.is_heard
+        assert chain.has_hooks
         handle.remove()
-    assert not chain.is_heard
+    assert not chain.has_hooks
 
 
 def test_an_optimizer_of_ones_own_gets_gradients_that_stay() -> None:
@@ -415,8 +415,8 @@ JOBS = {
 def test_a_run_is_that_of_torchs_own_pass(job: str, fit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses, values on the val split and the final weights, bit for bit, whatever is done with the gradients."""
     calls = []
-    by_hand = solo.SoloChain._by_hand
-    monkeypatch.setattr(solo.SoloChain, "_by_hand", lambda self, *told: calls.append(1) or by_hand(self, *told))
+    passed = solo.SoloChain._without_autograd
+    monkeypatch.setattr(solo.SoloChain, "_without_autograd", lambda *given: calls.append(1) or passed(*given))
     run = fit(SPEC, *JOBS[job])
     assert calls
     monkeypatch.setattr("annpipe.train.gears.eager.gradients.solo_chain", lambda *told: None)

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from annpipe.backend.device import computing
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
-from annpipe.plan.resolve import resolve
+from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry import Entry, Registry
+from annpipe.registry.traits import SchedulerTraits
 from annpipe.spec import load_spec
 from annpipe.train.gears.stacked.eligibility import why_solo
-from annpipe.train.gears.stacked.slots import layer_ways
+from annpipe.train.gears.stacked.slots import layer_modes
 from tests.plugins.torch_examples import meta_input, minimal
 from tests.properties.settling import in_one_line
 from tests.sampling import sample
@@ -79,7 +79,7 @@ def plans(folder: Path, **sections: Any) -> list[Plan]:
     for seed in (1, 2):
         file = folder / "spec.yaml"
         file.write_text("\n".join(f"{name}: {in_one_line(value)}" for name, value in {**spec, "seed": seed}.items()))
-        found.append(resolve(draft(load_spec(file), REGISTRY.copy(), project=folder), observe_fields))
+        found.append(resolve(draft(load_spec(file), REGISTRY.copy(), project=folder)))
     return found
 
 
@@ -152,7 +152,7 @@ def test_a_layer_is_its_own_run(entry: Entry, folder: Path) -> None:
     made = of_layer(entry, folder, "float64")
     hold_stack(made)
     with computing("float64", deterministic=False):
-        found = {way.reason for way in layer_ways(made[0], built(made[0]).parts)} - {None}
+        found = {mode.reason for mode in layer_modes(made[0], built(made[0]).parts)} - {None}
     assert found == {reason for reason, names in BY_MEMBER.items() if entry.name in names}
 
 
@@ -247,7 +247,7 @@ SCHEDULERS: Mapping[str, Mapping[str, Any]] = {
 
 
 @pytest.mark.parametrize("precision", ["float64", pytest.param("float32", marks=pytest.mark.slow)])
-@by_name([entry for entry in entries("scheduler") if entry.traits.get("steps_on") != "metric"])
+@by_name([entry for entry in entries("scheduler") if entry.traits_as(SchedulerTraits).steps_on != "metric"])
 def test_a_scheduler_is_its_own_run(entry: Entry, precision: str, folder: Path) -> None:
     """Stepped at each step; one that steps on a metric is part of the tests of loops."""
     parameters = {p.name: p for p in entry.parameters}

@@ -16,7 +16,7 @@ from annpipe.backend.device import available_cores, computing
 from annpipe.errors import NonFiniteLoss
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.eager.gear import Eager
-from annpipe.train.gears.stack import Member, Stack
+from annpipe.train.gears.stack import Member, StackedRuns
 from annpipe.train.gears.stacked.eligibility import stack_key, why_solo
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.loop.checkpoint import load_checkpoint
@@ -139,9 +139,9 @@ def test_what_is_measured_changes_no_number(model: str, planned: Planned, monkey
             stack = stack_of([built(plan) for plan in plans])
             if reaches:
                 monkeypatch.setattr("annpipe.train.gears.stack.MEASURED_STEPS", 1)
-                monkeypatch.setattr("annpipe.train.gears.stacked.state.REACHES", reaches)
+                monkeypatch.setattr("annpipe.train.gears.stacked.state.TRIED_CHUNK_ELEMENTS", reaches)
                 assert stack.measure(1) == 1
-                assert stack._reach in reaches
+                assert stack._chunk_elements in reaches
             found.append(stack.take(STEPS))
     assert torch.allclose(found[0], found[2], rtol=1e-10, atol=0)
     assert torch.allclose(found[1], found[2], rtol=1e-10, atol=0)
@@ -234,18 +234,18 @@ def test_adam_s_memory_may_fade_to_nothing(planned: Planned) -> None:
     with computing("float32", deterministic=False):
         runs = [built(planned(SPEC, "device.precision=float32", "optimizer={Adam: {lr: 0.01}}", s)) for s in SEEDS]
         state = StackedState([run.plan for run in runs], [run.parts for run in runs], [torch.Generator()] * 3, 0)
-        state.read_rates()
-        slab = state.slabs[0]
+        state.read_options()
+        group = state.groups[0]
         for step in range(1, 4):
-            slab.gradient.copy_(torch.linspace(0, 1e-18, slab.gradient.numel()).view_as(slab.gradient))
-            state.stepping.step(slab, step)
+            group.gradient.copy_(torch.linspace(0, 1e-18, group.gradient.numel()).view_as(group.gradient))
+            state.optimizer.step(group, step)
         state.count(3)
         alone = built(planned(SPEC, "device.precision=float32", "optimizer={Adam: {lr: 0.01}}", SEEDS[0]))
         for parameter, member in zip(alone.parts.parameters, runs[0].parts.parameters, strict=True):
             parameter.grad = member.grad
         for _ in range(3):
             alone.parts.optimizer.step()
-    assert 0 < float(slab.states["exp_avg_sq"].max()) < torch.finfo(torch.float32).tiny
+    assert 0 < float(group.states["exp_avg_sq"].max()) < torch.finfo(torch.float32).tiny
     hold_state(alone.parts.optimizer.state_dict(), runs[0].parts.optimizer.state_dict(), 0)
     hold_state(alone.parts.model.state_dict(), runs[0].parts.model.state_dict(), 0)
 
@@ -308,7 +308,7 @@ def test_a_plugin_says_that_it_cannot_be_stacked(planned: Planned) -> None:
     assert why_solo(plan) == "the layer Modest, which says so"
 
 
-def loops_of(plans: list[Plan], folder: Path, stop_at: list[int | None]) -> tuple[Stack, dict[Member, Loop]]:
+def loops_of(plans: list[Plan], folder: Path, stop_at: list[int | None]) -> tuple[StackedRuns, dict[Member, Loop]]:
     """A loop for each member, as a run has it."""
     runs = [built(plan) for plan in plans]
     stack = stack_of(runs)

@@ -10,8 +10,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annpipe.datasets.splits import Splits, split_dataset
-from annpipe.datasets.tensors import make_dataset
+from annpipe.datasets.steps.make import make_dataset
+from annpipe.datasets.steps.splits import Splits, split_dataset
 from annpipe.errors import SpecError
 
 SPEC = """
@@ -31,7 +31,7 @@ def splits(planned: Any, rows: int, val: float, test: float, seed: int = 0) -> S
     """The splits of a spec, its data made anew."""
     text = SPEC.replace("ROWS", str(rows)).replace("VAL", str(val)).replace("TEST", str(test)) + f"seed: {seed}\n"
     plan = planned(text)
-    return split_dataset(make_dataset(plan.data, plan.registry, 0), plan.split, plan.head.seed)
+    return split_dataset(make_dataset(plan.data, 0), plan.split, plan.head.seed)
 
 
 def xs(part: Any) -> list[float]:
@@ -44,8 +44,8 @@ def xs(part: Any) -> list[float]:
 def test_every_row_is_in_exactly_one_split(planned: Any, rows: int, val: float, test: float, seed: int) -> None:
     """The sizes are the rounded fractions, inputs and targets stay together, and each split keeps the data's order."""
     found = splits(planned, rows, val, test, seed)
-    everything = xs(make_dataset((plan := planned(SPEC.replace("ROWS", str(rows)).replace("VAL", "0.0")
-                                 .replace("TEST", "0.0"))).data, plan.registry, 0))  # fmt: skip
+    everything = xs(make_dataset(planned(SPEC.replace("ROWS", str(rows)).replace("VAL", "0.0")
+                                 .replace("TEST", "0.0")).data, 0))  # fmt: skip
     assert len(xs(found.val)) == round(rows * val)
     assert len(xs(found.test)) == round(rows * test)
     parts = [xs(found.train), xs(found.val), xs(found.test)]
@@ -100,7 +100,7 @@ def cut(planned: Any, folder: Path, split: str, **columns: list[Any]) -> dict[st
     lines += [",".join(map(str, (row, 2 * row, *(column[row] for column in columns.values())))) for row in range(rows)]
     (folder / "rows.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     plan = planned(TABLE.replace("SPLIT", split))
-    made = make_dataset(plan.data, plan.registry, 0, plan.split.columns)
+    made = make_dataset(plan.data, 0, plan.split.columns)
     found = split_dataset(made, plan.split, plan.head.seed)
     return {name: [int(x) for x in part.inputs["x"].tolist()] for name, part in found.by_name.items()}
 
@@ -123,7 +123,7 @@ def test_a_stratified_split_has_the_classes_in_proportion(
     spec = TABLE.replace("SPLIT", text).replace("target: y", "target: kind")
     spec = spec.replace("MSELoss", "CrossEntropyLoss").replace("Linear: 1", f"Linear: {len(sizes)}")
     plan = planned(spec)
-    found = split_dataset(make_dataset(plan.data, plan.registry, 0), plan.split, plan.head.seed).by_name
+    found = split_dataset(make_dataset(plan.data, 0), plan.split, plan.head.seed).by_name
     assert sum(part.rows for part in found.values()) == rows
     for name, fraction in (("val", val), ("test", test)):
         part = found.get(name)
@@ -226,7 +226,7 @@ def test_a_seed_of_its_own_holds_the_same_rows_out(planned: Any, tmp_path: Path)
         plan = planned(
             f"seed: {seed}\n" + text.replace("SPLIT", f"{{test: 0.25, seed: {own}}}".replace("None", "null"))
         )
-        made = make_dataset(plan.data, plan.registry, plan.head.seed, plan.split.columns)
+        made = make_dataset(plan.data, plan.head.seed, plan.split.columns)
         test = split_dataset(made, plan.split, plan.head.seed).test
         assert test
         held.append(test.inputs["x"].tolist())

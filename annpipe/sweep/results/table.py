@@ -12,8 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.spec.sections.axes import Axis, in_words
-from annpipe.sweep.plan_trials import Goal
-from annpipe.sweep.statistics import Spread, spread
+from annpipe.sweep.results.statistics import Spread, spread
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The final value by which trials are compared, and whether large ones are good."""
+
+    metric: str
+    higher: bool
+
+    def best(self, values: Mapping[int, float]) -> int | None:
+        """The number of the best trial; None where none has a finite value."""
+        finite = {number: value for number, value in values.items() if value - value == 0}
+        if not finite:
+            return None
+        return (max if self.higher else min)(finite, key=lambda number: finite[number])
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Swept:
+class SweepResult:
     """A sweep's axes and goal, and what became of every trial."""
 
     name: str
@@ -102,7 +116,7 @@ def _last(value: float) -> tuple[bool, float]:
     return (value != value, value if value == value else 0.0)
 
 
-def as_csv(swept: Swept) -> str:
+def as_csv(swept: SweepResult) -> str:
     """A line a trial."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -112,7 +126,7 @@ def as_csv(swept: Swept) -> str:
     return text.getvalue()
 
 
-def as_log_table(swept: Swept) -> str:
+def as_log_table(swept: SweepResult) -> str:
     """As MLflow's `log_table` writes a table: `columns`, and `data` row by row; what JSON has not, as text.
 
     A dot in the name of a column makes MLflow's UI look for a value within the value and show nothing: paths are
@@ -121,7 +135,7 @@ def as_log_table(swept: Swept) -> str:
     return _log_table(swept.columns, swept.rows())
 
 
-def groups_as_log_table(swept: Swept) -> str:
+def groups_as_log_table(swept: SweepResult) -> str:
     """A row a group of repetitions, the best first: values, mean, deviation, ends of the 95 % interval, trials.
 
     `finished` are those of the trials that the mean is of.
@@ -133,7 +147,7 @@ def groups_as_log_table(swept: Swept) -> str:
     return _log_table(columns, rows)
 
 
-def best_values(swept: Swept) -> dict[str, float]:
+def best_values(swept: SweepResult) -> dict[str, float]:
     """What the record of a sweep says of its best trial; of repetitions also the spread that they have together."""
     values = {f"best_trial/{key}": value for key, value in swept.best.finals.items()} if swept.best else {}
     if swept.best and swept.groups:
@@ -143,7 +157,7 @@ def best_values(swept: Swept) -> dict[str, float]:
     return values
 
 
-def said(values: Mapping[str, Any]) -> str:
+def values_in_words(values: Mapping[str, Any]) -> str:
     """A trial's values in a line: `lr 0.001, model.1 ReLU`."""
     names = names_of(values)
     return ", ".join(f"{names[path]} {in_words(value)}" for path, value in values.items())

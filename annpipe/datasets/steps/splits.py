@@ -1,4 +1,4 @@
-"""Which rows are held out? At random, in proportion, by groups, in order, by a column, by files, or in folds."""
+"""Splits rows into train, val and test: at random, in proportion, by groups, in order, by column, files or folds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_DIGITS = 18  # of the number of a row
 
 @dataclass(frozen=True)
 class Splits:
-    """The dataset cut in parts; those that are not asked for are None."""
+    """The parts of a dataset; a part without rows is None."""
 
     train: Dataset
     val: Dataset | None
@@ -27,22 +27,22 @@ class Splits:
 
     @property
     def by_name(self) -> dict[str, Dataset]:
-        """The parts that there are."""
+        """The parts that have rows."""
         parts = {"train": self.train, "val": self.val, "test": self.test}
         return {name: part for name, part in parts.items() if part is not None}
 
     @property
     def held(self) -> dict[str, Dataset]:
-        """The parts that are held out, val and test, as far as there are."""
+        """The parts that are held out, val and test, as far as they have rows."""
         return {name: part for name, part in self.by_name.items() if name != "train"}
 
 
 def split_dataset(dataset: Dataset, split: Split, seed: int) -> Splits:
-    """Cuts the dataset; each part keeps the order of the data. Raises SplitError where rows and split do not fit."""
+    """Splits the dataset; each part keeps the order of the data. Raises SplitError where rows and split do not fit."""
     rows = split_rows(dataset, split, seed)
     if not len(rows["val"]) and not len(rows["test"]):
         return Splits(dataset, None, None)
-    parts = {name: _taken(dataset, rows[name].sort().values) if len(rows[name]) else None for name in NAMES}
+    parts = {name: _rows_at(dataset, rows[name].sort().values) if len(rows[name]) else None for name in NAMES}
     assert parts["train"]
     return Splits(parts["train"], parts["val"], parts["test"])
 
@@ -84,10 +84,10 @@ def _drawn(dataset: Dataset, split: Split, order: torch.Tensor) -> dict[str, tor
 
 
 def _column(dataset: Dataset, option: str, name: str) -> torch.Tensor:
-    known = {**dataset.inputs, **dataset.targets, **dataset.aside}
-    if name not in known:
-        raise SplitError(option, f"there is no column '{name}'", f"the columns are {', '.join(known)}")
-    column = known[name]
+    columns = {**dataset.inputs, **dataset.targets, **dataset.aside}
+    if name not in columns:
+        raise SplitError(option, f"there is no column '{name}'", f"the columns are {', '.join(columns)}")
+    column = columns[name]
     if column.ndim > 1:
         raise SplitError(option, f"'{name}' has several numbers a row", "take a column of one number a row")
     lost = int(column.isnan().sum()) if column.is_floating_point() else 0
@@ -97,16 +97,16 @@ def _column(dataset: Dataset, option: str, name: str) -> torch.Tensor:
 
 
 def _in_proportion(values: torch.Tensor, order: torch.Tensor, n_taken: int) -> torch.Tensor:
-    """A mask over `order` of exactly `n_taken` rows, of each value its share, rounded down or up.
+    """A mask over `order` of exactly `n_taken` rows, with each value in proportion, rounded down or up.
 
-    What the shares rounded down leave goes to the values whose share lost most (the method of the largest remainder).
+    What rounding down leaves goes to the values that lost most by it (the method of the largest remainder).
     """
     _, codes, counts = values[order].unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]  # torch's own
-    shares = counts.double() * n_taken / len(order)
-    taken = shares.floor().long()
-    more = torch.argsort(taken - shares, stable=True)[: n_taken - int(taken.sum())]
-    taken[more] += 1
-    chosen: torch.Tensor = _rank(codes, counts) < taken[codes]
+    exact = counts.double() * n_taken / len(order)
+    rounded = exact.floor().long()
+    raised = torch.argsort(rounded - exact, stable=True)[: n_taken - int(rounded.sum())]
+    rounded[raised] += 1
+    chosen: torch.Tensor = _rank(codes, counts) < rounded[codes]
     return chosen
 
 
@@ -126,12 +126,11 @@ def _fold(dataset: Dataset, split: Split, order: torch.Tensor, n_test: int) -> d
         parts = _whole_groups(groups, order, 0, n_test)
         rest, test = parts["train"], parts["test"]
         _, codes = groups[rest].unique(return_inverse=True)  # type: ignore[no-untyped-call]  # torch's own
-        found = int(codes.max()) + 1
-        _check_folds(found, split.folds, "groups")
-        drawn = torch.empty(found, dtype=torch.int64)
-        firsts = list(dict.fromkeys(codes.tolist()))
-        drawn[firsts] = torch.arange(found)
-        number = drawn[codes] % split.folds
+        n_groups = int(codes.max()) + 1
+        _check_folds(n_groups, split.folds, "groups")
+        rank = torch.empty(n_groups, dtype=torch.int64)  # of each group in the order drawn
+        rank[list(dict.fromkeys(codes.tolist()))] = torch.arange(n_groups)
+        number = rank[codes] % split.folds
     else:
         if split.stratify:
             values = _column(dataset, "stratify", split.stratify)
@@ -145,9 +144,9 @@ def _fold(dataset: Dataset, split: Split, order: torch.Tensor, n_test: int) -> d
     return {"train": rest[number != split.fold], "val": rest[number == split.fold], "test": test}
 
 
-def _check_folds(found: int, folds: int, what: str) -> None:
-    if found < folds:
-        raise SplitError("folds", f"{folds} folds of {found} {what} leave some empty", f"take at most {found}")
+def _check_folds(count: int, folds: int, what: str) -> None:
+    if count < folds:
+        raise SplitError("folds", f"{folds} folds of {count} {what} leave some empty", f"take at most {count}")
 
 
 def _whole_groups(values: torch.Tensor, order: torch.Tensor, n_val: int, n_test: int) -> dict[str, torch.Tensor]:
@@ -156,21 +155,21 @@ def _whole_groups(values: torch.Tensor, order: torch.Tensor, n_val: int, n_test:
     if len(counts) < 1 + (n_val > 0) + (n_test > 0):
         message = f"there are only {len(counts)} groups, and each part needs one"
         raise SplitError("groups", message, "hold out fewer parts, or take a column of more values")
-    place = torch.full((len(counts),), 0)
+    part_of_group = torch.full((len(counts),), 0)
     sizes = counts.tolist()
     waiting = list(dict.fromkeys(codes[order].tolist()))
-    for number, wanted in ((2, n_test), (1, n_val)):
-        taken, left = 0, []
+    for number, n_wanted in ((2, n_test), (1, n_val)):
+        n_taken, left = 0, []
         for group in waiting:
-            nearer = abs(taken + sizes[group] - wanted) < abs(taken - wanted)
-            if wanted and (nearer or not taken):
-                place[group] = number
-                taken += sizes[group]
+            nearer = abs(n_taken + sizes[group] - n_wanted) < abs(n_taken - n_wanted)
+            if n_wanted and (nearer or not n_taken):
+                part_of_group[group] = number
+                n_taken += sizes[group]
             else:
                 left.append(group)
         waiting = left
-    rows = place[codes[order]]
-    return {name: order[rows == number] for number, name in enumerate(NAMES)}
+    parts = part_of_group[codes[order]]
+    return {name: order[parts == number] for number, name in enumerate(NAMES)}
 
 
 def _by_column(dataset: Dataset, name: str) -> dict[str, torch.Tensor]:
@@ -178,29 +177,29 @@ def _by_column(dataset: Dataset, name: str) -> dict[str, torch.Tensor]:
     words = dataset.categories.get(name, ())
     other = [word for word in words if word.casefold() not in NAMES]
     if other or not words:
-        found = f"'{other[0]}'" if other else "numbers"
-        raise SplitError("by", f"'{name}' has {found}", "its values must be train, val and test")
+        value = f"'{other[0]}'" if other else "numbers"
+        raise SplitError("by", f"'{name}' has {value}", "its values must be train, val and test")
     part_of = torch.tensor([NAMES.index(word.casefold()) for word in words])[column.long()]
     return {part: (part_of == number).nonzero()[:, 0] for number, part in enumerate(NAMES)}
 
 
 def _by_files(rows: int, files: Mapping[str, str]) -> dict[str, torch.Tensor]:
-    place = torch.zeros(rows, dtype=torch.int64)
+    part_of = torch.zeros(rows, dtype=torch.int64)
     for part, file in files.items():
         chosen = torch.tensor(_numbers(part, file, rows))
-        taken = chosen[place[chosen] > 0]
-        if len(taken):
-            raise SplitError("test_rows", f"row {int(taken[0])} stands in both files", "take it out of one")
-        place[chosen] = NAMES.index(part)
-    return {name: (place == number).nonzero()[:, 0] for number, name in enumerate(NAMES)}
+        repeated = chosen[part_of[chosen] > 0]
+        if len(repeated):
+            raise SplitError("test_rows", f"row {int(repeated[0])} is in both files", "remove it from one of them")
+        part_of[chosen] = NAMES.index(part)
+    return {name: (part_of == number).nonzero()[:, 0] for number, name in enumerate(NAMES)}
 
 
 def _numbers(part: str, file: str, rows: int) -> list[int]:
     option = f"{part}_rows"
     try:
         lines = content(file, bound="split file").decode().split()
-    except NamedFault as fault:
-        raise SplitError(option, fault.message, fault.help) from fault
+    except NamedFault as refused:
+        raise SplitError(option, refused.message, refused.help) from refused
     except UnicodeDecodeError as error:
         raise SplitError(
             option, f"{shown(file)} is not UTF-8 text", "write the number of a row on each line"
@@ -208,15 +207,15 @@ def _numbers(part: str, file: str, rows: int) -> list[int]:
     numbers = []
     for number, line in enumerate(lines, start=1):
         if not line.isdecimal() or len(line) > MOST_DIGITS or int(line) >= rows:
-            found = f"number {number} of {shown(file)} is {shown(line)}"
-            raise SplitError(option, found, f"rows are numbered from 0 to {rows - 1}")
+            fault = f"number {number} of {shown(file)} is {shown(line)}"
+            raise SplitError(option, fault, f"rows are numbered from 0 to {rows - 1}")
         numbers.append(int(line))
     if not numbers:
         raise SplitError(option, f"'{file}' names no row", "write the number of a row on each line")
     return list(dict.fromkeys(numbers))
 
 
-def _taken(dataset: Dataset, rows: torch.Tensor) -> Dataset:
+def _rows_at(dataset: Dataset, rows: torch.Tensor) -> Dataset:
     def take(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {name: tensor[rows] for name, tensor in tensors.items()}
 
@@ -226,7 +225,7 @@ def _taken(dataset: Dataset, rows: torch.Tensor) -> Dataset:
 
 
 def held_out(rows: int, split: Split) -> tuple[int, int]:
-    """How many rows the val and the test split take; of folds, the one that is val."""
+    """The number of rows of val and of test; with folds, val is the fold of this run."""
     n_test = round(rows * split.test)
     if not split.folds:
         return round(rows * split.val), n_test

@@ -1,0 +1,61 @@
+"""Calls the data component of a run and checks what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from annpipe.backend.instantiate import instantiate
+from annpipe.backend.streams import drawing, generator
+from annpipe.contract import ChunkedDataset, Dataset
+from annpipe.draft.component import Component
+from annpipe.errors import RunError
+
+
+def make_data(component: Component, seed: int, aside: Sequence[str] = ()) -> Dataset | ChunkedDataset:
+    """The data of a component, drawn from the stream `data`; floats are made in double precision.
+
+    `aside` are columns for the split, for a component that can keep some aside.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with drawing(seed, "data"):
+            data: object = instantiate(component, generator=generator(seed, "data"), aside=tuple(aside))
+    finally:
+        torch.set_default_dtype(before)
+    if isinstance(data, ChunkedDataset):
+        _check_chunked(component, data)
+        return data
+    return _checked(component, data)
+
+
+def make_dataset(component: Component, seed: int, aside: Sequence[str] = ()) -> Dataset:
+    """As `make_data`, for callers that need rows in memory; of chunked data only the first chunk."""
+    data = make_data(component, seed, aside)
+    return data.head() if isinstance(data, ChunkedDataset) else data
+
+
+def _check_chunked(component: Component, data: ChunkedDataset) -> None:
+    if not data.fields.inputs or not data.fields.targets or not data.fields.rows:
+        raise RunError(f"the data component '{component.name}' gave chunks without inputs, targets or rows")
+    fields = {**data.fields.inputs, **data.fields.targets}
+    wide = next((name for name, field in fields.items() if field.shape), None)
+    if wide is not None:
+        raise RunError(f"the data component '{component.name}' gave chunks in which '{wide}' is not one number a row")
+
+
+def _checked(component: Component, dataset: object) -> Dataset:
+    if not isinstance(dataset, Dataset):
+        returned = type(dataset).__name__
+        raise RunError(f"the data component '{component.name}' returned {returned}, not an annpipe.Dataset")
+    tensors = {**dataset.inputs, **dataset.targets}
+    if not dataset.inputs or not dataset.targets:
+        raise RunError(f"the data component '{component.name}' gave no {'targets' if dataset.inputs else 'inputs'}")
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor) or tensor.ndim == 0 or len(tensor) != dataset.rows:
+            raise RunError(f"the data component '{component.name}': '{name}' is not a tensor of {dataset.rows} rows")
+    if dataset.rows == 0:
+        raise RunError(f"the data component '{component.name}' gave no rows")
+    return dataset

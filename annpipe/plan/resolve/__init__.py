@@ -1,0 +1,1 @@
+"""Draft → Plan: the checks that need torch, once every name and option is right."""

@@ -1,0 +1,1 @@
+"""The results of a sweep: trials, repetitions, their statistics and tables."""
