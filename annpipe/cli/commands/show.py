@@ -145,9 +145,9 @@ def _meaning(parameter: Parameter) -> str:
 
 def examples(entry: Entry, registry: Registry) -> list[str]:
     """The spellings of the component that make sense, each one line of a spec."""
-    from annpipe.registry.examples import spellings
+    from annpipe.registry.examples import Examples
 
-    return [_in_section(entry, spelling) for spelling in spellings(entry, registry)]
+    return [_in_section(entry, spelling) for spelling in Examples(registry).spellings(entry)]
 
 
 def _in_section(entry: Entry, spelling: Any) -> str:
