@@ -33,7 +33,7 @@ KILLS = [
     Fault("before the first line", "write", JOURNAL),
     Fault("half a first line", "write", JOURNAL, half=True),
     Fault("before the plan", "write", r"plan\.yaml"),
-    Fault("while data are made", "annpipe.runs.run.build"),
+    Fault("while data are made", "annpipe.runs.trainer.build"),
     Fault("before the first checkpoint", "write", STATE),
     Fault("while training", "write", JOURNAL, at=40),
     Fault("half a line while training", "write", JOURNAL, at=41, half=True),

@@ -208,7 +208,7 @@ def test_what_cannot_be_stacked_goes_alone(type_in: Type, tmp_path: Path) -> Non
 def test_a_stack_holds_no_more_than_a_share_of_the_memory(type_in: Type, monkeypatch: pytest.MonkeyPatch) -> None:
     """Large models go a few at a time, here of a machine that has little."""
     each = 25 * 4 * 4 + 20 * (1 + 8 + 8 + 1) * 4  # parameters with gradients and Adam's means; a batch's activations
-    monkeypatch.setattr("annpipe.sweep.train_trials.SHARE", 3.5 * each)
+    monkeypatch.setattr("annpipe.sweep.train_trials.MEMORY_FRACTION", 3.5 * each)
     monkeypatch.setattr("annpipe.sweep.train_trials.machine_memory", lambda: 1)
     _, printed, _ = type_in("sweep", "spec.yaml", "--seeds", "7", "--dry-run")
     assert "stacked     6 of them, 3 and 3 at a time" in printed
