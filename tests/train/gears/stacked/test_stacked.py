@@ -48,7 +48,7 @@ class Modest(torch.nn.Module):
 """
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_each_optimizer_s_stacked_steps_are_torch_s_own(name: str, precision: str, planned: Planned) -> None:
     """Batches of 8, 8, 8 and 5 rows, other seeds, and a member that asks for its steps by and by."""
