@@ -116,7 +116,7 @@ BY_MEMBER = {
         *("CrossMapLRN2d", "EmbeddingBag", "GRU", "GRUCell", "LSTM", "LSTMCell", "MultiheadAttention", "RNN"),
         *("RNNCell", "output_of"),
     },
-    "which taps": {"tap", "take", "join"},
+    "which sets or reads a tap": {"tap", "take", "join"},
 }
 """The layers that run member by member within a stack, by the reason; `residual` here holds a dropout."""
 

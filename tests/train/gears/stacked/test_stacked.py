@@ -305,7 +305,7 @@ def test_what_cannot_be_stacked_says_why(override: str, reason: str, planned: Pl
 def test_a_plugin_says_that_it_cannot_be_stacked(planned: Planned) -> None:
     """By an attribute of its class."""
     plan = planned(SPEC, "plugins=[words.py]", "model=[Linear: 3, Modest, Linear: 1]", words=WORDS)
-    assert why_solo(plan) == "the layer Modest, which says so"
+    assert why_solo(plan) == "the layer Modest, which says `stacks = False`"
 
 
 def loops_of(plans: list[Plan], folder: Path, stop_at: list[int | None]) -> tuple[StackedRuns, dict[Member, Loop]]:
