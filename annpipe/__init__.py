@@ -9,7 +9,8 @@ that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_
 cells as a saved model does; `open_file` and `named_files` for files that a spec names, `Archive` (with `ArchiveError`)
 for arrays in them, `check_bound` for what the spec of a stranger may ask for, `check_memory` for rows that are made
 rather than read; `one_line` for names and cells that a figure or a message shows.
-For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep. For tests: `annpipe.testing`.
+For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep; an `Observer` is told how it goes on.
+For tests: `annpipe.testing`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from annpipe.files.limits import check_bound
     from annpipe.files.memory import check_memory
     from annpipe.files.named import named_files, open_file
+    from annpipe.observer import Observer
     from annpipe.portable.cell_text import CellFormat
     from annpipe.portable.stack import Stack
     from annpipe.portable.taps import Taps
@@ -76,6 +78,7 @@ _HOMES = {
     "annpipe.files.limits": ("check_bound",),
     "annpipe.files.memory": ("check_memory",),
     "annpipe.files.named": ("named_files", "open_file"),
+    "annpipe.observer": ("Observer",),
     "annpipe.runs.launch": ("run",),
     "annpipe.datasets.cell_columns": ("cell_numbers", "cell_texts"),
     "annpipe.portable.cell_text": ("CellFormat",),
@@ -108,6 +111,7 @@ __all__ = [
     "Loss",
     "LossTerm",
     "MetricKey",
+    "Observer",
     "OptionError",
     "Outline",
     "OutputRoles",

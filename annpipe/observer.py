@@ -1,4 +1,4 @@
-"""`Observer`: what is told what happens while something runs."""
+"""`Observer`: the base class of displays, whose methods are called while something runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from annpipe.errors import Problem
 
 
 class Observer:
-    """Told what happens while a run, a sweep or an evaluation goes on; each method does nothing unless overridden."""
+    """Told what happens during a run, a sweep or an evaluation; each method does nothing unless overridden."""
 
     def start(self, total_steps: int, steps_per_epoch: int, done: int) -> None:
         """Training begins: `total_steps` steps, of which `done` were taken before an interruption."""

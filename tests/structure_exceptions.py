@@ -13,11 +13,6 @@ QUESTIONS: tuple[str, ...] = (
 )
 DEFINED_TWICE: tuple[str, ...] = ()
 BANNED_IDENTIFIERS: tuple[str, ...] = (
-    "annpipe/cli/commands/schema.py: place",
-    "annpipe/runs/provenance.py: found",
-    "annpipe/runs/provenance.py: one",
-    "annpipe/sweep/figures/curves.py: place",
-    "annpipe/sweep/figures/page.py: laid_out",
     "plugins/annpipe_std/archive.py: said",
     "plugins/annpipe_std/bundled.py: every",
     "plugins/annpipe_std/bundled.py: found",

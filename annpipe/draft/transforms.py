@@ -16,7 +16,7 @@ TYPES = ("number", "category", "boolean")
 PLURALS = {"number": "numbers", "category": "categories", "boolean": "booleans", "image": "images", "tokens": "tokens"}
 
 
-INVERTIBLE = "`standardize`, `min_max`, `robust` and `log` have a way back"
+INVERTIBLE = "`standardize`, `min_max`, `robust` and `log` have an inverse"
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,11 @@ def transform_faults(loss: Component, transforms: Mapping[str, Sequence[Componen
             problems.append(Problem("loss-mismatch", message, steps[0].place, "leave the target as it is"))
         curved = [step for step in steps if not _is_affine(step)]
         if role.variance is not None and curved:
-            message = f"the variance that {_name_of(loss, target)} learns of '{target}' has no way back through "
+            message = (
+                f"the variance that {_name_of(loss, target)} learns of '{target}' cannot be transformed back through "
+            )
             message += curved[0].name
-            help_ = "`standardize`, `min_max` and `robust` have one; or take QuantileLoss"
+            help_ = "`standardize`, `min_max` and `robust` can be transformed back; or take QuantileLoss"
             problems.append(Problem("loss-mismatch", message, curved[0].place, help_))
     return problems
 

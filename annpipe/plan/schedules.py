@@ -250,7 +250,8 @@ def _of_numbers(scheduler: Component, rates: Sequence[Sequence[float]], length: 
         return
     below = next((step for step, row in enumerate(rates) if min(row) < 0), None)
     if below is not None:
-        message = f"{scheduler.name} makes the learning rate {min(rates[below]):g} at its step {below}: it climbs"
+        message = f"{scheduler.name} makes the learning rate {min(rates[below]):g} at its step {below}"
+        message += ": such a step increases the loss"
         yield Problem("schedule", message, scheduler.place, "keep the rate above 0", severity="warning")
     zero = next((n for n, row in enumerate(reversed(rates)) if max(map(abs, row)) > 0), len(rates))
     if zero and below is None:

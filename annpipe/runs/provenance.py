@@ -150,8 +150,9 @@ def file_digests(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _content_digest(path: str) -> str:
-    found = [Path(path)] if Path(path).exists() else [Path(one) for one in sorted(glob.glob(path))]
-    files = [file for one in found for file in (sorted(one.rglob("*")) if one.is_dir() else [one]) if file.is_file()]
+    matches = [Path(path)] if Path(path).exists() else list(map(Path, sorted(glob.glob(path))))
+    inside = [sorted(match.rglob("*")) if match.is_dir() else [match] for match in matches]
+    files = [file for group in inside for file in group if file.is_file()]
     digests = [_digest_of_file(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()[:16] * bool(files)
 
@@ -196,9 +197,9 @@ def _check_each(message: str, before: Mapping[str, str] | None, now: Mapping[str
         return
     changed = next((name for name in {**now, **before} if now.get(name) != before.get(name)), None)
     if changed is not None:
-        found, was = now.get(changed) or "not there", before.get(changed) or "not there"
+        paths_found, was = now.get(changed) or "not there", before.get(changed) or "not there"
         raise RunError(
-            f"{message.format(changed)} (now {found}, was {was}): "
+            f"{message.format(changed)} (now {paths_found}, was {was}): "
             "going on would not give the same run; put it back, or start a new run"
         )
 

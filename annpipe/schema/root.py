@@ -22,7 +22,7 @@ from annpipe.spec.sections.spec import REQUIRED, SECTIONS
 from annpipe.spec.sections.table import ONE_COMPONENT
 
 EXTENDS: Schema = {
-    "description": "another spec, relative to this one: what stands here is laid over it",
+    "description": "another spec, relative to this one: what is written here replaces the same keys of it",
     "type": ["string", "null"],
 }
 VARIABLES: Schema = {

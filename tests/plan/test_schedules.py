@@ -168,7 +168,7 @@ WARNED: list[tuple[Any, dict[str, Any], str]] = [
     ({"MultiStepLR": [[3, 40]]}, {"epochs": 12}, "step 40 never comes"),
     ({"SequentialLR": [["LinearLR", "PolynomialLR"], [12]]}, {"epochs": 12}, "step 12 never comes"),
     ({"CyclicLR": [0.1, 0.2]}, {"epochs": 12}, "the run ends before"),
-    ({"LambdaLR": "1 - epoch / 5"}, {"epochs": 12}, "it climbs"),
+    ({"LambdaLR": "1 - epoch / 5"}, {"epochs": 12}, "increases the loss"),
     ({"MultiplicativeLR": "epoch < 4"}, {"epochs": 12}, "learning rate 0 from its step 4 on"),
 ]
 

@@ -79,8 +79,8 @@ class _Making:
             return not self._untrusted
         if not self._untrusted:
             return not spec.plugin_places or _import_plugins(spec, registry)
-        for text, place, _ in spec.plugin_places:
-            _say_left_out(f"{place}: {text}")
+        for text, location, _ in spec.plugin_places:
+            _say_left_out(f"{location}: {text}")
         return not spec.plugin_places
 
 

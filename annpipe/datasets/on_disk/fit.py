@@ -17,7 +17,8 @@ from annpipe.contract import Dataset, Fields
 from annpipe.datasets.on_disk.passes import State
 from annpipe.datasets.on_disk.split import DataSummary, SplitAssignment
 from annpipe.datasets.steps.categories import n_categories, recoded
-from annpipe.datasets.steps.transforms import Step, faults_at, keeps_categories, make_step, matrix, together
+from annpipe.datasets.steps.faults import faults_at
+from annpipe.datasets.steps.transforms import Step, keeps_categories, make_step, matrix, together
 from annpipe.draft.component import Component
 from annpipe.draft.transforms import Transforming, grouped
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +13,12 @@ from annpipe.backend.instantiate import instantiate
 from annpipe.backend.streams import drawing
 from annpipe.contract import Dataset, Fields
 from annpipe.datasets.steps.categories import n_categories
+from annpipe.datasets.steps.faults import faults_at
 from annpipe.draft.component import Component
 from annpipe.draft.transforms import INVERTIBLE, Groups, Transforming, grouped
-from annpipe.errors import OptionError, Problem, SpecError
+from annpipe.errors import Problem, SpecError
 from annpipe.portable.columns import Columns, Targets, Whole
 from annpipe.registry import Entry, Origin, Parameter
-from annpipe.registry.discovery import PluginFault
 from annpipe.registry.traits import TransformTraits
 
 
@@ -280,22 +279,3 @@ def make_step(component: Component, counts: Sequence[int]) -> Step:
 def keeps_categories(component: Component) -> bool:
     """Whether a step leaves categories as they are."""
     return component.traits(TransformTraits).gives == "same"
-
-
-@contextmanager
-def faults_at(component: Component, names: Sequence[str]) -> Iterator[None]:
-    """Turns whatever a transform raises when it is built, fitted or tried into a SpecError at its line."""
-    try:
-        yield
-    except PluginFault as fault:
-        raise SpecError([fault.problem]) from fault
-    except OptionError as error:
-        node = component.nodes.get(error.option)
-        message = f"`{component.name}.{error.option}`: {error.message}"
-        raise SpecError(
-            [Problem("wrong-value", message, node.place if node else component.place, error.help)]
-        ) from error
-    except Exception as error:  # a transform may refuse columns with anything
-        what = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-        message = f"{component.name} cannot be fitted on {what}: {error}"
-        raise SpecError([Problem("wrong-value", message, component.place)]) from error

@@ -37,17 +37,17 @@ def draw_curves(swept: SweepResult, curves: Mapping[int, Curve]) -> Figure | Non
     if spans_decades(_ends(lines)):
         panel.set_yscale("log")
         plain_logarithms(panel.yaxis, *_ends(lines))
-    for place, (_, trials) in enumerate(faint):
+    for index, (_, trials) in enumerate(faint):
         epochs, spreads = _mean_curve([curves[n] for n in trials])
-        label = None if place else "the other" if len(faint) == 1 else f"the {len(faint)} others"
+        label = None if index else "the other" if len(faint) == 1 else f"the {len(faint)} others"
         panel.plot(
             epochs, [at_epoch.mean for at_epoch in spreads], color=LOST, alpha=0.3, linewidth=0.7, label=label, zorder=1
         )
-    for place, ((values, trials), (epochs, spreads)) in enumerate(zip(coloured, lines, strict=True)):
+    for index, ((values, trials), (epochs, spreads)) in enumerate(zip(coloured, lines, strict=True)):
         shown = {path: value for path, value in values.items() if not _is_averaged(swept, path)}
         mean = f"mean of {len(trials)}" if len(trials) > 1 else ""
         label = "  ".join(filter(None, (values_label(swept, shown, 80), mean))) or "the only trial"
-        _draw(panel, epochs, spreads, COLOURS[place], label, 3 + len(coloured) - place)
+        _draw(panel, epochs, spreads, COLOURS[index], label, 3 + len(coloured) - index)
     _frame(panel, *_ends(lines))
     panel.set(xlabel="epoch", ylabel=text(swept.goal.metric))
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -59,7 +59,7 @@ def _mean_curve(curves: Sequence[Curve]) -> tuple[list[int], list[Spread]]:
     """The spread at each epoch that all of them have reached, at equal distances where there are very many."""
     length = min(len(epochs) for epochs, _ in curves)
     places = sorted({*range(0, length, math.ceil(length / MOST_POINTS)), length - 1})
-    return [curves[0][0][place] for place in places], [spread([values[p] for _, values in curves]) for p in places]
+    return [curves[0][0][index] for index in places], [spread([values[p] for _, values in curves]) for p in places]
 
 
 def _draw(panel: Axes, epochs: Sequence[int], spreads: Sequence[Spread], colour: str, label: str, order: int) -> None:

@@ -67,7 +67,7 @@ def titled(swept: SweepResult, title: str, width: float, height: float) -> Figur
     return figure
 
 
-def laid_out(figure: Figure) -> Figure:
+def arranged(figure: Figure) -> Figure:
     """The figure with everything in its place for an SVG; saving it would draw it a first time just for that."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 

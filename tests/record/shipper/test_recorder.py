@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -197,8 +197,10 @@ def test_a_server_that_hangs_holds_nobody(begin: Any) -> None:
         run = begin(tracking_uri=uri, artifact_root=None)
         recorder = Recorder.start_shipper()
         recorder.attach(run.folder)
-        deaf.settimeout(300)
-        with deaf.accept()[0]:  # it is the server that the shipper waits for now
+        deaf.settimeout(30)
+        with ExitStack() as connections:
+            with suppress(TimeoutError):  # on a busy machine the shipper, which steps aside, still imports MLflow
+                connections.enter_context(deaf.accept()[0])
             folder = run.end()
             before = time.monotonic()
             state = recorder.finish(1.0)

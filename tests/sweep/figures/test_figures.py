@@ -15,7 +15,7 @@ from scipy import stats
 from annpipe.spec.sections.axes import Axis
 from annpipe.sweep.figures import draw_figures
 from annpipe.sweep.figures.curves import draw_curves
-from annpipe.sweep.figures.importance import Point, draw_importance, points_of, share
+from annpipe.sweep.figures.importance import TrialPoint, draw_importance, explained_variance, points_of
 from annpipe.sweep.figures.parallel import draw_parallel
 from annpipe.sweep.figures.repeats import draw_repeats
 from annpipe.sweep.figures.scales import Heights, Scale
@@ -187,10 +187,10 @@ def test_importance_is_what_a_parameter_explains_alone() -> None:
             levels.setdefault(point.values[path], []).append(point.height)
         n, k, f = len(points), len(levels), stats.f_oneway(*levels.values()).statistic
         expected = max(0.0, (k - 1) * (f - 1) / ((k - 1) * f + n - k))
-        assert share(points, Scale.of(noisy, path)) == pytest.approx(expected)
+        assert explained_variance(points, Scale.of(noisy, path)) == pytest.approx(expected)
     added = sweep({"a": [0, 1, 2, 3], "b": [0, 4]}, lambda values: values["a"] + values["b"] + 10.0)
-    both = [Point(one.values, one.finals["val/loss"]) for one in added.results]
-    assert share(both, Scale.of(added, "b")) > share(both, Scale.of(added, "a"))
+    both = [TrialPoint(one.values, one.finals["val/loss"]) for one in added.results]
+    assert explained_variance(both, Scale.of(added, "b")) > explained_variance(both, Scale.of(added, "a"))
     assert draw_importance(sweep({LR: GRID[LR][:3], LAYER: GRID[LAYER]}, loss)) is None  # nine points say little
 
 
@@ -203,7 +203,7 @@ def test_importance_of_numbers_drawn_at_random() -> None:
         final = 1 + (math.log10(values["lr"]) + 2) ** 2 + rng.gauss(0, 0.1)
         results.append(Result(number, values, None, "FINISHED", {"val/loss": final}))
     swept = SweepResult("small", (Axis("lr", ()), Axis("decay", ())), Goal("val/loss", False), tuple(results))
-    shares = {path: share(points_of(swept), Scale.of(swept, path)) for path in ("lr", "decay")}
+    shares = {path: explained_variance(points_of(swept), Scale.of(swept, path)) for path in ("lr", "decay")}
     assert shares["lr"] > 0.8
     assert shares["decay"] < 0.15
 

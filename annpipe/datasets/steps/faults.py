@@ -1,0 +1,29 @@
+"""Reports what a transform refuses at the line of the spec that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from annpipe.draft.component import Component
+from annpipe.errors import OptionError, Problem, SpecError
+from annpipe.registry.discovery import PluginFault
+
+
+@contextmanager
+def faults_at(component: Component, names: Sequence[str]) -> Iterator[None]:
+    """Turns whatever a transform raises when it is built, fitted or tried into a SpecError at its line."""
+    try:
+        yield
+    except PluginFault as fault:
+        raise SpecError([fault.problem]) from fault
+    except OptionError as error:
+        node = component.nodes.get(error.option)
+        message = f"`{component.name}.{error.option}`: {error.message}"
+        raise SpecError(
+            [Problem("wrong-value", message, node.place if node else component.place, error.help)]
+        ) from error
+    except Exception as error:  # a transform may refuse columns with anything
+        what = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+        message = f"{component.name} cannot be fitted on {what}: {error}"
+        raise SpecError([Problem("wrong-value", message, component.place)]) from error
