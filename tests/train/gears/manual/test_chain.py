@@ -1,6 +1,6 @@
 """A chain passed by hand has the losses and gradients of torch's own pass, bit for bit, or is left to it.
 
-Only many rows of a narrow layer lie the other way, where they add up in another order.
+Only many rows of a narrow layer are transposed, where they add up in another order.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def near(mine: torch.Tensor, theirs: torch.Tensor) -> bool:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("after", AFTER)
 def test_many_rows_of_narrow_layers_differ_by_rounding_alone(after: str, dtype: torch.dtype) -> None:
-    """They lie the other way, and the same masks are drawn for them."""
+    """They are transposed, and the same masks are drawn for them."""
     model = network(AFTER[after]()).to(dtype)
     hold(model, nn.MSELoss(), [data(rows, dtype) for rows in (256, 1000, 255)], same=near)
 
@@ -137,21 +137,21 @@ def test_many_rows_of_narrow_layers_differ_by_rounding_alone(after: str, dtype: 
 @pytest.mark.parametrize("outputs", [1, 2, 20])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_takes_many_rows(loss: str, outputs: int, dtype: torch.dtype) -> None:
-    """Of one output or several, however the layers before lie."""
+    """Of one output or several, with layers before that are transposed or not."""
     made = LOSSES[loss]()
     hold(network([], outputs=outputs).to(dtype), made, [data(600, dtype, outputs=outputs)], same=near)
     hold(nn.Sequential(nn.Linear(3, outputs)).to(dtype), made, [data(600, dtype, outputs=outputs)])
 
 
-def test_many_rows_of_narrow_layers_lie_the_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each feature's rows together, but for the last layer; laid as usual, they give torch's own bits."""
+def test_many_rows_of_narrow_layers_are_transposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each feature's rows together, but for the last layer; as usual, they give torch's own bits."""
     model, (x, y) = network([nn.Tanh(), nn.Dropout(0.3)]), data(1000, torch.float32)
     for narrow, strides in ((16, [(1, 1000), (1, 1000), (2, 1)]), (0, [(7, 1), (5, 1), (2, 1)])):
         monkeypatch.setattr(solo, "NARROW", narrow)
         chain = solo_chain(model, nn.L1Loss(), torch.optim.SGD(model.parameters(), lr=0.1))
         assert chain is not None
-        room = chain._room(x)
-        assert [place.stride() for place in room.given] == [place.stride() for place in room.grown] == strides
+        buffers = chain._new_buffers(x)
+        assert [t.stride() for t in buffers.outputs] == [t.stride() for t in buffers.grads] == strides
     hold(model, nn.L1Loss(), [(x, y)] * 2)
 
 
