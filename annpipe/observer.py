@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from annpipe.errors import Problem
 
 
@@ -16,6 +18,9 @@ class Observer:
 
     def event(self, message: str) -> None:
         """Something worth a line for a person."""
+
+    def trial(self, result: Any, n_done: int, n_trials: int) -> None:
+        """A trial of a sweep has ended, the `n_done`-th of `n_trials`; `result` is its `Result`."""
 
     def warn(self, problem: Problem) -> None:
         """A warning about the spec, with the place that it is about."""

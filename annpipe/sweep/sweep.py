@@ -16,7 +16,7 @@ from typing import Any
 from annpipe.backend.device import find_device
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.files.whole import write_whole
-from annpipe.observer import Observer
+from annpipe.observer import SILENT, Observer
 from annpipe.record.journal import journal as journals
 from annpipe.record.journal.events import ArtifactKept, ModelSaved, RunBegun, TagsSet, TrialBegun, TrialEnded
 from annpipe.record.journal.journal import Journal, Status, now_ms
@@ -35,13 +35,6 @@ from annpipe.sweep.plan_trials import Planner
 from annpipe.sweep.results.table import Result, SweepResult, as_csv, as_log_table, best_values, groups_as_log_table
 from annpipe.sweep.train_trials import TrialRunner
 from annpipe.sweep.workers import Worker, WorkerPool, WorkerTask, threads_of
-
-
-class SweepObserver(Observer):
-    """Told how a sweep goes on."""
-
-    def trial(self, result: Result, n_done: int, n_trials: int) -> None:
-        """A trial has ended, which is the `n_done`-th of `n_trials`."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +58,7 @@ def run_sweep(
     workers: int = 1,
     storage: str | None = None,
     tracking_uri: str | None = None,
-    observer: SweepObserver | None = None,
+    observer: Observer = SILENT,
 ) -> SweepEnd:
     """Trains and records all trials of a spec's sweep; raises SpecError where the spec or a trial of it is wrong.
 
@@ -73,7 +66,6 @@ def run_sweep(
     `sweep.trials=64`. `workers` processes train here; a `storage`, the SQLAlchemy URL of a database, is shared with
     whoever runs the same sweep elsewhere, and raises StoreError where it cannot be opened.
     """
-    observer = observer or SweepObserver()
     pairs = [over_of(path, values) for path, values in (over or {}).items()]
     source = SpecSource(Path(spec), tuple(overrides), tuple(unset), device, over=tuple(pairs))
     design = design_sweep(source, observer)
@@ -84,7 +76,7 @@ def run_sweep(
 @torch_defaults()
 def train_sweep(
     design: Design,
-    observer: SweepObserver,
+    observer: Observer,
     recorder: Recorder,
     *,
     workers: int = 1,
@@ -130,7 +122,7 @@ class _Coordinator:
         self,
         design: Design,
         planner: Planner,
-        observer: SweepObserver,
+        observer: Observer,
         journal: Journal,
         folder: Path,
         runner: TrialRunner,
@@ -194,7 +186,7 @@ class _Coordinator:
 
 
 @contextmanager
-def _opened(folder: Path, design: Design, uri: str, project: Path, observer: SweepObserver) -> Iterator[Journal]:
+def _opened(folder: Path, design: Design, uri: str, project: Path, observer: Observer) -> Iterator[Journal]:
     """The sweep's journal, with all that is known before the first trial."""
     plan, call = design.base, design.call
     journal = Journal.create(folder, observer)

@@ -18,6 +18,7 @@ import pytest
 
 import annpipe
 from annpipe.errors import SpecError
+from annpipe.observer import Observer
 from annpipe.record.journal import journal
 from annpipe.record.journal.events import TagsSet, TrialEnded
 from annpipe.runs.launch import shipping
@@ -28,13 +29,13 @@ from annpipe.sweep.optuna_samplers import pruner_of
 from annpipe.sweep.optuna_study import Study
 from annpipe.sweep.results.table import Result
 from annpipe.sweep.storage import storage_of
-from annpipe.sweep.sweep import SweepEnd, SweepObserver, train_sweep
+from annpipe.sweep.sweep import SweepEnd, train_sweep
 from tests.sweep.commands import SPEC, WAITS, begun, below_of, finished, has_begun, is_alive, waited, workers_of
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.", "ignore::optuna.exceptions.ExperimentalWarning")
 
 
-class KeepingObserver(SweepObserver):
+class KeepingObserver(Observer):
     """Keeps the trials and events that it is told of."""
 
     def __init__(self) -> None:

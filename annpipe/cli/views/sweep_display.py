@@ -7,12 +7,12 @@ import click
 from annpipe.cli.views.sweep import value_in_words
 from annpipe.errors import Problem, one_line
 from annpipe.errors.render import render
+from annpipe.observer import Observer
 from annpipe.spec.sections.axes import Axis
 from annpipe.sweep.results.table import Result
-from annpipe.sweep.sweep import SweepObserver
 
 
-class SweepDisplay(SweepObserver):
+class SweepDisplay(Observer):
     """Prints each trial as it ends, events and warnings."""
 
     def trial(self, result: Result, n_done: int, n_trials: int) -> None:
