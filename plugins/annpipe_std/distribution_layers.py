@@ -1,4 +1,4 @@
-"""Last layers of networks that predict a distribution: they make any numbers what a loss takes them for."""
+"""Last layers of networks that predict a distribution: they turn any numbers into valid parameters for the loss."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ class Quantiles(torch.nn.Module):
         self.n = n
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        own = x.reshape(len(x), -1, self.n)  # (rows, n · targets) -> (rows, targets, n)
-        steps = torch.cat([own[..., :1], torch.nn.functional.softplus(own[..., 1:])], -1)
+        outputs = x.reshape(len(x), -1, self.n)  # (rows, n · targets) -> (rows, targets, n)
+        steps = torch.cat([outputs[..., :1], torch.nn.functional.softplus(outputs[..., 1:])], -1)
         return steps.cumsum(-1).flatten(1)

@@ -13,7 +13,7 @@ import yaml
 
 from annpipe import Dataset, OptionError
 from annpipe_std.csv_data import csv
-from annpipe_std.tables.telling import csv_fields, parquet_fields
+from annpipe_std.tables.fields import csv_fields, parquet_fields
 from tests.conftest import CliHere
 
 ROWS = 60

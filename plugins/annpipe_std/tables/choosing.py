@@ -1,4 +1,4 @@
-"""Which columns of a table are inputs, which targets? By name, list or pattern; all are the default."""
+"""Chooses the inputs and targets among the columns of a table, by name, list or pattern; all others are inputs."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Table:
     def fields(self) -> Fields:
         """What the table is to the engine."""
         is_alone = len(self.inputs) == 1
-        inputs = {name: input_field(one, one.missing, is_alone=is_alone) for name, one in self.inputs.items()}
-        targets = {name: target_field(one) for name, one in self.targets.items()}
+        inputs = {name: input_field(column, column.missing, is_alone=is_alone) for name, column in self.inputs.items()}
+        targets = {name: target_field(column) for name, column in self.targets.items()}
         return Fields(inputs, targets, self.rows)
 
 
@@ -79,7 +79,7 @@ def csv_table(
 
 
 def read_as_text(types: Mapping[str, Type] | None) -> frozenset[str]:
-    """The columns whose text says what they are: not what a reader would make of it."""
+    """The columns that are read as text: those whose type an option sets, but for numbers."""
     return frozenset(name for name, type_ in (types or {}).items() if type_ != "number")
 
 
@@ -116,12 +116,12 @@ def parquet_table(
     aside: Sequence[str] = (),
 ) -> Table:
     """The table that `parquet` makes; raises OptionError where the files or names do not fit."""
-    raw = _parquet(stamp(found_files(files)), said_categories(types))
+    raw = _parquet(stamp(found_files(files)), declared_categories(types))
     return _chosen(raw, target, features, ignore, types or {}, CellFormat(), drop_missing, aside)
 
 
-def said_categories(types: Mapping[str, Type] | None) -> frozenset[str]:
-    """The columns that are said to be categories."""
+def declared_categories(types: Mapping[str, Type] | None) -> frozenset[str]:
+    """The columns that the option `types` declares to be categories."""
     return frozenset(name for name, type_ in (types or {}).items() if type_ == "category")
 
 
@@ -170,7 +170,7 @@ class Roles:
 
 
 def roles_of(
-    every: Sequence[str],
+    all_columns: Sequence[str],
     target: Names,
     features: Names | None,
     ignore: Names | None,
@@ -179,12 +179,12 @@ def roles_of(
 ) -> Roles:
     """Which of all columns are inputs, targets and aside; raises OptionError where names do not fit."""
     for name in types:
-        _known("types", name, every)
-    targets = matching("target", target, every)
-    ignored = matching("ignore", ignore or [], every)
-    kept = [name for name in aside if name in every]  # a column that is not there is the split's own fault
-    rest = [name for name in every if name not in {*targets, *ignored, *kept}]
-    inputs = matching("features", features, every, but=targets) if features is not None else rest
+        _known("types", name, all_columns)
+    targets = matching("target", target, all_columns)
+    ignored = matching("ignore", ignore or [], all_columns)
+    kept = [name for name in aside if name in all_columns]  # a column that is not there is the split's own fault
+    rest = [name for name in all_columns if name not in {*targets, *ignored, *kept}]
+    inputs = matching("features", features, all_columns, but=targets) if features is not None else rest
     _check_roles(inputs, targets, ignored, explicit=features is not None)
     return Roles(inputs, targets, kept)
 
@@ -198,16 +198,16 @@ def matching(option: str, wanted: Names, known: Sequence[str], but: Sequence[str
 
     No pattern stands for one of `but`.
     """
-    found: dict[str, None] = {}
+    matched: dict[str, None] = {}
     for pattern in [wanted] if isinstance(wanted, str) else wanted:
         if pattern in known:
-            found[pattern] = None
+            matched[pattern] = None
             continue
         fitting = [name for name in known if fnmatchcase(name, pattern) and name not in but]
         if not fitting:
             _known(option, pattern, known)
-        found |= dict.fromkeys(fitting)
-    return list(found)
+        matched |= dict.fromkeys(fitting)
+    return list(matched)
 
 
 def _known(option: str, name: str, known: Sequence[str]) -> None:

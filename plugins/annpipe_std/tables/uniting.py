@@ -1,4 +1,4 @@
-"""Tables of several files one after the other: a type for each column, and the text of cells where types differ."""
+"""Joins the tables of several files: one type for each column, and the text of its cells where types differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transforms of images, (rows, channels, height, width): a scale learnt from the train split, and changes at random.
+"""Transforms of images, (rows, channels, height, width): a scale fitted on the train split, and random changes.
 
 The random ones act on each batch while the model trains, on every row by itself, and do nothing afterwards.
 """
