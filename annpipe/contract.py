@@ -147,7 +147,7 @@ class OutputRoles:
 
 
 @dataclass(frozen=True)
-class Outline:
+class RunPreview:
     """What is known of a run before it trains, for the `check` of a plot or callback that does not fit every run.
 
     `loss` is the name of the loss, `takes_classes` tells whether it compares with class labels, `has_val` whether rows
@@ -164,13 +164,16 @@ class Outline:
     options: Mapping[str, Any] = field(default_factory=dict)
     heads: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
 
-    def of(self, target: str) -> Outline:
-        """The outline as if this target, which has a head, were the only one; the same for a model of one output."""
+    def of(self, target: str) -> RunPreview:
+        """The preview as if this target, which has a head, were the only one; the same for a model of one output."""
         if target not in self.heads:
             return self
         loss, takes_classes = self.heads[target]
         fields = replace(self.fields, targets={target: self.fields.targets[target]})
         return replace(self, fields=fields, loss=loss, takes_classes=takes_classes, heads={})
+
+
+Outline = RunPreview  # the name that the `check` of plugins is annotated with
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ BANNED = frozenset(f"{FILLERS} {METAPHORS} {TOO_MANY_SENSES}".split())
 ALIASES = {"annpipe/contract.py": frozenset({"Outline"})}
 """Old public names that plugins may use: each is an alias with its reason."""
 MARKS = frozenset(KINDS)
-"""The decorators of components, whose parameters are options: the words of specs, which the vocabulary does not bind."""
+"""The decorators of components: their parameters are options, words of the spec, which the vocabulary does not bind."""
 SOURCE_LOCATION = re.compile(r"\bPlace\b|\.place\b")
 """What a module has that speaks of places in a source file; elsewhere a `place` is a buffer or an index."""
 

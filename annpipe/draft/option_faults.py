@@ -14,8 +14,8 @@ from annpipe.draft.formula_place import formula_problem
 from annpipe.errors import LimitError, OptionError, Place, Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.expression import ExpressionFault
-from annpipe.registry import Entry, Parameter, Registry
-from annpipe.registry.examples import as_yaml, example, example_value, example_values, familiar
+from annpipe.registry import Entry, Parameter
+from annpipe.registry.examples import Examples, as_yaml
 from annpipe.registry.kinds import with_article
 from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import (
@@ -35,15 +35,15 @@ from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, in_
 from annpipe.spec.yaml.other_yaml import yaml_hint
 
 
-def missing_options(call: Call, entry: Entry, missing: Sequence[Parameter], registry: Registry) -> Problem:
+def missing_options(call: Call, entry: Entry, missing: Sequence[Parameter], examples: Examples) -> Problem:
     """One problem for all options that a component needs and does not have."""
     if len(missing) == 1:
         needs = f"the option '{missing[0].name}': {missing[0].words}"
     else:
         needs = "the options " + " and ".join(f"'{option.name}' ({option.words})" for option in missing)
-    help_ = f"write it as in `{example(entry, registry)}`; {show_options(entry)}"
+    help_ = f"write it as in `{examples.shortest(entry)}`; {show_options(entry)}"
     if isinstance(call.options, MappingNode):
-        added = as_yaml(example_values(missing, registry))
+        added = as_yaml(examples.values(missing))
         help_ = f"add `{added[1:-1]}`; {show_options(entry)}"
     return Problem("missing-option", f"{entry.name} needs {needs}", call.place, help_)
 
@@ -55,10 +55,10 @@ def show_options(entry: Entry) -> str:
     return f"`annpipe show {entry.kind} {entry.name}` shows its options"
 
 
-def no_component(node: Node, path: str, kind: str, registry: Registry) -> Problem:
+def no_component(node: Node, path: str, kind: str, examples: Examples) -> Problem:
     """A value that should be a component of a kind."""
     message = f"`{path}` must be {with_article(kind)}; found {in_words(node)}"
-    help_ = f"as in `{as_yaml(familiar(kind, registry))}`"
+    help_ = f"as in `{as_yaml(examples.familiar(kind))}`"
     if isinstance(node, ListNode) and path.rpartition(".")[2].isdecimal():
         help_ = "take the inner dash or brackets away"
     return Problem("not-a-component", message, node.place, help_)
@@ -88,18 +88,18 @@ class _Part:
     used: Place | None
 
 
-def wrong_types(entry: Entry, parameter: Parameter, node: Node, value: Any, registry: Registry) -> Iterator[Problem]:
+def wrong_types(entry: Entry, parameter: Parameter, node: Node, value: Any, examples: Examples) -> Iterator[Problem]:
     """What an option's value breaks of its type, each at the innermost value that is wrong."""
     whole = _Part(parameter.option_type, node, value, (), f"must be {parameter.words}", node.used)
     for misfit in _misfits(whole, parameter.bounds):
         path = ".".join((entry.name, parameter.name, *misfit.path))
         message = f"`{path}` {misfit.rule}; found {in_words(misfit.node)}"
         used = ((misfit.used, "used here"),) if misfit.used else ()
-        help_ = yaml_hint(misfit.node, misfit.type_) or _remedy(misfit, parameter, registry)
+        help_ = yaml_hint(misfit.node, misfit.type_) or _remedy(misfit, parameter, examples)
         yield Problem("wrong-type", message, misfit.node.place, help_, used)
 
 
-def _remedy(misfit: _Part, parameter: Parameter, registry: Registry) -> str | None:
+def _remedy(misfit: _Part, parameter: Parameter, examples: Examples) -> str | None:
     """A word that may be meant; an example of lists or mappings; else what the option is for, at the option alone."""
     members = [member for member in alternatives(misfit.type_) if member != Named("None")]
     choices = [value for member in members if isinstance(member, Choice) for value in member.values]
@@ -108,7 +108,7 @@ def _remedy(misfit: _Part, parameter: Parameter, registry: Registry) -> str | No
     ):
         return near
     if all(isinstance(member, ListOf | TupleOf | MappingOf) or holds_stacks(member) for member in members):
-        return f"as in `{parameter.name}: {as_yaml(example_value(parameter, registry))}`"
+        return f"as in `{parameter.name}: {as_yaml(examples.value(parameter))}`"
     return f"`{parameter.name}`: {parameter.description}" if not misfit.path and parameter.description else None
 
 

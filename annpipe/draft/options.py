@@ -25,6 +25,7 @@ from annpipe.expression import Expression, ExpressionFault
 from annpipe.files.limits import Stance, held_to
 from annpipe.files.named import NamedFault, before_pattern, check_named, problem_of, real_path
 from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry.examples import Examples
 from annpipe.registry.kinds import with_article
 from annpipe.registry.other_tools.python_names import bare_name
 from annpipe.registry.other_tools.words import component_word, option_word
@@ -48,7 +49,7 @@ class Resolving:
     """Resolves components against a registry and collects problems; a spec's paths must lie in `within`, if given."""
 
     def __init__(self, registry: Registry, within: Path | None = None) -> None:
-        self.registry = registry
+        self.registry, self.examples = registry, Examples(registry)
         self.stance = Stance.below(within)
         self.problems = Problems()
         self._failed: set[Place | None] = set()
@@ -157,7 +158,7 @@ class Resolving:
         before = len(self.problems)
         missing = [p for p in entry.options if p.required and p.name not in nodes and p.name not in self._meant]
         if missing and not in_part:
-            self.problems.append(missing_options(call, entry, missing, self.registry))
+            self.problems.append(missing_options(call, entry, missing, self.examples))
         values = {}
         for name, node in nodes.items():
             option = entry.parameter(name)
@@ -180,7 +181,7 @@ class Resolving:
             for name in dict.fromkeys(str(detail["loc"][0]) for detail in error.errors()):
                 parameter = entry.parameter(name)
                 assert parameter
-                self.problems += wrong_types(entry, parameter, nodes[name], values[name], self.registry)
+                self.problems += wrong_types(entry, parameter, nodes[name], values[name], self.examples)
         else:
             values.update({name: _as_lists(getattr(checked, name)) for name in values})
 
@@ -226,7 +227,7 @@ class Resolving:
         call = read_call(node, f"`{path}`")
         if isinstance(call, Problem):
             is_other = not isinstance(node, MappingNode)
-            self.problems.append(no_component(node, path, kind, self.registry) if is_other else call)
+            self.problems.append(no_component(node, path, kind, self.examples) if is_other else call)
             return None
         return self.component(call, kind)
 

@@ -18,7 +18,7 @@ Roles = Mapping[str, OutputRoles | None]
 
 
 @dataclass(frozen=True)
-class Point:
+class PointColumn:
     """The column that predicts a target, and whether the prediction is its exponential."""
 
     column: int
@@ -37,7 +37,7 @@ class Points:
     Where a model or head is not in `columns`, its outputs are the predictions.
     """
 
-    columns: Mapping[str | None, tuple[Point, ...]] = field(default_factory=dict)
+    columns: Mapping[str | None, tuple[PointColumn, ...]] = field(default_factory=dict)
 
     def of(self, head: str | None, output: torch.Tensor) -> torch.Tensor:
         """**Shape:** (rows, outputs) -> (rows, targets)."""
@@ -85,9 +85,9 @@ def points(roles: Roles, *, has_heads: bool) -> Points:
     return Points({None: tuple(points_of)})
 
 
-def point_of(roles: OutputRoles | None, start: int = 0) -> Point:
+def point_of(roles: OutputRoles | None, start: int = 0) -> PointColumn:
     """The prediction of a target whose outputs begin at the column `start`."""
-    return Point(start + roles.point, roles.is_log) if roles else Point(start)
+    return PointColumn(start + roles.point, roles.is_log) if roles else PointColumn(start)
 
 
 def n_outputs(roles: OutputRoles | None) -> int:

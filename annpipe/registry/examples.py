@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from annpipe.registry.entry import Entry, Parameter
@@ -13,35 +14,37 @@ from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, Tu
 _FAMILIAR: dict[str, Any] = {"distribution": {"Uniform": [-1, 1]}, "layer": {"Linear": 10}, "scheduler": {"StepLR": 10}}
 
 
-def example(entry: Entry, registry: Registry) -> str:
-    """The component in its shortest spelling, as in `Linear: 16`."""
-    text = as_yaml(next(spellings(entry, registry)))
-    return text.removeprefix("{").removesuffix("}")
+@dataclass(frozen=True)
+class Examples:
+    """Examples whose nested components are those of a registry."""
 
+    registry: Registry
 
-def example_values(parameters: Iterable[Parameter], registry: Registry) -> dict[str, Any]:
-    """A value that the option accepts, for each by its name."""
-    samples = _Samples(registry)
-    return {parameter.name: samples.of(parameter) for parameter in parameters}
+    def shortest(self, entry: Entry) -> str:
+        """The component in its shortest spelling, as in `Linear: 16`."""
+        text = as_yaml(next(self.spellings(entry)))
+        return text.removeprefix("{").removesuffix("}")
 
+    def values(self, parameters: Iterable[Parameter]) -> dict[str, Any]:
+        """A value that the option accepts, for each by its name."""
+        samples = _Samples(self)
+        return {parameter.name: samples.of(parameter) for parameter in parameters}
 
-def example_value(parameter: Parameter, registry: Registry) -> Any:
-    """A value that the option accepts and that says something: null only where nothing else may stand."""
-    return _Samples(registry).some(parameter)
+    def value(self, parameter: Parameter) -> Any:
+        """A value that the option accepts and that says something: null only where nothing else may stand."""
+        return _Samples(self).some(parameter)
 
+    def familiar(self, kind: str) -> Any:
+        """A component of a kind that many will know, in one of its spellings."""
+        known = _FAMILIAR.get(kind, {})
+        if known and all(self.registry.find(kind, name) for name in known):
+            return known
+        entries = self.registry.entries(kind)
+        return next(self.spellings(entries[0])) if entries else "name"
 
-def familiar(kind: str, registry: Registry) -> Any:
-    """A component of a kind that many will know, in one of its spellings."""
-    known = _FAMILIAR.get(kind, {})
-    if known and all(registry.find(kind, name) for name in known):
-        return known
-    entries = registry.entries(kind)
-    return next(spellings(entries[0], registry)) if entries else "name"
-
-
-def spellings(entry: Entry, registry: Registry) -> Iterator[Any]:
-    """The spellings that make sense, as plain data."""
-    return _spellings(entry, _Samples(registry))
+    def spellings(self, entry: Entry) -> Iterator[Any]:
+        """The spellings that make sense, as plain data."""
+        return _spellings(entry, _Samples(self))
 
 
 def as_yaml(value: Any) -> str:
@@ -87,8 +90,8 @@ def _spellings(entry: Entry, samples: _Samples) -> Iterator[Any]:
 class _Samples:
     """Values that options accept: the default, else a plausible one inside the bounds."""
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    def __init__(self, examples: Examples) -> None:
+        self.examples, self.registry = examples, examples.registry
         self.integers = iter([16, 3, *[2] * 20])
         self.floats = iter(range(40))
         self.keys = iter("xyzuvw")
@@ -115,7 +118,7 @@ class _Samples:
             case Named(name="expression"):
                 return "x**2"
             case Named(name="stack"):
-                return [familiar("layer", self.registry), *(["ReLU"] if self.registry.find("layer", "ReLU") else [])]
+                return [self.examples.familiar("layer"), *(["ReLU"] if self.registry.find("layer", "ReLU") else [])]
             case Named(name=name):
                 return {"bool": True, "None": None, "path": "./rows.csv", "metric_key": "train/loss"}.get(name, "word")
             case Choice(values=values):
@@ -132,7 +135,7 @@ class _Samples:
         """One whose name is like the parameter's, else one that many know."""
         entries = self.registry.entries(kind)
         like = [entry for entry in entries if entry.name.lower().endswith(parameter.name.replace("_", ""))]
-        return next(_spellings(like[0], _Samples(self.registry))) if like else familiar(kind, self.registry)
+        return next(self.examples.spellings(like[0])) if like else self.examples.familiar(kind)
 
 
 def _inside(value: float, bounds: Mapping[str, float]) -> float:

@@ -1,4 +1,4 @@
-"""A finished run is measured on the labelled rows of a file, as it was on its own, and its record gets the result."""
+"""Measures a finished run's model on the labelled rows of a file, and adds the result to the run's record."""
 
 from __future__ import annotations
 

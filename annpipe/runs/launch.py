@@ -127,10 +127,8 @@ def go_on(folder: Path, observer: Observer, tracking_uri: str | None = None, *, 
         except AnnpipeError:
             raise
         except Exception as error:  # the files of a checkpoint or journal that were changed or cut may hold anything
-            said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise RunError(
-                f"the run {folder.name} cannot be gone on with, since its files are broken: {said}"
-            ) from error
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise RunError(f"the run {folder.name} cannot be resumed, since its files are damaged: {reason}") from error
         recorder.attach(folder, tracking_uri)
         return _go(run, recorder)
 

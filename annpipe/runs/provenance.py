@@ -110,10 +110,10 @@ def _sources(components: Iterable[Component]) -> dict[str, str]:
 
 @cache  # a process has imported one state of a package
 def _package_digest(package: str) -> str:
-    found = importlib.util.find_spec(package)
-    if found is None or not found.origin:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.origin:
         return ""
-    folder = Path(found.origin).parent if found.submodule_search_locations else Path(found.origin)
+    folder = Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
     return sources_digest(package_sources(folder), folder.parent)
 
 

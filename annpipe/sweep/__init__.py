@@ -1,7 +1,8 @@
 """A sweep: one spec run with every combination of some values, each trial a run of its own, all of them one record.
 
-    SPEC, --over PATH=VALUES ──axes──▶ combinations ──trials──▶ plans ──running──▶ runs ──▶ table, figures
+    SPEC, --over PATH=VALUES ──design──▶ choices ──plan_trials──▶ plans ──train_trials──▶ runs ──▶ results, figures
 
-`axes` says which values, `trials` which plans come of them and which have a run already, `running` trains what is
-missing, `table` (with `statistics`) and `figures` show what was found.
+`design` plans the sweep, a `chooser` gives the values of the next trials, `plan_trials` their plans, `finished_runs`
+those that need no training, and `train_trials` trains the others, in the `workers` that `sweep` starts. `results` and
+`figures` are made of them.
 """

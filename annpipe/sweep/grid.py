@@ -1,4 +1,4 @@
-"""Which combinations do the axes of a sweep have?"""
+"""The combinations of the values of a sweep's axes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def combinations(axes: Sequence[Axis]) -> list[dict[str, Any]]:
 
 def corners(axes: Sequence[Axis]) -> list[dict[str, Any]]:
     """Combinations in which each value and each end of a range comes up: what is wrong with one shows in them."""
-    ends = [axis.values or (axis.span.low, axis.span.high) if axis.span else axis.values for axis in axes]
-    longest = max(map(len, ends), default=0)
+    extremes = [axis.values or (axis.span.low, axis.span.high) if axis.span else axis.values for axis in axes]
+    longest = max(map(len, extremes), default=0)
     return [
-        {axis.path: one[min(place, len(one) - 1)] for axis, one in zip(axes, ends, strict=True)}
-        for place in range(longest)
+        {axis.path: values[min(index, len(values) - 1)] for axis, values in zip(axes, extremes, strict=True)}
+        for index in range(longest)
     ]
 
 

@@ -1,4 +1,4 @@
-"""A sweep's choices in Optuna's terms: its samplers, pruners and distributions by what the spec says."""
+"""Optuna's samplers, pruners and distributions for what a spec's sweep asks for."""
 
 from __future__ import annotations
 
@@ -63,16 +63,18 @@ def pruner_of(design: Design) -> optuna.pruners.BasePruner:
     """Its pruner; one that prunes nothing where it has none."""
     pruners = optuna.pruners
     match design.call.prune.options if design.call.prune else None:
-        case Median() as one:
-            return pruners.MedianPruner(one.startup, one.warmup, one.interval)
-        case Percentile() as one:
-            return pruners.PercentilePruner(one.percentile, one.startup, one.warmup, one.interval)
-        case SuccessiveHalving() as one:
-            return pruners.SuccessiveHalvingPruner(one.min_resource, one.reduction_factor, one.min_early_stopping_rate)
-        case Hyperband() as one:
-            return pruners.HyperbandPruner(one.min_resource, one.max_resource, one.reduction_factor)
-        case Threshold() as one:
-            return pruners.ThresholdPruner(one.lower, one.upper, one.warmup, one.interval)
+        case Median() as options:
+            return pruners.MedianPruner(options.startup, options.warmup, options.interval)
+        case Percentile() as options:
+            return pruners.PercentilePruner(options.percentile, options.startup, options.warmup, options.interval)
+        case SuccessiveHalving() as options:
+            return pruners.SuccessiveHalvingPruner(
+                options.min_resource, options.reduction_factor, options.min_early_stopping_rate
+            )
+        case Hyperband() as options:
+            return pruners.HyperbandPruner(options.min_resource, options.max_resource, options.reduction_factor)
+        case Threshold() as options:
+            return pruners.ThresholdPruner(options.lower, options.upper, options.warmup, options.interval)
     return pruners.NopPruner()
 
 

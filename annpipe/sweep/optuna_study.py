@@ -1,4 +1,4 @@
-"""The trials of a sweep as a study of Optuna's: chosen by its samplers, stopped by its pruners, kept in its storages.
+"""A sweep as an Optuna study: its samplers choose trials, its pruners stop them, its storages keep them.
 
 Which choices are free, taken and done stands in a `Queue` beside it. A worker takes some, lets the sampler fill them in
 where they are not those of a grid, and records in study and queue how they ended.

@@ -1,4 +1,4 @@
-"""The queue of a sweep's choices: which are free, taken and done; in memory, or as two tables of a database.
+"""The queue of a sweep's choices (free, taken or done), in memory or as two tables of a database.
 
 A choice has a row once it has been taken for the first time, so that no call reads what only waits: each costs the same
 whatever the number of choices. A worker says now and then that it is alive; what a dead one had taken is free again.

@@ -1,4 +1,4 @@
-"""Opens the database that the workers of a sweep share, which several of them may want to make first."""
+"""Opens the database that the workers of a sweep share; several of them may try to create it at once."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from annpipe_std.tables.choosing import Table, csv_table, parquet_table
 from annpipe_std.tables.fields import csv_fields, parquet_fields
 from annpipe_std.tables.files import MISSING
 from annpipe_std.tables.streaming import Streamed, csv_streamed, parquet_streamed
+from annpipe_std.tables.table_options import CsvOptions, TableOptions
 
 if TYPE_CHECKING:
     from annpipe_std.tables.columns import Array
@@ -74,21 +75,12 @@ def csv(
 
     **Shape:** every column is (rows,): float64, NaN where a feature is missing; class labels int64.
     """
-    if in_memory:
-        return dataset(
-            csv_table(
-                files=files, target=target, features=features, ignore=ignore, types=types, missing=missing,
-                drop_missing=drop_missing, delimiter=delimiter, decimal=decimal, thousands=thousands, units=units,
-                names=names, aside=aside,
-            )
-        )  # fmt: skip
-    return chunked(
-        csv_streamed(
-            files=files, target=target, features=features, ignore=ignore, types=types, missing=missing,
-            drop_missing=drop_missing, delimiter=delimiter, decimal=decimal, thousands=thousands, units=units,
-            names=names, aside=aside,
-        )
+    options = CsvOptions(
+        files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
+        aside=aside, missing=missing, delimiter=delimiter, decimal=decimal, thousands=thousands, units=units,
+        names=names,
     )  # fmt: skip
+    return dataset(csv_table(options)) if in_memory else chunked(csv_streamed(options))
 
 
 @data(fields=parquet_fields)
@@ -109,19 +101,11 @@ def parquet(
 
     **Shape:** every column is (rows,): float64, NaN where a feature is missing; class labels int64.
     """
-    if in_memory:
-        return dataset(
-            parquet_table(
-                files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
-                aside=aside,
-            )
-        )  # fmt: skip
-    return chunked(
-        parquet_streamed(
-            files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
-            aside=aside,
-        )
+    options = TableOptions(
+        files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
+        aside=aside,
     )  # fmt: skip
+    return dataset(parquet_table(options)) if in_memory else chunked(parquet_streamed(options))
 
 
 def dataset(table: Table) -> Dataset:

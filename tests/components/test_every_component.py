@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from annpipe.registry import Entry, Registry
-from annpipe.registry.examples import spellings
+from annpipe.registry.examples import Examples
 from annpipe.registry.kinds import KINDS
 from annpipe.registry.traits import LayerTraits
 from annpipe_std.torch_table import EXCLUDED
@@ -195,7 +195,7 @@ DISTRIBUTIONS: Mapping[str, Any] = {
 
 def spelt(entry: Entry) -> Any:
     """The component in its shortest spelling."""
-    return next(spellings(entry, REGISTRY))
+    return next(Examples(REGISTRY).spellings(entry))
 
 
 def spec_of(entry: Entry) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import yaml
 
-from annpipe.datasets.observe import observe_fields
 from annpipe.draft.component import Component
 from annpipe.draft.draft import draft
 from annpipe.draft.inputs_outputs import OutputHead
@@ -115,14 +114,14 @@ def test_every_field_of_components_is_walked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [PLAIN, HEADS])
 def test_a_plan_has_the_components_of_its_draft_at_the_same_paths(text: str, tmp_path: Path) -> None:
     made = drafted(text, tmp_path)
-    plan = resolve(made, observe_fields)
+    plan = resolve(made)
     assert [path for path, _ in plan.components()] == [path for path, _ in made.components()]
     assert [(c.kind, c.name) for _, c in plan.components()] == [(c.kind, c.name) for _, c in made.components()]
 
 
 @pytest.mark.parametrize("text", [PLAIN, HEADS])
 def test_paths_are_those_of_the_plan_as_a_spec(text: str, tmp_path: Path) -> None:
-    plan = resolve(drafted(text, tmp_path), observe_fields)
+    plan = resolve(drafted(text, tmp_path))
     data = yaml.safe_load(plan.to_yaml())
     for path, component in plan.components():
         node: Any = data

@@ -23,8 +23,8 @@ def command(code: str | None) -> None:
 
 def pages() -> dict[str, str]:
     """Every page by its code, in alphabetical order; each is Markdown."""
-    found = files("annpipe").joinpath("explanations").iterdir()
-    texts = {page.name.removesuffix(".md"): page for page in found if page.name.endswith(".md")}
+    folder = files("annpipe").joinpath("explanations").iterdir()
+    texts = {page.name.removesuffix(".md"): page for page in folder if page.name.endswith(".md")}
     return {code: texts[code].read_text(encoding="utf-8") for code in sorted(texts)}
 
 

@@ -34,15 +34,15 @@ def command(specs: tuple[Path, ...], plugins: tuple[Path, ...], install: bool, u
     """
     from annpipe.files.limits import Stance, held_to
 
-    found = _found(specs)
+    files = _spec_files(specs)
     making = _Making(plugins, untrusted)
     if not install:
-        click.echo(making.text(found), nl=False)
+        click.echo(making.text(files), nl=False)
         return
-    found = [path for path in found if path not in specs or _can_be_installed(path)]
-    if not found:
+    files = [path for path in files if path not in specs or _can_be_installed(path)]
+    if not files:
         raise NotFound("there is no spec here: name a spec or a folder that has some")
-    for folder, beside in groupby(sorted(found), key=lambda path: path.parent):
+    for folder, beside in groupby(sorted(files), key=lambda path: path.parent):
         paths = list(beside)
         text = making.text(paths)
         with held_to(Stance.below(folder) if untrusted else None):
@@ -100,11 +100,11 @@ def _import_plugins(spec: Spec, registry: Registry) -> bool:
     return not faults
 
 
-def _found(specs: tuple[Path, ...]) -> list[Path]:
+def _spec_files(specs: tuple[Path, ...]) -> list[Path]:
     """The files named, and the specs of folders."""
     folders = specs or tuple(folder for folder in (Path(), Path("pipelines")) if folder.is_dir())
-    found = [path for named in folders for path in (_specs_of(named) if os.path.isdir(named) else [named])]
-    return list(dict.fromkeys(found))
+    paths = [path for named in folders for path in (_specs_of(named) if os.path.isdir(named) else [named])]
+    return list(dict.fromkeys(paths))
 
 
 def _specs_of(folder: Path) -> Iterator[Path]:

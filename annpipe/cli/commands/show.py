@@ -73,8 +73,8 @@ def _origin(entry: Entry) -> str:
     """Distribution and version, and the file (as seen from here) and line where they are known."""
     package = f"{entry.origin.distribution} {entry.origin.version}".strip()
     file = Path(entry.file)
-    seen = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-    return ", ".join(part for part in (package, f"{seen}:{entry.line}" if entry.file else "") if part)
+    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    return ", ".join(part for part in (package, f"{shown}:{entry.line}" if entry.file else "") if part)
 
 
 def _as_json(entry: Entry, written: Sequence[str]) -> dict[str, Any]:
@@ -145,9 +145,9 @@ def _meaning(parameter: Parameter) -> str:
 
 def examples(entry: Entry, registry: Registry) -> list[str]:
     """The spellings of the component that make sense, each one line of a spec."""
-    from annpipe.registry.examples import spellings
+    from annpipe.registry.examples import Examples
 
-    return [_in_section(entry, spelling) for spelling in spellings(entry, registry)]
+    return [_in_section(entry, spelling) for spelling in Examples(registry).spellings(entry)]
 
 
 def _in_section(entry: Entry, spelling: Any) -> str:

@@ -1,4 +1,4 @@
-"""`annpipe sync`: ask the stores of earlier runs what they hold, and ship what they lack."""
+"""`annpipe sync`: asks the stores of earlier runs what they hold, and ships what they lack."""
 
 from __future__ import annotations
 
@@ -125,12 +125,12 @@ def _asked(uri: str, folders: Sequence[Path]) -> dict[Path, Answer]:
         click.echo(notice, err=True)
     answers = {}
     for folder, question in questions.items():
-        found = held.get(question.run_id)
-        if found is None:
+        held_run = held.get(question.run_id)
+        if held_run is None:
             answers[folder] = Answer("the run itself")
         else:
-            lacking = question.expected.lacking_in(found.content)
-            answers[folder] = Answer(lacking.text(question.expected), found.is_deleted)
+            lacking = question.expected.lacking_in(held_run.content)
+            answers[folder] = Answer(lacking.text(question.expected), held_run.is_deleted)
     return answers
 
 

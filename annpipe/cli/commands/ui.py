@@ -1,4 +1,4 @@
-"""`annpipe ui`: MLflow's UI on the project's store, until Ctrl-C."""
+"""`annpipe ui`: starts MLflow's UI on the project's store, until Ctrl-C."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def command(sources: tuple[SpecSource, ...], format_: str) -> None:
 
     installed = Registry.installed()
     checked = {str(source.spec): check(source, installed.copy()) for source in sources}
-    problems = list(dict.fromkeys(problem for found in checked.values() for problem in found))
+    problems = list(dict.fromkeys(problem for of_spec in checked.values() for problem in of_spec))
     if format_ == "json":
         click.echo(as_json(checked.items()))
     elif format_ == "github":
@@ -40,9 +40,9 @@ def command(sources: tuple[SpecSource, ...], format_: str) -> None:
 
 
 def _say(checked: Mapping[str, Sequence[Problem]], problems: Sequence[Problem]) -> None:
-    for spec, found in checked.items():
-        if not any(map(is_error, found)):
-            partly = any(problem.code == "unchecked" for problem in found)
+    for spec, of_spec in checked.items():
+        if not any(map(is_error, of_spec)):
+            partly = any(problem.code == "unchecked" for problem in of_spec)
             click.echo(f"{spec}: {'ok, as far as it could be checked' if partly else 'ok'}")
     if problems:
         click.echo(as_text(problems), err=True)

@@ -1,1 +1,1 @@
-"""The answers to Tab: words of the command line, components, and paths for `--set`."""
+"""Shell completion: words of the command line, components, and paths for `--set`."""

@@ -207,10 +207,10 @@ def _layer_rows(number: str, layer: Layer, depth: int = 0) -> Iterator[tuple[str
     below = "  " * depth
     stacks = {path.partition(".")[0] for path in layer.stacks}
     without = {*stacks, *SHOWN_AS_SHAPES} if stacks or "tap_shapes" in layer.component.options else ()
-    ends = end_names(layer.component)
+    names = end_names(layer.component)
     yield (
         number,
-        below + (str(layer.component.options.get("join", "")) if ends else component_text(layer.component, without)),
+        below + (str(layer.component.options.get("join", "")) if names else component_text(layer.component, without)),
         _shape(layer.input_shape),
         _shape(layer.output_shape),
         f"{layer.parameters:,}",
@@ -218,8 +218,8 @@ def _layer_rows(number: str, layer: Layer, depth: int = 0) -> Iterator[tuple[str
     )
     for path, inside in layer.stacks.items():
         branch = path.partition(".")[2]
-        if ends:
-            yield "", f"  {ends[int(branch)]}", "", "", "", ""
+        if names:
+            yield "", f"  {names[int(branch)]}", "", "", "", ""
         elif branch:
             yield "", f"{below}  branch {branch}", "", "", "", ""
         for inner in inside:

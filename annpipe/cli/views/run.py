@@ -69,7 +69,7 @@ def refusals(refused: Sequence[str]) -> list[str]:
     """A line for each item that a store refused, as far as they can be read; the log has them all."""
     from annpipe.errors import visible
 
-    lines = [f"refused: {visible(one)}" for one in refused[:MOST_REFUSALS]]
+    lines = [f"refused: {visible(item)}" for item in refused[:MOST_REFUSALS]]
     more = len(refused) - MOST_REFUSALS
     return [*lines, f"and {more} more: see shipper.log in the run's folder"] if more > 0 else lines
 

@@ -27,7 +27,8 @@ def plan_text(design: Design, observer: Observer) -> str:
     call, total = design.call, design.choices * design.repeats
     planner = Planner(design.source, design.axes, observer)
     values = design.combinations if call.is_grid else corners(design.axes)
-    trials = FinishedRuns(find_project()).match([planner.trial(number, one) for number, one in enumerate(values)])
+    planned = [planner.trial(number, combination) for number, combination in enumerate(values)]
+    trials = FinishedRuns(find_project()).match(planned)
     lines = [f"{design.base.head.name}: {total} trials", ""]
     width = max(len(axis.path) for axis in design.axes)
     lines += [f"  {axis.path:<{width}}  {axis.in_words}" for axis in design.axes]
@@ -52,17 +53,17 @@ def _cost(total: int, trials: Sequence[Trial]) -> list[str]:
         for trial in trials
     )
     counts = [[multiply_adds(layer) for layer in trial.plan.model] for trial in trials[:16]]
-    span = _span([sum(count for count in one if count is not None) for one in counts])
+    span = _span([sum(count for count in layers if count is not None) for layers in counts])
     return [f"cost        {total} times {' or '.join(lengths)}, of {span} multiply-adds for a row that passes forwards"]
 
 
 def _how(design: Design) -> str:
     name = design.call.method.name
     options = design.call.method.options.model_dump(exclude_unset=True)
-    told = f"{name} ({', '.join(f'{key} {value}' for key, value in options.items())})" if options else name
-    repeated = f", each choice with {design.repeats} repetitions" if design.repeats > 1 else ""
+    method = f"{name} ({', '.join(f'{key} {value}' for key, value in options.items())})" if options else name
+    repeats = f", each choice with {design.repeats} repetitions" if design.repeats > 1 else ""
     at_a_time = f", {design.batch} choices at a time" if design.batch < design.choices else ""
-    return f"{told}{repeated}{at_a_time}"
+    return f"{method}{repeats}{at_a_time}"
 
 
 def _to_train(design: Design, trials: Sequence[Trial]) -> list[str]:
@@ -106,8 +107,8 @@ def _trials(swept: SweepResult) -> list[list[str]]:
     rows = [[*(one_line(axis.path) for axis in swept.axes), one_line(swept.goal.metric), "run"]]
     for result in swept.ordered()[:MOST_ROWS]:
         value = result.finals.get(swept.goal.metric)
-        told = result.status if value is None else f"{value:.6g}"
-        rows.append([*map(value_in_words, result.values.values()), told, result.run.name if result.run else ""])
+        outcome = result.status if value is None else f"{value:.6g}"
+        rows.append([*map(value_in_words, result.values.values()), outcome, result.run.name if result.run else ""])
     more = len(swept.results) - MOST_ROWS
     return rows + ([[f"… and {more} more: trials.csv in its folder"]] if more > 0 else [])
 
@@ -119,11 +120,11 @@ def _groups(swept: SweepResult) -> list[list[str]]:
     metric = value_in_words(swept.goal.metric)
     rows = [[*map(value_in_words, groups[0].values), f"mean {metric}", "std", "95 % interval", "trials"]]
     for group in groups[:MOST_ROWS]:
-        one = group.spread
-        interval = f"{one.mean - one.half_width:.6g} … {one.mean + one.half_width:.6g}"
-        count = str(one.n) if one.n == len(group.trials) else f"{one.n} of {len(group.trials)}"
-        own = [f"{one.mean:.6g}", f"{one.deviation:.3g}", interval, count]
-        rows.append([*map(value_in_words, group.values.values()), *own])
+        spread = group.spread
+        interval = f"{spread.mean - spread.half_width:.6g} … {spread.mean + spread.half_width:.6g}"
+        count = str(spread.n) if spread.n == len(group.trials) else f"{spread.n} of {len(group.trials)}"
+        cells = [f"{spread.mean:.6g}", f"{spread.deviation:.3g}", interval, count]
+        rows.append([*map(value_in_words, group.values.values()), *cells])
     more = len(groups) - MOST_ROWS
     return rows + ([[f"… and {more} more: trials.csv in its folder"]] if more > 0 else [])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from annpipe.contract import Outline
+from annpipe.contract import RunPreview
 from annpipe.draft.component import Component
 from annpipe.draft.types import Draft
 from annpipe.errors import OptionError, Problem
@@ -14,13 +14,13 @@ from annpipe.registry.discovery import PluginFault
 from annpipe.registry.loading import function_of
 
 
-def misfits(drafted: Draft, outline: Outline) -> Iterator[Problem]:
+def misfits(drafted: Draft, preview: RunPreview) -> Iterator[Problem]:
     """A problem at the line of each plot and callback that such a run has no use for."""
     for component in (*drafted.plots, *drafted.callbacks):
         try:
             check = function_of(component.entry, "check")
             if check is not None:
-                check(replace(outline, options=component.options))
+                check(replace(preview, options=component.options))
         except PluginFault as fault:
             yield fault.problem
         except OptionError as error:

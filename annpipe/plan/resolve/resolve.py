@@ -9,7 +9,7 @@ from functools import cache
 from torch.nn import Parameter
 
 from annpipe.backend.initialize import check_parameters
-from annpipe.contract import Fields, Outline
+from annpipe.contract import Fields, RunPreview
 from annpipe.datasets.observe import Observed
 from annpipe.datasets.on_disk.passes import PassCache
 from annpipe.datasets.steps.make import make_dataset
@@ -142,8 +142,8 @@ def _warnings(drafted: Draft, layers: Sequence[Layer], heads: Sequence[HeadRun])
         yield from thresholds_of_logits(head.layers, head.loss, head.metrics)
 
 
-def _preview(drafted: Draft, fields: Fields, *, may_make: bool, has_val: bool) -> Outline:
+def _preview(drafted: Draft, fields: Fields, *, may_make: bool, has_val: bool) -> RunPreview:
     """What plots and callbacks are told of the run before it begins."""
     made = cache(lambda: make_dataset(drafted.data, drafted.head.seed)) if may_make else None
     heads = {head.name: (head.loss.name, compares_classes(head.loss)) for head in drafted.outputs}
-    return Outline(fields, drafted.loss.name, compares_classes(drafted.loss), has_val, made, heads=heads)
+    return RunPreview(fields, drafted.loss.name, compares_classes(drafted.loss), has_val, made, heads=heads)

@@ -199,7 +199,7 @@ def _listed(path: str, node: Node, items: Sequence[Node], place: Place) -> Axis:
     if not values:
         raise AxisFault(node, f"`{path}` has an empty list of values", FORMS_SAID)
     written = [json.dumps(value, sort_keys=True) for value in values]
-    twice = next((number for number, one in enumerate(written) if one in written[:number]), None)
+    twice = next((number for number, text in enumerate(written) if text in written[:number]), None)
     if twice is not None:
         message = f"`{path}` takes {written[twice]} twice"
         raise AxisFault(items[twice], message, "each trial is made once: leave one out")

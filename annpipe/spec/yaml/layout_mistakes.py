@@ -13,13 +13,13 @@ _FOREIGN_BLANK = re.compile(r"[^\S \t\r\n]")
 
 def out_of_line(scene: Scene) -> Problem:
     """Something stands where a key, a list entry or the end of the text was expected."""
-    if scene.found == ":":
+    if scene.character == ":":
         return scene.problem("yaml-key", "a key is missing before this colon", scene.here(), "write `key: value`")
     if not scene.source.is_first_on_line(scene.at):
         return _after_value(scene)
-    if scene.found in ("]", "}"):
+    if scene.character in ("]", "}"):
         return nothing_to_close(scene)
-    if scene.found == ",":
+    if scene.character == ",":
         return scene.problem("not-yaml", "a line cannot begin with ','", scene.here(), "delete the comma")
     deeper, shallower = _lines_around(scene)
     if shallower is not None and scene.source.line(shallower).startswith("..."):
@@ -34,14 +34,14 @@ def nothing_to_close(scene: Scene) -> Problem:
     """A closing bracket where none is open, or one of the other kind."""
     if scene.bracket is not None:
         opened = (scene.source.place(scene.bracket), "opened here")
-        message = f"'{scene.source.text[scene.bracket]}' cannot be closed by '{scene.found}'"
+        message = f"'{scene.source.text[scene.bracket]}' cannot be closed by '{scene.character}'"
         return scene.problem("yaml-unclosed", message, scene.here(), "close each bracket with its own kind", opened)
-    message = f"nothing is open that '{scene.found}' could close"
+    message = f"nothing is open that '{scene.character}' could close"
     return scene.problem("yaml-unclosed", message, scene.here(), "delete it, or write the bracket that opens it")
 
 
 def _after_value(scene: Scene) -> Problem:
-    if scene.found in ("]", "}"):
+    if scene.character in ("]", "}"):
         return nothing_to_close(scene)
     ending = scene.before.rstrip()[-1:]
     place = scene.source.rest_of_line(scene.at)
@@ -81,7 +81,7 @@ def _between(scene: Scene, lines: list[int]) -> Problem:
 
 def _inner_column(scene: Scene, number: int) -> int:
     """The column in which a line's entry begins: behind its dash, unless a dash is looked for."""
-    skipped = r"[ \t]*" if scene.found == "-" else r"[ \t]*(-[ \t]+(?=\S))*"
+    skipped = r"[ \t]*" if scene.character == "-" else r"[ \t]*(-[ \t]+(?=\S))*"
     matched = re.match(skipped, scene.source.line(number))
     assert matched is not None
     return matched.end() + 1

@@ -19,7 +19,7 @@ class Scene:
     bracket: int | None
 
     @property
-    def found(self) -> str:
+    def character(self) -> str:
         """The character at the place, or nothing at the end."""
         return self.source.text[self.at : self.at + 1]
 

@@ -103,10 +103,10 @@ def _tab(scene: Scene) -> Problem:
 
 
 def _first_character(scene: Scene) -> Problem:
-    if scene.found == "\t":
+    if scene.character == "\t":
         return _tab(scene)
     rest = re.split(r"[,\]}]|: | #" if scene.bracket is not None else r": | #", scene.to_line_end(scene.at))[0]
-    message = f"a word cannot begin with '{scene.found}'"
+    message = f"a word cannot begin with '{scene.character}'"
     place = scene.source.place(scene.at, len(rest.rstrip()))
     return scene.problem("yaml-quotes", message, place, f'put it in quotes: "{short(rest.rstrip())}"')
 
@@ -126,13 +126,13 @@ def _tight_colon(scene: Scene) -> Problem:
 def _in_brackets(scene: Scene) -> Problem:
     """After a value inside brackets something stands that is neither a comma nor the closing bracket."""
     text, opening = scene.source.text, scene.source.text[scene.began]
-    if scene.found == "{" and text[scene.at - 1 : scene.at] == "$":
+    if scene.character == "{" and text[scene.at - 1 : scene.at] == "$":
         return _variable(scene)
     if scene.at_end or scene.line_number != scene.source.line_number(scene.began):
         return _unclosed_bracket(scene, scene.began)
     opened = (scene.source.place(scene.began), "opened here")
-    if scene.found in "]}":
-        message = f"'{opening}' cannot be closed by '{scene.found}'"
+    if scene.character in "]}":
+        message = f"'{opening}' cannot be closed by '{scene.character}'"
         help_ = f"close it with '{_CLOSING.get(opening, opening)}' first"
         return scene.problem("yaml-unclosed", message, scene.here(), help_, opened)
     closing = _CLOSING.get(opening, "]")
@@ -163,14 +163,14 @@ def _unclosed_bracket(scene: Scene, index: int) -> Problem:
 def _no_value(scene: Scene) -> Problem:
     if scene.at_end and scene.bracket is not None:
         return _unclosed_bracket(scene, scene.bracket)
-    if scene.found in ("]", "}"):
+    if scene.character in ("]", "}"):
         return nothing_to_close(scene)
-    if scene.found == ":":
+    if scene.character == ":":
         message = "a text cannot begin with ':' here, and a key is missing if this is none"
         return scene.problem("yaml-quotes", message, scene.here(), "put the text in quotes")
-    if scene.found == ".":
+    if scene.character == ".":
         return scene.problem("several-documents", "`...` ends a document", scene.here(), "delete the line `...`")
-    message = f"a value is missing before '{scene.found}'" if scene.found else "a value is missing at the end"
+    message = f"a value is missing before '{scene.character}'" if scene.character else "a value is missing at the end"
     return scene.problem("not-yaml", message, scene.here(), "put text with special characters in quotes")
 
 

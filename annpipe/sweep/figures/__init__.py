@@ -1,4 +1,4 @@
-"""What does a sweep look like? The figures of its finished trials, each a file of its own.
+"""The figures of a sweep's finished trials, each a file of its own.
 
     values       the metric against each swept value
     curves       the metric over the epochs

@@ -1,4 +1,4 @@
-"""How did the metric move? Its mean over the epochs for the best values, with the 95 % interval of repetitions."""
+"""The figure `curves`: the metric over the epochs for the best values, with the 95 % interval of repetitions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from annpipe.sweep.figures.page import COLOURS, LOST, legend_below, plain_logarithms, text, titled, values_said
+from annpipe.sweep.figures.page import COLOURS, LOST, legend_below, plain_logarithms, text, titled, values_label
 from annpipe.sweep.figures.scales import spans_decades
 from annpipe.sweep.results.statistics import Spread, spread
 from annpipe.sweep.results.table import SweepResult
@@ -40,11 +40,13 @@ def draw_curves(swept: SweepResult, curves: Mapping[int, Curve]) -> Figure | Non
     for place, (_, trials) in enumerate(faint):
         epochs, spreads = _mean_curve([curves[n] for n in trials])
         label = None if place else "the other" if len(faint) == 1 else f"the {len(faint)} others"
-        panel.plot(epochs, [one.mean for one in spreads], color=LOST, alpha=0.3, linewidth=0.7, label=label, zorder=1)
+        panel.plot(
+            epochs, [at_epoch.mean for at_epoch in spreads], color=LOST, alpha=0.3, linewidth=0.7, label=label, zorder=1
+        )
     for place, ((values, trials), (epochs, spreads)) in enumerate(zip(coloured, lines, strict=True)):
         shown = {path: value for path, value in values.items() if not _is_averaged(swept, path)}
         mean = f"mean of {len(trials)}" if len(trials) > 1 else ""
-        label = "  ".join(filter(None, (values_said(swept, shown, 80), mean))) or "the only trial"
+        label = "  ".join(filter(None, (values_label(swept, shown, 80), mean))) or "the only trial"
         _draw(panel, epochs, spreads, COLOURS[place], label, 3 + len(coloured) - place)
     _frame(panel, *_ends(lines))
     panel.set(xlabel="epoch", ylabel=text(swept.goal.metric))
@@ -61,17 +63,17 @@ def _mean_curve(curves: Sequence[Curve]) -> tuple[list[int], list[Spread]]:
 
 
 def _draw(panel: Axes, epochs: Sequence[int], spreads: Sequence[Spread], colour: str, label: str, order: int) -> None:
-    panel.plot(epochs, [one.mean for one in spreads], color=colour, linewidth=1.5, label=label, zorder=order)
-    if any(math.isfinite(one.half_width) for one in spreads):
+    panel.plot(epochs, [at_epoch.mean for at_epoch in spreads], color=colour, linewidth=1.5, label=label, zorder=order)
+    if any(math.isfinite(at_epoch.half_width) for at_epoch in spreads):
         floor = 0.1 if panel.get_yscale() == "log" else -math.inf  # of its mean: an interval may reach below zero
-        low = [max(one.mean - one.half_width, one.mean * floor) for one in spreads]
-        high = [one.mean + one.half_width for one in spreads]
+        low = [max(at_epoch.mean - at_epoch.half_width, at_epoch.mean * floor) for at_epoch in spreads]
+        high = [at_epoch.mean + at_epoch.half_width for at_epoch in spreads]
         panel.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0, zorder=2)
 
 
 def _ends(lines: Sequence[tuple[Sequence[int], Sequence[Spread]]]) -> tuple[float, float]:
     """The least and the greatest mean of all lines; 0 and 0 where none is finite."""
-    means = [one.mean for _, spreads in lines for one in spreads if math.isfinite(one.mean)]
+    means = [at_epoch.mean for _, spreads in lines for at_epoch in spreads if math.isfinite(at_epoch.mean)]
     return (min(means), max(means)) if means else (0.0, 0.0)
 
 

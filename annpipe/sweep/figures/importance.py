@@ -1,4 +1,4 @@
-"""Which parameters matter? The share of the metric's variance that each one explains by itself."""
+"""The figure `importance`: the fraction of the metric's variance that each parameter explains by itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_PARAMETERS = 20
 
 
 @dataclass(frozen=True)
-class Point:
+class TrialPoint:
     """The values of a trial, or of trials that are repetitions of one another, and the height of their metric."""
 
     values: Mapping[str, Any]
@@ -33,15 +33,15 @@ def draw_importance(swept: SweepResult) -> Figure | None:
     points = points_of(swept)
     if len(scales) < 2 or len(points) < FEWEST or len({point.height for point in points}) < 2:
         return None
-    found = {scale.path: share(points, scale) for scale in scales}
-    shares = dict(sorted(found.items(), key=lambda item: -item[1])[:MOST_PARAMETERS])
-    rest = max(0.0, 1.0 - sum(found.values()))
-    names = [*map(text, shares), "their interplay, and luck"]
-    values = [*shares.values(), rest]
+    by_path = {scale.path: explained_variance(points, scale) for scale in scales}
+    largest = dict(sorted(by_path.items(), key=lambda item: -item[1])[:MOST_PARAMETERS])
+    rest = max(0.0, 1.0 - sum(by_path.values()))
+    names = [*map(text, largest), "interactions and noise"]
+    values = [*largest.values(), rest]
     counted = f"{len(points)} {'means over repetitions' if swept.groups else 'trials'}"
     figure = titled(swept, f"importance, of {counted}", 7.2, 1.5 + 0.36 * len(names))
     panel = figure.subplots()
-    colours = [TRIAL] * len(shares) + [LOST]
+    colours = [TRIAL] * len(largest) + [LOST]
     panel.barh(range(len(names)), values, color=colours, height=0.62)
     for y, value in enumerate(values):
         panel.text(value + 0.01, y, f"{100 * value:.0f} %", va="center", fontsize=9)
@@ -51,20 +51,20 @@ def draw_importance(swept: SweepResult) -> Figure | None:
     panel.set_xlim(0, max(1.0, *values) * 1.08)
     panel.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25 %", "50 %", "75 %", "100 %"])
     metric = f"log {swept.goal.metric}" if Heights.of(swept).is_log else swept.goal.metric
-    panel.set_xlabel(text(f"share of the variance of {metric} that it explains alone"))
+    panel.set_xlabel(text(f"fraction of the variance of {metric} explained by it alone"))
     return figure
 
 
-def points_of(swept: SweepResult) -> list[Point]:
+def points_of(swept: SweepResult) -> list[TrialPoint]:
     """Every trial with a finite value, or the mean of each group of repetitions, at its height in the figures."""
     heights = Heights.of(swept)
     if swept.groups:
         means = [(group.values, group.spread.mean) for group in swept.groups]
-        return [Point(values, heights.place(mean)) for values, mean in means if math.isfinite(mean)]
-    return [Point(one.values, heights.place(final(swept, one))) for one in finite(swept)]
+        return [TrialPoint(values, heights.position(mean)) for values, mean in means if math.isfinite(mean)]
+    return [TrialPoint(result.values, heights.position(final(swept, result))) for result in finite(swept)]
 
 
-def share(points: Sequence[Point], scale: Scale) -> float:
+def explained_variance(points: Sequence[TrialPoint], scale: Scale) -> float:
     """Between 0 and 1: the effect of a parameter alone, ε² of a one-way analysis of variance.
 
     ε² = (between - (k - 1) within / (n - k)) / total, of sums of squares over n points in k levels (Kelley, 1935): what
@@ -81,13 +81,13 @@ def share(points: Sequence[Point], scale: Scale) -> float:
     return max(0.0, (between - (k - 1) * (total - between) / (n - k)) / total)
 
 
-def _levels(points: Sequence[Point], scale: Scale) -> list[list[float]]:
-    ordered = sorted(points, key=lambda point: scale.place(point.values[scale.path]))
-    places = [scale.place(point.values[scale.path]) for point in ordered]
+def _levels(points: Sequence[TrialPoint], scale: Scale) -> list[list[float]]:
+    ordered = sorted(points, key=lambda point: scale.position(point.values[scale.path]))
+    positions = [scale.position(point.values[scale.path]) for point in ordered]
     most = max(3, round(math.sqrt(len(points)) / 1.3))
     levels: dict[float, list[float]] = {}
-    are_many = scale.is_number and len(set(places)) > max(most, len(points) / 3)
-    for rank, (place, point) in enumerate(zip(places, ordered, strict=True)):
-        level = float(rank * most // len(points)) if are_many else place
+    are_many = scale.is_number and len(set(positions)) > max(most, len(points) / 3)
+    for rank, (position, point) in enumerate(zip(positions, ordered, strict=True)):
+        level = float(rank * most // len(points)) if are_many else position
         levels.setdefault(level, []).append(point.height)
     return list(levels.values())

@@ -1,4 +1,4 @@
-"""The paper that a sweep's figures are drawn on: one style, one title, one colour for each role."""
+"""The common style of a sweep's figures: title, fonts, and a colour for each role."""
 
 from __future__ import annotations
 
@@ -86,18 +86,18 @@ def text(words: str) -> str:
 
 def short(value: Any, most: int = MOST_LETTERS) -> str:
     """A value as a label, in no more letters than fit."""
-    said = in_words(value)
-    return text(said if len(said) <= most else f"{said[: most - 1]}…")
+    words = in_words(value)
+    return text(words if len(words) <= most else f"{words[: most - 1]}…")
 
 
-def values_said(swept: SweepResult, values: Mapping[str, Any], most: int) -> str:
+def values_label(swept: SweepResult, values: Mapping[str, Any], most: int) -> str:
     """What makes a group or a trial differ from the others, `lr 0.001, model.1 ReLU`; empty where nothing does."""
     names = names_of(axis.path for axis in swept.axes)
-    said = [f"{text(names[path])} {short(value)}" for path, value in values.items()]
-    return textwrap.shorten(", ".join(said), most, placeholder=" …")
+    parts = [f"{text(names[path])} {short(value)}" for path, value in values.items()]
+    return textwrap.shorten(", ".join(parts), most, placeholder=" …")
 
 
-def path_said(path: str) -> str:
+def path_label(path: str) -> str:
     """A path of the spec in two lines, as a heading: what it belongs to, and its own name."""
     head, _, last = path.rpartition(".")
     if last.isdecimal() or not head:

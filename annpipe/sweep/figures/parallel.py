@@ -1,4 +1,4 @@
-"""Which values go together? Every trial a line through all of its values to its metric: parallel coordinates."""
+"""The figure `parallel`: parallel coordinates, each trial a line through its values to its metric."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from annpipe.sweep.figures.page import BEST, LOST, path_said, short, text, titled
+from annpipe.sweep.figures.page import BEST, LOST, path_label, short, text, titled
 from annpipe.sweep.figures.scales import Heights, Scale, final, finite, lost
 from annpipe.sweep.results.table import Result, SweepResult
 
@@ -40,21 +40,21 @@ def draw_parallel(swept: SweepResult) -> Figure | None:
     panel.set_axis_off()
     panel.set(xlim=(-0.3, len(scales) + 0.35), ylim=(-0.14, 1.16))
     heights = Heights.of(swept)
-    ends = _ends([heights.place(final(swept, one)) for one in trials])
+    limits = _limits([heights.position(final(swept, result)) for result in trials])
     slots = _slots(scales, [*drawn, *gone])
-    for one in reversed(drawn):
-        ys = [*slots[one.number], _share(heights.place(final(swept, one)), ends)]
+    for result in reversed(drawn):
+        ys = [*slots[result.number], _fraction(heights.position(final(swept, result)), limits)]
         _line(panel, ys, colours(0.94 * ys[-1]), 0.9 if len(drawn) > 100 else 1.2, 0.75)
-    for one in gone:
-        _line(panel, [*slots[one.number], LOST_AT], LOST, 0.8, 0.6, dashed=True)
+    for result in gone:
+        _line(panel, [*slots[result.number], LOST_AT], LOST, 0.8, 0.6, dashed=True)
     for x, scale in enumerate(scales):
-        _axis(panel, x, path_said(scale.path), _ticks(scale))
-    _metric_axis(swept, panel, len(scales), heights, ends, colours)
+        _axis(panel, x, path_label(scale.path), _ticks(scale))
+    _metric_axis(swept, panel, len(scales), heights, limits, colours)
     if gone:
         panel.text(len(scales) + 0.04, LOST_AT, f"{len(lost(swept))} failed or\nnot finite", va="center", fontsize=8)
     best = swept.best
     assert best is not None
-    ys = [*slots.get(best.number, _places(scales, best)), _share(heights.place(final(swept, best)), ends)]
+    ys = [*slots.get(best.number, _places(scales, best)), _fraction(heights.position(final(swept, best)), limits)]
     _line(panel, ys, "white", 4.6, 1.0)
     _line(panel, ys, BEST, 2.4, 1.0)
     panel.plot(range(len(ys)), ys, "o", color=BEST, markersize=5.5, markeredgecolor="white", zorder=6)
@@ -68,31 +68,31 @@ def _places(scales: Sequence[Scale], trial: Result) -> list[float]:
 
 def _height(scale: Scale, value: object) -> float:
     """Names keep a distance from the ends of their axis, since lines lie on both sides of them."""
-    share = _share(scale.place(value), scale.ends)
-    return share if scale.is_number else 0.5 + NAMES_WITHIN * (share - 0.5)
+    fraction = _fraction(scale.position(value), scale.limits)
+    return fraction if scale.is_number else 0.5 + NAMES_WITHIN * (fraction - 0.5)
 
 
 def _slots(scales: Sequence[Scale], trials: Sequence[Result]) -> dict[int, list[float]]:
     """The same by trial, where lines with the same name lie side by side: the better ones above."""
-    found = {one.number: _places(scales, one) for one in trials}
+    slots = {trial.number: _places(scales, trial) for trial in trials}
     for x, scale in enumerate(scales):
         if scale.is_number:
             continue
         gap = NAMES_WITHIN / (len(scale.values) - 1)
-        by_place: dict[float, list[int]] = {}
-        for one in trials:
-            by_place.setdefault(found[one.number][x], []).append(one.number)
-        for numbers in by_place.values():
+        by_position: dict[float, list[int]] = {}
+        for trial in trials:
+            by_position.setdefault(slots[trial.number][x], []).append(trial.number)
+        for numbers in by_position.values():
             for rank, number in enumerate(numbers):
-                found[number][x] += gap * min(0.4, 0.05 * len(numbers)) * (0.5 - (rank + 0.5) / len(numbers))
-    return found
+                slots[number][x] += gap * min(0.4, 0.05 * len(numbers)) * (0.5 - (rank + 0.5) / len(numbers))
+    return slots
 
 
-def _share(place: float, ends: tuple[float, float]) -> float:
-    return (place - ends[0]) / (ends[1] - ends[0])
+def _fraction(position: float, limits: tuple[float, float]) -> float:
+    return (position - limits[0]) / (limits[1] - limits[0])
 
 
-def _ends(places: Sequence[float]) -> tuple[float, float]:
+def _limits(places: Sequence[float]) -> tuple[float, float]:
     low, high = min(places), max(places)
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
@@ -115,40 +115,40 @@ def _line(
 def _axis(panel: Axes, x: float, name: str, ticks: Mapping[float, str]) -> None:
     panel.plot([x, x], [0, 1], color="#5a5a5a", linewidth=1.0, zorder=4)
     panel.text(x, 1.05, name, ha="center", va="bottom", fontweight="bold", fontsize=9)
-    for y, said in ticks.items():
+    for y, label in ticks.items():
         panel.plot([x - 0.015, x + 0.015], [y, y], color="#5a5a5a", linewidth=1.0, zorder=4)
         box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.8}
-        panel.text(x - 0.03, y, said, ha="right", va="center", fontsize=8, bbox=box, zorder=7)
+        panel.text(x - 0.03, y, label, ha="right", va="center", fontsize=8, bbox=box, zorder=7)
 
 
 def _ticks(scale: Scale) -> dict[float, str]:
     """The labels of an axis by place: each value where there are few, else round numbers."""
     if not scale.is_number or len(scale.values) <= MOST_TICKS:
         step = math.ceil(len(scale.values) / MOST_TICKS)
-        every = {_height(scale, value): short(value, 16) for value in scale.values[::step]}
-        if not scale.is_number or _are_apart(list(every)):
-            return every
-    return _round_ticks(scale.ends, is_log=scale.is_log)
+        ticks = {_height(scale, value): short(value, 16) for value in scale.values[::step]}
+        if not scale.is_number or _are_apart(list(ticks)):
+            return ticks
+    return _round_ticks(scale.limits, is_log=scale.is_log)
 
 
 def _are_apart(places: Sequence[float]) -> bool:
     return all(after - before > 0.05 for before, after in pairwise(places))
 
 
-def _round_ticks(ends: tuple[float, float], *, is_log: bool) -> dict[float, str]:
+def _round_ticks(limits: tuple[float, float], *, is_log: bool) -> dict[float, str]:
     from matplotlib.ticker import LogLocator, MaxNLocator
 
     if not is_log:
-        values = [float(value) for value in MaxNLocator(6).tick_values(*ends)]
-        return {y: f"{value:.5g}" for value in values if 0 <= (y := _share(value, ends)) <= 1}
-    low, high = (10**end for end in ends)
+        values = [float(value) for value in MaxNLocator(6).tick_values(*limits)]
+        return {y: f"{value:.5g}" for value in values if 0 <= (y := _fraction(value, limits)) <= 1}
+    low, high = (10**limit for limit in limits)
     subs = (1.0, 2.0, 5.0) if high / low < 1000 else (1.0,)
     values = [float(value) for value in LogLocator(subs=subs, numticks=9).tick_values(low, high)]
-    return {y: f"{value:.5g}" for value in values if 0 <= (y := _share(math.log10(value), ends)) <= 1}
+    return {y: f"{value:.5g}" for value in values if 0 <= (y := _fraction(math.log10(value), limits)) <= 1}
 
 
 def _metric_axis(
-    swept: SweepResult, panel: Axes, x: float, heights: Heights, ends: tuple[float, float], colours: Colormap
+    swept: SweepResult, panel: Axes, x: float, heights: Heights, limits: tuple[float, float], colours: Colormap
 ) -> None:
     """The last axis, which is also the key to the colours."""
     import numpy as np
@@ -157,11 +157,11 @@ def _metric_axis(
     panel.imshow(shades, extent=(x, x + 0.05, 0, 1), origin="lower", aspect="auto", zorder=4)
     best = final(swept, swept.best) if swept.best else math.nan
     panel.text(x, 1.05, text(swept.goal.metric), ha="center", va="bottom", fontweight="bold", fontsize=9)
-    at = _share(heights.place(best), ends)
-    edge = _share(heights.place(heights.worst), ends)
-    for y, said in _round_ticks(ends, is_log=heights.is_log).items():
+    at = _fraction(heights.position(best), limits)
+    edge = _fraction(heights.position(heights.worst), limits)
+    for y, label in _round_ticks(limits, is_log=heights.is_log).items():
         if abs(y - at) > 0.05 and not (heights.is_cut and abs(y - edge) < 0.05):
-            panel.text(x + 0.08, y, said, ha="left", va="center", fontsize=8)
+            panel.text(x + 0.08, y, label, ha="left", va="center", fontsize=8)
     panel.text(x + 0.08, at, f"{best:.4g}", ha="left", va="center", fontsize=9, color=BEST, fontweight="bold")
     if heights.is_cut:
         sign = "≤" if heights.higher else "≥"

@@ -1,4 +1,4 @@
-"""Where does a value stand? Numbers on a line, logarithmic where they span decades; everything else in its order."""
+"""The scales of figures: numbers on a line, logarithmic where they span decades; other values in their order."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Scale:
 
     @classmethod
     def of(cls, swept: SweepResult, path: str) -> Scale:
-        """What the results tell of a parameter; names stand in the order in which they were tried."""
-        found = {_key(one.values[path]): one.values[path] for one in swept.results}
-        values = list(found.values())
+        """The values of a parameter in the results; names in the order in which they were tried."""
+        values_by_key = {_key(result.values[path]): result.values[path] for result in swept.results}
+        values = list(values_by_key.values())
         numbers = [value for value in values if _is_number(value)]
         if len(numbers) < len(values):
             names = [value for value in values if not _is_number(value)]
@@ -35,22 +35,22 @@ class Scale:
         numbers = sorted(numbers)
         return cls(path, tuple(numbers), is_log=_are_logarithmic(numbers), is_number=True)
 
-    def place(self, value: Any) -> float:
-        """Where a value stands: at itself, at its logarithm to base 10, or at its number in the order."""
+    def position(self, value: Any) -> float:
+        """The position of a value: itself, its logarithm to base 10, or its number in the order."""
         if not self.is_number:
-            return float(next(place for place, one in enumerate(self.values) if _key(one) == _key(value)))
+            return float(next(position for position, other in enumerate(self.values) if _key(other) == _key(value)))
         return math.log10(value) if self.is_log else float(value)
 
     @property
-    def ends(self) -> tuple[float, float]:
-        """The places of its first and last value, held apart where they are one."""
-        low, high = self.place(self.values[0]), self.place(self.values[-1])
+    def limits(self) -> tuple[float, float]:
+        """The positions of its first and last value, kept apart where they are equal."""
+        low, high = self.position(self.values[0]), self.position(self.values[-1])
         return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
 @dataclass(frozen=True)
 class Heights:
-    """How the metric is drawn: on a logarithmic scale or not, and from where on values are too bad to be told apart."""
+    """How the metric is drawn: on a logarithmic scale or not, and beyond which value all are drawn at the edge."""
 
     is_log: bool
     best: float
@@ -60,12 +60,12 @@ class Heights:
 
     @classmethod
     def of(cls, swept: SweepResult) -> Heights:
-        """What the finite values ask for.
+        """The heights for the finite values of a sweep.
 
         On a linear scale, a value more than ten times as far from the best as three quarters of all are would flatten
         the others: it is drawn at the edge.
         """
-        values = sorted((final(swept, one) for one in finite(swept)), reverse=swept.goal.higher)
+        values = sorted((final(swept, result) for result in finite(swept)), reverse=swept.goal.higher)
         best, most, last = values[0], values[(3 * len(values)) // 4 if len(values) > 3 else -1], values[-1]
         if spans_decades(values):
             return cls(True, best, last, False, swept.goal.higher)
@@ -74,7 +74,7 @@ class Heights:
         return cls(False, best, edge if is_cut else last, is_cut, swept.goal.higher)
 
     @property
-    def ends(self) -> tuple[float, float]:
+    def limits(self) -> tuple[float, float]:
         """The least and the greatest value that is drawn where it is."""
         return (self.worst, self.best) if self.higher else (self.best, self.worst)
 
@@ -86,8 +86,8 @@ class Heights:
         """Whether a value is drawn at the edge."""
         return self.shown(value) != value
 
-    def place(self, value: float) -> float:
-        """Where it stands on a scale that is drawn by hand."""
+    def position(self, value: float) -> float:
+        """Its position on a scale that is drawn by hand."""
         return math.log10(self.shown(value)) if self.is_log else self.shown(value)
 
 

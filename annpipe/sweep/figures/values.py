@@ -1,4 +1,4 @@
-"""How does the metric depend on each value? A panel for each parameter: every trial a dot, a line through the means."""
+"""The figure `values`: the metric against each parameter, every trial a dot, with a line through the means."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def draw_values(swept: SweepResult) -> Figure:
         row[0].set_ylabel(text(swept.goal.metric))
     if heights.is_log:
         panels[0].set_yscale("log")
-        plain_logarithms(panels[0].yaxis, *heights.ends)
+        plain_logarithms(panels[0].yaxis, *heights.limits)
     legend_below(figure, _fullest(panels[: len(shown)]), 5)
     return figure
 
 
 def _draw(swept: SweepResult, panel: Axes, scale: Scale, heights: Heights, *, is_line: bool) -> None:
     _lay_out(panel, scale)
-    dots = [(_at(scale, one.values[scale.path]), final(swept, one)) for one in finite(swept)]
+    dots = [(_at(scale, result.values[scale.path]), final(swept, result)) for result in finite(swept)]
     within = [(x, y) for x, y in dots if not heights.is_beyond(y)]
     panel.plot(*zip(*within, strict=True), "o", color=TRIAL, alpha=0.55, markersize=5, markeredgewidth=0, label="trial")
     means = _means(scale, dots, heights)
@@ -54,7 +54,7 @@ def _draw(swept: SweepResult, panel: Axes, scale: Scale, heights: Heights, *, is
         label = f"worse than {heights.worst:.4g}"
         mark = "v" if heights.higher else "^"
         panel.plot(*zip(*far, strict=True), mark, color=TRIAL, markersize=6, clip_on=False, label=label)
-    gone = [_at(scale, one.values[scale.path]) for one in lost(swept)]
+    gone = [_at(scale, result.values[scale.path]) for result in lost(swept)]
     if gone:
         edge = panel.get_xaxis_transform()
         look: dict[str, Any] = {"color": LOST, "markersize": 6, "clip_on": False, "label": "failed or not finite"}
@@ -67,15 +67,15 @@ def _draw(swept: SweepResult, panel: Axes, scale: Scale, heights: Heights, *, is
 
 
 def _means(scale: Scale, dots: Sequence[tuple[float, float]], heights: Heights) -> list[tuple[float, float]]:
-    own: dict[float, list[float]] = {_at(scale, value): [] for value in scale.values}
+    by_position: dict[float, list[float]] = {_at(scale, value): [] for value in scale.values}
     for x, y in dots:
-        own[x].append(heights.shown(y))
-    return [(x, sum(found) / len(found)) for x, found in own.items() if found]
+        by_position[x].append(heights.shown(y))
+    return [(x, sum(values) / len(values)) for x, values in by_position.items() if values]
 
 
 def _at(scale: Scale, value: object) -> float:
     """Where a value stands on matplotlib's axis, which takes logarithms itself."""
-    return float(value) if scale.is_number and isinstance(value, int | float) else scale.place(value)
+    return float(value) if scale.is_number and isinstance(value, int | float) else scale.position(value)
 
 
 def _lay_out(panel: Axes, scale: Scale) -> None:

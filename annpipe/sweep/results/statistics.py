@@ -1,4 +1,4 @@
-"""What do repetitions tell? Their mean, their standard deviation, and the interval in which the true mean lies."""
+"""Statistics of repetitions: mean, standard deviation, and the 95 % confidence interval of the mean."""
 
 from __future__ import annotations
 

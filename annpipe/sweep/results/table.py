@@ -1,4 +1,4 @@
-"""The trials of a sweep side by side, and what repetitions of the same values say together."""
+"""The results of a sweep's trials, grouped by repetitions, and their tables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Group:
+class RepeatGroup:
     """Trials that differ in nothing but repetitions: the values that they share, and the spread of their metric."""
 
     values: Mapping[str, Any]
@@ -64,17 +64,17 @@ class SweepResult:
     def best(self) -> Result | None:
         """The finished trial with the best final value; with repetitions, that of the values with the best mean."""
         groups = self.groups
-        among = groups[0].trials if groups else [one.number for one in self.results]
+        among = groups[0].trials if groups else [result.number for result in self.results]
         values = {
-            one.number: one.finals[self.goal.metric]
-            for one in self.results
-            if self.goal.metric in one.finals and one.number in among
+            result.number: result.finals[self.goal.metric]
+            for result in self.results
+            if self.goal.metric in result.finals and result.number in among
         }
         number = self.goal.best(values)
         return next((result for result in self.results if result.number == number), None)
 
     @property
-    def groups(self) -> tuple[Group, ...]:
+    def groups(self) -> tuple[RepeatGroup, ...]:
         """The trials by what they do not repeat, the best first; empty where nothing is repeated."""
         if not any(axis.is_repeat for axis in self.axes):
             return ()
@@ -82,13 +82,13 @@ class SweepResult:
         members: dict[str, list[Result]] = {}
         for result in self.results:
             members.setdefault(json.dumps([result.values[path] for path in shared]), []).append(result)
-        found = []
+        groups = []
         for trials in members.values():
             values = [trial.finals[self.goal.metric] for trial in trials if self.goal.metric in trial.finals]
-            own = {path: trials[0].values[path] for path in shared}
-            found.append(Group(own, tuple(trial.number for trial in trials), spread(values)))
+            shared_values = {path: trials[0].values[path] for path in shared}
+            groups.append(RepeatGroup(shared_values, tuple(trial.number for trial in trials), spread(values)))
         sign = -1 if self.goal.higher else 1
-        return tuple(sorted(found, key=lambda group: _last(sign * group.spread.mean)))
+        return tuple(sorted(groups, key=lambda group: _last(sign * group.spread.mean)))
 
     def ordered(self) -> list[Result]:
         """The trials, the best first; those without a value last."""
@@ -105,9 +105,10 @@ class SweepResult:
         """A row a trial, in their order."""
         keys = self.columns[len(self.axes) + 2 : -1]
         rows = []
-        for one in self.results:
-            finals = [one.finals.get(key) for key in keys]
-            rows.append([one.number, *one.values.values(), one.status, *finals, one.run.name if one.run else None])
+        for result in self.results:
+            finals = [result.finals.get(key) for key in keys]
+            run = result.run.name if result.run else None
+            rows.append([result.number, *result.values.values(), result.status, *finals, run])
         return rows
 
 
@@ -122,7 +123,7 @@ def as_csv(swept: SweepResult) -> str:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(swept.columns)
     for row in swept.rows():
-        table.writerow([cell if isinstance(cell, int | float | str) else _said(cell) for cell in row])
+        table.writerow([cell if isinstance(cell, int | float | str) else _as_json(cell) for cell in row])
     return text.getvalue()
 
 
@@ -143,7 +144,10 @@ def groups_as_log_table(swept: SweepResult) -> str:
     metric = swept.goal.metric
     shared = [axis.path for axis in swept.axes if not axis.is_repeat]
     columns = [*shared, *(f"{metric}_{what}" for what in ("mean", "std", "low", "high")), "trials", "finished"]
-    rows = [[*group.values.values(), *_told(group.spread), len(group.trials), group.spread.n] for group in swept.groups]
+    rows = [
+        [*group.values.values(), *_spread_values(group.spread), len(group.trials), group.spread.n]
+        for group in swept.groups
+    ]
     return _log_table(columns, rows)
 
 
@@ -152,8 +156,8 @@ def best_values(swept: SweepResult) -> dict[str, float]:
     values = {f"best_trial/{key}": value for key, value in swept.best.finals.items()} if swept.best else {}
     if swept.best and swept.groups:
         names = (f"best_trial/{swept.goal.metric}_{what}" for what in ("mean", "std", "low", "high"))
-        spread_said = zip(names, _told(swept.groups[0].spread), strict=True)
-        values |= {name: value for name, value in spread_said if math.isfinite(value)}
+        spread_items = zip(names, _spread_values(swept.groups[0].spread), strict=True)
+        values |= {name: value for name, value in spread_items if math.isfinite(value)}
     return values
 
 
@@ -169,9 +173,9 @@ def names_of(paths: Iterable[str]) -> dict[str, str]:
     return short if len(set(short.values())) == len(short) else {path: path for path in short}
 
 
-def _told(found: Spread) -> list[float]:
-    low, high = found.mean - found.half_width, found.mean + found.half_width
-    return [found.mean, found.deviation, low, high]
+def _spread_values(spread: Spread) -> list[float]:
+    low, high = spread.mean - spread.half_width, spread.mean + spread.half_width
+    return [spread.mean, spread.deviation, low, high]
 
 
 def _log_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -182,8 +186,8 @@ def _log_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def _strict(cell: Any) -> Any:
     if isinstance(cell, float) and cell - cell != 0:
         return str(cell)
-    return cell if cell is None or isinstance(cell, int | float | str) else _said(cell)
+    return cell if cell is None or isinstance(cell, int | float | str) else _as_json(cell)
 
 
-def _said(value: Any) -> str:
+def _as_json(value: Any) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False)

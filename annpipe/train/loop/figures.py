@@ -19,7 +19,7 @@ from annpipe.files.figures import write_figure
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
 from annpipe.plan.plan import Plan
-from annpipe.plan.predictions import Point, n_outputs, plan_roles, point_of
+from annpipe.plan.predictions import PointColumn, n_outputs, plan_roles, point_of
 from annpipe.train.loop.evaluate import predict
 from annpipe.train.parts import Parts
 
@@ -64,7 +64,7 @@ class OutputPart:
     """Which columns of the output predict a target, None for all of it; the point where that is one number a row."""
 
     span: Sequence[int] | None = None
-    point: Point | None = None
+    point: PointColumn | None = None
 
     def of(self, output: torch.Tensor) -> torch.Tensor:
         """The target's part of an output: numbers (rows,), scores of classes (rows, classes), or all of it."""

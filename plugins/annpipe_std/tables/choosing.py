@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe import CellFormat, Field, Fields, OptionError, Remark, did_you_mean
 from annpipe_std.tables.columns import MOST_COUNTED, Column, Found, Type, typed
-from annpipe_std.tables.files import MISSING, CsvFormat, Paths, Raw, found_files, read_csv, read_parquet, stamp
+from annpipe_std.tables.files import CsvFormat, Raw, found_files, read_csv, read_parquet, stamp
+from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, np.dtype[Any]]
-
-Names = str | list[str]
 
 
 @dataclass(frozen=True)
@@ -56,26 +55,11 @@ def target_field(column: Column | Found) -> Field:
     return Field(dtype="int", classes=len(categories), categories=categories, type=type_, remarks=remarks)
 
 
-def csv_table(
-    *,
-    files: Paths,
-    target: Names,
-    features: Names | None = None,
-    ignore: Names | None = None,
-    types: Mapping[str, Type] | None = None,
-    missing: Sequence[str] = MISSING,
-    drop_missing: Names | None = None,
-    delimiter: str = ",",
-    decimal: str = ".",
-    thousands: str | None = None,
-    units: Sequence[str] = (),
-    names: Sequence[str] | None = None,
-    aside: Sequence[str] = (),
-) -> Table:
+def csv_table(options: CsvOptions) -> Table:
     """The table that `csv` makes; raises OptionError where the files or names do not fit."""
-    form = csv_format(delimiter, names, decimal, thousands, units, missing)
-    raw = _csv(stamp(found_files(files)), form, read_as_text(types))
-    return _chosen(raw, target, features, ignore, types or {}, form.cells, drop_missing, aside)
+    form = options.csv_format()
+    raw = _csv(stamp(found_files(options.files)), form, read_as_text(options.types))
+    return _chosen(raw, options, form.cells)
 
 
 def read_as_text(types: Mapping[str, Type] | None) -> frozenset[str]:
@@ -83,41 +67,10 @@ def read_as_text(types: Mapping[str, Type] | None) -> frozenset[str]:
     return frozenset(name for name, type_ in (types or {}).items() if type_ != "number")
 
 
-def csv_format(
-    delimiter: str,
-    names: Sequence[str] | None,
-    decimal: str,
-    thousands: str | None,
-    units: Sequence[str],
-    missing: Sequence[str],
-) -> CsvFormat:
-    """How the files are written; raises OptionError for signs that would be taken for others."""
-    for option, sign in (("delimiter", delimiter), ("decimal", decimal)):
-        if len(sign) != 1 or not sign.isascii():
-            raise OptionError(option, f"must be one character; found '{sign}'", help="as in `delimiter: ';'`")
-    if thousands and (len(thousands) != 1 or thousands == decimal or thousands.isalnum() or thousands in "+-"):
-        message = f"must be one sign that is not the decimal point; found '{thousands}'"
-        raise OptionError("thousands", message, help='as in `thousands: ","` for 1,234.5')
-    wrong = next((unit for unit in units if not unit.strip() or any(sign.isdigit() for sign in unit[:1])), None)
-    if wrong is not None:
-        raise OptionError("units", f"'{wrong}' is no unit", help='as in `units: ["€", kg]`')
-    cells = CellFormat(decimal, thousands or "", tuple(unit.strip() for unit in units), tuple(missing))
-    return CsvFormat(delimiter, tuple(names) if names else None, cells)
-
-
-def parquet_table(
-    *,
-    files: Paths,
-    target: Names,
-    features: Names | None = None,
-    ignore: Names | None = None,
-    types: Mapping[str, Type] | None = None,
-    drop_missing: Names | None = None,
-    aside: Sequence[str] = (),
-) -> Table:
+def parquet_table(options: TableOptions) -> Table:
     """The table that `parquet` makes; raises OptionError where the files or names do not fit."""
-    raw = _parquet(stamp(found_files(files)), declared_categories(types))
-    return _chosen(raw, target, features, ignore, types or {}, CellFormat(), drop_missing, aside)
+    raw = _parquet(stamp(found_files(options.files)), declared_categories(options.types))
+    return _chosen(raw, options, CellFormat())
 
 
 def declared_categories(types: Mapping[str, Type] | None) -> frozenset[str]:
@@ -136,22 +89,14 @@ def _parquet(stamped: tuple[tuple[str, int, int], ...], texts: frozenset[str]) -
     return read_parquet([file for file, _, _ in stamped], texts)
 
 
-def _chosen(
-    raw: Raw,
-    target: Names,
-    features: Names | None,
-    ignore: Names | None,
-    types: Mapping[str, Type],
-    form: CellFormat,
-    drop_missing: Names | None,
-    aside: Sequence[str],
-) -> Table:
-    roles = roles_of(raw.arrow.column_names, target, features, ignore, types, aside)
+def _chosen(raw: Raw, options: TableOptions, form: CellFormat) -> Table:
+    types = options.types or {}
+    roles = roles_of(raw.arrow.column_names, options.target, options.features, options.ignore, types, options.aside)
     columns = typed(raw, roles.wanted, types, form)
     check_text(columns, roles)
-    columns = _without_missing(columns, matching("drop_missing", drop_missing or [], roles.wanted))
+    columns = _without_missing(columns, matching("drop_missing", options.drop_missing or [], roles.wanted))
     table = Table(_of(columns, roles.inputs), _of(columns, roles.targets), _of(columns, roles.aside))
-    _check_targets(table, raw, dropped=bool(drop_missing))
+    _check_targets(table, raw, dropped=bool(options.drop_missing))
     return table
 
 

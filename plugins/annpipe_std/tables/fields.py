@@ -7,13 +7,16 @@ from typing import Any
 from annpipe import Fields
 from annpipe_std.tables.choosing import csv_table, parquet_table
 from annpipe_std.tables.streaming import csv_streamed, parquet_streamed
+from annpipe_std.tables.table_options import CsvOptions, TableOptions
 
 
 def csv_fields(*, in_memory: bool = True, **options: Any) -> Fields:
     """The columns that `csv` would make; reads the files."""
-    return csv_table(**options).fields if in_memory else csv_streamed(**options).fields
+    csv = CsvOptions(**options)
+    return csv_table(csv).fields if in_memory else csv_streamed(csv).fields
 
 
 def parquet_fields(*, in_memory: bool = True, **options: Any) -> Fields:
     """The columns that `parquet` would make; reads the files."""
-    return parquet_table(**options).fields if in_memory else parquet_streamed(**options).fields
+    parquet = TableOptions(**options)
+    return parquet_table(parquet).fields if in_memory else parquet_streamed(parquet).fields

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe import Fields
 from annpipe_std.tables.choosing import (
-    Names,
     Roles,
     check_kept,
     check_target,
     check_text,
-    csv_format,
     declared_categories,
     input_field,
     matching,
@@ -25,8 +23,9 @@ from annpipe_std.tables.choosing import (
     target_field,
 )
 from annpipe_std.tables.columns import ColumnInspector, Found, Type, values
-from annpipe_std.tables.files import MISSING, CsvFormat, Paths, check_rows, found_files, place_of_row, stamp
+from annpipe_std.tables.files import CsvFormat, check_rows, found_files, place_of_row, stamp
 from annpipe_std.tables.sources import Source, csv_source, parquet_source
+from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,40 +81,15 @@ class Streamed:
                 yield block
 
 
-def csv_streamed(
-    *,
-    files: Paths,
-    target: Names,
-    features: Names | None = None,
-    ignore: Names | None = None,
-    types: Mapping[str, Type] | None = None,
-    missing: Sequence[str] = MISSING,
-    drop_missing: Names | None = None,
-    delimiter: str = ",",
-    decimal: str = ".",
-    thousands: str | None = None,
-    units: Sequence[str] = (),
-    names: Sequence[str] | None = None,
-    aside: Sequence[str] = (),
-) -> Streamed:
+def csv_streamed(options: CsvOptions) -> Streamed:
     """The table that `csv` streams; raises OptionError where the files or names do not fit."""
-    form = csv_format(delimiter, names, decimal, thousands, units, missing)
-    asked = _asked(target, features, ignore, types, drop_missing, aside)
-    return _csv(stamp(found_files(files)), form, asked)
+    form = options.csv_format()
+    return _csv(stamp(found_files(options.files)), form, _asked(options))
 
 
-def parquet_streamed(
-    *,
-    files: Paths,
-    target: Names,
-    features: Names | None = None,
-    ignore: Names | None = None,
-    types: Mapping[str, Type] | None = None,
-    drop_missing: Names | None = None,
-    aside: Sequence[str] = (),
-) -> Streamed:
+def parquet_streamed(options: TableOptions) -> Streamed:
     """The table that `parquet` streams; raises OptionError where the files or names do not fit."""
-    return _parquet(stamp(found_files(files)), _asked(target, features, ignore, types, drop_missing, aside))
+    return _parquet(stamp(found_files(options.files)), _asked(options))
 
 
 @dataclass(frozen=True)
@@ -130,20 +104,18 @@ class _Asked:
     aside: tuple[str, ...]
 
 
-def _asked(
-    target: Names,
-    features: Names | None,
-    ignore: Names | None,
-    types: Mapping[str, Type] | None,
-    drop_missing: Names | None,
-    aside: Sequence[str],
-) -> _Asked:
+def _asked(options: TableOptions) -> _Asked:
     def several(names: Names | None) -> tuple[str, ...]:
         return (names,) if isinstance(names, str) else tuple(names or ())
 
-    chosen = None if features is None else several(features)
-    listed = tuple((types or {}).items())
-    return _Asked(several(target), chosen, several(ignore), listed, several(drop_missing), tuple(aside))
+    return _Asked(
+        several(options.target),
+        None if options.features is None else several(options.features),
+        several(options.ignore),
+        tuple((options.types or {}).items()),
+        several(options.drop_missing),
+        tuple(options.aside),
+    )
 
 
 # Checking a spec, planning and running it ask for the same table within a moment.

@@ -127,9 +127,9 @@ def test_scales_are_read_off_the_values() -> None:
     scales = {path: Scale.of(sweep({path: values}, lambda _: 1.0), path) for path, values in found.items()}
     assert [path for path, scale in scales.items() if scale.is_log] == ["lr", "width"]
     assert scales["width"].values == (16, 32, 64, 128, 256)
-    assert scales["width"].place(64) == pytest.approx(math.log10(64))
+    assert scales["width"].position(64) == pytest.approx(math.log10(64))
     assert scales["size"].values == (16, 64, "all")
-    assert [scales["flag"].place(value) for value in (1, True, None)] == [0.0, 1.0, 2.0]
+    assert [scales["flag"].position(value) for value in (1, True, None)] == [0.0, 1.0, 2.0]
 
 
 def test_a_value_far_from_all_others_does_not_flatten_them() -> None:

@@ -1,0 +1,53 @@
+"""`TableOptions` and `CsvOptions`: the options of the data components `parquet` and `csv` as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from annpipe import CellFormat, OptionError
+from annpipe_std.tables.columns import Type
+from annpipe_std.tables.files import MISSING, CsvFormat, Paths
+
+Names = str | list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableOptions:
+    """The files of a table, and which columns are read for what; `aside` are those that serve the split alone."""
+
+    files: Paths
+    target: Names
+    features: Names | None = None
+    ignore: Names | None = None
+    types: Mapping[str, Type] | None = None
+    drop_missing: Names | None = None
+    aside: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CsvOptions(TableOptions):
+    """Options of a table in CSV files: also how cells are separated, and numbers and missing values are written."""
+
+    missing: Sequence[str] = MISSING
+    delimiter: str = ","
+    decimal: str = "."
+    thousands: str | None = None
+    units: Sequence[str] = ()
+    names: Sequence[str] | None = None
+
+    def csv_format(self) -> CsvFormat:
+        """How the files are written; raises OptionError for signs that would be taken for others."""
+        for option, sign in (("delimiter", self.delimiter), ("decimal", self.decimal)):
+            if len(sign) != 1 or not sign.isascii():
+                raise OptionError(option, f"must be one character; found '{sign}'", help="as in `delimiter: ';'`")
+        thousands = self.thousands
+        if thousands and (len(thousands) != 1 or thousands == self.decimal or thousands.isalnum() or thousands in "+-"):
+            message = f"must be one sign that is not the decimal point; found '{thousands}'"
+            raise OptionError("thousands", message, help='as in `thousands: ","` for 1,234.5')
+        wrong = next((unit for unit in self.units if not unit.strip() or any(c.isdigit() for c in unit[:1])), None)
+        if wrong is not None:
+            raise OptionError("units", f"'{wrong}' is no unit", help='as in `units: ["€", kg]`')
+        units = tuple(unit.strip() for unit in self.units)
+        cells = CellFormat(self.decimal, thousands or "", units, tuple(self.missing))
+        return CsvFormat(self.delimiter, tuple(self.names) if self.names else None, cells)
