@@ -160,7 +160,7 @@ def _made(name: str, made: tuple[Array, ...]) -> Rows:
 
 def _check_rows(name: str, x: Array) -> None:
     if not len(x):
-        raise OptionError("options", f"make_{name} gave no rows", help="ask for more of them")
+        raise OptionError("options", f"make_{name} returned no rows", help="set a larger number of rows")
 
 
 def _loaded(bunch: Any, *, images: bool) -> Rows:

@@ -25,7 +25,7 @@ class MeanVariance(torch.nn.Module):
     ) -> None:
         super().__init__()
         if in_features % 2:
-            raise OptionError("in_features", f"it takes two numbers for each target, and {in_features} arrive")
+            raise OptionError("in_features", f"it takes two numbers for each target, and its input has {in_features}")
         self.floor = floor
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -51,7 +51,7 @@ class Quantiles(torch.nn.Module):
     ) -> None:
         super().__init__()
         if in_features % n:
-            raise OptionError("n", f"it takes {n} numbers for each target, and {in_features} arrive")
+            raise OptionError("n", f"it takes {n} numbers for each target, and its input has {in_features}")
         self.n = n
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

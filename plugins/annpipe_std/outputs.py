@@ -48,7 +48,7 @@ class OutputOf(torch.nn.Module):
             value = self._at(index, value)
         if self.part == "last_step" and value.ndim != 3:
             raise ValueError(
-                f"it has no steps: {type(self.layer).__name__} gives {value.ndim} dimensions, rows included"
+                f"it has no steps: {type(self.layer).__name__} has {value.ndim} dimensions of output, rows included"
             )
         part: torch.Tensor = value[:, -1] if self.part == "last_step" else value
         return part
@@ -68,8 +68,8 @@ class OutputOf(torch.nn.Module):
     def _at(self, index: int, value: Any) -> Any:
         parts = list(value) if isinstance(value, tuple | list) else []
         if index >= len(parts):
-            gives = f"a tuple of {len(parts)}, counted from 0" if parts else "a single tensor"
-            raise ValueError(f"{type(self.layer).__name__} gives {gives}; `part` says {self.part}")
+            what = f"a tuple of {len(parts)}, counted from 0" if parts else "a single tensor"
+            raise ValueError(f"the output of {type(self.layer).__name__} is {what}; `part` is {self.part}")
         return parts[index]
 
     def _state(self, states: Any) -> torch.Tensor:
@@ -88,14 +88,14 @@ def _check(layer: torch.nn.Module, part: Part | int | list[int]) -> None:
     is_recurrent, has_cells = isinstance(layer, torch.nn.RNNBase), isinstance(layer, torch.nn.LSTM)
     if part in ("hidden", "cell") and not is_recurrent:
         raise ValueError(
-            f"{name} has no `{part}`, as RNN, GRU and LSTM have; of a tuple say the place, as in `part: 1`"
+            f"{name} has no `{part}`, as RNN, GRU and LSTM have; for a tuple give an index, as in `part: 1`"
         )
     if part == "cell" and not has_cells:
         raise ValueError(f"{name} has no `cell`, as LSTM has; say `part: hidden`")
     if part == "weights" and not isinstance(layer, torch.nn.MultiheadAttention):
         raise ValueError(f"{name} has no `weights`, as MultiheadAttention has")
     if part == []:
-        raise ValueError("`part` has no place")
+        raise ValueError("`part` is an empty list: give an index")
     if is_recurrent and not isinstance(part, str) and part not in (0, [0]):
         words = "`hidden` or `cell`" if has_cells else "`hidden`"
         raise ValueError(f"the states of {name} have the layers first, not the rows; say {words}")

@@ -22,7 +22,9 @@ def check_samples(outline: Outline) -> None:
     if outline.options["split"] == "val" and not outline.has_val:
         raise OptionError("split", "there is no val split", help="hold rows out: `split: {val: 0.2}` beside the data")
     if all(field.shape for field in outline.fields.targets.values()):
-        raise OptionError("", "a table holds single numbers and classes, and no target is one", help="leave it out")
+        raise OptionError(
+            "", "a table holds only single numbers and classes, and no target is one of these", help="leave it out"
+        )
 
 
 @callback(name="sample_predictions", check=check_samples)

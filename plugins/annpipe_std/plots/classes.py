@@ -95,7 +95,7 @@ def refused(plot: str, loss: str) -> OptionError:
 
 def refused_scores(plot: str, loss: str) -> OptionError:
     """Why a figure of scores cannot be drawn of a run."""
-    message = f"{plot} needs a score for each class, and {loss or 'the loss'} gives none here"
+    message = f"{plot} needs a score for each class, and a model trained with {loss or 'this loss'} has none here"
     return OptionError("", message, help="train with a loss of classes, as CrossEntropyLoss")
 
 

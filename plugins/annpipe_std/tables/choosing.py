@@ -157,7 +157,7 @@ def matching(option: str, wanted: Names, known: Sequence[str], but: Sequence[str
 
 def _known(option: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
-        what = "column fits the pattern" if any(sign in name for sign in "*?[") else "column"
+        what = "column matches the pattern" if any(sign in name for sign in "*?[") else "column"
         path = f"types.{name}" if option == "types" else option
         shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
         help_ = did_you_mean(name, known) or f"the columns are {shown}"
@@ -169,10 +169,12 @@ def _known(option: str, name: str, known: Sequence[str]) -> None:
 def _check_roles(inputs: Sequence[str], targets: Sequence[str], ignored: Sequence[str], *, explicit: bool) -> None:
     both = next((name for name in inputs if name in targets), None)
     if both is not None:
-        raise OptionError("features", f"'{both}' is the target", help="a feature that is the target tells the answer")
+        raise OptionError(
+            "features", f"'{both}' is the target", help="the target cannot be its own input: take it out of `features`"
+        )
     lost = next((name for name in [*inputs, *targets] if name in ignored), None)
     if lost is not None and (explicit or lost in targets):
-        raise OptionError("ignore", f"'{lost}' is ignored and asked for", help="take it out of one of the two")
+        raise OptionError("ignore", f"'{lost}' is both ignored and used", help="take it out of one of the two")
     if not targets:
         raise OptionError("target", "names no column", help="as in `target: price`")
     if not inputs:
@@ -233,4 +235,4 @@ def check_target(name: str, type_: str, categories: Sequence[str], lost: tuple[i
         raise OptionError("target", message, help=f"leave such rows out: `drop_missing: [{name}]`")
     if type_ == "category" and len(categories) < 2:
         message = f"the target '{name}' has only one class, '{categories[0]}'"
-        raise OptionError("target", message, help="there is nothing to tell apart")
+        raise OptionError("target", message, help="a target of categories needs at least two classes")

@@ -192,14 +192,14 @@ class ColumnInspector:
             message = f"'{cell}' in {where(row)} of the column '{self.name}' is not a number{also}"
             reading = self._unread.options(MOSTLY)
             say = f"say {reading}, which reads it" if reading else f"say `types: {{{self.name}: category}}`"
-            raise OptionError("files", message, help=f"mend it, list it under `missing`, or {say}")
+            raise OptionError("files", message, help=f"correct it, list it under `missing`, or {say}")
         self._check_finite(where)
 
     def _check_finite(self, where: Callable[[int], str]) -> None:
         if self._infinite is not None:
             row, value = self._infinite
             message = f"is {value} in {where(row)} of the column '{self.name}'"
-            raise OptionError("files", message, help="mend it, or list the word under `missing`")
+            raise OptionError("files", message, help="correct it, or list the word under `missing`")
 
     def _check_boolean(self, where: Callable[[int], str]) -> None:
         if self._wanted == "boolean" and self._wrong is not None:

@@ -69,7 +69,7 @@ class Unread:
         cell = next(
             word for word in self._counts if self._form.number(word) is None and better.number(word) is not None
         )
-        message = f"the column '{self.name}' is taken for words, but its cells look like numbers, as '{cell}' does"
+        message = f"the column '{self.name}' is read as words, but its cells look like numbers, such as '{cell}'"
         if self._has_cell_options:
             number = f"{better.number(cell):.12g}"
             do = f"to read them as numbers write {self._as_options(better)}, which reads '{cell}' as {number}"
@@ -88,7 +88,7 @@ class Unread:
         known = [] if self._form.missing == CellFormat().missing else list(self._form.missing)
         missing = json.dumps([*(known or [""]), *words], ensure_ascii=False)
         shown = " and ".join(f"'{word}'" for word in words)
-        message = f"the column '{self.name}' is taken for words, as {shown} is in it; its other cells are numbers"
+        message = f"the column '{self.name}' is read as words, because it has {shown}; its other cells are numbers"
         word = f"`types: {{{json.dumps(self.name, ensure_ascii=False)}: category}}`"
         return Remark(
             message, f"where that stands for a missing number say `missing: {missing}`; where words are meant, {word}"
@@ -192,6 +192,6 @@ def remark_of_order(name: str, order: Order) -> Remark | None:
     if order.rows >= FEW and order.counts_rows:
         return Remark(f"the input '{name}' is the number of the row", leave, is_leak=True)
     if order.rows >= FEW and order.is_index:
-        message = f"the input '{name}' has no name of its own, as the index has none that a frame is written with"
+        message = f"the input '{name}' has no name, like the index of a data frame that was written to a file"
         return Remark(message, leave, is_leak=True)
     return None

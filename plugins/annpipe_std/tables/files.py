@@ -58,7 +58,7 @@ def found_files(files: Paths) -> list[str]:
     for text in texts:
         here = named_files(text, option="files")
         if not here:
-            raise OptionError("files", f"no file fits '{text}'", help="paths are relative to the spec")
+            raise OptionError("files", f"no file matches '{text}'", help="paths are relative to the spec")
         for file in here:
             _check_file(file)
             unique[file] = None
@@ -332,7 +332,7 @@ def check_once(file: str, columns: Sequence[str]) -> None:
         raise OptionError("files", f"'{file}' has two columns '{twice}'", help="rename one of them in the file")
 
 
-_REMEDY = "see whether it is the file you mean, and mend or leave out the row"
+_REMEDY = "check that it is the right file, and correct or remove the row"
 
 
 def _plain(error: Exception) -> str:

@@ -38,11 +38,11 @@ class Impute(torch.nn.Module):
             fault = "missing" if strategy == "constant" else f"for `strategy: constant`, not for {strategy}"
             raise OptionError("value", f"is {fault}", help="as in `impute: {strategy: constant, value: 0}`")
         if any(categories) and (strategy != "most_frequent" or indicator):
-            message = "an indicator of categories" if indicator else f"categories have no {strategy}"
+            message = "categories cannot have an indicator" if indicator else f"categories have no {strategy}"
             raise OptionError(
                 "indicator" if indicator else "strategy",
                 message,
-                help="take most_frequent; one_hot and embedding know missing values by themselves",
+                help="take most_frequent; one_hot and embedding accept missing values",
             )
         self.strategy, self.value, self.indicator = strategy, value, indicator
         self.learns_in_blocks = strategy != "median"  # a median needs all values at once
