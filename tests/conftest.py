@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 import torch
@@ -28,6 +31,14 @@ pytest.register_assert_rewrite("tests.comparing", "tests.faults", "tests.sweep.c
 ROOT = Path(__file__).parent.parent
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 CliHere = Callable[..., tuple[int, str, str]]
+
+
+@pytest.hookimpl(optionalhook=True)  # where pytest-xdist is not installed, nobody asks
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Each process takes neighbours, which share the fixtures of their module, and steals from the ends of others."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -160,3 +171,12 @@ def wait_until_recorded(folder: Path) -> None:
     while not is_recorded(folder):
         assert time.monotonic() < deadline, read_state(folder)
         time.sleep(0.1)
+
+
+def unused_port() -> int:
+    """A loopback port on which nobody listens, of those that no system hands out by itself: it stays unused."""
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 100):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a hundred ports are taken")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +96,7 @@ def planner(tmp_path: Path, registry_entries: Registry) -> Planned:
         spec = tmp_path / "spec.yaml"
         spec.write_text(text, encoding="utf-8")
         loaded = load_spec(spec, overrides)
-        return resolve(draft(loaded, copy.deepcopy(registry_entries), project=tmp_path))
+        return resolve(draft(loaded, registry_entries.copy(), project=tmp_path))
 
     return planned
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Annotated, Any
 
+from annpipe.registry.annotations import from_annotation
 from annpipe.registry.entry import Entry, Json, Origin, Parameter
 from annpipe.registry.kinds import KINDS
 from annpipe.registry.traits import traits_of
-from annpipe.registry.types import Named, UnsupportedType, from_annotation, one_of, parse
+from annpipe.registry.types import Named, UnsupportedType, one_of, parse
 
 BOUNDS = ("gt", "ge", "lt", "le")
 

@@ -25,10 +25,11 @@ class Traits:
     example: Mapping[str, Any] | None = None
 
     def to_data(self) -> dict[str, Any]:
-        """The traits as JSON; what is None, False or empty is left out."""
+        """The traits as JSON; what is None, False or empty is left out where that is the default."""
+        usual = type(self)()
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-        return {name: value for name, value in plain.items() if value not in (None, False, [], {})}
+        kept = {name: value for name, value in values.items() if value or value != getattr(usual, name)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in kept.items()}
 
 
 @dataclass(frozen=True)

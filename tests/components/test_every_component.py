@@ -18,6 +18,7 @@ from annpipe.registry.kinds import KINDS
 from annpipe.registry.traits import LayerTraits
 from annpipe_std.torch_table import EXCLUDED
 from tests.properties.settling import in_one_line
+from tests.sampling import sample
 
 MOST_LINES = 12
 REGISTRY = Registry.installed()
@@ -258,7 +259,7 @@ def test_nothing_else_is_listed() -> None:
         assert EXCLUDED[unfit]
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.kind}-{entry.name}")
+@pytest.mark.parametrize("entry", sample(ENTRIES, 3), ids=lambda entry: f"{entry.kind}-{entry.name}")
 def test_a_listed_component_trains(entry: Entry, go: Any, files: Path, tmp_path: Path) -> None:
     """A spec of at most twelve lines ends as FINISHED, with a model that answers."""
     for file in files.iterdir():

@@ -124,7 +124,7 @@ def test_the_saved_model_answers_in_mlflow(used_project: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.stdout == "['y'] 3\n", done.stderr
 
@@ -177,7 +177,7 @@ def _completes(script: str, folder: Path) -> None:
     (folder / "annpipe").write_text(f'#!/bin/sh\nexec {sys.executable} -m annpipe "$@"\n')
     (folder / "annpipe").chmod(0o755)
     bash = f'PATH="{folder}:$PATH"; eval "{script}"; complete -p annpipe'
-    done = subprocess.run(["bash", "-c", bash], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(["bash", "-c", bash], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "annpipe" in done.stdout
 

@@ -325,9 +325,9 @@ def test_the_deepest_formula_allowed_is_evaluated() -> None:
 @pytest.mark.parametrize("text", ["x**9**9", "(x**99999)**99999", "x % 1e-308", "exp(exp(exp(x)))", "1e308 * x * 10"])
 def test_large_values_end_at_infinity(text: str) -> None:
     """Numbers are doubles: evaluation takes no more time or memory than any other."""
-    start = time.monotonic()
+    start = time.process_time()
     assert Expression(text).evaluate({"x": torch.full((1000,), 7.0, dtype=torch.float64)}).shape == (1000,)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 @settings(max_examples=500, deadline=None)

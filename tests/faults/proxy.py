@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def forwarded(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         """What the server answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.proxy.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.proxy.port, timeout=300)
         headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
         connection.request(self.command, self.path, body or None, headers)
         answer = connection.getresponse()

@@ -10,11 +10,9 @@ Both print what struck how often, and what was lost.
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +30,7 @@ from annpipe.record.shipper import follow
 from annpipe.record.shipper.retry import TrainerPipe
 from annpipe.record.store.keys import mlflow_key
 from annpipe.record.store.ui import serve
+from tests.conftest import unused_port
 from tests.faults.injector import Injector
 from tests.faults.proxy import ACTIONS, NetworkFault, proxy
 
@@ -78,9 +77,7 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One for all tests."""
     home = tmp_path_factory.mktemp("server")
-    with warnings.catch_warnings(action="ignore"), socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = unused_port()
     with serve(f"sqlite:///{home / 'server.db'}", home, port) as one:
         yield Server(port, MlflowClient(tracking_uri=one.address))
 
@@ -151,7 +148,7 @@ def test_a_run_through_all_faults_is_recorded_whole(server: Server, project: Pat
         done = annpipe("run", "faulty.yaml", "--tracking-uri", one.address)
         assert done.returncode == 0, done.stderr
         (folder,) = run_folders(project)
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 300
         while not (synced := annpipe("sync")).stdout.count("complete") and time.monotonic() < deadline:
             time.sleep(1)
         assert synced.returncode == 0, synced.stderr
@@ -174,7 +171,7 @@ def test_a_server_that_hangs_holds_up_nobody(server: Server, project: Path) -> N
         while not injector.hits["hang"]:
             time.sleep(0.1)
         one.faults.clear()
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 300
         while not (synced := annpipe("sync")).stdout.count("complete") and time.monotonic() < deadline:
             time.sleep(1)
         assert synced.returncode == 0, synced.stderr

@@ -158,7 +158,7 @@ def test_a_plugins_option_of_the_type_path_is_held_to_the_same(folder: Path) -> 
             (folder / "spec.yaml").write_text(f"{HEAD}data: {{mine: {{{given}}}}}\n{TAIL}", encoding="utf-8")
             if any(sign in path for sign in "*[") and not path.startswith(("..", "/")):
                 continue  # a pattern is a name until somebody looks for files that fit it
-            with in_seconds(20), pytest.raises(SpecError):
+            with in_seconds(60), pytest.raises(SpecError):
                 SpecSource(folder / "spec.yaml", untrusted=True).draft(registry.copy())
     assert asked == []
 
@@ -264,7 +264,7 @@ def test_a_pattern_gives_each_file_once_and_enters_no_circle(tmp_path: Path) -> 
     (tmp_path / "two.csv").write_text("x")
     (tmp_path / ".hidden.csv").write_text("x")
     (below / "up").symlink_to(tmp_path), (below / "again").symlink_to(tmp_path / "a")
-    with in_seconds(10):
+    with in_seconds(60):
         found = named_files(f"{tmp_path}/**/*.csv", option="files")
     assert found == [f"{below}/one.csv", f"{tmp_path}/two.csv"]
     assert named_files(f"{tmp_path}/a/*/one.csv", option="files") == [f"{below}/one.csv"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -9,8 +10,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from safetensors.numpy import load_file
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
 
+from annpipe.cli import outcome
 from annpipe.datasets.steps.digest import dataset_digest
 from annpipe.datasets.steps.make import make_dataset
 from annpipe.datasets.steps.splits import split_dataset
@@ -36,6 +38,7 @@ from annpipe.record.store.client import Store
 from annpipe.registry import Registry
 from annpipe.runs.begin import begin
 from annpipe.spec import load_spec
+from tests.conftest import Cli, CliHere, unrecorded, wait_until_recorded
 
 # MLflow warns of its own use of pandas and SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
@@ -88,13 +91,6 @@ class Ran:
     def weights(self) -> dict[str, np.ndarray[Any, Any]]:
         return load_file(self.folder / "model" / "weights.safetensors")
 
-    def wait_until_recorded(self) -> None:
-        """The command waits for the record for a bounded time only."""
-        deadline = time.monotonic() + 120
-        while not is_recorded(self.folder):
-            assert time.monotonic() < deadline, read_state(self.folder)
-            time.sleep(0.2)
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -103,43 +99,62 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert Store(embedded_uri(folder)).answers()  # its store is made here, before anything trains beside it
     shutil.copytree(ROOT / "pipelines", folder / "pipelines")
     yield folder
-    for run in (folder / "runs").iterdir():
-        Ran(run).wait_until_recorded()
+    record(folder)
+    assert [run.name for run in (folder / "runs").iterdir() if not is_recorded(run)] == []
+
+
+def in_this_process(project: Path, *words: str) -> str:
+    """What a command prints that ends well; it is told `--json` and not to wait for a record."""
+    printed, said = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(said):
+        patch.chdir(project)
+        for name in [name for name in os.environ if name.startswith(("MLFLOW_TRACKING", "ANNPIPE"))]:
+            patch.delenv(name)
+        patch.setattr(sys, "argv", ["annpipe", *words])
+        code = outcome()
+    assert code == 0, said.getvalue()
+    return printed.getvalue()
+
+
+def record(project: Path) -> None:
+    """One command makes the records of all runs, which is what each run's own process would do beside it."""
+    in_this_process(project, "sync")
 
 
 Type = Callable[[str], Ran]
 
 
+def quiet(project: Path, command: str) -> list[str]:
+    """The words of a command that prints JSON and waits for no record."""
+    program, *words = shlex.split(command)
+    assert program == "annpipe"
+    has_tracking = load_spec(project / words[1]).root.get("tracking") is not None
+    not_waiting = "tracking.wait_seconds=0" if has_tracking else "tracking={wait_seconds: 0}"
+    return [*words, "--set", not_waiting, "--json"]
+
+
 @pytest.fixture(scope="module")
 def type_in(project: Path) -> Type:
-    """Types a command in the project and waits for its end."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW", "ANNPIPE"))}
+    """Types a command in the project, within this process."""
 
     def type_in(command: str) -> Ran:
-        program, *arguments = shlex.split(command)
-        assert program == "annpipe"
-        # The record is made while the next command runs; all of them are waited for when the module is done.
-        has_tracking = load_spec(project / arguments[1]).root.get("tracking") is not None
-        not_waiting = "tracking.wait_seconds=0" if has_tracking else "tracking={wait_seconds: 0}"
-        done = subprocess.run(
-            [sys.executable, "-m", "annpipe", *arguments, "--set", not_waiting, "--json"],
-            cwd=project, env=environment, capture_output=True, text=True, timeout=300, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return Ran(Path(json.loads(done.stdout)["folder"]))
+        with unrecorded():
+            printed = in_this_process(project, *quiet(project, command))
+        return Ran(Path(json.loads(printed)["folder"]))
 
     return type_in
+
+
+def the_command(name: str) -> str:
+    """The one command in the header of a spec."""
+    (command,) = COMMAND.findall(header(ROOT / "pipelines" / f"{name}.yaml"))
+    return str(command)
 
 
 @pytest.fixture
 def run(type_in: Type) -> Type:
     """Types the one command in the header of a spec."""
-
-    def run(name: str) -> Ran:
-        (command,) = COMMAND.findall(header(ROOT / "pipelines" / f"{name}.yaml"))
-        return type_in(command)
-
-    return run
+    return lambda name: type_in(the_command(name))
 
 
 def plan_of(name: str, *overrides: str) -> Plan:
@@ -175,21 +190,23 @@ def test_a_header_has_command_purpose_expectation_and_time(spec: Path) -> None:
     assert re.search(r"# Takes: .*\bseconds?\b", text)
 
 
-def test_every_spec_is_valid(annpipe: Any) -> None:
+def test_every_spec_is_valid(annpipe_here: CliHere) -> None:
     """All in one command; only the stack of linear layers is warned of."""
-    done = annpipe("validate", *SPECS)
+    code, _, said = annpipe_here("validate", *SPECS)
+    assert code == 0, said
+    assert "error" not in said
+
+
+def test_quadratic_settles_at_the_noise_floor_and_its_saved_model_holds_the_curve(annpipe: Cli, project: Path) -> None:
+    """All 10,000 epochs in a process with its shipper; MLflow loads the model where annpipe cannot be imported."""
+    done = annpipe(*quiet(project, the_command("quadratic")), cwd=project)
     assert done.returncode == 0, done.stderr
-    assert "error" not in done.stderr
-
-
-def test_quadratic_settles_at_the_noise_floor_and_its_saved_model_holds_the_curve(run: Type, project: Path) -> None:
-    """All 10,000 epochs; the model is loaded by MLflow where annpipe cannot be imported."""
-    ran = run("quadratic")
+    ran = Ran(Path(json.loads(done.stdout)["folder"]))
     assert 3.6 < ran.final["train/loss"] < 4.6
     assert ran.final["train/loss"] == pytest.approx(NOISE_FLOOR, rel=0.1)
     points = [point for event in journal.read(ran.folder) for point in journal.points(event)]
     assert [step for key, step, _, _ in points if key == "train/loss"] == list(range(1, 10_001))
-    ran.wait_until_recorded()
+    wait_until_recorded(ran.folder)
     x = np.linspace(-12, 12, 481)
     y = predicted(project, ran.folder, x)
     assert np.abs(y - (x**2 + 3)).mean() < 1.5
@@ -263,14 +280,14 @@ def test_linear_layers_collapse_to_the_line_of_least_squares(run: Type) -> None:
     assert float(expected.replace(",", "")) == pytest.approx(line, rel=0.02)
 
 
-def test_plan_warns_where_linear_layers_meet(annpipe: Any) -> None:
+def test_plan_warns_where_linear_layers_meet(annpipe_here: CliHere) -> None:
     """Three times, each at the second of two lines; no other spec is warned of."""
     spec = ROOT / "pipelines" / "linear_collapse.yaml"
-    done = annpipe("plan", spec)
-    assert done.returncode == 0, done.stderr
+    code, _, said = annpipe_here("plan", spec)
+    assert code == 0, said
     lines = spec.read_text(encoding="utf-8").splitlines()
     layers = [number for number, line in enumerate(lines, start=1) if line.startswith("  - Linear")]
-    warned = re.findall(r"warning\[linear-collapse\].*\n +┌─ \S+linear_collapse\.yaml:(\d+):5", done.stderr)
+    warned = re.findall(r"warning\[linear-collapse\].*\n +┌─ \S+linear_collapse\.yaml:(\d+):5", said)
     assert [int(number) for number in warned] == layers[1:]
     assert len(warned) == 3
     assert not any(plan_of(name).warnings for name in NAMES if name != "linear_collapse")
@@ -338,7 +355,7 @@ print(json.dumps([answer.to_numpy().tolist() for answer in answers]))
 def test_the_saved_model_of_penguins_takes_raw_rows(run: Type, project: Path) -> None:
     """Every row of the CSV file as pandas reads it, an island never seen and missing values; annpipe is not there."""
     ran = run("penguins")
-    ran.wait_until_recorded()
+    record(project)
     model = _models(ran, project)[0]
     file = project / "pipelines" / "tables" / "penguins.csv"
     answer = subprocess.run(

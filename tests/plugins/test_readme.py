@@ -168,7 +168,7 @@ def test_every_block_in_one_file_trains_and_its_model_answers_without_annpipe(an
 def alone(program: str, folder: str) -> float:
     """What a program prints of a folder, in a process without annpipe."""
     done = subprocess.run(
-        [sys.executable, "-c", program, folder], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", program, folder], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return float(done.stdout)

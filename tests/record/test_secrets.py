@@ -94,7 +94,7 @@ def hold_no_canary(project: Path, *printed: subprocess.CompletedProcess[str]) ->
 
 def until_tried(folder: Path) -> str:
     """The problem that the shipper notes once it has knocked at the dead server."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (problem := read_state(folder).problem):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -335,6 +335,6 @@ LONG = ["password='" * 10_000, "password='" + "\\" * 20_000, "authorization:" * 
 )
 def test_no_text_takes_long(text: str) -> None:
     """The patterns do not run away, whatever an error message or a spec holds."""
-    began = time.monotonic()
+    began = time.process_time()
     scrub(text)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2

@@ -8,7 +8,16 @@ import pytest
 
 from annpipe.registry import KINDS, Entry, Origin, Registry
 from annpipe.registry.entry import from_json, to_json
-from annpipe.registry.traits import TRAITS, LayerTraits, LossTraits, SchedulerTraits, TraitFault, Traits, traits_of
+from annpipe.registry.traits import (
+    TRAITS,
+    LayerTraits,
+    LossTraits,
+    PlotTraits,
+    SchedulerTraits,
+    TraitFault,
+    Traits,
+    traits_of,
+)
 
 
 def entry(kind: str, traits: object) -> Entry:
@@ -59,6 +68,7 @@ def test_the_index_gives_every_trait_back(registry_entries: Registry) -> None:
 def test_only_what_is_said_is_written() -> None:
     assert LayerTraits(linear=True, range=(0, None)).to_data() == {"linear": True, "range": [0, None]}
     assert Traits().to_data() == {}
+    assert PlotTraits(of_rows=False).to_data() == {"of_rows": False}
 
 
 def test_traits_say_their_names_of_no_other_kind_twice() -> None:

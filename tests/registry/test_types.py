@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from annpipe.expression import Expression
+from annpipe.registry.annotations import from_annotation
 from annpipe.registry.kinds import KINDS
 from annpipe.registry.types import (
     SCALARS,
@@ -25,7 +26,6 @@ from annpipe.registry.types import (
     TupleOf,
     UnsupportedType,
     annotation,
-    from_annotation,
     one_of,
     parse,
     words,

@@ -63,7 +63,7 @@ def command(project: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def wait_for(condition: Any, process: subprocess.Popen[str], seconds: float = 120) -> None:
+def wait_for(condition: Any, process: subprocess.Popen[str], seconds: float = 300) -> None:
     """Waits until the condition holds while the process lives."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -122,7 +122,7 @@ def mlflow_runs(project: Path) -> list[Any]:
     return list(client.search_runs([e.experiment_id for e in client.search_experiments() if e.experiment_id != "0"]))
 
 
-def wait_for_status(project: Path, status: str, seconds: float = 120) -> None:
+def wait_for_status(project: Path, status: str, seconds: float = 300) -> None:
     """The one run of the store gets this status, though on a busy machine its shipper may outlive the command."""
     deadline = time.monotonic() + seconds
     while [run.info.status for run in mlflow_runs(project)] != [status]:
@@ -160,7 +160,7 @@ def test_ctrl_c_and_sigterm_and_resume_give_the_run_that_was_never_stopped(proje
             before = epochs_done(project)
             wait_for(lambda before=before: epochs_done(project) > before + 5, process)
             process.send_signal(number)
-            output, errors = process.communicate(timeout=180)
+            output, errors = process.communicate(timeout=300)
         folder = run_folder(project)
         assert folder is not None
         assert process.returncode == 128 + number
@@ -172,13 +172,13 @@ def test_ctrl_c_and_sigterm_and_resume_give_the_run_that_was_never_stopped(proje
     assert steps == sorted(set(steps))
     assert any(step % STEPS_AN_EPOCH for step in steps)
     with command(project, "resume", "--last") as process:
-        output, errors = process.communicate(timeout=180)
+        output, errors = process.communicate(timeout=300)
     assert (process.returncode, output[:8]) == (0, "FINISHED"), errors
     whole = go(SPEC)
     assert whole.outcome.status == "FINISHED"
     hold_as_if_never_interrupted(project, folder, whole.folder)
     with command(project, "resume", "--last") as process:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=300)
     assert (process.returncode, output) == (0, "")
     assert errors == f"{folder.name} is finished: nothing is left to do\n"
 
@@ -194,7 +194,7 @@ def test_a_run_killed_outright_goes_on_from_its_safety_checkpoint(project: Path,
         process.communicate()
     assert journal.status(folder) == "KILLED"
     with command(project, "resume", folder.name) as process:
-        output, errors = process.communicate(timeout=180)
+        output, errors = process.communicate(timeout=300)
     assert (process.returncode, output[:8]) == (0, "FINISHED"), errors
     hold_as_if_never_interrupted(project, folder, go(SPEC).folder)
 

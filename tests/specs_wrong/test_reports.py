@@ -21,6 +21,7 @@ import pytest
 
 from annpipe.cli import outcome
 from annpipe.cli.commands import explain
+from annpipe.registry import Registry
 
 FOLDER = Path(__file__).parent
 SPECS = sorted(path for path in FOLDER.rglob("*.yaml") if "bases" not in path.parts)  # bases are extended by specs
@@ -40,8 +41,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def call(corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Validate:
-    """Runs `annpipe …` in the corpus: exit code, stdout and stderr, paths as everybody has them."""
+def call(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], registry_entries: Registry
+) -> Validate:
+    """Runs `annpipe …` in the corpus: exit code, stdout and stderr, paths as everybody has them.
+
+    The index of the installed components is read once for all.
+    """
+    monkeypatch.setattr(Registry, "installed", lambda **options: registry_entries.copy())
 
     def called(*arguments: str) -> Said:
         monkeypatch.chdir(corpus)

@@ -7,7 +7,6 @@ import importlib.util
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from sqlalchemy import create_engine
 
 from annpipe.errors import StoreError
 from annpipe.sweep.storage import storage_of
+from tests.conftest import unused_port
 from tests.sweep.commands import AT_ONCE, begun, finished
 
 PASSWORD = "pg-swordfish"
@@ -56,9 +56,7 @@ def server() -> Iterator[str]:
         for path in (folder, secret):
             shutil.chown(path, user)
         how["user"] = user
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = unused_port()
     data, options = folder / "data", f"-h 127.0.0.1 -p {port} -k {folder} -F"
     made = ["-U", "ann", "-A", "scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--no-sync"]
     try:

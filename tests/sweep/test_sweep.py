@@ -245,7 +245,7 @@ def test_a_sweep_that_is_stopped_goes_on(alone: bool, type_in: Type, tmp_path: P
     process = subprocess.Popen(
         [sys.executable, "-m", "annpipe", *long], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 300
     while not any('"series"' in path.read_text() for path in tmp_path.glob("runs/small-2*/journal.jsonl")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -272,11 +272,11 @@ def test_trials_are_in_mlflow_while_they_run(tmp_path: Path) -> None:
     def asked(query: str) -> dict[str, Any]:
         if not (tmp_path / "mlflow.db").is_file():
             return {}
-        with closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=120)) as store:
+        with closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=300)) as store:
             return dict(store.execute(query).fetchall())
 
     def wait_for(status: str) -> None:
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 300
         query = "SELECT p.value, r.status FROM runs r JOIN params p USING (run_uuid) WHERE p.key='seed'"
         while (found := asked(query)) != {"0": status, "1": status}:
             assert time.monotonic() < deadline, found

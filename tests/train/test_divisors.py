@@ -23,6 +23,7 @@ from annpipe.train.gears.stacked.eligibility import why_solo
 from annpipe.train.loop import evaluate
 from annpipe.train.loop.loop import Loop
 from tests.comparing import hold_parameters
+from tests.sampling import sample
 from tests.train.divisor_cases import ROWS, TARGETS, WEIGHT, X, spec
 from tests.train.gears.recording import Recorder
 from tests.train.gears.shifts import hold_to_eager, on_the_cpu
@@ -144,7 +145,7 @@ def test_an_accumulated_step_is_the_large_batch(target: str, model: str, loss: s
     hold_parameters(parts, fit(spec(target, loss), *clip))
 
 
-@pytest.mark.parametrize(("target", "model", "loss"), EVERY)
+@pytest.mark.parametrize(("target", "model", "loss"), sample(EVERY, 3, 0))
 def test_the_last_accumulation_of_an_epoch_may_be_short(target: str, model: str, loss: str, fit: Fit) -> None:
     """Steps of 6, 6 and 2 rows, or with `drop_last` of 8 alone; rows in another order in each epoch."""
     shuffle = str("ignore" not in loss).lower()  # no step may have only labels that do not count
@@ -154,7 +155,7 @@ def test_the_last_accumulation_of_an_epoch_may_be_short(target: str, model: str,
         hold_parameters(fit(spec(target, loss), *own, drop, f"train.batch_size={batch}", "train.accumulate=2"), large)
 
 
-@pytest.mark.parametrize(("target", "model", "loss"), EVERY)
+@pytest.mark.parametrize(("target", "model", "loss"), sample(EVERY, 3, 1))
 def test_the_recorded_loss_is_that_of_all_rows(target: str, model: str, loss: str, fit: Fit) -> None:
     """At a rate of 0, for any size of batches: as the loss module itself says, and as an evaluation does."""
     for sizes in (["batch_size=14"], ["batch_size=8"], ["batch_size=6"], ["batch_size=3", "accumulate=2"]):
@@ -254,7 +255,7 @@ def test_only_what_divides_otherwise_costs_anything(name: str) -> None:
 # the gears
 
 
-@pytest.mark.parametrize(("target", "model", "loss"), BY_TERMS)
+@pytest.mark.parametrize(("target", "model", "loss"), sample(BY_TERMS, 2))
 @pytest.mark.parametrize("how", ["batch_size=8", "batch_size=5 accumulate=3"])
 def test_stacked_steps_are_those_of_each_run(how: str, target: str, model: str, loss: str, planned: Planned) -> None:
     """Values and divisors of each step, gradients and parameters; weights may differ between members."""
@@ -317,14 +318,14 @@ def test_members_may_differ_in_whether_a_label_is_ignored(how: list[str], planne
 
 
 @pytest.mark.usefixtures("uncompiled")
-@pytest.mark.parametrize(("target", "model", "loss"), BY_TERMS)
+@pytest.mark.parametrize(("target", "model", "loss"), sample(BY_TERMS, 3))
 def test_compiled_steps_are_the_eager_ones(target: str, model: str, loss: str, planned: Planned) -> None:
     """Values and divisors of each step, in blocks and the batch that ends an epoch by itself."""
     gear = hold_to_eager(planned(spec(target, loss), *told(model, *COMPILED)), (1, 8, 12, 9, 20))
     assert (gear.solo.terms is None) == all(Terms(gear.solo.parts.loss).sums)
 
 
-@pytest.mark.parametrize(("target", "model", "loss"), BY_TERMS[::2])
+@pytest.mark.parametrize(("target", "model", "loss"), sample(BY_TERMS[::2], 3, 1))
 def test_graphed_steps_are_the_eager_ones(
     target: str, model: str, loss: str, planned: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,9 @@ from pydantic.fields import FieldInfo
 
 from annpipe.errors import MAX_PROBLEMS, Place, Problem
 from annpipe.errors.suggest import did_you_mean, nearest
+from annpipe.registry.annotations import from_annotation
 from annpipe.registry.other_tools.words import section_option_word
-from annpipe.registry.types import ListOf, from_annotation, words
+from annpipe.registry.types import ListOf, words
 from annpipe.spec.sections.models import Section
 from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, descend, in_words, plain
 from annpipe.spec.yaml.other_yaml import yaml_hint

@@ -38,7 +38,7 @@ class Gear(Protocol):
         """Steps a scheduler that follows a metric; others step by themselves at the end of each epoch."""
 
     def result(self) -> torch.nn.Module:
-        """The model to evaluate: the trained one, or the average of it that has begun."""
+        """The model to evaluate: the trained one, or its averaged copy once that has begun."""
 
     def close(self) -> None:
         """Lets go of rows that were read ahead; the next step reads them again."""
@@ -46,7 +46,7 @@ class Gear(Protocol):
     def settle(self, state: dict[str, Any] | None = None) -> bool:
         """Puts the parameters of `result` (out of a state, where one is given) into the model: the run is over.
 
-        Whether they are an average.
+        Whether they are averaged.
         """
 
     def state(self) -> dict[str, Any]:

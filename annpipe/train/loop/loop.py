@@ -121,7 +121,7 @@ class Loop:
                 return False
             if self._keeper.is_due(self._kept_at, self.plan.train.checkpoint_seconds):
                 self.keep(LAST)
-        if not self._is_finite():  # the last step's doing: no step comes after it whose loss would tell
+        if not self._is_finite():  # of the last step: no step comes after it whose loss would show it
             raise NonFinite(self.gear.step, "the parameters became nan or infinite", self._finite_checkpoint)
         self.keep(LAST)
         restored = self._keeper.load(self.memory.restore)["gear"] if self.memory.restore else None
@@ -157,7 +157,7 @@ class Loop:
         return most is not None and self.memory.seconds >= most
 
     def _take_mean(self, epoch: int) -> None:
-        """The mean over the rows of an epoch that the run ends in; nothing where the epoch was told already."""
+        """The mean over the rows of an epoch that the run ends in; nothing where the epoch was reported already."""
         if self.memory.loss_rows:
             mean = self.memory.over_rows(self._sums)
             self.memory.note("train/loss", mean, epoch)
@@ -252,7 +252,7 @@ class Loop:
     def keep(self, name: str) -> None:
         """Writes the checkpoint `name`, as soon as the disk takes it; parameters not finite never replace finite ones.
 
-        A step with a finite loss may leave such parameters; the next step's loss tells, and ends the run.
+        A step with a finite loss may leave such parameters; the next step's loss shows it, and ends the run.
         """
         if not self._is_finite():
             return

@@ -178,7 +178,7 @@ def test_a_command_imports_only_what_it_needs(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
     imported = set(done.stdout.rpartition("IMPORTED")[2].split())

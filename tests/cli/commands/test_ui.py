@@ -71,7 +71,7 @@ def serving(project: Path) -> Iterator[subprocess.Popen[str]]:
 
 def get(address: str) -> Any:
     """The answer to a request."""
-    with urllib.request.urlopen(address, timeout=20) as answer:
+    with urllib.request.urlopen(address, timeout=300) as answer:
         return answer.read()
 
 
@@ -109,8 +109,8 @@ def test_the_printed_address_answers_until_ctrl_c(tmp_path: Path) -> None:
         assert latest_page(tmp_path, uri, base) == f"#/experiments/{experiment}/runs?workflowType=machine_learning"
         assert servers_on(tmp_path / "mlflow.db")
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
-    deadline = time.monotonic() + 5
+        assert process.wait(300) == 0
+    deadline = time.monotonic() + 300
     while servers_on(tmp_path / "mlflow.db"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -129,7 +129,7 @@ def test_the_server_waits_for_whoever_makes_the_database(tmp_path: Path) -> None
         assert process.stdout is not None
         assert process.stdout.readline().startswith("http://127.0.0.1:")
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(300) == 0
 
 
 def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

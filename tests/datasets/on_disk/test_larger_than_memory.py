@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from annpipe.backend.streams import generator, stream_seed
-from annpipe.datasets.on_disk import fit as passages
+from annpipe.datasets.on_disk import fit as on_disk_fit
 from annpipe.errors import SpecError
 from annpipe.train.batches import on_disk
 from annpipe.train.batches.on_disk import OnDiskBatches
@@ -162,7 +162,7 @@ def test_statistics_are_those_of_all_train_rows(planned: Planned, fit: Fit, chai
 
 @pytest.mark.usefixtures("rows")
 def test_quantiles_of_many_rows_are_those_of_a_sample_of_train(fit: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passages, "MOST_ROWS", 200)
+    monkeypatch.setattr(on_disk_fit, "MOST_ROWS", 200)
     change = ("data.transforms.number=[{impute: median}, robust]", "train.epochs=1")
     first = fit(SPEC, *change).parts.transformed.columns.state_dict()
     held = fit(SPEC, *change, IN_MEMORY).parts.transformed.columns.state_dict()
@@ -378,9 +378,9 @@ def test_the_saved_model_and_the_record_are_those_of_rows_in_memory(go: Go) -> N
 
 @pytest.mark.usefixtures("rows")
 def test_figures_of_many_rows_show_some_and_say_so(go: Go, monkeypatch: pytest.MonkeyPatch) -> None:
-    from annpipe.datasets.on_disk import split as cutting
+    from annpipe.datasets.on_disk import split as on_disk_split
 
-    monkeypatch.setattr(cutting, "SAMPLE", 50)
+    monkeypatch.setattr(on_disk_split, "SAMPLE", 50)
     run = go(SPEC, "plots=[predictions]", "train.epochs=1")
     told = "figures show 50 of 420 rows of train, 50 of 120 rows of val, 50 of 60 rows of test, at equal distances"
     assert told in run.said
@@ -395,9 +395,9 @@ def test_a_batch_of_all_rows_is_refused(planned: Planned) -> None:
 def test_a_class_that_train_lacks_is_told_by_all_rows(
     tmp_path: Path, rows: pd.DataFrame, planned: Planned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from annpipe.datasets.on_disk import split as cutting
+    from annpipe.datasets.on_disk import split as on_disk_split
 
-    monkeypatch.setattr(cutting, "SAMPLE", 20)
+    monkeypatch.setattr(on_disk_split, "SAMPLE", 20)
     rows["kind"] = ["cheap"] * 560 + ["dear"] * 38 + ["odd"] * 2
     rows["order"] = range(ROWS)
     rows.drop(columns=["group", "part", "price"]).to_parquet(tmp_path / "kinds.parquet")

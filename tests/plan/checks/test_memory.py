@@ -82,7 +82,7 @@ def test_memory_that_is_not_enough_is_told_in_words(tmp_path: Path) -> None:
     command = f"ulimit -v 16000000; exec {shlex.quote(sys.executable)} -m annpipe run spec.yaml"
     more = " --set tracking.wait_seconds=0"
     done = subprocess.run(
-        ["bash", "-c", command + more], cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
+        ["bash", "-c", command + more], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 1, done.stderr
     assert (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -38,7 +37,7 @@ def warned(tmp_path: Path, registry_entries: Registry) -> Warned:
         text = SPEC.replace("TARGETS", targets).replace("MODEL", model).replace("LOSS", loss)
         file = tmp_path / "spec.yaml"
         file.write_text(text.replace("METRICS", metrics).replace("SCHEDULER", scheduler), encoding="utf-8")
-        plan = resolve(draft(load_spec(file), copy.deepcopy(registry_entries)))
+        plan = resolve(draft(load_spec(file), registry_entries.copy()))
         assert all(warning.severity == "warning" and warning.place for warning in plan.warnings)
         return [(warning.code, warning.help or "") for warning in plan.warnings]
 

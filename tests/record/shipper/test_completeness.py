@@ -234,7 +234,7 @@ def test_a_live_run_that_is_deleted_and_restored_is_recorded_by_its_own_shipper(
     run.journal.series("train/loss", 1, [1.0] * 20, BEGAN, BEGAN + 20)
     recorder = Recorder.start_shipper()
     recorder.attach(run.folder)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not read_state(run.folder).offset and time.monotonic() < deadline:
         time.sleep(0.1)
     run_id = str(read_state(run.folder).run_id)
@@ -245,7 +245,7 @@ def test_a_live_run_that_is_deleted_and_restored_is_recorded_by_its_own_shipper(
     assert "was deleted" in str(read_state(run.folder).problem)
     client.restore_run(run_id)
     run.end()
-    state = recorder.finish(120)
+    state = recorder.finish(300)
     assert (state.complete, state.problem) == (True, None)
     assert len(client.get_metric_history(run_id, "train/loss")) == 40
     assert client.get_run(run_id).info.status == "FINISHED"

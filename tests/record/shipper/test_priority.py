@@ -105,7 +105,7 @@ def test_low_priority_ends_with_the_trainer(place: Path) -> None:
         stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=without_privileges,
     )  # fmt: skip
     assert process.stdin is not None
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     try:
         process.stdin.write(json.dumps({"folder": str(run), "tracking_uri": None}).encode() + b"\n")
         process.stdin.flush()
@@ -169,7 +169,7 @@ def test_a_shipper_whose_trainer_left_before_a_run_ends_at_once(place: Path) -> 
     )  # fmt: skip
     assert process.stdin is not None
     process.stdin.close()
-    assert process.wait(120) == 0
+    assert process.wait(300) == 0
 
 
 @pytest.fixture

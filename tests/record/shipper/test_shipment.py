@@ -292,7 +292,7 @@ def test_two_runs_may_make_the_store_at_once(tmp_path: Path, begin: Any) -> None
     both = [Recorder.start_shipper() for _ in folders]
     for recorder, folder in zip(both, folders, strict=True):
         recorder.attach(folder)
-    states = [recorder.finish(60) for recorder in both]
+    states = [recorder.finish(300) for recorder in both]
     assert [(state.complete, state.problem) for state in states] == [(True, None)] * 2
     assert len({state.run_id for state in states}) == 2
     assert len({state.experiment_id for state in states}) == 1

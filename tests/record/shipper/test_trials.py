@@ -303,7 +303,7 @@ def test_a_transaction_is_seen_by_others_when_it_is_complete(project: Path) -> N
     """Reading goes on meanwhile; a store that is no SQLite file is left as it is."""
     client = MlflowClient(location.embedded_uri(project))
     experiment = client.create_experiment("other")
-    database = sqlite3.connect(project / location.DATABASE, timeout=0.5)
+    database = sqlite3.connect(project / location.DATABASE, timeout=60)
     count = "select count(*) from runs"
     with one_transaction(client):
         run = client.create_run(experiment)

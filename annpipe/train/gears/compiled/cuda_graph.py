@@ -87,9 +87,9 @@ class GraphedSteps:
                     self._replay = self._capture(_bound(self._steps, self._memory))
             if not self._memory.can_take(xs, ys):  # rows in other memory: the same steps, one by one
                 return _bound(self._steps, _Memory(state, xs, ys, table, step=step, copies=False))()
-            self._memory.take(state, xs, ys, table, step)
+            self._memory.copy_in(state, xs, ys, table, step)
             losses = self._replay().clone()
-            self._memory.give(state)
+            self._memory.copy_out(state)
             return losses
 
 
@@ -118,7 +118,7 @@ class _Memory:
         pairs = zip([*xs, *ys], [*self.xs, *self.ys], strict=True)
         return not self._shares_rows or all(_is_same_memory(*pair) for pair in pairs)
 
-    def take(
+    def copy_in(
         self,
         state: StepState,
         xs: Sequence[torch.Tensor],
@@ -137,7 +137,7 @@ class _Memory:
         self._last_table = list(table)
         self.count.fill_(float(step))
 
-    def give(self, state: StepState) -> None:
+    def copy_out(self, state: StepState) -> None:
         """Copies out what the steps have computed."""
         torch._foreach_copy_([*_read(state), *state.gradients], [*_read(self.state), *self.state.gradients])
 

@@ -123,7 +123,8 @@ class Guard:
         if self._kept is None or loss <= self._kept["loss_value"]:
             parts = self._parts
             states = {"model": parts.model.state_dict(), "loss": parts.loss.state_dict()}
-            self._kept = copy.deepcopy({**states, "memories": parts.optimizer.state_dict()["state"]})
+            optimizer_state = parts.optimizer.state_dict()["state"]
+            self._kept = copy.deepcopy({**states, "memories": optimizer_state})  # the key that checkpoints have
             self._kept["loss_value"] = loss
 
     def _roll_back(self) -> str:

@@ -69,7 +69,7 @@ def _hooks(modules: Sequence[nn.Module]) -> Hooks:
 @dataclass(frozen=True)
 class _Buffers:
     """The memory for a number of rows, for each block: the outputs of its product and of each layer after it, and the
-    gradient of these, as it lies and transposed."""
+    gradient of these, as it is and transposed."""
 
     outputs: list[torch.Tensor]
     after: list[list[torch.Tensor]]
@@ -199,6 +199,6 @@ class SoloChain:
 
 
 def _as_rows(memory: torch.Tensor, width: int, *, is_transposed: bool) -> torch.Tensor:
-    """Memory as (rows, width). A product fills its vectors along what lies together: with a narrow layer's numbers half
-    of each would be empty, with its rows none."""
+    """Memory as (rows, width). A product fills its vectors along neighbours in memory: with a narrow layer's numbers
+    half of each would be empty, with its rows none."""
     return memory.view(width, -1).t() if is_transposed else memory.view(-1, width)

@@ -103,7 +103,7 @@ def _softplus_backward(layer: nn.Softplus, x: torch.Tensor, grad: torch.Tensor) 
 
 def _dropout(layer: nn.Dropout, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
     noise = x.new_empty(x.shape).bernoulli_(1 - layer.p).div_(1 - layer.p)
-    torch.mul(x, noise, out=out)  # the noise is drawn row by row, however x lies
+    torch.mul(x, noise, out=out)  # the noise is drawn row by row, whatever the strides of x
     return noise
 
 

@@ -148,7 +148,7 @@ def _in_parts(plan: Plan, parts: Parts) -> str | None:
     if not isinstance(parts.rows["train"], Rows):
         return "rows in files"
     if parts.fitted is not None and parts.fitted.inside:
-        return "transforms that go with each batch"
+        return "transforms that are applied to each batch"
     if next(parts.loss.parameters(), None) is not None:
         return "a loss with parameters"
     if _may_have_no_label(plan, parts.rows["train"].y):
@@ -177,7 +177,7 @@ def _layers(plan: Plan) -> str | None:
     ]
     for component in components:
         if getattr(component.load(), "stacks", True) is False:
-            return f"the {component.kind} {component.name}, which says so"
+            return f"the {component.kind} {component.name}, which says `stacks = False`"
         if component.options.get("sparse") is True:
             return f"the {component.kind} {component.name}, whose gradients are sparse"
     return None if find_device(plan.device.type).type == "cpu" else _draws(plan)

@@ -76,7 +76,7 @@ def stacking_modes(model: nn.Sequential, x: torch.Tensor) -> list[StackingMode]:
 def _tried(module: nn.Module, x: torch.Tensor, *, is_as_usual: bool) -> tuple[str | None, torch.Tensor]:
     """Why a layer is not run for many models at once, if it is not, and its output for x."""
     if type(module) is nn.Dropout:
-        return None if is_as_usual else "which draws in an order of its own", module(x).detach()
+        return None if is_as_usual else "which draws random numbers in another order of dimensions", module(x).detach()
     if type(module) is nn.Linear or facts_of(module).is_elementwise:
         return None, module(x).detach()
     before = copy.deepcopy(module)
@@ -86,7 +86,7 @@ def _tried(module: nn.Module, x: torch.Tensor, *, is_as_usual: bool) -> tuple[st
     if draws or any(isinstance(inner, _DropoutNd) for inner in module.modules()):  # other members may have another p
         return DRAWS, output
     if any(isinstance(value, Taps) for inner in module.modules() for value in vars(inner).values()):
-        return "which taps", output
+        return "which sets or reads a tap", output
     if not _is_as_before(module, before):
         return "which keeps statistics of its batches", output
     return _mapping_fault(before, x), output
@@ -132,7 +132,7 @@ def _mapping_fault(module: nn.Module, x: torch.Tensor) -> str | None:
     close = 1e-9 if alone.dtype == torch.float64 else 1e-4
     pairs = [(alone, outputs), *zip(_gradients(alone, trained), gradients, strict=True)]
     if not all(torch.allclose(a, b, rtol=close, atol=close / 10, equal_nan=True) for a, b in pairs):
-        return "which gives something else of many models at once"
+        return "whose output differs when many models run at once"
     return None
 
 

@@ -15,7 +15,7 @@ from annpipe.train.gears.stacked.layers import StackingMode, stacking_modes
 from annpipe.train.gears.stacked.model import layers_of
 from annpipe.train.parts import Parts, named_parameters
 
-SAMPLE = 8  # rows that tell which parameters have a gradient
+SAMPLE = 8  # rows that show which parameters have a gradient
 
 
 @dataclass(frozen=True)

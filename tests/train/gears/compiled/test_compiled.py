@@ -67,7 +67,7 @@ def compiler() -> None:
         pytest.skip("there is no C++ compiler here")
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.usefixtures("uncompiled")
 def test_each_optimizer_takes_torch_s_own_steps(name: str, precision: str, planned: Planned) -> None:

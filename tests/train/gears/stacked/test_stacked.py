@@ -48,7 +48,7 @@ class Modest(torch.nn.Module):
 """
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("precision", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_each_optimizer_s_stacked_steps_are_torch_s_own(name: str, precision: str, planned: Planned) -> None:
     """Batches of 8, 8, 8 and 5 rows, other seeds, and a member that asks for its steps by and by."""
@@ -305,7 +305,7 @@ def test_what_cannot_be_stacked_says_why(override: str, reason: str, planned: Pl
 def test_a_plugin_says_that_it_cannot_be_stacked(planned: Planned) -> None:
     """By an attribute of its class."""
     plan = planned(SPEC, "plugins=[words.py]", "model=[Linear: 3, Modest, Linear: 1]", words=WORDS)
-    assert why_solo(plan) == "the layer Modest, which says so"
+    assert why_solo(plan) == "the layer Modest, which says `stacks = False`"
 
 
 def loops_of(plans: list[Plan], folder: Path, stop_at: list[int | None]) -> tuple[StackedRuns, dict[Member, Loop]]:
