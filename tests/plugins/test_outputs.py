@@ -198,10 +198,10 @@ def test_a_plan_is_the_plan_of_its_own_yaml(plan: Any) -> None:
         ("{LSTM: 3}", "weights", "wrong-value", "LSTM has no `weights`"),
         ("{LSTM: 3}", "[1, 0]", "wrong-value", "say `hidden` or `cell`"),
         ("{GRU: 3}", "1", "wrong-value", "say `hidden`"),
-        ("{GRU: 3}", "[]", "wrong-value", "no place"),
+        ("{GRU: 3}", "[]", "wrong-value", "`part` is an empty list"),
         ("{Linear: 3}", "1", "shape", "the output of Linear is a single tensor; `part` is 1"),
         ("{MultiheadAttention: 2}", "2", "shape", "the output of MultiheadAttention is a tuple of 2, counted from 0"),
-        ("{Flatten: {}}", "last_step", "shape", "Flatten gives 2 dimensions"),
+        ("{Flatten: {}}", "last_step", "shape", "Flatten has 2 dimensions of output"),
         ("{LSTM: {hidden_size: 3, batch_first: false}}", "hidden", "shape", "takes the rows for the steps"),
     ],
 )  # fmt: skip
