@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from annpipe.registry.kinds import KINDS
 from tests import structure_exceptions
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +28,8 @@ BANNED = frozenset(f"{FILLERS} {METAPHORS} {TOO_MANY_SENSES}".split())
 """Identifiers that the vocabulary of docs/glossary.md replaces."""
 ALIASES = {"annpipe/contract.py": frozenset({"Outline"})}
 """Old public names that plugins may use: each is an alias with its reason."""
+MARKS = frozenset(KINDS)
+"""The decorators of components: their parameters are options, words of the spec, which the vocabulary does not bind."""
 SOURCE_LOCATION = re.compile(r"\bPlace\b|\.place\b")
 """What a module has that speaks of places in a source file; elsewhere a `place` is a buffer or an index."""
 
@@ -92,7 +95,10 @@ def banned_identifiers() -> list[str]:
 
 
 def _defined(module: ast.Module) -> Iterator[str | None]:
+    options = set(_options(module))
     for node in ast.walk(module):
+        if node in options:
+            continue
         if isinstance(node, ast.Name | ast.Attribute):
             if isinstance(node.ctx, ast.Store):
                 yield node.id if isinstance(node, ast.Name) else node.attr
@@ -102,6 +108,23 @@ def _defined(module: ast.Module) -> Iterator[str | None]:
             yield node.name
         elif isinstance(node, ast.alias):
             yield node.asname
+
+
+def _options(module: ast.Module) -> Iterator[ast.arg | ast.Attribute]:
+    """The parameters of marked components, and the attributes of their names in which classes hold them."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and any(map(_is_mark, node.decorator_list)):
+            methods = [part for part in [node, *node.body] if isinstance(part, ast.FunctionDef)]
+            made = [method.args for method in methods if method.name in ("__init__", node.name)]
+            parameters = [parameter for arguments in made for parameter in [*arguments.args, *arguments.kwonlyargs]]
+            names = {parameter.arg for parameter in parameters}
+            yield from parameters
+            yield from (part for part in ast.walk(node) if isinstance(part, ast.Attribute) and part.attr in names)
+
+
+def _is_mark(decorator: ast.expr) -> bool:
+    name = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return isinstance(name, ast.Name) and name.id in MARKS
 
 
 def imports_of_tests() -> list[str]:

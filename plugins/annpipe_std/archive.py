@@ -1,4 +1,4 @@
-"""Which arrays does `npz` take from an archive, and do they fit? Told without torch, and nothing is unpickled."""
+"""The arrays that `npz` takes from an archive, read and checked without torch; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ def npz_arrays(
     return made["inputs"], made["targets"]
 
 
-def _whole(option: str, said: bool | list[str], names: Iterable[str]) -> set[str]:
+def _whole(option: str, chosen: bool | list[str], names: Iterable[str]) -> set[str]:
     """The columns that are whole numbers: all of a role, none, or those that are listed."""
     known = list(names)
-    if isinstance(said, bool):
-        return set(known) if said else set()
-    for name in said:
+    if isinstance(chosen, bool):
+        return set(known) if chosen else set()
+    for name in chosen:
         if name not in known:
             help_ = did_you_mean(name, known) or f"there is {', '.join(known)}"
             raise OptionError(option, f"there is no column '{name}'", help=help_)
-    return set(said)
+    return set(chosen)
 
 
 def npz_fields(

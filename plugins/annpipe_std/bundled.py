@@ -1,4 +1,4 @@
-"""Which rows do scikit-learn's bundled sets and generators give? Told without torch, and without a network.
+"""The rows of scikit-learn's bundled sets and generators, without torch and without access to the network.
 
 scikit-learn is an extra of annpipe, so it is imported only where rows are asked for.
 """
@@ -47,9 +47,9 @@ def sklearn_rows(
 ) -> Rows:
     """Calls `load_*` or `make_*` of sklearn.datasets; raises OptionError where they do not take the options."""
     if (load is None) == (make is None):
-        found = "neither is given" if load is None else "both are given"
+        fault = "neither is given" if load is None else "both are given"
         option = "load" if load else ""
-        raise OptionError(option, f"give either `load` or `make`; {found}", help="as in `sklearn: {load: iris}`")
+        raise OptionError(option, f"give either `load` or `make`; {fault}", help="as in `sklearn: {load: iris}`")
     if images and load != "digits":
         raise OptionError("images", "only the digits have images", help="leave it out, or take `load: digits`")
     functions = _functions("load_" if load else "make_")
@@ -81,15 +81,21 @@ def _datasets() -> Any:
 
 
 def _functions(prefix: str) -> Mapping[str, Callable[..., Any]]:
-    """By name without prefix, those that give inputs and targets; none reads a file of the user's or a network."""
+    """The functions that return inputs and targets, by name without prefix; none reads a user's file or the network."""
     return _functions_of(_datasets(), prefix)
 
 
 @cache
 def _functions_of(datasets: Any, prefix: str) -> Mapping[str, Callable[..., Any]]:
-    every = {name.removeprefix(prefix): getattr(datasets, name) for name in dir(datasets) if name.startswith(prefix)}
+    functions = {
+        name.removeprefix(prefix): getattr(datasets, name) for name in dir(datasets) if name.startswith(prefix)
+    }
     asks = "return_X_y" if prefix == "load_" else "n_samples"
-    return {name: one for name, one in every.items() if asks in inspect.signature(one).parameters and _is_pair(name)}
+    return {
+        name: function
+        for name, function in functions.items()
+        if asks in inspect.signature(function).parameters and _is_pair(name)
+    }
 
 
 def _is_pair(name: str) -> bool:
@@ -130,7 +136,7 @@ def _called(function: Callable[..., Any], call: Options, written: Options) -> An
 
 def _values(function: Callable[..., Any], call: Options) -> int:
     """At least as many values as the function makes at a time: the product of the two largest sizes it is given."""
-    defaults = {name: one.default for name, one in inspect.signature(function).parameters.items()}
+    defaults = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
     sizes = sorted((_size(value) for value in {**defaults, **call, "random_state": None}.values()), reverse=True)
     return sizes[0] * (sizes[1] if len(sizes) > 1 else 1)
 
@@ -154,7 +160,7 @@ def _made(name: str, made: tuple[Array, ...]) -> Rows:
 
 def _check_rows(name: str, x: Array) -> None:
     if not len(x):
-        raise OptionError("options", f"make_{name} gave no rows", help="ask for more of them")
+        raise OptionError("options", f"make_{name} returned no rows", help="set a larger number of rows")
 
 
 def _loaded(bunch: Any, *, images: bool) -> Rows:

@@ -1,6 +1,6 @@
-"""Which columns will a data component make? Told without torch: `formula` and `table` by their options alone.
+"""The columns that data components make, computed without torch: those of `formula`, `table` and arrays.
 
-Apart from the components themselves, so that a spec can be checked before torch is imported.
+Kept apart from the components, so that a spec can be checked before torch is imported.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _remarks(name: str, column: Numbers | Words) -> tuple[Remark, ...]:
     from annpipe import CellFormat  # with NumPy, which most specs that are only looked at do without
     from annpipe_std.tables.doubts import MOSTLY, Unread
 
-    unread = Unread(name, CellFormat(), can_say=False, has_types=False)
+    unread = Unread(name, CellFormat(), has_cell_options=False, has_types=False)
     unread.count(Counter(map(str, column)))
     remark = unread.remark(MOSTLY)
     return (remark,) if remark else ()

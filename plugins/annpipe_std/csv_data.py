@@ -1,4 +1,4 @@
-"""The data components `csv` and `parquet`: columns of files, found and typed by name."""
+"""The data components `csv` and `parquet`: columns of files, chosen by name or pattern, with their types."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import Field
 
 from annpipe import ChunkedDataset, Dataset, data
 from annpipe_std.tables.choosing import Table, csv_table, parquet_table
+from annpipe_std.tables.fields import csv_fields, parquet_fields
 from annpipe_std.tables.files import MISSING
 from annpipe_std.tables.streaming import Streamed, csv_streamed, parquet_streamed
 from annpipe_std.tables.table_options import CsvOptions, TableOptions
-from annpipe_std.tables.telling import csv_fields, parquet_fields
 
 if TYPE_CHECKING:
     from annpipe_std.tables.columns import Array
@@ -121,13 +121,13 @@ def dataset(table: Table) -> Dataset:
 
 def chunked(table: Streamed) -> ChunkedDataset:
     """The table in chunks of such tensors."""
-    roles, found = table.roles, table.found
-    categories = {name: one.categories for name, one in found.items() if one.categories}
+    roles = table.roles
+    categories = {name: column.categories for name, column in table.columns.items() if column.categories}
 
     def chunk(columns: dict[str, Array]) -> Dataset:
         return Dataset(
             {name: torch.from_numpy(columns[name]) for name in roles.inputs},
-            {name: _as_target(columns[name], found[name].type) for name in roles.targets},
+            {name: _as_target(columns[name], table.columns[name].type) for name in roles.targets},
             categories=categories,
             aside={name: torch.from_numpy(columns[name]) for name in roles.aside},
         )

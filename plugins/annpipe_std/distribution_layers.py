@@ -1,4 +1,4 @@
-"""Last layers of networks that predict a distribution: they make any numbers what a loss takes them for."""
+"""Last layers of networks that predict a distribution: they turn any numbers into valid parameters for the loss."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MeanVariance(torch.nn.Module):
     ) -> None:
         super().__init__()
         if in_features % 2:
-            raise OptionError("in_features", f"it takes two numbers for each target, and {in_features} arrive")
+            raise OptionError("in_features", f"it takes two numbers for each target, and its input has {in_features}")
         self.floor = floor
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -51,10 +51,10 @@ class Quantiles(torch.nn.Module):
     ) -> None:
         super().__init__()
         if in_features % n:
-            raise OptionError("n", f"it takes {n} numbers for each target, and {in_features} arrive")
+            raise OptionError("n", f"it takes {n} numbers for each target, and its input has {in_features}")
         self.n = n
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        own = x.reshape(len(x), -1, self.n)  # (rows, n · targets) -> (rows, targets, n)
-        steps = torch.cat([own[..., :1], torch.nn.functional.softplus(own[..., 1:])], -1)
+        outputs = x.reshape(len(x), -1, self.n)  # (rows, n · targets) -> (rows, targets, n)
+        steps = torch.cat([outputs[..., :1], torch.nn.functional.softplus(outputs[..., 1:])], -1)
         return steps.cumsum(-1).flatten(1)

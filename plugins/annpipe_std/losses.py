@@ -1,4 +1,4 @@
-"""Losses made of losses, and those that take several outputs for one target."""
+"""Losses that combine other losses, and losses that take several outputs for one target."""
 
 from __future__ import annotations
 
@@ -36,12 +36,14 @@ class WeightedSum(torch.nn.Module):
 
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """**Shape:** what each of the losses takes; a scalar comes out."""
-        values = [weight * one(prediction, target) for weight, one in zip(self.weights, self.losses, strict=True)]
+        values = [
+            weight * criterion(prediction, target) for weight, criterion in zip(self.weights, self.losses, strict=True)
+        ]
         return torch.stack(values).sum()
 
     def terms(self) -> list[LossTerm]:
         """Each loss with its weight."""
-        return [LossTerm(one, weight) for weight, one in zip(self.weights, self.losses, strict=True)]
+        return [LossTerm(criterion, weight) for weight, criterion in zip(self.weights, self.losses, strict=True)]
 
 
 @loss(name="per_target")
@@ -74,18 +76,18 @@ class PerTarget(torch.nn.Module):
     def forward(self, prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         """**Shape:** prediction and target (rows, targets); each loss sees its column as (rows, 1)."""
         columns = zip(self.losses, torch.split(prediction, 1, 1), torch.split(target, 1, 1), strict=True)
-        values = [weight * one(*pair) for weight, (one, *pair) in zip(self.weights, columns, strict=True)]
+        values = [weight * criterion(*pair) for weight, (criterion, *pair) in zip(self.weights, columns, strict=True)]
         return torch.stack(values).sum()
 
     def terms(self) -> list[LossTerm]:
         """Each target's loss with its weight, on its own column."""
-        every = enumerate(zip(self.losses, self.weights, strict=True))
-        return [LossTerm(one, weight, _column(place), _column(place)) for place, (one, weight) in every]
+        weighted = enumerate(zip(self.losses, self.weights, strict=True))
+        return [LossTerm(criterion, weight, _column(index), _column(index)) for index, (criterion, weight) in weighted]
 
 
-def _column(place: int) -> Callable[[torch.Tensor], torch.Tensor]:
+def _column(index: int) -> Callable[[torch.Tensor], torch.Tensor]:
     """(rows, targets) -> (rows, 1)."""
-    return lambda tensor: tensor[:, place : place + 1]
+    return lambda tensor: tensor[:, index : index + 1]
 
 
 @loss(outputs=gaussian_outputs)

@@ -1,4 +1,4 @@
-"""What losses take the outputs of a network for, where that is not the target's value; torch is not imported."""
+"""The meaning of a network's outputs for losses that do not take them as the target's value; without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which part of what a layer gives flows on? `output_of`: states, cells, weights, the last step."""
+"""The layer `output_of`: passes on one part of another layer's output (states, cells, weights, the last step)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Part = Literal["sequence", "last_step", "hidden", "cell", "weights"]
 
 @layer(name="output_of", example={"layer": {"LSTM": 32}, "part": "last_step"})
 class OutputOf(torch.nn.Module):
-    """A layer, and the part of what it gives that flows on; in a stack on its own it is the first of a tuple.
+    """A layer, and the part of its output that is passed on; without `output_of` that is the first item of a tuple.
 
     `sequence` is the value at each step, (rows, steps, features), and `last_step` that at the last one, (rows,
     features). Of torch's recurrent layers `hidden` is the last hidden state of the last layer and `cell` an LSTM's
@@ -40,37 +40,37 @@ class OutputOf(torch.nn.Module):
         _check(layer, part)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        given = self._given(x)
+        output = self._whole_output(x)
         if self.part in ("hidden", "cell"):
-            return self._state(given[1])
-        value = given
-        for place in self._places(given):
-            value = self._at(place, value)
+            return self._state(output[1])
+        value = output
+        for index in self._indices(output):
+            value = self._at(index, value)
         if self.part == "last_step" and value.ndim != 3:
             raise ValueError(
-                f"it has no steps: {type(self.layer).__name__} gives {value.ndim} dimensions, rows included"
+                f"it has no steps: {type(self.layer).__name__} has {value.ndim} dimensions of output, rows included"
             )
         part: torch.Tensor = value[:, -1] if self.part == "last_step" else value
         return part
 
-    def _given(self, x: torch.Tensor) -> Any:
-        """All that the layer gives; attention is that of a sequence to itself."""
+    def _whole_output(self, x: torch.Tensor) -> Any:
+        """The whole output of the layer; attention is that of a sequence to itself."""
         if isinstance(self.layer, torch.nn.MultiheadAttention):
             return self.layer(x, x, x, need_weights=self.part not in ("sequence", "last_step"))
         return self.layer(x)
 
-    def _places(self, given: Any) -> Sequence[int]:
-        """The way to the part through what the layer gives."""
+    def _indices(self, output: Any) -> Sequence[int]:
+        """The indices that lead to the part through nested tuples."""
         if isinstance(self.part, str):
-            return [1] if self.part == "weights" else [0] * isinstance(given, tuple | list)
+            return [1] if self.part == "weights" else [0] * isinstance(output, tuple | list)
         return [self.part] if isinstance(self.part, int) else self.part
 
-    def _at(self, place: int, value: Any) -> Any:
+    def _at(self, index: int, value: Any) -> Any:
         parts = list(value) if isinstance(value, tuple | list) else []
-        if place >= len(parts):
-            gives = f"a tuple of {len(parts)}, counted from 0" if parts else "a single tensor"
-            raise ValueError(f"{type(self.layer).__name__} gives {gives}; `part` says {self.part}")
-        return parts[place]
+        if index >= len(parts):
+            what = f"a tuple of {len(parts)}, counted from 0" if parts else "a single tensor"
+            raise ValueError(f"the output of {type(self.layer).__name__} is {what}; `part` is {self.part}")
+        return parts[index]
 
     def _state(self, states: Any) -> torch.Tensor:
         """The hidden states or cells, (layers · directions, rows, features), of the last layer: (rows, features)."""
@@ -88,14 +88,14 @@ def _check(layer: torch.nn.Module, part: Part | int | list[int]) -> None:
     is_recurrent, has_cells = isinstance(layer, torch.nn.RNNBase), isinstance(layer, torch.nn.LSTM)
     if part in ("hidden", "cell") and not is_recurrent:
         raise ValueError(
-            f"{name} has no `{part}`, as RNN, GRU and LSTM have; of a tuple say the place, as in `part: 1`"
+            f"{name} has no `{part}`, as RNN, GRU and LSTM have; for a tuple give an index, as in `part: 1`"
         )
     if part == "cell" and not has_cells:
         raise ValueError(f"{name} has no `cell`, as LSTM has; say `part: hidden`")
     if part == "weights" and not isinstance(layer, torch.nn.MultiheadAttention):
         raise ValueError(f"{name} has no `weights`, as MultiheadAttention has")
     if part == []:
-        raise ValueError("`part` has no place")
+        raise ValueError("`part` is an empty list: give an index")
     if is_recurrent and not isinstance(part, str) and part not in (0, [0]):
         words = "`hidden` or `cell`" if has_cells else "`hidden`"
         raise ValueError(f"the states of {name} have the layers first, not the rows; say {words}")

@@ -1,4 +1,4 @@
-"""The data component `sklearn`: the sets that scikit-learn brings along, and its generators of toy problems."""
+"""The data component `sklearn`: scikit-learn's bundled data sets, and its generators of toy problems."""
 
 from __future__ import annotations
 

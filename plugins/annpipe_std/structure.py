@@ -1,4 +1,4 @@
-"""How do layers hold others, how do values meet? `residual`, `parallel`, `repeat`, `shared`; `tap`, `take`, `join`."""
+"""Layers that hold layers (`residual`, `parallel`, `repeat`, `shared`) and layers of taps (`tap`, `take`, `join`)."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Residual(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         arrived: torch.Tensor = self.projection(x)
-        given: torch.Tensor = self.layers(x)
-        return arrived + given
+        change: torch.Tensor = self.layers(x)
+        return arrived + change
 
 
 def _projection(arrives: Shape, leaves: Shape) -> torch.nn.Module:
@@ -50,7 +50,9 @@ def _projection(arrives: Shape, leaves: Shape) -> torch.nn.Module:
         return torch.nn.Conv1d(arrives[0], leaves[0], kernel_size=1, bias=False)
     if len(arrives) == len(leaves) == 3 and (stride := _stride(arrives[1:], leaves[1:])):
         return torch.nn.Conv2d(arrives[0], leaves[0], kernel_size=1, stride=stride, bias=False)
-    raise ValueError(f"its layers turn {_row(arrives)} into {_row(leaves)}, which cannot be added to what arrives")
+    raise ValueError(
+        f"its layers change the shape {_row(arrives)} to {_row(leaves)}, which cannot be added to their input"
+    )
 
 
 def _stride(arrives: Shape, leaves: Shape) -> tuple[int, int] | None:
@@ -81,29 +83,29 @@ class Parallel(torch.nn.Module):
     ) -> None:
         super().__init__()
         if len(branches) < 2:
-            raise ValueError(f"it needs two branches at least; found {len(branches)}")
+            raise ValueError(f"it needs at least two branches; found {len(branches)}")
         self.branches = torch.nn.ModuleList(branches)
         self.join = join
-        said = f"its branches give {' and '.join(map(_row, output_shapes))}"
-        self.dim = _dimension(output_shapes, join, dim, said, "join")
+        shapes_text = f"its branches give {' and '.join(map(_row, output_shapes))}"
+        self.dim = _dimension(output_shapes, join, dim, shapes_text, "join")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return _joined([branch(x) for branch in self.branches], self.join, self.dim)
 
 
-def _dimension(shapes: Sequence[Shape], by: By, dim: int | None, said: str, option: str) -> int:
-    """Where values of these shapes are joined; raises ValueError, which begins with what is `said` of them."""
+def _dimension(shapes: Sequence[Shape], by: By, dim: int | None, shapes_text: str, option: str) -> int:
+    """Where values of these shapes are joined; raises ValueError, whose message begins with `shapes_text`."""
     if by != "concat":
         if dim is not None:
-            raise ValueError(f"`dim` says where outputs are joined by concat; {option} is {by}")
+            raise ValueError(f"`dim` applies to concat only; `{option}` is {by}")
         if any(list(shape) != list(shapes[0]) for shape in shapes):
-            raise ValueError(f"{said}; `{option}: {by}` needs one shape")
+            raise ValueError(f"{shapes_text}; `{option}: {by}` needs one shape")
     dim = dim or (1 if len(shapes[0]) == 3 else len(shapes[0]))
     if by == "concat":
         if any(len(shape) != len(shapes[0]) or dim > len(shape) for shape in shapes):
-            raise ValueError(f"{said}, which cannot be joined along dimension {dim}")
+            raise ValueError(f"{shapes_text}, which cannot be joined along dimension {dim}")
         if len({(*shape[: dim - 1], *shape[dim:]) for shape in map(tuple, shapes)}) > 1:
-            raise ValueError(f"{said}; all sizes but that of dimension {dim} must agree")
+            raise ValueError(f"{shapes_text}; all sizes but that of dimension {dim} must agree")
     return dim
 
 
@@ -209,11 +211,11 @@ class Join(torch.nn.Module):
         super().__init__()
         self.names = [taps] if isinstance(taps, str) else taps
         if not self.names:
-            raise ValueError("it needs a tap at least")
+            raise ValueError("it needs at least one tap")
         tapped = [f"'{name}' is {_row(shape)}" for name, shape in zip(self.names, tap_shapes, strict=True)]
-        said = f"{_row(input_shape)} arrives, and {' and '.join(tapped)}"
+        shapes_text = f"its input is {_row(input_shape)}, and {' and '.join(tapped)}"
         self.by = by
-        self.dim = _dimension([input_shape, *tap_shapes], by, dim, said, "by")
+        self.dim = _dimension([input_shape, *tap_shapes], by, dim, shapes_text, "by")
         self.taps = tap_values
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

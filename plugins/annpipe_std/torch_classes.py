@@ -1,7 +1,7 @@
 """Every public torch layer, loss, optimizer, scheduler and distribution as a component, found by walking torch.
 
-What a signature does not say comes from `torch_table` (types, bounds, words) and `torch_words` (summaries); what the
-engine must know of a class is read off the class itself wherever it can be.
+What a signature leaves out comes from `torch_table` (types, bounds, descriptions) and `torch_words` (summaries); what
+the engine must know of a class is read off the class itself wherever it can be.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def public_classes() -> Iterator[tuple[str, str, type]]:
 
 
 def _at(module: str) -> Any:
-    found: Any = torch
+    value: Any = torch
     for part in module.split(".")[1:]:
-        found = getattr(found, part)
-    return found
+        value = getattr(value, part)
+    return value
 
 
 def _entry(kind: str, module: str, cls: Any) -> Entry:
@@ -92,8 +92,8 @@ def _entry(kind: str, module: str, cls: Any) -> Entry:
 
 def _rank(name: str) -> int | None:
     """The number of spatial dimensions, off the end of the name: 2 for Conv2d."""
-    found = re.search(r"([123])d$", name)
-    return int(found[1]) if found else None
+    match = re.search(r"([123])d$", name)
+    return int(match[1]) if match else None
 
 
 def _rank_types(cls: Any) -> dict[str, str]:
@@ -161,8 +161,8 @@ def _native_defaults(cls: type) -> dict[str, Any]:
 def parameters_of(cls: Any) -> dict[str, inspect.Parameter]:
     """The parameters of a class, those of its first overload where it takes anything (the recurrent networks)."""
     overloads = typing.get_overloads(cls.__init__)
-    found = inspect.signature(overloads[0] if overloads else cls)
-    return {name: parameter for name, parameter in found.parameters.items() if name != "self"}
+    signature = inspect.signature(overloads[0] if overloads else cls)
+    return {name: parameter for name, parameter in signature.parameters.items() if name != "self"}
 
 
 def required_arguments(method: Callable[..., Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What torch's activations give and its losses take them for: so that the two can be held against each other."""
+"""The output ranges of torch's activations and the inputs that its losses expect, so that the two can be compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine must know of torch's schedulers beside their options: how long they are, and what comes after that.
+"""Properties of torch's schedulers that the engine needs beside their options: their length, and what follows it.
 
 `length` is the option that says over how many of its steps a scheduler goes; `factors` are two whose product says it
 instead. `after` is what comes beyond: torch `fails`, the rate is `zero`, it `turns` back or `repeats`; where it is left

@@ -1,4 +1,4 @@
-"""What torch's signatures do not say: types, bounds and words of options by name, and the classes a spec cannot name.
+"""What torch's signatures leave out: types, bounds and descriptions of options by name; classes a spec cannot name.
 
 A row holds for every class of the kind that has a parameter of that name; `OF_CLASS` is for names that mean something
 else in one class. Bounds are torch's own checks, and sizes that would be meaningless below 1.

@@ -247,7 +247,7 @@ def test_a_join_follows_the_last_repetition_and_the_layer_before(plan: Any) -> N
     ("model", "code", "words"),
     [
         ("[Linear: 3, tap: x, Linear: 4, join: {taps: x, by: add}]", "wrong-value",
-         "(rows, 4) arrives, and 'x' is (rows, 3); `by: add` needs one shape"),
+         "its input is (rows, 4), and 'x' is (rows, 3); `by: add` needs one shape"),
         ("[tap: x, Linear: 4, join: {taps: x, dim: 2}]", "wrong-value", "cannot be joined along dimension 2"),
         ("[tap: x, Linear: 4, join: {taps: x, dim: 1, by: mul}]", "wrong-value", "by is mul"),
         ("[tap: x, Unflatten: [1, [2, 1]], join: x]", "wrong-value", "cannot be joined along dimension 2"),

@@ -13,7 +13,7 @@ import yaml
 
 from annpipe import Dataset, OptionError
 from annpipe_std.csv_data import csv
-from annpipe_std.tables.telling import csv_fields, parquet_fields
+from annpipe_std.tables.fields import csv_fields, parquet_fields
 from tests.conftest import CliHere
 
 ROWS = 60
@@ -111,7 +111,7 @@ def test_words_are_no_numbers(words: list[str], tmp_path: Path) -> None:
 
 def test_text_and_single_cells_are_told_too(tmp_path: Path) -> None:
     """Another word in each row is refused, some words among numbers too: in either case with the option."""
-    with pytest.raises(OptionError, match="its cells look like numbers, as '€0' does") as caught:
+    with pytest.raises(OptionError, match="its cells look like numbers, such as '€0'") as caught:
         csv(files=written(tmp_path, [f"€{row}" for row in range(200)], 200), target="y")
     assert '`units: ["€"]`' in str(caught.value.help)
     with pytest.raises(OptionError, match="'1,000' in row 20 of the column 'x' is not a number") as caught:

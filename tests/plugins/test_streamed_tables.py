@@ -16,7 +16,7 @@ from pyarrow import parquet as parquet_files
 from annpipe import ChunkedDataset, OptionError
 from annpipe_std.csv_data import csv, parquet
 from annpipe_std.tables import sources
-from annpipe_std.tables.telling import csv_fields, parquet_fields
+from annpipe_std.tables.fields import csv_fields, parquet_fields
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 
 from annpipe import OptionError
 from annpipe_std.csv_data import csv, parquet
-from annpipe_std.tables.telling import csv_fields
+from annpipe_std.tables.fields import csv_fields
 
 TABLE = """age,height,town,member,price
 31,1.80,Bonn,yes,10.5

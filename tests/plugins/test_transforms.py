@@ -162,5 +162,5 @@ def test_shifts_and_crops_are_windows_of_the_image() -> None:
     assert torch.equal(crop.eval()(x), x[..., 1:4, 0:3])
     cropped = crop.train()(x)
     assert cropped.shape == (6, 2, 3, 3)
-    with pytest.raises(ValueError, match="no square of 6"):
+    with pytest.raises(ValueError, match="smaller than a square of 6"):
         RandomCrop(6).fit(x)

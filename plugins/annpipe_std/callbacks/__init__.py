@@ -1,6 +1,6 @@
-"""Callbacks: what may happen at a look, the end of an epoch at which the run's values are known.
+"""Callbacks: components that act at a look, the end of an epoch at which the run's values are known.
 
-`best` follows a metric; `histograms` and `samples` leave figures and tables among the run's artifacts.
+`best` follows a metric; `histograms` and `samples` write figures and tables to the run's artifacts.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Callbacks that follow a metric: `early_stopping` and `checkpoint`.
 
-Both remember something, so both have `state_dict` and `load_state_dict`: a resumed run decides as it would have.
+Both have state, so both have `state_dict` and `load_state_dict`: a resumed run decides as it would have.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from annpipe import Look, MetricKey, OptionError, callback
-from annpipe_std.callbacks.every import Every
+from annpipe_std.callbacks.interval import Interval
 
 Goal = Literal["minimize", "maximize"]
 VAL_LOSS = MetricKey("val/loss")
@@ -44,8 +44,8 @@ class _Best:
         value = look.values[self.monitor]
         if math.isnan(value):
             return False
-        own: Goal = "maximize" if self.monitor in look.higher_is_better else "minimize"
-        sign = 1 if (self.goal or own) == "minimize" else -1
+        usual: Goal = "maximize" if self.monitor in look.higher_is_better else "minimize"
+        sign = 1 if (self.goal or usual) == "minimize" else -1
         better = self.value is None or sign * value < sign * self.value - self.min_delta
         if better:
             self.value = value
@@ -121,7 +121,7 @@ class Checkpoint:
             raise OptionError(
                 "every", "there is nothing to keep", help="give `every: 100` or `best: val/loss`, or both"
             )
-        self._every = Every(every) if every else None
+        self._every = Interval(every) if every else None
         self._best = _Best("best", best, goal) if best else None
 
     def on_look(self, look: Look) -> None:

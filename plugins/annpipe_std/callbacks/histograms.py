@@ -1,4 +1,4 @@
-"""The callback `histograms`: how weights and gradients are spread, now and then while the run trains."""
+"""The callback `histograms`: draws the distribution of weights and gradients, every so many epochs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from pydantic import Field
 
 from annpipe import Look, OptionError, RunView, callback
-from annpipe_std.callbacks.every import Every
+from annpipe_std.callbacks.interval import Interval
 from annpipe_std.plots.style import PREDICTION, TRAIN, Doubles, message, panels, shown, styled
 
 COLOURS = {"weights": TRAIN, "gradients": PREDICTION}
@@ -41,7 +41,7 @@ class Histograms:
         if of == []:
             raise OptionError("of", "there is nothing to draw", help="name weights or gradients, or leave it out")
         self.of, self.bins = tuple(dict.fromkeys(of or ("weights", "gradients"))), bins
-        self._every = Every(every)
+        self._every = Interval(every)
 
     def on_look(self, look: Look) -> None:
         """Draws where it is time, each figure under a name of its own."""
@@ -66,11 +66,11 @@ def histograms(view: RunView, title: str, tensors: Tensors, bins: int, colour: s
         return message(view, title, "The model has none.")
     matrices = [name for name, tensor in tensors.items() if tensor.ndim > 1]
     names = matrices if len(tensors) > MOST_PANELS and matrices else list(tensors)
-    places = np.linspace(0, len(names) - 1, min(len(names), MOST_PANELS)).round().astype(int)
-    few = f", {len(places)} of {len(tensors)} tensors" if len(places) < len(tensors) else ""
-    figure, all_axes = panels(view, title + few, len(places))
-    for axes, place in zip(all_axes, places, strict=True):
-        _draw(axes, names[place], tensors[names[place]], bins, colour)
+    indices = np.linspace(0, len(names) - 1, min(len(names), MOST_PANELS)).round().astype(int)
+    few = f", {len(indices)} of {len(tensors)} tensors" if len(indices) < len(tensors) else ""
+    figure, all_axes = panels(view, title + few, len(indices))
+    for axes, index in zip(all_axes, indices, strict=True):
+        _draw(axes, names[index], tensors[names[index]], bins, colour)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The callback `sample_predictions`: a few rows and what the model makes of them, now and then while the run trains."""
+"""The callback `sample_predictions`: writes a few rows with their predictions, every so many epochs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pydantic
 import torch
 
 from annpipe import Dataset, Look, OptionError, Outline, RunView, callback
-from annpipe_std.callbacks.every import Every
+from annpipe_std.callbacks.interval import Interval
 
 Column = list[str]
 
@@ -22,7 +22,9 @@ def check_samples(outline: Outline) -> None:
     if outline.options["split"] == "val" and not outline.has_val:
         raise OptionError("split", "there is no val split", help="hold rows out: `split: {val: 0.2}` beside the data")
     if all(field.shape for field in outline.fields.targets.values()):
-        raise OptionError("", "a table holds single numbers and classes, and no target is one", help="leave it out")
+        raise OptionError(
+            "", "a table holds only single numbers and classes, and no target is one of these", help="leave it out"
+        )
 
 
 @callback(name="sample_predictions", check=check_samples)
@@ -42,7 +44,7 @@ class SamplePredictions:
         ] = None,
     ) -> None:
         self.rows, self.split = rows, split
-        self._every = Every(every)
+        self._every = Interval(every)
 
     def on_look(self, look: Look) -> None:
         """Writes where it is time."""
@@ -63,7 +65,7 @@ def sample_table(view: RunView, rows: int, split: str | None) -> str:
     dataset = _split(view, split)
     chosen = np.linspace(0, dataset.rows - 1, min(rows, dataset.rows)).round().astype(int)
     inputs = {name: values[chosen] for name, values in dataset.inputs.items()}
-    columns: dict[str, Column] = {"row": [str(place) for place in chosen]}
+    columns: dict[str, Column] = {"row": [str(row) for row in chosen]}
     columns |= {name: _numbers(values) for name, values in inputs.items() if values.ndim == 1}
     outputs = view.predict(inputs)
     for target, values in dataset.targets.items():
@@ -84,19 +86,19 @@ def _of_target(
     target: str, true: torch.Tensor, output: torch.Tensor, names: Sequence[str], loss: str
 ) -> dict[str, Column]:
     """The columns of one target; none where it is more than a number or a class."""
-    from annpipe_std.plots.classes import class_shares, is_logit
+    from annpipe_std.plots.classes import class_probabilities, is_logit
 
     if true.ndim != 1 or output.ndim > 2:
         return {}
     has_scores = output.ndim == 2 and output.shape[1] > 1
     if not has_scores and not loss.startswith("BCE"):
         return {target: _numbers(true), f"{target}_predicted": _numbers(output.flatten())}
-    share = class_shares(output, logits=is_logit(loss))
-    called = share.argmax(1)
+    probability = class_probabilities(output, logits=is_logit(loss))
+    called = probability.argmax(1)
     return {
         target: _named(true.long(), names),
         f"{target}_predicted": _named(called, names),
-        f"{target}_probability": _numbers(share.gather(1, called[:, None])[:, 0]),
+        f"{target}_probability": _numbers(probability.gather(1, called[:, None])[:, 0]),
     }
 
 

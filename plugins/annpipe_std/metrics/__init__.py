@@ -1,6 +1,6 @@
-"""Metrics: accumulators that give the same value however the rows are cut into batches.
+"""Metrics: accumulators whose value does not depend on how the rows are divided into batches.
 
-`regression` for numbers, `classes` for what a prediction says, `ranking` for how its scores order the rows. Sums are
+`regression` for numbers, `classes` for predicted classes, `ranking` for the order of the rows by their scores. Sums are
 kept on the device of the predictions, so that nothing waits for them before `compute`. A metric without rows is nan.
 Names are those of torchmetrics, values those of scikit-learn unless a docstring says otherwise.
 """

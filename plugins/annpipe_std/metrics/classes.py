@@ -1,4 +1,4 @@
-"""Metrics of predicted classes: how many rows are called what they are.
+"""Metrics of predicted classes, from counts of rows by true and predicted class.
 
 **Shape:** scores (rows, classes, …) with int64 labels (rows, …), where the largest score names the class; or prediction
 and target both (rows, outputs) with targets of 0 and 1, where an output above `threshold` says 1. Rows whose label is

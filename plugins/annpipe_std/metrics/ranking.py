@@ -1,4 +1,4 @@
-"""Metrics of how scores order the rows: they need every score at once, and keep them all until `compute`.
+"""Metrics of the order of rows by their scores; they need all scores at once and keep them until `compute`.
 
 **Shape:** scores (rows, classes, …) with int64 labels (rows, …), where each class is held against all others by its
 share of the softmax (so logits and log-probabilities both serve); or prediction and target both (rows, outputs) with

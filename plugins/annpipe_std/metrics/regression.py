@@ -1,4 +1,4 @@
-"""Metrics of predicted numbers: how far they lie from the truth, and how much of its variance they explain.
+"""Metrics of predicted numbers: their distance from the truth, and how much of its variance they explain.
 
 **Shape:** prediction and target are (rows, outputs) or of any other one shape, rows first; floats of any precision.
 """
@@ -164,8 +164,8 @@ class PearsonCorrCoef:
     def compute(self) -> float:
         if self._spread.rows < 2 or self._spread.value is None:
             return math.nan
-        (own, together), (_, others) = self._spread.value
-        return float((together / (own.sqrt() * others.sqrt())).clamp(-1, 1).mean())
+        (prediction_variance, covariance), (_, target_variance) = self._spread.value
+        return float((covariance / (prediction_variance.sqrt() * target_variance.sqrt())).clamp(-1, 1).mean())
 
 
 def _explained(lost: torch.Tensor, spread: torch.Tensor) -> float:

@@ -1,4 +1,4 @@
-"""What metrics of numbers gather: means and spreads, merged batch by batch in double precision."""
+"""Running sums for metrics of numbers: means and spreads, merged batch by batch in double precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figure `calibration`: do rows that are given a probability of 0.8 come true in 8 of 10 cases?"""
+"""The figure `calibration`: predicted probabilities against observed frequencies (a reliability diagram)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from annpipe import RunView, plot
-from annpipe_std.plots.classes import Classified, judged, refused_scores
+from annpipe_std.plots.classes import Classified, class_targets, refused_scores
 from annpipe_std.plots.refusals import without_scores
 from annpipe_std.plots.style import (
     MAX_PANELS,
@@ -43,22 +43,22 @@ def calibration(
     rows each part has; in the title the expected calibration error (ECE), the mean distance from the diagonal by rows.
     Raises OptionError where no target has scores.
     """
-    found = judged(view)
-    if found is None:
+    classified = class_targets(view)
+    if classified is None:
         return message(view, TITLE, "There are no rows.")
-    drawn = [target for target in found.scored if len(target.labels)][:MAX_PANELS]
-    if not found.scored:
+    drawn = [target for target in classified.scored if len(target.labels)][:MAX_PANELS]
+    if not classified.scored:
         raise refused_scores("calibration", view.loss)
     if not drawn:
         return message(view, TITLE, "No row has a label.")
     figure, pairs = panels_over_strips(view, TITLE, len(drawn))
     for (axes, strip), target in zip(pairs, drawn, strict=True):
-        told = reliability(*probability_and_truth(target), bins)
-        _draw(axes, strip, told)
+        diagram = reliability(*probability_and_truth(target), bins)
+        _draw(axes, strip, diagram)
         of = f"{shown(target.target)} = {shown(target.names[1])}" if target.classes == 2 else "the predicted class"
         strip.set_xlabel(f"predicted probability of {of}")
         axes.set_ylabel("share that is so")
-        axes.set_title(f"{found.rows}: ECE {told.error:.3f}", fontsize=9)
+        axes.set_title(f"{classified.rows}: ECE {diagram.error:.3f}", fontsize=9)
     return figure
 
 
@@ -83,10 +83,10 @@ class Reliability:
 def reliability(probability: torch.Tensor, truth: torch.Tensor, bins: int) -> Reliability:
     """Cuts [0, 1] into equal parts, the right end of each its own; probability and truth are (rows,), nan left out."""
     probability, truth = probability[there := probability.isfinite()], truth[there]
-    places = (probability * bins).ceil().long().clamp(1, bins) - 1
-    rows = torch.bincount(places, minlength=bins)
-    predicted = torch.bincount(places, probability, minlength=bins) / rows
-    true = torch.bincount(places, truth.double(), minlength=bins) / rows
+    parts = (probability * bins).ceil().long().clamp(1, bins) - 1
+    rows = torch.bincount(parts, minlength=bins)
+    predicted = torch.bincount(parts, probability, minlength=bins) / rows
+    true = torch.bincount(parts, truth.double(), minlength=bins) / rows
     return Reliability(rows.numpy(), predicted.numpy(), true.numpy())
 
 
@@ -98,17 +98,22 @@ def probability_and_truth(target: Classified) -> tuple[torch.Tensor, torch.Tenso
     return target.probability.max(1).values, target.labels == target.predicted
 
 
-def _draw(axes: Axes, strip: Axes, told: Reliability) -> None:
-    bins = len(told.rows)
+def _draw(axes: Axes, strip: Axes, diagram: Reliability) -> None:
+    bins = len(diagram.rows)
     edges = np.linspace(0, 1, bins + 1)
-    there = told.rows > 0
+    there = diagram.rows > 0
     axes.plot([0, 1], [0, 1], color=TRUTH, linestyle=(0, (4, 2)), linewidth=1.2, label="perfectly calibrated")
     axes.vlines(
-        told.predicted[there], told.predicted[there], told.true[there], color=PREDICTION, alpha=0.4, linewidth=3
+        diagram.predicted[there],
+        diagram.predicted[there],
+        diagram.true[there],
+        color=PREDICTION,
+        alpha=0.4,
+        linewidth=3,
     )
-    axes.plot(told.predicted[there], told.true[there], "o-", color=TRAIN, markersize=5, label="the model")
+    axes.plot(diagram.predicted[there], diagram.true[there], "o-", color=TRAIN, markersize=5, label="the model")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.tick_params(labelbottom=False)
-    strip.bar(edges[:-1], told.rows, width=1 / bins, align="edge", color=TRAIN, alpha=0.6, edgecolor="white")
+    strip.bar(edges[:-1], diagram.rows, width=1 / bins, align="edge", color=TRAIN, alpha=0.6, edgecolor="white")
     strip.set(xlim=(-0.02, 1.02), ylabel="rows")
     legend(axes)

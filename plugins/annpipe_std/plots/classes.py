@@ -1,4 +1,4 @@
-"""What a run says of classes: true labels, predicted ones, and the scores that order the rows."""
+"""True labels, predicted labels and scores of the targets that are classes."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Classified:
         """For each class its name, its scores and whether a row is of it, both (rows,); of two classes the second."""
         if self.score is None:
             return
-        for place in range(self.classes) if self.classes > 2 else [1]:
-            yield self.names[place], self.score[:, place if self.score.shape[1] > 1 else 0], self.labels == place
+        for label in range(self.classes) if self.classes > 2 else [1]:
+            yield self.names[label], self.score[:, label if self.score.shape[1] > 1 else 0], self.labels == label
 
 
 @dataclass(frozen=True)
-class Judged:
+class ClassTargets:
     """The targets that are classes, on one split: the validation split, or the training split where there is none."""
 
     rows: str
@@ -54,12 +54,12 @@ class Judged:
         return tuple(target for target in self.targets if target.score is not None)
 
 
-def judged(view: RunView) -> Judged | None:
+def class_targets(view: RunView) -> ClassTargets | None:
     """The run's targets that are classes, up to MAX_COUNTED rows of them; None without rows."""
-    found = {name: split for name, split in splits(view).items() if name != "test"}
-    if not found:
+    candidates = {name: split for name, split in splits(view).items() if name != "test"}
+    if not candidates:
         return None
-    name, split = next(reversed(found.items()))
+    name, split = next(reversed(candidates.items()))
     chosen = sample(split.rows, MAX_COUNTED)
     output = outputs(view, split, chosen)
     targets = [
@@ -69,7 +69,7 @@ def judged(view: RunView) -> Judged | None:
             target, values[chosen], output[target], split, logits=is_logit(view.loss_of(target))
         )
     ]
-    return Judged(rows_label(name, len(chosen), split.rows), tuple(targets))
+    return ClassTargets(rows_label(name, len(chosen), split.rows), tuple(targets))
 
 
 def is_logit(loss: str) -> bool:
@@ -77,13 +77,13 @@ def is_logit(loss: str) -> bool:
     return loss == "BCEWithLogitsLoss"
 
 
-def class_shares(output: torch.Tensor, *, logits: bool) -> torch.Tensor:
+def class_probabilities(output: torch.Tensor, *, logits: bool) -> torch.Tensor:
     """The probability of each class, (rows, classes); a single output, (rows,) or (rows, 1), is that of class 1."""
     if output.ndim == 2 and output.shape[1] > 1:
         return output.double().softmax(1)
-    one = output.double().flatten()
-    one = one.sigmoid() if logits else one.clamp(0, 1)
-    return torch.stack([1 - one, one], 1)
+    positive = output.double().flatten()
+    positive = positive.sigmoid() if logits else positive.clamp(0, 1)
+    return torch.stack([1 - positive, positive], 1)
 
 
 def refused(plot: str, loss: str) -> OptionError:
@@ -95,7 +95,7 @@ def refused(plot: str, loss: str) -> OptionError:
 
 def refused_scores(plot: str, loss: str) -> OptionError:
     """Why a figure of scores cannot be drawn of a run."""
-    message = f"{plot} needs a score for each class, and {loss or 'the loss'} gives none here"
+    message = f"{plot} needs a score for each class, and a model trained with {loss or 'this loss'} has none here"
     return OptionError("", message, help="train with a loss of classes, as CrossEntropyLoss")
 
 
@@ -105,8 +105,8 @@ def _classified(
     """The target as a class, each column of several, or nothing where it is none."""
     names = split.categories.get(target, ())
     if true.ndim == 2 and output.shape == true.shape and _zeros_and_ones(true):
-        for place, (column, mine) in enumerate(zip(true.unbind(1), output.unbind(1), strict=True)):
-            yield _of_two(names[place] if place < len(names) else f"{target}_{place}", column, mine, (), logits=logits)
+        for index, (column, mine) in enumerate(zip(true.unbind(1), output.unbind(1), strict=True)):
+            yield _of_two(names[index] if index < len(names) else f"{target}_{index}", column, mine, (), logits=logits)
     elif output.ndim == true.ndim + 1 and output.shape[1] > 1:
         flat = output.movedim(1, -1).reshape(-1, output.shape[1])  # (rows, classes, …) -> (rows · …, classes)
         yield _of_scores(target, true.flatten().long(), flat, names)
@@ -122,14 +122,14 @@ def _classified(
 
 def _of_scores(target: str, true: torch.Tensor, output: torch.Tensor, names: Sequence[str]) -> Classified:
     labels, predicted, scores = _named(output.shape[1], true, output.argmax(1), output.double())
-    share = class_shares(scores, logits=False)
-    return Classified(target, _names(names, output.shape[1]), labels, predicted, share, share)
+    probability = class_probabilities(scores, logits=False)
+    return Classified(target, _names(names, output.shape[1]), labels, predicted, probability, probability)
 
 
 def _of_two(target: str, true: torch.Tensor, output: torch.Tensor, names: Sequence[str], *, logits: bool) -> Classified:
     labels, scores = _named(2, true.long(), output.double())
     predicted = (scores > (0 if logits else 0.5)).long()
-    probability = class_shares(scores, logits=logits)
+    probability = class_probabilities(scores, logits=logits)
     return Classified(target, _names(names, 2), labels, predicted, scores[:, None], probability)
 
 

@@ -1,4 +1,4 @@
-"""The figure `columns`: how the values of each column are spread in each split, and how many are missing."""
+"""The figure `columns`: the distribution of each column in each split, and its number of missing values."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def columns(view: RunView) -> Figure:
 
 def _legend(all_axes: Sequence[Axes]) -> tuple[Sequence[Any], Sequence[str]]:
     """What a panel has of the splits' colours and labels; a column without values has none."""
-    return next((found for axes in all_axes if (found := axes.get_legend_handles_labels())[0]), ([], []))
+    return next((entries for axes in all_axes if (entries := axes.get_legend_handles_labels())[0]), ([], []))
 
 
 def _values(name: str, view: RunView) -> Values:
@@ -96,8 +96,8 @@ def _bars(axes: Axes, column: Values) -> None:
     kept = np.sort(np.argsort(-counts, kind="stable")[:MAX_BARS])
     labels = [_word(value, column.words) for value in values[kept]]
     height = 0.8 / len(column.parts)
-    for number, (part, own) in enumerate(column.parts.items()):
-        shares = [float((own == value).mean()) if len(own) else 0.0 for value in values[kept]]
+    for number, (part, part_values) in enumerate(column.parts.items()):
+        shares = [float((part_values == value).mean()) if len(part_values) else 0.0 for value in values[kept]]
         at = np.arange(len(kept)) + (number - (len(column.parts) - 1) / 2) * height
         axes.barh(at, shares, height, color=split_colour(part), label=column.labels[part])
     others = len(values) - len(kept)
@@ -110,9 +110,9 @@ def _bars(axes: Axes, column: Values) -> None:
     axes.set_xlabel("rows of the split", fontsize=8)
 
 
-def _percent(share: float, place: object) -> str:
+def _percent(fraction: float, position: object) -> str:
     """`2.5%` or `10%`, with no more digits than it takes."""
-    return f"{100 * share:.3g}%"
+    return f"{100 * fraction:.3g}%"
 
 
 def _word(value: float, words: Sequence[str]) -> str:
@@ -126,8 +126,8 @@ def _histogram(axes: Axes, column: Values) -> None:
     low, high = span(column.whole)
     edges = np.linspace(low, high, 1 + min(MAX_BINS, max(5, round(len(column.whole) ** 0.5))))
     first = next(iter(column.parts), "")
-    for part, own in column.parts.items():
-        shares = np.histogram(own, edges)[0] / max(len(own), 1)
+    for part, part_values in column.parts.items():
+        shares = np.histogram(part_values, edges)[0] / max(len(part_values), 1)
         colour = split_colour(part)
         if part == first:
             axes.stairs(shares, edges, fill=True, color=colour, alpha=0.3)

@@ -1,4 +1,4 @@
-"""The figure `confusion_matrix`: which class is taken for which, in counts and in shares of each true class."""
+"""The figure `confusion_matrix`: rows by true and predicted class, in counts and in fractions of each true class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from annpipe import RunView, plot
-from annpipe_std.plots.classes import Classified, judged, refused
+from annpipe_std.plots.classes import Classified, class_targets, refused
 from annpipe_std.plots.refusals import without_classes
 from annpipe_std.plots.style import INK, MAX_PANELS, Doubles, Indices, message, panels, shown, styled
 
@@ -26,15 +26,15 @@ def confusion_matrix(view: RunView) -> Figure:
     Each field has the number of rows and their share of the true class, which is also its colour. Takes scores of
     classes, and single outputs with targets of 0 and 1. Raises OptionError where the loss takes neither.
     """
-    found = judged(view)
-    if found is None:
+    classified = class_targets(view)
+    if classified is None:
         return message(view, TITLE, "There are no rows.")
-    if not found.targets:
+    if not classified.targets:
         raise refused("confusion_matrix", view.loss)
-    drawn = found.targets[:MAX_PANELS]
+    drawn = classified.targets[:MAX_PANELS]
     figure, all_axes = panels(view, TITLE, len(drawn))
     for axes, target in zip(all_axes, drawn, strict=True):
-        draw_confusion(figure, axes, target, found.rows)
+        draw_confusion(figure, axes, target, classified.rows)
     return figure
 
 
@@ -43,7 +43,7 @@ def draw_confusion(figure: Figure, axes: Axes, target: Classified, rows: str) ->
     counts = confusion(target.labels, target.predicted, target.classes)
     shares: Doubles = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    bar = figure.colorbar(image, ax=axes, label="share of the true class", format=lambda share, _: f"{share:.0%}")
+    bar = figure.colorbar(image, ax=axes, label="share of the true class", format=lambda fraction, _: f"{fraction:.0%}")
     bar.outline.set_visible(False)
     if target.classes <= MAX_COUNTS:
         _write(axes, counts, shares)
@@ -55,8 +55,8 @@ def draw_confusion(figure: Figure, axes: Axes, target: Classified, rows: str) ->
 
 def confusion(labels: torch.Tensor, predicted: torch.Tensor, classes: int) -> Indices:
     """Rows by true and predicted class, (classes, classes)."""
-    places = labels * classes + predicted.to(labels)
-    counts: Indices = torch.bincount(places, minlength=classes * classes).reshape(classes, classes).numpy()
+    cells = labels * classes + predicted.to(labels)
+    counts: Indices = torch.bincount(cells, minlength=classes * classes).reshape(classes, classes).numpy()
     return counts
 
 
@@ -75,7 +75,7 @@ def _name_classes(axes: Axes, target: Classified) -> None:
 def _write(axes: Axes, counts: Indices, shares: Doubles) -> None:
     """The numbers in each field; a class without rows has no shares."""
     size = min(10.0, (66 if len(counts) <= MAX_SHARES else 100) / len(counts))
-    for (row, place), count in np.ndenumerate(counts):
-        share = shares[row, place]
-        text = f"{count:,}\n{share:.0%}" if len(counts) <= MAX_SHARES and counts[row].any() else f"{count:,}"
-        axes.text(place, row, text, ha="center", va="center", color="white" if share > 0.5 else INK, fontsize=size)
+    for (row, column), count in np.ndenumerate(counts):
+        fraction = shares[row, column]
+        text = f"{count:,}\n{fraction:.0%}" if len(counts) <= MAX_SHARES and counts[row].any() else f"{count:,}"
+        axes.text(column, row, text, ha="center", va="center", color="white" if fraction > 0.5 else INK, fontsize=size)

@@ -1,4 +1,4 @@
-"""Curves of how well scores order the rows, one for each class: their points, and how many of them are drawn."""
+"""ROC and precision-recall curves, one for each class: their points, and which of them are drawn."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from matplotlib.axes import Axes
 
 from annpipe_std.metrics.ranking import Level, area, average_precision, levels_of
-from annpipe_std.plots.classes import Classified, Judged
+from annpipe_std.plots.classes import Classified, ClassTargets
 from annpipe_std.plots.style import CLASS_COLOURS, Doubles, shown
 
 MOST_COLOURED, MOST_DRAWN = len(CLASS_COLOURS), 60
@@ -22,17 +22,17 @@ Points = tuple[Doubles, Doubles]
 
 @dataclass(frozen=True)
 class Curve:
-    """The points of a curve, (points,) each, the area under it, and the share of rows that are of the class."""
+    """The points of a curve, (points,) each, the area under it, and the fraction of rows that are of its class."""
 
     label: str
     x: Doubles
     y: Doubles
     value: float
-    share: float
+    prevalence: float
 
 
 def roc_points(level: Level) -> Points:
-    """The share of the others that score as high, and of the class's own rows, from the highest score to the lowest."""
+    """False and true positive rates, from the highest score to the lowest."""
     hits, misses = _from_the_highest(level)
     return misses / max(misses[-1], 1), hits / max(hits[-1], 1)
 
@@ -54,14 +54,16 @@ def precision_recall_area(level: Level) -> float:
     return average_precision(*level)
 
 
-def curves_of(found: Judged, points: Callable[[Level], Points], value: Callable[[Level], float]) -> list[Curve]:
+def curves_of(
+    classified: ClassTargets, points: Callable[[Level], Points], value: Callable[[Level], float]
+) -> list[Curve]:
     """The curve of each class against all others, those of the lowest value first; classes without one are left out."""
     curves = []
-    for target in found.scored:
+    for target in classified.scored:
         for name, score, inside in target.one_against_rest():
             if score.isnan().any() or math.isnan(worth := value(level := levels_of(score, inside))):
                 continue
-            label = _label(found, target, name)
+            label = _label(classified, target, name)
             curves.append(Curve(label, *_thinned(*points(level)), worth, float(inside.double().mean())))
     return sorted(curves, key=lambda curve: curve.value) if len(curves) > MOST_COLOURED else curves
 
@@ -90,12 +92,12 @@ def _thinned(x: Doubles, y: Doubles) -> Points:
     """The corners of the curve, evenly chosen where they are more than can be seen."""
     if len(x) <= MAX_POINTS_OF_A_CURVE:
         return x, y
-    places = np.linspace(0, len(x) - 1, MAX_POINTS_OF_A_CURVE).round().astype(int)
-    return x[places], y[places]
+    indices = np.linspace(0, len(x) - 1, MAX_POINTS_OF_A_CURVE).round().astype(int)
+    return x[indices], y[indices]
 
 
-def _label(found: Judged, target: Classified, name: str) -> str:
+def _label(classified: ClassTargets, target: Classified, name: str) -> str:
     """The class, the target, or both: what tells this curve from the others."""
-    if len(found.scored) == 1:
+    if len(classified.scored) == 1:
         return shown(name) if target.classes > 2 or name != "1" else ""
     return shown(target.target) if target.classes == 2 else shown(f"{target.target} = {name}")

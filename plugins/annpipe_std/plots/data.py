@@ -104,9 +104,9 @@ def _over_two_inputs(view: RunView, inputs: list[str], targets: list[str]) -> Fi
 
 def gathered(view: RunView, inputs: list[str], target: str, limit: int) -> tuple[Doubles, Doubles, Doubles, str]:
     """Both inputs and the target of up to `limit` rows of all splits, and words for how many they are."""
-    every = list(splits(view).values())
-    x, y = (np.concatenate([numbers(split.inputs)[name] for split in every]) for name in inputs)
-    values = np.concatenate([numbers(split.targets)[target] for split in every])
+    with_rows = list(splits(view).values())
+    x, y = (np.concatenate([numbers(split.inputs)[name] for split in with_rows]) for name in inputs)
+    values = np.concatenate([numbers(split.targets)[target] for split in with_rows])
     chosen = sample(len(values), limit)
     return x[chosen], y[chosen], values[chosen], rows_label("+".join(splits(view)), len(chosen), len(values))
 
@@ -124,9 +124,9 @@ def draw_classes(
     different = np.unique(values)
     are_labels = different.min() >= 0 and different.max() < len(CLASS_COLOURS)
     for number, value in enumerate(different):
-        mine, place = values == value, int(value) if are_labels and colours is CLASS_COLOURS else number
-        look = {"color": colours[place], "marker": CLASS_MARKERS[place], "mew": 0.8, "mec": "white"}
-        said = shown(names[int(value)]) if 0 <= value < len(names) else f"{value:g}"
-        points(axes, x[mine], y[mine], label=f"{shown(target)} = {said}", **look)
+        mine, style = values == value, int(value) if are_labels and colours is CLASS_COLOURS else number
+        look = {"color": colours[style], "marker": CLASS_MARKERS[style], "mew": 0.8, "mec": "white"}
+        class_name = shown(names[int(value)]) if 0 <= value < len(names) else f"{value:g}"
+        points(axes, x[mine], y[mine], label=f"{shown(target)} = {class_name}", **look)
     axes.margins(0.12)
     legend(axes)

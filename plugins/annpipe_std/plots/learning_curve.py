@@ -26,8 +26,8 @@ def learning_curve(view: RunView) -> Figure:
     curves = {key: _finite(*view.history[key]) for key in CURVES if view.history.get(key, ([], []))[0]}
     drawn = {key: (epochs, losses) for key, (epochs, losses, _) in curves.items() if len(losses)}
     if not drawn:
-        said = "Every loss was nan or infinite." if curves else "No loss has been measured yet."
-        return message(view, TITLE, said)
+        text = "Every loss was nan or infinite." if curves else "No loss has been measured yet."
+        return message(view, TITLE, text)
     figure, (axes,) = panels(view, TITLE)
     for key, (epochs, losses) in drawn.items():
         _draw(axes, key, epochs, losses, CURVES[key])
@@ -57,9 +57,9 @@ def _draw(axes: Axes, key: str, epochs: Doubles, losses: Doubles, colour: str) -
         return
     axes.plot(*_thinned(epochs, losses), color=colour, alpha=0.3, linewidth=0.8)
     window = len(losses) // 30 | 1
-    places = np.linspace(0, len(losses) - 1, min(len(losses), MAX_BUCKETS)).round().astype(int)
-    smooth = [np.median(losses[max(0, place - window // 2) : place + window // 2 + 1]) for place in places]
-    axes.plot(epochs[places], smooth, color=colour, linewidth=width, label=f"{key}, median of {window:,} values")
+    indices = np.linspace(0, len(losses) - 1, min(len(losses), MAX_BUCKETS)).round().astype(int)
+    smooth = [np.median(losses[max(0, middle - window // 2) : middle + window // 2 + 1]) for middle in indices]
+    axes.plot(epochs[indices], smooth, color=colour, linewidth=width, label=f"{key}, median of {window:,} values")
 
 
 def _thinned(epochs: Doubles, losses: Doubles) -> tuple[Doubles, Doubles]:
@@ -70,8 +70,8 @@ def _thinned(epochs: Doubles, losses: Doubles) -> tuple[Doubles, Doubles]:
     kept = {0, len(losses) - 1}
     for start, end in itertools.pairwise(edges):
         kept |= {start + int(losses[start:end].argmin()), start + int(losses[start:end].argmax())}
-    places = np.array(sorted(kept))
-    return epochs[places], losses[places]
+    indices = np.array(sorted(kept))
+    return epochs[indices], losses[indices]
 
 
 def _mark_best(axes: Axes, key: str, curve: tuple[Doubles, Doubles]) -> None:

@@ -22,7 +22,7 @@ TITLE = "network"
 MAX_COLUMNS = 8
 MOST = 10
 """Circles in a column; of a wider layer the first and the last are drawn."""
-ENDS = 4
+N_AT_EACH_END = 4
 GAP, RADIUS = 1.0, 0.3
 
 
@@ -60,13 +60,13 @@ def network(view: RunView) -> Figure:
 
 def _shapes(view: RunView) -> Shapes:
     """What enters and leaves each module for one row, seen while the model predicts two."""
-    found: Shapes = {}
+    shapes: Shapes = {}
 
-    def note(module: torch.nn.Module, given: tuple[object, ...], output: object) -> None:
+    def note(module: torch.nn.Module, inputs: tuple[object, ...], output: object) -> None:
         first = output[0] if isinstance(output, tuple | list) and output else output
-        before = given[0] if given else None
+        before = inputs[0] if inputs else None
         if isinstance(first, torch.Tensor) and isinstance(before, torch.Tensor):
-            found.setdefault(module, (tuple(before.shape[1:]), tuple(first.shape[1:])))
+            shapes.setdefault(module, (tuple(before.shape[1:]), tuple(first.shape[1:])))
 
     hooks = [module.register_forward_hook(note) for module in view.model.modules()]
     try:
@@ -75,7 +75,7 @@ def _shapes(view: RunView) -> Shapes:
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return shapes
 
 
 def _columns(view: RunView) -> list[_Column]:
@@ -117,41 +117,41 @@ def _moves(layer: torch.nn.Module) -> bool:
 def _perceptron(axes: Axes, columns: Sequence[_Column]) -> None:
     """Circles in columns from left to right, and a line for each weight: blue above zero, orange below."""
     step = max(3.0, 0.45 * max(min(column.width, MOST + 1) for column in columns))
-    places = [_places(column.width) for column in columns]
-    for number, (column, own) in enumerate(zip(columns, places, strict=True)):
+    heights_of_columns = [_heights(column.width) for column in columns]
+    for number, (column, heights) in enumerate(zip(columns, heights_of_columns, strict=True)):
         x = number * step
         if column.weights is not None:
-            _lines(axes, column.weights, (x - step, x), (places[number - 1], own))
-        for neuron, y in own.items():
+            _lines(axes, column.weights, (x - step, x), (heights_of_columns[number - 1], heights))
+        for neuron, y in heights.items():
             is_end = number in (0, len(columns) - 1)
             axes.add_patch(_circle(x, y, filled=is_end))
             if is_end and neuron < len(column.names):
                 side = -1 if number == 0 else 1
                 ha = "right" if number == 0 else "left"
                 axes.text(x + side * 0.5, y, shown(column.names[neuron]), ha=ha, va="center")
-        if column.width > len(own):
+        if column.width > len(heights):
             for dot in (-0.22, 0.0, 0.22):
                 axes.plot([x], [dot], marker="o", markersize=2.2, color=INK)
-    low = min(min(own.values()) for own in places)
+    low = min(min(heights.values()) for heights in heights_of_columns)
     for number, column in enumerate(columns):
         text = "\n".join([str(column.width), *column.below])
         axes.text(number * step, low - 0.75, text, ha="center", va="top", fontsize=9, linespacing=1.35)
     names = [column.names for column in (columns[0], columns[-1])]
-    margins = [1.0 + 0.22 * max((len(shown(name)) for name in own), default=0) for own in names]
+    margins = [1.0 + 0.22 * max((len(shown(name)) for name in labels), default=0) for labels in names]
     axes.set_xlim(-margins[0], (len(columns) - 1) * step + margins[1])
-    top = max(max(own.values()) for own in places)
+    top = max(max(heights.values()) for heights in heights_of_columns)
     depth = low - 1.2 - 0.55 * (1 + max(len(column.below) for column in columns))
     key = "blue: weights above 0, orange: below; the thicker, the larger among those beside it"
     axes.text((len(columns) - 1) * step / 2, depth + 0.2, key, ha="center", va="bottom", fontsize=7, color="#555555")
     axes.set_ylim(depth, top + 0.7)
 
 
-def _places(width: int) -> dict[int, float]:
+def _heights(width: int) -> dict[int, float]:
     """The height of each neuron that is drawn, around 0; of many the first and last few, with a gap between."""
     if width <= MOST:
         return {neuron: ((width - 1) / 2 - neuron) * GAP for neuron in range(width)}
-    upper = {neuron: (ENDS - neuron) * GAP for neuron in range(ENDS)}
-    return upper | {width - 1 - neuron: -(ENDS - neuron) * GAP for neuron in reversed(range(ENDS))}
+    upper = {neuron: (N_AT_EACH_END - neuron) * GAP for neuron in range(N_AT_EACH_END)}
+    return upper | {width - 1 - neuron: -(N_AT_EACH_END - neuron) * GAP for neuron in reversed(range(N_AT_EACH_END))}
 
 
 def _circle(x: float, y: float, *, filled: bool) -> Patch:
@@ -159,15 +159,20 @@ def _circle(x: float, y: float, *, filled: bool) -> Patch:
 
 
 def _lines(
-    axes: Axes, weights: torch.Tensor, x: tuple[float, float], places: tuple[dict[int, float], dict[int, float]]
+    axes: Axes,
+    weights: torch.Tensor,
+    x: tuple[float, float],
+    heights_of_columns: tuple[dict[int, float], dict[int, float]],
 ) -> None:
     """A line for each weight between circles that are drawn, the stronger the larger it is among them."""
-    pairs = [(before, after) for before in places[0] for after in places[1]]
+    pairs = [(before, after) for before in heights_of_columns[0] for after in heights_of_columns[1]]
     values = [float(weights[after, before]) for before, after in pairs]
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0) or 1.0
     sizes = [abs(value) / largest if math.isfinite(value) else 1.0 for value in values]
-    ends = [((x[0] + RADIUS, places[0][b]), (x[1] - RADIUS, places[1][a])) for b, a in pairs]
+    segments = [
+        ((x[0] + RADIUS, heights_of_columns[0][b]), (x[1] - RADIUS, heights_of_columns[1][a])) for b, a in pairs
+    ]
     colours = [TRAIN if value >= 0 else PREDICTION for value in values]
-    lines = LineCollection(ends, colors=colours, linewidths=[0.3 + 1.9 * size for size in sizes], zorder=1)
+    lines = LineCollection(segments, colors=colours, linewidths=[0.3 + 1.9 * size for size in sizes], zorder=1)
     lines.set_alpha([0.15 + 0.75 * size for size in sizes])
     axes.add_collection(lines)

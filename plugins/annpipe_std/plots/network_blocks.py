@@ -1,6 +1,6 @@
 """A model as blocks: a box for each layer, frames around layers that hold others, arrows from one to the next.
 
-What is tapped goes down on the right to the layers that read it.
+A line on the right leads from each tap to the layers that read it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WIDTH, HEIGHT, SMALL = 3.2, 0.62, 0.36
 SPACE, PAD, HEAD = 0.3, 0.28, 0.3
 MOST = 40
 """Layers in a row; of more the first and the last are drawn."""
-ENDS = {"inputs": "stacks", "outputs": "heads"}
+STACK_NAMES = {"inputs": "stacks", "outputs": "heads"}
 """The parts of a model of several inputs or outputs, and where each has the names of what it holds."""
 LEARNED, FIXED, FRAME = "#dbe9f4", "#f4f4f4", "#8a8a8a"
 
@@ -45,7 +45,7 @@ class _Box:
     reads: tuple[str, ...] = ()
 
 
-Ends = list[tuple[_Box, float, float]]
+TappedBoxes = list[tuple[_Box, float, float]]
 """The boxes that have to do with taps, from above to below, each with the middle of its right side."""
 
 
@@ -57,19 +57,19 @@ def blocks(axes: Axes, model: torch.nn.Module, shapes: Shapes) -> None:
     label = f"input {_row(arrives)}" if arrives is not None else "input"
     axes.text(0, 0.62, label, ha="center", va="center", fontsize=9)
     _arrow(axes, (0, 0.42), (0, 0))
-    ends: Ends = []
-    _draw(axes, whole, 0, 0, ends)
+    tapped: TappedBoxes = []
+    _draw(axes, whole, 0, 0, tapped)
     _arrow(axes, (0, -whole.height), (0, -whole.height - 0.42))
-    right = _taps_drawn(axes, ends, whole.width / 2)
+    right = _taps_drawn(axes, tapped, whole.width / 2)
     axes.set_xlim(-whole.width / 2 - 0.4, right + 0.4)
 
 
-def _taps_drawn(axes: Axes, ends: Ends, right: float) -> float:
+def _taps_drawn(axes: Axes, tapped: TappedBoxes, right: float) -> float:
     """A line for each tap that is read, down a lane beside the boxes, that of the first outermost; where lanes end."""
-    n_taps = sum(len(box.sets) for box, _, _ in ends)
+    n_taps = sum(len(box.sets) for box, _, _ in tapped)
     lanes = iter(right + 0.3 * number for number in range(n_taps, 0, -1))
     drawn: dict[str, tuple[float, float, float]] = {}
-    for box, x, y in ends:
+    for box, x, y in tapped:
         for name in box.reads:
             if name in drawn:  # its tap is not among layers that are left out
                 begin, top, lane = drawn[name]
@@ -92,9 +92,9 @@ def _box_of(name: str, module: torch.nn.Module, shapes: Shapes) -> _Box:
     if isinstance(module, Parallel):
         branches = [_sequence(dict(branch.named_children()), shapes) for branch in module.branches]
         return _beside("parallel", module.join, branches)
-    if name in ("inputs", "outputs") and isinstance(getattr(module, ENDS[name], None), list):
+    if name in ("inputs", "outputs") and isinstance(getattr(module, STACK_NAMES[name], None), list):
         stacks = [
-            _framed(own, _sequence(dict(stack.named_children()), shapes)) for own, stack in module.named_children()
+            _framed(label, _sequence(dict(stack.named_children()), shapes)) for label, stack in module.named_children()
         ]
         return _beside(name, str(getattr(module, "join", "concat")), stacks)
     if isinstance(module, Repeat):
@@ -167,23 +167,23 @@ def _sequence(children: Mapping[str, torch.nn.Module], shapes: Shapes) -> _Box:
     return _Box("sequence", max(box.width for box in boxes), height, inside=boxes)
 
 
-def _draw(axes: Axes, box: _Box, x: float, top: float, ends: Ends) -> None:
+def _draw(axes: Axes, box: _Box, x: float, top: float, tapped: TappedBoxes) -> None:
     """Draws a box whose upper edge has its middle at (x, top)."""
     if box.kind == "sequence":
         y = top
         for number, inner in enumerate(box.inside):
             if number:
                 _arrow(axes, (x, y + SPACE), (x, y))
-            _draw(axes, inner, x, y, ends)
+            _draw(axes, inner, x, y, tapped)
             y -= inner.height + SPACE
     elif box.kind == "leaf":
         _leaf_drawn(axes, box, x, top)
         if box.sets or box.reads:
-            ends.append((box, x + box.width / 2, top - box.height / 2))
+            tapped.append((box, x + box.width / 2, top - box.height / 2))
     elif box.kind == "gap":
         axes.text(x, top - box.height / 2, box.text, ha="center", va="center", fontsize=9, style="italic")
     else:
-        _frame_drawn(axes, box, x, top, ends)
+        _frame_drawn(axes, box, x, top, tapped)
 
 
 def _leaf_drawn(axes: Axes, box: _Box, x: float, top: float) -> None:
@@ -203,28 +203,28 @@ def _rounded(x: float, top: float, box: _Box, **look: object) -> FancyBboxPatch:
     return FancyBboxPatch(corner, box.width, box.height, boxstyle=style, **look)  # type: ignore[arg-type]  # a patch's own
 
 
-def _frame_drawn(axes: Axes, box: _Box, x: float, top: float, ends: Ends) -> None:
+def _frame_drawn(axes: Axes, box: _Box, x: float, top: float, tapped: TappedBoxes) -> None:
     """The frame of layers that hold others, its title in the upper left corner."""
     look = {"facecolor": "none", "edgecolor": FRAME, "linewidth": 1.0, "linestyle": (0, (4, 2))}
     axes.add_patch(_rounded(x, top, box, **look))
     axes.text(x - box.width / 2 + 0.12, top - 0.2, shown(box.text), ha="left", va="center", fontsize=8, color="#555555")
     start = top - HEAD - PAD
     if box.kind == "residual":
-        _residual_drawn(axes, box, x, (top, start), ends)
+        _residual_drawn(axes, box, x, (top, start), tapped)
     elif box.kind == "parallel":
-        _parallel_drawn(axes, box, x, (top, start), ends)
+        _parallel_drawn(axes, box, x, (top, start), tapped)
     else:
         _arrow(axes, (x, top), (x, start))
-        _draw(axes, box.inside[0], x, start, ends)
+        _draw(axes, box.inside[0], x, start, tapped)
         axes.plot([x, x], [start - box.inside[0].height, top - box.height], color=INK, linewidth=1.0)
 
 
-def _residual_drawn(axes: Axes, box: _Box, x: float, edges: tuple[float, float], ends: Ends) -> None:
+def _residual_drawn(axes: Axes, box: _Box, x: float, edges: tuple[float, float], tapped: TappedBoxes) -> None:
     """The layers, what arrives going past them on the right, and the sum of both below."""
     top, start = edges
     inner = box.inside[0]
     _arrow(axes, (x, top), (x, start))
-    _draw(axes, inner, x, start, ends)
+    _draw(axes, inner, x, start, tapped)
     joint = top - box.height + 0.32
     aside = x + inner.width / 2 + 0.32
     fork = top - 0.18
@@ -238,7 +238,7 @@ def _residual_drawn(axes: Axes, box: _Box, x: float, edges: tuple[float, float],
     axes.plot([x, x], [joint - 0.17, top - box.height], color=INK, linewidth=1.0)
 
 
-def _parallel_drawn(axes: Axes, box: _Box, x: float, edges: tuple[float, float], ends: Ends) -> None:
+def _parallel_drawn(axes: Axes, box: _Box, x: float, edges: tuple[float, float], tapped: TappedBoxes) -> None:
     """The branches beside one another, and below them how they are joined."""
     top, start = edges
     fork = start - 0.1
@@ -251,7 +251,7 @@ def _parallel_drawn(axes: Axes, box: _Box, x: float, edges: tuple[float, float],
         middle = left + inner.width / 2
         axes.plot([x, middle], [fork, fork], color=INK, linewidth=1.0)
         _arrow(axes, (middle, fork), (middle, begin))
-        _draw(axes, inner, middle, begin, ends)
+        _draw(axes, inner, middle, begin, tapped)
         below = begin - height - 0.15
         axes.plot([middle, middle, x], [begin - inner.height, below, below], color=INK, linewidth=1.0)
         left += inner.width + SPACE

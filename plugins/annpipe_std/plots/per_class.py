@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from annpipe import RunView, plot
-from annpipe_std.plots.classes import Judged, judged, refused
+from annpipe_std.plots.classes import ClassTargets, class_targets, refused
 from annpipe_std.plots.confusion_matrix import confusion
 from annpipe_std.plots.refusals import without_classes
 from annpipe_std.plots.style import (
@@ -37,18 +37,18 @@ def per_class(view: RunView) -> Figure:
     Of several targets of 0 and 1 each has its bars for the 1s. Of more than 20 classes those with the lowest F1 are
     drawn. Raises OptionError where no target is a class.
     """
-    found = judged(view)
-    if found is None:
+    classified = class_targets(view)
+    if classified is None:
         return message(view, TITLE, "There are no rows.")
-    if not found.targets:
+    if not classified.targets:
         raise refused("per_class", view.loss)
-    scored = _scored(found)
+    scored = _scored(classified)
     figure, all_axes = panels(view, TITLE, len(scored))
     for axes, (target, (names, scores, rows)) in zip(all_axes, scored.items(), strict=True):
         drawn = _lowest(scores, rows)
-        _draw(axes, [names[place] for place in drawn], scores[drawn], rows[drawn])
+        _draw(axes, [names[index] for index in drawn], scores[drawn], rows[drawn])
         few = f": the {len(drawn)} of {len(names)} classes with the lowest F1" if len(drawn) < len(names) else ""
-        axes.set_title(found.rows + few, fontsize=9)
+        axes.set_title(classified.rows + few, fontsize=9)
         axes.set_xlabel(f"{shown(target)}, rows in brackets")
     return figure
 
@@ -62,20 +62,24 @@ def scores_of_classes(counts: Indices) -> Doubles:
     return scores
 
 
-def _scored(found: Judged) -> dict[str, Scored]:
+def _scored(classified: ClassTargets) -> dict[str, Scored]:
     """A panel for each target, or one for all where they are several of two classes."""
-    counted = {one.target: (one, confusion(one.labels, one.predicted, one.classes)) for one in found.targets}
-    if len(counted) > 1 and all(one.classes == 2 for one, _ in counted.values()):
+    counted = {
+        labelled.target: (labelled, confusion(labelled.labels, labelled.predicted, labelled.classes))
+        for labelled in classified.targets
+    }
+    if len(counted) > 1 and all(labelled.classes == 2 for labelled, _ in counted.values()):
         scores = np.stack([scores_of_classes(counts)[1] for _, counts in counted.values()])
         return {"targets": (list(counted), scores, np.array([counts[1].sum() for _, counts in counted.values()]))}
     panels_ = {
-        target: (list(one.names), scores_of_classes(counts), counts.sum(1)) for target, (one, counts) in counted.items()
+        target: (list(labelled.names), scores_of_classes(counts), counts.sum(1))
+        for target, (labelled, counts) in counted.items()
     }
     return dict(list(panels_.items())[:MAX_PANELS])
 
 
 def _lowest(scores: Doubles, rows: Indices) -> Indices:
-    """The places of the classes to draw, in their order: all, or those with rows and the lowest F1."""
+    """The positions of the classes to draw, in their order: all, or those with rows and the lowest F1."""
     if len(scores) <= MOST_CLASSES:
         return np.arange(len(scores))
     order = np.lexsort((scores[:, 2], rows == 0))
@@ -83,13 +87,13 @@ def _lowest(scores: Doubles, rows: Indices) -> Indices:
 
 
 def _draw(axes: Axes, names: list[str], scores: Doubles, rows: Indices) -> None:
-    places = np.arange(len(names))
+    positions = np.arange(len(names))
     looks = (("precision", TRAIN), ("recall", VAL), ("F1", PREDICTION))
     for number, (word, colour) in enumerate(looks):
-        axes.bar(places + 0.27 * (number - 1), scores[:, number], width=0.25, color=colour, label=word)
+        axes.bar(positions + 0.27 * (number - 1), scores[:, number], width=0.25, color=colour, label=word)
     labels = [f"{shown(name)}\n({count:,})" for name, count in zip(names, rows, strict=True)]
     long = max(len(part) for label in labels for part in label.split("\n")) * len(labels) > 60
-    axes.set_xticks(places, labels, rotation=40 if long else 0, ha="right" if long else "center", fontsize=9)
+    axes.set_xticks(positions, labels, rotation=40 if long else 0, ha="right" if long else "center", fontsize=9)
     axes.grid(visible=False, axis="x")
     axes.set(ylim=(0, 1.25), yticks=np.linspace(0, 1, 6))
     axes.legend(loc="upper center", ncols=3)

@@ -1,4 +1,4 @@
-"""The figure `predictions`: what the model makes of the data, beside the truth."""
+"""The figure `predictions`: the model's predictions beside the true values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from annpipe import RunView, plot
-from annpipe_std.plots.classes import Classified, class_shares, is_logit, judged
+from annpipe_std.plots.classes import Classified, class_probabilities, class_targets, is_logit
 from annpipe_std.plots.confusion_matrix import draw_confusion
 from annpipe_std.plots.data import draw_classes, draw_rows, draw_truth, gathered
 from annpipe_std.plots.rows import column, is_discrete, numbers, outputs, rows_label, shared_out, splits
@@ -86,15 +86,21 @@ Labelled = tuple[Classified, str]
 def _labelled(view: RunView, targets: list[str]) -> Mapping[str, Labelled]:
     """The targets that are labels or have scores of classes, and words for their rows; floats of 0 and 1 are none."""
     first = next(iter(splits(view).values()))
-    one = outputs(view, first, np.arange(1))
-    if all(first.targets[target].is_floating_point() and one[target].numel() == 1 for target in targets):
+    first_output = outputs(view, first, np.arange(1))
+    if all(first.targets[target].is_floating_point() and first_output[target].numel() == 1 for target in targets):
         return {}  # without predicting every row
-    found = judged(view)
-    if found is None:
+    classified = class_targets(view)
+    if classified is None:
         return {}
     labels = {target for target in targets if not view.train.targets[target].is_floating_point()}
-    scores = {one.target for one in found.scored if one.score is not None and one.score.shape[1] > 1}
-    return {one.target: (one, found.rows) for one in found.targets if one.target in labels | scores}
+    scores = {
+        labelled.target for labelled in classified.scored if labelled.score is not None and labelled.score.shape[1] > 1
+    }
+    return {
+        labelled.target: (labelled, classified.rows)
+        for labelled in classified.targets
+        if labelled.target in labels | scores
+    }
 
 
 def _few(labelled: Labelled) -> bool:
@@ -117,16 +123,18 @@ def _regions(axes: Axes, view: RunView, inputs: list[str], labelled: Labelled, l
     target, _ = labelled
     x, y, values, label = gathered(view, inputs, target.target, limit)
     grid_x, grid_y, plane = _plane(inputs, x, y)
-    share = class_shares(view.predict(plane)[target.target], logits=is_logit(view.loss_of(target.target))).numpy()
-    called = share.argmax(1)
-    colours = np.array([to_rgb(colour) for colour in CLASS_COLOURS[: share.shape[1]]])
-    sure = (share.max(1, keepdims=True) - 1 / share.shape[1]) / (1 - 1 / share.shape[1])
+    probability = class_probabilities(
+        view.predict(plane)[target.target], logits=is_logit(view.loss_of(target.target))
+    ).numpy()
+    called = probability.argmax(1)
+    colours = np.array([to_rgb(colour) for colour in CLASS_COLOURS[: probability.shape[1]]])
+    sure = (probability.max(1, keepdims=True) - 1 / probability.shape[1]) / (1 - 1 / probability.shape[1])
     mixed = 1 - (0.08 + 0.42 * sure) * (1 - colours[called])
     shape = len(grid_y), len(grid_x)
     axes.pcolormesh(grid_x, grid_y, mixed.reshape(*shape, 3), shading="nearest", rasterized=True)
-    for place in range(share.shape[1]) if share.shape[1] > 2 else [1]:
-        rest = np.delete(share, place, axis=1).max(1)
-        margin = (share[:, place] - rest).reshape(shape)
+    for index in range(probability.shape[1]) if probability.shape[1] > 2 else [1]:
+        rest = np.delete(probability, index, axis=1).max(1)
+        margin = (probability[:, index] - rest).reshape(shape)
         if margin.min() < 0 < margin.max():
             axes.contour(grid_x, grid_y, margin, levels=[0.0], colors=[INK], linewidths=1.2)
     axes.set(xlabel=shown(inputs[0]), ylabel=shown(inputs[1]))
@@ -137,7 +145,7 @@ def _regions(axes: Axes, view: RunView, inputs: list[str], labelled: Labelled, l
 
 
 def _plane(inputs: list[str], x: Doubles, y: Doubles) -> tuple[Doubles, Doubles, dict[str, torch.Tensor]]:
-    """A grid over the rows: its two sides, and the inputs of its places, (places,) each, the first input fastest."""
+    """A grid over the rows: its two sides, and the inputs of its points, (points,) each, the first input fastest."""
     grid_x, grid_y = (torch.linspace(*_margins(side), SURFACE_POINTS, dtype=torch.float64) for side in (x, y))
     plane_x, plane_y = torch.meshgrid(grid_x, grid_y, indexing="xy")
     return grid_x.numpy(), grid_y.numpy(), {inputs[0]: plane_x.flatten(), inputs[1]: plane_y.flatten()}
@@ -172,14 +180,14 @@ def _margins(values: Doubles) -> tuple[float, float]:
 
 
 def _against_truth(axes: Axes, view: RunView, target: str, limit: int) -> None:
-    seen: list[Doubles] = []
+    drawn: list[Doubles] = []
     for name, split, chosen in shared_out(view, limit):
         true = column(split.targets[target])[chosen]
         predicted = column(outputs(view, split, chosen)[target])
         points(axes, true, predicted, color=split_colour(name), label=rows_label(name, len(chosen), split.rows))
-        seen += [true, predicted[np.isfinite(predicted)]]
-    ends = span(np.concatenate(seen))
-    axes.plot(ends, ends, color=TRUTH, linestyle=(0, (4, 2)), linewidth=1.2, label="predicted = true")
+        drawn += [true, predicted[np.isfinite(predicted)]]
+    limits = span(np.concatenate(drawn))
+    axes.plot(limits, limits, color=TRUTH, linestyle=(0, (4, 2)), linewidth=1.2, label="predicted = true")
     axes.set_xlabel(f"true {shown(target)}")
     axes.set_ylabel(f"predicted {shown(target)}")
     legend(axes)

@@ -1,4 +1,4 @@
-"""What does a plot refuse before the run? Checks on a run's outline; nothing here draws, so none imports matplotlib."""
+"""Checks that refuse a plot before the run starts, from the run's outline; matplotlib is not imported."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _is_class(outline: Outline, name: str, field: Field) -> bool:
 
 
 def _has_score(outline: Outline, name: str, field: Field) -> bool:
-    """Whether the model gives scores for the target; where neither loss nor field tells, the data are made to see."""
+    """Whether the model gives scores for the target; where neither loss nor field decides it, the data are loaded."""
     if outline.takes_classes:
         return True
     if len(field.shape) > 1 or (field.classes or 0) > 2:

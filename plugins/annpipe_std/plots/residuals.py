@@ -1,4 +1,4 @@
-"""The figure `residuals`: by how much, and where, the predictions miss the truth."""
+"""The figure `residuals`: prediction minus truth, against the prediction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows of a run a figure shows: its splits, their columns as numbers, and a sample where there are many."""
+"""The rows that a figure shows: the run's splits, their columns as numbers, and a sample where there are many."""
 
 from __future__ import annotations
 

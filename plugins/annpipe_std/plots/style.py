@@ -1,7 +1,6 @@
-"""How every figure looks: one style, one colour for each role, and never more points than a viewer can bear.
+"""The style of all figures: settings of matplotlib, one colour for each role, and limits on points and panels.
 
-Colours are those of Okabe and Ito (2008), told apart by colour-blind readers too. The background is white whatever
-stands around the figure.
+Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart. The background is always white.
 """
 
 from __future__ import annotations
@@ -109,9 +108,9 @@ def panels(view: RunView, title: str, count: int = 1) -> tuple[Figure, list[Axes
     width, height = {1: 6.4, 2: 9.0, 3: 11.0, 4: 12.0}[columns], {1: 4.0, 2: 6.4, 3: 8.4}[rows]
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
-    axes: list[Axes] = [grid[place // columns, place % columns] for place in range(count)]
-    for place in range(count, rows * columns):
-        grid[place // columns, place % columns].set_axis_off()
+    axes: list[Axes] = [grid[index // columns, index % columns] for index in range(count)]
+    for index in range(count, rows * columns):
+        grid[index // columns, index % columns].set_axis_off()
     figure.suptitle(_title(view, title), x=0.012, ha="left")
     return figure, axes
 
@@ -165,9 +164,9 @@ def span(values: Doubles) -> tuple[float, float]:
     return (low, high) if low < high else (low - gap, high + gap)
 
 
-def legend(axes: Axes, place: Literal["best", "lower left", "lower right"] = "best") -> None:
+def legend(axes: Axes, location: Literal["best", "lower left", "lower right"] = "best") -> None:
     """A legend where it hides least, with points that are full and large whatever they are in the plot."""
-    for handle in axes.legend(loc=place).legend_handles:
+    for handle in axes.legend(loc=location).legend_handles:
         if isinstance(handle, Line2D):
             handle.set_alpha(1)
             handle.set_markersize(max(6.0, handle.get_markersize()))

@@ -1,1 +1,1 @@
-"""Tables from files, without torch: which columns there are, of which type, and which are inputs and targets."""
+"""Tables from files, without torch: their columns, the types of these, and which are inputs and targets."""

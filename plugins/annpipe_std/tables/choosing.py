@@ -1,4 +1,4 @@
-"""Which columns of a table are inputs, which targets? By name, list or pattern; all are the default."""
+"""Chooses the inputs and targets among the columns of a table, by name, list or pattern; all others are inputs."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Table:
     def fields(self) -> Fields:
         """What the table is to the engine."""
         is_alone = len(self.inputs) == 1
-        inputs = {name: input_field(one, one.missing, is_alone=is_alone) for name, one in self.inputs.items()}
-        targets = {name: target_field(one) for name, one in self.targets.items()}
+        inputs = {name: input_field(column, column.missing, is_alone=is_alone) for name, column in self.inputs.items()}
+        targets = {name: target_field(column) for name, column in self.targets.items()}
         return Fields(inputs, targets, self.rows)
 
 
@@ -63,18 +63,18 @@ def csv_table(options: CsvOptions) -> Table:
 
 
 def read_as_text(types: Mapping[str, Type] | None) -> frozenset[str]:
-    """The columns whose text says what they are: not what a reader would make of it."""
+    """The columns that are read as text: those whose type an option sets, but for numbers."""
     return frozenset(name for name, type_ in (types or {}).items() if type_ != "number")
 
 
 def parquet_table(options: TableOptions) -> Table:
     """The table that `parquet` makes; raises OptionError where the files or names do not fit."""
-    raw = _parquet(stamp(found_files(options.files)), said_categories(options.types))
+    raw = _parquet(stamp(found_files(options.files)), declared_categories(options.types))
     return _chosen(raw, options, CellFormat())
 
 
-def said_categories(types: Mapping[str, Type] | None) -> frozenset[str]:
-    """The columns that are said to be categories."""
+def declared_categories(types: Mapping[str, Type] | None) -> frozenset[str]:
+    """The columns that the option `types` declares to be categories."""
     return frozenset(name for name, type_ in (types or {}).items() if type_ == "category")
 
 
@@ -115,7 +115,7 @@ class Roles:
 
 
 def roles_of(
-    every: Sequence[str],
+    all_columns: Sequence[str],
     target: Names,
     features: Names | None,
     ignore: Names | None,
@@ -124,12 +124,12 @@ def roles_of(
 ) -> Roles:
     """Which of all columns are inputs, targets and aside; raises OptionError where names do not fit."""
     for name in types:
-        _known("types", name, every)
-    targets = matching("target", target, every)
-    ignored = matching("ignore", ignore or [], every)
-    kept = [name for name in aside if name in every]  # a column that is not there is the split's own fault
-    rest = [name for name in every if name not in {*targets, *ignored, *kept}]
-    inputs = matching("features", features, every, but=targets) if features is not None else rest
+        _known("types", name, all_columns)
+    targets = matching("target", target, all_columns)
+    ignored = matching("ignore", ignore or [], all_columns)
+    kept = [name for name in aside if name in all_columns]  # a column that is not there is the split's own fault
+    rest = [name for name in all_columns if name not in {*targets, *ignored, *kept}]
+    inputs = matching("features", features, all_columns, but=targets) if features is not None else rest
     _check_roles(inputs, targets, ignored, explicit=features is not None)
     return Roles(inputs, targets, kept)
 
@@ -143,21 +143,21 @@ def matching(option: str, wanted: Names, known: Sequence[str], but: Sequence[str
 
     No pattern stands for one of `but`.
     """
-    found: dict[str, None] = {}
+    matched: dict[str, None] = {}
     for pattern in [wanted] if isinstance(wanted, str) else wanted:
         if pattern in known:
-            found[pattern] = None
+            matched[pattern] = None
             continue
         fitting = [name for name in known if fnmatchcase(name, pattern) and name not in but]
         if not fitting:
             _known(option, pattern, known)
-        found |= dict.fromkeys(fitting)
-    return list(found)
+        matched |= dict.fromkeys(fitting)
+    return list(matched)
 
 
 def _known(option: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
-        what = "column fits the pattern" if any(sign in name for sign in "*?[") else "column"
+        what = "column matches the pattern" if any(sign in name for sign in "*?[") else "column"
         path = f"types.{name}" if option == "types" else option
         shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
         help_ = did_you_mean(name, known) or f"the columns are {shown}"
@@ -169,10 +169,12 @@ def _known(option: str, name: str, known: Sequence[str]) -> None:
 def _check_roles(inputs: Sequence[str], targets: Sequence[str], ignored: Sequence[str], *, explicit: bool) -> None:
     both = next((name for name in inputs if name in targets), None)
     if both is not None:
-        raise OptionError("features", f"'{both}' is the target", help="a feature that is the target tells the answer")
+        raise OptionError(
+            "features", f"'{both}' is the target", help="the target cannot be its own input: take it out of `features`"
+        )
     lost = next((name for name in [*inputs, *targets] if name in ignored), None)
     if lost is not None and (explicit or lost in targets):
-        raise OptionError("ignore", f"'{lost}' is ignored and asked for", help="take it out of one of the two")
+        raise OptionError("ignore", f"'{lost}' is both ignored and used", help="take it out of one of the two")
     if not targets:
         raise OptionError("target", "names no column", help="as in `target: price`")
     if not inputs:
@@ -233,4 +235,4 @@ def check_target(name: str, type_: str, categories: Sequence[str], lost: tuple[i
         raise OptionError("target", message, help=f"leave such rows out: `drop_missing: [{name}]`")
     if type_ == "category" and len(categories) < 2:
         message = f"the target '{name}' has only one class, '{categories[0]}'"
-        raise OptionError("target", message, help="there is nothing to tell apart")
+        raise OptionError("target", message, help="a target of categories needs at least two classes")

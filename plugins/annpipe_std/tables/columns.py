@@ -1,6 +1,6 @@
-"""Arrow columns → numbers, categories and booleans: what each column is, and the cells that do not fit.
+"""Arrow columns → numbers, categories and booleans: the type of each column, and errors for cells that do not fit.
 
-A column passes whole or in blocks of rows: `Looking` sees its cells and tells what it is, `values` makes numbers of it.
+A column is read whole or in blocks of rows: `ColumnInspector` finds its type, `values` makes numbers of its cells.
 """
 
 from __future__ import annotations
@@ -64,38 +64,38 @@ class Found:
 def column(name: str, raw: Raw, wanted: Type | None, form: CellFormat) -> Column:
     """The column of a table as `wanted`, or as what it looks like; raises OptionError at cells that do not fit."""
     cells = raw.arrow.column(name)
-    looking = Looking(name, wanted, form, can_say=raw.can_say)
+    inspector = ColumnInspector(name, wanted, form, has_cell_options=raw.has_cell_options)
     start = 0
-    for end in raw.ends:
-        looking.begin_file()
-        looking.see(cells.slice(start, end - start), start)
+    for end in raw.cumulative_rows:
+        inspector.begin_file()
+        inspector.add(cells.slice(start, end - start), start)
         start = end
-    found = looking.found(raw.arrow.num_rows, raw.where)
-    return Column(name, found.type, values(name, cells, found, form), found.categories, found.distinct, found.remarks)
+    facts = inspector.result(raw.arrow.num_rows, raw.where)
+    return Column(name, facts.type, values(name, cells, facts, form), facts.categories, facts.distinct, facts.remarks)
 
 
-class Looking:
-    """What one column is, told once all its cells have passed. Rows are counted over all blocks, from 0.
+class ColumnInspector:
+    """Finds what one column is from all of its cells. Rows are counted over all blocks, from 0.
 
-    `can_say` tells that the options of a CellFormat can be said of the file, as they can of text.
+    `has_cell_options` is whether the data component has the options of a CellFormat, as `csv` has.
     """
 
-    def __init__(self, name: str, wanted: Type | None, form: CellFormat, *, can_say: bool) -> None:
+    def __init__(self, name: str, wanted: Type | None, form: CellFormat, *, has_cell_options: bool) -> None:
         self.name, self._wanted, self._form = name, wanted, form
         self._kind = "null"
         self._infinite: tuple[int, float] | None = None
         self._wrong: tuple[int, str] | None = None  # the first cell that is no number, or neither true nor false
         self._n_wrong = self._n_words = 0
         self._distinct: set[str] = set()
-        self._unread = Unread(name, form, can_say=can_say)
+        self._unread = Unread(name, form, has_cell_options=has_cell_options)
         self._order = Order(name)
 
     def begin_file(self) -> None:
         """The next rows are those of another file."""
         self._order.begin_file()
 
-    def see(self, cells: pa.ChunkedArray, start: int) -> Array:
-        """Takes the next cells in, the first of which is row `start`; tells which are missing, (rows,) of bool.
+    def add(self, cells: pa.ChunkedArray, start: int) -> Array:
+        """Takes in the next cells, the first of which is row `start`; returns which are missing, (rows,) of bool.
 
         Raises OptionError where they cannot be read.
         """
@@ -104,13 +104,13 @@ class Looking:
         cells = _plain(cells)
         kind = _kind(cells)
         if kind == "null":
-            self._order.see(np.full(len(cells), np.nan))
+            self._order.add(np.full(len(cells), np.nan))
             return np.ones(len(cells), dtype=bool)
         if kind == "number" and self._wanted in (None, "number"):
             self._kind = kind
             numbers = cell_numbers(cells, self._form)[0]
             self._see_numbers(numbers, start)
-            self._order.see(numbers)
+            self._order.add(numbers)
             return np.isnan(numbers)
         if kind == "boolean" and self._wanted in (None, "boolean"):
             self._kind = kind
@@ -136,8 +136,8 @@ class Looking:
             numbers, wrong = cell_numbers(words, self._form)
             self._note_wrong(words, pa.array(wrong), start)
             self._see_numbers(numbers, start)
-            self._order.see(numbers)
-            self._unread.see(words)
+            self._order.add(numbers)
+            self._unread.add(words)
         if self._wanted == "boolean":
             known = pa.array([*_NO, *_YES, None], words.type)
             self._note_wrong(words, pc.invert(pc.is_in(pc.utf8_lower(words), known)), start)
@@ -153,8 +153,8 @@ class Looking:
             row = pc.index(wrong, True).as_py()
             self._wrong = start + row, words[row].as_py()
 
-    def found(self, rows: int, where: Callable[[int], str]) -> Found:
-        """What the column of so many rows is; `where` says a row. Raises OptionError at cells that do not fit."""
+    def result(self, rows: int, where: Callable[[int], str]) -> Found:
+        """What the column of so many rows is; `where` names a row. Raises OptionError at cells that do not fit."""
         if self._kind == "null":
             return Found(self._wanted or "number")
         if self._kind == "number":
@@ -169,8 +169,8 @@ class Looking:
         return Found("number", remarks=(remark,) if remark else ())
 
     def _of_words(self, rows: int, where: Callable[[int], str]) -> Found:
-        share = 1 - self._n_wrong / self._n_words if self._n_words else 0.0
-        if self._wanted == "number" or (self._wanted is None and share >= MOSTLY):
+        fraction = 1 - self._n_wrong / self._n_words if self._n_words else 0.0
+        if self._wanted == "number" or (self._wanted is None and fraction >= MOSTLY):
             self._check_numbers(where)
             return self._of_numbers(where)
         lowered = {word.casefold() for word in self._distinct}
@@ -192,14 +192,14 @@ class Looking:
             message = f"'{cell}' in {where(row)} of the column '{self.name}' is not a number{also}"
             reading = self._unread.options(MOSTLY)
             say = f"say {reading}, which reads it" if reading else f"say `types: {{{self.name}: category}}`"
-            raise OptionError("files", message, help=f"mend it, list it under `missing`, or {say}")
+            raise OptionError("files", message, help=f"correct it, list it under `missing`, or {say}")
         self._check_finite(where)
 
     def _check_finite(self, where: Callable[[int], str]) -> None:
         if self._infinite is not None:
             row, value = self._infinite
             message = f"is {value} in {where(row)} of the column '{self.name}'"
-            raise OptionError("files", message, help="mend it, or list the word under `missing`")
+            raise OptionError("files", message, help="correct it, or list the word under `missing`")
 
     def _check_boolean(self, where: Callable[[int], str]) -> None:
         if self._wanted == "boolean" and self._wrong is not None:
@@ -208,25 +208,25 @@ class Looking:
             raise OptionError(f"types.{self.name}", message, help=f"say `types: {{{self.name}: category}}`")
 
 
-def values(name: str, cells: pa.ChunkedArray, found: Found, form: CellFormat) -> Array:
-    """Cells of the column that was found, (rows,): float64, NaN where missing; text has no values and gives zeros."""
+def values(name: str, cells: pa.ChunkedArray, facts: Found, form: CellFormat) -> Array:
+    """Cells of the column as numbers, (rows,): float64, NaN where missing; text has no values and gives zeros."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     cells = _plain(cells)
     kind = _kind(cells)
-    if kind == "null" or found.type == "number" or (kind, found.type) == ("boolean", "boolean"):
+    if kind == "null" or facts.type == "number" or (kind, facts.type) == ("boolean", "boolean"):
         return cell_numbers(cells, form)[0]
     words = _words(name, cells, form)
-    if found.type == "boolean":
+    if facts.type == "boolean":
         truths: Array = np.asarray(pc.is_in(pc.utf8_lower(words), pa.array(_YES, words.type))).astype(np.float64)
         truths[np.asarray(words.is_null())] = np.nan
         return truths
-    if found.type == "text":
+    if facts.type == "text":
         return np.where(np.asarray(words.is_null()), np.nan, 0.0)
-    places = pc.index_in(words, pa.array(found.categories, words.type), skip_nulls=True)
-    return np.array(pc.cast(places, "float64").to_numpy(), dtype=np.float64)
+    positions = pc.index_in(words, pa.array(facts.categories, words.type), skip_nulls=True)
+    return np.array(pc.cast(positions, "float64").to_numpy(), dtype=np.float64)
 
 
 def _plain(cells: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,4 +1,4 @@
-"""What is doubtful about a column: numbers that are written in a way nobody said, and numbers of rows."""
+"""Remarks on doubtful columns: numbers written in a format that no option declares, and numbers of rows."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _NAMELESS = re.compile(r"\s*|Unnamed: [0-9]+|__index_level_[0-9]+__")
 
 
 class Unread:
-    """The words of a column that may be numbers with signs: looked at is a sample of the different ones.
+    """The words of a column that may be numbers with signs; a sample of the different words is examined.
 
-    `can_say` tells that the options of a CellFormat can be said of the file, `has_types` that the type of a column can.
+    `has_cell_options` is whether the component has the options of a CellFormat, `has_types` whether it has `types`.
     """
 
-    def __init__(self, name: str, form: CellFormat, *, can_say: bool, has_types: bool = True) -> None:
-        self.name, self._form, self._can_say, self._has_types = name, form, can_say, has_types
+    def __init__(self, name: str, form: CellFormat, *, has_cell_options: bool, has_types: bool = True) -> None:
+        self.name, self._form, self._has_cell_options, self._has_types = name, form, has_cell_options, has_types
         self._counts: dict[str, int] = {}
 
-    def see(self, words: pa.ChunkedArray) -> None:
+    def add(self, words: pa.ChunkedArray) -> None:
         """Counts the words of the next rows."""
         import pyarrow.compute as pc
 
@@ -56,22 +56,23 @@ class Unread:
         for word, count in words.items():
             self._counts[word] = self._counts.get(word, 0) + count
 
-    def options(self, share: float) -> str | None:
-        """The options that read so large a share of the words as numbers, as a spec says them; None for none."""
-        better = self._better(share)
-        return self._said(better) if better and self._can_say else None
+    def options(self, fraction: float) -> str | None:
+        """The options, as a spec has them, that read at least this fraction of the words as numbers; None for none."""
+        better = self._better(fraction)
+        return self._as_options(better) if better and self._has_cell_options else None
 
-    def remark(self, share: float) -> Remark | None:
+    def remark(self, fraction: float) -> Remark | None:
         """What to say of words that are taken for categories, and would be numbers with other options."""
-        better = self._better(share)
+        better = self._better(fraction)
         if better is None:
-            return self._of_markers() if self._can_say else None
+            return self._of_markers() if self._has_cell_options else None
         cell = next(
             word for word in self._counts if self._form.number(word) is None and better.number(word) is not None
         )
-        message = f"the column '{self.name}' is taken for words, but its cells look like numbers, as '{cell}' does"
-        if self._can_say:
-            do = f"to read them as numbers say {self._said(better)}, which makes {better.number(cell):.12g} of '{cell}'"
+        message = f"the column '{self.name}' is read as words, but its cells look like numbers, such as '{cell}'"
+        if self._has_cell_options:
+            number = f"{better.number(cell):.12g}"
+            do = f"to read them as numbers write {self._as_options(better)}, which reads '{cell}' as {number}"
         else:
             do = "write plain numbers there"
         word = f"say `types: {{{json.dumps(self.name, ensure_ascii=False)}: category}}`"
@@ -87,16 +88,16 @@ class Unread:
         known = [] if self._form.missing == CellFormat().missing else list(self._form.missing)
         missing = json.dumps([*(known or [""]), *words], ensure_ascii=False)
         shown = " and ".join(f"'{word}'" for word in words)
-        message = f"the column '{self.name}' is taken for words, as {shown} is in it; its other cells are numbers"
+        message = f"the column '{self.name}' is read as words, because it has {shown}; its other cells are numbers"
         word = f"`types: {{{json.dumps(self.name, ensure_ascii=False)}: category}}`"
         return Remark(
             message, f"where that stands for a missing number say `missing: {missing}`; where words are meant, {word}"
         )
 
-    def _better(self, share: float) -> CellFormat | None:
-        """The format that reads most words, where it reads enough of them and more than the one that was said."""
+    def _better(self, fraction: float) -> CellFormat | None:
+        """The format that reads most words, where it reads enough of them and more than the one in use."""
         if (
-            sum(count for word, count in self._counts.items() if _LOOSE.fullmatch(word)) < share * self._total
+            sum(count for word, count in self._counts.items() if _LOOSE.fullmatch(word)) < fraction * self._total
             or not self._total
         ):
             return None
@@ -108,7 +109,7 @@ class Unread:
                 read = self._read(form)
                 if read > most:
                     best, most = form, read
-        if best is None or most < share * self._total:
+        if best is None or most < fraction * self._total:
             return None
         used = [u for u in best.units if u in self._form.units or self._read(best) > self._read(_without(best, u))]
         return CellFormat(best.decimal, best.thousands, tuple(used), best.missing)
@@ -120,11 +121,13 @@ class Unread:
     def _read(self, form: CellFormat) -> int:
         return sum(count for word, count in self._counts.items() if form.number(word) is not None)
 
-    def _said(self, form: CellFormat) -> str:
-        said = {"decimal": form.decimal, "thousands": form.thousands, "units": list(form.units)}
+    def _as_options(self, form: CellFormat) -> str:
+        options = {"decimal": form.decimal, "thousands": form.thousands, "units": list(form.units)}
         before = {"decimal": self._form.decimal, "thousands": self._form.thousands, "units": list(self._form.units)}
         new = [
-            f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in said.items() if value != before[name]
+            f"{name}: {json.dumps(value, ensure_ascii=False)}"
+            for name, value in options.items()
+            if value != before[name]
         ]
         return f"`{', '.join(new)}`"
 
@@ -134,7 +137,7 @@ def _without(form: CellFormat, unit: str) -> CellFormat:
 
 
 def _separators(form: CellFormat) -> Iterator[tuple[str, str]]:
-    """Decimal points with what may stand between thousands; what was said comes first."""
+    """Decimal points with what may stand between thousands; those in use come first."""
     for decimal in dict.fromkeys((form.decimal, ".", ",")):
         for thousands in dict.fromkeys((form.thousands, "", ",", ".", "_", "'", "’", " ")):
             if thousands != decimal:
@@ -166,7 +169,7 @@ class Order:
         """The next rows are those of another file, where counting may begin anew."""
         self._last = None
 
-    def see(self, numbers: Array) -> None:
+    def add(self, numbers: Array) -> None:
         """Takes in the next rows, (rows,) float64."""
         import numpy as np
 
@@ -189,6 +192,6 @@ def remark_of_order(name: str, order: Order) -> Remark | None:
     if order.rows >= FEW and order.counts_rows:
         return Remark(f"the input '{name}' is the number of the row", leave, is_leak=True)
     if order.rows >= FEW and order.is_index:
-        message = f"the input '{name}' has no name of its own, as the index has none that a frame is written with"
+        message = f"the input '{name}' has no name, like the index of a data frame that was written to a file"
         return Remark(message, leave, is_leak=True)
     return None

@@ -1,4 +1,4 @@
-"""Files → a table of Arrow columns: globs, several files, and what is wrong with them in plain words."""
+"""Files → a table of Arrow columns: globs, several files, and errors that name the file and the remedy."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ _HEADER = "name the columns with `names: [a, b, …]`"
 
 @dataclass(frozen=True)
 class Raw:
-    """A table as read: `arrow` has every column; `files` and `ends` say which rows came from which file.
+    """A table as read: `arrow` has every column; `files` and `cumulative_rows` show which rows came from which file.
 
-    `can_say` tells that options say how its cells are written.
+    `has_cell_options` is whether the component has options for how its cells are written.
     """
 
     arrow: pa.Table
     files: tuple[str, ...]
-    ends: tuple[int, ...]
-    can_say: bool = False
+    cumulative_rows: tuple[int, ...]
+    has_cell_options: bool = False
 
     def where(self, row: int) -> str:
         """A row as a person counts: from 1, the header left out, within its file."""
-        return place_of_row(row, self.files, self.ends)
+        return place_of_row(row, self.files, self.cumulative_rows)
 
 
-def place_of_row(row: int, files: Sequence[str], ends: Sequence[int]) -> str:
-    """A row of several files as a person counts, where `ends` has the rows up to the end of each file."""
-    position = next(number for number, end in enumerate(ends) if row < end)
-    start = ends[position - 1] if position else 0
+def place_of_row(row: int, files: Sequence[str], cumulative_rows: Sequence[int]) -> str:
+    """A row of several files as a person counts, where `cumulative_rows` has the rows up to the end of each file."""
+    position = next(number for number, end in enumerate(cumulative_rows) if row < end)
+    start = cumulative_rows[position - 1] if position else 0
     of = f" of {os.path.basename(files[position])}" if len(files) > 1 else ""
     return f"row {row - start + 1}{of}"
 
@@ -54,16 +54,16 @@ def found_files(files: Paths) -> list[str]:
     texts = [str(path) for path in (files if isinstance(files, list) else [files])]
     if not texts:
         raise OptionError("files", "names no file", help="as in `files: table.csv`")
-    found: dict[str, None] = {}
+    unique: dict[str, None] = {}
     for text in texts:
         here = named_files(text, option="files")
         if not here:
-            raise OptionError("files", f"no file fits '{text}'", help="paths are relative to the spec")
+            raise OptionError("files", f"no file matches '{text}'", help="paths are relative to the spec")
         for file in here:
             _check_file(file)
-            found[file] = None
-        check_bound("files", len(found), option="files")
-    return list(found)
+            unique[file] = None
+        check_bound("files", len(unique), option="files")
+    return list(unique)
 
 
 def _check_file(file: str) -> None:
@@ -110,7 +110,7 @@ def read_csv(files: Sequence[str], form: CsvFormat, texts: frozenset[str]) -> Ra
         if lacking := mixed - texts_of(table.schema):
             with readable(files[number]):
                 tables[number] = _as_text(files[number], table, form, lacking)
-    return _joined(files, tables, frozenset(), form.cells, can_say=True)
+    return _joined(files, tables, frozenset(), form.cells, has_cell_options=True)
 
 
 def _csv_table(file: str, form: CsvFormat, texts: frozenset[str]) -> pa.Table:
@@ -224,7 +224,7 @@ def read_parquet(files: Sequence[str], texts: frozenset[str]) -> Raw:
 
     tables = [_table(file, read) for file in files]
     check_alike(files, [table.column_names for table in tables])
-    return _joined(files, tables, texts, CellFormat(), can_say=False)
+    return _joined(files, tables, texts, CellFormat(), has_cell_options=False)
 
 
 @contextmanager
@@ -233,10 +233,10 @@ def open_parquet(file: str, **how: Any) -> Iterator[Any]:
     from pyarrow import parquet
 
     with open_file(file, option="files") as stream, parquet.ParquetFile(stream, **how) as opened:
-        told = opened.metadata
-        check_bound("values", told.num_rows * told.num_columns, option="files")
-        groups = range(told.num_row_groups)
-        check_bound("unpacked", sum(told.row_group(one).total_byte_size for one in groups), option="files")
+        metadata = opened.metadata
+        check_bound("values", metadata.num_rows * metadata.num_columns, option="files")
+        groups = range(metadata.num_row_groups)
+        check_bound("unpacked", sum(metadata.row_group(group).total_byte_size for group in groups), option="files")
         yield opened
 
 
@@ -248,7 +248,7 @@ def unpacked(file: str) -> Iterator[Any]:
     with open_file(file, option="files") as stream:
         try:
             kind = pa.Codec.detect(file).name
-        except TypeError:  # what Arrow says where the name tells of none
+        except TypeError:  # Arrow raises this where the name shows no compression
             yield pa.input_stream(stream)
             return
         with pa.input_stream(stream, compression=kind) as plain:
@@ -276,18 +276,18 @@ class _Counted:
 
 
 def _joined(
-    files: Sequence[str], tables: Sequence[pa.Table], texts: frozenset[str], form: CellFormat, *, can_say: bool
+    files: Sequence[str], tables: Sequence[pa.Table], texts: frozenset[str], form: CellFormat, *, has_cell_options: bool
 ) -> Raw:
     import pyarrow as pa
 
-    ends, total = [], 0
+    cumulative_rows, total = [], 0
     for table in tables:
         total += table.num_rows
-        ends.append(total)
+        cumulative_rows.append(total)
     check_rows(files, total)
     schema = united([table.schema for table in tables], texts)
     whole = pa.concat_tables([aligned(table, schema, form) for table in tables])
-    return Raw(whole, tuple(files), tuple(ends), can_say)
+    return Raw(whole, tuple(files), tuple(cumulative_rows), has_cell_options)
 
 
 def check_alike(files: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
@@ -332,7 +332,7 @@ def check_once(file: str, columns: Sequence[str]) -> None:
         raise OptionError("files", f"'{file}' has two columns '{twice}'", help="rename one of them in the file")
 
 
-_REMEDY = "see whether it is the file you mean, and mend or leave out the row"
+_REMEDY = "check that it is the right file, and correct or remove the row"
 
 
 def _plain(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Files → Arrow tables of some rows at a time, in the types that the whole files have.
 
-Parquet files are read as they are. Of a CSV file, whose text is slow to read and tells its types only at its end, an
-Arrow file is made once and kept, under a name that its content and the options of reading it decide.
+Parquet files are read as they are. A CSV file is slow to read, and its types are known only at its end: it is converted
+to an Arrow file once, which is kept under a name made of its content and the options of reading it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TEXT_BYTES = 16 * 2**20  # of CSV text that Arrow reads at a time: a first guess
 class Source:
     """The rows of files: `schema` has the columns of the first in the types of all; `digest` is that of the content.
 
-    `cells` is how text in them is written, and `can_say` tells that options say so.
+    `cells` is how text in them is written; `has_cell_options` is whether the component has options for that.
     """
 
     files: tuple[str, ...]
@@ -54,7 +54,7 @@ class Source:
     schema: pa.Schema
     digest: str
     cells: CellFormat = field(default_factory=CellFormat)
-    can_say: bool = False
+    has_cell_options: bool = False
 
     def blocks(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table]]:
         """The named columns, some rows at a time, each with the number of its file."""
@@ -100,24 +100,24 @@ def csv_source(files: Sequence[str], form: CsvFormat, texts: frozenset[str]) -> 
         if mixed - texts_of(schema):
             copies[number] = _copied(file, form, texts | mixed)
     alike = united([schema for _, schema in copies])
-    digest = _digest(content_digest(stamp(files)), _said(form))
-    return Source(tuple(files), tuple(copy for copy, _ in copies), alike, digest, form.cells, can_say=True)
+    digest = _digest(content_digest(stamp(files)), _format_key(form))
+    return Source(tuple(files), tuple(copy for copy, _ in copies), alike, digest, form.cells, has_cell_options=True)
 
 
 def _copied(file: str, form: CsvFormat, texts: frozenset[str]) -> tuple[str, pa.Schema]:
     """The Arrow file of a CSV file, made where it is not there, and its columns."""
     import pyarrow as pa
 
-    said = _digest(content_digest(stamp([file])), _said(form), *sorted(texts), str(COPY))
-    copy = _home() / f"{said}.arrow"
+    key = _digest(content_digest(stamp([file])), _format_key(form), *sorted(texts), str(COPY))
+    copy = _home() / f"{key}.arrow"
     if not copy.is_file():
         _copy(file, copy, form, texts)
     with pa.OSFile(str(copy)) as opened, pa.ipc.open_file(opened) as arrow:
         return str(copy), arrow.schema
 
 
-def _said(form: CsvFormat) -> str:
-    """What decides how files are read; options that say nothing are left out, as digests of before have none."""
+def _format_key(form: CsvFormat) -> str:
+    """What decides how files are read; options at their default are left out, since older digests have none."""
     cells = form.cells
     more = [cells.thousands, list(cells.units)] if cells.thousands or cells.units else []
     return repr((form.delimiter, cells.decimal, list(form.names or ()), list(cells.missing), *more))
@@ -170,7 +170,7 @@ def _copy(file: str, copy: Path, form: CsvFormat, texts: frozenset[str]) -> None
 
 
 class _IsText(Exception):
-    """Columns that the first rows were taken for something else of, and that stay text."""
+    """Columns that must be read as text, although their first rows were taken for another type."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(", ".join(names))
@@ -183,26 +183,26 @@ def _write_typed(file: str, to: str, form: CsvFormat, texts: frozenset[str]) -> 
 
     reading, parsing, converting = csv_options(form)
     reading.block_size = TEXT_BYTES
-    found: dict[str, str] = {}
+    types: dict[str, str] = {}
     is_hex = has_hex(file)
     while True:
-        kinds = found | dict.fromkeys(texts, "string")
+        kinds = types | dict.fromkeys(texts, "string")
         converting.column_types = {name: pa.type_for_alias(kind) for name, kind in kinds.items()}
-        seen: dict[str, str] = {}
+        types_read: dict[str, str] = {}
         try:
-            _write(file, to, (reading, parsing, converting), seen, is_named=bool(form.names), is_hex=is_hex)
+            _write(file, to, (reading, parsing, converting), types_read, is_named=bool(form.names), is_hex=is_hex)
         except _IsText as error:
-            found = {**seen, **dict.fromkeys(error.names, "string")}
+            types = {**types_read, **dict.fromkeys(error.names, "string")}
         except pa.ArrowInvalid as error:
             column = re.match(r"In CSV column #(\d+):.*conversion error", str(error))
-            read = seen or found  # the first rows are converted before there is a reader to ask for its types
+            read = types_read or types  # the first rows are converted before there is a reader to ask for its types
             if column is None or not read:
                 if not reading.use_threads:
                     raise
                 reading.use_threads = False  # then Arrow tells the line of the fault
                 continue
             name = list(read)[int(column[1])]
-            found = {**read, name: _next(read[name])}
+            types = {**read, name: _next(read[name])}
         else:
             return
 
@@ -211,8 +211,10 @@ def _next(kind: str) -> str:
     return SURE[SURE.index(kind) + 1] if kind in SURE[:-1] else "string"
 
 
-def _write(file: str, to: str, options: tuple[Any, ...], seen: dict[str, str], *, is_named: bool, is_hex: bool) -> None:
-    """One attempt; `seen` gets the columns with the types that they are read in. Raises _IsText for some of them."""
+def _write(
+    file: str, to: str, options: tuple[Any, ...], types_read: dict[str, str], *, is_named: bool, is_hex: bool
+) -> None:
+    """One attempt; `types_read` gets the type that each column is read in. Raises _IsText for some columns."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -225,7 +227,7 @@ def _write(file: str, to: str, options: tuple[Any, ...], seen: dict[str, str], *
         if not is_named:
             check_header(file, names, parsing.delimiter)
         check_once(file, names)
-        seen.update({field.name: str(field.type) for field in reader.schema})
+        types_read.update({field.name: str(field.type) for field in reader.schema})
         with pa.OSFile(to, "wb") as sink, pa.ipc.new_file(sink, reader.schema) as writer:
             for batch in reader:
                 if guessed := [name for name in names if is_guess(batch.column(name), is_hex=is_hex)]:

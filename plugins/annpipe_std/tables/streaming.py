@@ -1,4 +1,4 @@
-"""A table that stays in its files: what its columns are is told by one passage, and its rows are given in blocks."""
+"""A table that stays in its files: one scan finds the types of its columns, and its rows are read in blocks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from annpipe_std.tables.choosing import (
     check_kept,
     check_target,
     check_text,
+    declared_categories,
     input_field,
     matching,
     read_as_text,
     roles_of,
-    said_categories,
     target_field,
 )
-from annpipe_std.tables.columns import Found, Looking, Type, values
+from annpipe_std.tables.columns import ColumnInspector, Found, Type, values
 from annpipe_std.tables.files import CsvFormat, check_rows, found_files, place_of_row, stamp
 from annpipe_std.tables.sources import Source, csv_source, parquet_source
 from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Streamed:
-    """The chosen columns of files: `found` says what each is, `lost` in how many rows it is missing.
+    """The chosen columns of files: `columns` has what each is, `lost` in how many rows it is missing.
 
     Rows in which a column of `dropped` is missing are left out; `rows` counts the others.
     """
 
     source: Source
     roles: Roles
-    found: Mapping[str, Found]
+    columns: Mapping[str, Found]
     lost: Mapping[str, int]
     dropped: tuple[str, ...]
     rows: int
@@ -50,28 +50,30 @@ class Streamed:
     @property
     def fields(self) -> Fields:
         """What the table is to the engine."""
-        found = self.found
+        columns = self.columns
         is_alone = len(self.roles.inputs) == 1
-        inputs = {n: input_field(found[n], self.lost[n], is_alone=is_alone) for n in self.roles.inputs}
-        targets = {n: target_field(found[n]) for n in self.roles.targets}
+        inputs = {n: input_field(columns[n], self.lost[n], is_alone=is_alone) for n in self.roles.inputs}
+        targets = {n: target_field(columns[n]) for n in self.roles.targets}
         return Fields(inputs, targets, self.rows, in_blocks=True)
 
     @property
     def _types(self) -> list[tuple[str, Found]]:
-        return sorted(self.found.items(), key=lambda item: item[0])
+        return sorted(self.columns.items(), key=lambda item: item[0])
 
     @property
     def digest(self) -> str:
         """What decides the rows: the content of the files, the columns that are taken of it, and rows left out."""
-        said = repr((self.source.digest, self.roles, self._types, self.dropped, self.source.cells.missing))
-        return hashlib.sha256(said.encode()).hexdigest()[:16]
+        content = repr((self.source.digest, self.roles, self._types, self.dropped, self.source.cells.missing))
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def blocks(self) -> Iterator[dict[str, Array]]:
         """The rows from the first to the last: each time the columns by name, (rows,) float64, NaN where missing."""
         import numpy as np
 
         for _, table in self.source.blocks(self.roles.wanted):
-            block = {name: values(name, table.column(name), self.found[name], self.source.cells) for name in self.found}
+            block = {
+                name: values(name, table.column(name), self.columns[name], self.source.cells) for name in self.columns
+            }
             if self.dropped:
                 keep = ~np.logical_or.reduce([np.isnan(block[name]) for name in self.dropped])
                 block = {name: column[keep] for name, column in block.items()}
@@ -123,42 +125,46 @@ def _csv(
     form: CsvFormat,
     asked: _Asked,
 ) -> Streamed:
-    return _seen(csv_source([file for file, _, _ in stamped], form, read_as_text(dict(asked.types))), asked)
+    return _scanned(csv_source([file for file, _, _ in stamped], form, read_as_text(dict(asked.types))), asked)
 
 
 @lru_cache(maxsize=1)
 def _parquet(stamped: tuple[tuple[str, int, int], ...], asked: _Asked) -> Streamed:
-    texts = said_categories(dict(asked.types))
-    return _seen(parquet_source([file for file, _, _ in stamped], texts), asked)
+    texts = declared_categories(dict(asked.types))
+    return _scanned(parquet_source([file for file, _, _ in stamped], texts), asked)
 
 
-def _seen(source: Source, asked: _Asked) -> Streamed:
-    """One passage over all rows; raises what `csv` and `parquet` raise of a table in memory."""
+def _scanned(source: Source, asked: _Asked) -> Streamed:
+    """One scan over all rows; raises what `csv` and `parquet` raise of a table in memory."""
     features = None if asked.features is None else list(asked.features)
-    types, every = dict(asked.types), source.schema.names
-    roles = roles_of(every, list(asked.target), features, list(asked.ignore), types, asked.aside)
+    types, all_columns = dict(asked.types), source.schema.names
+    roles = roles_of(all_columns, list(asked.target), features, list(asked.ignore), types, asked.aside)
     dropped = matching("drop_missing", list(asked.drop_missing), roles.wanted)
-    passage = _Passage(
-        source, [Looking(name, types.get(name), source.cells, can_say=source.can_say) for name in roles.wanted]
+    scan = _Scan(
+        source,
+        [
+            ColumnInspector(name, types.get(name), source.cells, has_cell_options=source.has_cell_options)
+            for name in roles.wanted
+        ],
     )
-    passage.go(dropped)
-    check_rows(source.files, passage.rows)
-    found = {one.name: one.found(passage.rows, passage.where) for one in passage.looking}
-    check_text(found, roles)
-    check_kept(passage.kept, passage.rows)
+    scan.go(dropped)
+    check_rows(source.files, scan.rows)
+    columns = {inspector.name: inspector.result(scan.rows, scan.where) for inspector in scan.inspectors}
+    check_text(columns, roles)
+    check_kept(scan.kept, scan.rows)
     for name in roles.targets:
-        at = passage.where(passage.first_lost[name]) if name in passage.first_lost and not dropped else ""
-        check_target(name, found[name].type, found[name].categories, (passage.lost[name], passage.kept), at)
-    return Streamed(source, roles, found, passage.lost, tuple(dropped), passage.kept)
+        at = scan.where(scan.first_lost[name]) if name in scan.first_lost and not dropped else ""
+        check_target(name, columns[name].type, columns[name].categories, (scan.lost[name], scan.kept), at)
+    return Streamed(source, roles, columns, scan.lost, tuple(dropped), scan.kept)
 
 
-class _Passage:
-    """What is counted while all rows pass once: `lost` and `kept` are of the rows that are not left out."""
+class _Scan:
+    """Counts of one scan over all rows: `lost` and `kept` are of the rows that are not left out."""
 
-    def __init__(self, source: Source, looking: Sequence[Looking]) -> None:
-        self.looking = looking
+    def __init__(self, source: Source, inspectors: Sequence[ColumnInspector]) -> None:
+        self.inspectors = inspectors
         self.rows = self.kept = 0
-        self.lost = {one.name: 0 for one in looking}
+        self.lost = {inspector.name: 0 for inspector in inspectors}
         self.first_lost: dict[str, int] = {}
         self._source = source
         self._of_file = [0] * len(source.files)
@@ -168,15 +174,17 @@ class _Passage:
         return place_of_row(row, self._source.files, list(accumulate(self._of_file)))
 
     def go(self, dropped: Sequence[str]) -> None:
-        """Sees every row; leaves out those in which a column of `dropped` is missing."""
+        """Scans all rows; leaves out those in which a column of `dropped` is missing."""
         import numpy as np
 
         begun = -1
-        for number, table in self._source.blocks([one.name for one in self.looking]):
-            for one in self.looking if number > begun else ():
-                one.begin_file()
+        for number, table in self._source.blocks([inspector.name for inspector in self.inspectors]):
+            for inspector in self.inspectors if number > begun else ():
+                inspector.begin_file()
             begun = number
-            lost = {one.name: one.see(table.column(one.name), self.rows) for one in self.looking}
+            lost = {
+                inspector.name: inspector.add(table.column(inspector.name), self.rows) for inspector in self.inspectors
+            }
             out = np.zeros(len(table), dtype=bool)
             for name in dropped:
                 out |= lost[name]

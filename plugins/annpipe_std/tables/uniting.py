@@ -1,4 +1,4 @@
-"""Tables of several files one after the other: a type for each column, and the text of cells where types differ."""
+"""Joins the tables of several files: one type for each column, and the text of its cells where types differ."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def aligned(table: pa.Table, schema: pa.Schema, form: CellFormat) -> pa.Table:
                 cells = cell_texts(cells, form) if pa.types.is_large_string(field_.type) else cells
                 cells = cells.cast(field_.type, safe=False)
             except (TypeError, ValueError) as error:
-                message = f"the column '{field_.name}' holds {cells.type}, which no text says"
+                message = f"the column '{field_.name}' has the type {cells.type}, which cannot be written as text"
                 raise OptionError("files", message, help="every file needs the same types") from error
         columns.append(cells)
     return pa.table(columns, schema=schema)

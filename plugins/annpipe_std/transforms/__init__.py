@@ -1,1 +1,1 @@
-"""Transforms: what becomes of columns before the first layer, fitted on the train split and kept in the model."""
+"""Transforms: they change columns before the first layer, are fitted on the train split and kept in the model."""

@@ -1,4 +1,4 @@
-"""Transforms of categories: one number for each of them, or a vector that is learnt."""
+"""Transforms of categories: a 0/1 column for each value (one-hot), or a vector that is trained (embedding)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OneHot(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self._found: list[torch.Tensor] = []
+        self._distinct_values: list[torch.Tensor] = []
         self.register_buffer("values", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("column", torch.zeros(0, dtype=torch.int64))
 
@@ -36,14 +36,14 @@ class OneHot(torch.nn.Module):
 
     def partial_fit(self, x: torch.Tensor) -> None:
         """Learns from the next rows."""
-        before = self._found or [x.new_zeros(0) for _ in x.unbind(1)]
-        self._found = [_distinct(torch.cat(both)) for both in zip(before, x.unbind(1), strict=True)]
+        before = self._distinct_values or [x.new_zeros(0) for _ in x.unbind(1)]
+        self._distinct_values = [_distinct(torch.cat(both)) for both in zip(before, x.unbind(1), strict=True)]
 
     def finish(self) -> None:
         """Ends what `partial_fit` began."""
-        found, self._found = self._found, []
-        self.values = torch.cat(found)
-        self.column = torch.cat([torch.full((len(values),), number) for number, values in enumerate(found)])
+        distinct, self._distinct_values = self._distinct_values, []
+        self.values = torch.cat(distinct)
+        self.column = torch.cat([torch.full((len(values),), number) for number, values in enumerate(distinct)])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         wide = x[:, self.column]

@@ -1,4 +1,4 @@
-"""Transforms of images, (rows, channels, height, width): a scale learnt from the train split, and changes at random.
+"""Transforms of images, (rows, channels, height, width): a scale fitted on the train split, and random changes.
 
 The random ones act on each batch while the model trains, on every row by itself, and do nothing afterwards.
 """
@@ -110,7 +110,7 @@ class RandomCrop(torch.nn.Module):
     def fit(self, x: torch.Tensor) -> None:
         """Learns nothing; sees whether the images are large enough."""
         if min(x.shape[-2:]) < self.size:
-            raise ValueError(f"images of {x.shape[-2]} × {x.shape[-1]} pixels have no square of {self.size}")
+            raise ValueError(f"images of {x.shape[-2]} × {x.shape[-1]} pixels are smaller than a square of {self.size}")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.training:

@@ -1,4 +1,4 @@
-"""The transform `impute`: a value for what is missing."""
+"""The transform `impute`: fills in missing values."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ class Impute(torch.nn.Module):
     ) -> None:
         super().__init__()
         if (strategy == "constant") != (value is not None):
-            found = "missing" if strategy == "constant" else f"for `strategy: constant`, not for {strategy}"
-            raise OptionError("value", f"is {found}", help="as in `impute: {strategy: constant, value: 0}`")
+            fault = "missing" if strategy == "constant" else f"for `strategy: constant`, not for {strategy}"
+            raise OptionError("value", f"is {fault}", help="as in `impute: {strategy: constant, value: 0}`")
         if any(categories) and (strategy != "most_frequent" or indicator):
-            message = "an indicator of categories" if indicator else f"categories have no {strategy}"
+            message = "categories cannot have an indicator" if indicator else f"categories have no {strategy}"
             raise OptionError(
                 "indicator" if indicator else "strategy",
                 message,
-                help="take most_frequent; one_hot and embedding know missing values by themselves",
+                help="take most_frequent; one_hot and embedding accept missing values",
             )
         self.strategy, self.value, self.indicator = strategy, value, indicator
-        self.learns_in_blocks = strategy != "median"  # which only all values together tell
+        self.learns_in_blocks = strategy != "median"  # a median needs all values at once
         self._sums: tuple[torch.Tensor, torch.Tensor] | None = None
         self._counted: list[tuple[torch.Tensor, torch.Tensor]] = []
         self.register_buffer("fill", torch.zeros(0, dtype=torch.float64))
@@ -111,9 +111,9 @@ def _counts(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _added(
-    one: tuple[torch.Tensor, torch.Tensor], other: tuple[torch.Tensor, torch.Tensor]
+    first: tuple[torch.Tensor, torch.Tensor], second: tuple[torch.Tensor, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The counts of both together."""
-    distinct, places = torch.cat([one[0], other[0]]).unique(return_inverse=True)  # type: ignore[no-untyped-call]  # torch's own
+    distinct, codes = torch.cat([first[0], second[0]]).unique(return_inverse=True)  # type: ignore[no-untyped-call]  # torch's own
     counts = torch.zeros(len(distinct), dtype=torch.int64)
-    return distinct, counts.index_add(0, places, torch.cat([one[1], other[1]]))
+    return distinct, counts.index_add(0, codes, torch.cat([first[1], second[1]]))

@@ -1,4 +1,4 @@
-"""Transforms of numbers: scales that are learnt from the train split. Each leaves missing values missing."""
+"""Transforms of numbers, fitted on the train split. Each leaves missing values missing."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class MinMax(torch.nn.Module):
         if not low < high:
             raise OptionError("high", f"must be greater than `low`, {low:g}", help="as in `min_max: [0, 1]`")
         self.low, self.high = low, high
-        self._ends: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._extremes: tuple[torch.Tensor, torch.Tensor] | None = None
         self.register_buffer("least", torch.zeros(0, dtype=torch.float64))
         self.register_buffer("scale", torch.ones(0, dtype=torch.float64))
 
@@ -102,17 +102,17 @@ class MinMax(torch.nn.Module):
     def partial_fit(self, x: torch.Tensor) -> None:
         """Learns from the next rows."""
         least, greatest = x.nan_to_num(nan=torch.inf).amin(0), x.nan_to_num(nan=-torch.inf).amax(0)
-        if self._ends is not None:
-            least, greatest = torch.minimum(self._ends[0], least), torch.maximum(self._ends[1], greatest)
-        self._ends = least, greatest
+        if self._extremes is not None:
+            least, greatest = torch.minimum(self._extremes[0], least), torch.maximum(self._extremes[1], greatest)
+        self._extremes = least, greatest
 
     def finish(self) -> None:
         """Ends what `partial_fit` began."""
-        assert self._ends is not None
-        self.least, greatest = self._ends
-        self._ends = None
-        reach = greatest - self.least
-        self.scale = torch.where(reach > 0, (self.high - self.low) / reach, self.high - self.low)
+        assert self._extremes is not None
+        self.least, greatest = self._extremes
+        self._extremes = None
+        width = greatest - self.least
+        self.scale = torch.where(width > 0, (self.high - self.low) / width, self.high - self.low)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return (x - self.least) * self.scale + self.low
@@ -168,9 +168,9 @@ def _quantiles(x: torch.Tensor, fractions: torch.Tensor) -> torch.Tensor:
     columns = []
     for column in x.unbind(1):
         there = column[~column.isnan()].sort().values
-        place = fractions * (len(there) - 1)
-        below = there[place.floor().long()]
-        columns.append(below + (place - place.floor()) * (there[place.ceil().long()] - below))
+        position = fractions * (len(there) - 1)
+        below = there[position.floor().long()]
+        columns.append(below + (position - position.floor()) * (there[position.ceil().long()] - below))
     return torch.stack(columns, 1)
 
 
@@ -215,20 +215,20 @@ class Quantile(torch.nn.Module):
         if self.distribution == "uniform":
             uniform = torch.where(x <= quantiles[0], 0.0, torch.where(x >= quantiles[-1], 1.0, uniform))
             return torch.where(x.isnan(), x, uniform)
-        uniform = torch.where(x - _ENDS < quantiles[0], 0.0, torch.where(x + _ENDS > quantiles[-1], 1.0, uniform))
-        normal = torch.special.ndtri(uniform.clamp(_ENDS, 1 - _ENDS))
+        uniform = torch.where(x - _TAIL < quantiles[0], 0.0, torch.where(x + _TAIL > quantiles[-1], 1.0, uniform))
+        normal = torch.special.ndtri(uniform.clamp(_TAIL, 1 - _TAIL))
         return torch.where(x.isnan(), x, normal)
 
 
-_ENDS = 1e-7  # a normal distribution has no ends: these stand for them, some 5.2 deviations out
+_TAIL = 1e-7  # a normal distribution has no ends: these stand for them, some 5.2 deviations out
 
 
 def _interpolated(x: torch.Tensor, knots: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Linear between knots that rise, the last of equal ones counts; beyond the ends their values."""
     right = torch.searchsorted(knots.contiguous(), x.contiguous(), right=True).clamp(1, len(knots) - 1)
     low, high = knots[right - 1], knots[right]
-    share = torch.where(high > low, (x - low) / torch.where(high > low, high - low, 1.0), 1.0)
-    return values[right - 1] + share.clamp(0, 1) * (values[right] - values[right - 1])
+    fraction = torch.where(high > low, (x - low) / torch.where(high > low, high - low, 1.0), 1.0)
+    return values[right - 1] + fraction.clamp(0, 1) * (values[right] - values[right - 1])
 
 
 @transform(name="log")

@@ -1,4 +1,4 @@
-"""Which columns will `csv` and `parquet` make? Told from the files, without torch."""
+"""The columns that `csv` and `parquet` make, read from the files without torch."""
 
 from __future__ import annotations
 
