@@ -1,7 +1,4 @@
-"""What the source tree is held to: findings about docstrings, names and imports, read from the syntax trees.
-
-`python -m tests.structure` drops from `structure_exceptions.py` what is mended; it never adds anything.
-"""
+"""What the source tree is held to: findings about docstrings, names and imports, read from the syntax trees."""
 
 from __future__ import annotations
 
@@ -12,11 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from annpipe.registry.kinds import KINDS
-from tests import structure_exceptions
 
 ROOT = Path(__file__).parents[1]
-EXCEPTIONS = ROOT / "tests" / "structure_exceptions.py"
-FINDINGS = ("QUESTIONS", "DEFINED_TWICE", "BANNED_IDENTIFIERS")
 
 FILLERS = "said given found own one every told share"
 METAPHORS = """
@@ -146,28 +140,5 @@ def _imported(module: ast.Module) -> Iterator[str]:
 
 
 def findings() -> dict[str, list[str]]:
-    """What is found today, by the name of its list of exceptions."""
-    return dict(zip(FINDINGS, (questions(), defined_twice(), banned_identifiers()), strict=True))
-
-
-def as_source(exceptions: dict[str, list[str]]) -> str:
-    """The text of `structure_exceptions.py`."""
-    head = (
-        '"""What `test_structure.py` still lets be. Entries that are mended must go: `python -m tests.structure`."""\n'
-    )
-    lists = []
-    for name, entries in exceptions.items():
-        lines = "".join(f'    "{entry}",\n' for entry in sorted(entries))
-        lists.append(f"{name}: tuple[str, ...] = (\n{lines})\n" if lines else f"{name}: tuple[str, ...] = ()\n")
-    return head + "\n" + "".join(lists)
-
-
-def main() -> None:
-    """Drops mended entries."""
-    today = findings()
-    kept = {name: [entry for entry in getattr(structure_exceptions, name) if entry in today[name]] for name in FINDINGS}
-    EXCEPTIONS.write_text(as_source(kept), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    """What breaks a rule, by the name of the rule."""
+    return {"QUESTIONS": questions(), "DEFINED_TWICE": defined_twice(), "BANNED_IDENTIFIERS": banned_identifiers()}

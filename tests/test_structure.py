@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests import structure, structure_exceptions
+from tests import structure
 
 RULES = {
     "QUESTIONS": "the first sentence of a module's docstring says what the module is or does",
@@ -20,16 +20,8 @@ def today() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_is_kept(name: str, today: dict[str, list[str]]) -> None:
-    """But for the exceptions that are listed."""
-    assert sorted(set(today[name]) - set(getattr(structure_exceptions, name))) == [], RULES[name]
-
-
-@pytest.mark.parametrize("name", RULES)
-def test_no_exception_is_obsolete(name: str, today: dict[str, list[str]]) -> None:
-    """What is mended may not come back."""
-    exceptions = getattr(structure_exceptions, name)
-    assert list(exceptions) == sorted(exceptions)
-    assert [entry for entry in exceptions if entry not in today[name]] == [], "delete it: python -m tests.structure"
+    """Without an exception."""
+    assert today[name] == [], RULES[name]
 
 
 def test_no_test_module_imports_another() -> None:
