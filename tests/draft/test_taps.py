@@ -249,7 +249,7 @@ def test_a_join_follows_the_last_repetition_and_the_layer_before(plan: Any) -> N
         ("[Linear: 3, tap: x, Linear: 4, join: {taps: x, by: add}]", "wrong-value",
          "its input is (rows, 4), and 'x' is (rows, 3); `by: add` needs one shape"),
         ("[tap: x, Linear: 4, join: {taps: x, dim: 2}]", "wrong-value", "cannot be joined along dimension 2"),
-        ("[tap: x, Linear: 4, join: {taps: x, dim: 1, by: mul}]", "wrong-value", "by is mul"),
+        ("[tap: x, Linear: 4, join: {taps: x, dim: 1, by: mul}]", "wrong-value", "`by` is mul"),
         ("[tap: x, Unflatten: [1, [2, 1]], join: x]", "wrong-value", "cannot be joined along dimension 2"),
         ("[tap: x, join: {taps: x, tap_shapes: [[3]]}]", "shape", "the shapes [[2]]; its `tap_shapes` says [[3]]"),
         ("[tap: x, join: x, Linear: 4, take: x, Linear: 1]", "tap", "what Linear gives is dropped"),

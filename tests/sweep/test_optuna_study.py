@@ -401,5 +401,5 @@ def test_a_choice_is_taken_once(project: Path) -> None:
 
 def test_axes_say_their_ranges() -> None:
     """In words, for the terminal."""
-    assert Axis("lr", span=Span(1e-4, 0.1, is_log=True)).said == "0.0001 to 0.1, logarithmic"
-    assert Axis("a", ("x", 2, 0.5, [1])).said == "x, 2, 0.5, [1]"
+    assert Axis("lr", span=Span(1e-4, 0.1, is_log=True)).in_words == "0.0001 to 0.1, logarithmic"
+    assert Axis("a", ("x", 2, 0.5, [1])).in_words == "x, 2, 0.5, [1]"

@@ -14,7 +14,6 @@ import click
 from annpipe.cli.completion import words
 from annpipe.cli.options import known_kind, open_registry, plugin_option
 from annpipe.errors import NotFound
-from annpipe.registry.traits import TransformTraits
 
 if TYPE_CHECKING:
     from annpipe.registry import Entry, Parameter, Registry
@@ -152,6 +151,7 @@ def examples(entry: Entry, registry: Registry) -> list[str]:
 
 def _in_section(entry: Entry, spelling: Any) -> str:
     from annpipe.registry.examples import as_yaml
+    from annpipe.registry.traits import TransformTraits
 
     kind, text = entry.kind, as_yaml(spelling)
     if kind == "transform":
