@@ -354,7 +354,7 @@ def test_best_of_what_is_no_sweep(type_in: Type, tmp_path: Path) -> None:
     annpipe.run(tmp_path / "spec.yaml")
     code, _, said = type_in("best", "small")
     assert code == 2
-    assert "is no sweep" in said
+    assert "is not a sweep" in said
     code, _, said = type_in("best", "--last")
     assert code == 2
     assert "there are no sweeps here" in said
