@@ -100,7 +100,7 @@ def answers(split_data: SplitData) -> Iterator[Problem]:
         for column, values in columns(split_data.dataset.inputs):
             relation = _one_to_one(values, target) or _as_numbers(values.double(), target.double())
             if relation:
-                message = f"the input '{column}' tells the target '{name}' exactly: {relation}"
+                message = f"the input '{column}' determines the target '{name}' exactly: {relation}"
                 help_ = "leave it out, unless it is known before the target is"
                 yield Problem("leak", message, place_of(split_data.data, column), help_, severity="warning")
 

@@ -155,7 +155,7 @@ def import_installed(name: str) -> ModuleType:
 def import_fault(error: BaseException, source: str, when: str = "on import") -> PluginFault:
     """The fault for a plugin that raised, at the last line below `own` (a file or folder) that led there."""
     message = f"the plugin raised {type(error).__name__} {when}: {error}"
-    help_ = "a plugin file must import cleanly: mend this line"
+    help_ = "a plugin file must import cleanly: correct this line"
     if isinstance(error, SyntaxError) and error.filename:
         place = Place(error.filename, error.lineno or 1, error.offset or 1)
         return PluginFault(Problem("plugin-import", message, place, help_))

@@ -1,4 +1,4 @@
-"""The registry: every component by kind and name, filled through three doors and passed as an argument.
+"""The registry: every component by kind and name, filled in three ways and passed as an argument.
 
 registry = Registry.installed()          # door 1: distributions with an entry point in group annpipe.plugins
 registry.add_file(Path("swish.py"))      # door 2: the files that a spec lists

@@ -20,7 +20,7 @@ BOUNDS = ("gt", "ge", "lt", "le")
 
 
 class SignatureFault(Exception):
-    """A parameter that cannot become an option: `remedy` says how to mend the plugin."""
+    """A parameter that cannot become an option: `remedy` says how to correct the plugin."""
 
     def __init__(self, parameter: str, message: str, remedy: str) -> None:
         self.parameter, self.message, self.remedy = parameter, message, remedy

@@ -88,7 +88,7 @@ def _faults(wanted: FileColumn, array: Array) -> Iterator[tuple[Array, str, str]
     else:
         flat = array.reshape(len(array), -1)
         lost = np.asarray(np.isnan(flat).any(1))
-        yield np.asarray(np.isinf(flat).any(1)), "is not a finite number", "mend it, or leave it empty"
+        yield np.asarray(np.isinf(flat).any(1)), "is not a finite number", "correct it, or leave it empty"
         if wanted.type == WHOLE:
             broken = ~lost & np.asarray((flat != np.round(flat)).any(1))
             yield broken, "is not a whole number", "the model takes whole numbers here"
@@ -117,5 +117,5 @@ def _numbers(wanted: FileColumn, cells: pa.Array, source: str, start: int, form:
     if wrong.any():
         row = int(wrong.argmax())
         cell = f"'{cell_text(cells[row])}' in row {start + row + 1} of the column '{wanted.name}'"
-        raise DataError(f"{shown(source)}: {cell} is not a number", "mend it, or leave the cell empty")
+        raise DataError(f"{shown(source)}: {cell} is not a number", "correct it, or leave the cell empty")
     return numbers

@@ -71,7 +71,7 @@ def _known(
         try:
             cells = positions(words_of_cells, words, name, form, is_boolean=_is_boolean(target))
         except ValueError as error:
-            raise DataError(f"{shown(source)}: {error}", "mend the cell") from error
+            raise DataError(f"{shown(source)}: {error}", "correct the cell") from error
         wrong = cells < 0
         known = f"the model tells {', '.join(words[:12])}" + (", …" if len(words) > 12 else "")
     if wrong.any():

@@ -105,7 +105,7 @@ class SavedModel:
         try:
             return self.network.columns({column.name: cells for column, cells in zip(inputs, block, strict=False)})
         except ValueError as error:
-            raise DataError(f"{shown(source)}: {error}", "mend the cell, or leave it empty") from error
+            raise DataError(f"{shown(source)}: {error}", "correct the cell, or leave it empty") from error
 
     def outputs(self, columns: Sequence[Array]) -> torch.Tensor:
         """What the network gives for columns, (rows, …)."""

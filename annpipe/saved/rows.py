@@ -204,4 +204,4 @@ def _faults(source: str) -> Iterator[None]:
         if "Empty CSV file" in str(error):  # Arrow gets what stands below the names
             raise DataError(*_no_rows(source)) from None
         text = " ".join(str(error).split()).removeprefix("CSV parse error: ").replace("Row #", "row ")[:200]
-        raise DataError(f"{shown(source)} cannot be read: {text}", "mend or leave out the row") from error
+        raise DataError(f"{shown(source)} cannot be read: {text}", "correct the row or leave it out") from error

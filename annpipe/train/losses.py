@@ -49,7 +49,8 @@ def _check_labels(what: str, labels: torch.Tensor, width: int, ignored: int | No
         row = int(wrong.reshape(len(labels), -1).any(1).nonzero()[0])
         label = int(labels[wrong].flatten()[0])
         message = f"the loss takes class labels from 0 to {width - 1}, one for each of the {width} outputs; {what} has"
-        raise RunError(f"{message} {label} (row {row} of the split, from 0): mend the labels or the last layer's width")
+        where = f"(row {row} of the split, from 0)"
+        raise RunError(f"{message} {label} {where}: correct the labels or the last layer's width")
 
 
 def with_weights(plan: Plan, y: torch.Tensor) -> Component:

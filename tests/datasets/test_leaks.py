@@ -56,7 +56,7 @@ def test_an_input_that_is_the_target(spec: Spec, column: torch.Tensor, relation:
     target = X % 2 if "values" in relation else X
     (problem,) = answers(split_data(spec, Dataset({"copy": column}, {"y": target})))
     assert problem.code == "leak"
-    assert problem.message == f"the input 'copy' tells the target 'y' exactly: {relation}"
+    assert problem.message == f"the input 'copy' determines the target 'y' exactly: {relation}"
 
 
 def test_an_input_that_is_merely_related_is_none(spec: Spec) -> None:

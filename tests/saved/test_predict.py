@@ -144,7 +144,7 @@ WRONG = [
         "cell.csv",
         b"size,open,town,rooms\n" + b"1,no,Bern,2\n" * 40 + b"1,no,Bern,many\n",
         3,
-        "'cell.csv': 'many' in row 41 of the column 'rooms' is not a number; mend it, or leave the cell empty",
+        "'cell.csv': 'many' in row 41 of the column 'rooms' is not a number; correct it, or leave the cell empty",
     ),
     ("word.csv", b"size,open,town,rooms\n1,perhaps,Bern,2\n", 3, "'perhaps' in the column 'open' is neither true nor"),
     ("ragged.csv", b"size,open,town,rooms\n1,no,Bern,2\n1,no\n", 3, "cannot be read: row 2: Expected 4 columns, got 2"),

@@ -1,4 +1,4 @@
-"""`annpipe lr SPEC`: suggests a learning rate, by a short test in which it grows until the loss blows up."""
+"""`annpipe lr SPEC`: suggests a learning rate, by a short test in which the rate grows until the loss diverges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`annpipe resume RUN`: goes on with an interrupted run, exactly, in the same MLflow run."""
+"""`annpipe resume RUN`: continues an interrupted run, exactly, in the same MLflow run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of text."""
+"""Rows of cells as aligned columns of text."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def forward_problem(component: Component, tensor: torch.Tensor, shown: str, erro
     message = f"{component.name} cannot take the shape {shown} that arrives: {reason}"
     related = raised_in(component.entry, error)
     help_ = (
-        "mend the plugin's line, or change the layers before it" if related else "change it, or the layers before it"
+        "correct the plugin's line, or change the layers before it" if related else "change it, or the layers before it"
     )
     return Problem("shape", message, component.place, help_, related)
 

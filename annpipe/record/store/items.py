@@ -14,7 +14,7 @@ Item = Metric | Param | RunTag
 
 
 def item_text(item: Item) -> str:
-    """An item as people are told of it: `metric loss`, `param lr`, `tag annpipe.seed`."""
+    """An item as messages name it: `metric loss`, `param lr`, `tag annpipe.seed`."""
     kind = "metric" if isinstance(item, Metric) else "param" if isinstance(item, Param) else "tag"
     return f"{kind} {item.key}"
 

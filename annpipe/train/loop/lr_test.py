@@ -1,4 +1,4 @@
-"""Suggests a learning rate by Smith's range test (2017, arXiv:1506.01186): the rate grows until the loss blows up."""
+"""Suggests a learning rate by Smith's range test (2017, arXiv:1506.01186): the rate grows until the loss diverges."""
 
 from __future__ import annotations
 
