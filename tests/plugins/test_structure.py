@@ -198,7 +198,7 @@ def test_origins_reach_inside(plan: Any, tmp_path: Path) -> None:
         ("table", ("Linear: 4", "residual: [Linear: 3, Conv2d: [4, 3]]"), "shape", 5, "(rows, 3)"),
         ("table", ("Linear: 4", "residual: [Conv1d: [4, 3]]"), "shape", 5, "(rows, 4)"),
         ("table", ("residual: [Unflatten: [1, [2, 1]]]", "Linear: 1"), "wrong-value", 4, "cannot be added"),
-        ("image", ("residual: [Conv2d: [4, 6]]", *FLAT), "wrong-value", 4, "(rows, 3, 9, 9) into (rows, 4, 4, 4)"),
+        ("image", ("residual: [Conv2d: [4, 6]]", *FLAT), "wrong-value", 4, "(rows, 3, 9, 9) to (rows, 4, 4, 4)"),
         ("table", ("parallel: {branches: [[Linear: 3], [Linear: 4]], join: add}",), "wrong-value", 4, "one shape"),
         ("image", ("parallel: [[Conv2d: [3, 2]], [Conv2d: [3, 3]]]",), "wrong-value", 4, "must agree"),
         ("table", ("parallel: [[Linear: 3], [Unflatten: [1, [2, 1]]]]",), "wrong-value", 4, "cannot be joined"),
