@@ -19,6 +19,7 @@ COMERS = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
+from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.project import new_run_folder
 from annpipe.record.store.client import Store
 import annpipe.record.store.new_database, annpipe.record.store.migration
@@ -32,7 +33,7 @@ def come(one):
     folder = new_run_folder(project, "same")
     store = Store(f"sqlite:///{project}/mlflow.db")
     experiment = store.experiment("first", str(project / "mlartifacts"))
-    run = store.run(experiment, {"id": folder.name, "name": "same", "time": 1, "tags": {}})
+    run = store.run(experiment, RunBegun(id=folder.name, name="same", time=1))
     os.write(1, f"{one} {experiment} {run}\\n".encode())
 
 
