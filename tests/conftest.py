@@ -41,6 +41,21 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return WorkStealingScheduling(config, log)
 
 
+@pytest.fixture(autouse=True)
+def own_addresses() -> Iterator[None]:
+    """What a shipper in this process sets in the environment, as the store's address, ends with its test."""
+    before = addresses()
+    yield
+    for name in addresses().keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+def addresses() -> dict[str, str]:
+    """The variables of the environment that say where a record goes."""
+    return {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW", "ANNPIPE"))}
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The key that seals run folders is one of the tests', and not the user's."""
