@@ -93,6 +93,7 @@ class SoloChain:
         self._before, self._layers, self._loss = before, layers, loss
         self._hooks, self._keeps_gradients = hooks, keeps_gradients
         self._tensors = [(block.linear.weight, block.linear.bias) for block in blocks]  # the optimizer holds them, too
+        self._names = [(f"{number}.weight", f"{number}.bias") for number in range(len(blocks))]
         self._after = [[(MANUAL_LAYERS[type(layer)], layer) for layer in block.after] for block in blocks]
         self._buffers: dict[int, _Buffers] = {}
         self._gradients: dict[str, torch.Tensor] = {}
@@ -159,11 +160,11 @@ class SoloChain:
             grad = buffers.grads[number]
             for (manual, layer), needed in zip(reversed(self._after[number]), reversed(kept[number]), strict=True):
                 manual.backward(layer, needed, grad)
-            weight, bias = self._tensors[number]
+            (weight, bias), (weight_name, bias_name) = self._tensors[number], self._names[number]
             if weight.requires_grad:
-                self._add(f"{number}.weight", weight, torch.mm, buffers.transposed_grads[number], inputs[number])
+                self._add(weight_name, weight, torch.mm, buffers.transposed_grads[number], inputs[number])
             if bias is not None and bias.requires_grad:
-                self._add(f"{number}.bias", bias, torch.sum, grad, 0)
+                self._add(bias_name, bias, torch.sum, grad, 0)
             if number:
                 torch.mm(grad, weight, out=buffers.grads[number - 1])
 
