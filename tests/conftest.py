@@ -23,7 +23,7 @@ from annpipe.cli import outcome
 from annpipe.record.journal import location
 from annpipe.record.journal.state import is_recorded, read_state
 from annpipe.record.shipper.recorder import Recorder
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from tests.training import Fit, Go, Planned, planner, runner, trainer
 
 pytest.register_assert_rewrite("tests.comparing", "tests.faults", "tests.sweep.commands", "tests.train.gears")

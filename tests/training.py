@@ -14,7 +14,7 @@ from annpipe.draft.draft import draft
 from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.runs.begin import begin, reopen
 from annpipe.runs.run import Outcome
 from annpipe.spec import load_spec

@@ -16,7 +16,7 @@ from annpipe.errors.render import render
 from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -136,8 +136,8 @@ plugin_option = click.option(
 
 def open_registry(plugins: tuple[Path, ...]) -> Registry:
     """All installed components and those of `plugins`; what is wrong with installed ones is a warning on stderr."""
-    from annpipe.registry import Registry
     from annpipe.registry.discovery import PluginFault
+    from annpipe.registry.registry import Registry
 
     registry = Registry.installed()
     for fault in registry.faults:
@@ -155,7 +155,7 @@ def open_registry(plugins: tuple[Path, ...]) -> Registry:
 def known_kind(kind: str) -> str:
     """The kind itself; raises NotFound with the nearest when there is none of that name."""
     from annpipe.errors.suggest import did_you_mean
-    from annpipe.registry import KINDS
+    from annpipe.registry.kinds import KINDS
 
     if kind not in KINDS:
         hint = did_you_mean(kind, KINDS) or f"the kinds are {', '.join(KINDS)}"

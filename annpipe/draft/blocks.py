@@ -13,8 +13,8 @@ from dataclasses import replace
 from annpipe.draft.component import Component, at_every_depth, components_in, transform
 from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
-from annpipe.registry import Entry, Parameter, Registry
-from annpipe.registry.entry import Origin
+from annpipe.registry.entry import Entry, Origin, Parameter
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits
 from annpipe.spec.sections.spec import Spec
 

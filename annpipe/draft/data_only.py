@@ -14,8 +14,8 @@ from annpipe.draft.options import Resolving
 from annpipe.draft.plugins import add_plugins
 from annpipe.errors import OptionError, Place, Problem, SpecError, SplitError
 from annpipe.files.limits import Stance
-from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
+from annpipe.registry.registry import Registry
 from annpipe.spec.sections.spec import Spec
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node
 

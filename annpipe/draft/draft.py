@@ -25,9 +25,9 @@ from annpipe.draft.transforms import Transforming, column_faults
 from annpipe.draft.types import UNCHECKED, Draft
 from annpipe.errors import OptionError, Place, Problem, SpecError
 from annpipe.files.limits import held_to
-from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.loading import imported
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import DataTraits
 from annpipe.spec.sections.models import Split
 from annpipe.spec.sections.spec import Spec

@@ -13,7 +13,7 @@ from annpipe.draft.named_files import plugin_files
 from annpipe.draft.options import Resolving
 from annpipe.draft.plugins import add_plugins
 from annpipe.errors import SpecError
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec.sections.component import Call
 from annpipe.spec.sections.spec import Spec
 

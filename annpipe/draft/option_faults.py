@@ -14,7 +14,7 @@ from annpipe.draft.formula_place import formula_problem
 from annpipe.errors import LimitError, OptionError, Place, Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.expression import ExpressionFault
-from annpipe.registry import Entry, Parameter
+from annpipe.registry.entry import Entry, Parameter
 from annpipe.registry.examples import Examples, as_yaml
 from annpipe.registry.kinds import with_article
 from annpipe.registry.traits import LayerTraits

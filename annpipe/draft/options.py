@@ -24,11 +24,12 @@ from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.expression import Expression, ExpressionFault
 from annpipe.files.limits import Stance, held_to
 from annpipe.files.named import NamedFault, before_pattern, check_named, problem_of, real_path
-from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry.entry import Entry, Parameter
 from annpipe.registry.examples import Examples
 from annpipe.registry.kinds import with_article
 from annpipe.registry.other_tools.python_names import bare_name
 from annpipe.registry.other_tools.words import component_word, option_word
+from annpipe.registry.registry import Registry
 from annpipe.registry.types import (
     STACK,
     Formula,

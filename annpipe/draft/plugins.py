@@ -8,8 +8,8 @@ from pathlib import Path
 
 from annpipe.draft.types import UNCHECKED
 from annpipe.errors import Place, Problem
-from annpipe.registry import Registry
 from annpipe.registry.discovery import PluginFault
+from annpipe.registry.registry import Registry
 
 
 def _not_imported(text: str, place: Place) -> Problem:

@@ -9,7 +9,7 @@ from annpipe.draft.component import Component
 from annpipe.draft.sections import Sections
 from annpipe.errors import Problem
 from annpipe.files.limits import Stance
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec.sections.spec import Spec
 
 

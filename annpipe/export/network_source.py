@@ -21,7 +21,7 @@ from annpipe.export.columns_source import IMPORT, model_lines
 from annpipe.plan.plan import Plan
 from annpipe.portable import heads
 from annpipe.portable.taps import TappedStack, Taps
-from annpipe.registry import Entry, Parameter
+from annpipe.registry.entry import Entry, Parameter
 from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import holds_stacks
 

@@ -21,7 +21,7 @@ from annpipe.draft.sections import Sections, shared
 from annpipe.draft.types import Draft
 from annpipe.errors import Problem, steering
 from annpipe.errors.redact import scrubbed
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits
 from annpipe.spec.compose.variables import escaped
 from annpipe.spec.sections.table import SECTIONS

@@ -29,7 +29,7 @@ from annpipe.record.journal.project import find_project, spec_file
 from annpipe.record.journal.seal import PLAN, check_own, seal_store
 from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.record.store.keys import plain_part
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import PlotTraits
 from annpipe.runs.provenance import dataset_facts
 from annpipe.saved.cells import STDIN, shown

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from annpipe.plan.plan import Plan
     from annpipe.plan.resolve.shape_cache import ShapeCache
     from annpipe.record.shipper.recorder import Recorder, ShipState
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
     from annpipe.runs.run import Outcome, Run
 
 
@@ -137,7 +137,7 @@ def plan_of(folder: Path, observer: Observer) -> Plan:
     """The plan that the run in `folder` was begun with."""
     from annpipe.draft.draft import draft
     from annpipe.record.journal.project import find_project, spec_file
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
     from annpipe.spec import load_spec
 
     if not (folder / "plan.yaml").is_file():

@@ -12,7 +12,7 @@ from annpipe.errors import Place, Problem, SpecError, one_line
 if TYPE_CHECKING:
     from annpipe.draft.data_only import DataDraft
     from annpipe.draft.types import Draft
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
     from annpipe.spec.sections.spec import Spec
     from annpipe.spec.yaml.nodes import Node, ScalarNode
 
@@ -39,7 +39,7 @@ class SpecSource:
         """
         from annpipe.draft.draft import draft
         from annpipe.record.journal.project import find_project
-        from annpipe.registry import Registry
+        from annpipe.registry.registry import Registry
 
         spec = self._load(values)
         return draft(spec, registry or Registry.installed(), project=find_project(), untrusted=self.untrusted)
@@ -48,7 +48,7 @@ class SpecSource:
         """The draft of the data component alone, whatever the rest of the spec is; raises SpecError."""
         from annpipe.draft.data_only import draft_data
         from annpipe.record.journal.project import find_project
-        from annpipe.registry import Registry
+        from annpipe.registry.registry import Registry
 
         return draft_data(self._load(), Registry.installed(), project=find_project(), untrusted=self.untrusted)
 

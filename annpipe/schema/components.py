@@ -11,8 +11,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from annpipe.registry import KINDS, Entry, Registry
-from annpipe.registry.kinds import with_article
+from annpipe.registry.entry import Entry
+from annpipe.registry.kinds import KINDS, with_article
+from annpipe.registry.registry import Registry
 from annpipe.registry.types import holds_stacks
 from annpipe.schema.values import (
     Schema,

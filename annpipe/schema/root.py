@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.schema.components import kind_schemas
 from annpipe.schema.inputs_outputs import loss_or_heads
 from annpipe.schema.sections import (

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.annotations import from_annotation
+from annpipe.registry.entry import Entry, Parameter
+from annpipe.registry.registry import Registry
 from annpipe.registry.types import Named, words
 from annpipe.schema.components import BLOCK_NAME, is_bare
 from annpipe.schema.inputs_outputs import inputs_schema, join_schema, outputs_schema

@@ -11,7 +11,9 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote
 
-from annpipe.registry import KINDS, Parameter, Registry
+from annpipe.registry.entry import Parameter
+from annpipe.registry.kinds import KINDS
+from annpipe.registry.registry import Registry
 from annpipe.registry.types import (
     STACK,
     Choice,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from annpipe.registry import Entry, Registry
+from annpipe.registry.entry import Entry
+from annpipe.registry.registry import Registry
 from annpipe.registry.types import ListOf, MappingOf, Named, OptionType, alternatives
 from annpipe.schema.components import MERGED
 from annpipe.schema.values import Schema, reference, type_of

@@ -15,7 +15,7 @@ from annpipe.errors import Problem
 from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.shape_cache import ShapeCache
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.runs.launch import complete
 from annpipe.runs.provenance import DataDigests, facts_key, file_digests, named_files, run_facts
 from annpipe.runs.spec_source import SpecSource

@@ -23,7 +23,7 @@ from annpipe.train.parts import Parts, build, named_parameters
 from annpipe.train.schedule import Schedule, schedule
 
 if TYPE_CHECKING:
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
 
 TOLERANCES = {"float32": 1e-5, "float64": 1e-10}
 """How far numbers may be apart, relative to their size or to 1, by the precision of the runs."""

@@ -63,7 +63,7 @@ def point(what: str, size: int) -> tuple[float, float]:
     from annpipe.backend.device import computing
     from annpipe.draft.draft import draft
     from annpipe.plan.resolve.resolve import resolve
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
     from annpipe.spec import load_spec
     from annpipe.train.gears.eager.gear import Eager
     from annpipe.train.gears.stack import StackedRuns

@@ -21,7 +21,7 @@ from annpipe.backend.device import computing
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.gears.stack import StackedRuns
 from annpipe.train.parts import build

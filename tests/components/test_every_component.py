@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from annpipe.registry import Entry, Registry
+from annpipe.registry.entry import Entry
 from annpipe.registry.examples import Examples
 from annpipe.registry.kinds import KINDS
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits
 from annpipe_std.torch_table import EXCLUDED
 from tests.properties.settling import in_one_line

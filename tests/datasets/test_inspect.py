@@ -12,7 +12,7 @@ import torch
 from annpipe.datasets.inspect import load_for_inspection
 from annpipe.draft.data_only import draft_data
 from annpipe.errors import SpecError
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 
 SPEC = "{version: 1, name: rows, data: {parquet: {files: rows.parquet, target: y}, split: {val: 0.25}}}"

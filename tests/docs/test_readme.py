@@ -19,7 +19,7 @@ import torch
 from annpipe.backend.instantiate import instantiate
 from annpipe.cli import COMMANDS
 from annpipe.draft.draft import draft
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.spec.sections.spec import TOP_KEYS
 from annpipe.spec.yaml.nodes import plain

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import annpipe
 from annpipe.draft.component import Component
-from annpipe.registry import Registry
 from annpipe.registry.entry import UNKNOWN
+from annpipe.registry.registry import Registry
 
 SOURCES = sorted(Path(annpipe.__file__).parent.rglob("*.py"))
 

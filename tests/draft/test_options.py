@@ -9,7 +9,7 @@ import pytest
 from annpipe.draft.component import Component
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec.sections.spec import read_spec
 from annpipe.spec.yaml.reader import read_file, read_text
 

@@ -19,7 +19,7 @@ from annpipe.draft.sections import Sections
 from annpipe.draft.transforms import Transforming
 from annpipe.draft.types import Draft
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.spec.sections.component import Call
 from annpipe.spec.sections.spec import Spec

@@ -18,7 +18,7 @@ from annpipe.errors import SpecError
 from annpipe.plan.cost import memory, multiply_adds
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.parts import build_model
 

@@ -108,7 +108,7 @@ def _import() -> None:
     import annpipe.runs.launch
     import annpipe.runs.run
     import annpipe.saved.model  # noqa: F401
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
 
     torch.set_num_threads(1)
     Registry.installed()

@@ -20,7 +20,8 @@ import annpipe as public
 from annpipe.errors import SpecError
 from annpipe.files.limits import BOUNDS, Stance, held_to
 from annpipe.files.named import NamedFault, content, named_files, opened
-from annpipe.registry import Parameter, Registry
+from annpipe.registry.entry import Parameter
+from annpipe.registry.registry import Registry
 from annpipe.runs.spec_source import SpecSource
 from tests.conftest import CliHere, in_seconds
 from tests.files.odd_paths import ODD, OUTSIDE, SECRET, laid_out

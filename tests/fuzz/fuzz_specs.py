@@ -298,7 +298,7 @@ class TooLong(BaseException):
 
 def work(phase: str, seed: int, folder: Path, limits: tuple[float, float], pipe: Connection) -> None:
     """Takes numbers of cases from the pipe, and answers with (number, outcome, seconds, bytes, what is to be told)."""
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
 
     os.chdir(folder)
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
@@ -475,7 +475,7 @@ def say(phase: str, tally: Tally, seconds: float, told: argparse.Namespace) -> N
     )
     if not tally.failures:
         return
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
 
     cases = Cases(Registry.installed())
     told.keep.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import torch
 
 from annpipe.draft.draft import draft
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.loop.evaluate import evaluate

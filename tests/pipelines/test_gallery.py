@@ -35,7 +35,7 @@ from annpipe.record.journal.events import DatasetUsed
 from annpipe.record.journal.location import embedded_uri
 from annpipe.record.journal.state import is_recorded, read_state
 from annpipe.record.store.client import Store
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.runs.begin import begin
 from annpipe.spec import load_spec
 from tests.conftest import Cli, CliHere, unrecorded, wait_until_recorded

@@ -16,7 +16,7 @@ from annpipe.draft.draft import draft
 from annpipe.plan.cost import batch_rows, memory, multiply_adds
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.parts import build, build_model

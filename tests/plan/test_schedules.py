@@ -14,8 +14,8 @@ import torch
 
 from annpipe.errors import RunError, SpecError
 from annpipe.plan.schedules import Length, run_length
-from annpipe.registry import Registry
 from annpipe.registry.entry import Entry
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import SchedulerTraits
 from annpipe.registry.types import Choice, Formula, ListOf, Named, OptionType, alternatives
 from annpipe.spec.sections.models import Train

@@ -11,8 +11,9 @@ import torch
 from annpipe.backend.instantiate import instantiate
 from annpipe.draft.component import Component
 from annpipe.portable.stack import passed
-from annpipe.registry import Entry, Parameter, Registry
 from annpipe.registry.discovery import discover_package
+from annpipe.registry.entry import Entry, Parameter
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import OptimizerTraits, SchedulerTraits
 from annpipe.registry.types import TupleOf, alternatives
 from tests.plugins.torch_examples import meta_input, minimal

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 import torch
 
-from annpipe.registry import KINDS, Entry, Origin, Registry
-from annpipe.registry.entry import from_json
+from annpipe.registry.entry import Entry, Origin, from_json
 from annpipe.registry.index import made_with
+from annpipe.registry.kinds import KINDS
 from annpipe.registry.regenerate import fresh_index
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits, LossTraits, OptimizerTraits
 from annpipe.registry.types import Named, alternatives
 from annpipe_std import torch_outputs, torch_schedules, torch_table

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from annpipe.draft.component import Component
-from annpipe.registry import Entry, Registry
 from annpipe.registry.discovery import discover_package
+from annpipe.registry.entry import Entry
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import Choice, Formula, ListOf, Named, OptionType, alternatives
 from annpipe_std import torch_table

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from annpipe.errors import SpecError
 from annpipe.expression import Expression
-from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry.entry import Entry, Parameter
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, OneOf, OptionType, TupleOf
 from annpipe.spec.sections.names import fault_of

@@ -12,7 +12,7 @@ from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 from tests.properties.generating import LISTS, Spec, are_classes
 

@@ -17,7 +17,7 @@ from annpipe.draft.types import Draft
 from annpipe.errors import OptionError, SpecError
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.schema import spec_schema
 from annpipe.schema.inputs_outputs import loss_or_heads
 from annpipe.spec import load_spec

@@ -21,7 +21,7 @@ from annpipe.errors import Place, Problem, SpecError
 from annpipe.errors.render import render
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec import read_spec
 from annpipe.spec.yaml.nodes import plain
 from annpipe.spec.yaml.reader import read_file

@@ -14,7 +14,9 @@ from annpipe.draft.draft import draft
 from annpipe.draft.options import Resolving
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import KINDS, Entry, Parameter, Registry
+from annpipe.registry.entry import Entry, Parameter
+from annpipe.registry.kinds import KINDS
+from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.spec.sections.component import Call, read_call
 from annpipe.spec.yaml.reader import read_text

@@ -17,7 +17,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from annpipe.registry import Entry, Parameter, Registry
+from annpipe.registry.entry import Entry, Parameter
+from annpipe.registry.registry import Registry
 from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, OneOf, OptionType, TupleOf
 
 Rule = Callable[[Any], bool]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from annpipe.registry import Registry
 from annpipe.registry.discovery import discover_package
 from annpipe.registry.index import SHIPPED, index_text, package_sources, sources_digest
+from annpipe.registry.registry import Registry
 
 Write = Callable[[str, str], Path]
 

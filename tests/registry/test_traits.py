@@ -6,8 +6,9 @@ from dataclasses import fields
 
 import pytest
 
-from annpipe.registry import KINDS, Entry, Origin, Registry
-from annpipe.registry.entry import from_json, to_json
+from annpipe.registry.entry import Entry, Origin, from_json, to_json
+from annpipe.registry.kinds import KINDS
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import (
     TRAITS,
     LayerTraits,

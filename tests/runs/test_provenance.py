@@ -21,7 +21,7 @@ from annpipe.datasets.steps.make import make_data
 from annpipe.draft.component import at_every_depth
 from annpipe.errors import RunError
 from annpipe.observer import SILENT
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.registry.types import KINDS
 from annpipe.runs import provenance as facts_of
 from annpipe.runs.launch import complete

@@ -32,7 +32,7 @@ from annpipe.draft.draft import draft
 from annpipe.errors import DataError
 from annpipe.export.model import export_model
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.saved.labelled import labelled
 from annpipe.saved.model import SavedModel
 from annpipe.saved.predict import predict

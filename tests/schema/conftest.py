@@ -10,7 +10,7 @@ from jsonschema import Draft7Validator
 
 from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.schema import spec_schema
 from annpipe.spec.sections.spec import read_spec
 from annpipe.spec.yaml.nodes import plain

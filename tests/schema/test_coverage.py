@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from annpipe.errors import SpecError
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.schema import spec_schema
 from annpipe.spec.yaml.nodes import plain
 from annpipe.spec.yaml.reader import read_file, read_text

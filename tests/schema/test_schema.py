@@ -11,7 +11,9 @@ import pytest
 from jsonschema import Draft7Validator
 
 from annpipe.cli.commands.show import examples
-from annpipe.registry import KINDS, Entry, Registry
+from annpipe.registry.entry import Entry
+from annpipe.registry.kinds import KINDS
+from annpipe.registry.registry import Registry
 from annpipe.schema import as_text, spec_schema
 from annpipe.spec.sections.spec import TOP_KEYS
 from annpipe.spec.yaml.nodes import plain

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from jsonschema import Draft7Validator
 
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.schema import spec_schema
 from annpipe.spec.yaml.nodes import plain
 from annpipe.spec.yaml.reader import read_text

@@ -21,7 +21,7 @@ import pytest
 
 from annpipe.cli import outcome
 from annpipe.cli.commands import explain
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 
 FOLDER = Path(__file__).parent
 SPECS = sorted(path for path in FOLDER.rglob("*.yaml") if "bases" not in path.parts)  # bases are extended by specs

@@ -10,7 +10,7 @@ import torch
 
 import annpipe
 from annpipe.errors import NotFound, RunError
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.testing import compare_with_solo
 from annpipe.train.gears.stacked import optimizers
 from annpipe.train.gears.stacked.optimizers import StackedGroup, StackedOptimizer

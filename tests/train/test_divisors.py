@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from annpipe.backend.device import computing
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.train.divisors import Terms
 from annpipe.train.gears.compiled import verify
 from annpipe.train.gears.stack import Member

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler as lrs
 
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from tests.plain_torch import SEED, stream
 
 ROWS = 37

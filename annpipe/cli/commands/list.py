@@ -14,7 +14,7 @@ from annpipe.cli.completion import words
 from annpipe.cli.options import known_kind, open_registry, plugin_option
 
 if TYPE_CHECKING:
-    from annpipe.registry import Entry
+    from annpipe.registry.entry import Entry
 
 
 @click.command("list")
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of text.")
 def command(kind: str | None, plugins: tuple[Path, ...], as_json: bool) -> None:
     """List the components of the registry, of one KIND or of all."""
-    from annpipe.registry import KINDS
+    from annpipe.registry.kinds import KINDS
 
     kinds = list(KINDS) if kind is None else [known_kind(kind)]
     registry = open_registry(plugins)
@@ -39,7 +39,7 @@ def _row(entry: Entry) -> dict[str, str]:
 
 
 def _section(kind: str, entries: list[Entry]) -> str:
-    from annpipe.registry import KINDS
+    from annpipe.registry.kinds import KINDS
 
     width = max((len(entry.name) for entry in entries), default=0)
     rows = [_fitted(f"  {entry.name:<{width}}  {entry.summary}".rstrip()) for entry in entries]

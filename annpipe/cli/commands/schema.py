@@ -17,7 +17,7 @@ from annpipe.errors import NotFound, Problem, SpecError
 from annpipe.errors.render import render
 
 if TYPE_CHECKING:
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
     from annpipe.spec import Spec
 
 

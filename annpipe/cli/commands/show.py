@@ -16,7 +16,8 @@ from annpipe.cli.options import known_kind, open_registry, plugin_option
 from annpipe.errors import NotFound
 
 if TYPE_CHECKING:
-    from annpipe.registry import Entry, Parameter, Registry
+    from annpipe.registry.entry import Entry, Parameter
+    from annpipe.registry.registry import Registry
 
 SECTIONS = {"metric": "metrics", "plot": "plots", "callback": "callbacks", "layer": "model"}
 LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
@@ -56,7 +57,7 @@ def _by_kind(registry: Registry, kind: str, name: str) -> Entry:
 
 def _by_name(registry: Registry, name: str) -> Entry:
     from annpipe.errors.suggest import did_you_mean
-    from annpipe.registry import KINDS
+    from annpipe.registry.kinds import KINDS
 
     kinds = registry.kinds_of(name)
     if len(kinds) > 1:

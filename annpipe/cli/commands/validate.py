@@ -15,7 +15,7 @@ from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
     from annpipe.draft.types import Draft
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
     from annpipe.spec.yaml.nodes import Node
 
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="text", help="How to print what is wrong.")
 def command(sources: tuple[SpecSource, ...], format_: str) -> None:
     """Check SPECs and report all mistakes at once; torch is imported only where names and options are right."""
-    from annpipe.registry import Registry
+    from annpipe.registry.registry import Registry
 
     installed = Registry.installed()
     checked = {str(source.spec): check(source, installed.copy()) for source in sources}

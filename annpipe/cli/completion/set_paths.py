@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.cli.completion.components import known_components
+from annpipe.registry.kinds import KINDS
 
 # As in the models of the sections, whose import would take too long. A test compares the two.
 SECTIONS: Mapping[str, tuple[str, ...]] = {
@@ -46,17 +47,10 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 }
 PLAIN = ("train", "device", "sweep", "tracking")
 VALUES = ("version", "name", "description", "seed")
-KINDS = {
-    "data": "data",
+SECTION_KINDS = {
+    **{kind.section: kind.name for kind in KINDS.values() if kind.section},
     "blocks": "layer",
     "model": "layer",
-    "loss": "loss",
-    "optimizer": "optimizer",
-    "scheduler": "scheduler",
-    "average": "average",
-    "metrics": "metric",
-    "plots": "plot",
-    "callbacks": "callback",
 }
 LARGEST = 1 << 15  # bytes: a spec of a few thousand lines would keep the prompt waiting
 LONGEST_CHAIN = 8
@@ -96,11 +90,11 @@ def _merged(base: Any, over: Any) -> Any:
 def _below(steps: Sequence[str], root: dict[str, Any], spec: Path | None) -> list[str]:
     """The next steps after `steps`, each with what follows it."""
     if not steps:
-        return [f"{name}=" for name in VALUES] + [f"{name}." for name in (*KINDS, *PLAIN)]
+        return [f"{name}=" for name in VALUES] + [f"{name}." for name in (*SECTION_KINDS, *PLAIN)]
     node = _descend(root, steps)
     named = SECTIONS.get(".".join(steps), ())
     more = {"data": ["split.", "transforms."], "optimizer": ["groups+="]}.get(".".join(steps), [])
-    kind = KINDS.get(steps[0])
+    kind = SECTION_KINDS.get(steps[0])
     names = [step for step in steps[1:] if not step.isdecimal()]
     in_a_stack = kind == "layer" and len(steps) > 1 and steps[-2].isdecimal()
     if kind and not named and names and names[-1] == steps[-1] and (len(names) == 1 or in_a_stack):

@@ -18,7 +18,7 @@ from annpipe.draft.component import Component
 from annpipe.draft.transforms import INVERTIBLE, Groups, Transforming, grouped
 from annpipe.errors import Problem, SpecError
 from annpipe.portable.columns import Columns, Targets, Whole
-from annpipe.registry import Entry, Origin, Parameter
+from annpipe.registry.entry import Entry, Origin, Parameter
 from annpipe.registry.traits import TransformTraits
 
 

@@ -10,7 +10,7 @@ import torch
 
 from annpipe.draft.component import Component, components_in
 from annpipe.errors import Place, Problem
-from annpipe.registry import Entry
+from annpipe.registry.entry import Entry
 from annpipe.registry.traits import LayerTraits
 
 

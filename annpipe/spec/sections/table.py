@@ -4,38 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-SECTIONS = (
-    *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "blocks", "model", "loss"),
-    *("optimizer", "scheduler", "average", "train", "metrics", "plots", "callbacks", "sweep", "tracking"),
-)
-ONE_COMPONENT: Mapping[str, str] = {
-    "data": "data",
-    "loss": "loss",
-    "optimizer": "optimizer",
-    "scheduler": "scheduler",
-    "average": "average",
-}
+from annpipe.registry.kinds import KINDS
+
+_OF_COMPONENTS = {kind.section: kind for kind in KINDS.values() if kind.section}
+ONE_COMPONENT: Mapping[str, str] = {name: kind.name for name, kind in _OF_COMPONENTS.items() if not kind.many}
 """The kinds of sections that are one component, by the names of the sections."""
 
-MANY_COMPONENTS: Mapping[str, str] = {"metrics": "metric", "plots": "plot", "callbacks": "callback"}
+MANY_COMPONENTS: Mapping[str, str] = {name: kind.name for name, kind in _OF_COMPONENTS.items() if kind.many}
 """The kinds of sections that are a list of components."""
 
+SECTIONS = (
+    *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "blocks", "model"),
+    *(name for name in ONE_COMPONENT if name != "data"),
+    *("train", "metrics", "plots", "callbacks", "sweep", "tracking"),
+)
 LIST_SECTIONS = frozenset({"plugins", "model", *MANY_COMPONENTS})
 
 DESCRIPTIONS: Mapping[str, str] = {
     "device": "where and how the run computes",
-    "data": "one data component, `transforms` of its columns, and `split` for the rows held out",
     "blocks": "stacks of layers by name, to be used as layers in the model",
     "model": "the layers, in order; sizes are filled in; `inputs`, `outputs`, `init` and `freeze` where more is said",
-    "loss": "what training makes small",
-    "optimizer": "how the parameters are stepped",
-    "scheduler": "how the learning rate changes over the run",
-    "average": "which average of the parameters is evaluated and saved",
     "train": "how long, in what batches, and when the run looks",
-    "metrics": "what is measured on each split",
-    "plots": "the figures that are drawn",
-    "callbacks": "what acts at the looks of the run, as early_stopping does",
     "sweep": "what `annpipe sweep` tries; a single run does not look at it",
     "tracking": "where the record goes",
+    **{name: kind.purpose for name, kind in _OF_COMPONENTS.items()},
 }
 """What a section is for, where its own fields do not say it."""

@@ -43,10 +43,10 @@ class Gear(Protocol):
     def close(self) -> None:
         """Lets go of rows that were read ahead; the next step reads them again."""
 
-    def settle(self, state: dict[str, Any] | None = None) -> bool:
+    def settle(self, state: dict[str, Any] | None = None) -> str | None:
         """Puts the parameters of `result` (out of a state, where one is given) into the model: the run is over.
 
-        Whether they are averaged.
+        Returns what the record has to say of them, such as that an average was asked for and never began.
         """
 
     def state(self) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class Shifting:
             self._stepper.state.release(self._parts)
             self._stepper = None
 
-    def settle(self, state: dict[str, Any] | None = None) -> bool:
+    def settle(self, state: dict[str, Any] | None = None) -> str | None:
         return self.solo.settle(state)
 
     def state(self) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Member:
     def close(self) -> None:
         self.solo.close()
 
-    def settle(self, state: dict[str, Any] | None = None) -> bool:
+    def settle(self, state: dict[str, Any] | None = None) -> str | None:
         return self.solo.settle(state)
 
     def state(self) -> dict[str, Any]:

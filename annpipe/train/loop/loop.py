@@ -125,8 +125,9 @@ class Loop:
             raise NonFinite(self.gear.step, "the parameters became nan or infinite", self._finite_checkpoint)
         self.keep(LAST)
         restored = self._keeper.load(self.memory.restore)["gear"] if self.memory.restore else None
-        if not self.gear.settle(restored) and self.plan.average:
-            self.reporter.event(f"{self.plan.average.name} took no parameters in: the model is that of the last step")
+        remark = self.gear.settle(restored)
+        if remark:
+            self.reporter.event(remark)
         return True
 
     def _stretch(self) -> None:

@@ -15,7 +15,9 @@ import pytest
 from annpipe.cli import COMMANDS
 from annpipe.cli.completion import components, set_paths
 from annpipe.record.journal.events import RunBegun, RunEnded
-from annpipe.registry import KINDS, Registry, index, registry
+from annpipe.registry import index, registry
+from annpipe.registry.kinds import KINDS
+from annpipe.registry.registry import Registry
 from annpipe.spec.sections import models as sections
 from annpipe.spec.sections import spec as specs
 
@@ -256,8 +258,8 @@ def test_the_tables_say_what_the_models_say() -> None:
     models: dict[str, Any] = {"device": sections.Device, "train": sections.Train, "tracking": sections.Tracking}
     models |= {"data.split": sections.Split, "sweep": sections.Sweep}
     assert {name: tuple(model.model_fields) for name, model in models.items()} == dict(set_paths.SECTIONS)
-    assert set(set_paths.KINDS.values()) == set(KINDS) - {"distribution", "initializer", "transform"}
-    assert {*set_paths.KINDS, *set_paths.VALUES, *set_paths.PLAIN} <= set(specs.SECTIONS)
+    assert set(set_paths.SECTION_KINDS.values()) == set(KINDS) - {"distribution", "initializer", "transform"}
+    assert {*set_paths.SECTION_KINDS, *set_paths.VALUES, *set_paths.PLAIN} <= set(specs.SECTIONS)
     assert (components.GROUP, components.SHIPPED) == (registry.GROUP, index.SHIPPED)
 
 

@@ -12,8 +12,8 @@ from annpipe.draft.draft import draft
 from annpipe.errors import SpecError
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
 from annpipe.registry.marks import data, layer
+from annpipe.registry.registry import Registry
 from annpipe.spec.sections.spec import read_spec
 from annpipe.spec.yaml.reader import read_text
 

@@ -9,7 +9,7 @@ import pytest
 
 from annpipe.draft.draft import draft
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 
 SPEC = """

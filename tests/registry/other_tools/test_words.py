@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from annpipe.registry import KINDS, Registry
+from annpipe.registry.kinds import KINDS
 from annpipe.registry.other_tools.options import OPTIONS
 from annpipe.registry.other_tools.words import COMPONENTS, SECTION_OPTIONS, SECTIONS, component_word
+from annpipe.registry.registry import Registry
 from annpipe.spec.sections.models import Device, Split, Tracking, Train
 from annpipe.spec.sections.spec import TOP_KEYS
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from annpipe.registry import Registry
+from annpipe.registry.registry import Registry
 from annpipe.schema import as_text, spec_schema
 from annpipe.schema.install import FILE
 

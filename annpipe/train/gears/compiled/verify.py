@@ -11,11 +11,10 @@ import torch
 
 from annpipe.backend.device import clock
 from annpipe.plan.plan import Plan
-from annpipe.train.clipping import clips
 from annpipe.train.gears.compiled.kinds import KINDS, GearKind
 from annpipe.train.gears.compiled.steps import CallSteps, StepState, state_of
 from annpipe.train.gears.compiled.worth import CompileRecord
-from annpipe.train.gears.eager.gear import Eager
+from annpipe.train.gears.eager.gear import Eager, beside_the_steps
 from annpipe.train.gears.stacked.eligibility import why_solo
 from annpipe.train.gears.stacked.optimizers import STACKED_OPTIMIZERS, hyperparameters
 from annpipe.train.gears.stacked.slots import ParameterSlice, layer_modes
@@ -53,17 +52,7 @@ def why_not_compiled(plan: Plan, parts: Parts) -> str | None:
         return "a device other than the CPU and CUDA"
     if any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in parts.model.modules()):
         return "Dropout, whose masks are drawn between the layers"
-    return why_solo(plan, parts) or _beside_the_steps(plan) or _unmapped(plan, parts)
-
-
-def _beside_the_steps(plan: Plan) -> str | None:
-    """What happens to gradients and parameters beside the optimizer's own formula."""
-    train = plan.train
-    if plan.average is not None:
-        return f"the average {plan.average.name}"
-    if train.accumulate > 1:
-        return "train.accumulate"
-    return "clipped gradients" if clips(train) else None
+    return why_solo(plan, parts) or beside_the_steps(plan) or _unmapped(plan, parts)
 
 
 def _unmapped(plan: Plan, parts: Parts) -> str | None:

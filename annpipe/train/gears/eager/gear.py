@@ -11,6 +11,7 @@ from annpipe.backend.streams import GlobalStream
 from annpipe.plan.plan import Plan
 from annpipe.registry.traits import OptimizerTraits
 from annpipe.train.batches.in_memory import batches_of
+from annpipe.train.clipping import clips
 from annpipe.train.divisors import terms_by_divisor
 from annpipe.train.gears.eager.average import Average
 from annpipe.train.gears.eager.gradients import grad_scaler, gradients
@@ -30,6 +31,7 @@ class Eager:
 
     def __init__(self, plan: Plan, parts: Parts, schedule: Schedule) -> None:
         self.step = 0
+        self._plan = plan
         self.parts, self._model, self.optimizer = parts, parts.model, parts.optimizer
         self._scheduler = None if plan.followed_metric else parts.scheduler
         self._on_metric = parts.scheduler if self._scheduler is None else None
@@ -119,16 +121,17 @@ class Eager:
         """Lets go of rows that were read ahead; the next step reads them again."""
         self.batches.close()
 
-    def settle(self, state: dict[str, Any] | None = None) -> bool:
+    def settle(self, state: dict[str, Any] | None = None) -> str | None:
         if state is not None:
             self._model.load_state_dict(state["model"])
             if self._average is not None:
                 self._average.load_state(state["average"])
         result = self.result()
-        if result is self._model:
-            return False
-        self._model.load_state_dict(result.state_dict())
-        return True
+        if result is not self._model:
+            self._model.load_state_dict(result.state_dict())
+        elif self._plan.average:
+            return f"{self._plan.average.name} took no parameters in: the model is that of the last step"
+        return None
 
     def _plain_step(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = self._gradients(x, y)
@@ -198,3 +201,13 @@ def rate_groups(plan: Plan) -> dict[str, int]:
 def _needs_closure(plan: Plan) -> bool:
     """Whether the optimizer evaluates the model several times a step."""
     return plan.optimizer.traits(OptimizerTraits).closure
+
+
+def beside_the_steps(plan: Plan) -> str | None:
+    """What happens to gradients and parameters beside the optimizer's own formula, in a few words."""
+    train = plan.train
+    if plan.average is not None:
+        return f"the average {plan.average.name}"
+    if train.accumulate > 1:
+        return "train.accumulate"
+    return "clipped gradients" if clips(train) else None

@@ -13,7 +13,8 @@ from annpipe.backend.device import computing
 from annpipe.draft.draft import draft
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve
-from annpipe.registry import Entry, Registry
+from annpipe.registry.entry import Entry
+from annpipe.registry.registry import Registry
 from annpipe.registry.traits import SchedulerTraits
 from annpipe.spec import load_spec
 from annpipe.train.gears.stacked.eligibility import why_solo
