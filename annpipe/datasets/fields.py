@@ -7,7 +7,7 @@ import torch
 from annpipe.contract import Dataset, Field, Fields
 from annpipe.draft.data_only import DataDraft
 from annpipe.draft.draft import supplied_aside
-from annpipe.draft.types import Draft
+from annpipe.draft.sections import Draft
 from annpipe.registry.loading import function_of
 
 

@@ -1,21 +1,23 @@
-"""What decides the rows of a run: `DataRequest`, built from a draft in one place."""
+"""What decides the rows of a run: `DataRequest`, built from a draft in one place, and its transforms once fitted."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from annpipe.contract import ChunkedDataset, Fields
+from annpipe.contract import ChunkedDataset, Dataset, Fields
 from annpipe.datasets.on_disk.passes import PassCache
+from annpipe.datasets.steps.tensors import Transformed
+from annpipe.datasets.steps.transforms import Fitted, Learning, by_fitting, fit_columns
 from annpipe.draft.component import Component
 from annpipe.draft.inputs_outputs import is_inputs, stack_columns
 from annpipe.draft.losses import takes_classes
+from annpipe.draft.sections import Draft
 from annpipe.draft.transforms import Transforming
-from annpipe.draft.types import Draft
 from annpipe.files.cache_folder import cache_folder
 from annpipe.files.named import NamedFault, content
 from annpipe.spec.sections.models import Split
@@ -88,3 +90,16 @@ def _source(transform: Component) -> str:
     """A digest of the file that a transform is written in."""
     file = inspect.getsourcefile(transform.load())
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+
+
+def fit_transforms(request: DataRequest, train: Dataset, learn: Learning = by_fitting) -> Fitted | None:
+    """The transforms fitted on the train split, None where there are none; raises SpecError where one refuses."""
+    if not request.transforms:
+        return None
+    fitted = fit_columns(request.transforms, request.fields, train, request.seed, request.stacks, learn)
+    return replace(fitted, widths=request.widths, variances=request.variances)
+
+
+def transformed_once(fitted: Fitted | None) -> Transformed:
+    """The transforms that are applied once to each split, before training."""
+    return Transformed(fitted.columns(fitted.before), fitted.target_columns) if fitted else Transformed()

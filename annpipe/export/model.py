@@ -20,8 +20,8 @@ from annpipe.export.network_source import model_entries, network_source
 from annpipe.export.plugin_copies import copy_plugins, distributions
 from annpipe.export.targets import described_loss, model_targets
 from annpipe.files.whole import whole_folder
+from annpipe.plan.output_roles import plan_roles
 from annpipe.plan.plan import Plan
-from annpipe.plan.predictions import plan_roles
 from annpipe.portable import columns
 from annpipe.portable.description import ModelColumn, ModelDescription
 from annpipe.train.parts import Parts

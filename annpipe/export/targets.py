@@ -8,8 +8,8 @@ from typing import Any
 from annpipe.contract import Dataset
 from annpipe.draft.component import Component, to_data
 from annpipe.draft.losses import by_target, takes_classes
+from annpipe.plan.output_roles import plan_roles
 from annpipe.plan.plan import Plan
-from annpipe.plan.predictions import plan_roles
 from annpipe.portable.description import ModelTarget, TargetRoles
 from annpipe.registry.traits import LossTraits
 from annpipe.train.loop.figures import output_parts

@@ -21,7 +21,7 @@ from annpipe.draft.losses import ignored_label
 from annpipe.draft.metrics_only import Measures, draft_measures
 from annpipe.errors import DataError
 from annpipe.observer import Observer
-from annpipe.plan.predictions import point_of, points, roles
+from annpipe.plan.output_roles import point_of, points, roles
 from annpipe.portable.description import ModelTarget
 from annpipe.record.journal.events import ArtifactKept, DatasetUsed
 from annpipe.record.journal.journal import Journal, now_ms

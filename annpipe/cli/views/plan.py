@@ -12,7 +12,7 @@ from annpipe.spec.sections.table import ONE_COMPONENT
 
 if TYPE_CHECKING:
     from annpipe.draft.component import Component
-    from annpipe.draft.types import Draft
+    from annpipe.draft.sections import Draft
     from annpipe.plan.plan import Layer, Plan
 
 

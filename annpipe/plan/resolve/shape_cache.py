@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from annpipe.contract import Fields
-from annpipe.draft.types import Draft
+from annpipe.draft.sections import Draft
 
 if TYPE_CHECKING:  # a sweep holds a cache before it knows that its specs are right, and torch takes seconds to import
     from torch.nn import Parameter

@@ -1,14 +1,14 @@
-"""Checks the options of a section against its pydantic model, and words what is wrong for the user."""
+"""Checks the options of a section against its pydantic model, and that names are printable; words what is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from annpipe.errors import MAX_PROBLEMS, Place, Problem
+from annpipe.errors import MAX_PROBLEMS, Place, Problem, one_line, steering
 from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.registry.annotations import from_annotation
 from annpipe.registry.other_tools.words import section_option_word
@@ -113,3 +113,41 @@ EXAMPLES = {
     "data.transforms": "for example `transforms: {number: standardize, category: one_hot}`",
     "tracking": "for example `tracking: {experiment: curves}`",
 }
+
+
+JOINERS = "\u200c\u200d"  # letters and emoji that belong together are written with them
+NAME_HELP = "leave it out: the name stands in lists, figures, files and the record"
+
+
+def unprintable(root: MappingNode) -> Iterator[Problem]:
+    """A problem for each name that holds what is obeyed or hidden instead of shown.
+
+    A description and the value of a tag may have lines; the rest is one line.
+    """
+    tracking, tags = root.get("tracking"), root.get("tags")
+    yield from _name_faults("name", root.get("name"))
+    yield from _name_faults("description", root.get("description"), lines=True)
+    if isinstance(tracking, MappingNode):
+        yield from _name_faults("tracking.experiment", tracking.get("experiment"))
+        yield from _name_faults("tracking.uri", tracking.get("uri"))
+    if isinstance(tags, MappingNode):
+        for key, value in tags.pairs:
+            yield from _name_faults("tags", key)
+            yield from _name_faults(f"tags.{key.value}", value, lines=True)
+
+
+def fault_of_name(text: str, *, lines: bool = False) -> str | None:
+    """What a name may not hold, in words; None where it holds nothing of the kind."""
+    sign = steering("".join(char for char in text if char not in JOINERS), lines=lines)
+    if sign is None:
+        return None
+    kind = "a line break" if sign == "\n" else "a tabulator" if sign == "\t" else "a character that is not printable"
+    return f"{kind} (U+{ord(sign):04X})"
+
+
+def _name_faults(path: str, node: Node | None, *, lines: bool = False) -> Iterator[Problem]:
+    if isinstance(node, ScalarNode) and isinstance(node.value, str):
+        fault = fault_of_name(node.value, lines=lines)
+        if fault is not None:
+            message = f"`{path}` holds {fault}: '{one_line(node.value)}'"
+            yield Problem("unprintable-name", message, node.place, NAME_HELP, used_note(node))

@@ -48,10 +48,8 @@ class SweepCall:
         return tuple(axis for axis in self.axes if axis.is_repeat)
 
 
-def read_sweep(node: Node | None) -> tuple[SweepCall | None, list[Problem]]:
-    """The section, None where there is none, and what is wrong with it."""
-    if node is None or (isinstance(node, ScalarNode) and node.value is None):
-        return None, []
+def read_sweep(node: Node) -> tuple[SweepCall | None, list[Problem]]:
+    """The section, None where it is no mapping, and what is wrong with it."""
     if not isinstance(node, MappingNode):
         message = f"`sweep` must be a mapping; found {in_words(node)}"
         return None, [Problem("wrong-type", message, node.place, EXAMPLE, used_note(node))]

@@ -8,7 +8,7 @@ import torch
 
 from annpipe.draft.losses import leaves, takes_classes
 from annpipe.plan.plan import Plan
-from annpipe.plan.warnings.model import PASSING
+from annpipe.plan.warnings import PASSING
 from annpipe.registry.traits import LayerTraits, LossTraits
 
 
