@@ -18,8 +18,8 @@ from annpipe.draft.inputs_outputs import is_inputs, stack_columns
 from annpipe.draft.losses import takes_classes
 from annpipe.draft.sections import Draft
 from annpipe.draft.transforms import Transforming
-from annpipe.files.cache_folder import cache_folder
 from annpipe.files.named import NamedFault, content
+from annpipe.files.private import cache_folder
 from annpipe.spec.sections.models import Split
 
 FORMAT = 2  # of the rows on disk; since rows have check sums

@@ -24,8 +24,7 @@ from annpipe.draft.taps import tap_faults
 from annpipe.draft.transforms import Transforming, column_faults
 from annpipe.errors import OptionError, Place, Problem, SpecError
 from annpipe.files.limits import held_to
-from annpipe.registry.discovery import PluginFault
-from annpipe.registry.loading import imported
+from annpipe.registry.discovery import PluginFault, imported
 from annpipe.registry.registry import Registry
 from annpipe.registry.traits import DataTraits, OptimizerTraits
 from annpipe.spec.sections.models import Split

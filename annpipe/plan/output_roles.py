@@ -15,7 +15,7 @@ from annpipe.draft.losses import by_target
 from annpipe.draft.option_faults import option_refused
 from annpipe.errors import OptionError, Problem
 from annpipe.plan.plan import Plan
-from annpipe.registry.loading import function_of
+from annpipe.registry.discovery import function_of
 
 
 def roles_of_leaf(loss: Component) -> OutputRoles | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
+
 from annpipe.contract import Fields
 from annpipe.draft.component import Component
 from annpipe.draft.losses import by_target, leaves, takes_classes
 from annpipe.draft.metric_keys import followed_metric, large_is_good, run_metrics
 from annpipe.draft.sections import Draft
 from annpipe.errors import Place, Problem
-from annpipe.plan.plan import Layer
+from annpipe.plan.plan import Layer, Plan
 from annpipe.registry.traits import LayerTraits, LossTraits, OptimizerTraits
 
 PASSING = frozenset({"Identity", "Flatten", "Unflatten"})  # these change no value
@@ -231,3 +233,26 @@ def goal_of_scheduler(drafted: Draft, *, has_val: bool) -> Iterator[Problem]:
         good, waits = ("large", "fall") if rises else ("small", "rise")
         message = f"{scheduler.name} waits for '{key}' to {waits}, and of it {good} values are good"
         yield Problem("goal-of-scheduler", message, place, f"write `mode: {wanted}`", severity="warning")
+
+
+def unreachable_targets(plan: Plan, y: torch.Tensor) -> Iterator[str]:
+    """What the last layer can never give of the train targets `y`, (rows, targets), in words, for each such target."""
+    changing = [layer.component for layer in plan.model if layer.component.name not in PASSING]
+    limits = changing[-1].traits(LayerTraits).range if changing else None
+    if limits is None or takes_classes(plan.loss) or _is_other(plan):
+        return
+    low, high = limits
+    for position, name in enumerate(
+        plan.fields.targets if y.ndim == 2 and y.shape[1] == len(plan.fields.targets) else ()
+    ):
+        least, most = float(y[:, position].min()), float(y[:, position].max())
+        where = f"{changing[-1].name}, the last layer, gives "
+        if low is not None and least < low:
+            yield f"{where}no number below {low:g}, and '{name}' goes down to {least:g}"
+        if high is not None and most > high:
+            yield f"{where}no number above {high:g}, and '{name}' goes up to {most:g}"
+
+
+def _is_other(plan: Plan) -> bool:
+    """Whether the loss takes the output for something else than the target's value."""
+    return any(leaf.traits(LossTraits).expects for leaf in leaves(plan.loss))

@@ -21,8 +21,7 @@ from annpipe.errors.wording import first_line
 from annpipe.plan.plan import Layer
 from annpipe.plan.schedules import UNKNOWN, with_length
 from annpipe.plan.shapes.run import refused
-from annpipe.registry.discovery import PluginFault
-from annpipe.registry.loading import function_of
+from annpipe.registry.discovery import PluginFault, function_of
 from annpipe.registry.traits import OptimizerTraits
 
 BUILT_ELSEWHERE = frozenset(

@@ -110,6 +110,16 @@ class Train(Section):
     evaluate_every: Positive = Field(1, description="epochs between evaluations of the val split")
     checkpoint_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="seconds between safety checkpoints")
 
+    @property
+    def clips(self) -> bool:
+        """Whether gradients have a limit."""
+        return self.clip_norm is not None or self.clip_value is not None
+
+    @property
+    def accumulated_size(self) -> int | None:
+        """The rows of each batch of a step that gathers several; None where a step has one batch."""
+        return self.batch_size if self.accumulate > 1 and self.batch_size != "all" else None
+
 
 class Sweep(Section):
     """`sweep`: what a sweep of the spec tries; a single run does not look at it."""

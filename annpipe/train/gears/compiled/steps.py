@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.func import grad_and_value
 
-from annpipe.files.cache_folder import cache_folder
+from annpipe.files.private import cache_folder
 from annpipe.train.gears.stacked.optimizers import StackedGroup
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.tally import step_losses
