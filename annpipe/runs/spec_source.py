@@ -69,7 +69,7 @@ class SpecSource:
 
 def _renamed(spec: Spec, name: str) -> Spec:
     """The spec with another name; its runs stay in its experiment, beside those they are compared with."""
-    from annpipe.spec.sections.checking import NAME_HELP, fault_of_name
+    from annpipe.spec.sections.section_reader import NAME_HELP, fault_of_name
 
     if fault := fault_of_name(name):
         place = Place(f"--name {one_line(name)}", 1, len("--name ") + 1, len(one_line(name)))

@@ -20,7 +20,7 @@ from annpipe.registry.entry import Entry, Parameter
 from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, OneOf, OptionType, TupleOf
-from annpipe.spec.sections.checking import fault_of_name
+from annpipe.spec.sections.section_reader import fault_of_name
 
 Spec = dict[str, Any]
 LISTS = ("model", "metrics", "plots", "callbacks")

@@ -24,9 +24,8 @@ from annpipe.draft.transforms import grouped
 from annpipe.errors import Problem, SpecError
 from annpipe.files.limits import held_to
 from annpipe.plan.checks.construct import misfits, refusals
-from annpipe.plan.checks.memory import beyond_memory
 from annpipe.plan.checks.outputs import HeadRun, check_output, filled, for_each, placed
-from annpipe.plan.checks.rows import lone_row, too_few
+from annpipe.plan.checks.sizes import beyond_memory, lone_row, too_few
 from annpipe.plan.output_roles import transform_faults, with_output_roles
 from annpipe.plan.plan import Layer, Plan
 from annpipe.plan.resolve.shape_cache import ShapeCache

@@ -10,12 +10,19 @@ from pathlib import Path
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.registry.other_tools.words import section_word
-from annpipe.spec.sections.checking import EXAMPLES, REQUIRED, meant_by, unprintable, used_note
 from annpipe.spec.sections.component import GROUPS, Call, GroupCall, read_call, read_calls, read_groups
 from annpipe.spec.sections.inputs_outputs import HeadCall, InputCall
 from annpipe.spec.sections.model_section import ModelReading, long_form
 from annpipe.spec.sections.models import Device, Head, Split, Tracking, Train
-from annpipe.spec.sections.section_reader import SectionReader, is_given
+from annpipe.spec.sections.section_reader import (
+    EXAMPLES,
+    REQUIRED,
+    SectionReader,
+    is_given,
+    meant_by,
+    unprintable,
+    used_note,
+)
 from annpipe.spec.sections.splits import split_faults, split_files
 from annpipe.spec.sections.sweep import SweepCall, read_sweep
 from annpipe.spec.sections.table import LIST_SECTIONS, SECTIONS

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.spec.sections.axes import FORMS_SAID, MOST_TRIALS, Axis, AxisFault, axis_of
-from annpipe.spec.sections.checking import check, stand_in, used_note
 from annpipe.spec.sections.models import Section, Sweep
+from annpipe.spec.sections.section_reader import check, stand_in, used_note
 from annpipe.spec.sections.sweep_methods import METHODS, PRUNERS
 from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, in_words
 
