@@ -11,8 +11,7 @@ from annpipe.datasets.chunked import fitted_from, pass_results
 from annpipe.datasets.fields import declared_fields, fields_of
 from annpipe.datasets.inspect import SplitData
 from annpipe.datasets.leaks import absent_of, answers, remarks, warnings_before_training
-from annpipe.datasets.on_disk.passes import PassCache
-from annpipe.datasets.request import DataRequest, data_request, fit_transforms
+from annpipe.datasets.request import DataRequest, PassCache, data_request, fit_transforms
 from annpipe.datasets.steps.categories import known_categories
 from annpipe.datasets.steps.make import make_data
 from annpipe.datasets.steps.splits import held_out, split_dataset

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from annpipe.contract import ChunkedDataset, Dataset, Fields
-from annpipe.datasets.on_disk.passes import PassCache
+from annpipe.datasets.on_disk.passes import ChunkPasses
 from annpipe.datasets.steps.tensors import Transformed
 from annpipe.datasets.steps.transforms import Fitted, Learning, by_fitting, fit_columns
 from annpipe.draft.component import Component
@@ -23,6 +24,24 @@ from annpipe.files.private import cache_folder
 from annpipe.spec.sections.models import Split
 
 FORMAT = 2  # of the rows on disk; since rows have check sums
+
+
+class PassCache:
+    """The passes over the data that were asked for last; one cache serves all plans of a sweep."""
+
+    def __init__(self) -> None:
+        self._key: str | None = None
+        self._passes: ChunkPasses | None = None
+
+    def get(self, key: str, read: Callable[[], ChunkPasses]) -> ChunkPasses:
+        """The passes under this key, otherwise those that `read` makes."""
+        if self._passes is None or key != self._key:
+            self._key, self._passes = key, read()
+        return self._passes
+
+    def clear(self) -> None:
+        """Frees the memory of the passes; they are made again when they are asked for."""
+        self._key = self._passes = None
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
 
 from annpipe.contract import ChunkedDataset, Dataset
-from annpipe.datasets.request import DataRequest, fit_transforms, transformed_once
+from annpipe.datasets.on_disk.passes import ChunkPasses
+from annpipe.datasets.request import DataRequest, PassCache, fit_transforms, transformed_once
 from tests.datasets.tables import chunked, table
 from tests.training import Planned
 
@@ -110,3 +112,24 @@ def test_without_transforms_nothing_is_fitted(planned: Planned) -> None:
     request = replace(planned(TRANSFORMED).request, transforms=())
     assert fit_transforms(request, TRAIN) is None
     assert transformed_once(None).columns is None
+
+
+def test_the_passes_are_made_once_for_a_key() -> None:
+    made: list[str] = []
+
+    def read(key: str) -> Any:
+        return lambda: made.append(key) or cast(ChunkPasses, object())
+
+    cache = PassCache()
+    first = cache.get("one", read("one"))
+    assert cache.get("one", read("one")) is first
+    assert cache.get("two", read("two")) is not first
+    assert cache.get("one", read("one")) is not first, "only the last ones are kept"
+    assert made == ["one", "two", "one"]
+
+
+def test_a_cleared_cache_makes_them_again() -> None:
+    cache = PassCache()
+    first = cache.get("one", lambda: cast(ChunkPasses, object()))
+    cache.clear()
+    assert cache.get("one", lambda: cast(ChunkPasses, object())) is not first

@@ -11,7 +11,7 @@ from torch.nn import Parameter
 from annpipe.backend.initialize import check_parameters
 from annpipe.contract import Fields, RunPreview
 from annpipe.datasets.observe import Observed, observe_fields
-from annpipe.datasets.on_disk.passes import PassCache
+from annpipe.datasets.request import PassCache
 from annpipe.datasets.steps.make import make_dataset
 from annpipe.datasets.steps.splits import held_out
 from annpipe.draft.draft import watched_faults
@@ -23,8 +23,8 @@ from annpipe.draft.taps import tap_faults
 from annpipe.draft.transforms import grouped
 from annpipe.errors import Problem, SpecError
 from annpipe.files.limits import held_to
-from annpipe.plan.checks.construct import misfits, refusals
 from annpipe.plan.checks.outputs import HeadRun, check_output, filled, for_each, placed
+from annpipe.plan.checks.refusals import misfits, refusals
 from annpipe.plan.checks.sizes import beyond_memory, lone_row, too_few
 from annpipe.plan.output_roles import transform_faults, with_output_roles
 from annpipe.plan.plan import Layer, Plan
