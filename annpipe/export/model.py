@@ -31,6 +31,7 @@ from annpipe.train.parts import Parts
 
 # Options by which data components say how they read tables.
 READING = ("delimiter", "decimal", "thousands", "units", "missing", "names")
+OF_TWO = ("logits", "probabilities")
 
 
 def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
@@ -147,9 +148,6 @@ def _requirements(plan: Plan, libraries: Collection[str]) -> tuple[str, ...]:
 def _version(distribution: str) -> str:
     """The version that is installed; reading it takes milliseconds, and a sweep asks for it with each trial."""
     return metadata.version(distribution).partition("+")[0]
-
-
-OF_TWO = ("logits", "probabilities")
 
 
 def model_targets(plan: Plan, train: Dataset) -> tuple[ModelTarget, ...]:

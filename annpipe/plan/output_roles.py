@@ -17,6 +17,8 @@ from annpipe.errors import OptionError, Problem
 from annpipe.plan.plan import Plan
 from annpipe.registry.discovery import function_of
 
+Roles = Mapping[str, OutputRoles | None]
+
 
 def roles_of_leaf(loss: Component) -> OutputRoles | None:
     """What a single loss takes the outputs of a target for; None where that is the target's own value.
@@ -98,9 +100,6 @@ def _role_in_words(roles: OutputRoles | None) -> str:
     if roles is None:
         return "the target's value"
     return f"the logarithm of its {roles.names[0]}" if roles.is_log else f"its {', '.join(roles.names)}"
-
-
-Roles = Mapping[str, OutputRoles | None]
 
 
 @dataclass(frozen=True)

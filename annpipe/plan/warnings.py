@@ -18,6 +18,7 @@ from annpipe.registry.traits import LayerTraits, LossTraits, OptimizerTraits
 
 PASSING = frozenset({"Identity", "Flatten", "Unflatten"})  # these change no value
 TWO = ("logits", "probabilities")  # what losses of 0 and 1 take the output for
+TAKES_SCORES = ("scores", "logits")
 
 
 def linear_collapse(layers: Sequence[Layer]) -> Iterator[Problem]:
@@ -160,7 +161,6 @@ def _of_two(loss: Component, target: str) -> Component | None:
 
 
 PROBABILITIES, LOGARITHMS = "probabilities", "log-probabilities"  # what a layer may say that it gives
-TAKES_SCORES = ("scores", "logits")
 
 
 def activation_and_loss(layers: Sequence[Layer], loss: Component) -> Iterator[Problem]:

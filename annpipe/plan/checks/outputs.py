@@ -22,6 +22,8 @@ from annpipe.plan.shapes.run import BATCH, show
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.traits import LayerTraits
 
+MOST_NUMBERS = 2**16  # up to so many a loss is tried on real ones: on the meta device torch loads its compiler for it
+
 
 @dataclass(frozen=True)
 class HeadRun:
@@ -65,9 +67,6 @@ def placed(loss: Component, layers: Sequence[Layer], outputs: Sequence[OutputHea
         labels[head.name] = takes_classes(head.loss)
         start += width
     return loss.with_options(spans=spans, labels=labels)
-
-
-MOST_NUMBERS = 2**16  # up to so many a loss is tried on real ones: on the meta device torch loads its compiler for it
 
 
 def target_tensor(fields: Fields, *, classes: bool) -> torch.Tensor:

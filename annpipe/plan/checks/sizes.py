@@ -14,6 +14,8 @@ from annpipe.plan.cost import StepMemory, memory
 from annpipe.plan.plan import Layer, Plan
 from annpipe.spec.sections.spec import Spec
 
+OF_OPTIMIZER = 4  # times the parameters that one remembers, at most: then its memory is worth asking for
+
 
 def too_few(rows: int, counts: tuple[int, int], spec: Spec) -> Iterator[Problem]:
     """A split that is asked for and takes no row, or one that leaves none to train on."""
@@ -79,9 +81,6 @@ def _refusal(layer: Layer) -> str | None:
 
 def _input(layer: Layer, rows: int) -> torch.Tensor:
     return torch.empty((rows, *layer.input_shape), device="meta")
-
-
-OF_OPTIMIZER = 4  # times the parameters that one remembers, at most: then its memory is worth asking for
 
 
 def device_memory(word: str) -> tuple[int | None, str]:

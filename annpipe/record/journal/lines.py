@@ -30,6 +30,7 @@ from annpipe.record.journal.events import (
 
 FILE = "journal.jsonl"
 LONGEST_FIRST = 1 << 26  # bytes; a run event with 10,000 params is 1 MB
+E = TypeVar("E", bound=Event)
 
 
 def dump(data: Mapping[str, Any]) -> bytes:
@@ -126,9 +127,6 @@ def last_steps(event: Event) -> Iterator[tuple[str, int]]:
         yield event.key, event.first + len(event.values) - 1
     elif isinstance(event, MetricPoints):
         yield from ((key, event.step) for key in event.values)
-
-
-E = TypeVar("E", bound=Event)
 
 
 def read(folder: Path) -> Iterator[Event]:

@@ -8,6 +8,10 @@ from dataclasses import dataclass, replace
 from annpipe.errors import Place, Problem
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, in_words
 
+GROUPS = "groups"
+PATTERNS = "params"  # torch's own word for them
+GROUP_HINT = 'write `groups: [{params: "*.bias", weight_decay: 0}]`'
+
 
 @dataclass(frozen=True)
 class Call:
@@ -100,11 +104,6 @@ def read_calls(node: Node, what: str) -> tuple[list[Call], list[Problem]]:
         return [], [Problem("not-a-list", f"`{what}` must be a list; found {in_words(node)}", node.place, help_)]
     read = [read_call(item, f"`{what}` number {n}", BEGIN_EACH) for n, item in enumerate(node.items, start=1)]
     return [r for r in read if isinstance(r, Call)], [r for r in read if isinstance(r, Problem)]
-
-
-GROUPS = "groups"
-PATTERNS = "params"  # torch's own word for them
-GROUP_HINT = 'write `groups: [{params: "*.bias", weight_decay: 0}]`'
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from annpipe.files.whole import sync_folder as sync_folder
 from annpipe.observer import Observer
 
 FOLDER = "checkpoints"
+MOST_HELD = 1 << 30  # bytes of checkpoints in memory
+SECONDS_BETWEEN_TRIES = 10.0
 
 
 def save_checkpoint(folder: Path, name: str, state: dict[str, Any] | Packed, *, keeps_older: bool = False) -> Path:
@@ -92,10 +94,6 @@ def drop_older(folder: Path, name: str) -> None:
 
 def _older(name: str) -> str:
     return f".{name}.old"
-
-
-MOST_HELD = 1 << 30  # bytes of checkpoints in memory
-SECONDS_BETWEEN_TRIES = 10.0
 
 
 class Keeper:
