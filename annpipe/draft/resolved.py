@@ -14,8 +14,8 @@ from annpipe.draft.sections import Draft
 from annpipe.draft.transforms import Transforming
 from annpipe.registry.traits import OptimizerTraits
 from annpipe.spec.sections.component import Call
+from annpipe.spec.sections.models import MANY_COMPONENTS, ONE_COMPONENT
 from annpipe.spec.sections.spec import Spec
-from annpipe.spec.sections.table import MANY_COMPONENTS, ONE_COMPONENT
 
 
 def resolved(spec: Spec, resolving: Resolving) -> Draft:

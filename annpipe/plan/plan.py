@@ -23,7 +23,7 @@ from annpipe.errors.redact import scrubbed
 from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits
 from annpipe.spec.compose.variables import escaped
-from annpipe.spec.sections.table import SECTIONS
+from annpipe.spec.sections.models import SECTIONS
 from annpipe.spec.yaml.reader import core_value
 
 

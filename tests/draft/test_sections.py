@@ -21,8 +21,8 @@ from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.spec.sections.component import Call
+from annpipe.spec.sections.models import MANY_COMPONENTS, ONE_COMPONENT, SECTIONS
 from annpipe.spec.sections.spec import Spec
-from annpipe.spec.sections.table import MANY_COMPONENTS, ONE_COMPONENT, SECTIONS
 
 COMMON = """
 version: 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe.cli.views.text import aligned
 from annpipe.errors import one_line
-from annpipe.spec.sections.table import ONE_COMPONENT
+from annpipe.spec.sections.models import ONE_COMPONENT
 
 if TYPE_CHECKING:
     from annpipe.draft.component import Component

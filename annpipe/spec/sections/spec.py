@@ -13,7 +13,7 @@ from annpipe.registry.other_tools.words import section_word
 from annpipe.spec.sections.component import GROUPS, Call, GroupCall, read_call, read_calls, read_groups
 from annpipe.spec.sections.inputs_outputs import HeadCall, InputCall
 from annpipe.spec.sections.model_section import ModelReading, long_form
-from annpipe.spec.sections.models import Device, Head, Split, Tracking, Train
+from annpipe.spec.sections.models import LIST_SECTIONS, SECTIONS, Device, Head, Split, Tracking, Train
 from annpipe.spec.sections.section_reader import (
     EXAMPLES,
     REQUIRED,
@@ -25,7 +25,6 @@ from annpipe.spec.sections.section_reader import (
 )
 from annpipe.spec.sections.splits import split_faults, split_files
 from annpipe.spec.sections.sweep import SweepCall, read_sweep
-from annpipe.spec.sections.table import LIST_SECTIONS, SECTIONS
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, descend, in_words, plain
 
 __all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "read_spec"]
