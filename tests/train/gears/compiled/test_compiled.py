@@ -15,7 +15,7 @@ import torch
 from annpipe.backend.device import computing
 from annpipe.train.gears.compiled import gearbox, verify
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.gears.compiled.steps import CompiledSteps, state_of, steps_of
+from annpipe.train.gears.compiled.steps import CompiledSteps, StepInputs, state_of, steps_of
 from annpipe.train.gears.compiled.verify import option_table
 from annpipe.train.gears.compiled.worth import CompileRecord, StepGroups, is_worth, recall, remember, step_groups
 from annpipe.train.gears.eager.gear import Eager
@@ -136,7 +136,7 @@ def test_steps_of_one_shape_are_told_apart(planned: Planned, monkeypatch: pytest
             with torch.no_grad():
                 count = torch.tensor(float(2 * turn + 1))
                 losses = plain(eager.values, eager.gradients, eager.states, *given, count)
-            torch.testing.assert_close(compiled(reached, *given, 2 * turn + 1), losses, rtol=1e-5, atol=0)
+            torch.testing.assert_close(compiled(reached, StepInputs(*given, 2 * turn + 1)), losses, rtol=1e-5, atol=0)
 
 
 @pytest.mark.slow
