@@ -75,16 +75,26 @@ def test_they_are_those_of_all_rows_at_once(batch: list[str], model: str, loss: 
     hold(run(model, f"loss={loss}", *batch))
 
 
-@pytest.mark.parametrize("options", ["{weight: [1, 5, 0.5]}", "{ignore_index: 1}", "{reduction: sum, ignore_index: 0}"])
+LABEL_LOSSES = [f"{{CrossEntropyLoss: {options}}}" for options in ("{weight: [1, 5, 0.5]}", "{ignore_index: 1}")]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        *LABEL_LOSSES,
+        "{CrossEntropyLoss: {reduction: sum, ignore_index: 0}}",
+        f"{{weighted_sum: {{losses: [{', '.join(LABEL_LOSSES)}], weights: [1, 0.5]}}}}",
+    ],
+)
 @pytest.mark.parametrize("model", [CLASSES, "model=[Linear: 4, residual: {layers: [Linear: 4, GELU]}, Linear: 3]"])
 @pytest.mark.parametrize("batch", [[], ["train.batch_size=4", "train.accumulate=8"]], ids=["whole", "in batches"])
 def test_labels_weigh_what_they_weigh_among_all_rows(
-    batch: list[str], model: str, options: str, run: Any, tmp_path: Path
+    batch: list[str], model: str, loss: str, run: Any, tmp_path: Path
 ) -> None:
     """A batch counts by the weights of its labels, not by its rows."""
     np.savez(tmp_path / "rows.npz", **{name: np.array(column) for name, column in ROWS.items()})
     data = f"data={{npz: {{file: {tmp_path}/rows.npz, inputs: [a], targets: [y]}}}}"
-    hold(run(data, model, f"loss={{CrossEntropyLoss: {options}}}", *batch))
+    hold(run(data, model, f"loss={loss}", *batch))
 
 
 @pytest.mark.parametrize("batch", [[], ["train.batch_size=4", "train.accumulate=8"]], ids=["whole", "in batches"])
