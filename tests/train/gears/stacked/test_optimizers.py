@@ -31,7 +31,10 @@ CASES: dict[str, tuple[type[torch.optim.Optimizer], list[dict[str, Any]]]] = {
     "Adam, amsgrad": (ADAM, [{"lr": lr, "amsgrad": True, "maximize": True} for lr in (0.1, 0.2)]),
     "AdamW": (torch.optim.AdamW, [{"lr": 0.1}, {"lr": 0.2, "weight_decay": 0.3}]),
     "NAdam": (NADAM, [{"lr": 0.1}, {"lr": 0.2, "momentum_decay": 0.1, "weight_decay": 0.1}]),
-    "NAdam, decoupled": (NADAM, [{"lr": 0.1, "weight_decay": 0.2, "decoupled_weight_decay": True}] * 2),
+    "NAdam, decoupled": (
+        NADAM,
+        [{"lr": 0.1, "weight_decay": d, "decoupled_weight_decay": True, "maximize": True} for d in (0.2, 0)],
+    ),
     "RMSprop": (RMSPROP, [{"lr": 0.1}, {"lr": 0.2, "alpha": 0.9, "weight_decay": 0.1, "eps": 1e-4}]),
     "RMSprop, centered": (RMSPROP, [{"lr": lr, "centered": True, "momentum": lr * 4} for lr in (0.1, 0.2)]),
     "Adagrad": (ADAGRAD, [{"lr": 0.1}, {"lr": 0.2, "lr_decay": 0.1, "weight_decay": 0.1}]),
