@@ -22,6 +22,7 @@ import pytest
 from annpipe.files.whole import write_sums
 from tests.conftest import CliHere, in_seconds, unrecorded
 from tests.files.odd_paths import laid_out
+from tests.sampling import sample
 
 SPEC = """version: 1
 name: odd
@@ -386,7 +387,7 @@ WRITING = (
 )
 
 
-@pytest.mark.parametrize("command", WRITING)
+@pytest.mark.parametrize("command", sample(WRITING, 3))
 def test_a_disk_that_takes_no_more(command: str, mine: Path, annpipe_here: CliHere) -> None:
     """Files may not grow beyond some bytes, as on a disk that is full."""
     resource = pytest.importorskip("resource")

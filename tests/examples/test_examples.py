@@ -86,6 +86,7 @@ def test_every_example_is_tested_here() -> None:
         assert re.search(r"# Expect: .*\n(#  .*\n)*# Takes: .*second", spec.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_components_of_a_local_file_train_to_the_promised_result(annpipe: Any, project: Path) -> None:
     """A layer, a data generator and a loss; MLflow loads the model without annpipe."""
     folder = run(annpipe, project, EXAMPLES / "custom_plugin" / "spec.yaml")
@@ -99,6 +100,7 @@ def test_components_of_a_local_file_train_to_the_promised_result(annpipe: Any, p
     assert sum(errors) / len(errors) < 0.15
 
 
+@pytest.mark.slow
 def test_one_layer_is_the_whole_model(annpipe: Any, project: Path) -> None:
     """What it holds fixed travels with its weights; the model is loaded where annpipe cannot be imported."""
     folder = run(annpipe, project, EXAMPLES / "whole_model" / "spec.yaml")

@@ -1,7 +1,7 @@
 """The long form of the faults, `python -m tests.faults [--flips N]`, with hits and losses; exit code 1 after a loss.
 
 Every kill, every disk that refuses, and N flipped bits (300) in each kind of file. `pytest tests/faults` is the short
-form, `pytest -m slow tests/faults` this one.
+form, `pytest -m soak tests/faults` this one.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def test_a_damaged_model_answers_nothing(stage: Stage, zygote: Zygote) -> None:
     assert "weights.safetensors is not the file that was saved" in done.said
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_many_flipped_bits(stage: Stage, zygote: Zygote, tmp_path: Path) -> None:
     """The long form: 300 of each kind."""
     flipped(stage, zygote, tmp_path, 300).check()

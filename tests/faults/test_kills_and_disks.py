@@ -26,7 +26,7 @@ def test_what_a_fault_leaves_becomes_the_run_that_never_had_it(stage: Stage, act
     stage.injector.check()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("act", "faults"), [("killed", KILLS), ("broke_off", BREAKS), ("refused", REFUSALS), ("not_begun", BEGINNINGS)]
 )

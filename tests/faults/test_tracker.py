@@ -2,7 +2,7 @@
 
 The short form runs with the suite; the long one, every fault in every phase, by
 
-    python -m pytest -m slow -s tests/faults/test_tracker.py
+    python -m pytest -m soak -s tests/faults/test_tracker.py
 
 Both print what struck how often, and what was lost.
 """
@@ -138,6 +138,7 @@ def annpipe(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 def test_a_run_through_all_faults_is_recorded_whole(server: Server, project: Path) -> None:
     """Each fault strikes while it trains, and again while `annpipe sync` mends; nobody waits for the record."""
     names = [name for name in ACTIONS if name != "hang"]
@@ -200,7 +201,7 @@ def begun(project: Path, uri: str) -> tuple[Path, Journal]:
     return folder, pen
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("phase", PHASES)
 def test_every_fault_in_every_phase(phase: str, server: Server, project: Path) -> None:
     """Struck once, and seven times in a row, which is more often than an item is tried."""

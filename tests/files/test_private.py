@@ -90,7 +90,10 @@ def processes(above: int) -> list[str]:
     "words",
     [
         ["run", "spec.yaml", "--tracking-uri", f"http://ann:{SECRET}@127.0.0.1:9"],
-        ["sweep", "spec.yaml", "--over", "optimizer.SGD.lr=0.1,0.2,0.3", "--workers", "2", "--storage", "STORAGE"],
+        pytest.param(
+            ["sweep", "spec.yaml", "--over", "optimizer.SGD.lr=0.1,0.2,0.3", "--workers", "2", "--storage", "STORAGE"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["run", "sweep"],
 )

@@ -79,6 +79,7 @@ def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(sysconfig.get_path("scripts", "venv", paths))
 
 
+@pytest.mark.slow
 def test_a_spec_runs_from_the_wheel_where_the_repository_is_not(scripts: Path, tmp_path: Path) -> None:
     """Trained, recorded, drawn, saved; everything annpipe imported came out of the wheel."""
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")

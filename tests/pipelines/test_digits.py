@@ -30,7 +30,7 @@ def accuracy(name: str, seed: int) -> tuple[float, torch.Tensor]:
     return evaluate(plan, parts, parts.rows["test"])["accuracy"], parts.rows["test"].y
 
 
-@pytest.mark.slow  # one seed of each is trained by the tests of the gallery
+@pytest.mark.soak  # one seed of each is trained by the tests of the gallery
 @pytest.mark.parametrize(("name", "bar"), [("digits_mlp", 0.97), ("digits_convnet", 0.985)])
 def test_the_mean_of_five_seeds(name: str, bar: float) -> None:
     """The test is a quarter of the 1797 digits, the same one for each seed, with each digit in proportion."""

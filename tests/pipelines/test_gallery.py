@@ -323,7 +323,9 @@ def test_diabetes_has_the_coefficients_of_scikit_learn(run: Type) -> None:
     assert_as_expected("diabetes", "test/r2_score", ran)
 
 
-@pytest.mark.parametrize("name", ["digits_convnet", "digits_mlp", "moons", "penguins", "spirals"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("digits_convnet", marks=pytest.mark.slow), "digits_mlp", "moons", "penguins", "spirals"]
+)
 def test_a_classifier_has_the_accuracy_of_its_header(name: str, run: Type) -> None:
     """On the rows that it has not seen."""
     assert_as_expected(name, "test/accuracy", run(name))
@@ -351,6 +353,7 @@ print(json.dumps([answer.to_numpy().tolist() for answer in answers]))
 """
 
 
+@pytest.mark.slow
 def test_the_saved_model_of_penguins_takes_raw_rows(run: Type, project: Path) -> None:
     """Every row of the CSV file as pandas reads it, an island never seen and missing values; annpipe is not there."""
     ran = run("penguins")
@@ -379,7 +382,7 @@ def _models(ran: Ran, project: Path) -> list[Path]:
     ]
 
 
-@pytest.mark.parametrize("name", ["residual_mlp", "sine_lstm"])
+@pytest.mark.parametrize("name", [pytest.param("residual_mlp", marks=pytest.mark.slow), "sine_lstm"])
 def test_a_curve_is_learnt_as_the_header_says(name: str, run: Type) -> None:
     """On the rows that it has not seen; the network is drawn."""
     ran = run(name)
@@ -387,6 +390,7 @@ def test_a_curve_is_learnt_as_the_header_says(name: str, run: Type) -> None:
     assert (ran.folder / "artifacts" / "plots" / "network.svg").is_file()
 
 
+@pytest.mark.slow
 def test_breast_cancer_is_told_as_its_header_says(run: Type) -> None:
     """Both figures of the header; the figures in the run name the classes."""
     ran = run("breast_cancer")
@@ -398,6 +402,7 @@ def test_breast_cancer_is_told_as_its_header_says(run: Type) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_wine_has_the_accuracy_of_its_header_and_leaves_samples(run: Type) -> None:
     """A table at three looks, with the classes by name."""
     ran = run("wine")
@@ -410,6 +415,7 @@ def test_wine_has_the_accuracy_of_its_header_and_leaves_samples(run: Type) -> No
     assert all("class_" in row for row in rows[1:])
 
 
+@pytest.mark.slow
 def test_several_targets_are_learnt_down_to_their_noise(run: Type) -> None:
     """E|N(0, 0.02)| is the least mean error that there can be; nobody gets below it but by chance."""
     ran = run("multi_output")

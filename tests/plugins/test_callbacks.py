@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from annpipe import Dataset, Field, Fields, Look, OptionError, Outline, RunView
 from annpipe_std.callbacks import Checkpoint, EarlyStopping
 from annpipe_std.callbacks.histograms import Histograms, counted, histograms
 from annpipe_std.callbacks.samples import SamplePredictions, check_samples, sample_table
+from tests.sampling import sample
 
 X = torch.arange(100.0).double()
 KIND = torch.arange(100) % 3
@@ -156,8 +158,7 @@ MAKERS: list[Callable[[], Any]] = [
 ]
 
 
-@pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize("cut", range(6))
+@pytest.mark.parametrize(("make", "cut"), sample(itertools.product(MAKERS, range(6)), 5))
 def test_resumed_equals_never_interrupted(make: Callable[[], Any], cut: int) -> None:
     """The state goes through JSON, at any look, and the decisions stay the same."""
     values = [5, 3, 4, 2, 3, 3, 3, 1]

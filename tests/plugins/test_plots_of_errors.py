@@ -254,6 +254,7 @@ plots: [confusion_matrix, residuals]
 """
 
 
+@pytest.mark.slow
 def test_a_run_measures_and_draws_by_these_names(
     annpipe: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

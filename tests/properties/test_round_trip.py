@@ -36,7 +36,7 @@ def read_again(plan: Plan, registry: Registry) -> Plan:
 
 
 @settings(
-    max_examples=60,
+    max_examples=25,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
@@ -52,7 +52,7 @@ def test_a_plan_in_yaml_is_that_plan(data: st.DataObject, tmp_path: Path, regist
 
 
 @settings(
-    max_examples=30,
+    max_examples=12,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],

@@ -22,6 +22,7 @@ from annpipe.record.journal.source import spec_copy
 from annpipe.record.journal.state import read_state
 from annpipe.record.shipper import follow
 from annpipe.record.store.ui import serve
+from tests.sampling import sample
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -103,13 +104,16 @@ def until_tried(folder: Path) -> str:
 
 @pytest.mark.parametrize(
     ("in_spec", "words", "environment"),
-    [
-        (DEAD, [], {}),
-        ("http://127.0.0.1:9", ["--tracking-uri", DEAD], {}),
-        ("http://127.0.0.1:9", [], {"MLFLOW_TRACKING_URI": DEAD}),
-        ("http://127.0.0.1:9", ["--set", f"tracking.uri={DEAD}"], {}),
-    ],
-    ids=["spec", "flag", "environment", "set"],
+    sample(
+        [
+            pytest.param(DEAD, [], {}, id="spec"),
+            pytest.param("http://127.0.0.1:9", ["--tracking-uri", DEAD], {}, id="flag"),
+            pytest.param("http://127.0.0.1:9", [], {"MLFLOW_TRACKING_URI": DEAD}, id="environment"),
+            pytest.param("http://127.0.0.1:9", ["--set", f"tracking.uri={DEAD}"], {}, id="set"),
+        ],
+        3,
+        first=2,
+    ),
 )
 def test_a_store_that_is_away_leaves_no_canary(
     in_spec: str, words: list[str], environment: dict[str, str], place: Path, annpipe: Cli
@@ -137,6 +141,7 @@ def test_a_real_store_holds_no_canary(place: Path, annpipe: Cli) -> None:
     assert len(copies) == 1
 
 
+@pytest.mark.slow
 def test_a_server_with_a_password_gets_the_run_and_nobody_sees_it(place: Path, annpipe: Cli) -> None:
     """MLflow prints a run's address when it ends: not here. A second sync knows the store again."""
     written(place, DEAD)
@@ -158,7 +163,9 @@ def test_a_server_with_a_password_gets_the_run_and_nobody_sees_it(place: Path, a
     hold_no_canary(server_home)
 
 
-@pytest.mark.parametrize("words", [["plan"], ["plan", "--yaml"], ["plan", "--json"], ["run", "--dry-run"]])
+@pytest.mark.parametrize(
+    "words", sample([["plan"], ["plan", "--yaml"], ["plan", "--json"], ["run", "--dry-run"]], 4, first=1)
+)
 def test_the_plan_shows_no_canary(words: list[str], place: Path, annpipe: Cli) -> None:
     """Whatever form it is shown in."""
     written(place, DEAD)
@@ -220,6 +227,7 @@ def test_the_run_knows_its_password_from_the_spec_or_the_environment(
     assert follow.store_of(run.folder) == DEAD
 
 
+@pytest.mark.slow
 def test_who_ships_without_the_password_is_told_how_to_give_it(place: Path, annpipe: Cli) -> None:
     """The spec has changed, the environment is empty: one line says what to do, at once."""
     written(place, DEAD)

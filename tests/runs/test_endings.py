@@ -165,6 +165,7 @@ def silent_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
+@pytest.mark.slow
 def test_a_tracker_that_is_away_costs_nothing_and_gets_everything_later(
     tmp_path: Path, annpipe: Any, closed_port: int, empty_store: Path
 ) -> None:

@@ -307,7 +307,7 @@ def test_a_target_that_is_missing_is_told(lost: float | None, registry: Registry
         labelled(SavedModel(run.folder, trust=True), str(tmp_path / "t.parquet"))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @settings(max_examples=100, deadline=None, suppress_health_check=ALONE, phases=PHASES)
 @given(tables(most=13), st.sampled_from(["csv", "parquet"]), st.booleans())
 def test_every_training_cell_is_known_in_many_tables(

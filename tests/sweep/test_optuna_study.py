@@ -26,6 +26,7 @@ from annpipe.sweep.optuna_study import Study
 from annpipe.sweep.results.table import Result
 from annpipe.sweep.storage import storage_of
 from annpipe.sweep.sweep import SweepEnd, train_sweep
+from tests.sampling import sample
 from tests.sweep.commands import SPEC, WAITS, begun, below_of, finished, has_begun, is_alive, waited, workers_of
 from tests.sweep.designs import KeepingObserver, design
 
@@ -237,6 +238,7 @@ def _values(url: str, place: int) -> tuple[dict[str, Any], ...]:
     return (values,)
 
 
+@pytest.mark.slow
 def test_workers_begin_where_the_command_was_typed(project: Path) -> None:
     """A spec below the project is named as from there, for the workers too."""
     below = project / "below"
@@ -267,6 +269,7 @@ def test_a_worker_that_is_killed_loses_no_trial(project: Path) -> None:
     assert sorted(statuses) == [*["FINISHED"] * 6, "KILLED"]
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_sweep_that_is_killed(project: Path) -> None:
     """kill -9 of the sweep, with a trial under way that waits for ever: its worker is gone, and a new sweep goes on."""
     (project / "waits.py").write_text(WAITS, encoding="utf-8")
@@ -299,6 +302,7 @@ def test_two_sweeps_on_one_storage_share_the_trials(project: Path) -> None:
     assert len(list(project.glob("runs/small-sweep*"))) == 2
 
 
+@pytest.mark.slow
 def test_a_storage_that_is_gone_in_the_middle(project: Path) -> None:
     """Exit code 5 with the address, and not a bug of annpipe's; a worker says the same."""
     (project / "waits.py").write_text(WAITS, encoding="utf-8")
@@ -316,7 +320,7 @@ def test_a_storage_that_is_gone_in_the_middle(project: Path) -> None:
     assert b"Traceback" not in said, said.decode()
 
 
-@pytest.mark.parametrize("said", ["option", "environment"])
+@pytest.mark.parametrize("said", sample(["option", "environment"], 2))
 def test_no_process_below_a_sweep_is_told_the_storage_in_its_command_line(said: str, project: Path) -> None:
     """A URL may hold a password, which others on the machine would read there; a variable keeps it from the top too."""
     (project / "waits.py").write_text(WAITS, encoding="utf-8")

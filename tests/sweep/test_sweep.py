@@ -24,6 +24,7 @@ from annpipe.record.journal.events import TagsSet
 from annpipe.record.journal.location import embedded_uri
 from annpipe.record.journal.state import is_recorded, read_state
 from tests.conftest import unrecorded, wait_until_recorded
+from tests.sampling import sample
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
@@ -236,7 +237,7 @@ def test_an_optimizer_of_a_plugin_is_swept_over(type_in: Type, tmp_path: Path) -
         assert trial["finals"] == pytest.approx(solo.values, rel=1e-4)
 
 
-@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("alone", sample([False, True], 2))
 def test_a_sweep_that_is_stopped_goes_on(alone: bool, type_in: Type, tmp_path: Path) -> None:
     """Ctrl-C ends the trials under way, stacked or not, with code 130; called again, it trains what is missing."""
     words = ["sweep", "spec.yaml", "--seeds", "2", *(["--set", "device.autocast=bfloat16"] if alone else [])]
@@ -259,6 +260,7 @@ def test_a_sweep_that_is_stopped_goes_on(alone: bool, type_in: Type, tmp_path: P
     assert [trial["status"] for trial in swept(type_in, *words[2:])["trials"]] == ["FINISHED", "FINISHED"]
 
 
+@pytest.mark.slow
 def test_trials_are_in_mlflow_while_they_run(tmp_path: Path) -> None:
     """As RUNNING, with params and points; after a kill -9 of the sweep none stays so, and each point is there once."""
     (tmp_path / "waits.py").write_text(WAITS.replace("600", "0.01"), encoding="utf-8")

@@ -17,6 +17,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes  # type: ignore[i
 from sklearn.linear_model import LinearRegression, LogisticRegression  # type: ignore[import-untyped]
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
+from tests.sampling import sample
+
 LINEAR = """
 version: 1
 name: linear
@@ -62,7 +64,7 @@ def test_a_linear_layer_has_the_coefficients_of_linear_regression(annpipe: Calla
     np.testing.assert_allclose(values["train/r2_score"], expected.score(x, y), rtol=1e-6)
 
 
-@pytest.mark.parametrize("columns", [30, 10])
+@pytest.mark.parametrize("columns", sample([30, 10], 2, first=1))
 def test_a_linear_layer_of_two_scores_is_logistic_regression(
     annpipe: Callable[..., Any], tmp_path: Path, columns: int
 ) -> None:

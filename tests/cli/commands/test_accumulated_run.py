@@ -44,6 +44,7 @@ def recorded(project: Path) -> dict[str | None, dict[str, Any]]:
     return {run.info.run_name: run.data.metrics for run in runs}
 
 
+@pytest.mark.slow
 def test_small_batches_are_the_large_one(annpipe: Cli, tmp_path: Path) -> None:
     """Three batches a step, and three steps that change nothing, against one step of plain torch on all rows."""
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")

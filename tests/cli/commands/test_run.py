@@ -98,6 +98,7 @@ def test_a_run_is_recorded_whole(annpipe: Cli, spec: Path, tmp_path: Path) -> No
     assert not (tmp_path / "mlruns").exists()
 
 
+@pytest.mark.slow
 def test_a_renamed_run_stays_in_its_experiment(annpipe: Cli, spec: Path, tmp_path: Path) -> None:
     """So that runs of one spec are compared side by side; the resolved plan is a spec that runs, to the same bits."""
     first = annpipe("run", spec.name, "--name", "faster", "--set", "optimizer.Adam.lr=0.1", "--json")

@@ -117,6 +117,7 @@ def test_the_printed_address_answers_until_ctrl_c(tmp_path: Path) -> None:
     assert not (tmp_path / "mlruns").exists()
 
 
+@pytest.mark.slow
 def test_the_server_waits_for_whoever_makes_the_database(tmp_path: Path) -> None:
     """A first run's shipper is at it when the UI is asked for: both would make tables, and the server would end."""
     with ExitStack() as stack:

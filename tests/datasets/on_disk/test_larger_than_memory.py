@@ -470,13 +470,14 @@ def numbers(folder: Path, rows: int) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
 def test_training_holds_less_in_memory_than_the_rows_take(tmp_path: Path) -> None:
     numbers(tmp_path, 160_000)  # 64 MB, and 128 MB in double precision
     assert peak(tmp_path, TRAIN) + 100 < peak(tmp_path, TRAIN, IN_MEMORY)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is read from /proc")
 def test_a_million_rows_of_a_hundred_columns_stay_below_a_gigabyte_and_a_half(tmp_path: Path) -> None:
     numbers(tmp_path, 1_000_000)

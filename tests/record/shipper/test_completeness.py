@@ -225,6 +225,7 @@ def test_what_is_deleted_while_it_trains_is_not_complete(
     assert sorted(point.step for point in history) == list(range(1, 41))
 
 
+@pytest.mark.slow
 def test_a_live_run_that_is_deleted_and_restored_is_recorded_by_its_own_shipper(
     project: Path, client: Any, begin: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -194,6 +194,7 @@ def test_a_run_is_shipped_whose_trainer_leaves_as_mlflow_is_imported(place: Path
     assert is_recorded(run)
 
 
+@pytest.mark.slow
 def test_a_run_that_the_store_lost_is_begun_anew_aside(place: Path, pipe: int) -> None:
     """The trainer is there: all that is done for it again has low priority again."""
     run = ended_run(place)

@@ -48,7 +48,7 @@ while True:
     journal.series("train/loss", step, [1.0 / (step + i) for i in range(10)], step, step + 10)
     step += 10
     print(step - 1, flush=True)
-    time.sleep(0.05)
+    time.sleep(0.2)
 """
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ def steps_aside(pid: int) -> bool:
 
 @pytest.fixture
 def trainer(project: Path, begin: Any) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
-    """A process that journals 10 points at a time, for ever."""
+    """A process that journals 50 points a second, for ever: a busy machine has minutes before any is thinned."""
     run = begin(expected_points=10_000)  # minutes of it: nothing is thinned
     run.journal.close()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -144,6 +144,7 @@ def test_a_shipper_that_is_killed_loses_and_doubles_nothing(
     assert len(steps) >= written
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_the_terminal_does_not_reach_the_shipper(
     project: Path, trainer: tuple[Path, subprocess.Popen[str]]
 ) -> None:
@@ -168,6 +169,7 @@ def test_a_shipper_without_a_run_goes_quietly() -> None:
     assert recorder.finish(0) == state
 
 
+@pytest.mark.slow
 def test_a_run_may_be_named_before_its_journal_begins(project: Path) -> None:
     """The shipper waits for the first line; a trainer that goes without one leaves nothing to record."""
     folder = new_run_folder(project, "quadratic")
@@ -188,6 +190,7 @@ def test_a_run_may_be_named_before_its_journal_begins(project: Path) -> None:
     assert (state.complete, state.shipping, state.run_id) == (False, False, None)
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_holds_nobody(begin: Any) -> None:
     """It accepts and never answers: finish() returns within its bound, the journal is whole."""
     with socket.socket() as deaf:

@@ -140,6 +140,7 @@ def test_a_resumed_run_goes_on_in_the_same_mlflow_run(project: Path, begin: Any)
     assert is_recorded(run.folder)
 
 
+@pytest.mark.slow
 def test_a_long_run_that_is_killed_and_resumed_keeps_the_budget(project: Path, begin: Any) -> None:
     """MLflow takes no point back, so the first part must leave room; no part is lost from the table."""
     run = begin(expected_points=20_000)
@@ -207,6 +208,7 @@ def test_two_shippers_exclude_each_other(begin: Any) -> None:
         assert again
 
 
+@pytest.mark.slow
 def test_two_runs_may_make_the_store_at_once(tmp_path: Path, begin: Any) -> None:
     """The tables are made once, by whoever comes first."""
     fresh = tmp_path / "fresh"

@@ -319,6 +319,7 @@ def test_a_transaction_is_seen_by_others_when_it_is_complete(project: Path) -> N
         pass
 
 
+@pytest.mark.slow
 def test_copied_tables_are_those_that_mlflow_makes(
     tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

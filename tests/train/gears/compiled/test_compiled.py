@@ -83,7 +83,7 @@ def test_compiled_steps_are_the_eager_ones_and_are_compiled_once(planned: Planne
     assert counters["stats"]["unique_graphs"] == 1
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.usefixtures("compiler")
 def test_a_stack_compiles_once(planned: Planned) -> None:
     """By torch's own compiler."""
@@ -96,7 +96,7 @@ def test_a_stack_compiles_once(planned: Planned) -> None:
     assert counters["stats"]["unique_graphs"] == 1
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.usefixtures("compiler")
@@ -105,7 +105,7 @@ def test_each_optimizer_compiles(name: str, precision: str, planned: Planned) ->
     hold_to_eager(planned(COMPILED, f"device.precision={precision}", f"optimizer={OPTIMIZERS[name][-1]}"))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["quadratic", "digits_mlp", "residual_mlp", "moons"])
 @pytest.mark.usefixtures("compiler")
 def test_pipelines_compile(name: str, planned: Planned) -> None:
