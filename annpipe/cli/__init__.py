@@ -21,7 +21,6 @@ from annpipe.errors.redact import HIDDEN, has_secret, scrub
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-
 COMMANDS = {
     "run": "train what a spec declares, and record it",
     "sweep": "train a spec with every combination of some values, and compare",
@@ -43,7 +42,7 @@ COMMANDS = {
     "sync": "ship the journals of runs whose record is not complete",
     "completion": "print the script that lets a shell complete annpipe's commands",
 }
-VARIABLE = "ANNPIPE_ARGUMENTS"  # in which a second start finds arguments that hold a secret
+ARGUMENTS = "ANNPIPE_ARGUMENTS"  # in which a second start finds arguments that hold a secret
 
 
 class LazyGroup(click.Group):
@@ -97,7 +96,7 @@ def hide_secrets() -> None:
 
     The second start takes them out of the environment, so that no process that it starts has them.
     """
-    hidden = os.environ.pop(VARIABLE, None)
+    hidden = os.environ.pop(ARGUMENTS, None)
     if hidden is not None and any(HIDDEN in argument for argument in sys.argv[1:]):
         with suppress(ValueError):
             sys.argv[1:] = [str(argument) for argument in json.loads(hidden)]
@@ -106,7 +105,7 @@ def hide_secrets() -> None:
         return
     scrubbed = [scrub(argument) for argument in sys.orig_argv[1:]]
     with suppress(OSError):  # where it cannot be started anew, the command is still what the user wants
-        os.execve(sys.executable, [sys.executable, *scrubbed], {**os.environ, VARIABLE: json.dumps(sys.argv[1:])})
+        os.execve(sys.executable, [sys.executable, *scrubbed], {**os.environ, ARGUMENTS: json.dumps(sys.argv[1:])})
 
 
 def outcome() -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from annpipe.cli import VARIABLE, hide_secrets
+from annpipe.cli import ARGUMENTS, hide_secrets
 
 SECRET = "http://ann:canary@host:5000"
 
@@ -25,7 +25,7 @@ class Started(Exception):
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Sets the command line."""
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(ARGUMENTS, raising=False)
 
     def start(*call: Any) -> None:
         raise Started(*call)
@@ -54,32 +54,32 @@ def test_the_second_start_shows_no_secret_and_has_it_back(typed: Any, monkeypatc
     second = caught.value
     assert second.program == second.arguments[0] == sys.executable
     assert second.arguments[1:] == ["-m", "annpipe", "run", "spec.yaml", "--tracking-uri", "http://***@host:5000"]
-    assert json.loads(second.environment[VARIABLE]) == ["run", "spec.yaml", "--tracking-uri", SECRET]
+    assert json.loads(second.environment[ARGUMENTS]) == ["run", "spec.yaml", "--tracking-uri", SECRET]
     assert second.environment.items() >= os.environ.items()
-    monkeypatch.setenv(VARIABLE, second.environment[VARIABLE])
+    monkeypatch.setenv(ARGUMENTS, second.environment[ARGUMENTS])
     typed(*second.arguments[3:])
     hide_secrets()
     assert sys.argv[1:] == ["run", "spec.yaml", "--tracking-uri", SECRET]
-    assert VARIABLE not in os.environ
+    assert ARGUMENTS not in os.environ
 
 
 @pytest.mark.parametrize("left", ["no JSON", "[1"])
 def test_a_variable_that_cannot_be_read_is_dropped(left: str, typed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The arguments stay as they are."""
     typed("run", "http://***@host")
-    monkeypatch.setenv(VARIABLE, left)
+    monkeypatch.setenv(ARGUMENTS, left)
     hide_secrets()
     assert sys.argv[1:] == ["run", "http://***@host"]
-    assert VARIABLE not in os.environ
+    assert ARGUMENTS not in os.environ
 
 
 def test_a_variable_that_somebody_else_set_changes_no_arguments(typed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a hidden argument it is not that of a first start."""
     typed("run", "spec.yaml")
-    monkeypatch.setenv(VARIABLE, '["sync", "--delete"]')
+    monkeypatch.setenv(ARGUMENTS, '["sync", "--delete"]')
     hide_secrets()
     assert sys.argv[1:] == ["run", "spec.yaml"]
-    assert VARIABLE not in os.environ
+    assert ARGUMENTS not in os.environ
 
 
 def test_where_it_cannot_be_started_anew_the_command_goes_on(typed: Any, monkeypatch: pytest.MonkeyPatch) -> None:

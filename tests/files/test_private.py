@@ -124,14 +124,14 @@ def test_a_password_is_not_left_in_the_list_of_processes(words: list[str], tmp_p
 
 def test_the_arguments_of_another_program_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a command line with *** in it has been started anew."""
-    from annpipe.cli import VARIABLE, hide_secrets
+    from annpipe.cli import ARGUMENTS, hide_secrets
 
-    monkeypatch.setenv(VARIABLE, '["run", "other.yaml"]')
+    monkeypatch.setenv(ARGUMENTS, '["run", "other.yaml"]')
     monkeypatch.setattr(sys, "argv", ["annpipe", "run", "spec.yaml"])
     hide_secrets()
     assert sys.argv == ["annpipe", "run", "spec.yaml"]
-    assert VARIABLE not in os.environ
-    monkeypatch.setenv(VARIABLE, '["run", "http://ann:pw@host"]')
+    assert ARGUMENTS not in os.environ
+    monkeypatch.setenv(ARGUMENTS, '["run", "http://ann:pw@host"]')
     monkeypatch.setattr(sys, "argv", ["annpipe", "run", "http://***@host"])
     hide_secrets()
     assert sys.argv == ["annpipe", "run", "http://ann:pw@host"]

@@ -72,9 +72,9 @@ class _Rows:
 
 def _resolved(drafted: Draft, shape_cache: ShapeCache, passes: PassCache | None) -> Plan:
     try:
-        observed = observed_inputs(drafted, passes)
+        observed = _observed_inputs(drafted, passes)
         fields, rows = observed.fields, _Rows.of(observed, drafted)
-        drafted = as_long_as(rows.length, arranged(drafted, fields))
+        drafted = as_long_as(rows.length, _arranged(drafted, fields))
         if drafted.outputs and (faults := tap_faults(drafted.model)):  # heads may have changed places
             raise SpecError(faults)
         layers, parameters = shape_cache.model(drafted, fields)
@@ -107,6 +107,37 @@ def _resolved(drafted: Draft, shape_cache: ShapeCache, passes: PassCache | None)
         warnings=tuple(warnings),
     )
     return replace(plan, warnings=(*plan.warnings, *beyond_memory(plan)))
+
+
+def _observed_inputs(drafted: Draft, passes: PassCache | None) -> Observed:
+    """What is known of the data; raises SpecError where the model's inputs and outputs do not fit its fields."""
+    with faults_of_data(drafted.spec, drafted.data):
+        observed = observe_fields(drafted, passes)
+    inputs = observed.fields.inputs
+    shaped = [name for name, field in inputs.items() if field.shape]
+    if faults := [*input_faults(drafted.spec, observed.fields), *output_faults(drafted.spec, observed.fields)]:
+        raise SpecError(faults)
+    if shaped and len(inputs) > 1 and not drafted.spec.inputs:
+        message = f"the inputs {', '.join(inputs)} cannot be joined: '{shaped[0]}' is not one number a row"
+        help_ = "give each a stack of its own, with `model.inputs`; or take one input, or numbers only"
+        raise SpecError([Problem("data", message, drafted.data.place, help_)])
+    return observed
+
+
+def _arranged(drafted: Draft, fields: Fields) -> Draft:
+    """The draft whose inputs know the columns of each stack, and whose heads are in the order of their targets."""
+    outputs = in_order(drafted.outputs, fields)
+    names = [head.name for head in drafted.outputs]
+    model = [with_column_spans(layer, fields) if is_inputs(layer) else layer for layer in drafted.model]
+    if outputs:
+        order = [names.index(head.name) for head in outputs]
+        last = model[-1]
+        options = {name: [last.options[name][number] for number in order] for name in ("names", "branches")}
+        model[-1] = last.with_options(**options)
+        losses = {head.name: head.loss for head in outputs}
+        weights = {head.name: head.weight for head in outputs}
+        drafted = replace(drafted, loss=drafted.loss.with_options(losses=losses, weights=weights))
+    return replace(drafted, model=tuple(model), outputs=outputs)
 
 
 def _scale_faults(drafted: Draft, fields: Fields) -> list[Problem]:
@@ -151,34 +182,3 @@ def _preview(drafted: Draft, fields: Fields, *, may_make: bool, has_val: bool) -
     made = cache(lambda: make_dataset(drafted.data, drafted.head.seed)) if may_make else None
     heads = {head.name: (head.loss.name, compares_classes(head.loss)) for head in drafted.outputs}
     return RunPreview(fields, drafted.loss.name, compares_classes(drafted.loss), has_val, made, heads=heads)
-
-
-def arranged(drafted: Draft, fields: Fields) -> Draft:
-    """The draft whose inputs know the columns of each stack, and whose heads are in the order of their targets."""
-    outputs = in_order(drafted.outputs, fields)
-    names = [head.name for head in drafted.outputs]
-    model = [with_column_spans(layer, fields) if is_inputs(layer) else layer for layer in drafted.model]
-    if outputs:
-        order = [names.index(head.name) for head in outputs]
-        last = model[-1]
-        options = {name: [last.options[name][number] for number in order] for name in ("names", "branches")}
-        model[-1] = last.with_options(**options)
-        losses = {head.name: head.loss for head in outputs}
-        weights = {head.name: head.weight for head in outputs}
-        drafted = replace(drafted, loss=drafted.loss.with_options(losses=losses, weights=weights))
-    return replace(drafted, model=tuple(model), outputs=outputs)
-
-
-def observed_inputs(drafted: Draft, passes: PassCache | None) -> Observed:
-    """What is known of the data; raises SpecError where the model's inputs and outputs do not fit its fields."""
-    with faults_of_data(drafted.spec, drafted.data):
-        observed = observe_fields(drafted, passes)
-    inputs = observed.fields.inputs
-    shaped = [name for name, field in inputs.items() if field.shape]
-    if faults := [*input_faults(drafted.spec, observed.fields), *output_faults(drafted.spec, observed.fields)]:
-        raise SpecError(faults)
-    if shaped and len(inputs) > 1 and not drafted.spec.inputs:
-        message = f"the inputs {', '.join(inputs)} cannot be joined: '{shaped[0]}' is not one number a row"
-        help_ = "give each a stack of its own, with `model.inputs`; or take one input, or numbers only"
-        raise SpecError([Problem("data", message, drafted.data.place, help_)])
-    return observed

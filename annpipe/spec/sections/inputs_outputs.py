@@ -38,7 +38,7 @@ class HeadCall:
     metrics: tuple[Call, ...]
 
 
-def read_outputs(node: Node | None) -> tuple[list[HeadCall], list[Problem]]:
+def read_outputs(node: Node) -> tuple[list[HeadCall], list[Problem]]:
     """The heads in their order, and what is wrong with them."""
     problems: list[Problem] = []
     parts = named_parts("model.outputs", node, HEAD_OPTIONS, OUTPUTS_EXAMPLE, problems)
@@ -81,7 +81,7 @@ def _weight(what: str, head: MappingNode, problems: list[Problem]) -> float:
     return 1.0
 
 
-def read_inputs(node: Node | None) -> tuple[list[InputCall], list[Problem]]:
+def read_inputs(node: Node) -> tuple[list[InputCall], list[Problem]]:
     """The stacks in their order, and what is wrong with them."""
     problems: list[Problem] = []
     found_stacks = [
@@ -92,11 +92,9 @@ def read_inputs(node: Node | None) -> tuple[list[InputCall], list[Problem]]:
 
 
 def named_parts(
-    what: str, node: Node | None, options: Sequence[str], example: str, problems: list[Problem]
+    what: str, node: Node, options: Sequence[str], example: str, problems: list[Problem]
 ) -> Iterator[tuple[ScalarNode, MappingNode]]:
     """Each name with its mapping of options; what is no such mapping is a problem, as is another option."""
-    if node is None or (isinstance(node, ScalarNode) and node.value is None):
-        return
     if not isinstance(node, MappingNode) or not node.pairs:
         message = f"`{what}` must be a mapping from names to {{{', '.join(options)}}}; found {in_words(node)}"
         problems.append(Problem("wrong-type", message, node.place, example))
@@ -138,10 +136,8 @@ def _columns(key: ScalarNode, stack: MappingNode, problems: list[Problem]) -> tu
     return tuple(words)
 
 
-def read_join(node: Node | None, inputs: Sequence[InputCall]) -> tuple[str, list[Problem]]:
+def read_join(node: Node, inputs: Sequence[InputCall]) -> tuple[str, list[Problem]]:
     """How the stacks of `model.inputs` meet."""
-    if node is None or (isinstance(node, ScalarNode) and node.value is None):
-        return JOINS[0], []
     word = node.value if isinstance(node, ScalarNode) else None
     if word not in JOINS:
         message = f"`model.join` must be {', '.join(JOINS[:-1])} or {JOINS[-1]}; found {in_words(node)}"

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.spec.sections.component import Call, read_call, read_calls
-from annpipe.spec.sections.inputs_outputs import HeadCall, InputCall, read_inputs, read_join, read_outputs
+from annpipe.spec.sections.inputs_outputs import JOINS, HeadCall, InputCall, read_inputs, read_join, read_outputs
 from annpipe.spec.sections.section_reader import EXAMPLES, SectionReader, is_given, used_note
-from annpipe.spec.yaml.nodes import ListNode, MappingNode, ScalarNode, in_words
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, in_words
 
 MODEL_KEYS = ("inputs", "join", "layers", "outputs", "init", "freeze")
 OF_HEADS = {"loss": "losses", "metrics": "metrics"}
@@ -31,17 +31,26 @@ class ModelReading:
         self._reading, self._root, self._problems = reading, reading.root, reading.problems
         self._long = long_form(reading.root)
 
+    def _part(self, name: str) -> Node | None:
+        """What the long form says of a part of the model; None where it says nothing."""
+        node = self._long.get(name) if self._long else None
+        return node if is_given(node) else None
+
     def inputs(self) -> tuple[InputCall, ...]:
         """The stacks of several inputs."""
-        long = self._long
-        stacks, problems = read_inputs(long.get("inputs") if long else None)
+        node = self._part("inputs")
+        if node is None:
+            return ()
+        stacks, problems = read_inputs(node)
         self._problems += problems
         return tuple(stacks)
 
     def join(self, inputs: Sequence[InputCall]) -> str:
         """How these stacks meet."""
-        long = self._long
-        join, problems = read_join(long.get("join") if long else None, inputs)
+        node = self._part("join")
+        if node is None:
+            return JOINS[0]
+        join, problems = read_join(node, inputs)
         self._problems += problems
         return join
 
@@ -55,7 +64,7 @@ class ModelReading:
                     message = f"`model` has no option '{key.value}'"
                     self._problems.append(Problem("unknown-option", message, key.place, help_))
             layers = long.get("layers")
-            if not is_given(layers) and (is_given(long.get("inputs")) or is_given(long.get("outputs"))):
+            if not is_given(layers) and (self._part("inputs") or self._part("outputs")):
                 return ()
             if layers is None or not is_given(layers):
                 message = "`model.layers` is missing"
@@ -69,8 +78,10 @@ class ModelReading:
 
     def outputs(self) -> tuple[HeadCall, ...]:
         """The heads of several outputs, which have losses and metrics of their own."""
-        long = self._long
-        heads, problems = read_outputs(long.get("outputs") if long else None)
+        outputs = self._part("outputs")
+        if outputs is None:
+            return ()
+        heads, problems = read_outputs(outputs)
         self._problems += problems
         for name in ("loss", "metrics") if heads else ():
             node, key = self._root.get(name), self._root.key(name)
@@ -84,9 +95,8 @@ class ModelReading:
 
     def init(self) -> Iterator[tuple[ScalarNode, Call]]:
         """Each pattern of parameters with its initializer."""
-        long = self._long
-        node = long.get("init") if long else None
-        if not is_given(node) or node is None:
+        node = self._part("init")
+        if node is None:
             return
         if not isinstance(node, MappingNode):
             message = f"`model.init` must be a mapping from names of parameters to initializers; found {in_words(node)}"
@@ -97,9 +107,8 @@ class ModelReading:
 
     def freeze(self) -> tuple[ScalarNode, ...]:
         """The patterns of parameters that are not trained."""
-        long = self._long
-        node = long.get("freeze") if long else None
-        if not is_given(node) or node is None:
+        node = self._part("freeze")
+        if node is None:
             return ()
         items = node.items if isinstance(node, ListNode) else (node,)
         words = [item for item in items if isinstance(item, ScalarNode) and _is_name(item.value)]
