@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import torch
 
 from annpipe.train.gears.compiled.block_stepper import BlockStepper
+from annpipe.train.gears.compiled.steps import StepInputs
 from annpipe.train.gears.compiled.worth import step_groups
 from annpipe.train.schedule import Schedule
 
@@ -64,13 +64,10 @@ class Recorded:
             self.broken = {0: number, 1: number}
         return torch.full((2,), float(number))
 
-    def block(
-        self, state: object, xs: Sequence[torch.Tensor], ys: object, table: Sequence[torch.Tensor], number: int
-    ) -> torch.Tensor:
-        self.steps += [
-            ("block", number + i, [x[0].item() for x in xs], rates.tolist()) for i, rates in enumerate(table[0][:, 0])
-        ]
-        return torch.arange(float(number), number + len(table[0])).unsqueeze(1).expand(-1, 2)
+    def block(self, state: object, inputs: StepInputs) -> torch.Tensor:
+        batches, (table,) = [x[0].item() for x in inputs.xs], inputs.table
+        self.steps += [("block", inputs.step + i, batches, rates.tolist()) for i, rates in enumerate(table[:, 0])]
+        return torch.arange(float(inputs.step), inputs.step + len(table)).unsqueeze(1).expand(-1, 2)
 
     def count(self, step: int) -> None:
         self.counted = step

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from annpipe.backend.device import clock, computing
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled.cuda_graph import GraphedSteps, cuda_graph
-from annpipe.train.gears.compiled.steps import StepState, state_of, steps_of
+from annpipe.train.gears.compiled.steps import StepInputs, StepState, state_of, steps_of
 from annpipe.train.gears.compiled.verify import option_table
 from annpipe.train.gears.stacked.state import StackedState
 from tests.train.gears.recording import Recorder
@@ -40,7 +40,7 @@ class Laid:
 
     def take(self, steps: Any, numbers: StepState, step: int = 2) -> torch.Tensor:
         """Steps on all rows."""
-        return steps(numbers, [self.x], [self.y], self.table, step)
+        return steps(numbers, StepInputs([self.x], [self.y], self.table, step))
 
     def plain(self, numbers: StepState, xs: list[torch.Tensor], ys: list[torch.Tensor], step: int = 2) -> torch.Tensor:
         """The steps as they are written."""
@@ -117,7 +117,7 @@ def test_shared_rows_are_read_where_they_are(laid: Laid) -> None:
     laid.take(steps, numbers)
     others, expected = ([laid.x.flip(1)], [laid.y * 2]), numbers.copied()
     losses = laid.plain(expected, *others, step=6)
-    assert torch.equal(steps(numbers, *others, laid.table, 6), losses)
+    assert torch.equal(steps(numbers, StepInputs(*others, laid.table, 6)), losses)
     assert equal(numbers, expected)
     assert (recorder.captures, recorder.replays) == (1, 1)
     assert all(map(torch.equal, (laid.x, laid.y), kept))

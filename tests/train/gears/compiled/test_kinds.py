@@ -11,7 +11,7 @@ from annpipe.backend.device import computing
 from annpipe.train.gears.compiled import kinds
 from annpipe.train.gears.compiled.cuda_graph import GraphedSteps
 from annpipe.train.gears.compiled.kinds import COMPILED, GRAPHED, KINDS, MOST_ROW_BYTES, GearKind
-from annpipe.train.gears.compiled.steps import state_of
+from annpipe.train.gears.compiled.steps import StepInputs, state_of
 from annpipe.train.gears.compiled.verify import option_table
 from annpipe.train.gears.stacked.state import StackedState
 from tests.train.gears.recording import Recorder
@@ -51,8 +51,8 @@ def test_what_a_kind_makes_takes_its_steps(
         table, losses = [torch.stack([group] * 2) for group in options], list[torch.Tensor]()
         for kind in (COMPILED, GRAPHED):
             now, steps = state_of(state).copied(), kind.make(state, 2, xs[0], 1, is_full)
-            first = steps(now, xs, ys, table, 2)
-            losses.append(torch.stack([first, steps(now, [x.clone() for x in xs], ys, table, 4)]))
+            first = steps(now, StepInputs(xs, ys, table, 2))
+            losses.append(torch.stack([first, steps(now, StepInputs([x.clone() for x in xs], ys, table, 4))]))
     assert torch.equal(*losses)
     assert len(uncompiled) == 2
     assert (recorder.captures, recorder.replays) == (1, 1 if is_full else 2)

@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from annpipe.backend.device import computing
-from annpipe.train.gears.compiled.steps import UNBOUNDED, CompiledSteps, StepState, compiling, state_of, steps_of
+from annpipe.train.gears.compiled.steps import (
+    UNBOUNDED,
+    CompiledSteps,
+    StepInputs,
+    StepState,
+    compiling,
+    state_of,
+    steps_of,
+)
 from annpipe.train.gears.compiled.verify import option_table
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.parts import build
@@ -38,7 +46,7 @@ def test_steps_of_one_shape_are_told_apart(planned: Planned, monkeypatch: pytest
             with torch.no_grad():
                 count = torch.tensor(float(2 * turn + 1))
                 losses = plain(eager.values, eager.gradients, eager.states, *given, count)
-            torch.testing.assert_close(compiled(reached, *given, 2 * turn + 1), losses, rtol=1e-5, atol=0)
+            torch.testing.assert_close(compiled(reached, StepInputs(*given, 2 * turn + 1)), losses, rtol=1e-5, atol=0)
 
 
 @pytest.mark.parametrize("optimizer", ["{Adam: {lr: 0.01}}", "{SGD: {lr: 0.05, momentum: 0.9}}"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from annpipe.backend.device import computing
 from annpipe.train.gears.compiled import verify
 from annpipe.train.gears.compiled.kinds import COMPILED, GearKind
-from annpipe.train.gears.compiled.steps import CallSteps, StepState, steps_of
+from annpipe.train.gears.compiled.steps import CallSteps, StepInputs, StepState, steps_of
 from annpipe.train.gears.compiled.verify import Candidate, NotCompiled, compile_checked, option_table, why_not_compiled
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stacked.state import StackedState
@@ -107,13 +106,11 @@ def _kind(change: Any, calls: list[int]) -> GearKind:
         calls.append(threads)
         plain = steps_of(state, n_steps, x)
 
-        def steps(
-            now: StepState, xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor], table: Any, step: int
-        ) -> torch.Tensor:
-            count = torch.tensor(float(step), dtype=torch.float64)
+        def steps(now: StepState, inputs: StepInputs) -> torch.Tensor:
+            count, rows = torch.tensor(float(inputs.step), dtype=torch.float64), (list(inputs.xs), list(inputs.ys))
             with torch.no_grad():
-                losses = plain(now.values, now.gradients, now.states, list(xs), list(ys), table, count)
-                return change(threads, step, losses, now.values)
+                losses = plain(now.values, now.gradients, now.states, *rows, list(inputs.table), count)
+                return change(threads, inputs.step, losses, now.values)
 
         return steps
 

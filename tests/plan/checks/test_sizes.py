@@ -15,7 +15,7 @@ import torch
 
 from annpipe.errors import OutOfMemory, is_out_of_memory
 from annpipe.files.memory import machine_memory
-from annpipe.plan.checks import memory
+from annpipe.plan.checks import sizes
 from tests.conftest import unrecorded
 
 SPEC = """
@@ -68,7 +68,7 @@ def test_a_plan_beyond_the_memory_is_warned_of(
     override: str, gib: int, words: str | None, annpipe_here: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the largest layer; nothing is allocated for it."""
-    monkeypatch.setattr(memory, "machine_memory", lambda: gib * GIB)
+    monkeypatch.setattr(sizes, "machine_memory", lambda: gib * GIB)
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")
     code, _, said = annpipe_here("validate", "spec.yaml", "--set", override)
     assert code == 0

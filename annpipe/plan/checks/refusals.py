@@ -1,25 +1,27 @@
-"""Builds each component once on the meta device, to report the options that it refuses before anything runs."""
+"""What components refuse before a run: options, as each is built once, and runs that they do not fit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from annpipe.backend.instantiate import instantiate, named_modules, parameter_groups
+from annpipe.contract import RunPreview
 from annpipe.draft.component import Component, components_in
 from annpipe.draft.losses import unweighted
 from annpipe.draft.option_faults import option_refused
 from annpipe.draft.parameter_groups import FOR_ALL, ParameterGroup, without_parameters
 from annpipe.draft.resolved import sparse_layers
-from annpipe.draft.types import Draft
+from annpipe.draft.sections import Draft
 from annpipe.errors import OptionError, Problem
 from annpipe.errors.wording import first_line
 from annpipe.plan.plan import Layer
 from annpipe.plan.schedules import UNKNOWN, with_length
 from annpipe.plan.shapes.run import refused
-from annpipe.registry.discovery import PluginFault
+from annpipe.registry.discovery import PluginFault, function_of
 from annpipe.registry.traits import OptimizerTraits
 
 BUILT_ELSEWHERE = frozenset(
@@ -150,3 +152,26 @@ def _tried(component: Component, supplied: Mapping[str, Any]) -> tuple[Any, list
 def _unfused(optimizer: Component) -> Component:
     """Meta tensors have no fused kernels."""
     return optimizer.with_options(fused=None) if "fused" in optimizer.options else optimizer
+
+
+def misfits(drafted: Draft, preview: RunPreview) -> Iterator[Problem]:
+    """A problem at the line of each plot and callback that such a run has no use for."""
+    for component in (*drafted.plots, *drafted.callbacks):
+        try:
+            check = function_of(component.entry, "check")
+            if check is not None:
+                check(replace(preview, options=component.options))
+        except PluginFault as fault:
+            yield fault.problem
+        except OptionError as error:
+            node = component.nodes.get(error.option)
+            of = f"{component.name}.{error.option}" if error.option else component.name
+            place = node.place if node else component.place
+            yield Problem("wrong-value", f"`{of}`: {error.message}", place, error.help)
+        except Exception as error:  # a plugin's check may raise anything: reported at its line
+            yield _raised(component, error)
+
+
+def _raised(component: Component, error: Exception) -> Problem:
+    message = f"the check of '{component.name}' raised {type(error).__name__}: {first_line(error)}"
+    return Problem("wrong-value", message, component.place)
