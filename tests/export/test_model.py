@@ -14,9 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import annpipe
 from annpipe.export.model import described_loss, export_model, model_targets
-from annpipe.export.plugin_copies import stand_ins, standalone
 from annpipe.saved.check import check_saved_model
 from annpipe.train.loop.evaluate import predict
 
@@ -247,93 +245,6 @@ def test_an_option_that_is_a_file_and_one_without_a_bound_are_written(fit: Any, 
     run = fit(HEAD.replace("PRECISION", "float32") + COLUMNS + FIT + model, own=WITH_FILE)
     export_model(run.plan, run.parts, tmp_path / "model")
     check_saved_model(run.parts, tmp_path / "model")
-
-
-@pytest.fixture
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs the copy of a plugin file beside its stand-ins; gives what it defines."""
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "stand_ins_of_annpipe.py").write_text(stand_ins(), encoding="utf-8")
-    monkeypatch.delitem(sys.modules, "stand_ins_of_annpipe", raising=False)
-
-    def copied(source: str) -> dict[str, Any]:
-        text = standalone(source)
-        assert "from annpipe" not in text
-        assert "import annpipe" not in text
-        scope: dict[str, Any] = {"__name__": "copied"}
-        exec(text, scope)
-        return scope
-
-    return copied
-
-
-def test_a_stand_in_leaves_the_rest_of_the_line_alone(copied: Any) -> None:
-    """Statements that share a line with an import of annpipe stay."""
-    scope = copied("import math; import annpipe; import json\nx = math.pi\n@annpipe.layer\nclass A: ...\n")
-    assert (scope["x"], scope["json"].dumps([1])) == (scope["math"].pi, "[1]")
-
-
-WAYS = {
-    "from": "from annpipe import NAME as it",
-    "from within": "def f():\n    from annpipe import NAME\n    return NAME\nit = f()",
-    "guarded": "try:\n    from annpipe import (\n        NAME as it,  # a name\n    )\nexcept ImportError: raise",
-    "module": "import annpipe\nit = annpipe.NAME",
-    "module as": "import annpipe as ap; it = ap.NAME",
-    "star": "from annpipe import *\nit = NAME",
-    "home": "from HOME import NAME as it",
-    "home module": "import HOME as home\nit = home.NAME",
-    "whole home": "import HOME\nit = HOME.NAME",
-}
-USES = """
-from typing import Annotated, Any, Optional, Union
-import torch
-if it.__name__ == "mark":
-    @it
-    class Bare: size = 3
-    @it(name="called", example={"a": 1})
-    class Called: size = 3
-    assert Bare().size == Called().size == 3
-elif issubclass(it, Exception):
-    class Own(it): ...
-    try:
-        raise it("option", "is wrong", help="mend it")
-    except it as error:
-        assert "option" in str(error)
-elif it.__module__ != "stand_ins_of_annpipe" or not issubclass(it, (torch.nn.Module, dict)):
-    class Own(it):
-        limit: int = 3
-        def __init__(self, *args): super().__init__(*args)
-    made = it()
-    def annotated(a: it, b: it | None, c: list[it], d: Annotated[it, "words"] | float, e: Optional[it] = None): ...
-"""
-
-
-def test_whatever_a_plugin_imports_of_annpipe_has_a_harmless_stand_in(copied: Any) -> None:
-    """Every public name, imported in every way, can be used at import as it would be: marks mark, errors are raised."""
-    tried = 0
-    for home, names in annpipe._HOMES.items():
-        for name in names:
-            for way in WAYS.values():
-                scope = copied(way.replace("NAME", name).replace("HOME", home) + USES)
-                real = getattr(annpipe, name)
-                is_error = isinstance(real, type) and issubclass(real, Exception)
-                assert isinstance(scope["it"], type) or scope["it"].__name__ == "mark", name
-                assert (isinstance(scope["it"], type) and issubclass(scope["it"], Exception)) == is_error, name
-                assert (scope["it"].__name__ == "mark") == (home == "annpipe.registry.marks"), name
-                tried += 1
-    assert tried == len(WAYS) * len(annpipe.__all__)
-
-
-def test_stack_and_taps_are_the_real_ones_in_a_copy(copied: Any) -> None:
-    """A layer that derives from annpipe's stack runs its layers where annpipe is not."""
-    source = (
-        "import torch\nfrom annpipe import Stack, Taps, layer\n@layer\nclass Twice(Stack):\n"
-        "    def forward(self, x): return super().forward(super().forward(x))\n"
-    )
-    scope = copied(source)
-    twice = scope["Twice"](torch.nn.Linear(2, 2), torch.nn.LSTM(2, 2))
-    assert twice(torch.zeros(5, 2)).shape == (5, 2)
-    assert scope["Taps"]().values == {}
 
 
 def test_the_libraries_that_a_plugin_file_imports_are_required(fit: Any, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from pydantic import Field
 
-from annpipe.registry.entry import Parameter, from_json, to_json
+from annpipe.registry.entry import Parameter
 from annpipe.registry.signature import SignatureFault, Typing, describe
 
 if TYPE_CHECKING:
@@ -147,24 +147,3 @@ def test_a_supplied_parameter_needs_no_type() -> None:
     def noisy(rows: int, *, generator=None) -> None: ...  # type: ignore[no-untyped-def]  # the engine fills it
 
     assert describe("data", noisy).parameters[1] == Parameter("generator", "any", None, False, True)
-
-
-def test_an_entry_is_read_back_from_its_json() -> None:
-    entry = describe("layer", Stretch, traits={"linear": True})
-    root = Path(__file__).parent
-    row = to_json(entry, root)
-    assert row["file"] == "test_signature.py"
-    assert from_json(row, entry.origin, root) == entry
-
-
-def test_an_entry_of_another_distribution_carries_its_name_and_version() -> None:
-    entry = describe(
-        "layer",
-        torch.nn.Linear,
-        target="torch.nn:Linear",
-        typing_=Typing(hidden=frozenset({"device", "dtype"})),
-        distribution="torch",
-    )
-    again = from_json(to_json(entry), entry.origin)
-    assert (again.origin.distribution, again.origin.version) == ("torch", torch.__version__.partition("+")[0])
-    assert (again.file, again.where) == ("", "torch.nn:Linear")

@@ -9,7 +9,7 @@ import pytest
 
 from annpipe.errors import DataError, NotFound
 from annpipe.portable.cell_text import CellFormat
-from annpipe.saved.cells import NUMBERS, WHOLE, FileColumn, converted
+from annpipe.saved.cells import NUMBERS, FileColumn
 from annpipe.saved.rows import TableFormat, read_blocks
 
 X, TOWN = FileColumn("x", NUMBERS), FileColumn("town", categories=("Bern", "NA"))
@@ -68,18 +68,3 @@ def test_a_file_that_is_not_there_has_near_names(tmp_path: Path) -> None:
     (tmp_path / "rows.xlsx").write_text("x")
     with pytest.raises(NotFound, match=r"rows are read from \.csv, \.parquet and \.npz"):
         list(read_blocks(str(tmp_path / "rows.xlsx"), [X], TableFormat()))
-
-
-@pytest.mark.parametrize(
-    ("column", "array", "message"),
-    [
-        (FileColumn("x", NUMBERS, (2,)), np.ones((3, 3)), r"have the shape \(3,\), not \(2,\)"),
-        (FileColumn("x", NUMBERS), np.array(["a"]), "holds <U1, not numbers"),
-        (FileColumn("x", WHOLE), np.array([1.0, 1.5]), "row 12 of the column 'x' is not a whole number"),
-        (FileColumn("x", NUMBERS, may_lack=False), np.array([np.nan]), "row 11 of the column 'x' is missing"),
-    ],
-)
-def test_an_array_that_does_not_fit_is_told(column: FileColumn, array: np.ndarray, message: str) -> None:
-    """Rows are counted from the first of the file."""
-    with pytest.raises(DataError, match=message):
-        converted(column, array, "a.npz", 10, CellFormat())

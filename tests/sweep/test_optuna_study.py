@@ -18,39 +18,18 @@ import pytest
 
 import annpipe
 from annpipe.errors import SpecError
-from annpipe.observer import Observer
 from annpipe.record.journal import journal
 from annpipe.record.journal.events import TagsSet, TrialEnded
 from annpipe.runs.launch import shipping
-from annpipe.runs.spec_source import SpecSource
-from annpipe.spec.sections.axes import Axis, Span, read_over
-from annpipe.sweep.design import Design, design_sweep
-from annpipe.sweep.optuna_samplers import pruner_of
+from annpipe.spec.sections.axes import Axis, Span
 from annpipe.sweep.optuna_study import Study
 from annpipe.sweep.results.table import Result
 from annpipe.sweep.storage import storage_of
 from annpipe.sweep.sweep import SweepEnd, train_sweep
 from tests.sweep.commands import SPEC, WAITS, begun, below_of, finished, has_begun, is_alive, waited, workers_of
+from tests.sweep.designs import KeepingObserver, design
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.", "ignore::optuna.exceptions.ExperimentalWarning")
-
-
-class KeepingObserver(Observer):
-    """Keeps the trials and events that it is told of."""
-
-    def __init__(self) -> None:
-        self.trials: list[Result] = []
-        self.events: list[str] = []
-
-    def trial(self, result: Result, n_done: int, n_trials: int) -> None:
-        self.trials.append(result)
-
-    def event(self, message: str) -> None:
-        self.events.append(message)
-
-
-def design(project: Path, *changes: str, over: tuple[str, ...] = ()) -> Design:
-    return design_sweep(SpecSource(project / "spec.yaml", changes, over=tuple(map(read_over, over))), KeepingObserver())
 
 
 def swept(project: Path, *changes: str, over: tuple[str, ...] = (), **how: Any) -> SweepEnd:
@@ -178,26 +157,6 @@ def test_the_median_pruner_is_optuna_s(project: Path) -> None:
         statuses.append("PRUNED" if is_pruned else "FINISHED")
     assert [result.status for result in ended.swept.results] == statuses
     assert "PRUNED" in statuses
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [
-        (
-            "percentile: {percentile: 40, startup: 2, warmup: 3, interval: 4}",
-            optuna.pruners.PercentilePruner(40, 2, 3, 4),
-        ),
-        ("median: {startup: 2, warmup: 3, interval: 4}", optuna.pruners.MedianPruner(2, 3, 4)),
-        ("successive_halving: {min_resource: 2, reduction_factor: 3}", optuna.pruners.SuccessiveHalvingPruner(2, 3)),
-        ("hyperband: {max_resource: 9}", optuna.pruners.HyperbandPruner(1, 9)),
-        ("threshold: {lower: 0.1, upper: 2.0, warmup: 3}", optuna.pruners.ThresholdPruner(0.1, 2.0, 3)),
-    ],
-)
-def test_each_option_of_a_pruner_reaches_it(said: str, expected: optuna.pruners.BasePruner, project: Path) -> None:
-    """It is the pruner that Optuna makes of the same numbers."""
-    found = pruner_of(design(project, f"sweep.prune={{{said}}}"))
-    assert type(found) is type(expected)
-    assert vars(found) == vars(expected)
 
 
 def test_a_failed_trial_is_tried_again(project: Path) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from mlflow.tracking.client import MlflowClient
 from safetensors.torch import load_file
 
@@ -347,19 +346,3 @@ def test_what_cannot_be_swept(type_in: Type, tmp_path: Path, words: tuple[str, .
     assert (found, printed) == (code, "")
     assert message in said
     assert not (tmp_path / "runs").exists()
-
-
-def test_best_of_what_is_no_sweep(type_in: Type, tmp_path: Path) -> None:
-    """A run, and a project without sweeps."""
-    annpipe.run(tmp_path / "spec.yaml")
-    code, _, said = type_in("best", "small")
-    assert code == 2
-    assert "is not a sweep" in said
-    code, _, said = type_in("best", "--last")
-    assert code == 2
-    assert "there are no sweeps here" in said
-    found = swept(type_in, "--seeds", "2")
-    code, printed, _ = type_in("best", "--last")
-    assert code == 0
-    assert yaml.safe_load(printed)["seed"] in (0, 1)
-    assert found["best"] is not None

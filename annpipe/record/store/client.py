@@ -163,7 +163,7 @@ class Store:
     def check(self, run_id: str, journal_id: str | None = None) -> None:
         """Raises RunDeleted or RunGone where nothing can be written to the run, whatever it is.
 
-        With `own`, the id of a journal, a run that carries another's is not the one that is looked for.
+        With `journal_id`, a run that carries the id of another journal is not the one that is looked for.
         """
         run = self._run(run_id)
         if run is None:

@@ -13,13 +13,10 @@ from typing import Any
 import pytest
 
 from annpipe.cli import COMMANDS
-from annpipe.cli.completion import components, set_paths
+from annpipe.cli.completion import components
 from annpipe.record.journal.events import RunBegun, RunEnded
-from annpipe.registry import index, registry
 from annpipe.registry.kinds import KINDS
 from annpipe.registry.registry import Registry
-from annpipe.spec.sections import models as sections
-from annpipe.spec.sections import spec as specs
 
 ROOT = Path(__file__).parents[3]
 SPEC = """\
@@ -143,41 +140,8 @@ def test_set_completes_paths_of_the_spec_on_the_line(typed: str, answers: list[s
     assert sorted(tab(f"annpipe plan small.yaml --set {typed}")) == sorted(answers)
 
 
-@pytest.mark.parametrize(
-    ("typed", "answers"),
-    [
-        ("model.0.", ["model.0.residual."]),
-        ("model.0.residual.", ["model.0.residual.0.", "model.0.residual.1=", "model.0.residual.layers="]),
-        ("model.0.residual.0.Linear.", [f"model.0.residual.0.Linear.{name}=" for name in ("out_features", "bias")]),
-        ("model.1.repeat.", ["model.1.repeat.share=", "model.1.repeat.times=", "model.1.repeat.layers."]),
-        ("model.1.repeat.layers.0.", ["model.1.repeat.layers.0.Dropout."]),
-        ("model.1.repeat.layers.0.Dropout.", [f"model.1.repeat.layers.0.Dropout.{name}=" for name in ("p", "inplace")]),
-    ],
-)
-def test_paths_go_on_inside_layers_that_hold_layers(typed: str, answers: list[str], project: Path) -> None:
-    nested = "[{residual: [Linear: 4, ReLU]}, {repeat: {times: 2, layers: [Dropout: 0.5]}}, {Linear: 1}]"
-    (project / "nested.yaml").write_text(f"version: 1\nmodel: {nested}\n", encoding="utf-8")
-    assert sorted(set_paths.paths(typed, project / "nested.yaml")) == sorted(answers)
-
-
-def test_no_path_goes_on_from_a_value_or_from_nowhere(project: Path) -> None:
-    for typed in ("optimizer.Adam.lr=", "optimizer.Adam.lr.", "model.9.", "nothing.", "seed.", "model.x.Linear."):
-        assert set_paths.paths(typed, project / "small.yaml") == [], typed
-
-
 def test_a_path_to_leave_out_has_no_value(tab: Tab) -> None:
     assert tab("annpipe plan small.yaml --unset optimizer.Adam.l") == ["optimizer.Adam.lr"]
-
-
-def test_paths_of_an_extending_spec_include_its_base(project: Path) -> None:
-    """A circle of bases ends; so does a spec that nobody would wait for."""
-    (project / "over.yaml").write_text("extends: small.yaml\noptimizer: {Adam: {eps: 1}}\n", encoding="utf-8")
-    assert set_paths.paths("optimizer.", project / "over.yaml") == ["optimizer.Adam.", "optimizer.groups+="]
-    assert set_paths.paths("model.1", project / "over.yaml") == ["model.1."]
-    (project / "round.yaml").write_text("extends: round.yaml\nloss: L1Loss\n", encoding="utf-8")
-    assert set_paths.paths("loss.", project / "round.yaml") == ["loss.L1Loss."]
-    (project / "long.yaml").write_text("loss: L1Loss\n" + "#" * set_paths.LARGEST, encoding="utf-8")
-    assert set_paths.paths("loss.", project / "long.yaml") == []
 
 
 def test_a_broken_spec_still_offers_the_sections(tab: Tab) -> None:
@@ -251,16 +215,6 @@ def test_little_is_imported_for_an_answer(environment: dict[str, str], project: 
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "annpipe.cli.completion.words" in imported
     assert not {"torch", "mlflow", "pydantic", "yaml", "numpy", "annpipe.registry", "annpipe.spec"} & imported
-
-
-def test_the_tables_say_what_the_models_say() -> None:
-    """Sections, kinds and file names stand here a second time, since importing them takes too long."""
-    models: dict[str, Any] = {"device": sections.Device, "train": sections.Train, "tracking": sections.Tracking}
-    models |= {"data.split": sections.Split, "sweep": sections.Sweep}
-    assert {name: tuple(model.model_fields) for name, model in models.items()} == dict(set_paths.SECTIONS)
-    assert set(set_paths.SECTION_KINDS.values()) == set(KINDS) - {"distribution", "initializer", "transform"}
-    assert {*set_paths.SECTION_KINDS, *set_paths.VALUES, *set_paths.PLAIN} <= set(specs.SECTIONS)
-    assert (components.GROUP, components.SHIPPED) == (registry.GROUP, index.SHIPPED)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -5,46 +5,23 @@ from __future__ import annotations
 import csv
 import json
 import math
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow.entities import ViewType
-from mlflow.tracking.client import MlflowClient
 
-from annpipe.errors import StoreError
-from annpipe.record.journal import location
 from annpipe.record.journal.events import ArtifactKept, ParamsSet, RunEnded, RunResumed
 from annpipe.record.journal.journal import Journal
-from annpipe.record.journal.state import Shipped, is_recorded, read_state, sole_shipper, write_state
-from annpipe.record.shipper import follow
+from annpipe.record.journal.state import Shipped, is_recorded, sole_shipper, write_state
 from annpipe.record.shipper.recorder import Recorder
-from annpipe.record.shipper.retry import TrainerPipe
 from annpipe.record.store.keys import mlflow_key
+from tests.record.shipper.shipping import client, history, shipped
 
 # MLflow warns of its own use of pandas and SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 
 BEGAN = 1_700_000_000_000
-
-
-def shipped(folder: Path) -> Shipped:
-    """Ships a run whose trainer is gone."""
-    with follow.logging_to(folder):
-        return follow.ship(folder, follow.store_of(folder), TrainerPipe(None), 1.0)
-
-
-def client(project: Path) -> Any:
-    """MLflow's own client on the project's store."""
-    return MlflowClient(tracking_uri=location.embedded_uri(project))
-
-
-def history(project: Path, run_id: str | None, key: str) -> list[tuple[int, float, int]]:
-    """Step, value and time of every point, in order of the steps."""
-    points = client(project).get_metric_history(run_id, key)
-    return sorted((point.step, point.value, point.timestamp) for point in points)
 
 
 def test_a_run_arrives_whole(project: Path, begin: Any) -> None:
@@ -221,35 +198,6 @@ def test_a_deleted_experiment_comes_back(project: Path, begin: Any) -> None:
     assert second.experiment_id == first.experiment_id
 
 
-def test_a_run_deleted_in_mlflow_is_not_brought_back(project: Path, begin: Any) -> None:
-    """Somebody put it into the bin: the shipper says so and leaves it there."""
-    run = begin()
-    run.journal.close()
-    first = shipped(run.folder)
-    client(project).delete_run(first.run_id)
-    journal = Journal.reopen(run.folder)
-    journal.write(RunEnded(status="FINISHED", time=BEGAN, error=None))
-    journal.close()
-    state = shipped(run.folder)
-    assert not state.complete
-    assert "was deleted" in (state.problem or "")
-    found = client(project).search_runs([first.experiment_id], run_view_type=ViewType.ALL)
-    assert [run.info.lifecycle_stage for run in found] == ["deleted"]
-
-
-def test_a_store_that_lost_the_run_gets_it_anew(project: Path, begin: Any, empty_store: Path) -> None:
-    """The database was deleted: the journal has everything."""
-    run = begin()
-    run.journal.series("train/loss", 1, [1.0, 2.0], BEGAN, BEGAN + 2)
-    folder = run.end()
-    first = shipped(folder)
-    shutil.copy(empty_store, project / location.DATABASE)
-    second = shipped(folder)
-    assert second.complete
-    assert second.run_id != first.run_id
-    assert len(history(project, second.run_id, "train/loss")) == 2
-
-
 def test_two_shippers_exclude_each_other(begin: Any) -> None:
     """Only one process at a time ships a run."""
     folder = begin().folder
@@ -257,31 +205,6 @@ def test_two_shippers_exclude_each_other(begin: Any) -> None:
         assert (one, other) == (True, False)
     with sole_shipper(folder) as again:
         assert again
-
-
-def test_a_password_reaches_no_file(begin: Any) -> None:
-    """Not the state, not the log; the store itself gets it."""
-    folder = begin(tracking_uri="http://***@127.0.0.1:9").end()
-    uri = "http://ann:s3cret@127.0.0.1:9"
-    with follow.logging_to(folder):
-        state = follow.ship(folder, uri, TrainerPipe(None), 0.1)
-    assert not state.complete
-    assert "refused" in (state.problem or "")
-    assert read_state(folder, uri).store == "http://***@127.0.0.1:9"
-    for path in folder.rglob("*"):
-        assert not path.is_file() or "s3cret" not in path.read_text()
-
-
-def test_the_store_of_a_run_has_its_password_back(begin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal holds the address without it; the environment that names the same store holds it."""
-    folder = begin(tracking_uri="http://***@host:5000").end()
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:x@other:5000")
-    assert follow.store_of(folder) == "http://***@host:5000"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:x@host:5000/")
-    assert follow.store_of(folder) == "http://ann:x@host:5000/"
-    assert follow.store_of(folder, "sqlite:////x.db") == "sqlite:////x.db"
-    with pytest.raises(StoreError, match="names no store"):
-        follow.store_of(begin(tracking_uri="").end())
 
 
 def test_two_runs_may_make_the_store_at_once(tmp_path: Path, begin: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from annpipe.errors import RunError
-from annpipe.train.loop import checkpoint
+from annpipe.train.loop import checkpoint as checkpoints
 from annpipe.train.loop.checkpoint import Keeper, has_checkpoint, load_checkpoint
 from tests.training import KeepingObserver
 
@@ -22,8 +22,8 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.is_full, self.written = False, list[str]()
-        self._save = checkpoint.save_checkpoint
-        monkeypatch.setattr(checkpoint, "save_checkpoint", self.save)
+        self._save = checkpoints.save_checkpoint
+        monkeypatch.setattr(checkpoints, "save_checkpoint", self.save)
 
     def save(self, folder: Path, name: str, state: Any, **how: bool) -> Path:
         if self.is_full:
@@ -98,7 +98,7 @@ def test_memory_holds_so_many(keeper: Keeper, disk: Disk, monkeypatch: pytest.Mo
     """The run ends where more would wait; one of the same name waits once."""
     disk.is_full = True
     keeper.keep("a", state(1))
-    monkeypatch.setattr(checkpoint, "MOST_HELD", keeper._held["a"].size * 3 // 2)
+    monkeypatch.setattr(checkpoints, "MOST_HELD", keeper._held["a"].size * 3 // 2)
     assert not keeper.keep("a", state(2))
     with pytest.raises(RunError, match="2 checkpoints could not be written, and memory holds no more"):
         keeper.keep("b", state(3))
@@ -137,7 +137,7 @@ def test_when_a_safety_checkpoint_is_due(
 ) -> None:
     """Every 30 seconds here; while the disk refuses them, no more than each 10 seconds."""
     disk.is_full = is_full
-    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: 1000.0 - since_last)
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: 1000.0 - since_last)
     keeper.keep_latest("last", state(1))
-    monkeypatch.setattr(checkpoint.time, "monotonic", lambda: 1000.0)
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: 1000.0)
     assert keeper.is_due(1000.0 - waited, 30.0) == due

@@ -65,9 +65,11 @@ class Recorded:
         return torch.full((2,), float(number))
 
     def block(self, state: object, inputs: StepInputs) -> torch.Tensor:
-        batches, (table,) = [x[0].item() for x in inputs.xs], inputs.table
-        self.steps += [("block", inputs.step + i, batches, rates.tolist()) for i, rates in enumerate(table[:, 0])]
-        return torch.arange(float(inputs.step), inputs.step + len(table)).unsqueeze(1).expand(-1, 2)
+        number, rates = inputs.step, inputs.table[0][:, 0]
+        self.steps += [
+            ("block", number + i, [x[0].item() for x in inputs.xs], rate.tolist()) for i, rate in enumerate(rates)
+        ]
+        return torch.arange(float(number), number + len(rates)).unsqueeze(1).expand(-1, 2)
 
     def count(self, step: int) -> None:
         self.counted = step

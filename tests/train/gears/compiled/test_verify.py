@@ -107,9 +107,10 @@ def _kind(change: Any, calls: list[int]) -> GearKind:
         plain = steps_of(state, n_steps, x)
 
         def steps(now: StepState, inputs: StepInputs) -> torch.Tensor:
-            count, rows = torch.tensor(float(inputs.step), dtype=torch.float64), (list(inputs.xs), list(inputs.ys))
+            rows_and_options = list(inputs.xs), list(inputs.ys), list(inputs.table)
+            count = torch.tensor(float(inputs.step), dtype=torch.float64)
             with torch.no_grad():
-                losses = plain(now.values, now.gradients, now.states, *rows, list(inputs.table), count)
+                losses = plain(now.values, now.gradients, now.states, *rows_and_options, count)
                 return change(threads, inputs.step, losses, now.values)
 
         return steps

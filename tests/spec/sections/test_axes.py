@@ -1,24 +1,15 @@
-"""Which values a sweep tries, and what repetitions tell: held against itertools and scipy."""
+"""Which values a sweep tries: lists, counts and ranges, as a spec and the command line write them."""
 
 from __future__ import annotations
 
-import itertools
-import json
-import math
-
 import numpy as np
 import pytest
-from scipy import stats  # type: ignore[import-untyped]
 
-from annpipe.cli.views.sweep import _groups
 from annpipe.errors import Place, SpecError
 from annpipe.spec.sections.axes import Axis, AxisFault, Span, axis_of, read_over
 from annpipe.spec.sections.sweep import even
 from annpipe.spec.yaml.composer import compose
 from annpipe.spec.yaml.nodes import plain
-from annpipe.sweep.grid import combinations, corners, repeated
-from annpipe.sweep.results.statistics import spread, student_t
-from annpipe.sweep.results.table import Goal, Result, SweepResult, as_csv, as_log_table, groups_as_log_table
 
 
 @pytest.mark.parametrize(
@@ -123,83 +114,3 @@ def test_points_of_a_range() -> None:
     axes = (Axis("a", (1, 2, 3)), Axis("lr", span=Span(0.0, 1.0)), Axis("w", span=Span(1.0, 4.0)))
     assert [len(axis.values) for axis in even(axes, 64)] == [3, 4, 4]  # 3 * 4 * 4 <= 64 < 3 * 5 * 5
     assert even(axes[:1], None) == axes[:1]
-
-
-def test_combinations_are_the_product() -> None:
-    """The last axis turns fastest."""
-    axes = [Axis("a", (1, 2)), Axis("b", ("x", "y", "z"))]
-    expected = [{"a": a, "b": b} for a, b in itertools.product((1, 2), ("x", "y", "z"))]
-    assert combinations(axes) == expected
-
-
-def test_corners_have_each_value_and_each_end() -> None:
-    """As few trials as that takes."""
-    axes = [Axis("a", (1, 2)), Axis("b", ("x", "y", "z")), Axis("lr", span=Span(0.1, 0.9))]
-    found = corners(axes)
-    assert len(found) == 3
-    assert [{one[path] for one in found} for path in ("a", "b", "lr")] == [{1, 2}, {"x", "y", "z"}, {0.1, 0.9}]
-
-
-def test_repetitions_of_a_choice() -> None:
-    """Every seed with every fold, in the order of the axes."""
-    axes = [Axis("seed", (0, 1)), Axis("lr", span=Span(0.1, 0.9)), Axis("data.split.fold", (0, 1))]
-    found = repeated({"lr": 0.5}, axes)
-    assert [list(one.values()) for one in found] == [[0, 0.5, 0], [0, 0.5, 1], [1, 0.5, 0], [1, 0.5, 1]]
-
-
-@pytest.mark.parametrize("degrees", [*range(1, 41), 60, 100, 1000])
-def test_student_s_t_is_that_of_scipy(degrees: int) -> None:
-    """From the table, and beyond it."""
-    assert student_t(degrees) == pytest.approx(stats.t.ppf(0.975, degrees), abs=6e-4)
-
-
-def test_the_interval_is_that_of_scipy() -> None:
-    """Of random values; one value has no interval, and one that is no number no mean."""
-    values = np.random.default_rng(0).normal(3, 2, 9).tolist()
-    found = spread(values)
-    low, high = stats.t.interval(0.95, 8, loc=np.mean(values), scale=stats.sem(values))
-    assert (found.mean - found.half_width, found.mean + found.half_width) == pytest.approx((low, high), rel=1e-4)
-    assert found.deviation == pytest.approx(np.std(values, ddof=1))
-    assert math.isnan(spread([1.0]).half_width)
-    assert spread([1.0]).mean == 1.0
-    assert math.isnan(spread([1.0, math.inf]).mean)
-    assert spread([]).n == 0
-
-
-def test_the_best_is_of_the_best_mean() -> None:
-    """A lucky seed of worse values is not chosen; failed trials and values that are no numbers stand last."""
-    axes = (Axis("lr", (0.1, 0.2)), Axis("seed", (0, 1)))
-    losses = [0.0, 10.0, 2.0, 3.0]
-    results = tuple(
-        Result(number, {"lr": lr, "seed": seed}, None, "FINISHED", {"val/loss": loss})
-        for number, (lr, seed, loss) in enumerate(zip((0.1, 0.1, 0.2, 0.2), (0, 1, 0, 1), losses, strict=True))
-    )
-    swept = SweepResult("s", axes, Goal("val/loss", higher=False), results)
-    assert [group.values for group in swept.groups] == [{"lr": 0.2}, {"lr": 0.1}]
-    assert swept.best is not None
-    assert swept.best.number == 2
-    first = Result(0, {"lr": 0.1}, None, "FINISHED", {"val/loss": 0.0})
-    alone = SweepResult("s", axes[:1], swept.goal, (first, Result(1, {"lr": 0.2}, None, "FAILED")))
-    assert alone.best is not None
-    assert [result.number for result in alone.ordered()] == [0, 1]
-    assert alone.groups == ()
-    higher = SweepResult("s", axes[:1], Goal("val/loss", higher=True), (results[0], results[2]))
-    assert higher.best is not None
-    assert higher.best.number == 2
-    assert as_csv(alone).splitlines() == ["trial,lr,status,val/loss,run", "0,0.1,FINISHED,0.0,", "1,0.2,FAILED,,"]
-    assert '"columns": ["trial", "lr", "status", "val/loss", "run"]' in as_log_table(alone)
-
-
-def test_a_group_with_a_failed_seed_says_of_how_many_its_mean_is() -> None:
-    """In the table, and in the terminal."""
-    axes = (Axis("lr", (0.1,)), Axis("seed", (0, 1, 2)))
-    results = tuple(
-        Result(seed, {"lr": 0.1, "seed": seed}, None, status, finals)
-        for seed, (status, finals) in enumerate(
-            [("FINISHED", {"val/loss": 1.0}), ("FAILED", {}), ("FINISHED", {"val/loss": 3.0})]
-        )
-    )
-    swept = SweepResult("s", axes, Goal("val/loss", higher=False), results)
-    table = json.loads(groups_as_log_table(swept))
-    assert dict(zip(table["columns"], table["data"][0], strict=True)).items() >= {"trials": 3, "finished": 2}.items()
-    assert _groups(swept)[1][-1] == "2 of 3"
