@@ -92,9 +92,10 @@ def test_without_shuffle_rows_keep_their_order(rows: OnDiskRows) -> None:
     assert torch.equal(batches.state(mid_epoch=False), before)
 
 
-def test_any_batch_can_be_read_after_any_other(rows: OnDiskRows) -> None:
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_any_batch_can_be_read_after_any_other(shuffle: bool, rows: OnDiskRows) -> None:
     """Backwards, twice, and after the rows were let go; what was given before is not overwritten."""
-    batches = OnDiskBatches(rows, STEPS, SEED, shuffle=True)
+    batches = OnDiskBatches(rows, STEPS, SEED, shuffle=shuffle)
     whole = epoch(batches)
     kept = batches.at(0)[1]
     for index in (5, 5, 3, 8, 1, 2):

@@ -81,6 +81,9 @@ def test_a_state_is_that_of_the_eager_gear_and_one_more(run: Shifting, planned: 
         assert run.step == 4
         assert run.state()["gear"]["shifted_at"] is None
         hold_state(state, {name: part for name, part in run.state().items() if name != "gear"}, 0.0)
+        other = eager(planned(SPEC, "optimizer={Adam: {lr: 0.01}}"))
+        other.load_state(copy.deepcopy(state))
+        torch.testing.assert_close(run.advance(6), other.advance(6), rtol=1e-10, atol=0)
 
 
 def test_a_stack_that_broke_ends_the_run(run: Shifting) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -96,7 +97,12 @@ def test_a_member_that_is_released_is_apart(planned: Planned) -> None:
     runs = members(planned, GROUPS)
     matrices = stacked(runs)
     matrices.bind()
-    before = copy.deepcopy([runs[0].parts.model.state_dict(), runs[0].parts.optimizer.state_dict()])
+
+    def held() -> list[Any]:
+        parts = runs[0].parts
+        return [parts.model.state_dict(), parts.optimizer.state_dict(), [p.grad for p in parts.parameters]]
+
+    before = copy.deepcopy(held())
     matrices.release(runs[0].parts)
     matrices.released.add(0)
     matrices.bind()
@@ -104,7 +110,7 @@ def test_a_member_that_is_released_is_apart(planned: Planned) -> None:
         for tensor in (group.values, group.gradient, *group.states.values()):
             tensor.fill_(3)
     matrices.count(9)
-    hold_state(before, [runs[0].parts.model.state_dict(), runs[0].parts.optimizer.state_dict()], 0.0)
+    hold_state(before, held(), 0.0)
     assert all((parameter == 3).all() for parameter in runs[1].parts.parameters)
 
 
