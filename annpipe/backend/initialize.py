@@ -9,7 +9,7 @@ import torch
 from annpipe.backend.instantiate import instantiate
 from annpipe.draft.component import Component
 from annpipe.draft.parameter_groups import means
-from annpipe.draft.types import Draft
+from annpipe.draft.sections import Draft
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
 

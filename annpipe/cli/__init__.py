@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import importlib
 import io
+import json
 import os
 import sys
 import traceback
@@ -13,13 +14,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from annpipe.cli.arguments import hide_secrets
 from annpipe.cli.streams import escaped_streams, open_closed_streams
 from annpipe.errors import AnnpipeError, NotFound, OutOfMemory, SpecError, is_out_of_memory
-from annpipe.errors.redact import scrub
+from annpipe.errors.redact import HIDDEN, has_secret, scrub
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
 
 COMMANDS = {
     "run": "train what a spec declares, and record it",
@@ -42,6 +43,7 @@ COMMANDS = {
     "sync": "ship the journals of runs whose record is not complete",
     "completion": "print the script that lets a shell complete annpipe's commands",
 }
+VARIABLE = "ANNPIPE_ARGUMENTS"  # in which a second start finds arguments that hold a secret
 
 
 class LazyGroup(click.Group):
@@ -87,6 +89,24 @@ def main() -> NoReturn:
         with suppress(OSError, ValueError):  # the reader is gone, or the stream was closed
             stream.flush()
     os._exit(code)
+
+
+def hide_secrets() -> None:
+    """Starts this program anew where an argument holds a secret: with `***` in its place, and the arguments themselves
+    in the environment, which only the user may read.
+
+    The second start takes them out of the environment, so that no process that it starts has them.
+    """
+    hidden = os.environ.pop(VARIABLE, None)
+    if hidden is not None and any(HIDDEN in argument for argument in sys.argv[1:]):
+        with suppress(ValueError):
+            sys.argv[1:] = [str(argument) for argument in json.loads(hidden)]
+        return
+    if not any(map(has_secret, sys.argv[1:])) or not sys.executable:
+        return
+    scrubbed = [scrub(argument) for argument in sys.orig_argv[1:]]
+    with suppress(OSError):  # where it cannot be started anew, the command is still what the user wants
+        os.execve(sys.executable, [sys.executable, *scrubbed], {**os.environ, VARIABLE: json.dumps(sys.argv[1:])})
 
 
 def outcome() -> int:

@@ -8,13 +8,12 @@ import torch
 
 from annpipe.backend.device import one_thread
 from annpipe.contract import ChunkedDataset, Dataset
-from annpipe.datasets.fit import fit_transforms, transformed_once
 from annpipe.datasets.on_disk.cache import checksums_match, on_disk_rows, read_results, write_rows
 from annpipe.datasets.on_disk.fit import FittedStates, fit_in_chunks
 from annpipe.datasets.on_disk.passes import ChunkPasses, PassResults
 from annpipe.datasets.on_disk.rows import OnDiskRows
 from annpipe.datasets.on_disk.split import assign_rows, summarize
-from annpipe.datasets.request import DataRequest
+from annpipe.datasets.request import DataRequest, fit_transforms, transformed_once
 from annpipe.datasets.steps.splits import Splits
 from annpipe.datasets.steps.tensors import Rows, Transformed, to_tensors
 from annpipe.datasets.steps.transforms import Fitted

@@ -7,8 +7,8 @@ import torch
 from annpipe.contract import Dataset, Field, Fields
 from annpipe.draft.data_only import DataDraft
 from annpipe.draft.draft import supplied_aside
-from annpipe.draft.types import Draft
-from annpipe.registry.loading import function_of
+from annpipe.draft.sections import Draft
+from annpipe.registry.discovery import function_of
 
 
 def declared_fields(drafted: Draft | DataDraft) -> Fields | None:

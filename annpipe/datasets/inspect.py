@@ -10,7 +10,8 @@ from annpipe.datasets.fields import declared_fields
 from annpipe.datasets.steps.make import make_data
 from annpipe.datasets.steps.splits import Splits, split_dataset
 from annpipe.draft.component import Component
-from annpipe.draft.data_only import DataDraft, faults_of_data
+from annpipe.draft.data_only import DataDraft
+from annpipe.draft.option_faults import faults_of_data
 from annpipe.errors import Problem, SpecError
 from annpipe.files.limits import held_to
 from annpipe.spec.sections.spec import Spec

@@ -11,7 +11,7 @@ import torch
 
 from annpipe.contract import Dataset, Fields
 from annpipe.datasets.inspect import SplitData
-from annpipe.datasets.steps.classes import class_counts, class_names
+from annpipe.datasets.steps.categories import class_counts, class_names
 from annpipe.draft.component import Component
 from annpipe.errors import Place, Problem
 from annpipe.spec.sections.models import Split

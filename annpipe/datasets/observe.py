@@ -9,18 +9,16 @@ import torch
 from annpipe.contract import ChunkedDataset, Dataset, Fields
 from annpipe.datasets.chunked import fitted_from, pass_results
 from annpipe.datasets.fields import declared_fields, fields_of
-from annpipe.datasets.fit import fit_transforms
 from annpipe.datasets.inspect import SplitData
 from annpipe.datasets.leaks import absent_of, answers, remarks, warnings_before_training
-from annpipe.datasets.on_disk.passes import PassCache
-from annpipe.datasets.request import DataRequest, data_request
+from annpipe.datasets.request import DataRequest, PassCache, data_request, fit_transforms
 from annpipe.datasets.steps.categories import known_categories
 from annpipe.datasets.steps.make import make_data
 from annpipe.datasets.steps.splits import held_out, split_dataset
 from annpipe.datasets.steps.transforms import Fitted
 from annpipe.draft.inputs_outputs import input_faults
+from annpipe.draft.sections import Draft
 from annpipe.draft.transforms import column_faults
-from annpipe.draft.types import Draft
 from annpipe.errors import Problem, SpecError
 from annpipe.spec.sections.models import Split
 

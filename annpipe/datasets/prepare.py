@@ -9,9 +9,8 @@ import torch
 
 from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.datasets.chunked import chunked_rows
-from annpipe.datasets.fit import fit_transforms, transformed_once
 from annpipe.datasets.on_disk.rows import OnDiskRows
-from annpipe.datasets.request import DataRequest
+from annpipe.datasets.request import DataRequest, fit_transforms, transformed_once
 from annpipe.datasets.steps.categories import known_categories
 from annpipe.datasets.steps.make import make_data
 from annpipe.datasets.steps.splits import Splits, split_dataset

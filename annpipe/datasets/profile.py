@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from annpipe.contract import Dataset
-from annpipe.datasets.steps.classes import class_counts, class_names
+from annpipe.datasets.steps.categories import class_counts, class_names
 from annpipe.datasets.steps.splits import Splits
 
 FEW = 10  # rows that may all be different by chance

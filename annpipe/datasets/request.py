@@ -1,26 +1,47 @@
-"""What decides the rows of a run: `DataRequest`, built from a draft in one place."""
+"""What decides the rows of a run: `DataRequest`, built from a draft in one place, and its transforms once fitted."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
-from annpipe.contract import ChunkedDataset, Fields
-from annpipe.datasets.on_disk.passes import PassCache
+from annpipe.contract import ChunkedDataset, Dataset, Fields
+from annpipe.datasets.on_disk.passes import ChunkPasses
+from annpipe.datasets.steps.tensors import Transformed
+from annpipe.datasets.steps.transforms import Fitted, Learning, by_fitting, fit_columns
 from annpipe.draft.component import Component
 from annpipe.draft.inputs_outputs import is_inputs, stack_columns
 from annpipe.draft.losses import takes_classes
+from annpipe.draft.sections import Draft
 from annpipe.draft.transforms import Transforming
-from annpipe.draft.types import Draft
-from annpipe.files.cache_folder import cache_folder
 from annpipe.files.named import NamedFault, content
+from annpipe.files.private import cache_folder
 from annpipe.spec.sections.models import Split
 
 FORMAT = 2  # of the rows on disk; since rows have check sums
+
+
+class PassCache:
+    """The passes over the data that were asked for last; one cache serves all plans of a sweep."""
+
+    def __init__(self) -> None:
+        self._key: str | None = None
+        self._passes: ChunkPasses | None = None
+
+    def get(self, key: str, read: Callable[[], ChunkPasses]) -> ChunkPasses:
+        """The passes under this key, otherwise those that `read` makes."""
+        if self._passes is None or key != self._key:
+            self._key, self._passes = key, read()
+        return self._passes
+
+    def clear(self) -> None:
+        """Frees the memory of the passes; they are made again when they are asked for."""
+        self._key = self._passes = None
 
 
 @dataclass(frozen=True)
@@ -88,3 +109,16 @@ def _source(transform: Component) -> str:
     """A digest of the file that a transform is written in."""
     file = inspect.getsourcefile(transform.load())
     return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+
+
+def fit_transforms(request: DataRequest, train: Dataset, learn: Learning = by_fitting) -> Fitted | None:
+    """The transforms fitted on the train split, None where there are none; raises SpecError where one refuses."""
+    if not request.transforms:
+        return None
+    fitted = fit_columns(request.transforms, request.fields, train, request.seed, request.stacks, learn)
+    return replace(fitted, widths=request.widths, variances=request.variances)
+
+
+def transformed_once(fitted: Fitted | None) -> Transformed:
+    """The transforms that are applied once to each split, before training."""
+    return Transformed(fitted.columns(fitted.before), fitted.target_columns) if fitted else Transformed()

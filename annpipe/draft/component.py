@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from annpipe.errors import Place
 from annpipe.expression import Expression
+from annpipe.registry.discovery import load
 from annpipe.registry.entry import UNKNOWN, Entry
-from annpipe.registry.loading import load
 from annpipe.registry.traits import SomeTraits
 from annpipe.spec.yaml.nodes import Node
 

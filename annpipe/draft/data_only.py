@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from annpipe.draft.component import Component
-from annpipe.draft.named_files import file_faults, plugin_files
-from annpipe.draft.option_faults import option_problem
+from annpipe.draft.named_files import add_plugins, file_faults, plugin_files
 from annpipe.draft.options import Resolving
-from annpipe.draft.plugins import add_plugins
-from annpipe.errors import OptionError, Place, Problem, SpecError, SplitError
+from annpipe.errors import Place, Problem, SpecError
 from annpipe.files.limits import Stance
-from annpipe.registry.discovery import PluginFault
 from annpipe.registry.registry import Registry
 from annpipe.spec.sections.spec import Spec
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node
@@ -72,25 +68,3 @@ def _below(node: Node) -> Iterator[Place]:
             for key, value in pairs:
                 yield key.place
                 yield from _below(value)
-
-
-@contextmanager
-def faults_of_data(spec: Spec, data: Component) -> Iterator[None]:
-    """Whatever making and splitting the data raises becomes a SpecError at the option that is at fault."""
-    try:
-        yield
-    except SpecError:
-        raise
-    except PluginFault as fault:
-        raise SpecError([fault.problem]) from fault
-    except OptionError as error:
-        raise SpecError([option_problem(data, error)]) from error
-    except SplitError as error:
-        place = spec.place("data", "split", *error.option.split("."))
-        message = f"`data.split.{error.option}`: {error.message}"
-        raise SpecError([Problem("wrong-value", message, place, error.help)]) from error
-    except Exception as error:  # a data component may raise anything: reported at its line
-        from annpipe.errors.wording import first_line
-
-        message = f"the data component '{data.name}' raised {type(error).__name__}: {first_line(error)}"
-        raise SpecError([Problem("data", message, data.place)]) from error

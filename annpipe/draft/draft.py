@@ -5,32 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from annpipe.contract import Fields
 from annpipe.draft.blocks import expanded, faults, with_blocks
-from annpipe.draft.component import Component
-from annpipe.draft.contradictions import contradictions
+from annpipe.draft.component import Component, components_in
 from annpipe.draft.inputs_outputs import (
     input_faults,
     output_faults,
 )
-from annpipe.draft.metric_keys import unknown_metrics, watched_keys
-from annpipe.draft.named_files import file_faults, plugin_files
+from annpipe.draft.metric_keys import follows_metric, unknown_metrics, watched_keys
+from annpipe.draft.named_files import add_plugins, file_faults, not_imported, plugin_files
 from annpipe.draft.option_faults import option_problem
 from annpipe.draft.options import Resolving
-from annpipe.draft.plugins import _not_imported, add_plugins
 from annpipe.draft.resolved import resolved
+from annpipe.draft.sections import UNCHECKED, Draft
 from annpipe.draft.taps import tap_faults
 from annpipe.draft.transforms import Transforming, column_faults
-from annpipe.draft.types import UNCHECKED, Draft
 from annpipe.errors import OptionError, Place, Problem, SpecError
 from annpipe.files.limits import held_to
-from annpipe.registry.discovery import PluginFault
-from annpipe.registry.loading import imported
+from annpipe.registry.discovery import PluginFault, imported
 from annpipe.registry.registry import Registry
-from annpipe.registry.traits import DataTraits
+from annpipe.registry.traits import DataTraits, OptimizerTraits
 from annpipe.spec.sections.models import Split
 from annpipe.spec.sections.spec import Spec
+
+if TYPE_CHECKING:
+    from annpipe.draft.sections import Draft
 
 
 def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrusted: bool = False) -> Draft:
@@ -105,7 +106,7 @@ def _not_checked(files: Sequence[tuple[Path, str, Place]], unknown: Sequence[Pro
         return []
     related = tuple((place, "may come from here") for _, _, place in files)
     return [
-        *(_not_imported(text, place) for _, text, place in files),
+        *(not_imported(text, place) for _, text, place in files),
         *(
             replace(
                 problem,
@@ -155,3 +156,52 @@ def _known_fields(drafted: Draft) -> tuple[Fields | None, list[Problem]]:
 def supplied_aside(split: Split, data: Component) -> dict[str, Sequence[str]]:
     """The columns that the split needs, for a data component that can lay columns aside."""
     return {} if data.entry.parameter("aside") is None else {"aside": split.columns}
+
+
+def contradictions(drafted: Draft) -> Iterator[Problem]:
+    """Options of `train`, `device` and `scheduler` that do not go together."""
+    train, spec = drafted.spec.train, drafted.spec
+    if train.accumulate > 1 and train.batch_size == "all":
+        message = "`train.accumulate` adds batches up, and `batch_size: all` has only one"
+        yield Problem("wrong-value", message, spec.place("train", "accumulate"), "give `batch_size` in rows")
+    optimizer = drafted.optimizer
+    has_closure = optimizer.traits(OptimizerTraits).closure
+    if spec.device.autocast == "float16" and has_closure:
+        message = f"{optimizer.name} evaluates the model several times a step, and float16 scales one gradient a step"
+        yield Problem("wrong-value", message, spec.place("device", "autocast"), "take bfloat16, or another optimizer")
+    if train.non_finite != "stop" and (spec.device.autocast == "float16" or has_closure):
+        yield _not_by_the_step(drafted)
+    if train.scheduler_each == "step" and not spec.problems:
+        yield from _each_step(drafted)
+    if drafted.scheduler is not None:
+        yield from _without_metric(drafted, drafted.scheduler)
+
+
+def _not_by_the_step(drafted: Draft) -> Problem:
+    """A step that cannot be left out, or is anyway."""
+    place, wanted = drafted.spec.place("train", "non_finite"), drafted.spec.train.non_finite
+    if drafted.spec.device.autocast == "float16":
+        message = f"float16 leaves out steps whose gradients are not finite by itself, so there is nothing to {wanted}"
+        return Problem("wrong-value", message, place, "leave it out, or take bfloat16")
+    message = f"{drafted.optimizer.name} evaluates the model several times a step, of which none can be undone"
+    return Problem("wrong-value", message, place, "leave it out, or take another optimizer")
+
+
+def _each_step(drafted: Draft) -> Iterator[Problem]:
+    place = drafted.spec.place("train", "scheduler_each")
+    if drafted.scheduler is None:
+        message = "there is no scheduler that could go on at each step"
+        yield Problem("wrong-value", message, place, "add one, or leave this out")
+        return
+    if follows_metric(drafted.scheduler):
+        message = f"{drafted.scheduler.name} follows a metric, and a metric is known once an epoch"
+        yield Problem("wrong-value", message, place, "leave it out")
+
+
+def _without_metric(drafted: Draft, outer: Component) -> Iterator[Problem]:
+    """Schedulers that follow a metric inside another one, which steps them without it."""
+    for inner in components_in(dict(outer.options)):
+        if follows_metric(inner):
+            message = f"{inner.name} follows a metric, and {outer.name} steps it without one"
+            yield Problem("wrong-value", message, inner.place, f"let {inner.name} be the scheduler by itself")
+        yield from _without_metric(drafted, inner)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from annpipe.draft.component import Component
-from annpipe.draft.contradictions import follows_metric
 from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
+from annpipe.registry.traits import SchedulerTraits
 from annpipe.registry.types import Named, alternatives
 
 _WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -66,6 +66,11 @@ def followed_metric(scheduler: Component | None, *, has_val: bool) -> str | None
     options = scheduler.entry.options
     keys = [scheduler.options.get(p.name) for p in options if Named("metric_key") in alternatives(p.option_type)]
     return next((key for key in keys if isinstance(key, str)), "val/loss" if has_val else "train/loss")
+
+
+def follows_metric(scheduler: Component) -> bool:
+    """Whether a scheduler is stepped with the value of a metric."""
+    return scheduler.traits(SchedulerTraits).steps_on == "metric"
 
 
 def large_is_good(metric: Component) -> bool:

@@ -9,9 +9,8 @@ from pathlib import Path
 from annpipe.draft.component import Component
 from annpipe.draft.inputs_outputs import OutputHead, outputs_loss
 from annpipe.draft.metric_keys import run_metrics
-from annpipe.draft.named_files import plugin_files
+from annpipe.draft.named_files import add_plugins, plugin_files
 from annpipe.draft.options import Resolving
-from annpipe.draft.plugins import add_plugins
 from annpipe.errors import SpecError
 from annpipe.registry.registry import Registry
 from annpipe.spec.sections.component import Call

@@ -1,14 +1,18 @@
-"""The files that a spec names beside its options: those of `data.split`, and its plugins."""
+"""The files that a spec names beside its options: those of `data.split`, and its plugins, which are imported here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from annpipe.draft.sections import UNCHECKED
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import nearest
 from annpipe.files.limits import Stance, held_to
 from annpipe.files.named import NamedFault, check_named, fault_of, problem_of, real_path
+from annpipe.registry.discovery import PluginFault
+from annpipe.registry.registry import Registry
 from annpipe.spec.sections.spec import Spec
 
 
@@ -36,6 +40,23 @@ def plugin_files(spec: Spec, project: Path) -> tuple[list[tuple[Path, str, Place
         else:
             files.append((allowed, text, place))
     return files, problems
+
+
+def add_plugins(files: Sequence[tuple[Path, str, Place]], registry: Registry) -> list[Problem]:
+    """Imports plugin files into the registry, and gives what is wrong with them."""
+    problems = []
+    for path, _, place in files:
+        try:
+            registry.add_file(path)
+        except PluginFault as fault:
+            problems.append(replace(fault.problem, related=(*fault.problem.related, (place, "listed here"))))
+    return problems
+
+
+def not_imported(text: str, place: Place) -> Problem:
+    """The warning of a plugin file that an untrusted spec lists."""
+    message = f"the plugin '{text}' was not imported: the spec is untrusted"
+    return Problem(UNCHECKED, message, place, "read the plugin, then check without --untrusted", severity="warning")
 
 
 def _allowed(text: str, place: Place, folder: Path, project: Path) -> Path | Problem:

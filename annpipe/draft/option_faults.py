@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, InstanceOf, ValidationError, create_
 
 from annpipe.draft.component import Component
 from annpipe.draft.formula_place import formula_problem
-from annpipe.errors import LimitError, OptionError, Place, Problem
+from annpipe.errors import LimitError, OptionError, Place, Problem, SpecError, SplitError
 from annpipe.errors.suggest import did_you_mean
+from annpipe.errors.wording import first_line
 from annpipe.expression import ExpressionFault
+from annpipe.registry.discovery import PluginFault
 from annpipe.registry.entry import Entry, Parameter
 from annpipe.registry.examples import Examples, as_yaml
 from annpipe.registry.kinds import with_article
@@ -31,6 +34,7 @@ from annpipe.registry.types import (
     words,
 )
 from annpipe.spec.sections.component import Call
+from annpipe.spec.sections.spec import Spec
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, in_words
 from annpipe.spec.yaml.other_yaml import yaml_hint
 
@@ -221,3 +225,23 @@ def _below(node: Node, path: str) -> tuple[ScalarNode | None, Node]:
         key, node = max(fits, key=lambda pair: len(str(pair[0].value)))
         path = path[len(str(key.value)) + 1 :]
     return key, node
+
+
+@contextmanager
+def faults_of_data(spec: Spec, data: Component) -> Iterator[None]:
+    """Whatever making and splitting the data raises becomes a SpecError at the option that is at fault."""
+    try:
+        yield
+    except SpecError:
+        raise
+    except PluginFault as fault:
+        raise SpecError([fault.problem]) from fault
+    except OptionError as error:
+        raise SpecError([option_problem(data, error)]) from error
+    except SplitError as error:
+        place = spec.place("data", "split", *error.option.split("."))
+        message = f"`data.split.{error.option}`: {error.message}"
+        raise SpecError([Problem("wrong-value", message, place, error.help)]) from error
+    except Exception as error:  # a data component may raise anything: reported at its line
+        message = f"the data component '{data.name}' raised {type(error).__name__}: {first_line(error)}"
+        raise SpecError([Problem("data", message, data.place)]) from error

@@ -10,12 +10,12 @@ from annpipe.draft.component import Component, at_every_depth
 from annpipe.draft.inputs_outputs import OutputHead, inputs_layer, outputs_layer, outputs_loss
 from annpipe.draft.options import Resolving
 from annpipe.draft.parameter_groups import ParameterGroup
+from annpipe.draft.sections import Draft
 from annpipe.draft.transforms import Transforming
-from annpipe.draft.types import Draft
 from annpipe.registry.traits import OptimizerTraits
 from annpipe.spec.sections.component import Call
+from annpipe.spec.sections.models import MANY_COMPONENTS, ONE_COMPONENT
 from annpipe.spec.sections.spec import Spec
-from annpipe.spec.sections.table import MANY_COMPONENTS, ONE_COMPONENT
 
 
 def resolved(spec: Spec, resolving: Resolving) -> Draft:

@@ -1,4 +1,4 @@
-"""The sections of a run with every component resolved: what a Draft and its Plan have in common."""
+"""The sections of a run with every component resolved: a Draft, and what it has in common with its Plan."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from annpipe.contract import Fields
 from annpipe.draft.component import Component
 from annpipe.draft.inputs_outputs import OutputHead, is_inputs
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.draft.transforms import Transforming
+from annpipe.errors import Problem
+from annpipe.files.limits import Stance
+from annpipe.registry.registry import Registry
 from annpipe.spec.sections.models import Device, Head, Split, Tracking, Train
+from annpipe.spec.sections.spec import Spec
 
 PATHS = {
     "transforms": "data.transforms",
@@ -20,6 +25,8 @@ PATHS = {
     "groups": "optimizer.groups",
 }
 """Where a field of `Sections` stands in a spec, where that is not a section of its name."""
+
+UNCHECKED = "unchecked"  # the code of warnings about what depends on plugins that are not imported
 
 
 @dataclass(frozen=True)
@@ -114,3 +121,29 @@ def _components(path: str, value: Any) -> Iterator[tuple[str, Component]]:
 def shared(sections: Sections) -> dict[str, Any]:
     """The sections by the names of their fields, for another object that has them."""
     return {field.name: getattr(sections, field.name) for field in fields(Sections)}
+
+
+@dataclass(frozen=True)
+class Draft(Sections):
+    """A spec with every name and option resolved; shapes not run yet.
+
+    `fields` are there when they could be told without torch. `unchecked` holds warnings about what depends on plugins
+    that an untrusted spec lists; where it names components, there can be no plan. `stance` is how an untrusted one is
+    read.
+    """
+
+    spec: Spec
+    registry: Registry
+    model: tuple[Component, ...]
+    fields: Fields | None = None
+    unchecked: tuple[Problem, ...] = ()
+    stance: Stance | None = None
+
+    @property
+    def model_components(self) -> tuple[Component, ...]:
+        return self.model
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every component is known, so that the spec can become a plan."""
+        return not any(problem.code == UNCHECKED and problem.related for problem in self.unchecked)

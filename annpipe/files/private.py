@@ -1,4 +1,4 @@
-"""Folders and files that only their owner may read: run folders, caches, what holds a spec."""
+"""Folders and files that only their owner may read: run folders, the folder of caches, what holds a spec."""
 
 from __future__ import annotations
 
@@ -25,3 +25,9 @@ def write_private(path: Path, text: str) -> None:
     with open(descriptor, "w", encoding="utf-8") as file:
         os.fchmod(descriptor, PRIVATE_FILE)
         file.write(text)
+
+
+def cache_folder() -> Path:
+    """Where annpipe keeps what it can make again: `$XDG_CACHE_HOME/annpipe` or `~/.cache/annpipe`."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "annpipe"

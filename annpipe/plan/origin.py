@@ -13,8 +13,8 @@ from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.errors import Place
 from annpipe.plan.plan import Plan
+from annpipe.spec.sections.models import SECTIONS
 from annpipe.spec.sections.spec import Spec
-from annpipe.spec.sections.table import SECTIONS
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode
 
 ValueSource = Literal["spec", "override", "default", "shape", "annpipe"]

@@ -17,14 +17,13 @@ from annpipe.draft.component import Component, at_every_depth, to_data
 from annpipe.draft.inputs_outputs import inputs_data, outputs_data
 from annpipe.draft.metric_keys import followed_metric
 from annpipe.draft.parameter_groups import optimizer_data
-from annpipe.draft.sections import Sections, shared
-from annpipe.draft.types import Draft
+from annpipe.draft.sections import Draft, Sections, shared
 from annpipe.errors import Problem, steering
 from annpipe.errors.redact import scrubbed
 from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits
 from annpipe.spec.compose.variables import escaped
-from annpipe.spec.sections.table import SECTIONS
+from annpipe.spec.sections.models import SECTIONS
 from annpipe.spec.yaml.reader import core_value
 
 

@@ -16,8 +16,8 @@ import torch
 
 from annpipe.backend.instantiate import instantiate, parameter_groups
 from annpipe.draft.component import Component, at_every_depth
-from annpipe.draft.contradictions import follows_metric
-from annpipe.draft.types import Draft
+from annpipe.draft.metric_keys import follows_metric
+from annpipe.draft.sections import Draft
 from annpipe.errors import Place, Problem
 from annpipe.errors.wording import first_line
 from annpipe.expression import Expression

@@ -1,4 +1,4 @@
-"""Looking through modules for marked components; nothing is registered here, entries are only returned."""
+"""Imports plugins and what entries name, and finds the marked components of modules; nothing is registered here."""
 
 from __future__ import annotations
 
@@ -165,3 +165,31 @@ def import_fault(error: BaseException, source: str, when: str = "on import") -> 
     length = (last.end_colno or column) - column + 1 if last.end_lineno == last.lineno else 1
     place = Place(last.filename, last.lineno or 1, column, max(1, length))
     return PluginFault(Problem("plugin-import", message, place, help_))
+
+
+def load(entry: Entry) -> Callable[..., Any]:
+    """The component itself; raises PluginFault when its file fails to import."""
+    return imported(entry.target) if entry.loaded is None else entry.loaded
+
+
+def function_of(entry: Entry, trait: str) -> Callable[..., Any] | None:
+    """The function that a trait names: by its own module where it stands apart, else the one in the component's mark.
+
+    None where the component has no such function; raises PluginFault when its file fails to import.
+    """
+    named = getattr(entry.traits, trait)
+    if isinstance(named, str):
+        return imported(named)
+    mark = mark_of(load(entry)) if named else None
+    function: Callable[..., Any] | None = mark.traits[trait] if mark else None
+    return function
+
+
+def imported(target: str) -> Callable[..., Any]:
+    """What `module:attribute` or `file.py:attribute` names; raises PluginFault when it fails to import."""
+    where, _, attribute = target.rpartition(":")
+    value: Any = import_file(Path(where)) if where.endswith(".py") else import_installed(where)
+    for part in attribute.split("."):
+        value = getattr(value, part)
+    component: Callable[..., Any] = value
+    return component

@@ -13,8 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from annpipe.files.cache_folder import cache_folder
-from annpipe.files.private import private_folder
+from annpipe.files.private import cache_folder, private_folder
 from annpipe.registry.entry import Entry, Origin, from_json, installed_version, to_json
 
 SHIPPED = "annpipe_index.json"

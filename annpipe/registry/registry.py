@@ -20,11 +20,11 @@ from annpipe.registry.discovery import (
     describe_marked,
     discover_file,
     discover_package,
+    load,
 )
 from annpipe.registry.entry import Entry, Origin
 from annpipe.registry.index import SHIPPED, cached_entries, package_sources
 from annpipe.registry.kinds import KINDS
-from annpipe.registry.loading import load
 from annpipe.registry.marks import Mark, mark_of
 from annpipe.registry.place import name_place
 

@@ -21,7 +21,7 @@ from annpipe.draft.losses import ignored_label
 from annpipe.draft.metrics_only import Measures, draft_measures
 from annpipe.errors import DataError
 from annpipe.observer import Observer
-from annpipe.plan.predictions import point_of, points, roles
+from annpipe.plan.output_roles import point_of, points, roles
 from annpipe.portable.description import ModelTarget
 from annpipe.record.journal.events import ArtifactKept, DatasetUsed
 from annpipe.record.journal.journal import Journal, now_ms
@@ -83,12 +83,7 @@ def evaluate_run(
         called = _called(name or ("stdin" if source == STDIN else Path(source).name.partition(".")[0]))
         with computing(spec.device.precision, deterministic=spec.device.deterministic) as dtype:
             values, view = _measured(model, measures, spec, dataset, dtype, called)
-        figures = []
-        for path, fault in draw(_of_rows(measures), view, run / "artifacts" / FOLDER / called):
-            if fault:
-                observer.event(f"the plot '{path.stem}' could not be drawn: {fault}")
-            else:
-                figures.append(path)
+        figures = _drawn(measures, view, run / "artifacts" / FOLDER / called, observer)
         facts = dataset_facts(dataset, called, {"file": source}, context="evaluate")
         _write_down(run, called, values, facts, figures)
     except BaseException:
@@ -97,6 +92,17 @@ def evaluate_run(
     recorder.attach(run, tracking_uri)
     record = recorder.finish(spec.tracking.wait_seconds)
     return Evaluated(called, dataset.rows, values, figures, record, spec.tracking.wait_seconds)
+
+
+def _drawn(measures: Measures, view: RunView, folder: Path, observer: Observer) -> list[Path]:
+    """The files of the plots that could be drawn; the observer hears of the others."""
+    figures = []
+    for path, fault in draw(_of_rows(measures), view, folder):
+        if fault:
+            observer.event(f"the plot '{path.stem}' could not be drawn: {fault}")
+        else:
+            figures.append(path)
+    return figures
 
 
 def _write_down(

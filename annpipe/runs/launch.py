@@ -24,8 +24,8 @@ from annpipe.observer import SILENT, Observer
 from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
-    from annpipe.datasets.on_disk.passes import PassCache
-    from annpipe.draft.types import Draft
+    from annpipe.datasets.request import PassCache
+    from annpipe.draft.sections import Draft
     from annpipe.plan.plan import Plan
     from annpipe.plan.resolve.shape_cache import ShapeCache
     from annpipe.record.shipper.recorder import Recorder, ShipState

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.contract import ChunkedDataset, Dataset
-from annpipe.datasets.steps.digest import beside_digest, dataset_digest
+from annpipe.datasets.steps.make import beside_digest, dataset_digest
 from annpipe.draft.component import Component, at_every_depth
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan

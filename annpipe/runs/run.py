@@ -20,6 +20,7 @@ from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
 from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
+from annpipe.plan.warnings import unreachable_targets
 from annpipe.record.journal import journal as journals
 from annpipe.record.journal.events import ArtifactKept, DatasetUsed, FileUnwritten, ModelSaved, RunResumed, TagsSet
 from annpipe.record.journal.journal import Journal, now_ms
@@ -35,7 +36,6 @@ from annpipe.train.loop.checkpoint import drop_older, has_checkpoint
 from annpipe.train.loop.evaluate import evaluate, higher_is_better
 from annpipe.train.loop.figures import draw, run_view, sampled
 from annpipe.train.loop.loop import LAST, Loop
-from annpipe.train.loop.output_range import unreachable_targets
 from annpipe.train.parts import Parts
 
 NO_CHECKPOINT = "run its spec again, since there is no checkpoint to go on from"

@@ -11,7 +11,7 @@ from annpipe.errors import Place, Problem, SpecError, one_line
 
 if TYPE_CHECKING:
     from annpipe.draft.data_only import DataDraft
-    from annpipe.draft.types import Draft
+    from annpipe.draft.sections import Draft
     from annpipe.registry.registry import Registry
     from annpipe.spec.sections.spec import Spec
     from annpipe.spec.yaml.nodes import Node, ScalarNode
@@ -69,11 +69,11 @@ class SpecSource:
 
 def _renamed(spec: Spec, name: str) -> Spec:
     """The spec with another name; its runs stay in its experiment, beside those they are compared with."""
-    from annpipe.spec.sections.names import HELP, fault_of
+    from annpipe.spec.sections.section_reader import NAME_HELP, fault_of_name
 
-    if fault := fault_of(name):
+    if fault := fault_of_name(name):
         place = Place(f"--name {one_line(name)}", 1, len("--name ") + 1, len(one_line(name)))
-        raise SpecError([Problem("unprintable-name", f"the run's name holds {fault}", place, HELP)])
+        raise SpecError([Problem("unprintable-name", f"the run's name holds {fault}", place, NAME_HELP)])
     experiment = spec.tracking.experiment or spec.head.name
     tracking = spec.tracking.model_copy(update={"experiment": experiment})
     return replace(spec, head=spec.head.model_copy(update={"name": name}), tracking=tracking)

@@ -24,7 +24,7 @@ from annpipe.schema.values import (
     type_of,
     value_schema,
 )
-from annpipe.spec.sections.table import ONE_COMPONENT
+from annpipe.spec.sections.models import ONE_COMPONENT
 
 BLOCK_NAME = "^[a-z_][a-z0-9_]*$"
 MERGED = (*ONE_COMPONENT.values(), "distribution")

@@ -18,8 +18,8 @@ from annpipe.schema.sections import (
 )
 from annpipe.schema.values import VARIABLE, Schema, reference, type_schemas
 from annpipe.schema.whole import exactly, whole_name, whole_schemas
+from annpipe.spec.sections.models import ONE_COMPONENT
 from annpipe.spec.sections.spec import REQUIRED, SECTIONS
-from annpipe.spec.sections.table import ONE_COMPONENT
 
 EXTENDS: Schema = {
     "description": "another spec, relative to this one: what is written here replaces the same keys of it",

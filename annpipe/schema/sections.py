@@ -14,9 +14,19 @@ from annpipe.schema.components import BLOCK_NAME, is_bare
 from annpipe.schema.inputs_outputs import inputs_schema, join_schema, outputs_schema
 from annpipe.schema.sweep import searches
 from annpipe.schema.values import LIMITS, Schema, option_schema, or_variable, reference, type_name, value_schema
-from annpipe.spec.sections.models import Device, Head, Section, Split, Sweep, Tracking, Train
+from annpipe.spec.sections.models import (
+    DESCRIPTIONS,
+    MANY_COMPONENTS,
+    ONE_COMPONENT,
+    Device,
+    Head,
+    Section,
+    Split,
+    Sweep,
+    Tracking,
+    Train,
+)
 from annpipe.spec.sections.spec import REQUIRED
-from annpipe.spec.sections.table import DESCRIPTIONS, MANY_COMPONENTS, ONE_COMPONENT
 
 DATA = "data"
 LISTS = {"model": "layer", **MANY_COMPONENTS}

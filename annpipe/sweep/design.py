@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from annpipe.draft.metric_keys import large_is_good, run_metrics
-from annpipe.draft.types import Draft
+from annpipe.draft.sections import Draft
 from annpipe.errors import NotFound, Place, Problem, SpecError
 from annpipe.errors.suggest import did_you_mean
 from annpipe.observer import SILENT, Observer

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from annpipe.datasets.on_disk.passes import PassCache
+from annpipe.datasets.request import PassCache
 from annpipe.datasets.steps.make import make_data
 from annpipe.errors import Problem
 from annpipe.observer import Observer

@@ -6,19 +6,6 @@ from collections.abc import Iterator
 
 import torch
 
-from annpipe.plan.plan import Plan
-
-
-def accumulates(plan: Plan) -> bool:
-    """Whether a step may have several batches."""
-    return accumulated_size(plan) is not None
-
-
-def accumulated_size(plan: Plan) -> int | None:
-    """The rows of each batch of a step; None where a step has one batch."""
-    size = plan.train.batch_size
-    return size if plan.train.accumulate > 1 and size != "all" else None
-
 
 def step_batches(
     x: torch.Tensor, y: torch.Tensor, size: int, *, dim: int = 0, is_sum: bool = False

@@ -14,11 +14,6 @@ import torch
 from annpipe.spec.sections.models import Train
 
 
-def clips(train: Train) -> bool:
-    """Whether there is a limit."""
-    return train.clip_norm is not None or train.clip_value is not None
-
-
 def clip_gradients(parameters: list[torch.nn.Parameter], train: Train) -> None:
     """Clips the gradients of one run in place, as torch does: each number, then the norm of all."""
     if train.clip_value is not None:

@@ -20,7 +20,6 @@ from annpipe.draft.losses import leaves
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
 from annpipe.portable.heads import HeadLosses
-from annpipe.train.accumulation import accumulates
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 
@@ -214,7 +213,7 @@ def terms_by_divisor(plan: Plan, parts: Parts, schedule: Schedule) -> Terms | No
 
     None where they can, where there is but one, or where the loss is a sum.
     """
-    is_whole = schedule.steps_per_epoch == 1 and not accumulates(plan)
+    is_whole = schedule.steps_per_epoch == 1 and plan.train.accumulated_size is None
     if is_whole or is_sum(plan, parts.loss):
         return None
     terms = Terms(parts.loss)

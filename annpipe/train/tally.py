@@ -1,4 +1,4 @@
-"""The losses of steps put together: of a step's terms, and over the steps of an epoch."""
+"""The losses of steps put together, of a step's terms and over an epoch, and the state of the loop that has them."""
 
 from __future__ import annotations
 
@@ -68,3 +68,21 @@ class Tally:
         loss = divided(self.loss_terms, sums) if self.loss_terms else self.loss_sum / (self.loss_rows or math.nan)
         self.loss_sum, self.loss_rows, self.loss_terms = 0.0, 0, []
         return loss
+
+
+@dataclass
+class LoopState(Tally):
+    """The state of the loop itself; all of it goes into a checkpoint."""
+
+    latest: dict[str, float] = field(default_factory=dict)
+    best: dict[str, tuple[float, int]] = field(default_factory=dict)
+    seconds: float = 0.0
+    ended_by: str | None = None
+    restore: str | None = None
+
+    def note(self, key: str, value: float, epoch: int, *, higher: bool = False) -> None:
+        """Takes a value as the latest, and as the best if it is."""
+        self.latest[key] = value
+        known = self.best.get(key)
+        if math.isfinite(value) and (known is None or (value > known[0] if higher else value < known[0])):
+            self.best[key] = (value, epoch)

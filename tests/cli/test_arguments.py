@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from annpipe.cli.arguments import VARIABLE, hide_secrets
+from annpipe.cli import VARIABLE, hide_secrets
 
 SECRET = "http://ann:canary@host:5000"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
 
-from annpipe.contract import ChunkedDataset
-from annpipe.datasets.request import DataRequest
+from annpipe.contract import ChunkedDataset, Dataset
+from annpipe.datasets.on_disk.passes import ChunkPasses
+from annpipe.datasets.request import DataRequest, PassCache, fit_transforms, transformed_once
 from tests.datasets.tables import chunked, table
 from tests.training import Planned
 
@@ -73,3 +75,61 @@ def test_rows_are_kept_in_the_cache_folder(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     key = request_.key(DATA, torch.float32)
     assert request_.folder(DATA, torch.float32) == tmp_path / "annpipe" / "rows" / key
+
+
+TRANSFORMED = """
+version: 1
+name: fitted
+data:
+  formula: {rows: 20, inputs: {x: {Uniform: [-1, 1]}}, targets: {y: 2*x}}
+  transforms: {x: standardize, y: standardize}
+model: [Linear: 2, mean_variance]
+loss: GaussianNLLLoss
+optimizer: {SGD: {lr: 0.1}}
+train: {epochs: 1}
+"""
+TRAIN = Dataset({"x": torch.tensor([0.0, 2.0])}, {"y": torch.tensor([10.0, 30.0])})
+
+
+def test_transforms_are_those_of_the_rows_they_are_given(planned: Planned) -> None:
+    fitted = fit_transforms(planned(TRANSFORMED).request, TRAIN)
+    once = transformed_once(fitted)
+    assert once.features(TRAIN.inputs, torch.float64).tolist() == [[-1], [1]]
+    assert once.targets is not None
+    assert once.targets(torch.tensor([[30.0]])).tolist() == [[1]]
+
+
+def test_predictions_come_back_with_their_variance(planned: Planned) -> None:
+    """The model has two outputs for y, a mean and a variance, which is in squared units."""
+    request = planned(TRANSFORMED).request
+    assert (request.widths, request.variances) == ((2,), (1,))
+    targets = transformed_once(fit_transforms(request, TRAIN)).targets
+    assert targets is not None
+    assert targets.inverse(torch.tensor([[1.0, 0.5]])).tolist() == [[30, 50]]
+
+
+def test_without_transforms_nothing_is_fitted(planned: Planned) -> None:
+    request = replace(planned(TRANSFORMED).request, transforms=())
+    assert fit_transforms(request, TRAIN) is None
+    assert transformed_once(None).columns is None
+
+
+def test_the_passes_are_made_once_for_a_key() -> None:
+    made: list[str] = []
+
+    def read(key: str) -> Any:
+        return lambda: made.append(key) or cast(ChunkPasses, object())
+
+    cache = PassCache()
+    first = cache.get("one", read("one"))
+    assert cache.get("one", read("one")) is first
+    assert cache.get("two", read("two")) is not first
+    assert cache.get("one", read("one")) is not first, "only the last ones are kept"
+    assert made == ["one", "two", "one"]
+
+
+def test_a_cleared_cache_makes_them_again() -> None:
+    cache = PassCache()
+    first = cache.get("one", lambda: cast(ChunkPasses, object()))
+    cache.clear()
+    assert cache.get("one", lambda: cast(ChunkPasses, object())) is not first

@@ -15,15 +15,14 @@ from annpipe.draft.component import Component
 from annpipe.draft.draft import draft
 from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.draft.parameter_groups import ParameterGroup
-from annpipe.draft.sections import Sections
+from annpipe.draft.sections import Draft, Sections
 from annpipe.draft.transforms import Transforming
-from annpipe.draft.types import Draft
 from annpipe.plan.resolve.resolve import resolve
 from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.spec.sections.component import Call
+from annpipe.spec.sections.models import MANY_COMPONENTS, ONE_COMPONENT, SECTIONS
 from annpipe.spec.sections.spec import Spec
-from annpipe.spec.sections.table import MANY_COMPONENTS, ONE_COMPONENT, SECTIONS
 
 COMMON = """
 version: 1

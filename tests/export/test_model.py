@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from annpipe.export.model import export_model
+from annpipe.export.model import described_loss, export_model, model_targets
 from annpipe.saved.check import check_saved_model
 from annpipe.train.loop.evaluate import predict
 
@@ -255,3 +255,34 @@ def test_the_libraries_that_a_plugin_file_imports_are_required(fit: Any, tmp_pat
     required = json.loads((tmp_path / "model" / "model.json").read_text())["requirements"]
     names = ["PyYAML", "numpy", "pandas", "safetensors", "torch"]
     assert required == [f"{name}=={version(name).partition('+')[0]}" for name in names]
+
+
+BEGINNING = "version: 1\nname: t\ndevice: {type: cpu, threads: 1}\ntrain: {epochs: 1}\noptimizer: {Adam: {lr: 0.01}}\n"
+DATA = "data: {formula: {rows: 40, inputs: {a: {Uniform: [-1, 1]}}, targets: {y: a > 0, z: a*2}}}\n"
+HEADS = """model:
+  layers: [Linear: 4]
+  outputs:
+    y: {layers: [Linear: 1], loss: BCEWithLogitsLoss}
+    z: {layers: [Linear: 1], loss: MSELoss, weight: 0.5}
+"""
+
+
+def test_each_head_has_its_span_and_what_its_loss_takes(fit: Any) -> None:
+    """A probability has two classes, a number none."""
+    run = fit(BEGINNING + DATA + HEADS)
+    y, z = model_targets(run.plan, run.parts.splits.train)
+    assert (y.name, y.span, y.labels, y.gives, y.classes) == ("y", (0, 1), False, "logits", ("0", "1"))
+    assert (z.name, z.span, z.labels, z.gives, z.classes) == ("z", (1, 2), False, None, None)
+    assert list(described_loss(run.plan, run.parts)) == ["model.outputs.y.loss", "model.outputs.z.loss"]
+
+
+@pytest.mark.parametrize("has_roles", [True, False])
+def test_roles_are_those_of_the_loss(has_roles: bool, fit: Any) -> None:
+    """A mean and a variance have names; the target's own value needs none."""
+    data = DATA.replace("y: a > 0, ", "")
+    layers = "[Linear: 2, mean_variance]" if has_roles else "[Linear: 1]"
+    run = fit(f"{BEGINNING}{data}model: {layers}\nloss: {'GaussianNLLLoss' if has_roles else 'MSELoss'}\n")
+    (target,) = model_targets(run.plan, run.parts.splits.train)
+    assert (target.roles is not None, target.span) == (has_roles, (0, 2) if has_roles else (0, 1))
+    if target.roles:
+        assert target.roles.names == ("mean", "variance")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import annpipe
-from annpipe.files.private import private_folder, write_private
+from annpipe.files.private import cache_folder, private_folder, write_private
 from annpipe.sweep.sweep import run_sweep
 from tests.conftest import unrecorded
 
@@ -121,7 +121,7 @@ def test_a_password_is_not_left_in_the_list_of_processes(words: list[str], tmp_p
 
 def test_the_arguments_of_another_program_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a command line with *** in it has been started anew."""
-    from annpipe.cli.arguments import VARIABLE, hide_secrets
+    from annpipe.cli import VARIABLE, hide_secrets
 
     monkeypatch.setenv(VARIABLE, '["run", "other.yaml"]')
     monkeypatch.setattr(sys, "argv", ["annpipe", "run", "spec.yaml"])
@@ -132,3 +132,10 @@ def test_the_arguments_of_another_program_are_not_taken(monkeypatch: pytest.Monk
     monkeypatch.setattr(sys, "argv", ["annpipe", "run", "http://***@host"])
     hide_secrets()
     assert sys.argv == ["annpipe", "run", "http://ann:pw@host"]
+
+
+@pytest.mark.parametrize(("base", "folder"), [("/x", "/x/annpipe"), ("", "/home/me/.cache/annpipe")])
+def test_the_variable_names_the_folder_above(monkeypatch: pytest.MonkeyPatch, base: str, folder: str) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", base)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert cache_folder() == Path(folder)

@@ -23,8 +23,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.linear_model import LinearRegression
 
 from annpipe.cli import outcome
-from annpipe.datasets.steps.digest import dataset_digest
-from annpipe.datasets.steps.make import make_dataset
+from annpipe.datasets.steps.make import dataset_digest, make_dataset
 from annpipe.datasets.steps.splits import split_dataset
 from annpipe.draft.draft import draft
 from annpipe.observer import SILENT

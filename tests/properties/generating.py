@@ -20,7 +20,7 @@ from annpipe.registry.entry import Entry, Parameter
 from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import Choice, Formula, ListOf, MappingOf, Named, OneOf, OptionType, TupleOf
-from annpipe.spec.sections.names import fault_of
+from annpipe.spec.sections.section_reader import fault_of_name
 
 Spec = dict[str, Any]
 LISTS = ("model", "metrics", "plots", "callbacks")
@@ -38,12 +38,12 @@ ODD_WORDS = (
 TEXTS = st.sampled_from(ODD_WORDS) | st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 KEYS = TEXTS.filter(lambda text: len(text) <= 120 and not re.fullmatch(r"\$\{[^{}]*\}", text))  # no variable is a key
 WORDS = TEXTS.filter(bool)
-PRINTABLE = WORDS.filter(lambda text: fault_of(text) is None)
-NOTES = TEXTS.filter(lambda text: fault_of(text, lines=True) is None)  # of several lines
+PRINTABLE = WORDS.filter(lambda text: fault_of_name(text) is None)
+NOTES = TEXTS.filter(lambda text: fault_of_name(text, lines=True) is None)  # of several lines
 BIG = st.sampled_from([1, 2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1])
 EDGES = (0.0, -0.0, 1e-300, 5e-324, 1e-5, 0.1, 1e16, 1e22, 1.7976931348623157e308, 123456789.123, math.inf, -math.inf)
 TAGS = st.dictionaries(
-    KEYS.filter(lambda key: key != "${x}" and fault_of(key) is None),  # a variable is no key
+    KEYS.filter(lambda key: key != "${x}" and fault_of_name(key) is None),  # a variable is no key
     NOTES | st.booleans() | st.integers(-(10**40), 10**40) | st.sampled_from(EDGES) | st.floats(allow_nan=False),
 )
 

@@ -13,7 +13,7 @@ from jsonschema import Draft7Validator
 
 from annpipe.backend.device import computing
 from annpipe.draft.draft import draft
-from annpipe.draft.types import Draft
+from annpipe.draft.sections import Draft
 from annpipe.errors import OptionError, SpecError
 from annpipe.plan.plan import Plan
 from annpipe.plan.resolve.resolve import resolve

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from annpipe.draft.draft import draft
-from annpipe.draft.types import Draft
+from annpipe.draft.sections import Draft
 from annpipe.errors import Place, Problem, SpecError
 from annpipe.errors.render import render
 from annpipe.plan.plan import Plan

@@ -9,9 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from annpipe.registry.discovery import PluginFault
+from annpipe.registry.discovery import PluginFault, function_of, imported, load
 from annpipe.registry.entry import Entry, Origin
-from annpipe.registry.loading import function_of, imported, load
 from annpipe.registry.registry import Registry
 
 Write = Callable[[str, str], Path]

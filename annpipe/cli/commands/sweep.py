@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -69,17 +70,9 @@ def command(
     trained again: an interrupted sweep goes on when it is called again, and one with more values trains only the new
     ones. Over seeds, folds and other splits results are averaged.
     """
-    from annpipe.spec.sections.axes import read_over
-
-    more = [f"seed=0..{seeds - 1}"] if seeds else []
-    more += [f"data.split.fold=0..{folds - 1}"] if folds else []
-    over = [read_over(text) for text in [*axes, *more]]
-    overrides = [*source.overrides, *([f"data.split.folds={folds}"] if folds else [])]
-    overrides += [f"sweep.{name}={value}" for name, value in options.items() if value is not None]
-    source = replace(source, overrides=tuple(overrides), over=tuple(over))
-
     from annpipe.runs.launch import shipping
 
+    source = _with_options(source, axes, seeds, folds, options)
     drafted = source.draft()
     with nullcontext() if dry_run else shipping() as recorder:  # started before torch is imported
         from annpipe.cli.views.sweep_display import SweepDisplay
@@ -94,6 +87,24 @@ def command(
         ended = train_sweep(design, display, recorder, workers=workers, storage=storage, tracking_uri=tracking_uri)
     click.echo(as_json_text(ended) if as_json else as_text(ended))
     sys.exit(_code(ended))
+
+
+def _with_options(
+    source: SpecSource,
+    axes: Sequence[str],
+    seeds: int | None,
+    folds: int | None,
+    options: Mapping[str, str | int | None],
+) -> SpecSource:
+    """The spec with the axes of `--over`, `--seeds` and `--folds`, and the options of its section `sweep`."""
+    from annpipe.spec.sections.axes import read_over
+
+    more = [f"seed=0..{seeds - 1}"] if seeds else []
+    more += [f"data.split.fold=0..{folds - 1}"] if folds else []
+    over = [read_over(text) for text in [*axes, *more]]
+    overrides = [*source.overrides, *([f"data.split.folds={folds}"] if folds else [])]
+    overrides += [f"sweep.{name}={value}" for name, value in options.items() if value is not None]
+    return replace(source, overrides=tuple(overrides), over=tuple(over))
 
 
 def _code(ended: SweepEnd) -> int:

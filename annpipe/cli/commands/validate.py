@@ -14,7 +14,7 @@ from annpipe.errors import Problem, SpecError
 from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
-    from annpipe.draft.types import Draft
+    from annpipe.draft.sections import Draft
     from annpipe.registry.registry import Registry
     from annpipe.spec.yaml.nodes import Node
 

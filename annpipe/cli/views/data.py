@@ -106,7 +106,7 @@ def _short(text: str) -> str:
 
 def as_json_text(split_data: SplitData, table: Profile, warnings: Sequence[Problem], figure: Path | None) -> str:
     """Everything for programs; a number that is not finite is null, since JSON has none."""
-    from annpipe.datasets.steps.digest import dataset_digest
+    from annpipe.datasets.steps.make import dataset_digest
 
     data: dict[str, Any] = {
         "name": split_data.spec.head.name,

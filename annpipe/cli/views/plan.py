@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from annpipe.cli.views.text import aligned
 from annpipe.errors import one_line
-from annpipe.spec.sections.table import ONE_COMPONENT
+from annpipe.spec.sections.models import ONE_COMPONENT
 
 if TYPE_CHECKING:
     from annpipe.draft.component import Component
-    from annpipe.draft.types import Draft
+    from annpipe.draft.sections import Draft
     from annpipe.plan.plan import Layer, Plan
 
 

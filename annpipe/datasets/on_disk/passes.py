@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,21 +31,3 @@ class ChunkPasses:
 
     assignment: SplitAssignment
     results: PassResults
-
-
-class PassCache:
-    """The passes over the data that were asked for last; one cache serves all plans of a sweep."""
-
-    def __init__(self) -> None:
-        self._key: str | None = None
-        self._passes: ChunkPasses | None = None
-
-    def get(self, key: str, read: Callable[[], ChunkPasses]) -> ChunkPasses:
-        """The passes under this key, otherwise those that `read` makes."""
-        if self._passes is None or key != self._key:
-            self._key, self._passes = key, read()
-        return self._passes
-
-    def clear(self) -> None:
-        """Frees the memory of the passes; they are made again when they are asked for."""
-        self._key = self._passes = None

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from annpipe.contract import ChunkedDataset, Dataset
-from annpipe.datasets.steps.categories import new_positions, present, recoded
-from annpipe.datasets.steps.classes import class_counts
+from annpipe.datasets.steps.categories import class_counts, new_positions, present, recoded
 from annpipe.datasets.steps.splits import NAMES, Splits, split_rows
 from annpipe.spec.sections.models import Split
 

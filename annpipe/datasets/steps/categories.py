@@ -1,4 +1,4 @@
-"""The categories of a run are those of its train split: the positions of the others become -1."""
+"""The categories of a run, which are those of its train split, and the classes of a target."""
 
 from __future__ import annotations
 
@@ -51,3 +51,21 @@ def n_categories(train: Dataset, names: Sequence[str], fields: Fields) -> list[i
     """How many categories each column has, 0 where it holds numbers; a boolean has names too, and stays 0 and 1."""
     coded = [fields.inputs[name].type == "category" for name in names]
     return [len(train.categories.get(name, ())) if is_coded else 0 for name, is_coded in zip(names, coded, strict=True)]
+
+
+def class_names(dataset: Dataset, target: str) -> tuple[str, ...]:
+    """The classes of a target by number, as words; none where it holds numbers. 0 and 1 are classes too."""
+    values = dataset.targets[target]
+    if values.ndim > 1:
+        return ()
+    if target in dataset.categories:
+        return dataset.categories[target]
+    if values.is_floating_point():
+        return ("0", "1") if bool(((values == 0) | (values == 1)).all()) else ()
+    n_classes = int(values.max()) + 1
+    return tuple(map(str, range(n_classes))) if n_classes <= max(dataset.rows, 2) else ()
+
+
+def class_counts(labels: torch.Tensor, n_classes: int) -> torch.Tensor:
+    """(rows,) labels -> (classes,) how many rows each has; a negative label is of no class."""
+    return torch.bincount(labels[labels >= 0].long(), minlength=n_classes)

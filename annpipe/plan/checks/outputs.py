@@ -1,17 +1,19 @@
-"""Checks that the model's output fits the targets and that the loss takes both."""
+"""Checks that the model's output fits the targets and that the loss takes both, for each head by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
 from annpipe.backend.instantiate import instantiate
 from annpipe.contract import Fields, OutputRoles
 from annpipe.draft.component import Component
+from annpipe.draft.inputs_outputs import OutputHead
 from annpipe.draft.losses import by_target, compares_classes, leaves, takes_classes, unweighted
 from annpipe.draft.option_faults import option_refused
-from annpipe.draft.types import Draft
+from annpipe.draft.sections import Draft
 from annpipe.errors import OptionError, Place, Problem
 from annpipe.errors.wording import first_line
 from annpipe.plan.output_roles import outputs_in_words, role_faults, roles_by_target
@@ -21,6 +23,50 @@ from annpipe.registry.discovery import PluginFault
 from annpipe.registry.traits import LayerTraits
 
 MOST_NUMBERS = 2**16  # up to so many a loss is tried on real ones: on the meta device torch loads its compiler for it
+
+
+@dataclass(frozen=True)
+class HeadRun:
+    """What of a run is checked together: the last layers, the loss and the metrics that see them, and the fields."""
+
+    layers: Sequence[Layer]
+    loss: Component
+    metrics: Sequence[Component]
+    fields: Fields
+
+
+def for_each(
+    layers: Sequence[Layer],
+    loss: Component,
+    metrics: Sequence[Component],
+    outputs: Sequence[OutputHead],
+    fields: Fields,
+) -> Iterator[HeadRun]:
+    """The whole run; with heads, each head as a run of its own, whose layers are the last."""
+    if not outputs:
+        yield HeadRun(layers, loss, metrics, fields)
+    for head, stack in zip(outputs, layers[-1].stacks.values(), strict=False):
+        of_head = replace(fields, targets={head.name: fields.targets[head.name]})
+        yield HeadRun(stack, head.loss, head.metrics, of_head)
+
+
+def filled(outputs: Sequence[OutputHead], layers: Sequence[Layer]) -> tuple[OutputHead, ...]:
+    """The heads with their layers as they were run through."""
+    stacks = layers[-1].component.options["branches"] if outputs else ()
+    return tuple(replace(head, layers=tuple(stack)) for head, stack in zip(outputs, stacks, strict=True))
+
+
+def placed(loss: Component, layers: Sequence[Layer], outputs: Sequence[OutputHead]) -> Component:
+    """The loss, with heads told where their outputs stand and which of their targets are labels."""
+    if not outputs:
+        return loss
+    spans, labels, start = {}, {}, 0
+    for head, stack in zip(outputs, layers[-1].stacks.values(), strict=True):
+        width = stack[-1].output_shape[0]
+        spans[head.name] = [start, start + width]
+        labels[head.name] = takes_classes(head.loss)
+        start += width
+    return loss.with_options(spans=spans, labels=labels)
 
 
 def target_tensor(fields: Fields, *, classes: bool) -> torch.Tensor:

@@ -10,31 +10,35 @@ from torch.nn import Parameter
 
 from annpipe.backend.initialize import check_parameters
 from annpipe.contract import Fields, RunPreview
-from annpipe.datasets.observe import Observed
-from annpipe.datasets.on_disk.passes import PassCache
+from annpipe.datasets.observe import Observed, observe_fields
+from annpipe.datasets.request import PassCache
 from annpipe.datasets.steps.make import make_dataset
 from annpipe.datasets.steps.splits import held_out
 from annpipe.draft.draft import watched_faults
+from annpipe.draft.inputs_outputs import in_order, input_faults, is_inputs, output_faults, with_column_spans
 from annpipe.draft.losses import compares_classes
+from annpipe.draft.option_faults import faults_of_data
+from annpipe.draft.sections import Draft
 from annpipe.draft.taps import tap_faults
 from annpipe.draft.transforms import grouped
-from annpipe.draft.types import Draft
 from annpipe.errors import Problem, SpecError
 from annpipe.files.limits import held_to
-from annpipe.plan.checks.construct import refusals
-from annpipe.plan.checks.heads import HeadRun, filled, for_each, placed
-from annpipe.plan.checks.memory import beyond_memory
-from annpipe.plan.checks.outputs import check_output
-from annpipe.plan.checks.plots_callbacks import misfits
-from annpipe.plan.checks.rows import lone_row, too_few
-from annpipe.plan.output_roles import transform_faults
+from annpipe.plan.checks.outputs import HeadRun, check_output, filled, for_each, placed
+from annpipe.plan.checks.refusals import misfits, refusals
+from annpipe.plan.checks.sizes import beyond_memory, lone_row, too_few
+from annpipe.plan.output_roles import transform_faults, with_output_roles
 from annpipe.plan.plan import Layer, Plan
-from annpipe.plan.predictions import with_output_roles
-from annpipe.plan.resolve.arrange import arranged, observed_inputs
 from annpipe.plan.resolve.shape_cache import ShapeCache
 from annpipe.plan.schedules import Length, as_long_as, misfits_of, run_length
-from annpipe.plan.warnings.model import clipped_within_a_step, labels_as_numbers, linear_collapse, steps_for_channels
-from annpipe.plan.warnings.outputs import activation_and_loss, goal_of_scheduler, thresholds_of_logits
+from annpipe.plan.warnings import (
+    activation_and_loss,
+    clipped_within_a_step,
+    goal_of_scheduler,
+    labels_as_numbers,
+    linear_collapse,
+    steps_for_channels,
+    thresholds_of_logits,
+)
 
 
 def resolve(drafted: Draft, shape_cache: ShapeCache | None = None, passes: PassCache | None = None) -> Plan:
@@ -147,3 +151,34 @@ def _preview(drafted: Draft, fields: Fields, *, may_make: bool, has_val: bool) -
     made = cache(lambda: make_dataset(drafted.data, drafted.head.seed)) if may_make else None
     heads = {head.name: (head.loss.name, compares_classes(head.loss)) for head in drafted.outputs}
     return RunPreview(fields, drafted.loss.name, compares_classes(drafted.loss), has_val, made, heads=heads)
+
+
+def arranged(drafted: Draft, fields: Fields) -> Draft:
+    """The draft whose inputs know the columns of each stack, and whose heads are in the order of their targets."""
+    outputs = in_order(drafted.outputs, fields)
+    names = [head.name for head in drafted.outputs]
+    model = [with_column_spans(layer, fields) if is_inputs(layer) else layer for layer in drafted.model]
+    if outputs:
+        order = [names.index(head.name) for head in outputs]
+        last = model[-1]
+        options = {name: [last.options[name][number] for number in order] for name in ("names", "branches")}
+        model[-1] = last.with_options(**options)
+        losses = {head.name: head.loss for head in outputs}
+        weights = {head.name: head.weight for head in outputs}
+        drafted = replace(drafted, loss=drafted.loss.with_options(losses=losses, weights=weights))
+    return replace(drafted, model=tuple(model), outputs=outputs)
+
+
+def observed_inputs(drafted: Draft, passes: PassCache | None) -> Observed:
+    """What is known of the data; raises SpecError where the model's inputs and outputs do not fit its fields."""
+    with faults_of_data(drafted.spec, drafted.data):
+        observed = observe_fields(drafted, passes)
+    inputs = observed.fields.inputs
+    shaped = [name for name, field in inputs.items() if field.shape]
+    if faults := [*input_faults(drafted.spec, observed.fields), *output_faults(drafted.spec, observed.fields)]:
+        raise SpecError(faults)
+    if shaped and len(inputs) > 1 and not drafted.spec.inputs:
+        message = f"the inputs {', '.join(inputs)} cannot be joined: '{shaped[0]}' is not one number a row"
+        help_ = "give each a stack of its own, with `model.inputs`; or take one input, or numbers only"
+        raise SpecError([Problem("data", message, drafted.data.place, help_)])
+    return observed

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from annpipe.contract import Fields
-from annpipe.draft.types import Draft
+from annpipe.draft.sections import Draft
 
 if TYPE_CHECKING:  # a sweep holds a cache before it knows that its specs are right, and torch takes seconds to import
     from torch.nn import Parameter
@@ -22,7 +22,7 @@ class ShapeCache:
 
     def model(self, drafted: Draft, fields: Fields) -> tuple[tuple[Layer, ...], Mapping[str, Parameter]]:
         """The filled layers of a draft's model, with their shapes, and its parameters by name; raises SpecError."""
-        from annpipe.plan.checks.construct import parameters_of
+        from annpipe.plan.checks.refusals import parameters_of
         from annpipe.plan.shapes.run import run_shapes
 
         # Also the places count: what is wrong elsewhere with one of the layers is reported at its own.

@@ -17,8 +17,16 @@ from annpipe.draft.component import Component, components_in
 from annpipe.errors import Problem, SpecError
 from annpipe.errors.wording import first_line
 from annpipe.plan.plan import Layer
-from annpipe.plan.shapes.faults import forward_problem, raised_in, rank_problem, steps_first
-from annpipe.plan.shapes.flow import Flow, counted_once, pieces, repeated
+from annpipe.plan.shapes.flow import (
+    Flow,
+    counted_once,
+    forward_problem,
+    pieces,
+    raised_in,
+    rank_problem,
+    repeated,
+    steps_first,
+)
 from annpipe.portable.stack import passed
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.traits import LayerTraits, LossTraits

@@ -1,7 +1,7 @@
 """The journal of a run: an append-only file of events, complete up to the last line written.
 
 A line that the disk has no room for waits in memory, and is tried again with the next one. The events are defined in
-`events`, their lines in `lines`; `readers` reads them.
+`events`, and their lines are written and read in `lines`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from annpipe.record.journal.events import Event as Event  # all of a journal is 
 from annpipe.record.journal.events import MetricPoints, RunEnded, SeriesPoints, to_data
 from annpipe.record.journal.events import Status as Status
 from annpipe.record.journal.lines import FILE as FILE
+from annpipe.record.journal.lines import complete_size as complete_size
 from annpipe.record.journal.lines import damage_text as damage_text
 from annpipe.record.journal.lines import damaged_lines as damaged_lines
 from annpipe.record.journal.lines import dump, last_steps
+from annpipe.record.journal.lines import is_held as is_held
+from annpipe.record.journal.lines import lacks_files as lacks_files
+from annpipe.record.journal.lines import last_event as last_event
+from annpipe.record.journal.lines import last_line as last_line
 from annpipe.record.journal.lines import lines as lines
 from annpipe.record.journal.lines import points as points
+from annpipe.record.journal.lines import read as read
 from annpipe.record.journal.lines import run_begun as run_begun
-from annpipe.record.journal.readers import complete_size as complete_size
-from annpipe.record.journal.readers import is_held as is_held
-from annpipe.record.journal.readers import lacks_files as lacks_files
-from annpipe.record.journal.readers import last_event as last_event
-from annpipe.record.journal.readers import last_line as last_line
-from annpipe.record.journal.readers import read as read
-from annpipe.record.journal.readers import status as status
+from annpipe.record.journal.lines import status as status
 
 RESERVE = ".reserve"  # a file whose room is given to a run's last words when the disk is full
 RESERVE_BYTES = 1 << 16

@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 import mlflow
 import sqlalchemy
 
-from annpipe.files.cache_folder import cache_folder
 from annpipe.files.lock import locked
-from annpipe.files.private import private_folder
+from annpipe.files.private import cache_folder, private_folder
 from annpipe.record.journal.location import database_file, is_server, scrub
 
 log = logging.getLogger("annpipe.record")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+FILE_WORDS = ("path", "paths", "file", "filename", "filepath", "file_path", "filepath_or_buffer", "data_path")
 OPTIONS: dict[str, tuple[str, ...]] = {
     "units": ("out_features",),
     "n_units": ("out_features",),
@@ -63,10 +64,18 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "every_n_epochs": ("every",),
     "save_top_k": ("best",),
     "restore_best_weights": ("restore_best",),
-    "label": ("targets",),
-    "labels": ("targets",),
+    "label": ("targets", "target"),
+    "labels": ("targets", "target"),
+    "label_column": ("target",),
+    "target_column": ("target",),
     "outputs": ("targets",),
     "x": ("inputs",),
-    "y": ("targets",),
+    "y": ("targets", "target"),
+    "targets": ("target",),
     "features": ("inputs",),
+    "usecols": ("features",),
+    "sep": ("delimiter",),
+    "separator": ("delimiter",),
+    "na_values": ("missing",),
+    **dict.fromkeys(FILE_WORDS, ("files",)),
 }

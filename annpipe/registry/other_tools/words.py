@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from annpipe.registry.other_tools.options import OPTIONS
+from annpipe.registry.other_tools.options import FILE_WORDS, OPTIONS
 from annpipe.registry.other_tools.python_names import bare_name, python_word
 
 
@@ -301,6 +301,10 @@ _NO_OPTION: dict[tuple[str, str], str] = {
     **{
         ("data", word): "rows are held out in `data.split`, beside the data component: `split: {val: 0.2}`"
         for word in ("split", "validation_split", "val_split", "test_split", "test_size")
+    },
+    **{
+        ("data", word): "a file of rows is read by csv, parquet or npz: `data: {csv: {files: rows.csv, target: y}}`"
+        for word in FILE_WORDS
     },
     ("data", "batch_size"): "`batch_size` stands under train",
     ("data", "shuffle"): "`shuffle` stands under train",

@@ -9,8 +9,8 @@ from typing import NoReturn
 from annpipe.errors import Place, Problem, SpecError
 from annpipe.errors.suggest import did_you_mean
 from annpipe.spec.sections.model_section import MODEL_KEYS
+from annpipe.spec.sections.models import LIST_SECTIONS, ONE_COMPONENT
 from annpipe.spec.sections.spec import TOP_KEYS
-from annpipe.spec.sections.table import LIST_SECTIONS, ONE_COMPONENT
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode
 
 LEFT_OUT = {"data": ("split", "transforms")}  # mappings inside a section that a spec may leave out

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
-from annpipe.spec.sections.checking import EXAMPLES, used_note
 from annpipe.spec.sections.component import Call, read_call, read_calls
 from annpipe.spec.sections.inputs_outputs import HeadCall, InputCall, read_inputs, read_join, read_outputs
-from annpipe.spec.sections.section_reader import SectionReader, is_given
+from annpipe.spec.sections.section_reader import EXAMPLES, SectionReader, is_given, used_note
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, ScalarNode, in_words
 
 MODEL_KEYS = ("inputs", "join", "layers", "outputs", "init", "freeze")

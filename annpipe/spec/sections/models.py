@@ -1,10 +1,39 @@
-"""The sections of a spec and their rules, as strict pydantic models."""
+"""The sections of a spec: their order, the components in each, and their options as strict pydantic models."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from annpipe.registry.kinds import KINDS
+
+_OF_COMPONENTS = {kind.section: kind for kind in KINDS.values() if kind.section}
+ONE_COMPONENT: Mapping[str, str] = {name: kind.name for name, kind in _OF_COMPONENTS.items() if not kind.many}
+"""The kinds of sections that are one component, by the names of the sections."""
+
+MANY_COMPONENTS: Mapping[str, str] = {name: kind.name for name, kind in _OF_COMPONENTS.items() if kind.many}
+"""The kinds of sections that are a list of components."""
+
+SECTIONS = (
+    *("version", "name", "description", "tags", "plugins", "seed", "device", "data", "blocks", "model"),
+    *(name for name in ONE_COMPONENT if name != "data"),
+    *("train", "metrics", "plots", "callbacks", "sweep", "tracking"),
+)
+LIST_SECTIONS = frozenset({"plugins", "model", *MANY_COMPONENTS})
+
+DESCRIPTIONS: Mapping[str, str] = {
+    "device": "where and how the run computes",
+    "blocks": "stacks of layers by name, to be used as layers in the model",
+    "model": "the layers, in order; sizes are filled in; `inputs`, `outputs`, `init` and `freeze` where more is said",
+    "train": "how long, in what batches, and when the run looks",
+    "sweep": "what `annpipe sweep` tries; a single run does not look at it",
+    "tracking": "where the record goes",
+    **{name: kind.purpose for name, kind in _OF_COMPONENTS.items()},
+}
+"""What a section is for, where its own fields do not say it."""
+
 
 Word = Annotated[str, Field(min_length=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -109,6 +138,16 @@ class Train(Section):
     scheduler_each: Literal["epoch", "step"] = Field("epoch", description="when the scheduler goes on")
     evaluate_every: Positive = Field(1, description="epochs between evaluations of the val split")
     checkpoint_seconds: Annotated[float, Field(gt=0)] = Field(30.0, description="seconds between safety checkpoints")
+
+    @property
+    def clips(self) -> bool:
+        """Whether gradients have a limit."""
+        return self.clip_norm is not None or self.clip_value is not None
+
+    @property
+    def accumulated_size(self) -> int | None:
+        """The rows of each batch of a step that gathers several; None where a step has one batch."""
+        return self.batch_size if self.accumulate > 1 and self.batch_size != "all" else None
 
 
 class Sweep(Section):

@@ -10,18 +10,21 @@ from pathlib import Path
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.registry.other_tools.words import section_word
-from annpipe.spec.sections import groups
-from annpipe.spec.sections.checking import EXAMPLES, REQUIRED, meant_by, used_note
-from annpipe.spec.sections.component import Call, read_call, read_calls
-from annpipe.spec.sections.groups import GroupCall
+from annpipe.spec.sections.component import GROUPS, Call, GroupCall, read_call, read_calls, read_groups
 from annpipe.spec.sections.inputs_outputs import HeadCall, InputCall
 from annpipe.spec.sections.model_section import ModelReading, long_form
-from annpipe.spec.sections.models import Device, Head, Split, Tracking, Train
-from annpipe.spec.sections.names import unprintable
-from annpipe.spec.sections.section_reader import SectionReader, is_given
+from annpipe.spec.sections.models import LIST_SECTIONS, SECTIONS, Device, Head, Split, Tracking, Train
+from annpipe.spec.sections.section_reader import (
+    EXAMPLES,
+    REQUIRED,
+    SectionReader,
+    is_given,
+    meant_by,
+    unprintable,
+    used_note,
+)
 from annpipe.spec.sections.splits import split_faults, split_files
 from annpipe.spec.sections.sweep import SweepCall, read_sweep
-from annpipe.spec.sections.table import LIST_SECTIONS, SECTIONS
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, descend, in_words, plain
 
 __all__ = ["LIST_SECTIONS", "REQUIRED", "SECTIONS", "TOP_KEYS", "Spec", "read_spec"]
@@ -127,7 +130,7 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         init=tuple(model.init()),
         freeze=model.freeze(),
         loss=reading.call("loss"),
-        optimizer=reading.component_beside("optimizer", (groups.KEY,)),
+        optimizer=reading.component_beside("optimizer", (GROUPS,)),
         groups=reading.groups(),
         scheduler=reading.call("scheduler") if is_given(root.get("scheduler")) else None,
         average=reading.call("average") if is_given(root.get("average")) else None,
@@ -223,13 +226,16 @@ class _Sections(SectionReader):
         return device
 
     def sweep(self) -> SweepCall | None:
-        call, problems = read_sweep(self.root.get("sweep"))
+        node = self.root.get("sweep")
+        if node is None or not is_given(node):
+            return None
+        call, problems = read_sweep(node)
         self.problems += problems
         return call
 
     def groups(self) -> tuple[GroupCall, ...]:
         optimizer = self.root.get("optimizer")
-        calls, problems = groups.read_groups(optimizer.get(groups.KEY) if isinstance(optimizer, MappingNode) else None)
+        calls, problems = read_groups(optimizer.get(GROUPS) if isinstance(optimizer, MappingNode) else None)
         self.problems += problems
         return tuple(calls)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.spec.sections.axes import FORMS_SAID, MOST_TRIALS, Axis, AxisFault, axis_of
-from annpipe.spec.sections.checking import check, stand_in, used_note
 from annpipe.spec.sections.models import Section, Sweep
+from annpipe.spec.sections.section_reader import check, stand_in, used_note
 from annpipe.spec.sections.sweep_methods import METHODS, PRUNERS
 from annpipe.spec.yaml.nodes import MappingNode, Node, ScalarNode, in_words
 
@@ -48,10 +48,8 @@ class SweepCall:
         return tuple(axis for axis in self.axes if axis.is_repeat)
 
 
-def read_sweep(node: Node | None) -> tuple[SweepCall | None, list[Problem]]:
-    """The section, None where there is none, and what is wrong with it."""
-    if node is None or (isinstance(node, ScalarNode) and node.value is None):
-        return None, []
+def read_sweep(node: Node) -> tuple[SweepCall | None, list[Problem]]:
+    """The section, None where it is no mapping, and what is wrong with it."""
     if not isinstance(node, MappingNode):
         message = f"`sweep` must be a mapping; found {in_words(node)}"
         return None, [Problem("wrong-type", message, node.place, EXAMPLE, used_note(node))]

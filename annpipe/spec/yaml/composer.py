@@ -17,10 +17,8 @@ from typing import Any
 import yaml
 
 from annpipe.errors import Place, Problem, Problems, SpecError
-from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode
-from annpipe.spec.yaml.parser import Parser, events, parsers
-from annpipe.spec.yaml.scalars import core_value
-from annpipe.spec.yaml.slips import may_slip, slips
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, core_value
+from annpipe.spec.yaml.parser import Parser, events, may_slip, parsers, slips
 from annpipe.spec.yaml.source import Source, short
 from annpipe.spec.yaml.yaml_mistakes import explain
 

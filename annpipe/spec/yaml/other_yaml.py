@@ -13,8 +13,7 @@ from annpipe.registry.types import (
     TupleOf,
     alternatives,
 )
-from annpipe.spec.yaml.nodes import Node, ScalarNode
-from annpipe.spec.yaml.scalars import core_value
+from annpipe.spec.yaml.nodes import Node, ScalarNode, core_value
 
 MAX_LENGTH = 100  # a longer text is not looked at: no number, no variable
 

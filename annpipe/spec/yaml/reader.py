@@ -7,9 +7,8 @@ from pathlib import Path
 from annpipe.errors import Place, Problem, SpecError
 from annpipe.files.named import NamedFault, fault_of, opened, problem_of
 from annpipe.spec.yaml.composer import MAX_DEPTH, MAX_NODES, compose
-from annpipe.spec.yaml.nodes import MappingNode
+from annpipe.spec.yaml.nodes import MappingNode, core_value
 from annpipe.spec.yaml.parser import MAX_BYTES, Parser, max_bytes, parsers
-from annpipe.spec.yaml.scalars import core_value
 
 __all__ = ["MAX_BYTES", "MAX_DEPTH", "MAX_NODES", "core_value", "read_file", "read_text"]
 

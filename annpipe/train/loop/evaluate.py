@@ -12,8 +12,8 @@ from annpipe.datasets.steps.tensors import Rows
 from annpipe.draft.component import Component
 from annpipe.draft.metric_keys import large_is_good
 from annpipe.errors import RunError
+from annpipe.plan.output_roles import Points, plan_roles, points
 from annpipe.plan.plan import Plan
-from annpipe.plan.predictions import Points, plan_roles, points
 from annpipe.portable.columns import Targets
 from annpipe.portable.heads import HeadLosses
 from annpipe.train.divisors import Terms, head_terms, is_sum

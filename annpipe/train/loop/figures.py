@@ -18,8 +18,8 @@ from annpipe.draft.losses import takes_classes
 from annpipe.files.figures import write_figure
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
+from annpipe.plan.output_roles import PointColumn, n_outputs, plan_roles, point_of
 from annpipe.plan.plan import Plan
-from annpipe.plan.predictions import PointColumn, n_outputs, plan_roles, point_of
 from annpipe.train.loop.evaluate import predict
 from annpipe.train.parts import Parts
 

@@ -21,14 +21,12 @@ from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.train.divisors import sums_of
 from annpipe.train.gears.base import Gear
-from annpipe.train.loop.checkpoint import FOLDER
+from annpipe.train.loop.checkpoint import FOLDER, Keeper
 from annpipe.train.loop.evaluate import evaluate
 from annpipe.train.loop.figures import run_view
-from annpipe.train.loop.keep_checkpoints import Keeper
-from annpipe.train.loop.state import LoopState
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Pace, Schedule
-from annpipe.train.tally import step_losses
+from annpipe.train.tally import LoopState, step_losses
 
 PAUSE_SECONDS = 0.1
 LAST = "last"

@@ -12,8 +12,8 @@ import pytest
 from annpipe.backend.instantiate import instantiate
 from annpipe.cli.commands.show import examples
 from annpipe.draft.options import Resolving
+from annpipe.registry.discovery import imported
 from annpipe.registry.kinds import KINDS
-from annpipe.registry.loading import imported
 from annpipe.registry.registry import Registry
 from annpipe.registry.traits import DataTraits
 from annpipe.spec.sections.component import Call, read_call

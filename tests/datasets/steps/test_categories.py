@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 
 from annpipe.contract import Dataset
-from annpipe.datasets.steps.categories import known_categories, n_categories, new_positions, present
+from annpipe.datasets.steps.categories import (
+    class_counts,
+    class_names,
+    known_categories,
+    n_categories,
+    new_positions,
+    present,
+)
 from annpipe.datasets.steps.splits import Splits
 from tests.datasets.tables import WORDS, fields_of_table
 
@@ -38,3 +45,23 @@ def test_positions_are_counted_among_those_that_are_there() -> None:
 
 def test_numbers_have_no_categories() -> None:
     assert n_categories(part(0, 1), ["x", "word"], fields_of_table()) == [0, 3]
+
+
+def of(values: torch.Tensor, **categories: tuple[str, ...]) -> tuple[str, ...]:
+    return class_names(Dataset({"x": values}, {"y": values}, categories=categories), "y")
+
+
+def test_classes_have_the_names_of_their_categories_or_their_numbers() -> None:
+    assert of(torch.tensor([0, 1, 1]), y=("no", "yes")) == ("no", "yes")
+    assert of(torch.tensor([0, 2, 1])) == ("0", "1", "2")
+    assert of(torch.tensor([0.0, 1.0, 1.0])) == ("0", "1")
+
+
+def test_numbers_are_no_classes() -> None:
+    assert of(torch.tensor([0.5, 1.0])) == ()
+    assert of(torch.tensor([10_000, 3])) == (), "more classes than rows"
+    assert of(torch.zeros(3, 2)) == ()
+
+
+def test_negative_labels_are_of_no_class() -> None:
+    assert class_counts(torch.tensor([0, -1, 2, 2]), 4).tolist() == [1, 0, 2, 0]

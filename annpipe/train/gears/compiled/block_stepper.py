@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 
 from annpipe.train.gears.compiled.gearbox import Gearbox
-from annpipe.train.gears.compiled.steps import state_of
+from annpipe.train.gears.compiled.steps import StepInputs, state_of
 from annpipe.train.gears.compiled.verify import Compiled, option_table
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.schedule import Schedule
@@ -81,7 +81,7 @@ class BlockStepper:
             batches = batches[:1]
         table = [torch.stack(group) for group in zip(*tables, strict=True)]  # (steps, options, members) of each group
         xs, ys = [x for x, _ in batches], [y for _, y in batches]
-        return compiled.steps(state_of(self.state), xs, ys, table, step + 1)
+        return compiled.steps(state_of(self.state), StepInputs(xs, ys, table, step + 1))
 
     def _next_batch(self, step: int) -> Batch:
         batch_index = step % self.schedule.steps_per_epoch

@@ -8,12 +8,12 @@ the very one that takes the run's steps; none is captured later on, when it coul
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 
-from annpipe.train.gears.compiled.steps import StepState, Take, steps_of
+from annpipe.train.gears.compiled.steps import StepInputs, StepState, Take, steps_of
 from annpipe.train.gears.stacked.state import StackedState
 
 Replay = Callable[[], torch.Tensor]
@@ -71,23 +71,16 @@ class GraphedSteps:
         self._memory: _Memory | None = None
         self._replay: Replay | None = None
 
-    def __call__(
-        self,
-        state: StepState,
-        xs: Sequence[torch.Tensor],
-        ys: Sequence[torch.Tensor],
-        table: Sequence[torch.Tensor],
-        step: int,
-    ) -> torch.Tensor:
+    def __call__(self, state: StepState, inputs: StepInputs) -> torch.Tensor:
         """As `CompiledSteps`: the losses, (steps, members); `state` is changed in place."""
         with torch.no_grad():
             if self._memory is None or self._replay is None:
-                self._memory = _Memory(state, xs, ys, table, shares_rows=self._shares_rows)
-                with torch.cuda.device_of(xs[0]):  # type: ignore[no-untyped-call]  # torch's own
+                self._memory = _Memory(state, inputs, shares_rows=self._shares_rows)
+                with torch.cuda.device_of(inputs.xs[0]):  # type: ignore[no-untyped-call]  # torch's own
                     self._replay = self._capture(_bound(self._steps, self._memory))
-            if not self._memory.can_take(xs, ys):  # rows in other memory: the same steps, one by one
-                return _bound(self._steps, _Memory(state, xs, ys, table, step=step, copies=False))()
-            self._memory.copy_in(state, xs, ys, table, step)
+            if not self._memory.can_take(inputs):  # rows in other memory: the same steps, one by one
+                return _bound(self._steps, _Memory(state, inputs, copies=False))()
+            self._memory.copy_in(state, inputs)
             losses = self._replay().clone()
             self._memory.copy_out(state)
             return losses
@@ -96,46 +89,30 @@ class GraphedSteps:
 class _Memory:
     """What a graph reads and writes: copies, but for rows that are shared; with `copies` off the tensors themselves."""
 
-    def __init__(
-        self,
-        state: StepState,
-        xs: Sequence[torch.Tensor],
-        ys: Sequence[torch.Tensor],
-        table: Sequence[torch.Tensor],
-        *,
-        shares_rows: bool = True,
-        step: int = 1,
-        copies: bool = True,
-    ) -> None:
+    def __init__(self, state: StepState, inputs: StepInputs, *, shares_rows: bool = True, copies: bool = True) -> None:
+        table = zip(inputs.table, state.values, strict=True)
         self.state = state.copied() if copies else state
-        self.xs, self.ys = ([x if shares_rows else x.clone() for x in rows] for rows in (xs, ys))
-        self.table = [group.to(values.device, copy=True) for group, values in zip(table, state.values, strict=True)]
-        self.count = torch.full((), float(step), dtype=torch.float64, device=xs[0].device)
-        self._shares_rows, self._last_table = shares_rows, list(table)
+        self.xs, self.ys = ([x if shares_rows else x.clone() for x in rows] for rows in (inputs.xs, inputs.ys))
+        self.table = [group.to(values.device, copy=True) for group, values in table]
+        self.count = torch.full((), float(inputs.step), dtype=torch.float64, device=inputs.xs[0].device)
+        self._shares_rows, self._last_table = shares_rows, list(inputs.table)
 
-    def can_take(self, xs: Sequence[torch.Tensor], ys: Sequence[torch.Tensor]) -> bool:
+    def can_take(self, inputs: StepInputs) -> bool:
         """Whether rows can be read: any that are copied, and those that are shared."""
-        pairs = zip([*xs, *ys], [*self.xs, *self.ys], strict=True)
+        pairs = zip([*inputs.xs, *inputs.ys], [*self.xs, *self.ys], strict=True)
         return not self._shares_rows or all(_is_same_memory(*pair) for pair in pairs)
 
-    def copy_in(
-        self,
-        state: StepState,
-        xs: Sequence[torch.Tensor],
-        ys: Sequence[torch.Tensor],
-        table: Sequence[torch.Tensor],
-        step: int,
-    ) -> None:
+    def copy_in(self, state: StepState, inputs: StepInputs) -> None:
         """Copies in what the next steps begin with. The host waits for nothing."""
         torch._foreach_copy_(_read(self.state), _read(state))
         if not self._shares_rows:
-            torch._foreach_copy_(self.xs, list(xs))
-            torch._foreach_copy_(self.ys, list(ys))
-        for kept, before, now in zip(self.table, self._last_table, table, strict=True):
+            torch._foreach_copy_(self.xs, list(inputs.xs))
+            torch._foreach_copy_(self.ys, list(inputs.ys))
+        for kept, before, now in zip(self.table, self._last_table, inputs.table, strict=True):
             if now is not before and not torch.equal(now, before):  # both are the processor's
                 kept.copy_(now, non_blocking=True)
-        self._last_table = list(table)
-        self.count.fill_(float(step))
+        self._last_table = list(inputs.table)
+        self.count.fill_(float(inputs.step))
 
     def copy_out(self, state: StepState) -> None:
         """Copies out what the steps have computed."""

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch.func import grad_and_value
 
-from annpipe.files.cache_folder import cache_folder
+from annpipe.files.private import cache_folder
 from annpipe.train.gears.stacked.optimizers import StackedGroup
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.tally import step_losses
@@ -44,10 +44,22 @@ def state_of(stack: StackedState) -> StepState:
     return StepState([g.values for g in groups], [g.gradient for g in groups], [g.states for g in groups])
 
 
+@dataclass(frozen=True)
+class StepInputs:
+    """What the steps of a call read.
+
+    `xs` and `ys`, (members, rows, …) each, are those of every step, or one for all. `table` has for each group the
+    options of the optimizers in double precision, (steps, options, members). `step` is the number of the first, from 1.
+    """
+
+    xs: Sequence[torch.Tensor]
+    ys: Sequence[torch.Tensor]
+    table: Sequence[torch.Tensor]
+    step: int
+
+
 Take = Callable[..., torch.Tensor]
-CallSteps = Callable[
-    [StepState, Sequence[torch.Tensor], Sequence[torch.Tensor], Sequence[torch.Tensor], int], torch.Tensor
-]
+CallSteps = Callable[[StepState, StepInputs], torch.Tensor]
 """Steps of every member, as a call of `CompiledSteps` takes them."""
 
 
@@ -65,24 +77,14 @@ class CompiledSteps:
         self._is_compiled = False
         self._run: Take = torch.compile(steps_of(stack, n_steps, x), fullgraph=True, dynamic=False, options=options)
 
-    def __call__(
-        self,
-        state: StepState,
-        xs: Sequence[torch.Tensor],
-        ys: Sequence[torch.Tensor],
-        table: Sequence[torch.Tensor],
-        step: int,
-    ) -> torch.Tensor:
+    def __call__(self, state: StepState, inputs: StepInputs) -> torch.Tensor:
         """The losses, (steps, members), or the values and divisors of their terms, (steps, members, 2K); `state` is
         changed in place.
-
-        `xs` and `ys`, (members, rows, …) each, are those of every step, or one for all. `table` has for each group
-        the options of the optimizers in double precision, (steps, options, members). `step` is the number of the
-        first, from 1.
         """
-        count = torch.tensor(float(step), dtype=torch.float64)
+        rows_and_options = list(inputs.xs), list(inputs.ys), list(inputs.table)
+        count = torch.tensor(float(inputs.step), dtype=torch.float64)
         with torch.no_grad(), torch.compiler.set_stance(skip_guard_eval_unsafe=self._is_compiled):
-            losses = self._run(state.values, state.gradients, state.states, list(xs), list(ys), list(table), count)
+            losses = self._run(state.values, state.gradients, state.states, *rows_and_options, count)
         self._is_compiled = True
         return losses
 

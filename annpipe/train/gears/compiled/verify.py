@@ -12,7 +12,7 @@ import torch
 from annpipe.backend.device import clock
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.compiled.kinds import KINDS, GearKind
-from annpipe.train.gears.compiled.steps import CallSteps, StepState, state_of
+from annpipe.train.gears.compiled.steps import CallSteps, StepInputs, StepState, state_of
 from annpipe.train.gears.compiled.worth import CompileRecord
 from annpipe.train.gears.eager.gear import Eager, beside_the_steps
 from annpipe.train.gears.stacked.eligibility import why_solo
@@ -148,7 +148,7 @@ def _compiled(candidate: Candidate, kind: GearKind, threads: int, *, needs_gain:
 
     def stepped(call: int) -> torch.Tensor:
         batches = slice(1) if is_full else slice(call * size, (call + 1) * size)
-        return run(state, xs[batches], ys[batches], table, copies[0].step + 1 + call * size)
+        return run(state, StepInputs(xs[batches], ys[batches], table, copies[0].step + 1 + call * size))
 
     def taken(n_steps: int) -> torch.Tensor:
         batches = [(eager, x[i], y[i]) for x, y in rows[:n_steps] for i, eager in enumerate(eagers)]

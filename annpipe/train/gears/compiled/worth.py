@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.backend.device import processor
-from annpipe.files.cache_folder import cache_folder
-from annpipe.files.private import private_folder
+from annpipe.files.private import cache_folder, private_folder
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.stacked.eligibility import stack_key
 from annpipe.train.parts import Parts

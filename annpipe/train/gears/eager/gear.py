@@ -11,7 +11,6 @@ from annpipe.backend.streams import GlobalStream
 from annpipe.plan.plan import Plan
 from annpipe.registry.traits import OptimizerTraits
 from annpipe.train.batches.in_memory import batches_of
-from annpipe.train.clipping import clips
 from annpipe.train.divisors import terms_by_divisor
 from annpipe.train.gears.eager.average import Average
 from annpipe.train.gears.eager.gradients import grad_scaler, gradients
@@ -210,4 +209,4 @@ def beside_the_steps(plan: Plan) -> str | None:
         return f"the average {plan.average.name}"
     if train.accumulate > 1:
         return "train.accumulate"
-    return "clipped gradients" if clips(train) else None
+    return "clipped gradients" if train.clips else None

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from annpipe.plan.plan import Plan
-from annpipe.train.accumulation import accumulated_size, step_batches
-from annpipe.train.clipping import clip_gradients, clips
+from annpipe.train.accumulation import step_batches
+from annpipe.train.clipping import clip_gradients
 from annpipe.train.divisors import Terms, compares_labels, is_sum, undivided
 from annpipe.train.gears.manual.chain import solo_chain
 from annpipe.train.parts import Parts
@@ -44,7 +44,7 @@ def gradients(
         compute = _by_rows(plan, _adding(plan, parts, device, scaler), parameters, is_sum=is_sum(plan, parts.loss))
     if scaler is not None:
         compute = _unscaled(compute, scaler, parts.optimizer)
-    if not clips(plan.train):
+    if not plan.train.clips:
         return compute
 
     def clipped(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -56,7 +56,7 @@ def gradients(
 
 
 def _by_rows(plan: Plan, add: Adding, parameters: list[torch.nn.Parameter], *, is_sum: bool) -> Gradients:
-    size = accumulated_size(plan)
+    size = plan.train.accumulated_size
 
     def whole(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         for parameter in parameters:
@@ -77,7 +77,7 @@ def _by_terms(
 ) -> Gradients:
     """Batch after batch: what each adds to a term is its numerator over the divisor of the whole step."""
     parameters = [parameter for parameter in parts.parameters if parameter.requires_grad]
-    add, size = _adding_terms(plan, parts, device, scaler, terms), accumulated_size(plan)
+    add, size = _adding_terms(plan, parts, device, scaler, terms), plan.train.accumulated_size
 
     def compute(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         for parameter in parameters:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from annpipe.plan.plan import Plan
-from annpipe.train.accumulation import accumulated_size, step_batches
+from annpipe.train.accumulation import step_batches
 from annpipe.train.gears.stacked.losses import LossScale
 
 Divisors = Callable[[torch.Tensor], torch.Tensor]
@@ -20,7 +20,7 @@ class Batching:
     """
 
     def __init__(self, plan: Plan, *, is_sum: bool, divisors: Divisors | None) -> None:
-        self._size, self._is_sum, self._divisors = accumulated_size(plan), is_sum, divisors
+        self._size, self._is_sum, self._divisors = plan.train.accumulated_size, is_sum, divisors
 
     def batches(self, x: torch.Tensor, y: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, LossScale]]:
         """x and y, (members, rows, …), batch after batch, each with its scale, or the divisors of the whole step."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Callable
@@ -13,46 +12,14 @@ import pytest
 import torch
 
 from annpipe.backend.device import computing
-from annpipe.train.gears.compiled import gearbox, verify
+from annpipe.train.gears.compiled import verify
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.gears.compiled.steps import CompiledSteps, state_of, steps_of
-from annpipe.train.gears.compiled.verify import option_table
-from annpipe.train.gears.compiled.worth import CompileRecord, StepGroups, is_worth, recall, remember, step_groups
-from annpipe.train.gears.eager.gear import Eager
-from annpipe.train.gears.shifting import gear_for
-from annpipe.train.gears.stacked.state import StackedState
-from annpipe.train.parts import build
-from annpipe.train.schedule import Schedule, schedule
 from tests.conftest import unrecorded
 from tests.train.gears.shifts import VALIDATED, eager, hold_resumed, hold_to_eager, numbers, shifting, trained
 from tests.train.gears.stacks import OPTIMIZERS, SPEC, hold_stack
 from tests.training import Planned
 
 COMPILED = SPEC.replace("threads: 1,", "threads: 1, compile: on,")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test learns of compiling is no other's; how fast things are decides nothing here."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache" / "inductor"))
-    monkeypatch.setattr(verify, "NEEDED_GAIN", 0.0)
-
-
-@pytest.fixture
-def uncompiled(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """The steps are taken as they are written, without a compiler; what was to be compiled, for each call of it."""
-    calls = list[object]()
-
-    def compile_(function: Callable[..., torch.Tensor], **options: Any) -> Callable[..., torch.Tensor]:
-        def run(*taken: Any) -> torch.Tensor:
-            calls.append(function)
-            return function(*taken)
-
-        return run
-
-    monkeypatch.setattr(torch, "compile", compile_)
-    return calls
 
 
 @pytest.fixture
@@ -114,29 +81,6 @@ def test_compiled_steps_are_the_eager_ones_and_are_compiled_once(planned: Planne
     counters.clear()
     hold_to_eager(planned(COMPILED, *own, *looks), (1, 1, 40))
     assert counters["stats"]["unique_graphs"] == 1
-
-
-def test_steps_of_one_shape_are_told_apart(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What torch has compiled for two runs in one process, called by turns, is kept apart."""
-    compile_ = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda steps, **_: compile_(steps, fullgraph=True, backend="eager"))
-    runs = []
-    for loss in ("loss=L1Loss", "loss=MSELoss"):
-        plan = planned(COMPILED, loss, "model=[Linear: 1]", "train.batch_size=all", "optimizer={SGD: {lr: 0.01}}")
-        parts = build(plan, torch.device("cpu"), torch.float32)
-        state = StackedState([plan], [parts], [torch.Generator()], 0)
-        x, y = (one.unsqueeze(0) for one in (parts.rows["train"].x, parts.rows["train"].y))
-        table = [torch.stack([own] * 2) for own in option_table([parts.optimizer], state.optimizer.hyperparameters)]
-        reached = state_of(state)
-        eager = reached.copied()
-        told = CompiledSteps(state, 2, x, threads=1), steps_of(state, 2, x)
-        runs.append((told, reached, eager, ([x], [y], table)))
-    for turn in range(3):
-        for (compiled, plain), reached, eager, given in runs:
-            with torch.no_grad():
-                count = torch.tensor(float(2 * turn + 1))
-                losses = plain(eager.values, eager.gradients, eager.states, *given, count)
-            torch.testing.assert_close(compiled(reached, *given, 2 * turn + 1), losses, rtol=1e-5, atol=0)
 
 
 @pytest.mark.slow
@@ -277,94 +221,6 @@ def test_what_cannot_be_compiled_says_why(override: str, reason: str, planned: P
             gear.advance(n)
     (shift,) = told
     assert reason in shift.message
-
-
-def test_off_and_deterministic_runs_stay_eager(planned: Planned) -> None:
-    """`auto` of a deterministic run is `off`."""
-    for override in ("device.compile=off", "device={compile: auto, deterministic: true}"):
-        plan = planned(SPEC, override)
-        with computing(plan.device.precision, deterministic=False) as dtype:
-            parts = build(plan, torch.device("cpu"), dtype)
-            assert type(gear_for(plan, parts, schedule(plan, len(parts.rows["train"])), print)) is Eager
-
-
-@pytest.mark.usefixtures("uncompiled")
-def test_auto_shifts_when_what_is_known_says_that_it_pays(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not where the gain over the steps that are left is less than the compiling."""
-    monkeypatch.setattr(gearbox, "MEASURE_SECONDS", 0.0)
-    monkeypatch.setattr(gearbox, "SHORT_SECONDS", 0.0)
-    for known, gears in ((CompileRecord(1e-9, 1.0, 0.5), ["compiled"]), (CompileRecord(1e9, 1.0, 0.5), []), (None, [])):
-        monkeypatch.setattr(gearbox, "recall", lambda key, known=known: known)
-        told = list[Shift]()
-        with computing("float64", deterministic=False):
-            gear = shifting(planned(SPEC), told)
-            for n in (1, 2, 3, 3):
-                gear.advance(n)
-        assert [one.tags["annpipe.gear"] for one in told] == gears
-
-
-def test_a_gain_has_to_pay_for_the_compiling() -> None:
-    """In numbers: seconds a step, steps left, layers, steps of a call."""
-    assert not is_worth(0.0006, 10_000, 7, 8, None)
-    assert is_worth(0.0006, 1_000_000, 7, 8, None)
-    assert not is_worth(1.0, 10_000, 7, 8, None)  # the arithmetic of large layers takes as long compiled
-    known = CompileRecord(40.0, 0.0006, 0.0002)
-    assert known.next_seconds == 12.0
-    assert is_worth(0.0006, 50_000, 7, 8, known)
-    assert not is_worth(0.0006, 30_000, 7, 8, known)
-    again = CompileRecord(5.0, 0.0006, 0.0002).after(known)
-    assert (again.compile_seconds, again.next_seconds) == (40.0, 5.0)
-    assert is_worth(0.0006, 30_000, 7, 8, again)
-    assert not is_worth(0.0006, 10**9, 7, 8, CompileRecord(0.0, refused="no compiler"))
-    assert not is_worth(0.0006, 10**9, 7, 8, CompileRecord(10.0, 0.0006, 0.0006))
-
-
-def test_what_compiling_took_is_remembered(tmp_path: Path) -> None:
-    """In the cache folder; a file that is no memory is as good as none."""
-    assert recall("abc") is None
-    remember("abc", CompileRecord(40.0, 0.0006, 0.0002))
-    assert recall("abc") == CompileRecord(40.0, 0.0006, 0.0002)
-    (tmp_path / "cache" / "annpipe" / "gears" / "abc.json").write_text('{"other": 1}')
-    assert recall("abc") is None
-
-
-@pytest.mark.parametrize(
-    ("made", "size"),
-    [
-        (Schedule(100, 100, 1000, False, None), 8),
-        (Schedule(100, 100, 1000, False, 1), 1),
-        (Schedule(100, 100, 1000, False, 10), 5),
-        (Schedule(29, 8, 50, False, None), 3),
-        (Schedule(2000, 64, 20, False, None), 6),
-        (Schedule(2000, 64, 20, True, 2), 6),
-        (Schedule(100, 100, None, False, None, 20), 5),
-    ],
-)
-def test_blocks_are_the_same_wherever_a_run_pauses(made: Schedule, size: int) -> None:
-    """No block has a short batch or a look in it, and little is left over."""
-    cut = step_groups(made)
-    assert cut.steps_per_call == size
-    end = min(made.total_steps, 300)
-    whole = _taken(cut, 0, end, itertools.repeat(4096))
-    for chunks in ([1, 2, 4, 8, 16, 32], [3], [7, 1]):
-        assert _taken(cut, 0, end, itertools.cycle(chunks)) == whole
-    for begin, n in whole:
-        rows = {made.rows_at(step % made.steps_per_epoch) for step in range(begin, begin + n)}
-        assert len(rows) == 1
-        assert begin + n <= made.next_look(begin)
-
-
-def _taken(cut: StepGroups, step: int, end: int, chunks: Any) -> list[tuple[int, int]]:
-    """(step, steps) of each call, as loop and gear go on together."""
-    found = []
-    while step < end:
-        stop = min(step + cut.pause_after(step, next(chunks)), cut.schedule.next_look(step))
-        while step < stop:
-            n = cut.steps_at(step)
-            assert step + n <= stop
-            found.append((step, n))
-            step += n
-    return [one for one in found if one[0] < end - 8]
 
 
 @pytest.mark.usefixtures("uncompiled")

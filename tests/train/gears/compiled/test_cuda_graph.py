@@ -1,10 +1,10 @@
-"""What stands around a graph of many steps: its memory, where it computes, how many steps, and what it costs."""
+"""What stands around a graph of many steps: its memory, and where it computes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
@@ -13,19 +13,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from annpipe.backend import device
-from annpipe.backend.device import clock, computing, processor
+from annpipe.backend.device import clock, computing
 from annpipe.plan.plan import Plan
-from annpipe.train.gears.compiled import worth
 from annpipe.train.gears.compiled.cuda_graph import GraphedSteps, cuda_graph
-from annpipe.train.gears.compiled.kinds import COMPILED, GRAPHED, MOST_ROW_BYTES
-from annpipe.train.gears.compiled.steps import StepState, state_of, steps_of
-from annpipe.train.gears.compiled.verify import option_table, why_not_compiled
-from annpipe.train.gears.compiled.worth import capturing_cost, is_worth, memory_key, step_groups
+from annpipe.train.gears.compiled.steps import StepInputs, StepState, state_of, steps_of
+from annpipe.train.gears.compiled.verify import option_table
 from annpipe.train.gears.stacked.state import StackedState
-from annpipe.train.schedule import Schedule
 from tests.train.gears.recording import Recorder
-from tests.train.gears.stacks import OPTIMIZERS, SPEC, Built, built
+from tests.train.gears.stacks import OPTIMIZERS, SPEC, built
 from tests.training import Planned
 
 ADAM = "optimizer={Adam: {lr: 0.01}}"
@@ -45,7 +40,7 @@ class Laid:
 
     def take(self, steps: Any, numbers: StepState, step: int = 2) -> torch.Tensor:
         """Steps on all rows."""
-        return steps(numbers, [self.x], [self.y], self.table, step)
+        return steps(numbers, StepInputs([self.x], [self.y], self.table, step))
 
     def plain(self, numbers: StepState, xs: list[torch.Tensor], ys: list[torch.Tensor], step: int = 2) -> torch.Tensor:
         """The steps as they are written."""
@@ -122,7 +117,7 @@ def test_shared_rows_are_read_where_they_are(laid: Laid) -> None:
     laid.take(steps, numbers)
     others, expected = ([laid.x.flip(1)], [laid.y * 2]), numbers.copied()
     losses = laid.plain(expected, *others, step=6)
-    assert torch.equal(steps(numbers, *others, laid.table, 6), losses)
+    assert torch.equal(steps(numbers, StepInputs(*others, laid.table, 6)), losses)
     assert equal(numbers, expected)
     assert (recorder.captures, recorder.replays) == (1, 1)
     assert all(map(torch.equal, (laid.x, laid.y), kept))
@@ -228,44 +223,6 @@ def test_steps_compute_where_their_numbers_are(name: str, planned: Planned) -> N
     assert devices.seen == {"meta"}
 
 
-@pytest.mark.parametrize(
-    ("made", "size"),
-    [
-        (Schedule(100, 100, 6000, False, None), 60),
-        (Schedule(100, 100, 6400, False, None), 64),
-        (Schedule(100, 100, 6000, False, 10), 10),
-        (Schedule(100, 100, 6000, False, 1), 1),
-        (Schedule(29, 8, 5000, False, None), 3),
-        (Schedule(2048, 64, 200, True, 1), 32),
-        (Schedule(100, 100, 50, False, None), 5),
-        (Schedule(100, 100, 96, False, None), 12),
-    ],
-)
-def test_many_steps_go_into_a_graph(made: Schedule, size: int) -> None:
-    """Never across a look or a short batch, and an eighth of the run at most."""
-    cut = step_groups(made, GRAPHED.most_steps)
-    assert cut.steps_per_call == size
-    for step in range(0, min(made.total_steps, 300), size):
-        if cut.steps_at(step) > 1:
-            assert step + size <= made.next_look(step)
-
-
-def test_a_graph_keeps_copies_of_few_rows() -> None:
-    """Where each step has rows of its own."""
-    assert GRAPHED.most_steps_of(0) == GRAPHED.most_steps_of(1000) == 64
-    assert GRAPHED.most_steps_of(MOST_ROW_BYTES // 10) == 10
-    assert GRAPHED.most_steps_of(MOST_ROW_BYTES * 10) == 1
-    assert COMPILED.most_steps_of(MOST_ROW_BYTES * 10) == 8
-
-
-def test_capturing_pays_sooner_than_compiling() -> None:
-    """In numbers: seconds a step, steps left, layers, steps of a call."""
-    assert capturing_cost(0.001, 5, 60) == pytest.approx(2.9)
-    assert is_worth(0.001, 60_000, 5, 60, None, capturing_cost)
-    assert not is_worth(0.001, 20_000, 5, 60, None, capturing_cost)
-    assert not is_worth(0.001, 60_000, 5, 8, None)
-
-
 def test_a_clock_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA computes on while Python goes on; the CPU does not."""
     waited = list[torch.device]()
@@ -274,31 +231,3 @@ def test_a_clock_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not waited
     assert clock(torch.device("cuda:1")) >= before
     assert waited == [torch.device("cuda:1")]
-
-
-def test_what_is_remembered_is_the_processor_s(planned: Planned, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another accelerator, or none, has another cost and gain."""
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda where: f"accelerator {where.index}")
-    names = [processor(torch.device(one)) for one in ("cpu", "cuda:0", "cuda:1")]
-    assert names[1:] == ["accelerator 0", "accelerator 1"]
-    run, keys = _run(planned), set[str]()
-    for name in names:
-        monkeypatch.setattr(worth, "processor", lambda where, name=name: name)
-        keys.add(memory_key(run.plan, run.parts, 1, 60, 1))
-    assert len(keys) == 3
-    assert device.processor is processor
-
-
-def test_another_device_says_why_it_has_no_such_steps(planned: Planned) -> None:
-    """Here one without numbers stands for it."""
-    run = _run(planned)
-    rows = run.parts.rows["train"]
-    elsewhere = replace(rows, x=rows.x.to("meta"), y=rows.y.to("meta"))
-    parts = replace(run.parts, rows={**run.parts.rows, "train": elsewhere})
-    assert why_not_compiled(run.plan, run.parts) is None
-    assert why_not_compiled(run.plan, parts) == "a device other than the CPU and CUDA"
-
-
-def _run(planned: Planned) -> Built:
-    with computing("float64", deterministic=False):
-        return built(planned(SPEC, ADAM))

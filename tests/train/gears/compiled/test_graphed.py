@@ -38,13 +38,6 @@ GRAPHED_SPEC = SPEC.replace("threads: 1,", "threads: 1, compile: on,")
 FULL = "train.batch_size=all"
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test learns of capturing is no other's; how fast things are decides nothing here."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(verify, "NEEDED_GAIN", 0.0)
-
-
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """Steps on the CPU are captured by a stand-in."""

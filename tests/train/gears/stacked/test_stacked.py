@@ -17,7 +17,7 @@ from annpipe.errors import NonFiniteLoss
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stack import Member, StackedRuns
-from annpipe.train.gears.stacked.eligibility import stack_key, why_solo
+from annpipe.train.gears.stacked.eligibility import stack_key
 from annpipe.train.gears.stacked.state import StackedState
 from annpipe.train.loop.checkpoint import load_checkpoint
 from annpipe.train.loop.loop import LAST, Loop
@@ -31,20 +31,13 @@ LINE = "table: {inputs: {a: [0.1, 0.9, -0.4, 0.3, -0.8, 0.5]}, targets: {y: [1, 
 
 WORDS = """
 import torch
-from annpipe import Dataset, data, layer
+from annpipe import Dataset, data
 
 @data
 def three_words() -> Dataset:
     rows = torch.arange(17)
     words = torch.stack([rows % 5, rows * 3 % 5, rows * rows % 5], 1)
     return Dataset({"words": words}, {"y": (rows % 2).double()})
-
-@layer
-class Modest(torch.nn.Module):
-    stacks = False
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x
 """
 
 
@@ -287,27 +280,6 @@ def test_members_may_differ_in_values(differing: list[str], batch: str, planned:
     hold_stack([planned(SPEC, *own, one) for one in differing])
 
 
-@pytest.mark.parametrize(
-    ("override", "reason"),
-    [
-        ("optimizer=LBFGS", "LBFGS"),
-        ("device.autocast=bfloat16", "autocast"),
-        ("optimizer={Adam: {lr: 0.1, capturable: true}}", "capturable"),
-    ],
-)
-def test_what_cannot_be_stacked_says_why(override: str, reason: str, planned: Planned) -> None:
-    """In a few words, before any data are made."""
-    told = why_solo(planned(SPEC, override))
-    assert told is not None
-    assert re.search(reason, told), told
-
-
-def test_a_plugin_says_that_it_cannot_be_stacked(planned: Planned) -> None:
-    """By an attribute of its class."""
-    plan = planned(SPEC, "plugins=[words.py]", "model=[Linear: 3, Modest, Linear: 1]", words=WORDS)
-    assert why_solo(plan) == "the layer Modest, which says `stacks = False`"
-
-
 def loops_of(plans: list[Plan], folder: Path, stop_at: list[int | None]) -> tuple[StackedRuns, dict[Member, Loop]]:
     """A loop for each member, as a run has it."""
     runs = [built(plan) for plan in plans]
@@ -438,39 +410,6 @@ def test_a_fault_of_the_stack_ends_every_run(planned: Planned, monkeypatch: pyte
         stack = stack_of([built(planned(SPEC, seed)) for seed in SEEDS])
         monkeypatch.setattr("annpipe.train.gears.stack.StackedState", lambda *_: 1 / 0)
         assert {type(told) for told in stack.together(lambda member: member.advance(3))} == {ZeroDivisionError}
-
-
-def test_what_differs_in_structure_has_another_key(planned: Planned) -> None:
-    """And what differs in values has not."""
-    same = ["seed=3", "optimizer.SGD.lr=0.7", "optimizer.SGD.weight_decay=0.1", "train.epochs=7", "metrics=[R2Score]"]
-    other = [
-        "model.0.Linear=8",
-        "loss=L1Loss",
-        "optimizer={Adam: {lr: 0.05}}",
-        "optimizer.SGD.momentum=0.9",
-        "train.batch_size=9",
-        "device.precision=float32",
-        "data.formula.rows=28",
-    ]
-    key = stack_key(planned(SPEC))
-    assert {stack_key(planned(SPEC, one)) for one in same} == {key}
-    assert len({key, *(stack_key(planned(SPEC, one)) for one in other)}) == len(other) + 1
-
-
-@pytest.mark.parametrize(
-    ("model", "reason"),
-    [
-        ("[Linear: 4, residual: {layers: [Dropout: 0.5]}, Linear: 1]", "the layer residual, which draws on the device"),
-        ("[Linear: 4, Dropout: 0.5, Linear: 1]", "the layer Dropout, which draws on the device"),
-        ("[Linear: 4, BatchNorm1d, Linear: 1]", None),
-    ],
-)
-def test_what_draws_on_an_accelerator_goes_alone(
-    model: str, reason: str | None, planned: Planned, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A member's stream is one of the processor; no device is touched to find it out."""
-    monkeypatch.setattr("annpipe.train.gears.stacked.eligibility.find_device", lambda word: torch.device("cuda"))
-    assert why_solo(planned(SPEC, f"model={model}")) == reason
 
 
 N_SEEDS, LONG = 32, 200
