@@ -16,6 +16,8 @@ from annpipe.registry.discovery import PluginFault, function_of, imported, load
 from annpipe.registry.entry import Entry, Origin
 from annpipe.registry.registry import Registry
 
+Write = Callable[[str, str], Path]
+
 GOOD = '''"""A plugin."""
 import torch
 from annpipe import layer
@@ -198,8 +200,6 @@ def test_python_is_a_door_too() -> None:
     with pytest.raises(ValueError, match="give its kind"):
         registry.add(print)
 
-
-Write = Callable[[str, str], Path]
 
 CALLBACKS = """
 from annpipe import callback
