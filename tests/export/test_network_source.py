@@ -78,7 +78,7 @@ def test_each_layer_is_on_a_line_with_its_shapes(planned: Planned) -> None:
     assert "bias" not in source
 
 
-@pytest.mark.parametrize("name", ['a """quoted""" one', "back\\\\slash"])
+@pytest.mark.parametrize("name", ['a """quoted""" one', "back\\Nslash"])
 def test_the_name_of_a_run_cannot_end_the_docstring(name: str, planned: Planned) -> None:
     """It is data, and not code."""
     plan = planned(spec("model: [Linear: 1]", name=repr(name)))
