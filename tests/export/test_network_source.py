@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -78,10 +79,10 @@ def test_each_layer_is_on_a_line_with_its_shapes(planned: Planned) -> None:
     assert "bias" not in source
 
 
-@pytest.mark.parametrize("name", ['a """quoted""" one', "back\\\\slash"])
+@pytest.mark.parametrize("name", ['a """quoted""" one', "back\\Nslash"])
 def test_the_name_of_a_run_cannot_end_the_docstring(name: str, planned: Planned) -> None:
     """It is data, and not code."""
-    plan = planned(spec("model: [Linear: 1]", name=repr(name)))
+    plan = planned(spec("model: [Linear: 1]", name=json.dumps(name)))
     assert isinstance(built(plan), torch.nn.Sequential)
 
 
