@@ -157,13 +157,6 @@ class Plan(Sections):
         text = yaml.dump(_escaped(self.to_data()), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
         return text if text.isascii() else _shown(text)
 
-    def params(self) -> dict[str, str]:
-        """Every option by its dotted path, as text; the name, notes and tags of a run are no options of it."""
-        data = self.to_data()
-        for name in ("name", "description", "tags", "tracking"):
-            data.pop(name)
-        return dict(_flat(data))
-
     @property
     def followed_metric(self) -> str | None:
         """The key of the metric that the scheduler is stepped with; None for one that steps by itself."""
@@ -202,18 +195,6 @@ def _escaped(value: Any) -> Any:
         case list():
             return [_escaped(item) for item in value]
     return value
-
-
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Leaves by dotted path; a list of plain values is one leaf."""
-    if isinstance(value, Mapping) and value:
-        for key, item in value.items():
-            yield from _flat(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
-        for position, item in enumerate(value):
-            yield from _flat(item, f"{path}.{position}")
-    else:
-        yield path, value if isinstance(value, str) else json.dumps(value)
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # five times as fast

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from annpipe.errors import RunError
 from annpipe.observer import Observer
+from annpipe.plan.params import run_params
 from annpipe.plan.plan import Plan
 from annpipe.record.journal import journal as journals
 from annpipe.record.journal.events import RunBegun
@@ -28,7 +29,7 @@ from annpipe.train.loop.loop import LAST
 
 @dataclass(frozen=True)
 class TrialOf:
-    """What a trial has of its sweep: the name of the sweep's folder, its own name, the tags of the sweep's source.
+    """What a trial has of its sweep: the sweep's folder, its own name, the tags of the source, the varied paths.
 
     The sweep may stop it by `should_stop`, or by `stop_signal`, which the members of a stack share.
     """
@@ -38,6 +39,7 @@ class TrialOf:
     source: Mapping[str, str]
     should_stop: ShouldStop | None = None
     stop_signal: StopSignal = field(default_factory=StopSignal)
+    varied: tuple[str, ...] = ()
 
 
 def begin(
@@ -107,7 +109,7 @@ def _write_begin(
             description=plan.head.description,
             expected_points=plan.train.epochs or plan.train.steps,  # with steps no more than these
             tags=tags,
-            params=plan.params(),
+            params=run_params(plan, trial.varied if trial else ()),
             parent=trial.sweep if trial else None,
         )
     )

@@ -108,6 +108,7 @@ class TrialRunner:
                 self.source,
                 partial(should_stop, trial.number) if should_stop else None,
                 stop_signal,
+                tuple(trial.values),
             ),
         )
         self.on_begin(run.folder)

@@ -11,6 +11,7 @@ import pytest
 
 from annpipe.errors import RunError
 from annpipe.observer import SILENT
+from annpipe.plan.params import run_params
 from annpipe.plan.plan import Plan
 from annpipe.record.journal import journal
 from annpipe.record.journal.events import ArtifactKept, RunBegun
@@ -54,7 +55,7 @@ def test_the_first_event_says_what_the_run_is(planned: Planned, tmp_path: Path) 
     assert (first.description, first.artifact_root, first.expected_points) == ("Two numbers", "/artifacts", 50)
     assert first.tags["kind"] == "3"
     assert first.tags["mlflow.source.name"] == str(tmp_path / "spec.yaml")
-    assert first.params == plan.params()
+    assert first.params == run_params(plan)
     assert first.tracking_uri is not None
     assert first.tracking_uri.endswith("host/mlflow")
     assert artifacts == ["plan.yaml", "spec.yaml", "environment.txt"]

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from annpipe.draft.parameter_groups import ParameterGroup, assigned
+from annpipe.plan.params import run_params
 from tests.plain_torch import stream
 
 X = [math.sin(1.7 * row) for row in range(24)]
@@ -117,7 +118,7 @@ def test_the_plan_says_its_groups(planned: Any) -> None:
     assert planned(plan.to_yaml()) == plan
     assert planned(plan.to_yaml()).digest == plan.digest
     assert planned(SPEC, f"optimizer.groups=[{', '.join(reversed(groups))}]").digest != plan.digest
-    assert plan.params()["optimizer.groups.0.lr"] == "0.04"
+    assert run_params(plan)["optimizer.groups.0.SGD.lr"] == "0.04"
     assert planned(SPEC, f"optimizer.groups=[{', '.join(groups)}]", "optimizer.groups.0.lr=0.5") != plan
 
 

@@ -12,6 +12,7 @@ from annpipe.record.shipper.sender import Sender
 from annpipe.record.shipper.translation import Translation
 from annpipe.record.store import keys
 from annpipe.record.store.faults import ItemRefused
+from annpipe.record.store.items import ModelFacts
 
 
 class RunFiles:
@@ -52,7 +53,7 @@ class RunFiles:
         self.file(path, None)
         return True
 
-    def model(self, name: str, before: Callable[[], None], *, is_new: bool) -> None:
+    def model(self, name: str, facts: ModelFacts, before: Callable[[], None], *, is_new: bool) -> None:
         """The model in a folder that the journal names; `before` is done first, as this takes a while."""
         item = self._translation.model()
         if not is_new:
@@ -65,7 +66,7 @@ class RunFiles:
             return
         before()
         experiment, known = sender.state.experiment_id or "", sender.state.model_id
-        model_id = sender.offer(item, lambda: sender.store.model(sender.run, experiment, known, folder))
+        model_id = sender.offer(item, lambda: sender.store.model(sender.run, experiment, known, folder, facts))
         if model_id:
             sender.note(model_id=model_id)
 

@@ -12,7 +12,7 @@ from annpipe.files.private import private_folder
 from annpipe.record.journal import journal
 from annpipe.record.journal.events import Event
 from annpipe.record.shipper.thin import SeriesPoint, Thinner
-from annpipe.record.store.keys import file_name
+from annpipe.record.store.keys import file_name, is_single_value, store_name
 
 NOT_IN_FILES = re.compile(r"[^\w.,=+@ -]|^\.")  # columns, whose names are in keys, are called what they like
 MOST_LETTERS = 80
@@ -24,14 +24,19 @@ class AllSeries:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._series: dict[str, Thinner] = {}
+        self.single_values: dict[str, SeriesPoint] = {}  # the last of each
+        self.last_step = 0
         self.expected: int | None = None  # points of a series, as the run announced them
 
     def kept(self, event: Event) -> Iterator[tuple[str, SeriesPoint]]:
         """Counts the points of an event, and gives those that go into the record at once."""
-        for key, step, value, time_ms in journal.points(event):
+        for key, point in _points(event):
+            if is_single_value(key):
+                self.single_values[key] = point
+            else:
+                self.last_step = max(self.last_step, point.step)
             if key not in self._series:
                 self._series[key] = Thinner(key, self.expected)
-            point = SeriesPoint(step, value, time_ms)
             if self._series[key].keep(point):
                 yield key, point
 
@@ -90,8 +95,13 @@ class AllSeries:
             for event, offset in journal.lines(file):
                 if offset > end:
                     return
-                for key, step, value, time_ms in journal.points(event):
-                    yield key, SeriesPoint(step, value, time_ms)
+                yield from _points(event)
+
+
+def _points(event: Event) -> Iterator[tuple[str, SeriesPoint]]:
+    """The points of an event, by their names in the store."""
+    for key, step, value, time_ms in journal.points(event):
+        yield store_name(key), SeriesPoint(step, value, time_ms)
 
 
 def _file_names(keys: Sequence[str]) -> dict[str, str]:

@@ -39,6 +39,7 @@ from annpipe.record.store.client import Store
 from annpipe.record.store.content import Content
 from annpipe.record.store.contents import Question, ask, present_points
 from annpipe.record.store.faults import ItemRefused, RunGone
+from annpipe.record.store.items import Metric, ModelFacts
 
 SECONDS_BETWEEN_CALLS = 1.0
 log = logging.getLogger("annpipe.record")
@@ -77,6 +78,7 @@ class Shipment:
         self._flushed_at = 0.0
         self._last_ms = 0
         self._ended: RunEnded | None = None
+        self._name: str | None = None
         self._filled = False
 
     def feed(self, event: Event, end: int) -> None:
@@ -184,7 +186,7 @@ class Shipment:
 
     def _count(self, event: Event, end: int, *, is_new: bool) -> None:
         if isinstance(event, RunBegun):
-            self._series.expected = event.expected_points
+            self._series.expected, self._name = event.expected_points, event.name
         for name, point in self._series.kept(event):
             key = self._translation.names.key(name)
             if is_new:
@@ -205,13 +207,24 @@ class Shipment:
         if isinstance(event, ArtifactKept):
             self._files.artifact(event.file, event.to, is_new=is_new)
         elif isinstance(event, ModelSaved):
-            self._files.model(event.folder, self.flush, is_new=is_new)
+            self._files.model(event.folder, self._model_facts(), self.flush, is_new=is_new)
         elif is_new and not self._sender.is_mending:
             if isinstance(event, RunBegun):
                 self._ship_run(event)
             elif isinstance(event, RunResumed):
                 self._sender.attempt("status RUNNING", lambda: self._store.reopen(self._sender.run))
         self._ship_facts(event, is_new=is_new)
+
+    def _model_facts(self) -> ModelFacts:
+        """What is known of the run when its model is saved: after its last values are measured."""
+        values = self._series.single_values.items()
+        return ModelFacts(
+            self._name or self._folder.name,
+            self._translation.params,
+            [Metric(keys.mlflow_key(key), point.value, point.time_ms, point.step) for key, point in values],
+            self._translation.data,
+            self._series.last_step,
+        )
 
     def _ship_run(self, begun: RunBegun) -> None:
         begun = replace(begun, id=begun.id or self._folder.name, name=begun.name or self._folder.name)

@@ -14,11 +14,16 @@ from annpipe.record.store.keys import MAX_PARAM_VALUE, MAX_TAG_VALUE, Names, cut
 
 
 class Translation:
-    """Translates the events of one journal, from its first on; `items` are all that its record is to hold so far."""
+    """Translates the events of one journal, from its first on; `items` are all that its record is to hold so far.
+
+    `params` and `data`, a name and a digest, are those of the run so far.
+    """
 
     def __init__(self) -> None:
         self.names = Names()
         self.items: set[str] = set()
+        self.params: dict[str, str] = {}
+        self.data: tuple[str, str] | None = None
         self._known_names: dict[str, str] = {}
 
     def facts(self, event: Event) -> list[Param | RunTag]:
@@ -34,7 +39,9 @@ class Translation:
 
     def dataset(self, data: Mapping[str, Any]) -> str:
         """The item for the data of a run."""
-        return self._item(f"dataset {cut_name(data['name'], MAX_NAME)} {data['digest'][:MAX_DIGEST]}")
+        name, digest = cut_name(data["name"], MAX_NAME), data["digest"][:MAX_DIGEST]
+        self.data = self.data or (name, digest)
+        return self._item(f"dataset {name} {digest}")
 
     def artifact(self, to: str | None, name: str) -> str:
         """The path of an artifact in the store: the file `name` in the folder `to`."""
@@ -64,7 +71,8 @@ class Translation:
     def _param(self, name: str, value: str) -> Param:
         key = self.names.key(name)
         self._item(f"param {key}")
-        return Param(key, self.names.value(key, value, MAX_PARAM_VALUE))
+        self.params[key] = self.names.value(key, value, MAX_PARAM_VALUE)
+        return Param(key, self.params[key])
 
     def _item(self, item: str) -> str:
         self.items.add(item)

@@ -10,17 +10,18 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelOutput, LoggedModelStatus, Run
+from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.client import MlflowClient
 
 from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.location import database_file
-from annpipe.record.store.faults import ItemRefused, RunDeleted, RunGone, first_line, is_old_server, is_page, refusals
-from annpipe.record.store.items import Item, Metric, Param, RunTag
+from annpipe.record.store.faults import ItemRefused, RunDeleted, RunGone, first_line, refusals
+from annpipe.record.store.items import Item, Metric, ModelFacts, Param, RunTag
 from annpipe.record.store.keys import MAX_EXPERIMENT_NAME, MAX_RUN_NAME, cut_name
+from annpipe.record.store.logged_models import new_model, show_model
 from annpipe.record.store.new_database import first_open
 from annpipe.record.store.sql_points import write_points
 from annpipe.record.store.transaction import one_transaction
@@ -32,7 +33,6 @@ MODEL_NAME = "model"
 MAX_NAME, MAX_DIGEST, MAX_SOURCE, MAX_SCHEMA, MAX_PROFILE = 500, 36, 65_535, 1_048_575, 16_777_215
 
 log = logging.getLogger("annpipe.record")
-_TOO_OLD: Final = {"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "NOT_FOUND"}
 
 # MLflow's UI then shows the pages made for training runs.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
@@ -210,11 +210,13 @@ class Store:
             else:
                 self.client.log_artifact(run_id, str(source), folder or None)
 
-    def model(self, run_id: str, experiment_id: str, model_id: str | None, folder: Path) -> str | None:
+    def model(
+        self, run_id: str, experiment_id: str, model_id: str | None, folder: Path, facts: ModelFacts
+    ) -> str | None:
         """The run's model, logged and ready; gives its id, or None on a server from before logged models."""
         from annpipe.record.store.model import save_mlflow_model  # mlflow.pyfunc warns as it is imported: into the log
 
-        model_id = model_id or self._new_model(run_id, experiment_id)
+        model_id = model_id or new_model(self.client, run_id, experiment_id, facts)
         with tempfile.TemporaryDirectory(prefix="annpipe-model-") as scratch:
             saved = Path(scratch, MODEL_NAME)
             try:
@@ -227,7 +229,7 @@ class Store:
             with refusals():
                 self.client.log_model_artifacts(model_id, str(saved))
                 self.client.finalize_logged_model(model_id, "READY")
-                self._show_model(run_id, model_id)
+                show_model(self.client, run_id, model_id, facts)
         return model_id
 
     def reopen(self, run_id: str) -> None:
@@ -239,29 +241,6 @@ class Store:
         """Closes the run with its true status."""
         with refusals():
             self.client.set_terminated(run_id, status, time_ms)
-
-    def _new_model(self, run_id: str, experiment_id: str) -> str | None:
-        """A logged model for the run: one that an interrupted shipper began, or a new one."""
-        try:
-            begun = self.client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
-            if not begun:
-                self.client.create_logged_model(experiment_id, MODEL_NAME, source_run_id=run_id)
-                begun = self.client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'")
-            ready_first = sorted(begun, key=lambda model: model.status != LoggedModelStatus.READY)
-            for double in ready_first[1:]:  # a network may bring a call twice
-                if double.status == LoggedModelStatus.PENDING:
-                    self.client.delete_logged_model(double.model_id)
-            return str(ready_first[0].model_id)
-        except MlflowException as error:
-            if error.error_code in _TOO_OLD and (not is_page(error) or is_old_server(self.uri)):
-                return None
-            raise
-
-    def _show_model(self, run_id: str, model_id: str) -> None:
-        outputs = self.client.get_run(run_id).outputs
-        shown = {output.model_id for output in (outputs.model_outputs if outputs else ())}
-        if model_id not in shown:
-            self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mlflow.entities import Metric as Metric  # MLflow's own classes are imported here for all who make items
 from mlflow.entities import Param as Param
@@ -11,6 +12,20 @@ from mlflow.entities import RunTag as RunTag
 ITEMS_A_CALL, PARAMS_A_CALL, TAGS_A_CALL = 1000, 100, 100
 
 Item = Metric | Param | RunTag
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the store shows of a run's model beside its files: a name, and what ranks and explains it.
+
+    `metrics` are the single values of the run, measured on `dataset`, a name and a digest; `step` is the last epoch.
+    """
+
+    name: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    metrics: Sequence[Metric] = ()
+    dataset: tuple[str, str] | None = None
+    step: int = 0
 
 
 def item_text(item: Item) -> str:

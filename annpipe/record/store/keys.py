@@ -21,12 +21,16 @@ MAX_PARAM_VALUE, MAX_TAG_VALUE = 6000, 8000
 MAX_EXPERIMENT_NAME, MAX_RUN_NAME = 500, 250
 LENGTH_OF_MARK = 10
 MAX_FILE_NAME = 200  # bytes of a part of an artifact's path; file systems take 255
+SINGLE_VALUES = ("best", "final", "evaluated")
+"""What the keys of a journal begin with that hold one value of a whole run."""
+
 FILE = "names.json"
 TAG = "annpipe.names"
 _IN_THE_WAY = re.compile(r"[^\w. :-]")
 _IN_THE_WAY_OF_FILES = re.compile(r"[^\w. -]")
 _IN_THE_WAY_OF_TABLES = re.compile(r"[^\w. -]|^\.")  # none is hidden
 _IN_THE_WAY_OF_PARTS = re.compile(r"[^\w.-]")
+_IN_THE_WAY_OF_MODELS = re.compile(r"[/:.%\"']")
 _MARK = re.compile(r".*-x[0-9a-f]{8}", re.DOTALL)
 _CUT = "… (cut: all of it is in names.json)"
 
@@ -40,6 +44,26 @@ def mlflow_key(name: str) -> str:
     """
     key = "/".join(_part(part, _IN_THE_WAY, MAX_KEY) for part in name.split("/"))
     return key if len(key) <= MAX_KEY else key[: MAX_KEY - LENGTH_OF_MARK].rstrip(" /.") + _mark(name)
+
+
+def store_name(name: str) -> str:
+    """What a series is called in the store: as in the journal, but for the single values of a whole run.
+
+    MLflow shows charts in sections named by what stands before the last slash, in the order of the alphabet, and behind
+    them those of keys without a slash. So the curves of `train` and `val` come first, and the bars of single values
+    last. A name with a dot gets a mark, so that no two names are one key.
+
+    >>> store_name("val/loss"), store_name("best/val/loss"), store_name("final/val/a.b")
+    ('val/loss', 'best.val.loss', 'final.val.a.b-x3c739d68')
+    """
+    if name.partition("/")[0] not in SINGLE_VALUES:
+        return name
+    return name.replace("/", ".") + (_mark(name) if "." in name else "")
+
+
+def is_single_value(key: str) -> bool:
+    """Whether a series in the store is of one value of a whole run."""
+    return key.partition(".")[0] in SINGLE_VALUES
 
 
 def artifact_path(path: str) -> str:
@@ -79,6 +103,15 @@ def cut_name(name: str, most: int) -> str:
     """
     text = _storable(name)
     return text if len(text) <= most else text[: most - LENGTH_OF_MARK] + _mark(name)
+
+
+def model_name(name: str) -> str:
+    """The name of a logged model: that of its run, without the signs that MLflow takes in none.
+
+    >>> model_name("lr=0.01: ReLU")
+    'lr=0_01_ ReLU'
+    """
+    return _IN_THE_WAY_OF_MODELS.sub("_", cut_name(name, MAX_RUN_NAME)) or "model"
 
 
 @dataclass
