@@ -21,7 +21,7 @@ MAX_PARAM_VALUE, MAX_TAG_VALUE = 6000, 8000
 MAX_EXPERIMENT_NAME, MAX_RUN_NAME = 500, 250
 LENGTH_OF_MARK = 10
 MAX_FILE_NAME = 200  # bytes of a part of an artifact's path; file systems take 255
-SINGLE_VALUES = ("best", "final", "evaluated")
+SINGLE_VALUES = ("best", "final", "evaluated", "best_trial")
 """What the keys of a journal begin with that hold one value of a whole run."""
 
 FILE = "names.json"

@@ -24,6 +24,7 @@ from annpipe.record.journal.location import ARTIFACTS, MLFLOW_ENVIRONMENT, artif
 from annpipe.record.journal.project import run_folders
 from annpipe.record.journal.state import read_state
 from annpipe.record.store.new_database import first_open
+from annpipe.record.store.view import KEY, prepare_view
 
 HOST = "127.0.0.1"
 USUAL_PORT = 5000
@@ -72,18 +73,23 @@ def serve(
 
 
 def latest_page(project: Path, uri: str, address: str | None = None) -> str:
-    """The place, below the UI's address, of the project's latest experiment in this store; empty when there is none."""
-    for folder in reversed(run_folders(project)):
-        experiment = read_state(folder, uri).experiment_id
-        if experiment:
-            return _runs_page(experiment)
-    newest = _newest_experiment(address) if address else None
-    return _runs_page(newest) if newest else ""
+    """The place, below the UI's address, of the project's latest experiment in this store; empty when there is none.
+
+    Where the address of its server is given, the page opens in the view that is prepared for its runs.
+    """
+    states = (read_state(folder, uri).experiment_id for folder in reversed(run_folders(project)))
+    experiment = next(filter(None, states), None) or (_newest_experiment(address) if address else None)
+    if experiment is None:
+        return ""
+    return _runs_page(experiment, is_prepared=address is not None and prepare_view(address, experiment))
 
 
-def _runs_page(experiment_id: str) -> str:
-    """The list of runs; without the last word MLflow 3 opens its pages for language-model applications."""
-    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+def _runs_page(experiment_id: str, *, is_prepared: bool) -> str:
+    """The page of runs. MLflow 3 chooses by the address alone, or by what a browser last chose, whether it shows its
+    pages for training or those for language-model applications; the experiment's own kind does not count.
+    """
+    view = f"&viewStateShareKey={KEY}&compareRunsMode=CHART" if is_prepared else ""
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning{view}"
 
 
 def free_port() -> int:

@@ -1,0 +1,133 @@
+"""The prepared view of an experiment in MLflow's UI: curves first, and columns for what differs and what came of it.
+
+MLflow keeps a saved view of its runs page as a tag of the experiment (`mlflow.sharedViewState.<key>`), and opens it
+where the address names the key (`viewStateShareKey`). So nothing but a tag is written, by MLflow's own interface; the
+view stands in the page's list of views, and whoever changes it saves another one. The fields are those that MLflow's
+page of version 3.17 writes itself; a version that knows other ones shows its own page.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from annpipe.errors import StoreError
+from annpipe.record.journal.location import scrub
+from annpipe.record.store.keys import SINGLE_VALUES, is_single_value
+
+KEY = "annpipe"
+TAG = f"mlflow.sharedViewState.{KEY}"
+NAME = "annpipe: curves, and what differs"
+MOST_RUNS = 1000
+MOST_COLUMNS = 12
+MOST_CHARTS = 8
+MOST_CHARACTERS = 5000  # of a tag of an experiment
+
+
+def prepare_view(address: str, experiment_id: str) -> bool:
+    """Writes the view of an experiment for what its runs hold now; False where it has no runs or too much to say.
+
+    `address` is that of a server; raises StoreError where it gives no answer.
+    """
+    runs = _ask(address, "runs/search", {"experiment_ids": [experiment_id], "max_results": MOST_RUNS}).get("runs", [])
+    if not runs:
+        return False
+    params = [_pairs(run["data"].get("params", ())) for run in runs]
+    metrics = {metric["key"] for run in runs for metric in run["data"].get("metrics", ())}
+    has_sweeps = any(_pairs(run["data"].get("tags", ())).get("mlflow.parentRunId") for run in runs)
+    value = view(metrics, differing(params), is_nested=has_sweeps)
+    if len(value) > MOST_CHARACTERS:
+        return False
+    _ask(address, "experiments/set-experiment-tag", {"experiment_id": experiment_id, "key": TAG, "value": value})
+    return True
+
+
+def view(metrics: Iterable[str], params: Sequence[str], *, is_nested: bool = False) -> str:
+    """The text of the tag: line charts of the curves, the best values as columns, then the params that differ."""
+    curves = sorted((key for key in metrics if not is_single_value(key) and "/" in key), key=_by_weight)
+    groups: dict[str, list[str]] = {}
+    for key in curves:
+        groups.setdefault(key.partition("/")[2], []).append(key)
+    section = str(uuid.uuid4())
+    cards = [_line(title, keys, section) for title, keys in list(groups.items())[:MOST_CHARTS]]
+    values = sorted((key for key in metrics if is_single_value(key)), key=_by_rank)
+    columns = [f"metrics.`{key}`" for key in values[:2]] + [f"params.`{key}`" for key in params]
+    state = {
+        "selectedColumns": columns[:MOST_COLUMNS],
+        "compareRunCharts": cards,
+        "compareRunSections": [_section(section, "curves")],
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "hideEmptyCharts": True,
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": False,
+        "orderByKey": f"metrics.`{values[0]}`" if values else "attributes.start_time",
+        "orderByAsc": bool(values) and values[0].endswith("loss"),
+    }
+    now = int(time.time() * 1000)
+    return json.dumps({"name": NAME, "createdAt": now, "updatedAt": now, "state": json.dumps(state)})
+
+
+def differing(params: Sequence[Mapping[str, str]]) -> list[str]:
+    """The params in which runs differ, those of the fewest values first: what was varied, before what follows from it.
+
+    >>> differing([{"lr": "0.1", "seed": "0"}, {"lr": "0.2", "seed": "0"}])
+    ['lr']
+    """
+    keys = {key for run in params for key in run}
+    n_values = {key: len({run.get(key) for run in params}) for key in keys}
+    return sorted((key for key in keys if n_values[key] > 1), key=lambda key: (n_values[key], key))
+
+
+def _by_weight(key: str) -> tuple[bool, str, bool]:
+    """The loss before metrics; of each the train split before val."""
+    split, _, measure = key.partition("/")
+    return measure != "loss", measure, split != "train"
+
+
+def _by_rank(key: str) -> tuple[bool, bool, bool, str]:
+    """The best values before the final ones, of val before others, metrics before losses."""
+    kind, _, rest = key.partition(".")
+    return kind != SINGLE_VALUES[0], not rest.startswith("val."), rest.endswith("loss"), key
+
+
+def _line(title: str, keys: Sequence[str], section: str) -> dict[str, Any]:
+    return {
+        "uuid": str(uuid.uuid4()),
+        "type": "LINE",
+        "metricKey": keys[0],
+        "selectedMetricKeys": list(keys),
+        "metricSectionId": section,
+        "runsCountToCompare": 20,
+        "deleted": False,
+        "isGenerated": False,
+        "displayName": title,
+        "xAxisKey": "step",
+        "scaleType": "linear",
+        "yAxisKey": "metric",
+    }
+
+
+def _section(identity: str, name: str) -> dict[str, Any]:
+    shape = {"display": True, "isReordered": False, "deleted": False, "isGenerated": False}
+    return {"uuid": identity, "name": name, **shape}
+
+
+def _pairs(items: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {item["key"]: item.get("value", "") for item in items}
+
+
+def _ask(address: str, method: str, question: Mapping[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{address}/api/2.0/mlflow/{method}", json.dumps(question).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return dict(json.load(answer))
+    except (urllib.error.URLError, ValueError) as error:
+        raise StoreError(f"MLflow's server gave no answer to {method}: {scrub(str(error))}") from error
