@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from annpipe.backend.torch_shortcuts import SHAPE_KEEPING, LeanShapes, lean_step, step_first
+from tests.sampling import sample
 
 SPEC = """
 version: 1
@@ -35,7 +36,7 @@ print(sorted({"torch._dynamo", "torch._inductor", "sympy", "mlflow"} & set(sys.m
 """
 
 
-@pytest.mark.parametrize("optimizer", ["Adam", "SGD"])
+@pytest.mark.parametrize("optimizer", sample(["Adam", "SGD"], 2))
 def test_a_run_loads_no_compiler(optimizer: str, tmp_path: Path) -> None:
     """Two seconds of each command: from the spec to the saved model nothing imports torch's compiler."""
     (tmp_path / "spec.yaml").write_text(SPEC.replace("OPTIMIZER", optimizer), encoding="utf-8")

@@ -157,12 +157,12 @@ def test_an_output_that_cannot_be_written(command: str, mine: Path, annpipe_here
     walk(annpipe_here, command, {"a file as a folder": f"rows.csv/x{ending}"}, allowed=(1, 2, 3))
 
 
-@pytest.mark.parametrize("command", OTHERS)
+@pytest.mark.parametrize("command", sample(OTHERS, 3))
 def test_other_options(command: str, mine: Path, annpipe_here: CliHere) -> None:
     walk(annpipe_here, command, FEW if "sqlite" in command else PATHS, allowed=(0, 1, 2, 3, 5))
 
 
-@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("value", sample(VALUES, 3))
 def test_values_of_the_command_line(value: str, mine: Path, annpipe_here: CliHere) -> None:
     for path in PATHS.values():
         check(annpipe_here, ["validate", "spec.yaml", "--set", value.replace("PATH", path)], allowed=(0, 2, 3))

@@ -123,6 +123,7 @@ def test_one_layer_is_the_whole_model(annpipe: Any, project: Path) -> None:
     assert float(done.stdout) < 0.1
 
 
+@pytest.mark.slow
 def test_what_watches_a_run_may_be_a_plugin(annpipe: Any, project: Path) -> None:
     """The metric has its value, the callback ends the run and leaves its table, the plot is drawn."""
     folder = run(annpipe, project, EXAMPLES / "watching" / "spec.yaml")
@@ -170,6 +171,7 @@ def test_an_installed_plugin_is_listed_with_its_origin(annpipe: Any, installed: 
     assert without.returncode == 2
 
 
+@pytest.mark.slow
 def test_components_of_an_installed_plugin_train_to_the_promised_result(
     annpipe: Any, project: Path, installed: Path
 ) -> None:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from annpipe.export.model import described_loss, export_model, model_targets
 from annpipe.saved.check import check_saved_model
 from annpipe.train.loop.evaluate import predict
+from tests.sampling import sample
 
 HEAD = "version: 1\nname: exported\ndevice: {type: cpu, threads: 1, precision: PRECISION}\ntrain: {epochs: 2}\n"
 COLUMNS = "data: {formula: {rows: 60, inputs: {a: {Uniform: [-1, 1]}, b: {Normal: [0, 1]}}, targets: {y: a*b}}}\n"
@@ -164,7 +165,7 @@ def answered_alone(fit: Any, tmp_path: Path) -> Any:
     return answered_alone
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("precision", sample(["float32", "float64"], 2))
 def test_every_saved_model_predicts_the_same_without_annpipe(precision: str, answered_alone: Any) -> None:
     """Torch's own layers, layers of both plugin styles, an LSTM whose first output flows on, a classifier."""
     found = answered_alone({name: text.replace("PRECISION", precision) for name, text in MODELS.items()})

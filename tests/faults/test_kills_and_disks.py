@@ -82,6 +82,7 @@ def test_without_a_checkpoint_no_resume_is_offered(tmp_path: Path, zygote: Zygot
     injector.check()
 
 
+@pytest.mark.slow
 def test_a_shipper_that_is_killed_or_has_no_disk_leaves_the_rest_to_sync(tmp_path: Path) -> None:
     """In the real process, with a real store."""
     project = tmp_path / "project"

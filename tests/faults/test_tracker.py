@@ -159,6 +159,7 @@ def test_a_run_through_all_faults_is_recorded_whole(server: Server, project: Pat
     injector.check()
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_holds_up_nobody(server: Server, project: Path) -> None:
     """The command ends while every request still hangs; when they are answered again, `annpipe sync` ships all."""
     injector = Injector("hang")

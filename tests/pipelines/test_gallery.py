@@ -38,6 +38,7 @@ from annpipe.registry.registry import Registry
 from annpipe.runs.begin import begin
 from annpipe.spec import load_spec
 from tests.conftest import Cli, CliHere, unrecorded, wait_until_recorded
+from tests.sampling import sample
 
 # MLflow warns of its own use of pandas and SQLAlchemy.
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
@@ -382,7 +383,7 @@ def _models(ran: Ran, project: Path) -> list[Path]:
     ]
 
 
-@pytest.mark.parametrize("name", [pytest.param("residual_mlp", marks=pytest.mark.slow), "sine_lstm"])
+@pytest.mark.parametrize("name", sample(["residual_mlp", "sine_lstm"], 3, first=2))
 def test_a_curve_is_learnt_as_the_header_says(name: str, run: Type) -> None:
     """On the rows that it has not seen; the network is drawn."""
     ran = run(name)

@@ -91,7 +91,7 @@ def test_each_kind_of_value(path: str, value: object, source: str, where: str, f
 
 def test_a_variable_stands_where_it_is_written(found: Any, tmp_path: Path) -> None:
     """And is used elsewhere."""
-    text = ONE.replace("[Linear: 4", "[Linear: ${width}") + "variables: {width: 4}\n"
+    text = ONE.replace("[Linear: 4", "[Linear: '${width}'") + "variables: {width: 4}\n"
     origin = found(text)[1]["model.layers.0.Linear.out_features"]
     assert (origin.value, origin.source) == (4, "spec")
     assert str(origin).replace(f"{tmp_path}/", "") == "spec.yaml:11:20, used at " + at("4, Tanh")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from annpipe.registry.registry import Registry
 from annpipe.spec import load_spec
 from annpipe.train.parts import build_model
 from annpipe_std.outputs import OutputOf
+from tests.sampling import sample
 
 REST = """
 version: 1
@@ -86,10 +88,10 @@ def last_hidden(states: torch.Tensor, *, both: bool) -> torch.Tensor:
     return torch.cat(list(layers[-1]), 1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_layers", [1, 2])
-@pytest.mark.parametrize("both", [False, True])
-@pytest.mark.parametrize("part", ["sequence", "last_step", "hidden"])
+@pytest.mark.parametrize(
+    ("part", "both", "n_layers", "kind"),
+    sample(itertools.product(["sequence", "last_step", "hidden"], [False, True], [1, 2], KINDS), 5),
+)
 def test_a_recurrent_layer_gives_the_part_that_is_named(
     kind: str, n_layers: int, both: bool, part: str, plan: Any
 ) -> None:

@@ -119,7 +119,7 @@ STRANGE: dict[str, RunView] = {
 }
 
 
-@pytest.mark.parametrize(("name", "plot"), sample(itertools.product(STRANGE, PLOTS), 3))
+@pytest.mark.parametrize(("name", "plot"), sample(itertools.product(STRANGE, PLOTS), 7))
 def test_every_figure_survives_strange_runs(name: str, plot: Callable[[RunView], Figure]) -> None:
     """Drawn and saved without an error or a warning."""
     svg(plot(STRANGE[name]))

@@ -69,6 +69,7 @@ def test_the_shipped_index_is_what_discovery_finds_now() -> None:
     assert SHIPPED.read_text(encoding="utf-8") == fresh_index("annpipe_std"), remedy
 
 
+@pytest.mark.slow
 def test_the_index_is_the_same_in_every_process() -> None:
     """Hash seeds and folders leave no trace, and no absolute path gets in."""
     code = "from annpipe.registry.regenerate import fresh_index; print(fresh_index('annpipe_std'), end='')"

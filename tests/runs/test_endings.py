@@ -196,6 +196,7 @@ def test_a_tracker_that_is_away_costs_nothing_and_gets_everything_later(
         assert "complete already" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_tracker_that_hangs_holds_the_command_no_longer_than_it_may(
     tmp_path: Path, annpipe: Any, silent_server: str
 ) -> None:

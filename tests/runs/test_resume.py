@@ -183,6 +183,7 @@ def test_ctrl_c_and_sigterm_and_resume_give_the_run_that_was_never_stopped(proje
     assert errors == f"{folder.name} is finished: nothing is left to do\n"
 
 
+@pytest.mark.slow
 def test_a_run_killed_outright_goes_on_from_its_safety_checkpoint(project: Path, go: Any) -> None:
     """kill -9 after the journal went on beyond the checkpoint: the steps between are taken again and told once."""
     with command(project, "run", "spec.yaml") as process:

@@ -290,6 +290,7 @@ def test_workers_end_with_a_sweep_that_is_killed(project: Path) -> None:
     assert [trial["status"] for trial in found["trials"]] == ["FINISHED"] * 6
 
 
+@pytest.mark.slow
 def test_two_sweeps_on_one_storage_share_the_trials(project: Path) -> None:
     """The same command twice: each trial is made by one of them, and both tell of all."""
     words = ("--storage", f"sqlite:///{project / 'shared.db'}", "--set", "sweep.batch=1")
@@ -320,6 +321,7 @@ def test_a_storage_that_is_gone_in_the_middle(project: Path) -> None:
     assert b"Traceback" not in said, said.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", sample(["option", "environment"], 2))
 def test_no_process_below_a_sweep_is_told_the_storage_in_its_command_line(said: str, project: Path) -> None:
     """A URL may hold a password, which others on the machine would read there; a variable keeps it from the top too."""

@@ -54,6 +54,7 @@ def trained(
     return load_file(Path(told["folder"]) / "model" / "weights.safetensors"), told["values"]
 
 
+@pytest.mark.slow
 def test_a_linear_layer_has_the_coefficients_of_linear_regression(annpipe: Callable[..., Any], tmp_path: Path) -> None:
     """All ten of them and the intercept, within a thousandth, on the whole of diabetes."""
     weights, values = trained(annpipe, tmp_path, LINEAR)

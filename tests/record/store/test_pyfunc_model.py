@@ -174,6 +174,7 @@ def test_a_model_that_cannot_be_saved_costs_only_itself(project: Path, begin: An
     )
 
 
+@pytest.mark.slow
 def test_a_column_without_a_name_goes_in(project: Path, begin: Any) -> None:
     """MLflow's schema cannot say one; pandas calls it `Unnamed: 0` when it reads the file."""
     import torch

@@ -6,6 +6,7 @@ import pytest
 
 from annpipe.errors import Problem
 from annpipe.spec.sections.inputs_outputs import JOINS, read_inputs, read_join, read_outputs
+from annpipe.spec.sections.spec import read_spec
 from annpipe.spec.yaml.composer import compose
 from annpipe.spec.yaml.nodes import Node
 
@@ -49,12 +50,14 @@ def test_heads_have_layers_a_loss_a_weight_and_metrics() -> None:
     assert [[call.name for call in head.metrics] for head in heads] == [["R2Score"], []]
 
 
-@pytest.mark.parametrize("text", [None, "null"])
-def test_without_them_there_are_none(text: str | None) -> None:
+@pytest.mark.parametrize("said", ["", "inputs: null, outputs: null, join: null, "])
+def test_without_them_there_are_none(said: str) -> None:
     """Left out or null."""
-    given = node(text) if text else None
-    assert read_inputs(given) == read_outputs(given) == ([], [])
-    assert read_join(given, []) == (JOINS[0], [])
+    sections = "data: b, loss: c, optimizer: d, train: {epochs: 1}"
+    text = f"{{version: 1, name: a, {sections}, model: {{{said}layers: [Linear: 1]}}}}"
+    spec = read_spec(node(text), "spec.yaml")
+    assert spec.problems == ()
+    assert (list(spec.inputs), list(spec.outputs), spec.join) == ([], [], JOINS[0])
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ HANGS = 10.0  # seconds; the figures are a tenth of this, and a busy machine mus
 SWELLS = 200  # MiB
 
 
+@pytest.mark.slow
 def test_no_text_crashes_hangs_or_swells_the_reader() -> None:
     """Each of the hostile texts, with each parser, is read or refused in bounded time and memory."""
     program = Path(__file__).with_name("hostile_texts.py")
