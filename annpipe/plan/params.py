@@ -19,30 +19,38 @@ from annpipe.draft.parameter_groups import FOR_ALL
 from annpipe.plan.plan import Plan
 
 ALWAYS = ("lr",)
-NOT_ASKED = ("plots", "metrics")  # what is drawn and measured decides no number of the training
+NOT_ASKED = ("plots", "metrics", "blocks")  # what decides no number of the training, and what stands in the layers
+ORDER = ("optimizer", "scheduler", "train", "loss", "model", "callbacks", "data", "device", "seed")
 
 
 def run_params(plan: Plan, varied: Collection[str] = ()) -> dict[str, str]:
     """The params of a plan's run by dotted path, as text; `varied` are paths that are there whatever their values.
 
     >>> run_params(plan)  # of pipelines/quadratic.yaml
-    {'seed': '0', 'data': 'formula', …, 'model.0': 'Linear', 'model.0.Linear.out_features': '100', …}
+    {'optimizer': 'Adam', 'optimizer.Adam.lr': '0.0002', 'train.epochs': '10000', …, 'seed': '0'}
     """
-    params = {"seed": str(plan.head.seed)}
-    params |= _of_section("device", plan.device) | _of_section("data.split", plan.split)
+    components: dict[str, str] = {}
     for path, component in plan.components():
-        if path.partition(".")[0] not in NOT_ASKED and not path.startswith("blocks.") and ".metrics." not in path:
-            params |= dict(_of_component(path, component))
+        if path.partition(".")[0] not in NOT_ASKED and ".metrics." not in path:
+            components |= dict(_of_component(path, component))
     for number, group in enumerate(plan.groups):
-        params[f"optimizer.groups.{number}"] = ", ".join(group.patterns)
+        components[f"optimizer.groups.{number}"] = ", ".join(group.patterns)
     for head in plan.outputs:
         if head.weight != 1:
-            params[f"model.outputs.{head.name}.weight"] = _text(head.weight)
+            components[f"model.outputs.{head.name}.weight"] = _text(head.weight)
     if plan.freeze:
-        params["model.freeze"] = _text(list(plan.freeze))
-    params |= _of_section("train", plan.train)
+        components["model.freeze"] = _text(list(plan.freeze))
+    sections = _of_section("train", plan.train) | _of_section("data.split", plan.split)
+    params = components | sections | _of_section("device", plan.device) | {"seed": str(plan.head.seed)}
     everything = dict(_leaves(plan.to_data()))
-    return params | {path: everything[path] for path in varied if path in everything}
+    params |= {path: everything[path] for path in varied if path in everything}
+    return {path: params[path] for path in sorted(params, key=_by_section)}
+
+
+def _by_section(path: str) -> int:
+    """What is tuned most stands first, where MLflow keeps the order."""
+    section = path.partition(".")[0]
+    return ORDER.index(section) if section in ORDER else len(ORDER)
 
 
 def _of_section(path: str, section: BaseModel) -> dict[str, str]:

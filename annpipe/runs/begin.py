@@ -18,6 +18,7 @@ from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
 from annpipe.record.journal.seal import seal
 from annpipe.record.journal.source import environment_text, source_tags, spec_copy
+from annpipe.runs.note import run_note
 from annpipe.runs.provenance import plan_tags
 from annpipe.runs.reporter import ShouldStop
 from annpipe.runs.run import Run
@@ -106,7 +107,7 @@ def _write_begin(
             tracking_uri=scrub(tracking_uri),
             artifact_root=artifact_root,
             time=now_ms(),
-            description=plan.head.description,
+            description=plan.head.description if trial else run_note(plan),
             expected_points=plan.train.epochs or plan.train.steps,  # with steps no more than these
             tags=tags,
             params=run_params(plan, trial.varied if trial else ()),

@@ -26,6 +26,8 @@ from annpipe.record.journal.events import ArtifactKept, DatasetUsed, FileUnwritt
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
 from annpipe.record.journal.seal import seal
+from annpipe.record.journal.source import NOTE
+from annpipe.runs.note import run_note
 from annpipe.runs.provenance import DataDigests, check_facts, dataset_facts, run_facts
 from annpipe.runs.reporter import RunReporter, ShouldStop, is_rate
 from annpipe.runs.signals import StopSignal, signals_caught
@@ -207,6 +209,8 @@ class Run:
         summary = {f"final/{key}": value for key, value in final.items() if not is_rate(key)}
         summary |= {f"best/{key}": value for key, (value, _) in memory.best.items()}
         self.journal.metrics(0, summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
+        if not self.is_trial:
+            self.journal.write(TagsSet(tags={NOTE: run_note(self.plan, final, memory.best)}))
         return final
 
     def _save_model(self, parts: Parts) -> None:

@@ -23,16 +23,25 @@ from annpipe.record.journal.journal import Journal, Status, now_ms
 from annpipe.record.journal.location import artifact_root, resolve_tracking_uri, scrub
 from annpipe.record.journal.project import find_project, new_run_folder
 from annpipe.record.journal.seal import seal
-from annpipe.record.journal.source import environment_text, source_tags, spec_copy
+from annpipe.record.journal.source import NOTE, environment_text, source_tags, spec_copy
 from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.runs.launch import shipping
+from annpipe.runs.note import sweep_note
 from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import Axis, over_of
 from annpipe.sweep.chooser import Chooser, GridChooser
 from annpipe.sweep.design import Design, design_sweep
 from annpipe.sweep.figures import draw_figures
 from annpipe.sweep.plan_trials import Planner
-from annpipe.sweep.results.table import Result, SweepResult, as_csv, as_log_table, best_values, groups_as_log_table
+from annpipe.sweep.results.table import (
+    Result,
+    SweepResult,
+    as_csv,
+    as_log_table,
+    best_values,
+    groups_as_log_table,
+    values_in_words,
+)
 from annpipe.sweep.train_trials import TrialRunner
 from annpipe.sweep.workers import Worker, WorkerPool, WorkerTask, threads_of
 
@@ -103,7 +112,7 @@ def train_sweep(
         stopped = coordinator.run(workers, storage, uri, project)
         results = tuple(coordinator.results[number] for number in sorted(coordinator.results))
         swept = SweepResult(plan.head.name, _with_tried_values(design.axes, results), design.goal, results)
-        _write_results(journal, folder, swept)
+        _write_results(journal, folder, swept, design)
         status: Status = "KILLED" if stopped is not None else "FINISHED"
         journal.end(status)
     return SweepEnd(folder, swept, recorder.finish(plan.tracking.wait_seconds), stopped, plan.tracking.wait_seconds)
@@ -203,7 +212,7 @@ def _opened(folder: Path, design: Design, uri: str, project: Path, observer: Obs
             tracking_uri=scrub(uri),
             artifact_root=artifact_root(uri, project),
             time=now_ms(),
-            description=plan.head.description,
+            description=_note(design),
             expected_points=None,
             tags=tags,
             params=swept | how,
@@ -233,7 +242,7 @@ def _keep(journal: Journal, folder: Path, file: str, text: str) -> None:
     journal.write(ArtifactKept(file=file, to=""))
 
 
-def _write_results(journal: Journal, folder: Path, swept: SweepResult) -> None:
+def _write_results(journal: Journal, folder: Path, swept: SweepResult, design: Design) -> None:
     """The table, the best trial with its model, the figures."""
     _keep(journal, folder, "trials.json", as_log_table(swept))
     _keep(journal, folder, "trials.csv", as_csv(swept))
@@ -244,12 +253,29 @@ def _write_results(journal: Journal, folder: Path, swept: SweepResult) -> None:
     best = swept.best
     if best is not None and best.run is not None and best.run.is_dir():
         journal.metrics(0, best_values(swept), now_ms())
-        journal.write(TagsSet(tags={"annpipe.best_trial": best.run.name}))
+        journal.write(TagsSet(tags={"annpipe.best_trial": best.run.name, NOTE: _note(design, _best_in_words(swept))}))
         _keep(journal, folder, "best.yaml", (best.run / "plan.yaml").read_text(encoding="utf-8"))
         if (best.run / "model").is_dir():
             journal.write(ModelSaved(folder=f"../{best.run.name}/model"))  # beside it, wherever the project is moved to
     for path in draw_figures(swept, folder / "artifacts" / "plots", _curves(swept)):
         journal.write(ArtifactKept(file=str(path.relative_to(folder)), to="plots"))
+
+
+def _note(design: Design, best: str = "") -> str:
+    axes = ", ".join(f"`{axis.path}` in {axis.in_words if axis.span else _as_text(axis)}" for axis in design.call.axes)
+    return sweep_note(design.base, axes, str(design.choices * design.repeats), best)
+
+
+def _best_in_words(swept: SweepResult) -> str:
+    """The best trial's value and what it is of; with repetitions their mean and its interval."""
+    best, metric = swept.best, swept.goal.metric
+    if best is None:
+        return ""
+    if swept.groups:
+        group = swept.groups[0]
+        of = values_in_words(group.values) or "the spec"
+        return f"**best {metric} {group.spread.mean:.4g}** (mean of {len(group.trials)} trials): {of}"
+    return f"**best {metric} {best.finals[metric]:.4g}**: {values_in_words(best.values)}"
 
 
 def _curves(swept: SweepResult) -> dict[int, tuple[list[int], list[float]]]:

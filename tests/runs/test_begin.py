@@ -19,6 +19,7 @@ from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.seal import read_seal
 from annpipe.runs import begin as begin_module
 from annpipe.runs.begin import TrialOf, begin, reopen
+from annpipe.runs.note import run_note
 from annpipe.runs.run import Run
 from annpipe.runs.trainer import SoloTrainer
 from annpipe.train.loop.checkpoint import save_checkpoint
@@ -52,7 +53,8 @@ def test_the_first_event_says_what_the_run_is(planned: Planned, tmp_path: Path) 
     plan = planned(SPEC_WITH_STORE)
     run, first, artifacts = begun(plan, tmp_path / "one")
     assert (first.id, first.name, first.experiment, first.parent) == ("one", "stacked", "numbers", None)
-    assert (first.description, first.artifact_root, first.expected_points) == ("Two numbers", "/artifacts", 50)
+    assert (first.description, first.artifact_root, first.expected_points) == (run_note(plan), "/artifacts", 50)
+    assert run_note(plan).startswith("Two numbers\n\n")
     assert first.tags["kind"] == "3"
     assert first.tags["mlflow.source.name"] == str(tmp_path / "spec.yaml")
     assert first.params == run_params(plan)

@@ -19,6 +19,7 @@ import pytest
 from annpipe.files.whole import seal
 from annpipe.record.journal import journal
 from annpipe.record.journal.events import ArtifactKept, RunEnded
+from annpipe.record.store.keys import store_name
 from tests.conftest import wait_until_recorded
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.")
@@ -147,7 +148,7 @@ def hold_as_if_never_interrupted(project: Path, folder: Path, whole: Path) -> No
     (run,) = mlflow_runs(project)
     assert run.info.status == "FINISHED"
     for key in ("train/loss", "val/loss", "val/r2_score", "lr", "final/val/loss", "best/val/loss"):
-        assert mlflow_history(project, run.info.run_id, key) == sorted(theirs[key].items()), key
+        assert mlflow_history(project, run.info.run_id, store_name(key)) == sorted(theirs[key].items()), key
     last = max(theirs["train/loss"])
     assert [step for step, _ in mlflow_history(project, run.info.run_id, "train/loss")] == list(range(1, last + 1))
 

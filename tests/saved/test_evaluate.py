@@ -126,8 +126,8 @@ def test_the_record_has_values_figures_and_data(project: Project, typed: Typed) 
     run = client.get_run(read_state(folder).run_id)
     assert run.info.status == "FINISHED"
     for key, value in first["values"].items():
-        assert run.data.metrics[f"evaluated/March_2026/{key}"] == pytest.approx(value)
-        points = client.get_metric_history(run.info.run_id, f"evaluated/March_2026/{key}")
+        assert run.data.metrics[f"evaluated.March_2026.{key}"] == pytest.approx(value)
+        points = client.get_metric_history(run.info.run_id, f"evaluated.March_2026.{key}")
         assert [point.step for point in points] == [0, 1]
     kept = {Path(item.path).name for item in client.list_artifacts(run.info.run_id, "evaluated/March_2026")}
     assert kept == {"confusion_matrix.svg", "columns.svg"}  # the learning curve is no figure of rows

@@ -156,8 +156,8 @@ def test_what_is_recorded_is_a_run_above_and_a_run_a_trial(type_in: Type, tmp_pa
         "values.svg",
     }
     group = found["groups"][0]
-    assert above.data.metrics["best_trial/val/loss_mean"] == pytest.approx(group["mean"])
-    assert above.data.metrics["best_trial/val/loss_high"] == pytest.approx(group["mean"] + group["half_width_95"])
+    assert above.data.metrics["best_trial.val.loss_mean"] == pytest.approx(group["mean"])
+    assert above.data.metrics["best_trial.val.loss_high"] == pytest.approx(group["mean"] + group["half_width_95"])
     tables = {file: client.load_table(above.info.experiment_id, file, [above.info.run_id]) for file in TABLES}
     finals = [trial["finals"]["val/loss"] for trial in found["trials"]]
     assert tables["trials.json"]["val/loss"].tolist() == pytest.approx(finals)

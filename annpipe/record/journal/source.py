@@ -16,6 +16,9 @@ import yaml
 from annpipe.errors.redact import HIDDEN, scrub, secret_words
 from annpipe.record.journal.git import git_tags
 
+NOTE = "mlflow.note.content"
+"""The tag that MLflow shows as the description of a run, in Markdown."""
+
 
 def source_tags(spec_file: Path) -> dict[str, str]:
     """MLflow's tags for the origin of a run: user, spec file, versions, and the commit of the spec's repository."""

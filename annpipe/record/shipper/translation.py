@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from annpipe.record.journal.events import Event, ParamsSet, RunBegun, TagsSet
+from annpipe.record.journal.source import NOTE
 from annpipe.record.store import keys
 from annpipe.record.store.client import MAX_DIGEST, MAX_NAME
 from annpipe.record.store.content import MODEL
@@ -30,7 +31,7 @@ class Translation:
         """The tags, the note and the params of an event."""
         tags = dict(event.tags) if isinstance(event, RunBegun | TagsSet) else {}
         if isinstance(event, RunBegun) and event.description:
-            tags["mlflow.note.content"] = event.description
+            tags[NOTE] = event.description
         params = event.params if isinstance(event, RunBegun | ParamsSet) else {}
         return [
             *(self._tag(name, value) for name, value in tags.items()),

@@ -24,7 +24,7 @@ from annpipe.record.journal.location import ARTIFACTS, MLFLOW_ENVIRONMENT, artif
 from annpipe.record.journal.project import run_folders
 from annpipe.record.journal.state import read_state
 from annpipe.record.store.new_database import first_open
-from annpipe.record.store.view import KEY, prepare_view
+from annpipe.record.store.view import KEY, prepare_views
 
 HOST = "127.0.0.1"
 USUAL_PORT = 5000
@@ -75,13 +75,14 @@ def serve(
 def latest_page(project: Path, uri: str, address: str | None = None) -> str:
     """The place, below the UI's address, of the project's latest experiment in this store; empty when there is none.
 
-    Where the address of its server is given, the page opens in the view that is prepared for its runs.
+    Where the address of its server is given, the page opens in the view that is prepared for its runs; so do the
+    pages of the other experiments, by their lists of views.
     """
     states = (read_state(folder, uri).experiment_id for folder in reversed(run_folders(project)))
     experiment = next(filter(None, states), None) or (_newest_experiment(address) if address else None)
     if experiment is None:
         return ""
-    return _runs_page(experiment, is_prepared=address is not None and prepare_view(address, experiment))
+    return _runs_page(experiment, is_prepared=address is not None and experiment in prepare_views(address))
 
 
 def _runs_page(experiment_id: str, *, is_prepared: bool) -> str:

@@ -23,10 +23,20 @@ from annpipe.record.store.keys import SINGLE_VALUES, is_single_value
 KEY = "annpipe"
 TAG = f"mlflow.sharedViewState.{KEY}"
 NAME = "annpipe: curves, and what differs"
+MOST_EXPERIMENTS = 50
 MOST_RUNS = 1000
 MOST_COLUMNS = 12
-MOST_CHARTS = 8
+MOST_CHARTS = 6
+MOST_AXES = 6
 MOST_CHARACTERS = 5000  # of a tag of an experiment
+
+
+def prepare_views(address: str) -> set[str]:
+    """Writes the views of the experiments that were last added to; the ids of those that have one."""
+    question = {"max_results": MOST_EXPERIMENTS, "order_by": ["last_update_time DESC"], "filter": "name != 'Default'"}
+    experiments = _ask(address, "experiments/search", question).get("experiments", [])
+    identities = [str(experiment["experiment_id"]) for experiment in experiments]
+    return {identity for identity in identities if prepare_view(address, identity)}
 
 
 def prepare_view(address: str, experiment_id: str) -> bool:
@@ -54,8 +64,10 @@ def view(metrics: Iterable[str], params: Sequence[str], *, is_nested: bool = Fal
     for key in curves:
         groups.setdefault(key.partition("/")[2], []).append(key)
     section = str(uuid.uuid4())
-    cards = [_line(title, keys, section) for title, keys in list(groups.items())[:MOST_CHARTS]]
     values = sorted((key for key in metrics if is_single_value(key)), key=_by_rank)
+    cards = [_line(keys, section) for keys in list(groups.values())[:MOST_CHARTS]]
+    if params:
+        cards += [_parallel(params[:MOST_AXES], values[:1], section), _difference(section)]
     columns = [f"metrics.`{key}`" for key in values[:2]] + [f"params.`{key}`" for key in params]
     state = {
         "selectedColumns": columns[:MOST_COLUMNS],
@@ -65,7 +77,8 @@ def view(metrics: Iterable[str], params: Sequence[str], *, is_nested: bool = Fal
         "hideEmptyCharts": True,
         "viewMaximized": False,
         "runListHidden": False,
-        "isAccordionReordered": False,
+        "isAccordionReordered": True,  # then sections of other charts come behind it
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
         "orderByKey": f"metrics.`{values[0]}`" if values else "attributes.start_time",
         "orderByAsc": bool(values) and values[0].endswith("loss"),
     }
@@ -96,25 +109,30 @@ def _by_rank(key: str) -> tuple[bool, bool, bool, str]:
     return kind != SINGLE_VALUES[0], not rest.startswith("val."), rest.endswith("loss"), key
 
 
-def _line(title: str, keys: Sequence[str], section: str) -> dict[str, Any]:
-    return {
-        "uuid": str(uuid.uuid4()),
-        "type": "LINE",
-        "metricKey": keys[0],
-        "selectedMetricKeys": list(keys),
-        "metricSectionId": section,
-        "runsCountToCompare": 20,
-        "deleted": False,
-        "isGenerated": False,
-        "displayName": title,
-        "xAxisKey": "step",
-        "scaleType": "linear",
-        "yAxisKey": "metric",
-    }
+def _card(kind: str, section: str, **fields: Any) -> dict[str, Any]:
+    shape = {"runsCountToCompare": 20, "deleted": False, "isGenerated": False}
+    return {"uuid": str(uuid.uuid4()), "type": kind, "metricSectionId": section, **shape, **fields}
+
+
+def _line(keys: Sequence[str], section: str) -> dict[str, Any]:
+    """Curves of one measure over the epochs: train drawn through, val dashed."""
+    fields = {"lineSmoothness": 0, "scaleType": "linear", "xAxisKey": "step", "yAxisKey": "metric"}
+    return _card("LINE", section, metricKey=keys[0], selectedMetricKeys=list(keys), **fields)
+
+
+def _parallel(params: Sequence[str], metrics: Sequence[str], section: str) -> dict[str, Any]:
+    """A line for each run through what differs, to what came of it."""
+    return _card("PARALLEL", section, selectedParams=list(params), selectedMetrics=list(metrics), showAllRuns=True)
+
+
+def _difference(section: str) -> dict[str, Any]:
+    """A table of the params that differ, a column a run."""
+    fields = {"compareGroups": ["Parameters"], "showDifferencesOnly": True, "showChangeFromBaseline": False}
+    return _card("DIFFERENCE", section, chartName="what differs", baselineColumnUuid="", **fields)
 
 
 def _section(identity: str, name: str) -> dict[str, Any]:
-    shape = {"display": True, "isReordered": False, "deleted": False, "isGenerated": False}
+    shape = {"display": True, "isReordered": False, "deleted": False, "isGenerated": False, "columns": 2}
     return {"uuid": identity, "name": name, **shape}
 
 

@@ -46,7 +46,7 @@ class Gear(Protocol):
     def settle(self, state: dict[str, Any] | None = None) -> str | None:
         """Puts the parameters of `result` (out of a state, where one is given) into the model: the run is over.
 
-        Returns what the record has to say of them, such as that an average was asked for and never began.
+        Returns what the record has to say of them, None where they are what was asked for.
         """
 
     def state(self) -> dict[str, Any]:

@@ -106,7 +106,8 @@ def test_the_printed_address_answers_until_ctrl_c(tmp_path: Path) -> None:
         assert b"<title>" in get(base)
         # Runs that came from elsewhere have no folder here: the server itself knows the latest experiment.
         shutil.rmtree(tmp_path / "runs")
-        assert latest_page(tmp_path, uri, base) == f"#/experiments/{experiment}/runs?workflowType=machine_learning"
+        page = f"#/experiments/{experiment}/runs?workflowType=machine_learning"
+        assert latest_page(tmp_path, uri, base) == f"{page}&viewStateShareKey=annpipe&compareRunsMode=CHART"
         assert servers_on(tmp_path / "mlflow.db")
         process.send_signal(signal.SIGINT)
         assert process.wait(300) == 0

@@ -11,7 +11,10 @@ import pytest
 from annpipe.record.shipper.files import RunFiles
 from annpipe.record.shipper.translation import Translation
 from annpipe.record.store.content import Content
+from annpipe.record.store.items import ModelFacts
 from tests.record.shipper.shipping import Taking, sender
+
+FACTS = ModelFacts("a run")
 
 
 @pytest.fixture
@@ -30,8 +33,8 @@ def test_files_are_of_the_run_or_refused(store: Taking, tmp_path: Path) -> None:
     files.artifact("b.txt", "", is_new=False)
     files.artifact("../c.txt", "", is_new=True)
     files.artifact("a.txt", "../up", is_new=True)
-    files.model("../../model", lambda: None, is_new=True)
-    files.model("model", lambda: None, is_new=False)
+    files.model("../../model", FACTS, lambda: None, is_new=True)
+    files.model("model", FACTS, lambda: None, is_new=False)
     assert store.calls == [["artifact tables/a.txt"]]
     assert translation.items == {"artifact tables/a.txt", "artifact b.txt", "model"}
     assert [text.partition(":")[0] for text in sending.state.refused] == [
@@ -61,7 +64,8 @@ class Modelling(Taking):
         super().__init__()
         self.models: list[tuple[str, str, str | None, Path]] = []
 
-    def model(self, run: str, experiment: str, known: str | None, folder: Path) -> str:
+    def model(self, run: str, experiment: str, known: str | None, folder: Path, facts: ModelFacts) -> str:
+        assert facts is FACTS
         self.models.append((run, experiment, known, folder))
         return "m-1"
 
@@ -80,7 +84,8 @@ def test_a_model_is_the_run_s_own_or_that_of_a_trial(name: str, folder: str, tmp
         (tmp_path / run / "journal.jsonl").touch()
     sending = sender(cast(Taking, store), tmp_path / "one")
     order: list[Any] = []
-    RunFiles(tmp_path / "one", sending, Translation()).model(name, lambda: order.append(len(store.models)), is_new=True)
+    files = RunFiles(tmp_path / "one", sending, Translation())
+    files.model(name, FACTS, lambda: order.append(len(store.models)), is_new=True)
     assert order == [0]
     assert store.models == [("1", "", None, tmp_path / folder)]
     assert sending.state.model_id == "m-1"
@@ -96,7 +101,7 @@ def test_a_model_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
     sending = sender(cast(Taking, store), tmp_path / "runs" / "one")
     order: list[Any] = []
     files = RunFiles(tmp_path / "runs" / "one", sending, Translation())
-    files.model(name, lambda: order.append(1), is_new=True)
+    files.model(name, FACTS, lambda: order.append(1), is_new=True)
     assert (store.models, order, sending.state.model_id) == ([], [], None)
     assert [text.partition(":")[0] for text in sending.state.refused] == ["model"]
 

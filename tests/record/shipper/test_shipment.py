@@ -58,7 +58,7 @@ def test_a_run_arrives_whole(project: Path, begin: Any) -> None:
     assert found.data.params == {f"layer.{index}": str(index) for index in range(230)}
     assert found.data.tags["mlflow.note.content"] == "the *note*"
     assert found.data.tags["annpipe.seed"] == "0"
-    assert found.data.metrics["final/train/loss"] == 1e-4
+    assert found.data.metrics["final.train.loss"] == 1e-4
     points = history(project, state.run_id, "train/loss")
     assert [(step, value) for step, value, _ in points] == [(step, 1 / step) for step in range(1, 10_001)]
     assert points[499][2] == BEGAN + 1000

@@ -19,7 +19,10 @@ from annpipe.record.store.keys import (
     artifact_path,
     cut_name,
     file_name,
+    is_single_value,
     mlflow_key,
+    model_name,
+    store_name,
 )
 
 SIGNS = "ab1_-. :/$()@%#?&\\\"'€Å日\u0303\n\t\0\ud800~"
@@ -86,3 +89,21 @@ def test_values_are_cut_as_mlflow_can_hold_them_and_kept_whole_beside() -> None:
     assert names.keys == {mlflow_key("price ($)"): "price ($)"}
     assert len(cut_name("n" * 600, 500)) == 500
     assert cut_name("n" * 600, 500) != cut_name("n" * 601, 500)
+
+
+def test_single_values_of_a_run_have_no_slash_and_stay_apart() -> None:
+    """So that MLflow shows them behind the curves; whatever metrics are called, no two names are one key."""
+    assert store_name("val/loss") == "val/loss"
+    assert store_name("best/val/loss") == "best.val.loss"
+    names = ["final/val/a.b", "final/val/a/b", "final/val.a/b", "best/val/a.b", "final/val/a b"]
+    keys = [store_name(name) for name in names]
+    assert len(set(keys)) == len(keys)
+    assert all("/" not in key and is_single_value(key) for key in keys)
+    assert not is_single_value("val/loss")
+
+
+@pytest.mark.parametrize("name", ["lr=0.01: a/b", "50 %", "a'b\"c", "....", "x" * 600, "지역"])
+def test_a_model_is_called_what_mlflow_takes(name: str) -> None:
+    """The name of its run without the signs that MLflow refuses."""
+    validation._validate_logged_model_name(model_name(name))
+    assert len(model_name(name)) <= 250

@@ -119,8 +119,8 @@ def test_a_model_answers_without_annpipe(project: Path, begin: Any) -> None:
     client: Any = MlflowClient(tracking_uri=location.embedded_uri(project))
     (output,) = client.get_run(run_id).outputs.model_outputs
     model = client.get_logged_model(output.model_id)
-    assert (model.name, model.source_run_id, str(model.status)) == ("model", run_id, "READY")
-    addresses = [f"runs:/{run_id}/model", f"models:/{output.model_id}"]
+    assert (model.name, model.source_run_id, str(model.status)) == ("quadratic", run_id, "READY")
+    addresses = [f"runs:/{run_id}/quadratic", f"models:/{output.model_id}"]
     a, b = [0.5, -1.0, 3.0], [1.0, 2.0, -2.0]
     with torch.no_grad():
         expected = plain(torch.tensor([a, b]).T).double()
@@ -154,7 +154,7 @@ def test_a_model_takes_and_gives_tensors(project: Path, begin: Any) -> None:
     tokens = [[1, 2, 3], [6, 5, 0]]
     with torch.no_grad():
         expected = plain(torch.tensor(tokens)).double()
-    (answer,) = predictions(project, [f"runs:/{run_id}/model"], tokens, "array")
+    (answer,) = predictions(project, [f"runs:/{run_id}/quadratic"], tokens, "array")
     np.testing.assert_allclose(np.array(answer), expected, rtol=1e-6)
 
 
@@ -190,7 +190,7 @@ def test_a_column_without_a_name_goes_in(project: Path, begin: Any) -> None:
         "inputs_example": {"": [1, 2], "b": [0.5, 1.5]},
     }
     write_model(run.folder / "model", {"network.py": NETWORK.format(outputs=1), "swish.py": SWISH}, plain, description)
-    address = f"runs:/{shipped_run(run)}/model"
+    address = f"runs:/{shipped_run(run)}/quadratic"
     a, b = [0.5, -1.0, 3.0], [1.0, 2.0, -2.0]
     with torch.no_grad():
         expected = plain(torch.tensor([a, b]).T).double().flatten()
