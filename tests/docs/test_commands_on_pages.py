@@ -113,6 +113,7 @@ def test_the_saved_model_answers_in_mlflow(used_project: Path) -> None:
     with closing(sqlite3.connect(used_project / "mlflow.db")) as store:
         ((run,),) = store.execute("select run_uuid from runs where name = 'lines'").fetchall()
     program = the_block("docs/use.md", "python", "mlflow.pyfunc").replace("<MLflow run id>", run)
+    program = program.replace("<name of the run>", "lines")
     program = (
         program.replace("model.predict(", "answer = model.predict(") + "print(list(answer.columns), len(answer))\n"
     )
@@ -127,6 +128,30 @@ def test_the_saved_model_answers_in_mlflow(used_project: Path) -> None:
         timeout=300,
     )
     assert done.stdout == "['y'] 3\n", done.stderr
+
+
+@pytest.mark.filterwarnings("ignore:::mlflow")
+def test_what_the_page_on_mlflow_asks_is_answered(used_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs by their best value, and models by theirs, the best first."""
+    monkeypatch.chdir(used_project)
+    names: dict[str, Any] = {}
+    exec(_on_train("mlflow.search_runs"), names)
+    best = names["runs"]["metrics.best.train.loss"].dropna().tolist()
+    assert best
+    assert best == sorted(best)
+    exec(_on_train("search_logged_models"), names)
+    values = [
+        next((metric.value for metric in model.metrics if metric.key == "best.train.loss"), None)
+        for model in names["ranked"]
+    ]
+    ranked = [value for value in values if value is not None]
+    assert ranked
+    assert ranked == sorted(ranked)
+
+
+def _on_train(words: str) -> str:
+    """The program of the page, for runs that hold out no rows."""
+    return the_block("docs/mlflow.md", "python", words).replace("best.val.loss", "best.train.loss")
 
 
 def test_the_members_of_a_stack_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from annpipe.record.store.keys import SINGLE_VALUES, is_single_value
 
 KEY = "annpipe"
 TAG = f"mlflow.sharedViewState.{KEY}"
+SWEEP_TAG = "annpipe.sweep"  # its run has other params than its trials
 NAME = "annpipe: curves, and what differs"
 MOST_EXPERIMENTS = 50
 MOST_RUNS = 1000
@@ -47,17 +48,17 @@ def prepare_view(address: str, experiment_id: str) -> bool:
     runs = _ask(address, "runs/search", {"experiment_ids": [experiment_id], "max_results": MOST_RUNS}).get("runs", [])
     if not runs:
         return False
-    params = [_pairs(run["data"].get("params", ())) for run in runs]
-    metrics = {metric["key"] for run in runs for metric in run["data"].get("metrics", ())}
-    has_sweeps = any(_pairs(run["data"].get("tags", ())).get("mlflow.parentRunId") for run in runs)
-    value = view(metrics, differing(params), is_nested=has_sweeps)
+    trained = [run["data"] for run in runs if SWEEP_TAG not in _pairs(run["data"].get("tags", ()))]
+    params = [_pairs(data.get("params", ())) for data in trained]
+    metrics = {metric["key"] for data in trained for metric in data.get("metrics", ())}
+    value = view(metrics, differing(params))
     if len(value) > MOST_CHARACTERS:
         return False
     _ask(address, "experiments/set-experiment-tag", {"experiment_id": experiment_id, "key": TAG, "value": value})
     return True
 
 
-def view(metrics: Iterable[str], params: Sequence[str], *, is_nested: bool = False) -> str:
+def view(metrics: Iterable[str], params: Sequence[str]) -> str:
     """The text of the tag: line charts of the curves, the best values as columns, then the params that differ."""
     curves = sorted((key for key in metrics if not is_single_value(key) and "/" in key), key=_by_weight)
     groups: dict[str, list[str]] = {}

@@ -87,6 +87,12 @@ def server(runs: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
             listening.shutdown()
 
 
+def sweep() -> dict[str, Any]:
+    """The run of a sweep, whose params are other ones than those of its trials."""
+    tags = [{"key": "annpipe.sweep", "value": "true"}]
+    return {"data": {"params": [{"key": "method", "value": "grid"}], "tags": tags}}
+
+
 def run(**params: str) -> dict[str, Any]:
     pairs = [{"key": key, "value": value} for key, value in params.items()]
     return {"data": {"params": pairs, "metrics": [{"key": "train/loss", "value": 1.0}]}}
@@ -94,12 +100,12 @@ def run(**params: str) -> dict[str, Any]:
 
 def test_it_is_a_tag_of_the_experiment() -> None:
     """Written through the server's own interface."""
-    with server([run(lr="1"), run(lr="2")]) as (address, asked):
+    with server([run(lr="1"), run(lr="2"), sweep()]) as (address, asked):
         assert prepare_views(address) == {"7"}
         tag = asked["experiments/set-experiment-tag"]
     assert (tag["experiment_id"], tag["key"]) == ("7", TAG)
     assert len(tag["value"]) <= MOST_CHARACTERS
-    assert "params.`lr`" in json.loads(json.loads(tag["value"])["state"])["selectedColumns"]
+    assert json.loads(json.loads(tag["value"])["state"])["selectedColumns"] == ["params.`lr`"]
 
 
 @pytest.mark.parametrize("runs", [[], [run(**{f"{i}{'x' * 400}": str(n) for i in range(20)}) for n in range(2)]])
