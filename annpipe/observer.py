@@ -14,7 +14,11 @@ class Observer:
         """Training begins: `total_steps` steps, of which `done` were taken before an interruption."""
 
     def progress(self, step: int, loss: float) -> None:
-        """`step` steps are done, the last one with this loss; called about ten times a second."""
+        """`step` steps are done; called about ten times a second.
+
+        `loss` is `train/loss` of the last whole epoch, as it is recorded; in the first epoch the mean over its rows so
+        far.
+        """
 
     def event(self, message: str) -> None:
         """Something worth a line for a person."""

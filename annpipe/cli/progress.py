@@ -87,7 +87,13 @@ class _Lines:
         rate = (self._step - self._begun) / max(self._printed_at - self._begun_at, 1e-9)
         left = f"{(self._total - self._step) / rate:.0f} s left" if rate and self._step < self._total else "done"
         epoch, epochs = self._step // self._per_epoch, self._total // self._per_epoch
-        click.echo(f"epoch {epoch}/{epochs}  loss {self._loss:.5g}  {rate:.0f} steps/s  {left}", err=True)
+        loss = loss_text(self._step, self._per_epoch, self._loss)
+        click.echo(f"epoch {epoch}/{epochs}  {loss}  {rate:.0f} steps/s  {left}", err=True)
+
+
+def loss_text(step: int, steps_per_epoch: int, loss: float) -> str:
+    """The loss with its name: that of the last whole epoch, as it is recorded, or the mean of the first one so far."""
+    return f"train/loss {loss:.5g}" + (" so far" if step < steps_per_epoch else "")
 
 
 class _Bar:
@@ -99,14 +105,15 @@ class _Bar:
         epochs = -(-total_steps // steps_per_epoch)
         self._per_epoch, self._epochs = steps_per_epoch, epochs
         self._task = self._progress.add_task(
-            "", total=total_steps, completed=done, loss="-", epoch=f"{done // steps_per_epoch}/{epochs}", rate="-"
+            "", total=total_steps, completed=done, loss="", epoch=f"{done // steps_per_epoch}/{epochs}", rate="-"
         )
         self._progress.start()
 
     def show(self, step: int, loss: float) -> None:
         rate = (step - self._begun) / max(time.monotonic() - self._begun_at, 1e-9)
         epoch = f"{step // self._per_epoch}/{self._epochs}"
-        self._progress.update(self._task, completed=step, loss=f"{loss:.5g}", epoch=epoch, rate=f"{rate:.0f}")
+        text = loss_text(step, self._per_epoch, loss)
+        self._progress.update(self._task, completed=step, loss=text, epoch=epoch, rate=f"{rate:.0f}")
 
     def say(self, message: str) -> None:
         self._progress.console.print(visible(message), markup=False, highlight=False)
@@ -122,7 +129,7 @@ def _rich_progress() -> Progress:
     return Progress(
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(),
-        TextColumn("loss {task.fields[loss]}"),
+        TextColumn("{task.fields[loss]}"),
         TextColumn("{task.fields[rate]} steps/s"),
         TimeRemainingColumn(compact=True),
         console=Console(file=below(sys.stderr)),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from annpipe.spec.compose.extends import extended
-from annpipe.spec.compose.overrides import on_device, override, parted, said_path, swept, trial, unset
+from annpipe.spec.compose.overrides import on_device, override, parted, said_path, standing, swept, trial, unset
 from annpipe.spec.compose.variables import substituted
 from annpipe.spec.sections.spec import Spec, read_spec
 from annpipe.spec.yaml.nodes import Node, ScalarNode
@@ -36,7 +36,7 @@ def load_spec(
     overrides, values = [*overrides], None if values is None else [*values]
     paths = [*map(said_path, overrides), *(str(path.value) for path, _ in over), *(path for path, _ in values or ())]
     first, last = parted(unset_paths, paths)
-    root = unset(root, first)
+    root = unset(root, standing(root, first))
     for text in overrides:
         root = override(root, text)
     root = swept(root, over) if values is None else trial(root, values)

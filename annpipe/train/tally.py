@@ -65,9 +65,13 @@ class Tally:
 
     def over_rows(self, sums: Sequence[bool]) -> float:
         """The loss over the rows that were taken in, which are forgotten; nan where there were none."""
-        loss = divided(self.loss_terms, sums) if self.loss_terms else self.loss_sum / (self.loss_rows or math.nan)
+        loss = self.so_far(sums)
         self.loss_sum, self.loss_rows, self.loss_terms = 0.0, 0, []
         return loss
+
+    def so_far(self, sums: Sequence[bool]) -> float:
+        """The loss over the rows that were taken in; nan where there were none."""
+        return divided(self.loss_terms, sums) if self.loss_terms else self.loss_sum / (self.loss_rows or math.nan)
 
 
 @dataclass

@@ -5,12 +5,18 @@ from __future__ import annotations
 import io
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+import annpipe
 from annpipe.cli import progress
-from annpipe.cli.progress import RunDisplay
+from annpipe.cli.progress import RunDisplay, loss_text
 from annpipe.errors import Place, Problem
+from annpipe.observer import Observer
+from annpipe.record.journal import journal
+from annpipe.train import schedule
+from tests.conftest import unrecorded
 
 
 class Clock:
@@ -44,9 +50,9 @@ def test_a_line_every_few_seconds_and_one_at_the_end(clock: Clock, capsys: pytes
             clock.now += 2.0
             display.progress(step, 1 / step)
     assert lines(capsys) == [
-        "epoch 5/10  loss 0.02  5 steps/s  10 s left",
-        "epoch 8/10  loss 0.0125  5 steps/s  4 s left",
-        "epoch 10/10  loss 0.01  5 steps/s  done",
+        "epoch 5/10  train/loss 0.02  5 steps/s  10 s left",
+        "epoch 8/10  train/loss 0.0125  5 steps/s  4 s left",
+        "epoch 10/10  train/loss 0.01  5 steps/s  done",
     ]
 
 
@@ -56,7 +62,7 @@ def test_a_run_that_is_stopped_says_how_far_it_came(clock: Clock, capsys: pytest
         display.start(100, 10, 0)
         clock.now += 4.0
         display.progress(20, 0.5)
-    assert lines(capsys) == ["epoch 2/10  loss 0.5  5 steps/s  16 s left"]
+    assert lines(capsys) == ["epoch 2/10  train/loss 0.5  5 steps/s  16 s left"]
     with RunDisplay() as display:
         display.start(100, 10, 20)
     assert lines(capsys) == []
@@ -97,6 +103,50 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         display.progress(20, 0.123456789)
     shown = terminal.getvalue()
     assert "epoch 2/10" in shown
-    assert "loss 0.12346" in shown
+    assert "train/loss 0.12346" in shown
     assert "steps/s" in shown
     assert r"a [bold]message[/bold] \u001b[31m" in shown
+
+
+SPEC = """
+version: 1
+name: batches
+device: {type: cpu, threads: 1, compile: 'off'}
+data: {table: {inputs: {x: [0, 1, 2, 3]}, targets: {y: [0, 1, 100, 10]}}}
+model: [Linear: 1]
+loss: L1Loss
+optimizer: {SGD: {lr: 0.01}}
+train: {epochs: 3, batch_size: 1}
+"""
+
+
+class Listener(Observer):
+    """Keeps the losses by step."""
+
+    def __init__(self) -> None:
+        self.losses: dict[int, float] = {}
+
+    def progress(self, step: int, loss: float) -> None:
+        self.losses[step] = loss
+
+
+def test_the_loss_is_that_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the last whole epoch, whose batches are very different ones; in the first epoch it is the mean so far."""
+    (tmp_path / "s.yaml").write_text(SPEC, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(schedule, "MOST_STEPS", 1)
+    listener = Listener()
+    with unrecorded():
+        folder = annpipe.run("s.yaml", observer=listener).folder
+    points = (point for event in journal.read(folder) for point in journal.points(event))
+    epochs = {step: value for key, step, value, _ in points if key == "train/loss"}
+    assert [listener.losses[step] for step in range(4, 13)] == [*[epochs[1]] * 4, *[epochs[2]] * 4, epochs[3]]
+    first, second, third = (listener.losses[step] for step in (1, 2, 3))
+    assert 2 * second - first > 0  # the loss of the second row alone
+    assert 4 * epochs[1] - 3 * third > 0
+
+
+def test_the_first_epoch_is_named_so() -> None:
+    """A number that no record holds is not called by the record's name alone."""
+    assert loss_text(9, 10, 0.5) == "train/loss 0.5 so far"
+    assert loss_text(10, 10, 0.5) == "train/loss 0.5"

@@ -14,11 +14,14 @@ def command(port: int | None, tracking_uri: str | None, in_browser: bool) -> Non
     from annpipe.cli.project_runs import runs_of
     from annpipe.record.journal.location import is_server, resolve_tracking_uri, scrub
     from annpipe.record.journal.project import find_project
-    from annpipe.record.store.ui import latest_page, serve
 
     project = find_project()
     runs_of(project)  # tells what is passed over
     uri = resolve_tracking_uri(tracking_uri, project, None)
+    if not is_server(uri):
+        click.echo("loading MLflow …", err=True)  # it takes seconds to import
+    from annpipe.record.store.ui import latest_page, serve
+
     if is_server(uri):
         click.echo(f"{scrub(uri)}/{latest_page(project, uri)}")
         return

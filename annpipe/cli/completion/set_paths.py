@@ -52,6 +52,14 @@ SECTION_KINDS = {
     "blocks": "layer",
     "model": "layer",
 }
+LEFT_OUT: Mapping[str, tuple[str, ...]] = {
+    "data": ("split.", "transforms."),
+    "optimizer": ("groups+=",),
+    "model": ("init.", "inputs.", "outputs.", "freeze="),
+    "sweep": ("over.",),
+}
+"""What a path may make below a section that the spec has without it."""
+LISTS = ("model", "blocks", "metrics", "plots", "callbacks")
 LARGEST = 1 << 15  # bytes: a spec of a few thousand lines would keep the prompt waiting
 LONGEST_CHAIN = 8
 
@@ -93,15 +101,17 @@ def _below(steps: Sequence[str], root: dict[str, Any], spec: Path | None) -> lis
         return [f"{name}=" for name in VALUES] + [f"{name}." for name in (*SECTION_KINDS, *PLAIN)]
     node = _descend(root, steps)
     named = SECTIONS.get(".".join(steps), ())
-    more = {"data": ["split.", "transforms."], "optimizer": ["groups+="]}.get(".".join(steps), [])
+    more = list(LEFT_OUT.get(".".join(steps), ()))
     kind = SECTION_KINDS.get(steps[0])
+    if kind and root and node is None and len(steps) == 1 and steps[0] not in LISTS:
+        more += [f"{component.name}." for component in known_components(_plugins(root, spec)) if component.kind == kind]
     names = [step for step in steps[1:] if not step.isdecimal()]
     in_a_stack = kind == "layer" and len(steps) > 1 and steps[-2].isdecimal()
     if kind and not named and names and names[-1] == steps[-1] and (len(names) == 1 or in_a_stack):
         named = _options(kind, names[-1], _plugins(root, spec))
     is_component = kind and (not names or (kind == "layer" and steps[-1].isdecimal()))
     children = list(_components(node) if is_component else _keys(node))
-    options = [f"{name}=" for name in named if f"{name}." not in children]
+    options = [f"{name}=" for name in named if f"{name}." not in (*children, *more)]
     return list(dict.fromkeys([*children, *options, *more]))
 
 

@@ -9,25 +9,27 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from annpipe.cli.problems import strict
-from annpipe.cli.views.text import aligned
+from annpipe.cli.views.text import fitted
 from annpipe.errors import one_line
-from annpipe.record.journal.comparison import brief
+from annpipe.record.journal.differences import brief
 
 if TYPE_CHECKING:
-    from annpipe.record.journal.comparison import Comparison, Row
+    from annpipe.record.journal.comparison import Comparison
+    from annpipe.record.journal.differences import Row
 
 
-def as_text(comparison: Comparison) -> str:
-    """For a person: a line a difference, a column a run."""
-    blocks = [_cells(comparison, comparison.asked), _cells(comparison, _differing(comparison))]
-    same = ["nothing in their specs and data differs"] if not comparison.asked else []
-    lines = aligned([*blocks[0], [""] * (1 + len(comparison.runs)), *blocks[1][1:]])
-    return "\n".join([*lines[:1], *same, *lines[1:]])
+def as_text(comparison: Comparison, width: int | None = None) -> str:
+    """For a person: a line a value, a column a run, in lines of at most `width` columns."""
+    head, *asked = _cells(comparison, comparison.asked)
+    results = _cells(comparison, _shown(comparison))[1:]
+    blank = [""] * len(head)
+    same = [] if comparison.asked else [["nothing in their specs and data differs"]]
+    return "\n".join(fitted([head, *same, *asked, blank, *results], width))
 
 
 def as_markdown(comparison: Comparison) -> str:
     """A table for a page."""
-    rows = [*_cells(comparison, comparison.asked), *_cells(comparison, _differing(comparison))[1:]]
+    rows = [*_cells(comparison, comparison.asked), *_cells(comparison, _shown(comparison))[1:]]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
@@ -37,12 +39,19 @@ def as_csv(comparison: Comparison) -> str:
     text = io.StringIO()
     rows = [*comparison.asked, *comparison.results]
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["run", "status", *(one_line(row.name) for row in rows)])
+    table.writerow(["run", "name", "status", *(one_line(row.name) for row in rows)])
     for column, run in enumerate(comparison.runs):
         values = [row.values[column] for row in rows]
         plain = [value if isinstance(value, int | float | str) else json.dumps(value) for value in values]
         cells = ("" if value == "null" else value for value in plain)
-        table.writerow([run.id, run.status, *(one_line(cell) if isinstance(cell, str) else cell for cell in cells)])
+        table.writerow(
+            [
+                run.id,
+                one_line(run.name),
+                run.status,
+                *(one_line(cell) if isinstance(cell, str) else cell for cell in cells),
+            ]
+        )
     return text.getvalue().rstrip("\n")
 
 
@@ -54,12 +63,14 @@ def as_json(comparison: Comparison) -> str:
     return json.dumps(data, indent=2, ensure_ascii=False)
 
 
-def _differing(comparison: Comparison) -> Sequence[Row]:
-    """The results that differ, or all of them where none does but the time."""
+def _shown(comparison: Comparison) -> Sequence[Row]:
+    """The results that differ, or all of them where none does but the time, or where all was asked for."""
+    if comparison.is_whole:
+        return comparison.results
     differing = [row for row in comparison.results if row.differs]
     return differing if len(differing) > 1 else comparison.results
 
 
 def _cells(comparison: Comparison, rows: Sequence[Row]) -> list[list[str]]:
-    head = ["", *(run.id if run.status == "FINISHED" else f"{run.id} ({run.status})" for run in comparison.runs)]
+    head = ["", *comparison.labels]
     return [[one_line(cell) for cell in row] for row in [head, *([row.name, *map(brief, row.values)] for row in rows)]]

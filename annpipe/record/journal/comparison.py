@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from annpipe.errors import AnnpipeError, NotFound
 from annpipe.record.journal import journal
+from annpipe.record.journal.differences import Defaults, Row, compare_plans, no_defaults
 from annpipe.record.journal.events import DatasetUsed, RunBegun
 from annpipe.record.journal.project import Skipped, fault_of
 from annpipe.record.journal.summary import RunSummary, is_sweep, summarize
@@ -17,28 +17,21 @@ from annpipe.spec.yaml.nodes import plain
 from annpipe.spec.yaml.reader import read_file
 
 UNASKED = ("version", "name", "description", "tags", "plugins", "tracking", "plots")  # of no weight for the numbers
-MOST_LETTERS = 48
-
-
-@dataclass(frozen=True)
-class Row:
-    """One thing in which runs may differ: its path or key, and for each run its value, None where it has none."""
-
-    name: str
-    values: tuple[Any, ...]
-
-    @property
-    def differs(self) -> bool:
-        return any(value != self.values[0] for value in self.values)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs side by side: `asked` are the parts of their plans that differ, `results` all of their results."""
+    """Runs side by side: `asked` are the values of their plans that differ, `results` all of their results.
+
+    `labels` are what to call the runs: their names, with the ids of those that share one. `is_whole` tells that `asked`
+    has the equal values too.
+    """
 
     runs: tuple[RunSummary, ...]
+    labels: tuple[str, ...]
     asked: tuple[Row, ...]
     results: tuple[Row, ...]
+    is_whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,8 +44,18 @@ class _Read:
     results: dict[str, float]
 
 
-def compare(folders: Sequence[Path], notify: Callable[[str], None]) -> Comparison:
-    """Compares the plans and the results of runs, in their order; one that cannot be read is told and left out."""
+def compare(
+    folders: Sequence[Path],
+    notify: Callable[[str], None],
+    *,
+    best_of: Mapping[Path, str] | None = None,
+    defaults: Defaults = no_defaults,
+    equal: bool = False,
+) -> Comparison:
+    """Compares the plans and the results of runs, in their order; one that cannot be read is told and left out.
+
+    `best_of` has the sweeps for which their best trials stand. `equal` and `defaults` are as in `compare_plans`.
+    """
     read = []
     for folder in folders:
         if fault := fault_of(folder):
@@ -66,93 +69,30 @@ def compare(folders: Sequence[Path], notify: Callable[[str], None]) -> Compariso
             notify(str(Skipped(folder, f"it cannot be read ({error.strerror})")))
         except AnnpipeError as error:
             notify(str(Skipped(folder, f"its plan cannot be read: {error}")))
-    return _compared(read)
+    sweeps = {folder.name: sweep for folder, sweep in (best_of or {}).items()}
+    asked = compare_plans([run.plan for run in read], defaults=defaults, equal=equal)
+    return _compared(read, [*asked], sweeps, is_whole=equal)
 
 
-def _compared(read: Sequence[_Read]) -> Comparison:
+def labels_of(runs: Sequence[RunSummary], best_of: Mapping[str, str]) -> tuple[str, ...]:
+    """What to call runs: the name, with the id where two share one, and the sweep whose best trial it is."""
+    names = [run.name for run in runs]
+    labels = []
+    for run in runs:
+        label = run.name if names.count(run.name) == 1 else f"{run.name} ({run.id})"
+        label = f"best of {best_of[run.id]}: {label}" if run.id in best_of else label
+        labels.append(label if run.status == "FINISHED" else f"{label} ({run.status})")
+    return tuple(labels)
+
+
+def _compared(read: Sequence[_Read], asked: Sequence[Row], best_of: Mapping[str, str], *, is_whole: bool) -> Comparison:
     runs, values = tuple(run.run for run in read), [run.results for run in read]
     digests = Row("digest of the data", tuple(run.digest for run in read))
-    asked = [*(differences([run.plan for run in read]) if read else []), *([digests] if digests.differs else [])]
+    shown = [digests] if read and (digests.differs or is_whole) else []
     keys = sorted({key for results in values for key in results})
     rows = [Row(key, tuple(results.get(key) for results in values)) for key in keys]
     seconds = Row("seconds", tuple(run.duration_seconds for run in runs))
-    return Comparison(runs, tuple(asked), (*rows, seconds))
-
-
-def differences(plans: Sequence[Any], path: str = "") -> Iterator[Row]:
-    """The paths at which plans differ, no deeper than they have the same structure.
-
-    Of components with different names the names are one difference, and the options of those that share a name more.
-    """
-    if all(plan == plans[0] for plan in plans):
-        return
-    names = [_component(plan) for plan in plans]
-    if path and None not in names and len(set(names)) > 1:
-        yield Row(path, tuple(plans))
-        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-            options = [plan.get(name, {}) if isinstance(plan, Mapping) else {} for plan in plans]
-            yield from _options(options, [name_of_plan == name for name_of_plan in names], f"{path}.{name}")
-    elif all(isinstance(plan, Mapping) for plan in plans) and (not path or len({tuple(plan) for plan in plans}) == 1):
-        for key in dict.fromkeys(key for plan in plans for key in plan):
-            yield from differences([plan.get(key) for plan in plans], f"{path}.{key}" if path else str(key))
-    elif all(isinstance(plan, list) and len(plan) == len(plans[0]) for plan in plans) and _holds(plans):
-        for index, items in enumerate(zip(*plans, strict=True)):
-            yield from differences(items, f"{path}.{index}")
-    else:
-        yield Row(path, tuple(plans))
-
-
-def _options(options: Sequence[Mapping[str, Any]], has: Sequence[bool], path: str) -> Iterator[Row]:
-    """The options that differ among the runs that have the component; None for the others."""
-    options_of_some = [options_of_run for options_of_run, there in zip(options, has, strict=True) if there]
-    for row in differences(options_of_some, path):
-        values = iter(row.values)
-        yield Row(row.name, tuple(next(values) if there else None for there in has))
-
-
-def _component(value: Any) -> str | None:
-    """The name of what may be a component: a word, or a mapping of one name to its options."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping) and len(value) == 1 and isinstance(next(iter(value.values())), Mapping):
-        return str(next(iter(value)))
-    return None
-
-
-def _holds(plans: Sequence[Sequence[Any]]) -> bool:
-    """Whether lists hold more than plain values, so that the places in them are worth telling apart."""
-    return any(isinstance(item, Mapping | list) for plan in plans for item in plan)
-
-
-def brief(value: Any) -> str:
-    """A value of a plan in few letters; options that are off or left out are not told.
-
-    >>> brief({"Linear": {"in_features": 1, "out_features": 8, "bias": False}})
-    'Linear {in_features: 1, out_features: 8}'
-    """
-    text = _text(value)
-    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
-
-
-def _text(value: Any) -> str:
-    match value:
-        case None:
-            return "-"
-        case Mapping():
-            name = _component(value)
-            return _inside(value) if name is None else f"{name} {_inside(value[name])}".removesuffix(" {}")
-        case list():
-            return f"[{', '.join(_text(item) for item in value)}]"
-        case float():
-            return f"{value:.6g}"
-        case str():
-            return value
-    return json.dumps(value)
-
-
-def _inside(options: Mapping[str, Any]) -> str:
-    shown = {key: value for key, value in options.items() if value is not None and value is not False}
-    return f"{{{', '.join(f'{key}: {_text(value)}' for key, value in shown.items())}}}"
+    return Comparison(runs, labels_of(runs, best_of), (*asked, *shown), (*rows, seconds), is_whole)
 
 
 def _plan(folder: Path) -> dict[str, Any]:

@@ -16,8 +16,12 @@ from annpipe.record.journal.location import scrub
 log = logging.getLogger("annpipe.record")
 
 
-def migrate(database: Path, notify: Callable[[str], None]) -> None:
+def migrate(
+    database: Path, notify: Callable[[str], None], before: Callable[[str], None] = lambda message: None
+) -> None:
     """Migrates `database` where its tables are those of an older MLflow; `notify` hears of it, and where the copy is.
+
+    `before` hears what begins.
 
     Call it under the lock of the file. Raises StoreError for the store of a newer MLflow, and where the migration
     fails: the store then is what it was.
@@ -35,6 +39,7 @@ def migrate(database: Path, notify: Callable[[str], None]) -> None:
             f"the store {database} was made by a newer MLflow than the installed {mlflow.__version__} "
             f"(its tables are of revision {current}): install that MLflow, or name another store"
         )
+    before(f"migrating the database {database} to MLflow {mlflow.__version__} …")
     copy = _copied(database)
     try:
         _upgrade(database)

@@ -70,10 +70,11 @@ DATABASES = ("postgresql", "mysql", "mssql")
 
 
 @contextmanager
-def first_open(uri: str, notify: Callable[[str], None]) -> Iterator[None]:
+def first_open(uri: str, notify: Callable[[str], None], *, waits: bool = False) -> Iterator[None]:
     """Lets one process at a time make and migrate a local database; two at once would both fail.
 
-    `notify` hears what is done to a database that was there. One elsewhere is MLflow's alone: before it opens one of an
+    `notify` hears what is done to a database that was there; with `waits` somebody waits for it and hears before that
+    what is done. One elsewhere is MLflow's alone: before it opens one of an
     older version, which it may migrate, it is told of. Raises StoreError for one of a newer version.
     """
     database = database_file(uri)
@@ -82,11 +83,14 @@ def first_open(uri: str, notify: Callable[[str], None]) -> Iterator[None]:
             announce_migration(uri, notify)
         yield
         return
-    with locked(database):
+    say = notify if waits else lambda message: None
+    with locked(database, on_wait=lambda: say(f"waiting for another process that makes {database} …")):
         if database.exists():
             from annpipe.record.store.migration import migrate
 
-            migrate(database, notify)
+            migrate(database, notify, say)
+        else:
+            say(f"making the database {database} …")
         copy_tables(database)
         yield
 

@@ -51,14 +51,15 @@ def serve(
 ) -> Iterator[Server]:
     """MLflow's server on the store `uri`, answering; Ctrl-C ends the block, and it and its children end with that.
 
-    `notify` hears what is done to a local database first.
+    `notify` hears what is waited for, and what is done to a local database first.
     """
     chosen = port or free_port()
     if port and not _is_free(port):
         raise StoreError(f"port {port} is taken; leave --port out and a free one is found")
     # A file, not a pipe: nobody reads it unless the server fails, and a full pipe would stop the server.
     with _ending_politely(), tempfile.TemporaryFile() as output:
-        with first_open(uri, notify):
+        with first_open(uri, notify, waits=True):
+            notify("starting MLflow's server: it takes some seconds …")
             process = _start(uri, project, chosen, output)
             try:
                 _wait_until_it_answers(process, chosen, output)

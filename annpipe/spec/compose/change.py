@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -11,9 +12,15 @@ from annpipe.errors.suggest import did_you_mean
 from annpipe.spec.sections.model_section import MODEL_KEYS
 from annpipe.spec.sections.models import LIST_SECTIONS, ONE_COMPONENT
 from annpipe.spec.sections.spec import TOP_KEYS
-from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode
+from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, plain
 
-LEFT_OUT = {"data": ("split", "transforms")}  # mappings inside a section that a spec may leave out
+BESIDE = {"data": ("split", "transforms"), "optimizer": ("groups",)}  # what may stand beside a section's component
+OPTION_MAPPINGS = {"sweep": ("over", "method", "prune"), "model": ("inputs", "outputs", "init")}  # that may be left out
+CLOSED = ("device", "train", "tracking", "sweep", "model")  # sections whose keys are no names of the user's
+LISTS = (  # where lists stand below a section; `*` is any one name
+    *(("optimizer", "groups"), ("data", "transforms", "*"), ("blocks", "*"), ("model", "layers"), ("model", "freeze")),
+    *(("model", "inputs", "*"), ("model", "outputs", "*", "layers"), ("model", "outputs", "*", "metrics")),
+)
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,14 @@ class Override:
 
 def with_change(root: MappingNode, change: Override) -> MappingNode:
     """The spec with one value replaced or appended."""
+    if change.path[:2] == ("sweep", "over"):  # its keys are paths
+        change = replace(change, path=tuple(filter(None, (*change.path[:2], ".".join(change.path[2:])))))
     section = change.path[0]
     if section == "device" and len(change.path) > 1:
         root = _opened_device(root)
     if section == "model" and len(change.path) > 1 and change.path[1] in MODEL_KEYS:
         root = _opened_model(root, change)
-    if section == "data" and len(change.path) > 1 and change.path[1] in LEFT_OUT["data"]:
+    if section == "data" and len(change.path) > 1 and change.path[1] in BESIDE["data"]:
         root = _opened_data(root)
     missing = root.get(section)
     if section in TOP_KEYS and (missing is None or (isinstance(missing, ScalarNode) and missing.value is None)):
@@ -124,7 +133,7 @@ def changed_at(node: Node, change: Override, depth: int) -> Node:
             # `loss: L1Loss` and `--set loss.L1Loss.reduction=sum`: the bare name opens into a mapping
             return MappingNode(((node, changed_at(MappingNode((), node.place), change, depth + 1)),), node.place)
         case ScalarNode(value=str() as name) if depth < 2:
-            raise change.fault(f"there is no '{step}' here", _nearest(step, [name]), step=depth)
+            raise change.fault(f"there is no '{step}' here", _of_component(change, depth, name), step=depth)
     # `Linear: 100` and `--set model.0.Linear.bias=false`: what stands by position stays beneath
     return changed_at(MappingNode((), change.value.place, beneath=node), change, depth)
 
@@ -142,9 +151,8 @@ def _in_mapping(node: MappingNode, change: Override, depth: int) -> MappingNode:
     assert change.value
     step, is_last = change.path[depth], depth == len(change.path) - 1
     below = node.get(step)
-    if below is None and not is_last and node.pairs and not _may_be_left_out(change, depth):
-        raise change.fault(f"there is no '{step}' here", _nearest(step, node.keys), step=depth)
     if below is None:
+        _check_may_stand(node, change, depth)
         key = ScalarNode(step, step, True, change.place(depth))
         empty = MappingNode((), change.place(depth))
         return replace(node, pairs=(*node.pairs, (key, changed_at(empty, change, depth + 1))))
@@ -154,12 +162,87 @@ def _in_mapping(node: MappingNode, change: Override, depth: int) -> MappingNode:
     return replace(node, pairs=tuple((key, changed if key.value == step else value) for key, value in node.pairs))
 
 
-def _may_be_left_out(change: Override, depth: int) -> bool:
-    """Whether a step may name a mapping that the spec does not have: a part of a section, or an option's."""
-    section, step = change.path[0], change.path[depth]
-    if depth == 1:
-        return step in LEFT_OUT.get(section, ())
-    return depth == 2 and section in ONE_COMPONENT and change.path[1] not in LEFT_OUT.get(section, ())
+def _check_may_stand(node: MappingNode, change: Override, depth: int) -> None:
+    """Refuses a step that the spec does not have, where nothing of that name may stand; says how it is written.
+
+    Below a component everything may be an option: whether it is one, the registry knows.
+    """
+    path, step, is_last = change.path, change.path[depth], depth == len(change.path) - 1
+    if not is_last and _is_list(path[: depth + 1]):
+        message = f"'{path[depth + 1]}' is no position of this list; it is empty"
+        raise change.fault(message, _to_append(change, depth + 1), step=depth + 1)
+    if not node.pairs:
+        return
+    section = path[0]
+    if depth and _holds_one_component(path[:depth]) and step not in (BESIDE.get(section, ()) if depth == 1 else ()):
+        others = [key for key in node.keys if depth > 1 or key not in BESIDE.get(section, ())]
+        if others:
+            raise change.fault(f"there is no '{step}' here", _of_component(change, depth, others[0]), step=depth)
+    elif depth == 0 and not is_last:
+        raise change.fault(f"there is no '{step}' here", _whole_path(node, change), step=0)
+    elif depth == 1 and not is_last and section in CLOSED and step not in OPTION_MAPPINGS.get(section, ()):
+        raise change.fault(f"there is no '{step}' here", _nearest(step, node.keys), step=depth)
+
+
+def _is_list(path: Sequence[str]) -> bool:
+    """Whether a list stands at a path of a spec."""
+    if len(path) == 1:
+        return path[0] in LIST_SECTIONS
+    return any(
+        len(path) == len(form) and all(part in ("*", step) for part, step in zip(form, path, strict=True))
+        for form in LISTS
+    )
+
+
+def _holds_one_component(path: Sequence[str]) -> bool:
+    """Whether what stands at a path is one component: a section, an item of a list, the loss of a head."""
+    is_head = path[:2] == ("model", "outputs") and len(path) == 4 and path[3] == "loss"
+    is_item = path[-1].isdecimal() and path[:2] != ("optimizer", "groups") and path[:2] != ("model", "init")
+    return (len(path) == 1 and path[0] in ONE_COMPONENT) or is_item or is_head
+
+
+def _to_append(change: Override, depth: int) -> str:
+    """How an item is added to a list that lacks the position at `depth`."""
+    return f"`{'.'.join(change.path[:depth])}+={_spelled(change, depth + 1)}` appends"
+
+
+def _of_component(change: Override, depth: int, there: str) -> str:
+    """How an option of the component that is there is set, and how another one takes its place."""
+    step, above = change.path[depth], ".".join(change.path[:depth])
+    takes_place = f"`{above}={_spelled(change, depth)}` puts it in the place of {there}"
+    if depth < len(change.path) - 1:
+        return f"{did_you_mean(step, [there]) or f'there is {there};'} {takes_place}"
+    return f"`{above}.{there}.{step}={_value(change)}` sets an option of {there}; {takes_place}"
+
+
+def _whole_path(node: MappingNode, change: Override) -> str:
+    """Where a name stands that is no section: inside one of them, as far as the spec tells."""
+    rest = f"{'.'.join(change.path)}={_value(change)}"
+    for section, names in BESIDE.items():
+        if change.path[0] in names:
+            return f"it stands in {section}: `{section}.{rest}`"
+    for key, value in node.pairs:
+        names = tuple(value.keys) if isinstance(value, MappingNode) else (plain(value),)
+        if key.value in ONE_COMPONENT and change.path[0] in names:
+            return f"it stands in {key.value}: `{key.value}.{rest}`"
+    return _nearest(change.path[0], node.keys)
+
+
+def _spelled(change: Override, depth: int) -> str:
+    """The value with the names that lead to it from `depth` on, as one mapping: `{SGD: {lr: 0.1}}`."""
+    text = _value(change)
+    for step in reversed(change.path[depth:]):
+        text = f"{{{step}: {text}}}"
+    return text
+
+
+def _value(change: Override) -> str:
+    """The value as text that may stand inside a mapping."""
+    assert change.value
+    written = change.argument.partition("=")[2].strip()
+    is_plain = written and not set(written) & set(",[]{}:#&*!|>'\"%@`")
+    text = written if is_plain else json.dumps(plain(change.value), ensure_ascii=False, default=str)
+    return f"[{text}]" if change.appends else text
 
 
 def _position(items: Sequence[Node], change: Override, depth: int) -> int:
@@ -167,7 +250,7 @@ def _position(items: Sequence[Node], change: Override, depth: int) -> int:
     if step.isdecimal() and int(step) < len(items):
         return int(step)
     there = f"it has 0 to {len(items) - 1}" if items else "it is empty"
-    append = f"`{'.'.join(change.path[:depth])}+=VALUE` appends" if change.value else None
+    append = _to_append(change, depth) if change.value else None
     raise change.fault(f"'{step}' is no position of this list; {there}", append, step=depth)
 
 
@@ -182,7 +265,8 @@ def look_up(node: Node, change: Override) -> None:
             case MappingNode():
                 below = node.get(step)
                 if below is None:
-                    raise change.fault(f"there is no '{step}' here", _nearest(step, node.keys), step=depth)
+                    remedy = f"{_nearest(step, node.keys)}; there is nothing to remove"
+                    raise change.fault(f"there is no '{step}' here", remedy, step=depth)
                 node = below
             case ListNode(items=items):
                 node = items[_position(items, change, depth)]

@@ -2,12 +2,14 @@
 
 Values are read by the spec's own YAML rules. Positions are those of the spec as written: `+=` adds at the end of a
 list, and everything to be removed is looked up before anything is. What stands at a path beneath which something is
-set is removed first: `--unset data.split --set data.split.folds=5` leaves nothing else in `split`.
+set is removed first, if there is something: `--unset data.split --set data.split.folds=5` leaves nothing else in
+`split`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from annpipe.errors import COMMAND_LINE, Place, Problem, SpecError
@@ -91,6 +93,16 @@ def parted(paths: Iterable[str], changed: Iterable[str]) -> tuple[list[str], lis
             raise Override(_steps(path, UNSET), f"{UNSET}{path}").fault(message, "keep one of the two")
         (last if beneath is None else first).append(path)
     return first, last
+
+
+def standing(root: MappingNode, paths: Iterable[str]) -> list[str]:
+    """The paths at which something stands: there is nothing to remove at the others before something is set there."""
+    here = []
+    for path in paths:
+        with suppress(SpecError):
+            look_up(root, Override(_steps(path, UNSET), f"{UNSET}{path}"))
+            here.append(path)
+    return here
 
 
 def unset(root: MappingNode, paths: Iterable[str]) -> MappingNode:

@@ -144,7 +144,8 @@ class Loop:
         if guard.broken is not None:
             raise NonFinite(begin_step + len(losses), guard.broken, self._finite_checkpoint)
         self._take_time()
-        self.reporter.progress(self.gear.step, losses[-1])
+        latest = self.memory.latest.get("train/loss")
+        self.reporter.progress(self.gear.step, self.memory.so_far(self._sums) if latest is None else latest)
 
     def _take_time(self) -> None:
         now = time.monotonic()

@@ -29,6 +29,7 @@ tracking: {wait_seconds: 0}
 """
 CHANGES = {
     "first": [],
+    "spelled": ["optimizer.Adam.eps=1e-8", "model.0.Linear.bias=true", "train.shuffle=true", "data.split={val: 0}"],
     "faster": ["optimizer.Adam.lr=0.02", "train.epochs=4"],
     "other": ["optimizer={SGD: {lr: 0.1}}", "model.1=Tanh"],
     "same": ["plots=[]", "tags={a: b}"],
@@ -65,6 +66,7 @@ def compare(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     ("runs", "asked"),
     [
         (["first", "same"], {}),
+        (["first", "spelled"], {}),
         (["first", "faster"], {"optimizer.Adam.lr": [0.01, 0.02], "train.epochs": [3, 4]}),
         (["first", "data"], {"data.table.targets.y": [[0, 1, 4, 9], [0, 1, 4, 16]]}),
     ],
@@ -86,18 +88,18 @@ def test_components_of_other_names_and_options_of_those_that_stay(compare: Compa
     code, printed, _ = compare("first", "faster", "other")
     assert code == 0
     rows = {re.split(r"  +", line)[0]: re.split(r"  +", line)[1:] for line in printed.splitlines()}
-    assert [text.partition(" ")[0] for text in rows["optimizer"]] == ["Adam", "Adam", "SGD"]
+    assert rows["optimizer"] == ["Adam", "Adam", "SGD"]
     assert rows["optimizer.Adam.lr"] == ["0.01", "0.02", "-"]
+    assert rows["optimizer.SGD.lr"] == ["-", "-", "0.1"]
+    assert "optimizer.SGD.momentum" not in rows  # it is the default of the class
     assert rows["model.1"] == ["ReLU", "ReLU", "Tanh"]
     assert rows["train.epochs"] == ["3", "4", "3"]
 
 
-def test_models_of_different_lengths_are_told_whole(compare: Compare) -> None:
-    """Layer by layer would say that each is another one."""
+def test_models_of_different_lengths_differ_by_their_layers(compare: Compare) -> None:
+    """A layer that only one of them has is one row, not the whole model."""
     _, printed, _ = compare("first", "deeper", "--json")
-    asked = json.loads(printed)["asked"]
-    assert list(asked) == ["model"]
-    assert [len(model) for model in asked["model"]] == [3, 4]
+    assert json.loads(printed)["asked"] == {"model.3": [None, "ReLU"]}
 
 
 def test_tables_for_other_programs(compare: Compare, project: Path) -> None:
@@ -125,3 +127,52 @@ def test_equal_runs_and_too_few_of_them(compare: Compare) -> None:
     assert "did you mean 'faster'" in said
     code, printed, _ = compare("--last", "3", "--json")
     assert [run["name"] for run in json.loads(printed)["runs"]] == list(CHANGES)[-3:]
+
+
+def test_what_is_equal_is_shown_on_request(compare: Compare) -> None:
+    """With --all there are all values of the plans."""
+    _, printed, _ = compare("first", "faster", "--json", "--all")
+    asked = json.loads(printed)["asked"]
+    assert asked["seed"] == [0, 0]
+    assert asked["model.0.Linear.out_features"] == [4, 4]
+    assert asked["optimizer.Adam.lr"] == [0.01, 0.02]
+
+
+@pytest.mark.parametrize("width", [40, 60, 140])
+def test_the_table_fits_the_terminal(width: int, compare: Compare, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns are headed by names; words stay whole where there is room."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    _, printed, _ = compare(*CHANGES)
+    assert max(map(len, printed.splitlines())) <= width
+    words = printed.split()
+    assert all(name in words for name in CHANGES)
+    if width == 140:
+        assert printed.split("\n")[0].split() == list(CHANGES)
+
+
+@pytest.fixture(scope="module")
+def swept(project: Path) -> str:
+    """The name of a sweep among the runs: three rates of which one is best."""
+    with unrecorded(), pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        done = annpipe.run_sweep(project / "first.yaml", over={"optimizer.Adam.lr": [0.001, 0.03, 0.3]})
+        assert done.swept.best is not None
+        return done.folder.name
+
+
+def test_a_sweep_among_runs_is_its_best_trial(swept: str, compare: Compare) -> None:
+    """The output says so, in the head of its column and beside the table; --trials shows all of them."""
+    code, printed, said = compare("first", "first sweep", "--json")
+    assert code == 0
+    assert json.loads(printed)["asked"] == {"optimizer.Adam.lr": [0.01, 0.3]}
+    assert "is shown by its best trial" in said
+    assert "best of first sweep: lr 0.3" in compare("first", swept)[1].splitlines()[0]
+    _, printed, said = compare("first", "first sweep", "--trials", "--json")
+    assert json.loads(printed)["asked"] == {"optimizer.Adam.lr": [0.01, 0.001, 0.03, 0.3]}
+    assert said == ""
+
+
+def test_a_sweep_alone_is_its_trials(swept: str, compare: Compare) -> None:
+    """As its own end advises."""
+    _, printed, _ = compare(swept, "--json")
+    assert json.loads(printed)["asked"] == {"optimizer.Adam.lr": [0.001, 0.03, 0.3]}

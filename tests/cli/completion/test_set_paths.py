@@ -10,8 +10,10 @@ import pytest
 from annpipe.cli.completion import components, set_paths
 from annpipe.registry import index, registry
 from annpipe.registry.kinds import KINDS
+from annpipe.spec.compose.overrides import override
 from annpipe.spec.sections import models as sections
 from annpipe.spec.sections import spec as specs
+from annpipe.spec.yaml.reader import read_file
 
 SPEC = """\
 version: 1
@@ -121,3 +123,24 @@ def test_options_that_the_spec_has_come_first_and_once(project: Path) -> None:
     offered = set_paths.paths("optimizer.Adam.", project / "small.yaml")
     assert offered[0] == "optimizer.Adam.lr="
     assert len(offered) == len(set(offered)) > 3
+
+
+def test_what_a_path_may_make_is_offered(project: Path) -> None:
+    """Parts of sections that the spec has without them, and the components of a section that it lacks."""
+    spec = project / "small.yaml"
+    assert set_paths.paths("data.s", spec) == ["data.split."]
+    assert set_paths.paths("data.split.v", spec) == ["data.split.val=", "data.split.val_rows="]
+    assert set_paths.paths("model.i", spec) == ["model.init.", "model.inputs."]
+    assert set_paths.paths("sweep.o", spec) == ["sweep.over."]
+    assert set_paths.paths("scheduler.StepL", spec) == ["scheduler.StepLR."]
+    assert "scheduler.StepLR.step_size=" in set_paths.paths("scheduler.StepLR.", spec)
+    assert set_paths.paths("loss.H", spec) == []  # the section has a component
+
+
+@pytest.mark.parametrize("section", ["data", "model", "optimizer", "sweep"])
+def test_what_is_offered_can_be_set(section: str, project: Path) -> None:
+    """Each of the parts that a spec leaves out is made by a path."""
+    for part in set_paths.LEFT_OUT[section]:
+        path = f"{section}.{part}" + {".": "x=1", "=": "1"}[part[-1]]
+        root = override(read_file(project / "small.yaml"), path)
+        assert root.get(section) is not None

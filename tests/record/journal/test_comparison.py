@@ -1,34 +1,13 @@
-"""Where plans differ: no deeper than they have the same structure."""
+"""Runs side by side: what they were asked, what they found, and what to call them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from annpipe.record.journal.comparison import Row, brief, compare, differences
+from annpipe.record.journal.comparison import compare
+from annpipe.record.journal.differences import Row
 from annpipe.record.journal.events import DatasetUsed, RunBegun
 from annpipe.record.journal.journal import Journal
-
-
-@pytest.mark.parametrize(
-    ("plans", "rows"),
-    [
-        ([{"a": 1}, {"a": 1}], []),
-        ([{"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}], [("a.c", (2, 3))]),
-        ([{"a": 1}, {"b": 1}], [("a", (1, None)), ("b", (None, 1))]),
-        ([{"m": [{"L": {"n": 1}}, "T"]}, {"m": [{"L": {"n": 2}}, "T"]}], [("m.0.L.n", (1, 2))]),
-        ([{"betas": [0.9, 0.99]}, {"betas": [0.9, 0.9]}], [("betas", ([0.9, 0.99], [0.9, 0.9]))]),
-        (
-            [{"o": {"SGD": {"lr": 1}}}, {"o": {"Adam": {"lr": 1}}}, {"o": {"SGD": {"lr": 2}}}],
-            [("o", ({"SGD": {"lr": 1}}, {"Adam": {"lr": 1}}, {"SGD": {"lr": 2}})), ("o.SGD.lr", (1, None, 2))],
-        ),
-    ],
-)
-def test_differences_have_the_path_at_which_they_begin(plans: list[Any], rows: list[Any]) -> None:
-    """Of components with different names the names are one, and the options of those that share a name more."""
-    assert [(row.name, row.values) for row in differences(plans)] == rows
 
 
 def test_runs_are_compared_by_plan_data_and_results(tmp_path: Path) -> None:
@@ -54,8 +33,17 @@ def test_runs_are_compared_by_plan_data_and_results(tmp_path: Path) -> None:
     assert "skipped runs/empty" in heard[0]
 
 
-def test_a_value_is_told_in_few_letters() -> None:
-    """Options that are off are not told."""
-    assert brief({"Linear": {"bias": False, "n": 0.1234567}}) == "Linear {n: 0.123457}"
-    assert brief(None) == "-"
-    assert len(brief(list(range(1000)))) == 48
+def test_runs_are_called_by_their_names_and_by_ids_where_two_share_one(tmp_path: Path) -> None:
+    """A best trial tells its sweep, and a run that did not finish its status."""
+    for number, name in enumerate(("mine", "mine", "other"), start=1):
+        folder = tmp_path / f"run-{number}"
+        folder.mkdir()
+        pen = Journal.create(folder)
+        pen.write(RunBegun(id=folder.name, name=name, time=1000))
+        if number != 2:
+            pen.end("FINISHED")
+        pen.close()
+        (folder / "plan.yaml").write_text("seed: 0\n")
+    folders = [tmp_path / f"run-{number}" for number in (1, 2, 3)]
+    found = compare(folders, lambda _: None, best_of={folders[2]: "big sweep"})
+    assert found.labels == ("mine (run-1)", "mine (run-2) (KILLED)", "best of big sweep: other")

@@ -114,8 +114,10 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(
         raise RuntimeError("the power is out")
 
     monkeypatch.setattr(utils, "_initialize_tables", half)
+    begun: list[str] = []
     with pytest.raises(StoreError, match="is as it was: the power is out"):
-        migrate(database, print)
+        migrate(database, print, begun.append)
+    assert [message.startswith(f"migrating the database {database}") for message in begun] == [True]
     assert revision(database) == HISTORY[20]
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT count(*) FROM metrics").fetchone() == (1,)

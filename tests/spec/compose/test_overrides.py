@@ -161,5 +161,6 @@ def test_what_is_set_beneath_what_is_left_out_stands_there_alone(tmp_path: Path)
     fold = ScalarNode(3, "3", True, Place("s.yaml", 1, 1, 1))
     split = loaded(tmp_path, ["data.split.folds=5"], ["data.split"], values=[("data.split.fold", fold)]).split
     assert (split.folds, split.fold, split.val) == (5, 3, 0)
+    assert loaded(tmp_path, ["average.EMA.decay=0.5"], ["average"]).average is not None  # there was none to leave out
     with pytest.raises(SpecError, match="set and left out at once"):
         loaded(tmp_path, ["model.1=Tanh"], ["model.1"])
