@@ -8,7 +8,8 @@ For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `los
 that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and `cell_numbers`, which read
 cells as a saved model does; `open_file` and `named_files` for files that a spec names, `Archive` (with `ArchiveError`)
 for arrays in them, `check_bound` for what the spec of a stranger may ask for, `check_memory` for rows that are made
-rather than read; `one_line` for names and cells that a figure or a message shows.
+rather than read; `one_line`, `shortened` and `text_width` for names and cells that a
+figure or a message shows, `figure_style` and `fit_figure` for figures that look like annpipe's own.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep; an `Observer` is told how it goes on.
 For tests: `annpipe.testing`.
 """
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
         RunView,
     )
     from annpipe.datasets.cell_columns import cell_numbers, cell_texts
-    from annpipe.errors import OptionError, one_line
+    from annpipe.errors import OptionError, one_line, shortened, text_width
     from annpipe.errors.suggest import did_you_mean
     from annpipe.expression import Expression
     from annpipe.files.archive import Archive, ArchiveError
+    from annpipe.files.figure_fit import fit_figure
+    from annpipe.files.figure_style import figure_style
     from annpipe.files.limits import check_bound
     from annpipe.files.memory import check_memory
     from annpipe.files.named import named_files, open_file
@@ -72,9 +75,11 @@ _HOMES = {
         *("Blocks", "ChunkedDataset", "Dataset", "Field", "Fields", "Look", "Loss", "LossTerm", "MetricKey", "Outline"),
         *("OutputRoles", "Remark", "RunView"),
     ),
-    "annpipe.errors": ("OptionError", "one_line"),
+    "annpipe.errors": ("OptionError", "one_line", "shortened", "text_width"),
     "annpipe.expression": ("Expression",),
     "annpipe.files.archive": ("Archive", "ArchiveError"),
+    "annpipe.files.figure_fit": ("fit_figure",),
+    "annpipe.files.figure_style": ("figure_style",),
     "annpipe.files.limits": ("check_bound",),
     "annpipe.files.memory": ("check_memory",),
     "annpipe.files.named": ("named_files", "open_file"),
@@ -135,6 +140,8 @@ __all__ = [
     "describe",
     "did_you_mean",
     "distribution",
+    "figure_style",
+    "fit_figure",
     "initializer",
     "layer",
     "loss",
@@ -147,6 +154,8 @@ __all__ = [
     "run",
     "run_sweep",
     "scheduler",
+    "shortened",
+    "text_width",
     "transform",
 ]
 

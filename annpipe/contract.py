@@ -186,6 +186,8 @@ class RunView:
     `loss` is the name of the loss, `losses` those of the heads of a model with several outputs, by their targets.
     `transformed` tells that transforms stand before the model, whose features are then other ones than the inputs.
     Where a finished run is measured on the rows of a file, these are `train`, and `rows` is what to call them.
+    `expects` has for each target what its loss takes the outputs for: "logits", "probabilities", "log-probabilities" or
+    "scores"; a target that is compared as it is has none.
     """
 
     name: str
@@ -199,6 +201,7 @@ class RunView:
     transformed: bool = False
     losses: Mapping[str, str] = field(default_factory=dict)
     rows: str = "train"
+    expects: Mapping[str, str] = field(default_factory=dict)
 
     def loss_of(self, target: str) -> str:
         """The name of the loss that a target is compared by."""

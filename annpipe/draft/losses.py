@@ -34,6 +34,15 @@ def leaves(loss: Component) -> Iterator[Component]:
     yield from (leaf for leaf, _ in by_target(loss))
 
 
+def expected(loss: Component, target: str) -> str | None:
+    """What the losses that see a target take the model's output for, as "logits"; None for the target's own value."""
+    for leaf, name in by_target(loss):
+        expects = leaf.traits(LossTraits).expects
+        if name in (None, target) and expects is not None:
+            return expects
+    return None
+
+
 def ignored_label(loss: Component) -> int | None:
     """The label of a single loss whose rows do not count; None for a loss without one, and for several losses."""
     compared = list(leaves(loss))

@@ -25,6 +25,7 @@ from annpipe.errors.problems import (
     steering,
     visible,
 )
+from annpipe.errors.width import shortened, text_width
 
 __all__ = [
     "COMMAND_LINE",
@@ -48,6 +49,8 @@ __all__ = [
     "StoreError",
     "is_out_of_memory",
     "one_line",
+    "shortened",
     "steering",
+    "text_width",
     "visible",
 ]

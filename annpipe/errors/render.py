@@ -9,7 +9,7 @@ from pathlib import Path
 
 from annpipe.errors import Place, Problem, visible
 from annpipe.errors.redact import scrub_marked
-from annpipe.errors.wording import width_of
+from annpipe.errors.width import text_width
 
 LINE = 160  # columns of an excerpt; a longer line is cut around its carets
 _BREAK = re.compile(r"\r\n|\r|\n")
@@ -41,7 +41,7 @@ def _excerpt(place: Place, note: str, gutter: int, opening: str) -> list[str]:
         return [*lines, f"{pad} │ {note}"] if note else lines
     source, start, end = _cut(*scrub_marked(source, place.column - 1, place.column - 1 + place.length))
     before, marked = source[:start], source[start:end]
-    carets = "^" * max(1, width_of(marked))
+    carets = "^" * max(1, text_width(marked))
     lines += [f"{pad} │", f"{place.line:>{gutter}} │ {source}", f"{pad} │ {_blank(before)}{carets} {note}".rstrip()]
     return lines
 
@@ -79,4 +79,4 @@ def _lines(file: str, changed: int, size: int) -> list[str]:
 
 def _blank(text: str) -> str:
     """Spaces as wide as `text` on a terminal; tabs stay tabs so that the carets line up."""
-    return "".join("\t" if char == "\t" else " " * width_of(char) for char in text)
+    return "".join("\t" if char == "\t" else " " * text_width(char) for char in text)

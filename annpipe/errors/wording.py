@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 _LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
@@ -40,12 +39,3 @@ def first_line(error: Exception) -> str:
     """The first line of the message of an exception, or its class."""
     text = str(error).strip().splitlines()
     return text[0].rstrip(": ") if text else type(error).__name__
-
-
-def width_of(text: str) -> int:
-    """Columns on a terminal: two for a wide character, none for one that combines with the last.
-
-    >>> width_of("지역 code")
-    9
-    """
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import save_file
 
 from annpipe.contract import Dataset, Field, OutputRoles
-from annpipe.draft.component import Component, to_data
+from annpipe.draft.component import to_data
 from annpipe.draft.inputs_outputs import OutputHead
-from annpipe.draft.losses import by_target, takes_classes
+from annpipe.draft.losses import expected, takes_classes
 from annpipe.export.network_source import model_entries, network_source
 from annpipe.export.plugin_copies import copy_plugins, distributions
 from annpipe.files.whole import whole_folder
@@ -24,7 +24,6 @@ from annpipe.plan.output_roles import plan_roles
 from annpipe.plan.plan import Plan
 from annpipe.portable import columns
 from annpipe.portable.description import ModelColumn, ModelDescription, ModelTarget, TargetRoles
-from annpipe.registry.traits import LossTraits
 from annpipe.train.loop.figures import output_parts
 from annpipe.train.losses import with_weights
 from annpipe.train.parts import Parts
@@ -157,7 +156,7 @@ def model_targets(plan: Plan, train: Dataset) -> tuple[ModelTarget, ...]:
     targets = []
     for name, field in plan.fields.targets.items():
         loss, span = losses.get(name, plan.loss), parts[name].span
-        gives, labels = _expected(plan, loss, name), takes_classes(loss)
+        gives, labels = expected(loss, name), takes_classes(loss)
         words = tuple(train.categories.get(name, field.categories))
         classes: tuple[str, ...] | None = None
         if labels:
@@ -178,15 +177,6 @@ def model_targets(plan: Plan, train: Dataset) -> tuple[ModelTarget, ...]:
         )
         targets.append(target)
     return tuple(targets)
-
-
-def _expected(plan: Plan, loss: Component, target: str) -> str | None:
-    """What the losses that see a target take the model's output for."""
-    for leaf, name in by_target(loss):
-        expects = leaf.traits(LossTraits).expects
-        if name in (None, target) and expects is not None:
-            return expects
-    return None
 
 
 def described_loss(plan: Plan, parts: Parts) -> dict[str, Any]:

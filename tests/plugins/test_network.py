@@ -68,7 +68,9 @@ def test_a_small_perceptron_has_a_circle_for_each_neuron_and_a_line_for_each_wei
 def test_features_that_transforms_made_are_not_called_after_the_columns() -> None:
     """A one_hot makes several of one, and groups come in an order of their own."""
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
-    assert not {"a", "b"} & set(texts(drawn(model, COLUMNS, transformed=True)))
+    said = texts(drawn(model, COLUMNS, transformed=True))
+    assert not {"a", "b"} & set(said)
+    assert any(text.endswith("of a, b") for text in said)
 
 
 def test_a_wide_layer_shows_its_first_and_last_neurons() -> None:
@@ -98,7 +100,7 @@ def test_other_models_are_blocks_with_shapes_and_parameters() -> None:
     figure = drawn(model, {"image": torch.zeros(4, 1, 8, 8)})
     said = texts(figure)
     assert [word for word in said if word.isidentifier()] == [
-        "Conv2d", "BatchNorm2d", "residual", "Conv2d", "ReLU", "projection", "Flatten", "Linear"
+        "image", "Conv2d", "BatchNorm2d", "residual", "Conv2d", "ReLU", "projection", "Flatten", "Linear"
     ]  # fmt: skip
     assert "input 1 × 8 × 8" in said
     assert "4 × 6 × 6  ·  40 parameters" in said

@@ -82,6 +82,11 @@ def labels(axes: Axes) -> list[str]:
     return [text.get_text() for text in drawn.get_texts()] if drawn else []
 
 
+def labels_below(figure: Figure) -> list[str]:
+    """The words of the legend that stands below all panels."""
+    return [text.get_text() for drawn in figure.legends for text in drawn.get_texts()]
+
+
 def line(axes: Axes, label: str) -> Line2D:
     return next(line for line in axes.get_lines() if str(line.get_label()).startswith(label))
 
@@ -169,7 +174,7 @@ def test_data_of_two_inputs_is_coloured_by_the_target() -> None:
     """Classes have marks of their own, numbers a colour bar."""
     bits = torch.tensor([0.0, 0, 1, 1]).double()
     xor = Dataset({"a": bits, "b": bits[[0, 2, 1, 3]]}, {"y": torch.tensor([0.0, 1, 1, 0]).double()})
-    assert labels(data(view(xor)).axes[0]) == ["y = 0", "y = 1"]
+    assert labels_below(data(view(xor))) == ["y = 0", "y = 1"]
     assert data(view(numbers(2))).axes[1].get_ylabel() == "y"
 
 
@@ -266,8 +271,9 @@ def test_classes_of_two_inputs_are_regions_of_the_plane() -> None:
     train = numbers(2)
     kind = torch.where(train.targets["y"] > 0, 2, 0)
     classes = Dataset(train.inputs, {"kind": kind}, categories={"kind": ("low", "mid", "high")})
-    axes = predictions(view(classes, predict=halves)).axes[0]
-    assert labels(axes) == ["kind = low", "kind = high"]
+    figure = predictions(view(classes, predict=halves))
+    assert labels_below(figure) == ["decision boundary", "kind = low", "kind = high"]
+    axes = figure.axes[0]
     low, high = (np.array(to_rgb(line(axes, f"kind = {name}").get_color())) for name in ("low", "high"))
     (mesh,) = (drawn for drawn in axes.collections if drawn.get_rasterized())
     painted = np.asarray(mesh.get_array()).reshape(-1, 3)
@@ -278,11 +284,14 @@ def test_classes_of_two_inputs_are_regions_of_the_plane() -> None:
 
 
 def test_two_classes_of_one_output_are_regions_too() -> None:
-    """A label of 0 or 1 against a single logit; a float of 0 or 1 stays a surface."""
+    """A 0 or 1 against a single logit, whatever its type; for a loss that compares numbers it stays a surface."""
     train = numbers(2)
     bit = (train.targets["y"] > 0).long()
-    run = view(Dataset(train.inputs, {"bit": bit}), loss="BCEWithLogitsLoss", predict=lambda c: {"bit": total(c)})
-    assert labels(predictions(run).axes[0]) == ["bit = 0", "bit = 1"]
+    for values in (bit, bit.double()):
+        run = view(
+            Dataset(train.inputs, {"bit": values}), predict=lambda c: {"bit": total(c)}, expects={"bit": "logits"}
+        )
+        assert labels_below(predictions(run)) == ["decision boundary", "bit = 0", "bit = 1"]
     surface = predictions(view(Dataset(train.inputs, {"bit": bit.double()}), predict=lambda c: {"bit": total(c)}))
     assert surface.axes[1].get_ylabel() == "predicted bit"
 
@@ -315,16 +324,6 @@ def test_figures_grow_with_their_panels(count: int, size: tuple[float, float]) -
     figure, axes = panels(view(quadratic(3)), "title", count)
     assert len(axes) == count
     assert tuple(figure.get_size_inches()) == size
-
-
-def test_columns_may_be_named_in_korean() -> None:
-    """Where the machine has a font for it, drawn without a warning."""
-    installed = {font.name for font in matplotlib.font_manager.fontManager.ttflist}
-    if not any(name.startswith(("Noto Sans CJK", "Nanum")) for name in installed):
-        pytest.skip("no Korean font is installed")
-    korean = Dataset({"길이": ROW.repeat(3)}, {"무게": ROW.repeat(3)})
-    for plot in PLOTS:
-        svg(plot(view(korean)))
 
 
 @pytest.mark.parametrize("n_inputs", [1, 2])

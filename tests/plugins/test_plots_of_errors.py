@@ -16,9 +16,13 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from annpipe import Dataset, Field, Fields, OptionError, Outline, RunView
+from annpipe_std.plots.calibration import calibration
 from annpipe_std.plots.confusion_matrix import confusion_matrix
+from annpipe_std.plots.per_class import per_class
+from annpipe_std.plots.precision_recall_curve import precision_recall_curve
 from annpipe_std.plots.refusals import without_classes, without_numbers, without_scores
 from annpipe_std.plots.residuals import residuals
+from annpipe_std.plots.roc_curve import roc_curve
 
 Columns = Mapping[str, torch.Tensor]
 X = torch.arange(8.0).double()
@@ -68,11 +72,17 @@ def test_a_confusion_matrix_has_counts_and_shares_of_each_true_class() -> None:
     saved(figure)
 
 
-def test_a_confusion_matrix_is_of_the_validation_split() -> None:
-    """Where there is one; the test split stays unseen."""
-    few = Dataset({"x": X[:4]}, {"kind": KINDS[:4]})
-    figure = confusion_matrix(view(LABELLED, scores, val=few, test=LABELLED))
-    assert figure.axes[0].get_title("left") == "val, 4 rows: 75.0% right"
+@pytest.mark.parametrize("plot", [confusion_matrix, per_class, roc_curve, precision_recall_curve, calibration])
+def test_scores_are_of_rows_that_were_held_out(plot: Callable[[RunView], Figure]) -> None:
+    """Those of test, else of val, else of train; the title says which."""
+    few, fewer = (Dataset({"x": X[-rows:]}, {"kind": KINDS[-rows:]}) for rows in (6, 5))
+
+    def title(**others: Dataset) -> str:
+        return plot(view(LABELLED, scores, **others)).axes[0].get_title("left").split(":")[0]
+
+    assert title(val=few, test=fewer) == "test, 5 rows"
+    assert title(val=few) == "val, 6 rows"
+    assert title() == f"train, {LABELLED.rows} rows"
 
 
 def test_labels_that_were_floats_are_classes_too() -> None:

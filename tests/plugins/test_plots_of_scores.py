@@ -213,7 +213,7 @@ def test_of_many_classes_the_worst_are_drawn() -> None:
     assert labels(axes)[-1] == f"92 others, AUC {areas[8]:.3f} to {areas[-1]:.3f}"
     bars = per_class(run).axes[0]
     f1 = reference.f1_score(kind, logits.argmax(1), average=None)
-    drawn = [int(text.get_text().split("\n")[0]) for text in bars.get_xticklabels()]
+    drawn = [int(text.get_text().split()[0]) for text in bars.get_xticklabels()]
     assert drawn == sorted(np.argsort(f1)[:20])
     assert bars.get_title("left") == "train, 4,000 rows: the 20 of 100 classes with the lowest F1"
 

@@ -74,21 +74,24 @@ def draw(plan: Plan, test: RateTest, path: Path) -> None:
     """The loss over the rate, smoothed and as it was, the suggestion marked; SVG, PNG or PDF as the path ends."""
     from matplotlib.figure import Figure
 
+    from annpipe.errors import one_line, shortened
+    from annpipe.files.figure_fit import fit_figure
+    from annpipe.files.figure_style import figure_style
     from annpipe.files.figures import write_figure
 
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes: Any = figure.subplots()
-    axes.plot(test.rates, test.losses, color="#0072B2", alpha=0.3, linewidth=0.8, label="loss")
-    axes.plot(test.rates, test.smoothed, color="#0072B2", linewidth=1.8, label="smoothed")
-    at = test.rates.index(test.suggested)
-    axes.plot(test.suggested, test.smoothed[at], "o", color="#D55E00", label=f"suggested: {test.suggested:.2g}")
-    top = max(test.smoothed[: at + 1])
-    axes.set(xscale="log", xlabel="learning rate", ylabel=f"loss ({plan.loss.name})")
-    axes.set_ylim(min(test.smoothed) - 0.1 * (top - min(test.smoothed)), top + 0.5 * (top - min(test.smoothed)))
-    axes.set_title(f"{plan.head.name} · learning rate test".replace("$", r"\$"), loc="left", fontweight="bold")
-    axes.grid(color="#e4e4e4", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_figure(figure, path)
+    with figure_style([plan.head.name]):
+        figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+        axes: Any = figure.subplots()
+        axes.plot(test.rates, test.losses, color="#0072B2", alpha=0.3, linewidth=0.8, label="loss")
+        axes.plot(test.rates, test.smoothed, color="#0072B2", linewidth=1.8, label="smoothed")
+        at = test.rates.index(test.suggested)
+        axes.plot(test.suggested, test.smoothed[at], "o", color="#D55E00", label=f"suggested: {test.suggested:.2g}")
+        top = max(test.smoothed[: at + 1])
+        axes.set(xscale="log", xlabel="learning rate", ylabel=f"loss ({plan.loss.name})")
+        axes.set_ylim(min(test.smoothed) - 0.1 * (top - min(test.smoothed)), top + 0.5 * (top - min(test.smoothed)))
+        name = shortened(one_line(plan.head.name), 40).replace("$", r"\$")
+        figure.suptitle(f"{name} · learning rate test", x=0.012, ha="left")
+        axes.legend()
+        fit_figure(figure)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_figure(figure, path)

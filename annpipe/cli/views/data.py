@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from annpipe.cli.problems import as_data
 from annpipe.cli.views.plan import component_text
 from annpipe.cli.views.text import aligned
-from annpipe.errors import one_line
+from annpipe.errors import one_line, shortened
 
 if TYPE_CHECKING:
     from annpipe.datasets.inspect import SplitData
@@ -101,7 +101,7 @@ def _number(value: float | None) -> str:
 
 
 def _short(text: str) -> str:
-    return one_line(text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…")
+    return shortened(one_line(text), MAX_LENGTH)
 
 
 def as_json_text(split_data: SplitData, table: Profile, warnings: Sequence[Problem], figure: Path | None) -> str:

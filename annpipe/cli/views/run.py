@@ -25,15 +25,16 @@ def short_path(path: Path) -> str:
 
 def summary(finished: Finished) -> str:
     """Where the run is, its final values and the next commands."""
-    from annpipe.errors import NonFinite, OutOfMemory, one_line
+    from annpipe.cli.views.text import padded
+    from annpipe.errors import NonFinite, OutOfMemory, one_line, text_width
     from annpipe.runs.run import can_go_on
 
     values = finished.values
     lines = [f"{finished.status}  {finished.plan.head.name}", f"  run     {short_path(finished.folder)}"]
     lines.append(f"  record  {record_text(finished.record, finished.plan.tracking.wait_seconds)}")
     named = {one_line(key): value for key, value in sorted(values.items())}
-    width = max((len(key) for key in named), default=0)
-    lines += [f"  {key:<{width}}  {value:.6g}" for key, value in named.items()]
+    width = max(map(text_width, named), default=0)
+    lines += [f"  {padded(key, width)}  {value:.6g}" for key, value in named.items()]
     if finished.status == "FINISHED":
         figures = sorted((finished.folder / "artifacts" / "plots").glob("*"))
         lines += [f"  figure  {short_path(figure)}" for figure in figures]

@@ -7,8 +7,6 @@ import shutil
 from collections.abc import Collection, Sequence
 from itertools import zip_longest
 
-from annpipe.errors.wording import width_of
-
 GAP = 2  # blanks between columns
 LONGEST_WORD = 16  # letters of a word that a narrow column keeps together
 _PIECE = re.compile(r"[^-./_,:]*[-./_,:]+|[^-./_,:]+")
@@ -19,6 +17,9 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size((0, 0)).columns or None
 
 
+from annpipe.errors import text_width
+
+
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> list[str]:
     """A line for each row, its cells padded to the width of their column; `right` are the columns aligned there.
 
@@ -26,7 +27,7 @@ def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> list[s
     """
     n_columns = len(rows[0])
     full = [row for row in rows if len(row) == n_columns]
-    widths = [max(width_of(row[column]) for row in full) for column in range(n_columns)]
+    widths = [max(text_width(row[column]) for row in full) for column in range(n_columns)]
     at_right = [*right, *[False] * (n_columns - len(right))]
     return [_line(row, widths, at_right) if len(row) == n_columns else row[0] for row in rows]
 
@@ -66,16 +67,16 @@ def wrapped(text: str, width: int) -> list[str]:
     """
     lines = [""]
     for word in text.split():
-        if width_of(lines[-1]) + width_of(word) + bool(lines[-1]) <= width:
+        if text_width(lines[-1]) + text_width(word) + bool(lines[-1]) <= width:
             lines[-1] += f" {word}" if lines[-1] else word
             continue
         if lines[-1]:
             lines.append("")
         for piece in _pieces(word):
-            if width_of(lines[-1]) + width_of(piece) > width and lines[-1]:
+            if text_width(lines[-1]) + text_width(piece) > width and lines[-1]:
                 lines.append("")
             for letter in piece:
-                if width_of(lines[-1]) + width_of(letter) > width and lines[-1]:
+                if text_width(lines[-1]) + text_width(letter) > width and lines[-1]:
                     lines.append("")
                 lines[-1] += letter
     return lines
@@ -96,9 +97,9 @@ def _bounds(rows: Sequence[Sequence[str]], whole: Collection[int]) -> list[tuple
     bounds = []
     for column in range(len(rows[0])):
         cells = [row[column] for row in full]
-        natural = max(map(width_of, cells))
+        natural = max(map(text_width, cells))
         words = [piece for cell in cells for word in cell.split() for piece in _pieces(word)]
-        least = natural if column in whole else min(LONGEST_WORD, max(map(width_of, words), default=0))
+        least = natural if column in whole else min(LONGEST_WORD, max(map(text_width, words), default=0))
         bounds.append((least, natural))
     return bounds
 
@@ -134,5 +135,5 @@ def _line(row: Sequence[str], widths: Sequence[int], at_right: Sequence[bool]) -
 
 
 def _padded(cell: str, width: int, *, at_right: bool) -> str:
-    blanks = " " * (width - width_of(cell))
+    blanks = " " * (width - text_width(cell))
     return blanks + cell if at_right else cell + blanks

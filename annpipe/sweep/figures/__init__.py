@@ -16,10 +16,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from annpipe.files.figure_fit import fit_figure
 from annpipe.files.private import private_folder
 from annpipe.sweep.figures.curves import Curve, draw_curves
 from annpipe.sweep.figures.importance import draw_importance
-from annpipe.sweep.figures.page import arranged, styled
+from annpipe.sweep.figures.page import styled
 from annpipe.sweep.figures.parallel import draw_parallel
 from annpipe.sweep.figures.repeats import draw_repeats
 from annpipe.sweep.figures.values import draw_values
@@ -50,12 +51,13 @@ def draw_figures(swept: SweepResult, folder: Path, curves: Mapping[int, Curve]) 
         "repeats": lambda: draw_repeats(swept),
     }
     paths = []
-    with styled():
+    with styled(swept):
         for name, draw in drawn.items():
             try:
                 figure = draw()
                 if figure is not None:
-                    paths.append(save_figure(arranged(figure), folder, name))
+                    fit_figure(figure)
+                    paths.append(save_figure(figure, folder, name))
             except Exception:  # recorded in the figure's place: hours of training do not end in a bug of a drawing
                 paths.append(folder / f"{name}_failed.txt")
                 paths[-1].write_text(traceback.format_exc(), encoding="utf-8")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from annpipe.errors import one_line
+from annpipe.errors import one_line, shortened
+from annpipe.files.figure_style import INK, figure_style
 from annpipe.spec.sections.axes import in_words
 from annpipe.sweep.results.table import SweepResult, names_of
 
@@ -19,42 +19,15 @@ if TYPE_CHECKING:
 
 # Okabe and Ito (2008): told apart by colour-blind readers too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-TRIAL, MEAN, BEST, LOST, INK, FAINT = COLOURS[0], "#262626", COLOURS[1], "#8a8a8a", "#262626", "#e4e4e4"
+TRIAL, MEAN, BEST, LOST = COLOURS[0], INK, COLOURS[1], "#8a8a8a"
 MOST_LETTERS = 24
-
-_STYLE: dict[Any, Any] = {
-    "figure.facecolor": "white",
-    "axes.edgecolor": "#8a8a8a",
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.7,
-    "text.color": INK,
-    "xtick.color": "#8a8a8a",
-    "ytick.color": "#8a8a8a",
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "font.size": 9.5,
-    "figure.titlesize": 11.5,
-    "figure.titleweight": "bold",
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "svg.hashsalt": "annpipe",  # the same sweep gives the same file
-}
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """Draws and saves with this style alone, whatever the user's matplotlibrc says, and leaves that as it was."""
-    import matplotlib
-
-    with matplotlib.rc_context(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # letters that the font has not are drawn as boxes
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
+def styled(swept: SweepResult) -> Iterator[None]:
+    """Draws and saves in the style of all figures, with fonts that have the letters of the sweep's names and values."""
+    values = (in_words(value) for result in swept.results for value in result.values.values())
+    with figure_style([swept.name, swept.goal.metric, *(axis.path for axis in swept.axes), *values]):
         yield
 
 
@@ -67,18 +40,6 @@ def titled(swept: SweepResult, title: str, width: float, height: float) -> Figur
     return figure
 
 
-def arranged(figure: Figure) -> Figure:
-    """The figure with everything in its place for an SVG; saving it would draw it a first time just for that."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    FigureCanvasSVG(figure)
-    engine = figure.get_layout_engine()
-    assert engine is not None
-    engine.execute(figure)
-    figure.set_layout_engine(None)  # matplotlib's default, which is none
-    return figure
-
-
 def text(words: str) -> str:
     """Words as they are, on one line, and never read as a formula of TeX."""
     return one_line(words).replace("$", r"\$")
@@ -86,8 +47,7 @@ def text(words: str) -> str:
 
 def short(value: Any, most: int = MOST_LETTERS) -> str:
     """A value as a label, in no more letters than fit."""
-    words = in_words(value)
-    return text(words if len(words) <= most else f"{words[: most - 1]}…")
+    return text(shortened(one_line(in_words(value)), most))
 
 
 def values_label(swept: SweepResult, values: Mapping[str, Any], most: int) -> str:

@@ -17,6 +17,7 @@ from annpipe_std.plots.refusals import without_scores
 from annpipe_std.plots.style import (
     MAX_PANELS,
     PREDICTION,
+    SHORT,
     TRAIN,
     TRUTH,
     Doubles,
@@ -37,10 +38,11 @@ def calibration(
     view: RunView,
     bins: Annotated[int, Field(ge=2, le=100, description="Into how many equal parts probabilities are cut.")] = 10,
 ) -> Figure:
-    """How often rows come true against their predicted probability (a reliability diagram), on the validation split.
+    """How often rows come true against their predicted probability (a reliability diagram), on held-out rows.
 
-    Of two classes, the probability of the second; of more, that of the predicted class, its confidence. Below, how many
-    rows each part has; in the title the expected calibration error (ECE), the mean distance from the diagonal by rows.
+    The rows are those of test, else of val, else of train. Of two classes, the probability of the second; of more, that
+    of the predicted class, its confidence. Below, how many rows each part has; in the title the expected calibration
+    error (ECE), the mean distance from the diagonal by rows.
     Raises OptionError where no target has scores.
     """
     classified = class_targets(view)
@@ -55,7 +57,8 @@ def calibration(
     for (axes, strip), target in zip(pairs, drawn, strict=True):
         diagram = reliability(*probability_and_truth(target), bins)
         _draw(axes, strip, diagram)
-        of = f"{shown(target.target)} = {shown(target.names[1])}" if target.classes == 2 else "the predicted class"
+        second = f"{shown(target.target, SHORT)} = {shown(target.names[1], SHORT)}"
+        of = second if target.classes == 2 else "the predicted class"
         strip.set_xlabel(f"predicted probability of {of}")
         axes.set_ylabel("share that is so")
         axes.set_title(f"{classified.rows}: ECE {diagram.error:.3f}", fontsize=9)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import torch
 
 from annpipe import Dataset, OptionError, RunView
-from annpipe_std.plots.rows import outputs, rows_label, sample, splits
+from annpipe_std.plots.rows import held_out, outputs, rows_label, sample, zeros_and_ones
 
 MAX_COUNTED = 50_000
+BY_NAME = {"BCEWithLogitsLoss": "logits", "BCELoss": "probabilities"}
+"""What losses take the outputs for where a view of a run tells only their name."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Classified:
 
 @dataclass(frozen=True)
 class ClassTargets:
-    """The targets that are classes, on one split: the validation split, or the training split where there is none."""
+    """The targets that are classes, on the rows of one split: see `held_out`."""
 
     rows: str
     targets: tuple[Classified, ...]
@@ -56,25 +58,32 @@ class ClassTargets:
 
 def class_targets(view: RunView) -> ClassTargets | None:
     """The run's targets that are classes, up to MAX_COUNTED rows of them; None without rows."""
-    candidates = {name: split for name, split in splits(view).items() if name != "test"}
-    if not candidates:
+    chosen_split = held_out(view)
+    if chosen_split is None:
         return None
-    name, split = next(reversed(candidates.items()))
+    name, split = chosen_split
     chosen = sample(split.rows, MAX_COUNTED)
     output = outputs(view, split, chosen)
     targets = [
         classified
         for target, values in split.targets.items()
-        for classified in _classified(
-            target, values[chosen], output[target], split, logits=is_logit(view.loss_of(target))
-        )
+        for classified in _classified(target, values[chosen], output[target], split, logits=is_logit(view, target))
     ]
     return ClassTargets(rows_label(name, len(chosen), split.rows), tuple(targets))
 
 
-def is_logit(loss: str) -> bool:
-    """Whether a single output means 1 above 0, as with this loss; with all others it does above 0.5."""
-    return loss == "BCEWithLogitsLoss"
+def is_logit(view: RunView, target: str) -> bool:
+    """Whether a single output means 1 above 0, as with a loss that takes logits; with all others it does above 0.5."""
+    return _expected(view, target) == "logits"
+
+
+def is_one_of_two(view: RunView, target: str) -> bool:
+    """Whether the loss takes a single output for that of a class of two: its probability, or the logit of it."""
+    return _expected(view, target) in ("logits", "probabilities")
+
+
+def _expected(view: RunView, target: str) -> str | None:
+    return view.expects.get(target) or BY_NAME.get(view.loss_of(target))
 
 
 def class_probabilities(output: torch.Tensor, *, logits: bool) -> torch.Tensor:
@@ -104,7 +113,7 @@ def _classified(
 ) -> Iterator[Classified]:
     """The target as a class, each column of several, or nothing where it is none."""
     names = split.categories.get(target, ())
-    if true.ndim == 2 and output.shape == true.shape and _zeros_and_ones(true):
+    if true.ndim == 2 and output.shape == true.shape and zeros_and_ones(true):
         for index, (column, mine) in enumerate(zip(true.unbind(1), output.unbind(1), strict=True)):
             yield _of_two(names[index] if index < len(names) else f"{target}_{index}", column, mine, (), logits=logits)
     elif output.ndim == true.ndim + 1 and output.shape[1] > 1:
@@ -112,7 +121,7 @@ def _classified(
         yield _of_scores(target, true.flatten().long(), flat, names)
     elif true.ndim != 1 or output.numel() != true.numel():
         return
-    elif _zeros_and_ones(true):
+    elif zeros_and_ones(true):
         yield _of_two(target, true, output.flatten(), names, logits=logits)
     elif not true.is_floating_point():
         top = max(int(true.max()), 0)
@@ -137,10 +146,6 @@ def _named(classes: int, true: torch.Tensor, *others: torch.Tensor) -> tuple[tor
     """All of them without the rows whose label is of no class: the `ignore_index` of a loss, as -100."""
     kept = (true >= 0) & (true < classes)
     return (true[kept], *(other[kept] for other in others))
-
-
-def _zeros_and_ones(values: torch.Tensor) -> bool:
-    return bool(((values == 0) | (values == 1)).all())
 
 
 def _names(known: Sequence[str], classes: int) -> tuple[str, ...]:

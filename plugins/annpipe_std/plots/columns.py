@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,13 +12,15 @@ from matplotlib.ticker import MaxNLocator
 
 from annpipe import RunView, plot
 from annpipe_std.plots.rows import is_discrete, rows_label, sample, splits
-from annpipe_std.plots.style import Doubles, message, panels, shown, span, split_colour, styled
+from annpipe_std.plots.style import SHORT, Doubles, legend_below, message, panels, shown, span, split_colour, styled
 
 TITLE = "columns"
 MAX_COLUMNS = 12
 MAX_BARS = 12
 MAX_BINS = 30
 MAX_VALUES = 200_000
+MAX_GRID = 1e6
+LONGEST_TITLE = 26
 UNSEEN = "not in train"
 
 
@@ -56,13 +57,8 @@ def columns(view: RunView) -> Figure:
     figure, all_axes = panels(view, title, len(drawn))
     for axes, name in zip(all_axes, drawn, strict=True):
         _draw(axes, _values(name, view))
-    figure.legend(*_legend(all_axes), loc="outside upper right", ncols=3)
+    legend_below(figure, all_axes)
     return figure
-
-
-def _legend(all_axes: Sequence[Axes]) -> tuple[Sequence[Any], Sequence[str]]:
-    """What a panel has of the splits' colours and labels; a column without values has none."""
-    return next((entries for axes in all_axes if (entries := axes.get_legend_handles_labels())[0]), ([], []))
 
 
 def _values(name: str, view: RunView) -> Values:
@@ -80,7 +76,7 @@ def _values(name: str, view: RunView) -> Values:
 
 def _draw(axes: Axes, column: Values) -> None:
     lost = f"\n{column.missing:,} missing ({column.missing / column.rows:.1%})" if column.missing else ""
-    axes.set_title(shown(column.name) + lost)
+    axes.set_title(shown(column.name, LONGEST_TITLE) + lost)
     if not len(column.whole):
         axes.text(0.5, 0.5, "every value is missing", ha="center", va="center", transform=axes.transAxes)
         axes.set_axis_off()
@@ -118,13 +114,12 @@ def _percent(fraction: float, position: object) -> str:
 def _word(value: float, words: Sequence[str]) -> str:
     if not words:
         return f"{value:g}"
-    return shown(words[int(value)]) if 0 <= value < len(words) else UNSEEN
+    return shown(words[int(value)], SHORT) if 0 <= value < len(words) else UNSEEN
 
 
 def _histogram(axes: Axes, column: Values) -> None:
     """The share of each split in bins that all splits have in common."""
-    low, high = span(column.whole)
-    edges = np.linspace(low, high, 1 + min(MAX_BINS, max(5, round(len(column.whole) ** 0.5))))
+    edges = bin_edges(column.whole)
     first = next(iter(column.parts), "")
     for part, part_values in column.parts.items():
         shares = np.histogram(part_values, edges)[0] / max(len(part_values), 1)
@@ -135,3 +130,32 @@ def _histogram(axes: Axes, column: Values) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.yaxis.set_major_formatter(_percent)
     axes.set_ylabel("rows of the split", fontsize=8)
+    axes.set_xlabel("value", fontsize=8)
+
+
+def bin_edges(values: Doubles) -> Doubles:
+    """The edges of at most MAX_BINS equal bins, (bins + 1,); of values on a grid, as whole numbers are, between these.
+
+    A bin then holds as many of the grid's points as each other one, so that no bin is empty or twice as high by
+    chance of its edges.
+    """
+    wanted = min(MAX_BINS, max(5, round(len(values) ** 0.5)))
+    low, high = span(values)
+    step = _grid_step(values)
+    if step is None:
+        return np.linspace(low, high, wanted + 1)
+    points = round((high - low) / step) + 1
+    width = max(1, -(-points // wanted)) if points > MAX_BINS else 1
+    return low - step / 2 + step * width * np.arange(-(-points // width) + 1, dtype=np.float64)
+
+
+def _grid_step(values: Doubles) -> float | None:
+    """The distance of values that all lie at equal distances, some left out; None where they lie anywhere."""
+    different = np.unique(values)
+    if len(different) < 2:
+        return None
+    distances = np.diff(different)
+    step = float(distances.min())
+    times = distances / step
+    is_grid = bool((np.abs(times - times.round()) < 1e-6 * times).all()) and times.sum() < MAX_GRID
+    return step if is_grid else None

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from annpipe import RunView, plot
 from annpipe_std.plots.classes import Classified, class_targets, refused
 from annpipe_std.plots.refusals import without_classes
-from annpipe_std.plots.style import INK, MAX_PANELS, Doubles, Indices, message, panels, shown, styled
+from annpipe_std.plots.style import INK, MAX_PANELS, SHORT, Doubles, Indices, message, panels, shown, styled
 
 TITLE = "confusion matrix"
 MAX_SHARES, MAX_COUNTS = 10, 15
@@ -21,7 +21,7 @@ MAX_SHARES, MAX_COUNTS = 10, 15
 @plot(check=without_classes)
 @styled
 def confusion_matrix(view: RunView) -> Figure:
-    """True against predicted classes of the validation split, or of the training split where there is none.
+    """True against predicted classes of the held-out rows: those of test, else of val, else of train.
 
     Each field has the number of rows and their share of the true class, which is also its colour. Takes scores of
     classes, and single outputs with targets of 0 and 1. Raises OptionError where the loss takes neither.
@@ -63,9 +63,8 @@ def confusion(labels: torch.Tensor, predicted: torch.Tensor, classes: int) -> In
 def _name_classes(axes: Axes, target: Classified) -> None:
     """The classes' names where they have some and there is room, their numbers otherwise."""
     if target.classes <= MAX_COUNTS:
-        names = [shown(name) for name in target.names]
-        long = max(map(len, names)) * target.classes > 40
-        axes.set_xticks(range(target.classes), names, rotation=30 if long else 0, ha="right" if long else "center")
+        names = [shown(name, SHORT) for name in target.names]
+        axes.set_xticks(range(target.classes), names)
         axes.set_yticks(range(target.classes), names)
         return
     for axis in (axes.xaxis, axes.yaxis):

@@ -10,16 +10,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from annpipe import RunView, plot
-from annpipe_std.plots.rows import is_discrete, numbers, rows_label, sample, shared_out, splits
+from annpipe_std.plots.rows import (
+    is_discrete,
+    name_ticks,
+    numbers,
+    rows_label,
+    sample,
+    shared_out,
+    splits,
+    spread,
+    words_of,
+)
 from annpipe_std.plots.style import (
     CLASS_COLOURS,
     CLASS_MARKERS,
     COLOUR_MAP,
     MAX_PANELS,
     MAX_POINTS,
+    SHORT,
     TRUTH,
     Doubles,
     legend,
+    legend_below,
     message,
     panels,
     points,
@@ -53,7 +65,10 @@ def _over_one_input(view: RunView, input_: str, targets: list[str]) -> Figure:
     for axes, target in zip(all_axes, targets, strict=True):
         draw_rows(axes, view, input_, target, MAX_POINTS // len(targets))
         draw_truth(axes, view, input_, target)
-        legend(axes)
+        if not words_of(view, target):
+            legend(axes)
+    if any(words_of(view, target) for target in targets):
+        legend_below(figure, all_axes)
     return figure
 
 
@@ -61,7 +76,7 @@ def _over_each_input(view: RunView, inputs: list[str], target: str) -> Figure:
     figure, all_axes = panels(view, TITLE, len(inputs))
     for axes, input_ in zip(all_axes, inputs, strict=True):
         draw_rows(axes, view, input_, target, MAX_POINTS // len(inputs))
-    legend(all_axes[0])
+    legend_below(figure, all_axes)
     return figure
 
 
@@ -69,9 +84,16 @@ def draw_rows(axes: Axes, view: RunView, input_: str, target: str, limit: int) -
     """The rows of each split, target over input; the limit is shared out by their sizes."""
     for name, split, chosen in shared_out(view, limit):
         x, y = numbers(split.inputs)[input_][chosen], numbers(split.targets)[target][chosen]
+        x, y = spread(x, words_of(view, input_)), spread(y, words_of(view, target))
         points(axes, x, y, color=split_colour(name), label=rows_label(name, len(chosen), split.rows))
-    axes.set_xlabel(shown(input_))
-    axes.set_ylabel(shown(target))
+    _name_axes(axes, view, input_, target)
+
+
+def _name_axes(axes: Axes, view: RunView, x: str, y: str) -> None:
+    """The names of two columns, and of their classes."""
+    axes.set(xlabel=shown(x), ylabel=shown(y))
+    name_ticks(axes.xaxis, words_of(view, x))
+    name_ticks(axes.yaxis, words_of(view, y))
 
 
 def draw_truth(axes: Axes, view: RunView, input_: str, target: str) -> None:
@@ -92,13 +114,16 @@ def _over_two_inputs(view: RunView, inputs: list[str], targets: list[str]) -> Fi
     for axes, target in zip(all_axes, targets, strict=True):
         x, y, values, label = gathered(view, inputs, target, MAX_POINTS // len(targets))
         axes.set_title(label, fontsize=9)
+        x, y = spread(x, words_of(view, inputs[0])), spread(y, words_of(view, inputs[1]))
         if is_discrete(values):
             draw_classes(axes, x, y, values, target, names=view.train.categories.get(target, ()))
         else:
             drawn = axes.scatter(x, y, c=values, cmap=COLOUR_MAP, s=14, linewidths=0)
-            figure.colorbar(drawn, ax=axes, label=shown(target)).outline.set_visible(False)
-        axes.set_xlabel(shown(inputs[0]))
-        axes.set_ylabel(shown(inputs[1]))
+            bar = figure.colorbar(drawn, ax=axes, label=shown(target))
+            bar.outline.set_visible(False)
+            name_ticks(bar.ax.yaxis, words_of(view, target))
+        _name_axes(axes, view, *inputs)
+    legend_below(figure, all_axes)
     return figure
 
 
@@ -121,12 +146,11 @@ def draw_classes(
     names: Sequence[str] = (),
 ) -> None:
     """The rows of each class in a colour and with a mark of its own: a label's own, whichever others are there."""
-    different = np.unique(values)
+    different = np.unique(values[np.isfinite(values)])
     are_labels = different.min() >= 0 and different.max() < len(CLASS_COLOURS)
     for number, value in enumerate(different):
         mine, style = values == value, int(value) if are_labels and colours is CLASS_COLOURS else number
         look = {"color": colours[style], "marker": CLASS_MARKERS[style], "mew": 0.8, "mec": "white"}
-        class_name = shown(names[int(value)]) if 0 <= value < len(names) else f"{value:g}"
-        points(axes, x[mine], y[mine], label=f"{shown(target)} = {class_name}", **look)
-    axes.margins(0.12)
-    legend(axes)
+        class_name = shown(names[int(value)], SHORT) if 0 <= value < len(names) else f"{value:g}"
+        points(axes, x[mine], y[mine], label=f"{shown(target, SHORT)} = {class_name}", **look)
+    axes.margins(0.06)

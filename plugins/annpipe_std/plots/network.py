@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,16 +13,17 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Patch
 
-from annpipe import RunView, plot
+from annpipe import RunView, plot, text_width
 from annpipe_std.plots.network_blocks import Shapes, blocks
 from annpipe_std.plots.rows import splits
-from annpipe_std.plots.style import INK, PREDICTION, TRAIN, shown, styled
+from annpipe_std.plots.style import INK, PREDICTION, SHORT, TRAIN, shown, styled, titled
 
 TITLE = "network"
 MAX_COLUMNS = 8
 MOST = 10
 """Circles in a column; of a wider layer the first and the last are drawn."""
 N_AT_EACH_END = 4
+MOST_NAMED = 3
 GAP, RADIUS = 1.0, 0.3
 
 
@@ -43,7 +44,7 @@ def network(view: RunView) -> Figure:
     shapes = _shapes(view)
     columns = _columns(view)
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    figure.suptitle(f"{shown(view.name)} · {TITLE}" if view.name else TITLE, x=0.012, ha="left")
+    figure.suptitle(titled(view, TITLE), x=0.012, ha="left")
     axes = figure.subplots()
     axes.set_axis_off()
     axes.grid(visible=False)
@@ -51,11 +52,18 @@ def network(view: RunView) -> Figure:
     if columns:
         _perceptron(axes, columns)
     else:
-        blocks(axes, view.model, shapes)
+        blocks(axes, view.model, shapes, _in_words(view.train.inputs))
     width, height = axes.get_xlim()[1] - axes.get_xlim()[0], axes.get_ylim()[1] - axes.get_ylim()[0]
     scale = 0.55 if columns else 1.0
     figure.set_size_inches(min(18.0, max(4.8, width * scale)), min(40.0, max(2.4, height * scale + 0.5)))
     return figure
+
+
+def _in_words(inputs: Mapping[str, torch.Tensor]) -> str:
+    """The inputs by name, as many as fit in a line."""
+    names = [shown(name, SHORT) for name in inputs]
+    more = f", and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED + 1 else ""
+    return ", ".join(names[: MOST_NAMED if more else None]) + more
 
 
 def _shapes(view: RunView) -> Shapes:
@@ -87,8 +95,9 @@ def _columns(view: RunView) -> list[_Column]:
         return []
     if any(tensor.ndim > 1 for tensor in view.train.inputs.values()):
         return []
-    names = () if view.transformed else tuple(view.train.inputs)
-    columns = [_Column(linear[0].in_features, ["input"], names=names)]
+    names = _input_names(view, linear[0].in_features)
+    below = ["input"] if names else ["input", f"of {_in_words(view.train.inputs)}"]
+    columns = [_Column(linear[0].in_features, below, names=names)]
     for layer in layers:
         if isinstance(layer, torch.nn.Linear):
             columns.append(_Column(layer.out_features, [type(layer).__name__], layer.weight.detach().float().cpu()))
@@ -96,9 +105,21 @@ def _columns(view: RunView) -> list[_Column]:
             last = columns[-1]
             columns[-1] = _Column(last.width, [*last.below, type(layer).__name__], last.weights, last.names)
     last = columns[-1]
-    if last.width == len(view.train.targets):
-        columns[-1] = _Column(last.width, last.below, last.weights, tuple(view.train.targets))
+    columns[-1] = _Column(last.width, last.below, last.weights, _output_names(view, last.width))
     return columns
+
+
+def _input_names(view: RunView, width: int) -> tuple[str, ...]:
+    """The inputs' names where each is a neuron of its own: transforms make several of one, in an order of their own."""
+    names = tuple(view.train.inputs)
+    return names if len(names) == width and not view.transformed else ()
+
+
+def _output_names(view: RunView, width: int) -> tuple[str, ...]:
+    """The names of the targets, or of the classes of the only one, where each is a neuron of its own."""
+    targets = tuple(view.train.targets)
+    classes = view.train.categories.get(targets[0], ()) if len(targets) == 1 else ()
+    return next((names for names in (targets, classes) if len(names) == width), ())
 
 
 def _moves(layer: torch.nn.Module) -> bool:
@@ -116,7 +137,7 @@ def _moves(layer: torch.nn.Module) -> bool:
 
 def _perceptron(axes: Axes, columns: Sequence[_Column]) -> None:
     """Circles in columns from left to right, and a line for each weight: blue above zero, orange below."""
-    step = max(3.0, 0.45 * max(min(column.width, MOST + 1) for column in columns))
+    step = max(2.6, 0.28 * max(min(column.width, MOST + 1) for column in columns))
     heights_of_columns = [_heights(column.width) for column in columns]
     for number, (column, heights) in enumerate(zip(columns, heights_of_columns, strict=True)):
         x = number * step
@@ -128,7 +149,7 @@ def _perceptron(axes: Axes, columns: Sequence[_Column]) -> None:
             if is_end and neuron < len(column.names):
                 side = -1 if number == 0 else 1
                 ha = "right" if number == 0 else "left"
-                axes.text(x + side * 0.5, y, shown(column.names[neuron]), ha=ha, va="center")
+                axes.text(x + side * 0.5, y, shown(column.names[neuron], SHORT), ha=ha, va="center")
         if column.width > len(heights):
             for dot in (-0.22, 0.0, 0.22):
                 axes.plot([x], [dot], marker="o", markersize=2.2, color=INK)
@@ -137,7 +158,7 @@ def _perceptron(axes: Axes, columns: Sequence[_Column]) -> None:
         text = "\n".join([str(column.width), *column.below])
         axes.text(number * step, low - 0.75, text, ha="center", va="top", fontsize=9, linespacing=1.35)
     names = [column.names for column in (columns[0], columns[-1])]
-    margins = [1.0 + 0.22 * max((len(shown(name)) for name in labels), default=0) for labels in names]
+    margins = [1.0 + 0.2 * max((text_width(shown(name, SHORT)) for name in labels), default=0) for labels in names]
     axes.set_xlim(-margins[0], (len(columns) - 1) * step + margins[1])
     top = max(max(heights.values()) for heights in heights_of_columns)
     depth = low - 1.2 - 0.55 * (1 + max(len(column.below) for column in columns))

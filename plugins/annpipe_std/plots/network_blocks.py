@@ -24,7 +24,7 @@ MOST = 40
 """Layers in a row; of more the first and the last are drawn."""
 STACK_NAMES = {"inputs": "stacks", "outputs": "heads"}
 """The parts of a model of several inputs or outputs, and where each has the names of what it holds."""
-LEARNED, FIXED, FRAME = "#dbe9f4", "#f4f4f4", "#8a8a8a"
+LEARNED, FIXED, FRAME, NOTE = "#dbe9f4", "#f4f4f4", "#8a8a8a", "#555555"
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,14 @@ TappedBoxes = list[tuple[_Box, float, float]]
 """The boxes that have to do with taps, from above to below, each with the middle of its right side."""
 
 
-def blocks(axes: Axes, model: torch.nn.Module, shapes: Shapes) -> None:
-    """Draws the model from top to bottom, its input's shape above it."""
+def blocks(axes: Axes, model: torch.nn.Module, shapes: Shapes, inputs: str) -> None:
+    """Draws the model from top to bottom, above it the shape of its input and what the inputs are called."""
     whole = _sequence(dict(model.named_children()) or {"0": model}, shapes)
     arrives = shapes[model][0] if model in shapes else None
-    axes.set_ylim(-whole.height - 0.5, 0.95)
+    axes.set_ylim(-whole.height - 0.5, 1.2)
     label = f"input {_row(arrives)}" if arrives is not None else "input"
-    axes.text(0, 0.62, label, ha="center", va="center", fontsize=9)
+    axes.text(0, 0.92, label, ha="center", va="center", fontsize=9)
+    axes.text(0, 0.6, inputs, ha="center", va="center", fontsize=8, color=NOTE)
     _arrow(axes, (0, 0.42), (0, 0))
     tapped: TappedBoxes = []
     _draw(axes, whole, 0, 0, tapped)

@@ -13,6 +13,7 @@ from annpipe_std.plots.refusals import without_classes
 from annpipe_std.plots.style import (
     MAX_PANELS,
     PREDICTION,
+    SHORT,
     TRAIN,
     VAL,
     Doubles,
@@ -25,6 +26,7 @@ from annpipe_std.plots.style import (
 
 TITLE = "per class"
 MOST_CLASSES = 20
+LETTERS_BESIDE = 80
 Scored = tuple[list[str], Doubles, Indices]
 """The classes' names, their precision, recall and F1, (classes, 3), and their rows, (classes,)."""
 
@@ -32,7 +34,7 @@ Scored = tuple[list[str], Doubles, Indices]
 @plot(check=without_classes)
 @styled
 def per_class(view: RunView) -> Figure:
-    """Precision, recall and F1 of each class as bars, with its rows, on the validation split.
+    """Precision, recall and F1 of each class as bars, with its rows, on the held-out split: test, else val, else train.
 
     Of several targets of 0 and 1 each has its bars for the 1s. Of more than 20 classes those with the lowest F1 are
     drawn. Raises OptionError where no target is a class.
@@ -91,9 +93,10 @@ def _draw(axes: Axes, names: list[str], scores: Doubles, rows: Indices) -> None:
     looks = (("precision", TRAIN), ("recall", VAL), ("F1", PREDICTION))
     for number, (word, colour) in enumerate(looks):
         axes.bar(positions + 0.27 * (number - 1), scores[:, number], width=0.25, color=colour, label=word)
-    labels = [f"{shown(name)}\n({count:,})" for name, count in zip(names, rows, strict=True)]
-    long = max(len(part) for label in labels for part in label.split("\n")) * len(labels) > 60
-    axes.set_xticks(positions, labels, rotation=40 if long else 0, ha="right" if long else "center", fontsize=9)
+    labels = [f"{shown(name, SHORT)}\n({count:,})" for name, count in zip(names, rows, strict=True)]
+    if max(map(len, labels)) * len(labels) > LETTERS_BESIDE:  # they will be slanted, which two lines are not easily
+        labels = [label.replace("\n", " ") for label in labels]
+    axes.set_xticks(positions, labels, fontsize=9)
     axes.grid(visible=False, axis="x")
-    axes.set(ylim=(0, 1.25), yticks=np.linspace(0, 1, 6))
+    axes.set(ylim=(0, 1.25), yticks=np.linspace(0, 1, 6), ylabel="score")
     axes.legend(loc="upper center", ncols=3)

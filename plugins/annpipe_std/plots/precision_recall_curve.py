@@ -16,9 +16,10 @@ TITLE = "precision-recall curve"
 @plot(check=without_scores)
 @styled
 def precision_recall_curve(view: RunView) -> Figure:
-    """Precision over recall of each class against all others, with the average precision (AP), on the validation split.
+    """Precision over recall of each class against all others, with the average precision (AP), on held-out rows.
 
-    Of two classes the second's; of several targets of 0 and 1 one each. Raises OptionError where no target has scores.
+    The rows are those of test, else of val, else of train. Of two classes the curve is the second's; of several targets
+    of 0 and 1 there is one each. Raises OptionError where no target has scores.
     """
     classified = class_targets(view)
     if classified is None:

@@ -11,10 +11,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from annpipe import RunView, plot
-from annpipe_std.plots.classes import Classified, class_probabilities, class_targets, is_logit
+from annpipe_std.plots.classes import Classified, class_probabilities, class_targets, is_logit, is_one_of_two
 from annpipe_std.plots.confusion_matrix import draw_confusion
 from annpipe_std.plots.data import draw_classes, draw_rows, draw_truth, gathered
-from annpipe_std.plots.rows import column, is_discrete, numbers, outputs, rows_label, shared_out, splits
+from annpipe_std.plots.rows import column, is_discrete, numbers, outputs, rows_label, shared_out, splits, zeros_and_ones
 from annpipe_std.plots.style import (
     CLASS_COLOURS,
     COLOUR_MAP,
@@ -22,9 +22,11 @@ from annpipe_std.plots.style import (
     MAX_PANELS,
     MAX_POINTS,
     PREDICTION,
+    SHORT,
     TRUTH,
     Doubles,
     legend,
+    legend_below,
     message,
     panels,
     points,
@@ -46,8 +48,9 @@ MAX_MARKS = 500
 def predictions(view: RunView) -> Figure:
     """The model's curve or surface over the data, predicted against true, or its classes as regions or counts.
 
-    Which of them depends on the number of inputs; classes are regions of the plane of two inputs, and of others a
-    matrix of which is taken for which. Words and missing numbers span no plane.
+    Which of them depends on the number of inputs; classes are regions of the plane of two inputs with the decision
+    boundary as a line, one of two over a single input is the curve of its probability, and of others a matrix of which
+    is taken for which. Words and missing numbers span no plane.
     """
     inputs, targets = list(numbers(view.train.inputs)), list(numbers(view.train.targets))[:MAX_PANELS]
     if not splits(view):
@@ -58,7 +61,9 @@ def predictions(view: RunView) -> Figure:
     dimensions = len(inputs) if _span_a_space(view, inputs) else 0
     classes = _labelled(view, targets)
     for axes, target in zip(all_axes, targets, strict=True):
-        if target in classes and dimensions == 2 and _few(classes[target]):
+        if target in classes and dimensions == 1 and _are_two(classes[target]):
+            _probability(axes, view, inputs[0], classes[target], MAX_POINTS // len(targets))
+        elif target in classes and dimensions == 2 and _few(classes[target]):
             _regions(axes, view, inputs, classes[target], MAX_MARKS // len(targets))
         elif target in classes:
             draw_confusion(figure, axes, *classes[target])
@@ -68,6 +73,8 @@ def predictions(view: RunView) -> Figure:
             _surface(figure, axes, view, inputs, target, MAX_MARKS // len(targets))
         else:
             _against_truth(axes, view, target, MAX_POINTS // len(targets))
+    if dimensions == 2 or any(_are_two(classes[target]) for target in classes if dimensions == 1):
+        legend_below(figure, all_axes)
     return figure
 
 
@@ -84,10 +91,16 @@ Labelled = tuple[Classified, str]
 
 
 def _labelled(view: RunView, targets: list[str]) -> Mapping[str, Labelled]:
-    """The targets that are labels or have scores of classes, and words for their rows; floats of 0 and 1 are none."""
+    """The targets that are labels or have scores of classes, and words for their rows.
+
+    Floats of 0 and 1 are labels where the loss takes outputs for probabilities or logits.
+    """
     first = next(iter(splits(view).values()))
     first_output = outputs(view, first, np.arange(1))
-    if all(first.targets[target].is_floating_point() and first_output[target].numel() == 1 for target in targets):
+    of_two = {t for t in targets if is_one_of_two(view, t) and zeros_and_ones(first.targets[t])}
+    if not of_two and all(
+        first.targets[target].is_floating_point() and first_output[target].numel() == 1 for target in targets
+    ):
         return {}  # without predicting every row
     classified = class_targets(view)
     if classified is None:
@@ -99,7 +112,7 @@ def _labelled(view: RunView, targets: list[str]) -> Mapping[str, Labelled]:
     return {
         labelled.target: (labelled, classified.rows)
         for labelled in classified.targets
-        if labelled.target in labels | scores
+        if labelled.target in labels | scores | of_two
     }
 
 
@@ -108,11 +121,32 @@ def _few(labelled: Labelled) -> bool:
     return labelled[0].score is not None and labelled[0].classes <= len(CLASS_COLOURS)
 
 
+def _are_two(labelled: Labelled) -> bool:
+    """Whether the target is one of two classes, with scores of them."""
+    return labelled[0].score is not None and labelled[0].classes == 2
+
+
+def _probability(axes: Axes, view: RunView, input_: str, labelled: Labelled, limit: int) -> None:
+    """The probability of the second of two classes over the only input, and where it passes one half."""
+    target, _ = labelled
+    draw_rows(axes, view, input_, target.target, limit)
+    x = _line(view, input_)
+    probability = class_probabilities(view.predict({input_: x})[target.target], logits=is_logit(view, target.target))
+    second = shown(target.names[1], SHORT)
+    axes.plot(x.numpy(), probability[:, 1].numpy(), color=PREDICTION, linewidth=2.2, label=f"probability of {second}")
+    axes.axhline(0.5, color=TRUTH, linestyle=(0, (4, 2)), linewidth=1.0, label=f"decision: {second} above")
+
+
+def _line(view: RunView, input_: str) -> torch.Tensor:
+    """Points over the range of an input."""
+    low, high = span(np.concatenate([numbers(split.inputs)[input_] for split in splits(view).values()]))
+    return torch.linspace(low, high, CURVE_POINTS, dtype=torch.float64)
+
+
 def _curve(axes: Axes, view: RunView, input_: str, target: str, limit: int) -> None:
     draw_rows(axes, view, input_, target, limit)
     draw_truth(axes, view, input_, target)
-    low, high = span(np.concatenate([numbers(split.inputs)[input_] for split in splits(view).values()]))
-    x = torch.linspace(low, high, CURVE_POINTS, dtype=torch.float64)
+    x = _line(view, input_)
     y = column(view.predict({input_: x})[target])
     axes.plot(x.numpy(), y, color=PREDICTION, linewidth=2.2, label="prediction")
     legend(axes)
@@ -123,20 +157,22 @@ def _regions(axes: Axes, view: RunView, inputs: list[str], labelled: Labelled, l
     target, _ = labelled
     x, y, values, label = gathered(view, inputs, target.target, limit)
     grid_x, grid_y, plane = _plane(inputs, x, y)
-    probability = class_probabilities(
-        view.predict(plane)[target.target], logits=is_logit(view.loss_of(target.target))
-    ).numpy()
+    output = view.predict(plane)[target.target]
+    probability = class_probabilities(output, logits=is_logit(view, target.target)).numpy()
     called = probability.argmax(1)
     colours = np.array([to_rgb(colour) for colour in CLASS_COLOURS[: probability.shape[1]]])
     sure = (probability.max(1, keepdims=True) - 1 / probability.shape[1]) / (1 - 1 / probability.shape[1])
     mixed = 1 - (0.08 + 0.42 * sure) * (1 - colours[called])
-    shape = len(grid_y), len(grid_x)
+    shape, has_line = (len(grid_y), len(grid_x)), False
     axes.pcolormesh(grid_x, grid_y, mixed.reshape(*shape, 3), shading="nearest", rasterized=True)
     for index in range(probability.shape[1]) if probability.shape[1] > 2 else [1]:
         rest = np.delete(probability, index, axis=1).max(1)
         margin = (probability[:, index] - rest).reshape(shape)
         if margin.min() < 0 < margin.max():
-            axes.contour(grid_x, grid_y, margin, levels=[0.0], colors=[INK], linewidths=1.2)
+            axes.contour(grid_x, grid_y, margin, levels=[0.0], colors=[INK], linewidths=1.4)
+            has_line = True
+    if has_line:
+        axes.plot([], [], color=INK, linewidth=1.4, label="decision boundary")
     axes.set(xlabel=shown(inputs[0]), ylabel=shown(inputs[1]))
     draw_classes(axes, x, y, values, target.target, names=target.names)
     axes.grid(False)

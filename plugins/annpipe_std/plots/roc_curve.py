@@ -16,9 +16,10 @@ TITLE = "ROC curve"
 @plot(check=without_scores)
 @styled
 def roc_curve(view: RunView) -> Figure:
-    """The ROC curve of each class against all others, with the area under it (AUC), on the validation split.
+    """The ROC curve of each class against all others, with the area under it (AUC), on the held-out rows.
 
-    Of two classes the second's; of several targets of 0 and 1 one each. Raises OptionError where no target has scores.
+    The rows are those of test, else of val, else of train. Of two classes the curve is the second's; of several targets
+    of 0 and 1 there is one each. Raises OptionError where no target has scores.
     """
     classified = class_targets(view)
     if classified is None:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
+from matplotlib.axis import Axis
 
 from annpipe import Dataset, RunView
-from annpipe_std.plots.style import CLASS_COLOURS, Doubles, Indices
+from annpipe_std.plots.style import CLASS_COLOURS, SHORT, Doubles, Indices, shown
+
+JITTER = 0.3
+MOST_NAMED = 20
+"""Classes that have a name each on an axis; of more every second, or every third is named."""
+MOST_LABELS = 1000
+"""Labels from 0 that are taken for classes where they have no names."""
 
 
 def splits(view: RunView) -> dict[str, Dataset]:
     """The splits that have rows, by name."""
     named = {view.rows: view.train, "val": view.val, "test": view.test}
     return {name: split for name, split in named.items() if split is not None and split.rows}
+
+
+def held_out(view: RunView) -> tuple[str, Dataset] | None:
+    """The split on which scores are shown: the test rows, else the validation rows, else all; None without rows."""
+    return next(reversed(splits(view).items()), None)
 
 
 def numbers(columns: Mapping[str, torch.Tensor]) -> dict[str, Doubles]:
@@ -57,5 +69,43 @@ def rows_label(name: str, drawn: int, rows: int) -> str:
 
 def is_discrete(values: Doubles) -> bool:
     """Whether the values are a few whole numbers, as classes and truth values are."""
-    different = np.unique(values)
-    return len(different) <= len(CLASS_COLOURS) and bool((different == np.round(different)).all())
+    different = np.unique(values[np.isfinite(values)])
+    return 0 < len(different) <= len(CLASS_COLOURS) and bool((different == np.round(different)).all())
+
+
+def zeros_and_ones(values: torch.Tensor) -> bool:
+    """Whether there are no other values."""
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def words_of(view: RunView, name: str) -> tuple[str, ...]:
+    """What the values 0, 1, … of a column of classes or categories are called; empty for numbers.
+
+    Labels without names, and targets of 0 and 1, are called by their numbers.
+    """
+    if words := view.train.categories.get(name):
+        return words
+    target = view.train.targets.get(name)
+    if target is None or target.ndim != 1 or not len(target):
+        return ()
+    if target.is_floating_point():
+        return ("0", "1") if zeros_and_ones(target) and target.min() < target.max() else ()
+    return tuple(map(str, range(int(target.max()) + 1))) if int(target.max()) < MOST_LABELS else ()
+
+
+def spread(values: Doubles, words: Sequence[str]) -> Doubles:
+    """Positions on an axis: those of classes apart from one another by chance, always the same; numbers as they are."""
+    if not words:
+        return values
+    shift: Doubles = np.random.default_rng(len(values)).uniform(-JITTER, JITTER, len(values))
+    return values + shift
+
+
+def name_ticks(axis: Axis, words: Sequence[str]) -> None:
+    """Classes by their names on an axis, one at each whole number; an axis of numbers stays as it is."""
+    if not words:
+        return
+    step = -(-len(words) // MOST_NAMED)
+    axis.set_ticks(range(0, len(words), step), [shown(word, SHORT) for word in words[::step]])
+    limits = -0.6, len(words) - 0.4
+    _ = axis.axes.set_xlim(*limits) if axis is axis.axes.xaxis else axis.axes.set_ylim(*limits)

@@ -1,25 +1,25 @@
-"""The style of all figures: settings of matplotlib, one colour for each role, and limits on points and panels.
+"""What all figures have in common: one colour for each role, limits on points and panels, titles and legends.
 
-Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart. The background is always white.
+Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart; `annpipe.figure_style` has the
+settings of matplotlib. The background is always white, on light and dark pages.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Concatenate, Literal, ParamSpec
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import fontManager
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from annpipe import RunView, one_line
+from annpipe import RunView, figure_style, fit_figure, one_line, shortened
 
-INK, FAINT = "#262626", "#e4e4e4"
+INK = "#262626"
 TRAIN, VAL, TEST = "#0072B2", "#E69F00", "#CC79A7"
 PREDICTION, TRUTH = "#D55E00", "#111111"
 _SPLIT_COLOURS = {"train": TRAIN, "val": VAL, "test": TEST}
@@ -30,46 +30,11 @@ COLOUR_MAP = "cividis"
 MAX_POINTS = 2000
 """Points in one figure; an SVG of so many stays under 500 kB."""
 MAX_PANELS = 6
-MAX_LETTERS = 40
+MAX_LETTERS, SHORT = 40, 16
+"""The longest name as a title, and as a tick, in columns of a terminal: a wide letter counts two."""
 
 Doubles = np.ndarray[Any, np.dtype[np.float64]]
 Indices = np.ndarray[Any, np.dtype[np.int64]]
-
-_STYLE: dict[Any, Any] = {
-    "figure.facecolor": "white",
-    "figure.dpi": 100,
-    "axes.facecolor": "white",
-    "axes.edgecolor": "#8a8a8a",
-    "axes.linewidth": 0.8,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.7,
-    "text.color": INK,
-    "xtick.color": "#8a8a8a",
-    "ytick.color": "#8a8a8a",
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "font.size": 10,
-    "figure.titlesize": 12,
-    "figure.titleweight": "bold",
-    "legend.frameon": True,
-    "legend.framealpha": 0.85,
-    "legend.edgecolor": "none",
-    "legend.fontsize": 9,
-    "lines.linewidth": 1.8,
-    "lines.solid_capstyle": "round",
-}
-_WIDE_FONTS = (
-    "Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans KR", "NanumGothic", "Malgun Gothic",
-    "Apple SD Gothic Neo", "Hiragino Sans", "Yu Gothic", "PingFang SC", "Microsoft YaHei", "WenQuanYi Zen Hei",
-)  # fmt: skip
-
 
 Options = ParamSpec("Options")
 
@@ -84,21 +49,22 @@ def styled(draw: Callable[Concatenate[RunView, Options], Figure]) -> Callable[Co
 
     @functools.wraps(draw)
     def drawn(view: RunView, /, *options: Options.args, **named: Options.kwargs) -> Figure:
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(_STYLE | {"font.family": _fonts()})
+        with figure_style(_names(view)):
             figure = draw(view, *options, **named)
-            figure.draw_without_rendering()  # ticks are made when a figure is first drawn, with the settings of then
-            figure.set_layout_engine("none")  # laid out it is now: saving would draw it once more to do that again
+            fit_figure(figure)
             return figure
 
     return drawn
 
 
-def _fonts() -> list[str]:
-    """matplotlib's own font, and what the machine has for column names in Korean, Japanese or Chinese."""
-    installed = {font.name for font in fontManager.ttflist}
-    return ["DejaVu Sans", *(name for name in _WIDE_FONTS if name in installed)]
+def _names(view: RunView) -> Iterator[str]:
+    """Every text that comes from the run: a font with its letters is needed."""
+    yield view.name
+    for split in (view.train, view.val, view.test):
+        if split is not None:
+            yield from (*split.inputs, *split.targets)
+            for words in split.categories.values():
+                yield from words
 
 
 def panels(view: RunView, title: str, count: int = 1) -> tuple[Figure, list[Axes]]:
@@ -111,7 +77,7 @@ def panels(view: RunView, title: str, count: int = 1) -> tuple[Figure, list[Axes
     axes: list[Axes] = [grid[index // columns, index % columns] for index in range(count)]
     for index in range(count, rows * columns):
         grid[index // columns, index % columns].set_axis_off()
-    figure.suptitle(_title(view, title), x=0.012, ha="left")
+    figure.suptitle(titled(view, title), x=0.012, ha="left")
     return figure, axes
 
 
@@ -125,11 +91,12 @@ def panels_over_strips(view: RunView, title: str, count: int = 1) -> tuple[Figur
     for pair in pairs[count:]:
         for axes in pair:
             axes.set_axis_off()
-    figure.suptitle(_title(view, title), x=0.012, ha="left")
+    figure.suptitle(titled(view, title), x=0.012, ha="left")
     return figure, pairs[:count]
 
 
-def _title(view: RunView, title: str) -> str:
+def titled(view: RunView, title: str) -> str:
+    """The title of a figure, with the run's name."""
     return f"{shown(view.name)} · {title}" if view.name else title
 
 
@@ -141,11 +108,9 @@ def message(view: RunView, title: str, text: str) -> Figure:
     return figure
 
 
-def shown(name: str) -> str:
+def shown(name: str, most: int = MAX_LETTERS) -> str:
     """A name as text: short enough for an axis, on one line, and never read as a formula of TeX."""
-    name = one_line(name)
-    short = name if len(name) <= MAX_LETTERS else f"{name[: MAX_LETTERS - 1]}…"
-    return short.replace("$", r"\$")
+    return shortened(one_line(name), most).replace("$", r"\$")
 
 
 def points(axes: Axes, x: Doubles, y: Doubles, **look: Any) -> None:
@@ -166,7 +131,23 @@ def span(values: Doubles) -> tuple[float, float]:
 
 def legend(axes: Axes, location: Literal["best", "lower left", "lower right"] = "best") -> None:
     """A legend where it hides least, with points that are full and large whatever they are in the plot."""
-    for handle in axes.legend(loc=location).legend_handles:
+    _full_marks(axes.legend(loc=location))
+
+
+def legend_below(figure: Figure, all_axes: Sequence[Axes]) -> None:
+    """One legend of all panels below them, where it hides nothing: for panels that are full of data."""
+    entries: dict[str, Any] = {}
+    for axes in all_axes:
+        handles, labels = axes.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    if entries:
+        longest = max(map(len, entries))
+        columns = max(1, min(len(entries), int(figure.get_figwidth() * 12 / (longest + 5))))
+        _full_marks(figure.legend(list(entries.values()), list(entries), loc="outside lower left", ncols=columns))
+
+
+def _full_marks(drawn: Legend) -> None:
+    for handle in drawn.legend_handles:
         if isinstance(handle, Line2D):
             handle.set_alpha(1)
             handle.set_markersize(max(6.0, handle.get_markersize()))

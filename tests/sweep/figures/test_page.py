@@ -50,7 +50,7 @@ def test_a_value_is_shortened_to_what_fits(value: object, most: int, shown: str)
         ("seed", "seed"),
         ("optimizer.Adam.lr", "optimizer.Adam\nlr"),
         ("model.1", "model.1"),
-        (f"{'a' * 40}.lr", f"{'a' * 23}…\nlr"),
+        (f"{'a' * 40}.lr", f"{'a' * 14}…{'a' * 9}\nlr"),
     ],
 )
 def test_a_path_is_a_heading_of_two_lines(path: str, label: str) -> None:
@@ -90,10 +90,10 @@ def test_logarithmic_ticks_are_plain_numbers(low: float, high: float, ticks: lis
 def test_the_style_ends_with_its_block() -> None:
     """And does not depend on what the user has set."""
     with mpl.rc_context({"axes.grid": False, "lines.linewidth": 7.0, "font.size": 3.0}):
-        with styled():
+        with styled(sweep(GRID, loss)):
             inside = [mpl.rcParams[name] for name in ("axes.grid", "lines.linewidth", "font.size")]
         after = [mpl.rcParams[name] for name in ("axes.grid", "lines.linewidth", "font.size")]
-    assert inside == [True, mpl.rcParamsDefault["lines.linewidth"], 9.5]
+    assert inside == [True, 1.8, 10.0]
     assert after == [False, 7.0, 3.0]
 
 
