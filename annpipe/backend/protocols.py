@@ -19,6 +19,7 @@ from annpipe.backend.returns import returns_nothing
 from annpipe.draft.component import Component
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import nearest
+from annpipe.errors.wording import article
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.entry import Entry
 from annpipe.registry.kinds import with_article
@@ -176,7 +177,7 @@ def _of_methods(component: Component, owner: Any) -> Iterator[Problem]:
             yield fault_of(component, message, f"write `{method.line}`", function)
         elif method.returns and returns_nothing(function):
             message = f"`{method.name}` of {in_words(component)} returns nothing"
-            help_ = f"end it with `return` and {_article(method.returns)}"
+            help_ = f"end it with `return` and {article(method.returns)}"
             yield fault_of(component, message, help_, function)
     if component.kind == "callback":
         yield from _half_a_state(component, owner)
@@ -252,7 +253,7 @@ def _of_built(component: Component, built: Any) -> Iterator[Problem]:
     if protocol is None:
         return
     if protocol.base is not None and not isinstance(built, protocol.base):
-        message = f"{in_words(component)} gives {_article(type(built).__name__)}, and no {_dotted(protocol.base)}"
+        message = f"{in_words(component)} gives {article(type(built).__name__)}, and no {_dotted(protocol.base)}"
         yield fault_of(component, message, f"let it return one: {with_article(component.kind)} is built by it")
         return
     for base, attributes in INITIALIZED.items():
@@ -275,7 +276,3 @@ def _dotted(base: type) -> str:
     module = {"torch.nn.modules.module": "torch.nn", "torch.optim.optimizer": "torch.optim"}.get(base.__module__)
     is_distribution = base is Distribution
     return f"{module or ('torch.distributions' if is_distribution else base.__module__)}.{base.__name__}"
-
-
-def _article(name: str) -> str:
-    return f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from annpipe.errors.wording import article
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -125,4 +127,4 @@ def with_article(kind: str) -> str:
     """The kind in a sentence: "a layer", "an optimizer", "a data component"."""
     if kind == "data":
         return "a data component"
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+    return article(kind)

@@ -88,7 +88,7 @@ def supplied_like(kind: str, name: str, taken: Collection[str] = ()) -> str | No
     return near[0] if near else None
 
 
-LIKE = 0.8  # how alike they must be: `out_features` is no mistake for `in_features`
+LIKE = 0.85  # how alike they must be: `out_features` is no slip for `num_features`
 
 
 def _check_needed(kind: str, component: Callable[..., Any]) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from annpipe.draft.component import Component
 from annpipe.errors import OptionError, Problem, SpecError
+from annpipe.errors.wording import article
 from annpipe.registry.discovery import PluginFault
 
 
@@ -35,7 +36,7 @@ def checked_output(component: Component, x: torch.Tensor, out: object, names: Se
     """What a transform made of rows; raises SpecError where that is no tensor, or has other rows."""
     if isinstance(out, torch.Tensor) and out.ndim > 1 and len(out) == len(x):
         return out
-    gives = f"a tensor of shape {tuple(out.shape)}" if isinstance(out, torch.Tensor) else type(out).__name__
+    gives = f"a tensor of shape {tuple(out.shape)}" if isinstance(out, torch.Tensor) else article(type(out).__name__)
     message = f"{component.name} makes {gives} of {len(x)} rows of {', '.join(names)}"
     help_ = "its `forward` gives a tensor with the same rows, (rows, columns)"
     raise SpecError([Problem("wrong-value", message, component.place, help_)])

@@ -14,6 +14,7 @@ from annpipe.backend.streams import drawing, generator
 from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.draft.component import Component
 from annpipe.errors import RunError
+from annpipe.errors.wording import article
 from annpipe.registry.discovery import PluginFault
 
 
@@ -52,7 +53,7 @@ def _check_chunked(component: Component, data: ChunkedDataset) -> None:
 
 def _checked(component: Component, dataset: object) -> Dataset:
     if not isinstance(dataset, Dataset):
-        message = f"{in_words(component)} returns {type(dataset).__name__}, and no annpipe.Dataset"
+        message = f"{in_words(component)} returns {article(type(dataset).__name__)}, and no annpipe.Dataset"
         raise PluginFault(fault_of(component, message, "end it with `return Dataset({…}, {…})`: inputs and targets"))
     tensors = {**dataset.inputs, **dataset.targets}
     if not dataset.inputs or not dataset.targets:

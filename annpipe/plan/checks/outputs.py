@@ -16,7 +16,7 @@ from annpipe.draft.losses import by_target, compares_classes, leaves, takes_clas
 from annpipe.draft.option_faults import option_refused
 from annpipe.draft.sections import Draft
 from annpipe.errors import OptionError, Place, Problem
-from annpipe.errors.wording import first_line
+from annpipe.errors.wording import article, first_line
 from annpipe.plan.output_roles import outputs_in_words, role_faults, roles_by_target
 from annpipe.plan.plan import Layer
 from annpipe.plan.shapes.run import BATCH, show
@@ -210,7 +210,7 @@ def _check_loss(loss: Component, prediction: torch.Tensor, target: torch.Tensor,
 
 def _no_number(loss: Component, value: object) -> Problem:
     """A loss that gives a number for each row, or no tensor: where it has a `reduction`, by the spec's own choice."""
-    gives = show(value.shape) if isinstance(value, torch.Tensor) else f"a {type(value).__name__}"
+    gives = show(value.shape) if isinstance(value, torch.Tensor) else article(type(value).__name__)
     if loss.entry.parameter("reduction"):
         message = f"{loss.name} gives {gives}, not one number"
         return Problem("loss-mismatch", message, loss.place, "use `reduction: mean` or `sum`")

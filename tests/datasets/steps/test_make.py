@@ -33,7 +33,7 @@ def returns(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        (X, "returns Tensor, and no annpipe.Dataset"),
+        (X, "returns a Tensor, and no annpipe.Dataset"),
         (Dataset({}, {"y": X}), "gave no inputs"),
         (Dataset({"x": X}, {}), "gave no targets"),
         (Dataset({"x": X}, {"y": torch.zeros(2)}), "'y' is not a tensor of 3 rows"),
