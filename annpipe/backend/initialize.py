@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 
 from annpipe.backend.instantiate import instantiate
+from annpipe.backend.protocols import fault_of, in_words
 from annpipe.draft.component import Component
 from annpipe.draft.parameter_groups import means
 from annpipe.draft.sections import Draft
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
+from annpipe.registry.discovery import PluginFault
 
 
 def assigned(init: Mapping[str, Component], names: Sequence[str]) -> dict[str, Component]:
@@ -74,11 +76,31 @@ def _shadowed(drafted: Draft, names: Sequence[str]) -> Iterator[Problem]:
         above.append(pattern)
 
 
+MOST_NUMBERS = 2**20  # of a parameter on which an initializer is tried
+
+
+def _leaves(component: Component, parameter: torch.Tensor) -> bool:
+    """Whether an initializer leaves numbers as they are, of which torch counts no change."""
+    if parameter.numel() > MOST_NUMBERS:
+        return True
+    with torch.random.fork_rng(devices=[]):
+        tensor = torch.full(parameter.shape, torch.nan, device="cpu")
+        instantiate(component, tensor=tensor)
+    return bool(tensor.isnan().all()) and tensor.numel() > 0
+
+
 def _refused(name: str, component: Component, parameter: torch.Tensor) -> Problem | None:
     """What an initializer says of a parameter that it cannot fill: of one dimension, most often."""
+    empty = torch.empty_like(parameter, requires_grad=False)
     try:
         with torch.no_grad():
-            instantiate(component, tensor=torch.empty_like(parameter, requires_grad=False))
+            before = empty._version
+            instantiate(component, tensor=empty)
+            if empty._version == before and _leaves(component, parameter):
+                message = f"{in_words(component)} leaves '{name}' as it was"
+                return fault_of(component, message, "fill `tensor` in place, as in `tensor.copy_(values)`")
+    except PluginFault as fault:
+        return fault.problem
     except NotImplementedError:
         return None  # a kernel without a meta implementation: the run itself will tell
     except (ValueError, TypeError, RuntimeError, AssertionError) as error:

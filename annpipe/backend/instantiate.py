@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from annpipe.backend.protocols import check_built, check_class
 from annpipe.draft.blocks import used_block
 from annpipe.draft.component import Component, transform
 from annpipe.draft.parameter_groups import ParameterGroup, assigned
@@ -38,7 +39,8 @@ def instantiate(component: Component, building: Building | None = None, /, **sup
     """Calls the component with its options; `supplied` are the engine's own (`params`, `optimizer`, `generator`).
 
     Options typed `tensor` become tensors, lists typed as tuples become tuples. A layer that shares the weights of a
-    block is the module that `building` has for it already. Raises whatever the component raises.
+    block is the module that `building` has for it already. Raises PluginFault for a component that does not do what its
+    kind must, and whatever the component raises.
     """
     building = building or Building()
     block = used_block(component)
@@ -66,9 +68,12 @@ def _called(component: Component, building: Building, supplied: Mapping[str, Any
             options[parameter.name] = building.taps
         elif parameter.name in supplied:
             options[parameter.name] = supplied[parameter.name]
+    check_class(component)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch's advice about options the user can see in the plan
-        return component.load()(**options)
+        built = component.load()(**options)
+    check_built(component, built)
+    return built
 
 
 def parameter_groups(parameters: Mapping[str, torch.nn.Parameter], groups: Sequence[ParameterGroup]) -> list[Any]:

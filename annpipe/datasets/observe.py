@@ -8,7 +8,7 @@ import torch
 
 from annpipe.contract import ChunkedDataset, Dataset, Fields
 from annpipe.datasets.chunked import fitted_from, pass_results
-from annpipe.datasets.fields import declared_fields, fields_of
+from annpipe.datasets.fields import declaration_faults, declared_fields, fields_of, is_to_be_made
 from annpipe.datasets.inspect import SplitData
 from annpipe.datasets.leaks import absent_of, answers, remarks, warnings_before_training
 from annpipe.datasets.request import DataRequest, PassCache, data_request, fit_transforms
@@ -59,7 +59,7 @@ def observe_fields(drafted: Draft, passes: PassCache | None = None) -> Observed:
     observed = Observed(data_request(drafted, fields, passes), fields, warnings=tuple(remarks(drafted.data, fields)))
     if not _must_split(drafted, fields):
         return observed
-    made = made or _make(drafted)
+    made = made or _make_declared(drafted, observed)
     if isinstance(made, ChunkedDataset):
         return _with_chunked_rows(observed, drafted, made)
     return _with_rows(observed, drafted, made)
@@ -68,6 +68,28 @@ def observe_fields(drafted: Draft, passes: PassCache | None = None) -> Observed:
 def _make(drafted: Draft) -> Dataset | ChunkedDataset:
     spec = drafted.spec
     return make_data(drafted.data, spec.head.seed, spec.split.columns)
+
+
+def check_declared(drafted: Draft, observed: Observed) -> None:
+    """Makes the data of a plugin that declares their fields, unless they are many, to see whether they are so.
+
+    Of the plans of a sweep the first with some options does it. Raises SpecError, and whatever the component raises.
+    """
+    if is_to_be_made(drafted.data, observed.fields) and _key(drafted) not in observed.request.passes.declared:
+        _make_declared(drafted, observed)
+
+
+def _make_declared(drafted: Draft, observed: Observed) -> Dataset | ChunkedDataset:
+    """The data; raises SpecError where they are not as a plugin declares them."""
+    made = _make(drafted)
+    if faults := declaration_faults(drafted.data, observed.fields, made):
+        raise SpecError(faults)
+    observed.request.passes.declared.add(_key(drafted))
+    return made
+
+
+def _key(drafted: Draft) -> str:
+    return repr(drafted.data.to_data())
 
 
 def _must_split(drafted: Draft, fields: Fields) -> bool:

@@ -9,6 +9,7 @@ import torch
 
 from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.datasets.chunked import chunked_rows
+from annpipe.datasets.fields import declaration_faults
 from annpipe.datasets.on_disk.rows import OnDiskRows
 from annpipe.datasets.request import DataRequest, fit_transforms, transformed_once
 from annpipe.datasets.steps.categories import known_categories
@@ -16,6 +17,7 @@ from annpipe.datasets.steps.make import make_data
 from annpipe.datasets.steps.splits import Splits, split_dataset
 from annpipe.datasets.steps.tensors import Rows, Transformed, to_tensors
 from annpipe.datasets.steps.transforms import Fitted
+from annpipe.errors import SpecError
 from annpipe.observer import Observer
 
 
@@ -37,6 +39,8 @@ class PreparedData:
 def prepare_rows(request: DataRequest, device: torch.device, dtype: torch.dtype, observer: Observer) -> PreparedData:
     """Makes, splits and transforms the data of a run; `observer` is told of rows that are written to disk."""
     data = make_data(request.data, request.seed, request.split.columns)
+    if faults := declaration_faults(request.data, request.fields, data):
+        raise SpecError(faults)
     if isinstance(data, ChunkedDataset):
         return PreparedData(data, *chunked_rows(request, data, device, dtype, observer))
     splits = known_categories(split_dataset(data, request.split, request.seed), request.fields)

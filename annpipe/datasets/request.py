@@ -27,9 +27,13 @@ FORMAT = 2  # of the rows on disk; since rows have check sums
 
 
 class PassCache:
-    """The passes over the data that were asked for last; one cache serves all plans of a sweep."""
+    """The passes over the data that were asked for last; one cache serves all plans of a sweep.
+
+    `declared` are the data that were found to be as their plugin declares them.
+    """
 
     def __init__(self) -> None:
+        self.declared: set[str] = set()
         self._key: str | None = None
         self._passes: ChunkPasses | None = None
 

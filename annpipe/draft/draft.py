@@ -42,7 +42,8 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     files, problems = plugin_files(spec, project or Path.cwd())
     problems += [] if untrusted else add_plugins(files, registry)
     registry, taken = with_blocks(spec, registry)
-    resolving = Resolving(registry, within=spec.folder if untrusted else None)
+    imported_files = [] if untrusted else [file for file, _, _ in files]
+    resolving = Resolving(registry, spec.folder if untrusted else None, imported_files)
     problems += [*taken, *file_faults(spec, resolving.stance)]
     drafted = resolved(spec, resolving)
     unknown = [p for p in resolving.problems if p.code == "unknown-component"]

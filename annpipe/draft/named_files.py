@@ -13,6 +13,7 @@ from annpipe.files.limits import Stance, held_to
 from annpipe.files.named import NamedFault, check_named, fault_of, problem_of, real_path
 from annpipe.registry.discovery import PluginFault
 from annpipe.registry.registry import Registry
+from annpipe.registry.unmarked import is_imported_by, nothing_marked
 from annpipe.spec.sections.spec import Spec
 
 
@@ -43,11 +44,15 @@ def plugin_files(spec: Spec, project: Path) -> tuple[list[tuple[Path, str, Place
 
 
 def add_plugins(files: Sequence[tuple[Path, str, Place]], registry: Registry) -> list[Problem]:
-    """Imports plugin files into the registry, and gives what is wrong with them."""
+    """Imports plugin files into the registry, and gives what is wrong with them.
+
+    A file that marks no component is wrong, unless another of them imports it.
+    """
     problems = []
     for path, _, place in files:
         try:
-            registry.add_file(path)
+            if not registry.add_file(path) and not is_imported_by(path, [other for other, _, _ in files]):
+                raise PluginFault(nothing_marked(path))
         except PluginFault as fault:
             problems.append(replace(fault.problem, related=(*fault.problem.related, (place, "listed here"))))
     return problems

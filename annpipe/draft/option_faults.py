@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, InstanceOf, ValidationError, create_
 
 from annpipe.draft.component import Component
 from annpipe.draft.formula_place import formula_problem
-from annpipe.errors import LimitError, OptionError, Place, Problem, SpecError, SplitError
+from annpipe.errors import LimitError, OptionError, Place, Problem, RunError, SpecError, SplitError
 from annpipe.errors.suggest import did_you_mean
 from annpipe.errors.wording import first_line
 from annpipe.expression import ExpressionFault
@@ -20,6 +20,8 @@ from annpipe.registry.discovery import PluginFault
 from annpipe.registry.entry import Entry, Parameter
 from annpipe.registry.examples import Examples, as_yaml
 from annpipe.registry.kinds import with_article
+from annpipe.registry.place import parameter_place
+from annpipe.registry.signature import supplied_like
 from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import (
     Choice,
@@ -41,6 +43,8 @@ from annpipe.spec.yaml.other_yaml import yaml_hint
 
 def missing_options(call: Call, entry: Entry, missing: Sequence[Parameter], examples: Examples) -> Problem:
     """One problem for all options that a component needs and does not have."""
+    if (misnamed := _misnamed(call, entry, missing, examples)) is not None:
+        return misnamed
     if len(missing) == 1:
         needs = f"the option '{missing[0].name}': {missing[0].words}"
     else:
@@ -50,6 +54,22 @@ def missing_options(call: Call, entry: Entry, missing: Sequence[Parameter], exam
         added = as_yaml(examples.values(missing))
         help_ = f"add `{added[1:-1]}`; {show_options(entry)}"
     return Problem("missing-option", f"{entry.name} needs {needs}", call.place, help_)
+
+
+def _misnamed(call: Call, entry: Entry, missing: Sequence[Parameter], examples: Examples) -> Problem | None:
+    """A plugin's parameter that nobody gives, and that has nearly the name of one that annpipe supplies."""
+    taken = [parameter.name for parameter in entry.parameters]
+    for option in missing if entry.file else ():
+        meant = supplied_like(entry.kind, option.name, taken)
+        if meant is not None:
+            message = (
+                f"'{option.name}' of the {entry.kind} '{entry.name}' is not what annpipe supplies: that is '{meant}'"
+            )
+            help_ = f"rename it to '{meant}'; if it is an option, the spec gives it: `{examples.shortest(entry)}`"
+            place = parameter_place(entry.file, entry.line, option.name)
+            related = ((call.place, "not given here"),)
+            return Problem("plugin-parameter", message, place or call.place, help_, related if place else ())
+    return None
 
 
 def show_options(entry: Entry) -> str:
@@ -242,6 +262,8 @@ def faults_of_data(spec: Spec, data: Component) -> Iterator[None]:
         place = spec.place("data", "split", *error.option.split("."))
         message = f"`data.split.{error.option}`: {error.message}"
         raise SpecError([Problem("wrong-value", message, place, error.help)]) from error
+    except RunError as error:  # it gave something else than a dataset: in annpipe's own words
+        raise SpecError([Problem("data", str(error), data.place)]) from error
     except Exception as error:  # a data component may raise anything: reported at its line
         message = f"the data component '{data.name}' raised {type(error).__name__}: {first_line(error)}"
         raise SpecError([Problem("data", message, data.place)]) from error

@@ -19,6 +19,7 @@ from annpipe.draft.component import Component
 from annpipe.draft.formula_place import formula_problem
 from annpipe.draft.list_overrides import settled
 from annpipe.draft.option_faults import missing_options, mixed_options, no_component, show_options, wrong_types
+from annpipe.draft.unknown_names import unknown_component
 from annpipe.errors import Place, Problem, Problems
 from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.expression import Expression, ExpressionFault
@@ -26,9 +27,7 @@ from annpipe.files.limits import Stance, held_to
 from annpipe.files.named import NamedFault, before_pattern, check_named, problem_of, real_path
 from annpipe.registry.entry import Entry, Parameter
 from annpipe.registry.examples import Examples
-from annpipe.registry.kinds import with_article
-from annpipe.registry.other_tools.python_names import bare_name
-from annpipe.registry.other_tools.words import component_word, option_word
+from annpipe.registry.other_tools.words import option_word
 from annpipe.registry.registry import Registry
 from annpipe.registry.types import (
     STACK,
@@ -47,9 +46,13 @@ from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, pla
 
 
 class Resolving:
-    """Resolves components against a registry and collects problems; a spec's paths must lie in `within`, if given."""
+    """Resolves components against a registry and collects problems; a spec's paths must lie in `within`, if given.
 
-    def __init__(self, registry: Registry, within: Path | None = None) -> None:
+    `plugins` are the plugin files of the spec, which were imported.
+    """
+
+    def __init__(self, registry: Registry, within: Path | None = None, plugins: Sequence[Path] = ()) -> None:
+        self.plugins = plugins
         self.registry, self.examples = registry, Examples(registry)
         self.stance = Stance.below(within)
         self.problems = Problems()
@@ -63,7 +66,7 @@ class Resolving:
         """
         entry = self.registry.find(kind, call.name)
         if entry is None:
-            self.problems.append(self._unknown(call, kind))
+            self.problems.append(unknown_component(call, kind, self.registry, self.plugins))
             self._failed.add(call.place)
             return None
         self._meant = set()
@@ -77,21 +80,6 @@ class Resolving:
     def failed(self, component: Component) -> bool:
         """Whether problems were noted for this component, so that its options are not all there."""
         return component.place in self._failed
-
-    def _unknown(self, call: Call, kind: str) -> Problem:
-        names = [entry.name for entry in self.registry.entries(kind)]
-        moved = component_word(kind, call.name, lambda name: self.registry.find(kind, name) is not None)
-        hint = moved or did_you_mean(bare_name(call.name), names)
-        elsewhere = [other for other in self.registry.kinds_of(call.name) if other != kind]
-        if elsewhere:
-            hint = f"'{call.name}' is {with_article(elsewhere[0])}, not {with_article(kind)}"
-        listing = f"`annpipe list {kind}` shows all {len(names)}"
-        between = "" if not hint else " " if hint.endswith("?") else "; "
-        faults = [str(fault) for fault in self.registry.faults]
-        is_reported = any(problem.code == "unknown-component" for problem in self.problems)
-        broken = f"; a plugin that could not be used: {faults[0]}" if faults and not is_reported else ""
-        message = f"there is no {'data component' if kind == 'data' else kind} '{call.name}'"
-        return Problem("unknown-component", message, call.place, f"{hint}{between}{listing}{broken}")
 
     def _laid_out(self, call: Call, entry: Entry) -> dict[str, Node] | None:
         """The option nodes by name, from whichever of the four spellings."""

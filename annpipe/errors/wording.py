@@ -7,6 +7,15 @@ from collections.abc import Mapping, Sequence
 _LIMITS = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
 
 
+def article(name: str) -> str:
+    """A name with its article.
+
+    >>> article("int"), article("Figure")
+    ('an int', 'a Figure')
+    """
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
 def either(choices: Sequence[str]) -> str:
     """`a`, `a or b`, `a, b or c`; "true or false" has its own "or".
 

@@ -9,7 +9,7 @@ import inspect
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 from annpipe.errors import AnnpipeError, Place, Problem
 from annpipe.registry.entry import Entry, Json
 from annpipe.registry.marks import Mark, mark_of
-from annpipe.registry.place import name_place, parameter_place
+from annpipe.registry.place import defined_at, name_place, parameter_place
 from annpipe.registry.signature import SignatureFault, definition, describe
 from annpipe.registry.traits import TraitFault
 
@@ -27,12 +27,12 @@ HOOK = "annpipe_components"
 
 
 class PluginFault(AnnpipeError):
-    """A plugin cannot be used; `problem` names its file, line and remedy."""
+    """A plugin cannot be used; `problem` names its file, line and remedy, `sources` are the files of the plugin."""
 
     exit_code = 3
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+    def __init__(self, problem: Problem, sources: Sequence[Path] = ()) -> None:
+        self.problem, self.sources = problem, tuple(sources)
         super().__init__(f"{problem.place}: {problem.message}" if problem.place else problem.message)
 
 
@@ -70,6 +70,11 @@ def _marked(module: ModuleType) -> Iterator[tuple[Any, Mark]]:
         if mark and component.__module__ == module.__name__ and id(component) not in listed:
             listed.add(id(component))
             yield component, mark
+
+
+def may_define(fault: PluginFault, name: str) -> bool:
+    """Whether the sources of a plugin that cannot be used define a name."""
+    return any(defined_at(file, name) for file in fault.sources)
 
 
 def describe_marked(component: Any, mark: Mark) -> Entry:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from annpipe.errors.wording import article
+
 
 @dataclass(frozen=True)
 class Kind:
     """A place in a spec where a component may stand.
 
     `supplied` names the parameters that the engine fills: left out of a spec, or written only where they agree.
+    `needs` is the one of them without which a component of this kind can do nothing.
     `section` is the section of a spec that is one component of this kind, or with `many` a list of them; None where
     the kind stands inside other sections. `purpose` says what the section is for.
     """
@@ -17,6 +20,7 @@ class Kind:
     name: str
     gives: str
     supplied: frozenset[str] = frozenset()
+    needs: str | None = None
     section: str | None = None
     many: bool = False
     purpose: str = ""
@@ -55,7 +59,12 @@ _KINDS = (
             }
         ),
     ),
-    Kind("initializer", "a function that fills a tensor with its first values", frozenset({"tensor", "generator"})),
+    Kind(
+        "initializer",
+        "a function that fills a tensor with its first values",
+        frozenset({"tensor", "generator"}),
+        needs="tensor",
+    ),
     Kind(
         "loss",
         "a module (prediction, target) -> scalar",
@@ -67,6 +76,7 @@ _KINDS = (
         "optimizer",
         "a torch.optim.Optimizer",
         frozenset({"params"}),
+        needs="params",
         section="optimizer",
         purpose="how the parameters are stepped",
     ),
@@ -74,6 +84,7 @@ _KINDS = (
         "scheduler",
         "a learning-rate scheduler",
         frozenset({"optimizer"}),
+        needs="optimizer",
         section="scheduler",
         purpose="how the learning rate changes over the run",
     ),
@@ -81,6 +92,7 @@ _KINDS = (
         "average",
         "a torch.optim.swa_utils.AveragedModel",
         frozenset({"model"}),
+        needs="model",
         section="average",
         purpose="which average of the parameters is evaluated and saved",
     ),
@@ -115,4 +127,4 @@ def with_article(kind: str) -> str:
     """The kind in a sentence: "a layer", "an optimizer", "a data component"."""
     if kind == "data":
         return "a data component"
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+    return article(kind)

@@ -184,16 +184,24 @@ def optimizer(component: C | None = None, /, *, name: str | None = None) -> C | 
 @overload
 def scheduler(component: C, /) -> C: ...
 @overload
-def scheduler(*, name: str | None = None, steps_on: Literal["metric"] | None = None) -> Callable[[C], C]: ...
 def scheduler(
-    component: C | None = None, /, *, name: str | None = None, steps_on: Literal["metric"] | None = None
+    *, name: str | None = None, steps_on: Literal["metric"] | None = None, length: str | None = None
+) -> Callable[[C], C]: ...
+def scheduler(
+    component: C | None = None,
+    /,
+    *,
+    name: str | None = None,
+    steps_on: Literal["metric"] | None = None,
+    length: str | None = None,
 ) -> C | Callable[[C], C]:
     """Marks a learning-rate scheduler class; its `optimizer` comes from the engine.
 
     One that `steps_on="metric"` is stepped with the value of a metric after each look: of the one that its option of
-    the type `MetricKey` names, else of the loss.
+    the type `MetricKey` names, else of the loss. `length` names the option with its number of steps, which is the run's
+    where it is null.
     """
-    return _marking(component, Mark("scheduler", name, {"steps_on": steps_on} if steps_on else {}))
+    return _marking(component, Mark("scheduler", name, _without_none(steps_on=steps_on, length=length)))
 
 
 @overload

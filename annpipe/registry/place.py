@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,20 @@ def parameter_place(file: str, line: int, parameter: str) -> Place | None:
         if parameter_at[0] == parameter:
             return Place(file, parameter_at[1], parameter_at[2] + 1, len(parameter))
     return name_place(file, line)
+
+
+def defined_at(file: Path, name: str) -> Place | None:
+    """Where a source defines a class or function of a name, or gives it in a mark; one that is no Python may be read,
+    too."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError):
+        return None
+    defines = re.compile(rf"""^\s*(?:class|def)\s+({re.escape(name)})\b|\bname\s*=\s*["']({re.escape(name)})["']""")
+    for number, line in enumerate(lines, start=1):
+        if match := defines.search(line):
+            return Place(str(file), number, match.start(match.lastindex or 0) + 1, len(name))
+    return None
 
 
 def _definition_at(file: str, line: int) -> Definition | None:

@@ -46,7 +46,7 @@ class Registry:
             try:
                 registry._add_all(_installed_entries(point))
             except PluginFault as fault:
-                registry.faults.append(fault)
+                registry.faults.append(PluginFault(fault.problem, _sources(point)))
         return registry
 
     def add_file(self, path: Path) -> list[Entry]:
@@ -134,6 +134,14 @@ def _installed_entries(point: importlib.metadata.EntryPoint) -> list[Entry]:
     shipped = folder / SHIPPED if folder.is_dir() else None
     sources = package_sources(folder)
     return cached_entries(sources, origin, lambda: discover_package(name), root=folder.parent, shipped=shipped)
+
+
+def _sources(point: importlib.metadata.EntryPoint) -> list[Path]:
+    """The files of an installed plugin; none where it is not there."""
+    spec = importlib.util.find_spec(point.value.partition(":")[0].partition(".")[0])
+    if spec is None or not spec.origin:
+        return []
+    return package_sources(Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin))
 
 
 def _name_taken(entry: Entry, taken: Entry) -> PluginFault:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import sys
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Annotated, Any
 
+from annpipe.errors.suggest import nearest
 from annpipe.registry.annotations import from_annotation
 from annpipe.registry.entry import Entry, Json, Origin, Parameter
-from annpipe.registry.kinds import KINDS
+from annpipe.registry.kinds import KINDS, with_article
 from annpipe.registry.traits import traits_of
 from annpipe.registry.types import Named, UnsupportedType, one_of, parse
 
@@ -60,6 +62,7 @@ def describe(
     `distribution` names the installed distribution that the component comes from, where that is not the plugin's own.
     """
     entry_name = name or component.__name__
+    _check_needed(kind, component)
     file, line = ("", 0) if distribution else definition(component)
     return Entry(
         kind=kind,
@@ -71,6 +74,34 @@ def describe(
         file=file,
         line=line,
         traits=traits_of(kind, traits or {}),
+    )
+
+
+def supplied_like(kind: str, name: str, taken: Collection[str] = ()) -> str | None:
+    """The name that annpipe supplies to a kind and that a parameter of another name is meant to be; None for none.
+
+    >>> supplied_like("layer", "in_feature")
+    'in_features'
+    >>> supplied_like("layer", "out_features")
+    """
+    near = difflib.get_close_matches(name.casefold(), sorted(KINDS[kind].supplied - {*taken}), n=1, cutoff=LIKE)
+    return near[0] if near else None
+
+
+LIKE = 0.85  # how alike they must be: `out_features` is no slip for `num_features`
+
+
+def _check_needed(kind: str, component: Callable[..., Any]) -> None:
+    """Raises SignatureFault where the parameter is missing by which annpipe gives what the component works on."""
+    parameters, needed = signature(component).parameters, KINDS[kind].needs
+    if needed is None or needed in parameters or any(map(_is_variadic, parameters.values())):
+        return
+    required = [name for name, parameter in parameters.items() if parameter.default is parameter.empty]
+    near = nearest(needed, parameters, 1) or (required if len(required) == 1 else [])
+    raise SignatureFault(
+        near[0] if near else "",
+        f"it has no parameter `{needed}`, which annpipe supplies to {with_article(kind)}",
+        f"rename '{near[0]}' to '{needed}'" if near else f"give it a parameter named `{needed}`",
     )
 
 
@@ -140,7 +171,13 @@ def _hint(component: Callable[..., Any], parameter: inspect.Parameter) -> Any:
 def _parameter(kind: str, parameter: inspect.Parameter, hint: Any, table: Typing) -> Parameter:
     name = parameter.name
     supplied = name in KINDS[kind].supplied
-    type_, bounds, description = _typed(name, hint, table, supplied=supplied)
+    try:
+        type_, bounds, description = _typed(name, hint, table, supplied=supplied)
+    except SignatureFault as fault:
+        if (meant := supplied_like(kind, name)) is None:
+            raise
+        remedy = f"rename it to '{meant}', which annpipe supplies to {with_article(kind)}; or {fault.remedy}"
+        raise SignatureFault(name, fault.message, remedy) from fault
     if name in table.defaults:
         return Parameter(name, type_, table.defaults[name], False, supplied, bounds, description)
     required = parameter.default is parameter.empty

@@ -52,7 +52,10 @@ def test_only_what_the_data_need_is_checked(
 
 def test_no_plugin_of_an_untrusted_spec_is_imported(registry_entries: Registry, tmp_path: Path) -> None:
     """The component must be an installed one."""
-    (tmp_path / "own.py").write_text("from pathlib import Path\nPath(__file__).with_name('imported').touch()\n")
+    (tmp_path / "own.py").write_text(
+        "from pathlib import Path\nfrom annpipe import initializer\nPath(__file__).with_name('imported').touch()\n"
+        "@initializer\ndef own_(tensor): ...\n"
+    )
     file = str(tmp_path / "spec.yaml")
     spec = read_spec(read_text(HEAD + "plugins: [./own.py]\n" + TABLE, file), file)
     drafted = draft_data(spec, registry_entries.copy(), project=tmp_path, untrusted=True)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import torch
 import yaml
 from torch import nn
 
-from annpipe import Dataset, Look, Registry, RunView
+from annpipe import Dataset, Look, OptionError, Registry, RunView
 from annpipe.registry.kinds import KINDS
 from tests.conftest import Cli
+from tests.training import Go
 
-PAGE = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "plugins" / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -44,8 +47,13 @@ def test_every_block_is_a_component_that_discovery_finds(components: dict[str, A
     assert list(components) == [
         "Swish",
         "spiral",
+        "max_abs",
+        "signs_",
         "PinballLoss",
         "Lion",
+        "InverseRoot",
+        "PolynomialDecay",
+        "Triangular",
         "WorstError",
         "GoodEnough",
         "error_histogram",
@@ -66,6 +74,56 @@ def test_the_data_generator_keeps_what_its_fields_say(components: dict[str, Any]
     assert list(rows.inputs) == ["x", "y"]
     assert rows.inputs["x"].dtype == torch.float64
     assert rows.targets["arm"].tolist() == [0, 1] * 5
+
+
+def test_the_transform_divides_by_the_largest_and_back(components: dict[str, Any]) -> None:
+    """A column that is 0 throughout stays so."""
+    x = torch.tensor([[1.0, 0.0], [-4.0, 0.0]])
+    max_abs = components["max_abs"]()
+    max_abs.fit(x)
+    assert max_abs(x).tolist() == [[0.25, 0.0], [-1.0, 0.0]]
+    assert torch.equal(max_abs.inverse(max_abs(x)), x)
+
+
+def test_the_initializer_takes_both_signs(components: dict[str, Any]) -> None:
+    """About as many of one as of the other, and nothing between."""
+    torch.manual_seed(0)
+    tensor = torch.empty(1000)
+    components["signs_"](tensor, size=0.25)
+    assert tensor.unique().tolist() == [-0.25, 0.25]
+    assert abs(float(tensor.mean())) < 0.05
+
+
+def test_the_scheduler_falls_as_a_root(components: dict[str, Any]) -> None:
+    """To half after three times `slow` steps."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.8)
+    falling = components["InverseRoot"](optimizer, slow=1.0)
+    rates = []
+    for _ in range(4):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        falling.step()
+    assert rates == pytest.approx([0.8 / (1 + step) ** 0.5 for step in range(4)])
+
+
+def test_the_average_weighs_late_parameters_more(components: dict[str, Any]) -> None:
+    """The closed form of polynomial decay for eta = 1 weighs the t-th value by t: (1 + 2*2 + 3*3) / 6 of 1, 2, 3."""
+    model = nn.Linear(1, 1, bias=False)
+    averaged = components["PolynomialDecay"](model, eta=1.0)
+    for value in (1.0, 2.0, 3.0):
+        nn.init.constant_(model.weight, value)
+        averaged.update_parameters(model)
+    assert averaged.module.weight.item() == pytest.approx(14 / 6)
+
+
+def test_the_distribution_has_the_mean_of_a_triangle(components: dict[str, Any]) -> None:
+    """A third of the sum of its corners; it refuses a peak outside, by the option's name."""
+    torch.manual_seed(0)
+    drawn = components["Triangular"](2.0, 0.5).sample((20_000,))
+    assert float(drawn.mean()) == pytest.approx((0 + 2 + 0.5) / 3, abs=0.02)
+    assert 0 <= float(drawn.min()) < float(drawn.max()) <= 2
+    with pytest.raises(OptionError, match="between 0 and 1"):
+        components["Triangular"](1.0, 1.5)
 
 
 def test_the_loss_is_least_at_the_quantile(components: dict[str, Any]) -> None:
@@ -109,16 +167,80 @@ def test_the_plot_draws_a_run(components: dict[str, Any], tmp_path: Path) -> Non
     assert len(figure.axes[0].patches) == 30
 
 
+BASE = {
+    "data": "data: {table: {inputs: {x: [0, 1, 2, 3]}, targets: {y: [0, 1, 4, 9]}}}",
+    "model": "model: [Linear: 2, Linear: 1]",
+    "loss": "loss: MSELoss",
+    "optimizer": "optimizer: {SGD: {lr: 0.01}}",
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """A component of the page, and the part of a spec below it that uses its name."""
+
+    kind: str
+    name: str
+    source: str
+    part: str
+
+
+def examples() -> list[Example]:
+    """Those of the page, in their order."""
+    listed = []
+    for text in PAGE.split("```python\n")[1:]:
+        source, _, after = text.partition("```")
+        marked = re.search(rf"^@({'|'.join(KINDS)})\b(?:\(.*?name=\"(\w+)\")?.*\n(?:class|def) (\w+)", source, re.M)
+        if marked:
+            kind, name = marked[1], marked[2] or marked[3]
+            parts = re.findall(r"^`(\w+: [^`]+)`", after, re.M) + re.findall(r"^plugins: .*\n([^`]+)```", after, re.M)
+            listed.append(Example(kind, name, source, next(part for part in parts if name in part)))
+    return listed
+
+
+def test_every_kind_has_an_example() -> None:
+    """In the order of the page; a kind that is new needs one."""
+    assert {example.kind for example in examples()} == set(KINDS)
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+def test_an_example_trains_by_the_part_of_a_spec_below_it(go: Go, tmp_path: Path, example: Example) -> None:
+    """With sections for all that it does not say; data that it names come from their own example."""
+    sections = {name: text for name, text in BASE.items() if not example.part.startswith(f"{name}:")}
+    files = {example.name: example.source}
+    if "spiral" in example.part and example.name != "spiral":
+        files["spiral"] = next(other.source for other in examples() if other.name == "spiral")
+    lines = ["version: 1", "name: page", "device: {type: cpu, threads: 1}", *sections.values(), "train: {epochs: 2}"]
+    plugins = f"plugins: [{', '.join(f'./{name}.py' for name in files)}]"
+    gone = go("\n".join([*lines, plugins, example.part]), **files)
+    assert gone.outcome.status == "FINISHED", gone.said
+    if example.kind == "plot":
+        assert (gone.folder / "artifacts" / "plots" / f"{example.name}.svg").is_file()
+
+
+def test_no_example_takes_the_name_of_a_component_that_is_there(registry_entries: Registry) -> None:
+    """Neither on this page nor in the folder of examples: a spec would be refused."""
+    registry = Registry()
+    for file in sorted((ROOT / "examples").rglob("[!_]*.py")):
+        registry.add_file(file)
+    named = [(kind, entry.name) for kind in KINDS for entry in registry.entries(kind)]
+    assert len(named) >= 5
+    named += [(example.kind, example.name) for example in examples()]
+    assert [(kind, name) for kind, name in named if registry_entries.find(kind, name)] == []
+
+
 ONE_FILE = """
 version: 1
 name: page
 seed: 1
 plugins: [./page.py]
 device: {type: cpu, threads: 1}
-data: {spiral: {rows: 60}}
-model: [Linear: 6, Swish: {beta: 2.0}, Linear: 1]
+data: {spiral: {rows: 60}, transforms: {number: max_abs}}
+model: {layers: [Linear: 6, Swish: {beta: 2.0}, Linear: 1], init: {weight: signs_}}
 loss: {PinballLoss: 0.6}
 optimizer: {Lion: {lr: 1e-3}}
+scheduler: {InverseRoot: 5}
+average: {PolynomialDecay: 5}
 train: {epochs: 4}
 metrics: [WorstError]
 callbacks: [{GoodEnough: 0.001}]

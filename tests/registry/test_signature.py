@@ -12,7 +12,9 @@ import torch
 from pydantic import Field
 
 from annpipe.registry.entry import Parameter
-from annpipe.registry.signature import SignatureFault, Typing, describe
+from annpipe.registry.kinds import KINDS, Kind
+from annpipe.registry.registry import Registry
+from annpipe.registry.signature import SignatureFault, Typing, describe, supplied_like
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -147,3 +149,40 @@ def test_a_supplied_parameter_needs_no_type() -> None:
     def noisy(rows: int, *, generator=None) -> None: ...  # type: ignore[no-untyped-def]  # the engine fills it
 
     assert describe("data", noisy).parameters[1] == Parameter("generator", "any", None, False, True)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.needs], ids=lambda kind: kind.name)
+def test_what_annpipe_supplies_has_a_fixed_name(kind: Kind) -> None:
+    """Under another name it would be an option that no spec can give."""
+    assert kind.needs in kind.supplied
+    source = f"def own(size: int = 1, *, {kind.needs}er: int) -> None: ..."
+    scope: dict[str, Any] = {"__name__": __name__}
+    exec(source, scope)
+    with pytest.raises(
+        SignatureFault, match=f"it has no parameter `{kind.needs}`, which annpipe supplies to a"
+    ) as told:
+        describe(kind.name, scope["own"])
+    assert told.value.parameter == f"{kind.needs}er"
+    assert told.value.remedy == f"rename '{kind.needs}er' to '{kind.needs}'"
+
+
+SUPPLIED = [(kind, name) for kind in KINDS.values() for name in sorted(kind.supplied)]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(k.name, name) for k, name in SUPPLIED if name[:-1] not in k.supplied])
+def test_a_slip_in_a_supplied_name_is_seen(kind: str, name: str) -> None:
+    """One letter too few, in every kind; a name that an option of torch has is no slip."""
+    assert supplied_like(kind, name[:-1]) == name
+    assert supplied_like(kind, name[:-1], taken=[name]) != name
+
+
+def test_options_of_torch_are_no_slips(registry_entries: Registry) -> None:
+    """Such as `out_features`, of all components that are there."""
+    alike = {
+        (kind, option.name, like)
+        for kind in KINDS
+        for entry in registry_entries.entries(kind)
+        for option in entry.options
+        if option.required and (like := supplied_like(kind, option.name))
+    }
+    assert alike == set()

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Collection, Sequence
 from itertools import zip_longest
 
+from annpipe.errors import text_width
+
 GAP = 2  # blanks between columns
 LONGEST_WORD = 16  # letters of a word that a narrow column keeps together
 _PIECE = re.compile(r"[^-./_,:]*[-./_,:]+|[^-./_,:]+")
@@ -15,9 +17,6 @@ _PIECE = re.compile(r"[^-./_,:]*[-./_,:]+|[^-./_,:]+")
 def terminal_width() -> int | None:
     """The columns of the terminal, or of the variable COLUMNS; None where the output goes to a file or a program."""
     return shutil.get_terminal_size((0, 0)).columns or None
-
-
-from annpipe.errors import text_width
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> list[str]:

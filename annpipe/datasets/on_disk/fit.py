@@ -17,7 +17,7 @@ from annpipe.contract import Dataset, Fields
 from annpipe.datasets.on_disk.passes import State
 from annpipe.datasets.on_disk.split import DataSummary, SplitAssignment
 from annpipe.datasets.steps.categories import n_categories, recoded
-from annpipe.datasets.steps.faults import faults_at
+from annpipe.datasets.steps.faults import checked_output, faults_at
 from annpipe.datasets.steps.transforms import Step, keeps_categories, make_step, matrix, together
 from annpipe.draft.component import Component
 from annpipe.draft.transforms import Transforming, grouped
@@ -58,7 +58,8 @@ class _Chain:
     def add(self, step: Step) -> None:
         """Adds a fitted step."""
         with faults_at(step.component, self.names):
-            self.x = step.apply(self.x)
+            out = step.apply(self.x)
+        self.x = checked_output(step.component, self.x, out, self.names)
         self.counts = self.counts if keeps_categories(step.component) else [0] * self.x.shape[1]
         self.steps.append(step)
 

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 import torch
 
 from annpipe.backend.instantiate import instantiate
+from annpipe.backend.protocols import fault_of, in_words
 from annpipe.backend.streams import drawing, generator
 from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.draft.component import Component
 from annpipe.errors import RunError
+from annpipe.errors.wording import article
+from annpipe.registry.discovery import PluginFault
 
 
 def make_data(component: Component, seed: int, aside: Sequence[str] = ()) -> Dataset | ChunkedDataset:
@@ -50,8 +53,8 @@ def _check_chunked(component: Component, data: ChunkedDataset) -> None:
 
 def _checked(component: Component, dataset: object) -> Dataset:
     if not isinstance(dataset, Dataset):
-        returned = type(dataset).__name__
-        raise RunError(f"the data component '{component.name}' returned {returned}, not an annpipe.Dataset")
+        message = f"{in_words(component)} returns {article(type(dataset).__name__)}, and no annpipe.Dataset"
+        raise PluginFault(fault_of(component, message, "end it with `return Dataset({…}, {…})`: inputs and targets"))
     tensors = {**dataset.inputs, **dataset.targets}
     if not dataset.inputs or not dataset.targets:
         raise RunError(f"the data component '{component.name}' gave no {'targets' if dataset.inputs else 'inputs'}")

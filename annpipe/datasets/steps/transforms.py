@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from annpipe.backend.instantiate import instantiate
 from annpipe.backend.streams import drawing
 from annpipe.contract import Dataset, Fields
 from annpipe.datasets.steps.categories import n_categories
-from annpipe.datasets.steps.faults import faults_at
+from annpipe.datasets.steps.faults import checked_output, faults_at
 from annpipe.draft.component import Component
 from annpipe.draft.transforms import INVERTIBLE, Groups, Transforming, grouped
 from annpipe.errors import Problem, SpecError
@@ -24,10 +24,14 @@ from annpipe.registry.traits import TransformTraits
 
 @dataclass(frozen=True)
 class Step:
-    """One transform of a group: its module, and its component with the options that the engine supplied."""
+    """One transform of a group: its module, and its component with the options that the engine supplied.
+
+    Of some `leaves_nothing` tells that no column was left of the rows that it was fitted on.
+    """
 
     module: torch.nn.Module
     component: Component
+    leaves_nothing: bool = False
 
     @property
     def is_inside(self) -> bool:
@@ -117,6 +121,8 @@ def fit_columns(
         if is_whole:
             (name, x), *_ = train.inputs.items()
             steps, out = _fitted_steps(_steps_of(groups, name), x.double(), [], (name,), learn)
+            if not out.shape[1:].numel():
+                raise nothing_left(steps)
             before, inside = ((ColumnGroup((), part),) if part else () for part in _split_at_model(steps))
             return Fitted(before, inside, targets, True, tuple(out.shape[1:]))
         return _fit_table(groups, train, fields, targets, stacks, learn)
@@ -142,13 +148,17 @@ def _fit_table(
     start = 0
     for stack in stacks or [list(train.inputs)]:
         outs: list[tuple[int, ...]] = []
+        steps: list[Step] = []
         for components, names in together(groups, stack):
             once, later, size, out = _fit_group(components, names, train, fields, learn)
             before.append(ColumnGroup(tuple(at for name in names for at in range(*spans[name])), once))
             inside.append(ColumnGroup(tuple(range(start, start + size)), later))
             start += size
             outs.append(out)
+            steps += [*once, *later]
         shapes.append(outs[0] if len(outs) == 1 else (sum(math.prod(out) for out in outs),))
+        if not math.prod(shapes[-1]):
+            raise nothing_left(steps)
     in_order = [position for group in before for position in group.positions] == list(range(_width(spans)))
     nothing_before = in_order and not any(group.steps for group in before)
     nothing_inside = not any(group.steps for group in inside)
@@ -160,6 +170,13 @@ def _fit_table(
         (sum(map(math.prod, shapes)),),
         tuple(shapes) if stacks else (),
     )
+
+
+def nothing_left(steps: Sequence[Step]) -> SpecError:
+    """The error at the first transform that leaves no column, where none of any group is left for the model."""
+    component = next(step.component for step in steps if step.leaves_nothing)
+    message = f"{component.name} leaves no column: the model would have no input"
+    return SpecError([Problem("wrong-value", message, component.place, "let it keep a column, or leave it out")])
 
 
 def together(groups: Groups, stack: Sequence[str]) -> Iterator[tuple[Sequence[Component], tuple[str, ...]]]:
@@ -262,9 +279,9 @@ def _fitted_steps(
             step = make_step(component, counts)
             learn(step.module, x)
             step.apply(x[:2])
-        x = step.apply(x)
+        x = checked_output(component, x, step.apply(x), names)
         counts = counts if keeps_categories(component) else [0] * x.shape[1]
-        steps.append(step)
+        steps.append(replace(step, leaves_nothing=not x.numel()))
     return steps, x
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from annpipe.backend.instantiate import instantiate
+from annpipe.backend.protocols import fault_of, in_words
 from annpipe.contract import Fields, OutputRoles
 from annpipe.draft.component import Component
 from annpipe.draft.inputs_outputs import OutputHead
@@ -15,7 +16,7 @@ from annpipe.draft.losses import by_target, compares_classes, leaves, takes_clas
 from annpipe.draft.option_faults import option_refused
 from annpipe.draft.sections import Draft
 from annpipe.errors import OptionError, Place, Problem
-from annpipe.errors.wording import first_line
+from annpipe.errors.wording import article, first_line
 from annpipe.plan.output_roles import outputs_in_words, role_faults, roles_by_target
 from annpipe.plan.plan import Layer
 from annpipe.plan.shapes.run import BATCH, show
@@ -204,7 +205,15 @@ def _check_loss(loss: Component, prediction: torch.Tensor, target: torch.Tensor,
     except Exception as error:  # a loss may raise anything: it becomes a fault of the spec
         message = f"{loss.name} cannot compare {show(prediction.shape)} with {show(target.shape)}: {first_line(error)}"
         return [Problem("loss-mismatch", message, loss.place)]
-    if value.ndim:
-        message = f"{loss.name} gives {show(value.shape)}, not one number"
-        return [Problem("loss-mismatch", message, loss.place, "use `reduction: mean` or `sum`")]
-    return []
+    return [] if isinstance(value, torch.Tensor) and not value.ndim else [_no_number(loss, value)]
+
+
+def _no_number(loss: Component, value: object) -> Problem:
+    """A loss that gives a number for each row, or no tensor: where it has a `reduction`, by the spec's own choice."""
+    gives = show(value.shape) if isinstance(value, torch.Tensor) else article(type(value).__name__)
+    if loss.entry.parameter("reduction"):
+        message = f"{loss.name} gives {gives}, not one number"
+        return Problem("loss-mismatch", message, loss.place, "use `reduction: mean` or `sum`")
+    forward = getattr(loss.load(), "forward", None)
+    message = f"`forward` of {in_words(loss)} gives {gives}, not a tensor of one number"
+    return fault_of(loss, message, "end it with `.mean()`, which gives one number for all rows", forward)

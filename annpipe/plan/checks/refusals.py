@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from annpipe.backend.instantiate import instantiate, named_modules, parameter_groups
+from annpipe.backend.protocols import check_class
 from annpipe.contract import RunPreview
 from annpipe.draft.component import Component, components_in
 from annpipe.draft.losses import unweighted
@@ -158,6 +159,7 @@ def misfits(drafted: Draft, preview: RunPreview) -> Iterator[Problem]:
     """A problem at the line of each plot and callback that such a run has no use for."""
     for component in (*drafted.plots, *drafted.callbacks):
         try:
+            check_class(component)
             check = function_of(component.entry, "check")
             if check is not None:
                 check(replace(preview, options=component.options))

@@ -10,7 +10,7 @@ from torch.nn import Parameter
 
 from annpipe.backend.initialize import check_parameters
 from annpipe.contract import Fields, RunPreview
-from annpipe.datasets.observe import Observed, observe_fields
+from annpipe.datasets.observe import Observed, check_declared, observe_fields
 from annpipe.datasets.request import PassCache
 from annpipe.datasets.steps.make import make_dataset
 from annpipe.datasets.steps.splits import held_out
@@ -44,7 +44,8 @@ from annpipe.plan.warnings import (
 def resolve(drafted: Draft, shape_cache: ShapeCache | None = None, passes: PassCache | None = None) -> Plan:
     """Runs the checks that need torch and returns the Plan; raises SpecError.
 
-    Makes the data where its fields are not declared, where transforms are fitted, or where a plot asks for them.
+    Makes the data where its fields are not declared, where transforms are fitted, or where a plot asks for them; and at
+    last where a plugin declares them, to see whether they are so.
     `shape_cache` and `passes` keep models and what was read of chunked data for the next plan, where many are made of
     one spec.
     """
@@ -94,6 +95,8 @@ def _resolved(drafted: Draft, shape_cache: ShapeCache, passes: PassCache | None)
     problems += misfits(drafted, _preview(drafted, fields, may_make=not problems, has_val=rows.has_val))
     if problems:
         raise SpecError(problems)
+    with faults_of_data(drafted.spec, drafted.data):
+        check_declared(drafted, observed)
     warnings = [*observed.warnings, *_warnings(drafted, layers, heads)]
     warnings += [*of_length, *goal_of_scheduler(drafted, has_val=rows.has_val)]
     drafted = replace(drafted, outputs=filled(drafted.outputs, layers))

@@ -74,6 +74,8 @@ def _section_problem(
             return None  # said once, as a missing section
         return Problem("missing-option", f"`{shown}` is missing", node.place, EXAMPLES.get(name))
     value, _ = descend(node, loc)
+    if key in REQUIRED and not name and not is_given(value):
+        return None  # said once, as an empty section
     return _wrong_type(model.model_fields[key], shown, value, is_whole=value is node.get(key))
 
 

@@ -15,6 +15,7 @@ from annpipe.datasets.steps.splits import Splits
 from annpipe.datasets.steps.tensors import Transformed
 from annpipe.draft.component import Component
 from annpipe.draft.losses import expected, takes_classes
+from annpipe.errors.wording import article
 from annpipe.files.figures import write_figure
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
@@ -148,7 +149,14 @@ def save_figure(figure: Any, folder: Path, name: str) -> Path:
 
 
 def rendered(figure: Any) -> tuple[bytes, str]:
-    """The bytes of a figure's file, and its ending."""
+    """The bytes of a figure's file, and its ending. Raises TypeError for anything but a figure of matplotlib."""
+    from matplotlib.figure import Figure
+
+    if not isinstance(figure, Figure):
+        returned = "nothing"
+        if figure is not None:
+            returned = f"{article(type(figure).__name__)}, and no matplotlib.figure.Figure"
+        raise TypeError(f"it returned {returned}: end it with `return figure`")
     drawn = io.BytesIO()
     write_figure(figure, drawn, format="svg")
     if drawn.tell() <= LARGE:

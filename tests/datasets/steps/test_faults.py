@@ -1,29 +1,70 @@
-"""Whatever a transform raises becomes a problem at its line, or at that of the option it refuses."""
+"""What a transform makes of rows is looked at by the plan, at the transform's line."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from annpipe.datasets.steps.faults import faults_at
-from annpipe.draft.component import Component
-from annpipe.errors import OptionError, Place, SpecError
+from tests.conftest import CliHere
 
-COMPONENT = Component("transform", "clip", {}, Place("spec.yaml", 4, 7))
+OWN = """
+import torch
+from annpipe import transform
+
+class Base(torch.nn.Module):
+    def fit(self, x): ...
+
+@transform
+class drops(Base):
+    def forward(self, x): return x[:, :0]
+
+@transform
+class halves(Base):
+    def forward(self, x): return x[: len(x) // 2]
+
+@transform
+class counts(Base):
+    def forward(self, x): return len(x)
+
+@transform
+class keeps(Base):
+    def forward(self, x): return x
+"""
+SPEC = """
+version: 1
+name: rows
+plugins: [./own.py]
+data: {table: {inputs: {x: [0, 1, 2, 3], z: [3, 2, 1, 0]}, targets: {y: [0, 1, 2, 3]}}, transforms: TRANSFORMS}
+model: [Linear: 1]
+loss: L1Loss
+optimizer: SGD
+train: {epochs: 1}
+"""
 
 
-def raised(error: Exception) -> SpecError:
-    """The error that arrives of one that a transform raises."""
-    with pytest.raises(SpecError) as caught, faults_at(COMPONENT, ["a", "b", "c", "d"]):
-        raise error
-    return caught.value
-
-
-def test_any_error_is_told_with_the_columns() -> None:
-    (problem,) = raised(ValueError("no finite value")).problems
-    assert problem.message == "clip cannot be fitted on a, b, c, …: no finite value"
-    assert problem.place == COMPONENT.place
-
-
-def test_a_refused_option_is_told_with_its_help() -> None:
-    (problem,) = raised(OptionError("low", "is above high", help="swap them")).problems
-    assert (problem.message, problem.help) == ("`clip.low`: is above high", "swap them")
+@pytest.mark.parametrize(
+    ("transforms", "words"),
+    [
+        ("{number: drops}", "drops leaves no column: the model would have no input"),
+        ("{number: [keeps, drops, keeps]}", "drops leaves no column: the model would have no input"),
+        ("{x: drops, z: drops}", "drops leaves no column: the model would have no input"),
+        ("{x: drops}", None),
+        ("{number: keeps}", None),
+        ("{number: halves}", "halves makes a tensor of shape (2, 2) of 4 rows of x, z"),
+        ("{number: counts}", "counts makes an int of 4 rows of x, z"),
+    ],
+)
+def test_a_transform_gives_the_same_rows_and_the_model_gets_a_column(
+    transforms: str, words: str | None, annpipe_here: CliHere, tmp_path: Path
+) -> None:
+    """Some columns may go as long as one is left."""
+    (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
+    (tmp_path / "spec.yaml").write_text(SPEC.replace("TRANSFORMS", transforms), encoding="utf-8")
+    code, _, said = annpipe_here("validate", "spec.yaml")
+    assert code == (3 if words else 0), said
+    if words:
+        assert f"error[wrong-value]: {words}\n" in said
+        line = SPEC.replace("TRANSFORMS", transforms).splitlines()[4]
+        name = words.split()[0]
+        assert f"spec.yaml:5:{line.index(name) + 1}\n" in said

@@ -13,6 +13,7 @@ from annpipe.datasets.steps import make
 from annpipe.datasets.steps.make import beside_digest, dataset_digest, make_data, make_dataset
 from annpipe.draft.component import Component
 from annpipe.errors import RunError
+from annpipe.registry.discovery import PluginFault
 from tests.datasets.tables import chunked, table
 
 COMPONENT = Component("data", "mine", {})
@@ -32,7 +33,7 @@ def returns(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     ("value", "fault"),
     [
-        (X, "returned Tensor, not an annpipe.Dataset"),
+        (X, "returns a Tensor, and no annpipe.Dataset"),
         (Dataset({}, {"y": X}), "gave no inputs"),
         (Dataset({"x": X}, {}), "gave no targets"),
         (Dataset({"x": X}, {"y": torch.zeros(2)}), "'y' is not a tensor of 3 rows"),
@@ -44,7 +45,7 @@ def returns(monkeypatch: pytest.MonkeyPatch) -> Any:
 )
 def test_what_is_no_dataset_is_refused(returns: Any, value: object, fault: str) -> None:
     returns(value)
-    with pytest.raises(RunError, match=f"the data component 'mine'.*{fault}"):
+    with pytest.raises((RunError, PluginFault), match=f"the data component 'mine'.*{fault}"):
         make_data(COMPONENT, 0)
 
 

@@ -29,12 +29,12 @@ COUNTED = '''
 import torch
 from annpipe import Dataset, Field, Fields, OptionError, callback, data, plot
 
-def fields(rows: int = 20, targets: int = 1) -> Fields:
+def fields(rows: int = 20, targets: int = 1, more: int = 0) -> Fields:
     names = ["y", "z"][:targets]
-    return Fields({"x": Field()}, {name: Field() for name in names}, rows)
+    return Fields({"x": Field()}, {name: Field() for name in names}, rows + more)
 
 @data(fields=fields)
-def counted(rows: int = 20, targets: int = 1) -> Dataset:
+def counted(rows: int = 20, targets: int = 1, more: int = 0) -> Dataset:
     """Data that tell their fields; each time they are made shows in a file."""
     with open("made.txt", "a") as file:
         file.write("made ")
@@ -57,7 +57,7 @@ class Watches:
     """Refuses runs of more rows than it has room for."""
     def __init__(self, most: int = 100, looks: bool = False) -> None:
         """Keeps nothing."""
-    def __call__(self, look) -> None:
+    def on_look(self, look) -> None:
         """Does nothing."""
 '''
 Resolved = Callable[..., Plan]
@@ -83,14 +83,19 @@ def problems(resolved: Resolved, *overrides: str) -> list[str]:
     return [problem.message for problem in refused.value.problems]
 
 
-def test_a_plan_of_declared_fields_makes_no_data(resolved: Resolved, tmp_path: Path) -> None:
-    """Unless a check asks for them, and then once."""
+def test_a_plan_of_declared_fields_makes_data_only_to_compare(resolved: Resolved, tmp_path: Path) -> None:
+    """At the end, once all else is right, and not many rows; a check that asks for them gets them once."""
+    made = tmp_path / "made.txt"
+    problems(resolved, "model=[Linear: 3]")
+    assert not made.exists()
+    resolved("data.counted.more=1000000", "data.split={val: 0.25}", "train.batch_size=8")
+    assert not made.exists()
     plan = resolved("data.split={val: 0.25}")
     assert [layer.output_shape for layer in plan.model] == [(4,), (4,), (1,)]
     assert (plan.fields.rows, plan.n_frozen, plan.warnings) == (20, 0, ())
-    assert not (tmp_path / "made.txt").exists()
-    resolved("callbacks=[{Watches: {looks: true}}, {Watches: {looks: true}}]")
-    assert (tmp_path / "made.txt").read_text() == "made "
+    assert made.read_text() == "made "
+    problems(resolved, "callbacks=[{Watches: {looks: true}}, {Watches: {looks: true}}, {Watches: {most: 5}}]")
+    assert made.read_text() == "made made "
 
 
 def test_all_that_is_wrong_is_said_at_once(resolved: Resolved) -> None:

@@ -27,12 +27,13 @@ def shaped(kind: str = "table") -> Dataset:
     raise AssertionError("shapes are checked before any data is made")
 
 
+MANY = 200_000  # so many are not made to see whether they are as declared
 KINDS = {
-    "table": Fields({"a": Field(), "b": Field()}, {"y": Field()}),
-    "image": Fields({"image": Field((3, 16, 16))}, {"label": Field(dtype="int", classes=10)}),
-    "sequence": Fields({"s": Field((20, 5))}, {"y": Field()}),
-    "signal": Fields({"s": Field((2, 50))}, {"y": Field()}),
-    "tokens": Fields({"t": Field((12,), dtype="int")}, {"y": Field(), "z": Field()}),
+    "table": Fields({"a": Field(), "b": Field()}, {"y": Field()}, MANY),
+    "image": Fields({"image": Field((3, 16, 16))}, {"label": Field(dtype="int", classes=10)}, MANY),
+    "sequence": Fields({"s": Field((20, 5))}, {"y": Field()}, MANY),
+    "signal": Fields({"s": Field((2, 50))}, {"y": Field()}, MANY),
+    "tokens": Fields({"t": Field((12,), dtype="int")}, {"y": Field(), "z": Field()}, MANY),
 }
 
 

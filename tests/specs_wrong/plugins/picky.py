@@ -14,6 +14,7 @@ def has_column(outline: Outline) -> None:
 @plot(check=has_column)
 def over(view: RunView, column: str) -> Any:
     """The targets over one input."""
+    raise NotImplementedError
 
 
 def breaks(outline: Outline) -> None:
@@ -23,3 +24,4 @@ def breaks(outline: Outline) -> None:
 @plot(check=breaks)
 def fragile(view: RunView) -> Any:
     """Its check has a fault."""
+    raise NotImplementedError
