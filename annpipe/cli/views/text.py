@@ -130,9 +130,10 @@ def _wrapped_row(row: Sequence[str], widths: Sequence[int]) -> list[list[str]]:
 
 def _line(row: Sequence[str], widths: Sequence[int], at_right: Sequence[bool]) -> str:
     cells = zip(row, widths, at_right, strict=True)
-    return (" " * GAP).join(_padded(cell, width, at_right=right) for cell, width, right in cells).rstrip()
+    return (" " * GAP).join(padded(cell, width, right=right) for cell, width, right in cells).rstrip()
 
 
-def _padded(cell: str, width: int, *, at_right: bool) -> str:
-    blanks = " " * (width - text_width(cell))
-    return blanks + cell if at_right else cell + blanks
+def padded(cell: str, width: int, *, right: bool = False) -> str:
+    """The cell in so many columns of a terminal, in which a wide character, as of Korean, takes two."""
+    blanks = " " * max(0, width - text_width(cell))
+    return blanks + cell if right else cell + blanks
