@@ -166,6 +166,7 @@ def _measured(
         transformed=model.description.transforms,
         losses=losses,
         rows=called,
+        raw_scores=frozenset(target.name for target in model.targets if target.gives == "logits"),
     )
     return values, view
 

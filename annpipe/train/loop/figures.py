@@ -18,6 +18,7 @@ from annpipe.draft.losses import takes_classes
 from annpipe.files.figures import write_figure
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
+from annpipe.plan.checks.thresholds import raw_targets_of
 from annpipe.plan.output_roles import PointColumn, n_outputs, plan_roles, point_of
 from annpipe.plan.plan import Plan
 from annpipe.train.loop.evaluate import predict
@@ -35,7 +36,10 @@ def run_view(plan: Plan, parts: Parts, history: Mapping[str, tuple[list[int], li
     transformed = bool(plan.transforms)
     loss = " + ".join(head.loss.name for head in plan.outputs) or plan.loss.name
     losses = {head.name: head.loss.name for head in plan.outputs}
-    return RunView(plan.head.name, *datasets, history, predicting, parts.model, loss, transformed, losses)
+    raw = raw_targets_of(plan)
+    return RunView(
+        plan.head.name, *datasets, history, predicting, parts.model, loss, transformed, losses, raw_scores=raw
+    )
 
 
 def sampled(parts: Parts) -> str | None:

@@ -70,7 +70,7 @@ def sample_table(view: RunView, rows: int, split: str | None) -> str:
     outputs = view.predict(inputs)
     for target, values in dataset.targets.items():
         names = dataset.categories.get(target, ())
-        columns |= _of_target(target, values[chosen], outputs[target], names, view.loss_of(target))
+        columns |= _of_target(target, values[chosen], outputs[target], names, view)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
@@ -83,17 +83,18 @@ def _split(view: RunView, name: str | None) -> Dataset:
 
 
 def _of_target(
-    target: str, true: torch.Tensor, output: torch.Tensor, names: Sequence[str], loss: str
+    target: str, true: torch.Tensor, output: torch.Tensor, names: Sequence[str], view: RunView
 ) -> dict[str, Column]:
     """The columns of one target; none where it is more than a number or a class."""
-    from annpipe_std.plots.classes import class_probabilities, is_logit
+    from annpipe_std.plots.classes import class_probabilities
 
     if true.ndim != 1 or output.ndim > 2:
         return {}
     has_scores = output.ndim == 2 and output.shape[1] > 1
-    if not has_scores and not loss.startswith("BCE"):
+    is_raw = target in view.raw_scores
+    if not has_scores and not is_raw and not view.loss_of(target).startswith("BCE"):
         return {target: _numbers(true), f"{target}_predicted": _numbers(output.flatten())}
-    probability = class_probabilities(output, logits=is_logit(loss))
+    probability = class_probabilities(output, logits=is_raw)
     called = probability.argmax(1)
     return {
         target: _named(true.long(), names),

@@ -65,16 +65,9 @@ def class_targets(view: RunView) -> ClassTargets | None:
     targets = [
         classified
         for target, values in split.targets.items()
-        for classified in _classified(
-            target, values[chosen], output[target], split, logits=is_logit(view.loss_of(target))
-        )
+        for classified in _classified(target, values[chosen], output[target], split, logits=target in view.raw_scores)
     ]
     return ClassTargets(rows_label(name, len(chosen), split.rows), tuple(targets))
-
-
-def is_logit(loss: str) -> bool:
-    """Whether a single output means 1 above 0, as with this loss; with all others it does above 0.5."""
-    return loss == "BCEWithLogitsLoss"
 
 
 def class_probabilities(output: torch.Tensor, *, logits: bool) -> torch.Tensor:

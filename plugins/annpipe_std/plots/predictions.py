@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from annpipe import RunView, plot
-from annpipe_std.plots.classes import Classified, class_probabilities, class_targets, is_logit
+from annpipe_std.plots.classes import Classified, class_probabilities, class_targets
 from annpipe_std.plots.confusion_matrix import draw_confusion
 from annpipe_std.plots.data import draw_classes, draw_rows, draw_truth, gathered
 from annpipe_std.plots.rows import column, is_discrete, numbers, outputs, rows_label, shared_out, splits
@@ -124,7 +124,7 @@ def _regions(axes: Axes, view: RunView, inputs: list[str], labelled: Labelled, l
     x, y, values, label = gathered(view, inputs, target.target, limit)
     grid_x, grid_y, plane = _plane(inputs, x, y)
     probability = class_probabilities(
-        view.predict(plane)[target.target], logits=is_logit(view.loss_of(target.target))
+        view.predict(plane)[target.target], logits=target.target in view.raw_scores
     ).numpy()
     called = probability.argmax(1)
     colours = np.array([to_rgb(colour) for colour in CLASS_COLOURS[: probability.shape[1]]])
