@@ -185,9 +185,8 @@ class RunView:
     gives for each target its values, (rows,) or (rows, …), or the scores of its classes, (rows, classes).
     `loss` is the name of the loss, `losses` those of the heads of a model with several outputs, by their targets.
     `transformed` tells that transforms stand before the model, whose features are then other ones than the inputs.
+    `raw_scores` are the targets of 0 and 1 whose outputs are logits: above 0 they mean 1; all others above 0.5.
     Where a finished run is measured on the rows of a file, these are `train`, and `rows` is what to call them.
-    `expects` has for each target what its loss takes the outputs for: "logits", "probabilities", "log-probabilities" or
-    "scores"; a target that is compared as it is has none.
     """
 
     name: str
@@ -201,7 +200,7 @@ class RunView:
     transformed: bool = False
     losses: Mapping[str, str] = field(default_factory=dict)
     rows: str = "train"
-    expects: Mapping[str, str] = field(default_factory=dict)
+    raw_scores: frozenset[str] = frozenset()
 
     def loss_of(self, target: str) -> str:
         """The name of the loss that a target is compared by."""

@@ -20,6 +20,7 @@ from annpipe.draft.losses import expected, takes_classes
 from annpipe.export.network_source import model_entries, network_source
 from annpipe.export.plugin_copies import copy_plugins, distributions
 from annpipe.files.whole import whole_folder
+from annpipe.plan.checks.thresholds import raw_targets_of
 from annpipe.plan.output_roles import plan_roles
 from annpipe.plan.plan import Plan
 from annpipe.portable import columns
@@ -153,10 +154,12 @@ def model_targets(plan: Plan, train: Dataset) -> tuple[ModelTarget, ...]:
     """Each target of the plan, with the words of its values and the columns of the output that predict it."""
     parts, roles = output_parts(plan), plan_roles(plan)
     losses = {head.name: head.loss for head in plan.outputs}
-    targets = []
+    raw, targets = raw_targets_of(plan), []
     for name, field in plan.fields.targets.items():
         loss, span = losses.get(name, plan.loss), parts[name].span
         gives, labels = expected(loss, name), takes_classes(loss)
+        if gives == "logits" and name not in raw:  # the last layer gives probabilities
+            gives = "probabilities"
         words = tuple(train.categories.get(name, field.categories))
         classes: tuple[str, ...] | None = None
         if labels:

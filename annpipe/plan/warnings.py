@@ -14,9 +14,9 @@ from annpipe.draft.metric_keys import followed_metric, large_is_good, run_metric
 from annpipe.draft.sections import Draft
 from annpipe.errors import Place, Problem
 from annpipe.plan.plan import Layer, Plan
+from annpipe.plan.raw_scores import PASSING, last_layer
 from annpipe.registry.traits import LayerTraits, LossTraits, OptimizerTraits
 
-PASSING = frozenset({"Identity", "Flatten", "Unflatten"})  # these change no value
 TWO = ("logits", "probabilities")  # what losses of 0 and 1 take the output for
 TAKES_SCORES = ("scores", "logits")
 
@@ -165,7 +165,7 @@ PROBABILITIES, LOGARITHMS = "probabilities", "log-probabilities"  # what a layer
 
 def activation_and_loss(layers: Sequence[Layer], loss: Component) -> Iterator[Problem]:
     """A last layer that does what the loss does itself, or leaves out what the loss relies on."""
-    last = _last(layers)
+    last = last_layer(layers)
     if last is None:
         return
     for leaf in leaves(loss):
@@ -174,11 +174,6 @@ def activation_and_loss(layers: Sequence[Layer], loss: Component) -> Iterator[Pr
             message, help_ = contradiction
             related = ((leaf.place, "compared here"),) if leaf.place else ()
             yield Problem("activation-and-loss", message, last.place, help_, related, severity="warning")
-
-
-def _last(layers: Sequence[Layer]) -> Component | None:
-    changing = [layer.component for layer in layers if layer.component.name not in PASSING]
-    return changing[-1] if changing else None
 
 
 def _contradiction(last: Component, loss: str, expects: str | None) -> tuple[str, str] | None:
@@ -199,23 +194,6 @@ def _contradiction(last: Component, loss: str, expects: str | None) -> tuple[str
         )
         return message, "end with Sigmoid, or take BCEWithLogitsLoss on raw scores"
     return None
-
-
-def thresholds_of_logits(layers: Sequence[Layer], loss: Component, metrics: Sequence[Component]) -> Iterator[Problem]:
-    """Metrics that cut raw scores at the threshold for probabilities: a score of 0 is a probability of one half."""
-    last = _last(layers)
-    takes_logits = any(leaf.traits(LossTraits).expects == "logits" for leaf in leaves(loss))
-    if not takes_logits or (last and last.traits(LayerTraits).gives):
-        return
-    for metric in metrics:
-        if "threshold" in metric.options and "threshold" not in metric.nodes and metric.options["threshold"] != 0:
-            message = (
-                f"{metric.name} takes outputs above {metric.options['threshold']:g} for a 1, "
-                f"and {loss.name} makes raw scores of them, where 0 is the middle"
-            )
-            related = ((loss.place, "raw scores"),) if loss.place else ()
-            help_ = f"write `{metric.name}: {{threshold: 0}}`"
-            yield Problem("threshold-of-logits", message, metric.place, help_, related, severity="warning")
 
 
 def goal_of_scheduler(drafted: Draft, *, has_val: bool) -> Iterator[Problem]:

@@ -238,10 +238,17 @@ def distribution(component: C | None = None, /, *, name: str | None = None) -> C
 @overload
 def metric(component: C, /) -> C: ...
 @overload
-def metric(*, name: str | None = None) -> Callable[[C], C]: ...
-def metric(component: C | None = None, /, *, name: str | None = None) -> C | Callable[[C], C]:
-    """Marks an accumulator class with `update(prediction, target)` and `compute() -> float`."""
-    return _marking(component, Mark("metric", name))
+def metric(*, name: str | None = None, classes: bool = False, threshold: str | None = None) -> Callable[[C], C]: ...
+def metric(
+    component: C | None = None, /, *, name: str | None = None, classes: bool = False, threshold: str | None = None
+) -> C | Callable[[C], C]:
+    """Marks an accumulator class with `update(prediction, target)` and `compute() -> float`.
+
+    One that counts `classes` is for labels, or for 0 and 1, and a run with other targets is warned of it. `threshold`
+    names the option with the number above which an output is a 1: where the spec leaves it null, it is 0 for raw scores
+    (logits) and 0.5 for all else.
+    """
+    return _marking(component, Mark("metric", name, _without_none(classes=classes or None, threshold=threshold)))
 
 
 @overload

@@ -133,6 +133,16 @@ class AverageTraits(Traits):
 
 
 @dataclass(frozen=True)
+class MetricTraits(Traits):
+    """`classes`: it counts classes: labels, or 0 and 1. `threshold`: the option with the number above which an output
+    is a 1; where it is null, the plan has 0 for raw scores and 0.5 for all else.
+    """
+
+    classes: bool = False
+    threshold: str | None = None
+
+
+@dataclass(frozen=True)
 class CallbackTraits(Traits):
     """`check` refuses runs that the callback does not fit: `module:function`, or True where only the mark holds it."""
 
@@ -154,6 +164,7 @@ TRAITS: dict[str, type[Traits]] = {
     "optimizer": OptimizerTraits,
     "scheduler": SchedulerTraits,
     "average": AverageTraits,
+    "metric": MetricTraits,
     "callback": CallbackTraits,
     "plot": PlotTraits,
 }

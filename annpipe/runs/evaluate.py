@@ -38,7 +38,7 @@ from annpipe.saved.model import SavedModel
 from annpipe.spec import load_spec
 from annpipe.spec.sections.spec import Spec
 from annpipe.train.loop.evaluate import LossInPieces, measured
-from annpipe.train.loop.figures import OutputPart, draw, expectations, predicting
+from annpipe.train.loop.figures import OutputPart, draw, predicting
 
 FOLDER = "evaluated"
 
@@ -166,7 +166,7 @@ def _measured(
         transformed=model.description.transforms,
         losses=losses,
         rows=called,
-        expects=expectations(measures.heads or dict.fromkeys(names, measures.loss)),
+        raw_scores=frozenset(target.name for target in model.targets if target.gives == "logits"),
     )
     return values, view
 

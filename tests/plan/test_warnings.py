@@ -85,14 +85,15 @@ def test_a_contradiction_has_its_remedy(warned: Warned, targets: str, model: str
     assert help_.startswith(remedy)
 
 
-@pytest.mark.parametrize("metric", ["Accuracy", "Precision", "Recall", "F1Score"])
-def test_a_threshold_for_probabilities_is_none_for_raw_scores(warned: Warned, metric: str) -> None:
-    """Unless the spec gives one, or the model gives probabilities."""
-    (found,) = warned(ONES, "[Linear: 1]", "BCEWithLogitsLoss", f"[{metric}]")
-    assert found == ("threshold-of-logits", f"write `{metric}: {{threshold: 0}}`")
-    for given in (0, 0.5):
-        assert warned(ONES, "[Linear: 1]", "BCEWithLogitsLoss", f"[{metric}: {{threshold: {given}}}]") == []
-    assert warned(ONES, "[Linear: 1, Sigmoid]", "BCELoss", f"[{metric}]") == []
+def test_metrics_of_classes_are_for_classes(warned: Warned) -> None:
+    """Labels, or 0 and 1 whatever the loss; no metric has a value that means nothing without a word."""
+    for metric in ("Accuracy", "F1Score: {average: micro}", "AUROC"):
+        (found,) = warned(NUMBERS, "[Linear: 1]", "MSELoss", f"[R2Score, {metric}]")
+        assert found[0] == "metric-of-classes"
+        assert "MeanAbsoluteError" in found[1]
+        assert warned(ONES, "[Linear: 1]", "MSELoss", f"[{metric}]") == []
+        assert warned(CLASSES, "[Linear: 3]", "CrossEntropyLoss", f"[{metric}]") == []
+    assert warned(NUMBERS, "[Linear: 1]", "MSELoss", "[R2Score]") == []
 
 
 @pytest.mark.parametrize(

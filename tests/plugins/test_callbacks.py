@@ -225,7 +225,8 @@ def test_sample_predictions_are_a_table_of_the_same_rows_each_time() -> None:
 def test_a_single_logit_is_a_class_with_the_probability_of_the_predicted_one() -> None:
     """As BCEWithLogitsLoss has it: the sigmoid, or what it leaves."""
     bits = Dataset({"x": X[:2]}, {"bit": torch.tensor([0.0, 1.0])})
-    run = replace(RUN, train=bits, loss="BCEWithLogitsLoss", predict=lambda columns: {"bit": columns["x"] * 2 - 1})
+    raw = {"loss": "BCEWithLogitsLoss", "raw_scores": frozenset({"bit"})}
+    run = replace(RUN, train=bits, predict=lambda columns: {"bit": columns["x"] * 2 - 1}, **raw)  # type: ignore[arg-type]  # both are fields
     share = f"{float(torch.tensor(1.0, dtype=torch.float64).sigmoid()):.6g}"
     assert sample_table(run, 5, None).splitlines()[1:] == [f"0,0,0,0,{share}", f"1,1,1,1,{share}"]
 

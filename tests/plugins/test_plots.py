@@ -289,7 +289,7 @@ def test_two_classes_of_one_output_are_regions_too() -> None:
     bit = (train.targets["y"] > 0).long()
     for values in (bit, bit.double()):
         run = view(
-            Dataset(train.inputs, {"bit": values}), predict=lambda c: {"bit": total(c)}, expects={"bit": "logits"}
+            Dataset(train.inputs, {"bit": values}), predict=lambda c: {"bit": total(c)}, raw_scores=frozenset({"bit"})
         )
         assert labels_below(predictions(run)) == ["decision boundary", "bit = 0", "bit = 1"]
     surface = predictions(view(Dataset(train.inputs, {"bit": bit.double()}), predict=lambda c: {"bit": total(c)}))

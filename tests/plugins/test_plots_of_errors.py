@@ -96,7 +96,12 @@ def test_zeros_and_ones_are_two_classes(loss: str, above: float) -> None:
     """Cut at a half, or at 0 where the loss takes logits."""
     output = torch.where(CALLED > 0, above + 0.1, above - 0.1)
     figure = confusion_matrix(
-        view(Dataset({"x": X}, {"bit": BITS}), lambda columns: {"bit": output[columns["x"].long()]}, loss=loss)
+        view(
+            Dataset({"x": X}, {"bit": BITS}),
+            lambda columns: {"bit": output[columns["x"].long()]},
+            loss=loss,
+            raw_scores=frozenset({"bit"} if above == 0 else ()),
+        )
     )
     assert fields(figure) == ["3\n75%", "1\n25%", "0\n0%", "4\n100%"]
 

@@ -54,7 +54,8 @@ def view(targets: Columns, outputs: Columns, loss: str = "CrossEntropyLoss", **n
     def predict(inputs: Columns) -> Columns:
         return {name: output[inputs["row"].long()] for name, output in outputs.items()}
 
-    return RunView("toy", train, None, None, {}, predict, nn.Linear(1, 1), loss)
+    raw = frozenset(targets) if loss == "BCEWithLogitsLoss" else frozenset()
+    return RunView("toy", train, None, None, {}, predict, nn.Linear(1, 1), loss, raw_scores=raw)
 
 
 def labels(axes: Axes) -> list[str]:

@@ -54,6 +54,7 @@ def test_every_option_of_a_decorator_is_a_trait_of_its_kind(kind: str) -> None:
         ("scheduler", {"steps_on": "metric"}, {"steps_on": "metric"}),
         ("scheduler", {"steps_on": None}, {}),
         ("average", {"each": "epoch", "update_bn": True}, {"each": "epoch", "update_bn": True}),
+        ("metric", {"classes": True, "threshold": "cut"}, {"classes": True, "threshold": "cut"}),
         ("callback", {"check": len}, {"check": len}),
         ("plot", {"of_rows": False, "check": len}, {"of_rows": False, "check": len}),
     ],

@@ -28,7 +28,7 @@ def entry(kind: str, traits: object) -> Entry:
 def test_a_mapping_of_a_plugin_becomes_the_traits_of_the_kind() -> None:
     assert entry("layer", {"linear": True}).traits == LayerTraits(linear=True)
     assert entry("scheduler", {"factors": ["a", "b"]}).traits == SchedulerTraits(factors=("a", "b"))
-    assert entry("metric", {}).traits == Traits()
+    assert entry("initializer", {}).traits == Traits()
 
 
 def test_the_traits_of_another_kind_are_none() -> None:

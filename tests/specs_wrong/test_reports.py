@@ -137,7 +137,7 @@ WARNED = {
     ),
     "ones-of-three-classes.yaml": OF_THREE,
     "probabilities-of-three-classes.yaml": OF_THREE.replace("BCEWithLogits", "BCE").replace("1]\n", "1, Sigmoid]\n"),
-    "threshold-of-logits.yaml": f"{OF_ONES}metrics: [Accuracy, F1Score: {{threshold: 0.2}}, AUROC]\n",
+    "metric-of-classes.yaml": f"{WHOLE.replace('Linear: 4, ', '')}metrics: [Accuracy, MeanAbsoluteError, AUROC]\n",
     "goal-of-scheduler.yaml": f"{WHOLE.replace('Linear: 4, ', '')}scheduler: {{ReduceLROnPlateau: {{mode: max}}}}\n",
 }
 RARE = OF_CLASSES.replace("L1Loss", "CrossEntropyLoss").replace("[0, 1]", "[0, 1, 2, 3, 4, 5]")

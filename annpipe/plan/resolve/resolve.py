@@ -26,6 +26,7 @@ from annpipe.files.limits import held_to
 from annpipe.plan.checks.outputs import HeadRun, check_output, filled, for_each, placed
 from annpipe.plan.checks.refusals import misfits, refusals
 from annpipe.plan.checks.sizes import beyond_memory, lone_row, too_few
+from annpipe.plan.checks.thresholds import metrics_without_classes, with_thresholds
 from annpipe.plan.output_roles import transform_faults, with_output_roles
 from annpipe.plan.plan import Layer, Plan
 from annpipe.plan.resolve.shape_cache import ShapeCache
@@ -37,7 +38,6 @@ from annpipe.plan.warnings import (
     labels_as_numbers,
     linear_collapse,
     steps_for_channels,
-    thresholds_of_logits,
 )
 
 
@@ -85,19 +85,22 @@ def _resolved(drafted: Draft, shape_cache: ShapeCache, passes: PassCache | None)
     problems = [p for head in heads for p in check_output(head.layers, head.loss, head.fields, drafted)]
     if problems and drafted.outputs:
         raise SpecError(problems)
-    drafted = replace(drafted, loss=placed(drafted.loss, layers, drafted.outputs))
+    metrics, outputs = with_thresholds(drafted.metrics, drafted.outputs, heads)
+    drafted = replace(drafted, loss=placed(drafted.loss, layers, drafted.outputs), metrics=metrics, outputs=outputs)
     problems += refusals(drafted, parameters, list(fields.targets))
     problems = problems or _scale_faults(drafted, fields)
     of_parameters, n_frozen = check_parameters(drafted, parameters)
     of_length = _of_length(drafted, parameters, rows.length) if not problems and not of_parameters else []
     problems += [*of_parameters, *(p for p in of_length if p.severity != "warning")]
     problems += _of_rows(drafted, layers, fields, rows)
-    problems += misfits(drafted, _preview(drafted, fields, may_make=not problems, has_val=rows.has_val))
+    preview = _preview(drafted, fields, may_make=not problems, has_val=rows.has_val)
+    problems += misfits(drafted, preview)
     if problems:
         raise SpecError(problems)
     with faults_of_data(drafted.spec, drafted.data):
         check_declared(drafted, observed)
     warnings = [*observed.warnings, *_warnings(drafted, layers, heads)]
+    warnings += metrics_without_classes(heads, preview)
     warnings += [*of_length, *goal_of_scheduler(drafted, has_val=rows.has_val)]
     drafted = replace(drafted, outputs=filled(drafted.outputs, layers))
     plan = Plan.of(
@@ -176,8 +179,6 @@ def _warnings(drafted: Draft, layers: Sequence[Layer], heads: Sequence[HeadRun])
         yield from labels_as_numbers(head.loss, head.fields, drafted)
     for head in heads:
         yield from activation_and_loss(head.layers, head.loss)
-    for head in heads:
-        yield from thresholds_of_logits(head.layers, head.loss, head.metrics)
 
 
 def _preview(drafted: Draft, fields: Fields, *, may_make: bool, has_val: bool) -> RunPreview:

@@ -14,11 +14,12 @@ from annpipe.contract import RunView
 from annpipe.datasets.steps.splits import Splits
 from annpipe.datasets.steps.tensors import Transformed
 from annpipe.draft.component import Component
-from annpipe.draft.losses import expected, takes_classes
+from annpipe.draft.losses import takes_classes
 from annpipe.errors.wording import article
 from annpipe.files.figures import write_figure
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
+from annpipe.plan.checks.thresholds import raw_targets_of
 from annpipe.plan.output_roles import PointColumn, n_outputs, plan_roles, point_of
 from annpipe.plan.plan import Plan
 from annpipe.train.loop.evaluate import predict
@@ -36,16 +37,10 @@ def run_view(plan: Plan, parts: Parts, history: Mapping[str, tuple[list[int], li
     transformed = bool(plan.transforms)
     loss = " + ".join(head.loss.name for head in plan.outputs) or plan.loss.name
     losses = {head.name: head.loss.name for head in plan.outputs}
-    of_targets = {head.name: head.loss for head in plan.outputs} or dict.fromkeys(plan.fields.targets, plan.loss)
+    raw = raw_targets_of(plan)
     return RunView(
-        plan.head.name, *datasets, history, predicting, parts.model, loss, transformed, losses,
-        expects=expectations(of_targets),
-    )  # fmt: skip
-
-
-def expectations(losses: Mapping[str, Component]) -> dict[str, str]:
-    """By target what its loss takes the outputs for, where not for the target's value."""
-    return {name: expects for name, loss in losses.items() if (expects := expected(loss, name))}
+        plan.head.name, *datasets, history, predicting, parts.model, loss, transformed, losses, raw_scores=raw
+    )
 
 
 def sampled(parts: Parts) -> str | None:

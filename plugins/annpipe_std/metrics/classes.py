@@ -17,10 +17,10 @@ from annpipe import metric
 from annpipe_std.metrics.sums import check_shapes, placed
 
 Threshold = Annotated[
-    float,
+    float | None,
     Field(
-        description="Above it a single prediction means 1: 0.5 for probabilities and for outputs fitted to 0 and 1, "
-        "0 for logits (BCEWithLogitsLoss)."
+        description="Above it a single prediction means 1; null: 0 where the loss makes raw scores of predictions "
+        "(BCEWithLogitsLoss), 0.5 for probabilities and for outputs fitted to 0 and 1."
     ),
 ]
 Average = Annotated[
@@ -37,8 +37,8 @@ class _Counted:
 
     higher_is_better = True
 
-    def __init__(self, threshold: Threshold = 0.5) -> None:
-        self.threshold = threshold
+    def __init__(self, threshold: Threshold = None) -> None:
+        self.threshold = 0.5 if threshold is None else threshold  # by itself it knows no loss
         self._calls = Calls()
 
     def update(self, prediction: torch.Tensor, target: torch.Tensor) -> None:
@@ -49,12 +49,12 @@ class _Counted:
 class _Averaged(_Counted):
     """What the metrics of each class share: how the classes become one number."""
 
-    def __init__(self, threshold: Threshold = 0.5, average: Average = "macro") -> None:
+    def __init__(self, threshold: Threshold = None, average: Average = "macro") -> None:
         super().__init__(threshold)
         self.average = average
 
 
-@metric
+@metric(classes=True, threshold="threshold")
 class Accuracy(_Counted):
     """The share of predictions that name the right class.
 
@@ -68,7 +68,7 @@ class Accuracy(_Counted):
         return right / rows if rows else math.nan
 
 
-@metric
+@metric(classes=True, threshold="threshold")
 class Precision(_Averaged):
     """Of the rows called a class, the share that are of it.
 
@@ -80,7 +80,7 @@ class Precision(_Averaged):
         return self._calls.averaged(self.average, called=1, there=0)
 
 
-@metric
+@metric(classes=True, threshold="threshold")
 class Recall(_Averaged):
     """Of the rows of a class, the share that are called it.
 
@@ -92,7 +92,7 @@ class Recall(_Averaged):
         return self._calls.averaged(self.average, called=0, there=1)
 
 
-@metric
+@metric(classes=True, threshold="threshold")
 class F1Score(_Averaged):
     """The harmonic mean of precision and recall, 2 · hits / (called + there), of each class.
 
@@ -104,7 +104,7 @@ class F1Score(_Averaged):
         return self._calls.averaged(self.average, called=0.5, there=0.5)
 
 
-@metric
+@metric(classes=True, threshold="threshold")
 class CohenKappa(_Counted):
     """The accuracy beyond chance (Cohen, 1960): 1 is perfect, 0 is what guessing at the same rates would reach.
 
@@ -117,7 +117,7 @@ class CohenKappa(_Counted):
         return (rows * right - chance) / (rows**2 - chance) if rows**2 != chance else math.nan
 
 
-@metric
+@metric(classes=True, threshold="threshold")
 class MatthewsCorrCoef(_Counted):
     """The correlation of predicted and true class (Matthews, 1975; several classes: Gorodkin, 2004), from -1 to 1.
 

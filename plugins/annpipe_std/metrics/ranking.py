@@ -38,7 +38,7 @@ class _Ranking:
         self._scores.add(prediction, target)
 
 
-@metric
+@metric(classes=True)
 class AUROC(_Ranking):
     """The chance that a row of a class scores higher than one that is not: the area under the ROC curve.
 
@@ -51,7 +51,7 @@ class AUROC(_Ranking):
         return _averaged([area(inside, outside) for inside, outside in levels], levels, self.average)
 
 
-@metric
+@metric(classes=True)
 class AveragePrecision(_Ranking):
     """The area under the precision-recall curve: precision at each level of score, weighted by the recall it adds.
 

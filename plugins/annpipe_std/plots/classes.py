@@ -11,8 +11,8 @@ from annpipe import Dataset, OptionError, RunView
 from annpipe_std.plots.rows import held_out, outputs, rows_label, sample, zeros_and_ones
 
 MAX_COUNTED = 50_000
-BY_NAME = {"BCEWithLogitsLoss": "logits", "BCELoss": "probabilities"}
-"""What losses take the outputs for where a view of a run tells only their name."""
+OF_TWO = ("BCEWithLogitsLoss", "BCELoss")
+"""The losses that take a single output for that of a class of two."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,13 @@ def class_targets(view: RunView) -> ClassTargets | None:
 
 
 def is_logit(view: RunView, target: str) -> bool:
-    """Whether a single output means 1 above 0, as with a loss that takes logits; with all others it does above 0.5."""
-    return _expected(view, target) == "logits"
+    """Whether a single output means 1 above 0, as the run says of raw scores; all others do above 0.5."""
+    return target in view.raw_scores
 
 
 def is_one_of_two(view: RunView, target: str) -> bool:
     """Whether the loss takes a single output for that of a class of two: its probability, or the logit of it."""
-    return _expected(view, target) in ("logits", "probabilities")
-
-
-def _expected(view: RunView, target: str) -> str | None:
-    return view.expects.get(target) or BY_NAME.get(view.loss_of(target))
+    return is_logit(view, target) or view.loss_of(target) in OF_TWO
 
 
 def class_probabilities(output: torch.Tensor, *, logits: bool) -> torch.Tensor:

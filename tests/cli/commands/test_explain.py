@@ -35,7 +35,7 @@ BASE = {
 WHOLE = "\n".join(BASE.values()) + "\n"
 WARNINGS = (
     *("absent-class", "activation-and-loss", "constant-column", "goal-of-scheduler", "leak", "linear-collapse"),
-    *("clipped-curvature", "memory", "numbers-as-words", "schedule", "steps-for-channels", "threshold-of-logits"),
+    *("clipped-curvature", "memory", "numbers-as-words", "schedule", "steps-for-channels", "metric-of-classes"),
     *("unchecked",),
 )
 # what a page can only describe
