@@ -6,10 +6,11 @@ For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `los
 `Stack`, `Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `StackedOptimizer` and
 `StackedGroup` for optimizers that step as one (their old names, `Stepping` and `Slab`, go on to work); for classes
 that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and `cell_numbers`, which read
-cells as a saved model does; `open_file` and `named_files` for files that a spec names, `Archive` (with `ArchiveError`)
-for arrays in them, `check_bound` for what the spec of a stranger may ask for, `check_memory` for rows that are made
-rather than read; `one_line`, `shortened` and `text_width` for names and cells that a
-figure or a message shows, `figure_style` and `fit_figure` for figures that look like annpipe's own.
+cells as a saved model does; `open_file` and `named_files` for files that a spec names; `UTF8`, `check_encoding`,
+`is_utf8`, `in_utf8` and `undecodable` for how text in them is encoded; `Archive` (with `ArchiveError`) for arrays in
+them, `check_bound` for what the spec of a stranger may ask for, `check_memory` for rows that are made rather than read;
+`one_line`, `shortened` and `text_width` for names and cells that a figure or a message shows, `figure_style` and
+`fit_figure` for figures that look like annpipe's own.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep; an `Observer` is told how it goes on.
 For tests: `annpipe.testing`.
 """
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from annpipe.errors.suggest import did_you_mean
     from annpipe.expression import Expression
     from annpipe.files.archive import Archive, ArchiveError
+    from annpipe.files.encodings import UTF8, check_encoding, in_utf8, is_utf8, undecodable
     from annpipe.files.figure_fit import fit_figure
     from annpipe.files.figure_style import figure_style
     from annpipe.files.limits import check_bound
@@ -78,6 +80,7 @@ _HOMES = {
     "annpipe.errors": ("OptionError", "one_line", "shortened", "text_width"),
     "annpipe.expression": ("Expression",),
     "annpipe.files.archive": ("Archive", "ArchiveError"),
+    "annpipe.files.encodings": ("UTF8", "check_encoding", "in_utf8", "is_utf8", "undecodable"),
     "annpipe.files.figure_fit": ("fit_figure",),
     "annpipe.files.figure_style": ("figure_style",),
     "annpipe.files.limits": ("check_bound",),
@@ -102,6 +105,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "UTF8",
     "Archive",
     "ArchiveError",
     "Blocks",
@@ -135,6 +139,7 @@ __all__ = [
     "cell_numbers",
     "cell_texts",
     "check_bound",
+    "check_encoding",
     "check_memory",
     "data",
     "describe",
@@ -142,7 +147,9 @@ __all__ = [
     "distribution",
     "figure_style",
     "fit_figure",
+    "in_utf8",
     "initializer",
+    "is_utf8",
     "layer",
     "loss",
     "metric",
@@ -157,6 +164,7 @@ __all__ = [
     "shortened",
     "text_width",
     "transform",
+    "undecodable",
 ]
 
 

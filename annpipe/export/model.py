@@ -30,7 +30,7 @@ from annpipe.train.losses import with_weights
 from annpipe.train.parts import Parts
 
 # Options by which data components say how they read tables.
-READING = ("delimiter", "decimal", "thousands", "units", "missing", "names")
+READING = ("delimiter", "decimal", "thousands", "units", "missing", "names", "encoding")
 OF_TWO = ("logits", "probabilities")
 
 

@@ -84,7 +84,7 @@ def _cut_titles(figure: Figure) -> bool:
         changed += [_cut(title, room, is_upright=False) for title in titles]
         if axes.axison:
             changed.append(_cut(axes.xaxis.label, room, is_upright=False))
-            changed.append(_cut(axes.yaxis.label, height * 1.15, is_upright=True))
+            changed.append(_cut(axes.yaxis.label, height, is_upright=True))
     return any(changed)
 
 
@@ -120,22 +120,23 @@ def tick_labels(axis: Axis) -> list[Text]:
 
 def _spread_ticks(axis: Axis) -> bool:
     """Fewer numbers, slanted or fewer names, where the labels of an axis meet; whether anything was changed."""
-    from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator
+    from matplotlib.ticker import FixedLocator, MaxNLocator
 
     labels = tick_labels(axis)
     if not labels_meet(labels):
         return False
-    locator, formatter = axis.get_major_locator(), axis.get_major_formatter()
+    locator = axis.get_major_locator()
     if isinstance(locator, MaxNLocator):
         locator.set_params(nbins=max(1, len(labels) - 2), min_n_ticks=1)
         return True
-    if not isinstance(locator, FixedLocator) or not isinstance(formatter, FixedFormatter) or len(labels) < 2:
+    if not isinstance(locator, FixedLocator):
         return False
     angle = next((angle for angle in SLANTS if angle > labels[0].get_rotation()), None)
     if axis is axis.axes.xaxis and angle is not None and len(labels) <= MOST_SLANTED:
         _slant(axis, angle)
         return True
-    axis.set_ticks(list(axis.get_majorticklocs())[::2], list(formatter.seq)[::2])
+    words = [label.get_text() for label in axis.get_ticklabels()]
+    axis.set_ticks(list(axis.get_majorticklocs())[::2], words[::2])
     if axis is axis.axes.xaxis and labels[0].get_rotation():
         _slant(axis, labels[0].get_rotation())
     return True

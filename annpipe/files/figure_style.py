@@ -5,6 +5,7 @@ The background is white and opaque, so that a figure reads the same on a light a
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -65,7 +66,13 @@ def figure_style(texts: Iterable[str] = ()) -> Iterator[None]:
 
 @contextmanager
 def without_glyph_warnings() -> Iterator[None]:
-    """matplotlib says nothing of letters that its fonts have not."""
+    """matplotlib says nothing of letters that its fonts have not, nor that it has no bold boxes for them."""
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
-        yield
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -43,13 +43,16 @@ def _own_has(letter: str) -> bool:
 
 
 def _candidates() -> Iterator[tuple[str, str]]:
-    """Upright families of regular weight, each with its file, the preferred ones first."""
+    """Upright families of regular weight, each with its file, the preferred ones first.
+
+    A font of last resort is none: it has a box for each letter.
+    """
     from matplotlib.font_manager import fontManager
 
     _add_new_fonts()
     upright = [font for font in fontManager.ttflist if font.style == "normal" and font.weight in (400, "normal")]
     regular = {font.name: font.fname for font in upright}
-    rest = sorted(set(regular) - {*PREFERRED, OWN})
+    rest = sorted(name for name in set(regular) - {*PREFERRED, OWN} if "Last" not in name or "Resort" not in name)
     yield from ((family, regular[family]) for family in (*PREFERRED, *rest) if family in regular)
 
 

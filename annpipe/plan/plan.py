@@ -110,6 +110,7 @@ class Plan(Sections):
             data.pop(name, None)
         if self.train.non_finite == "stop":  # what every run did that has no word for it
             data["train"] = {name: value for name, value in data["train"].items() if name != "non_finite"}
+        data["data"] = _without_later_options(data["data"])
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_data(self) -> dict[str, Any]:
@@ -195,6 +196,19 @@ def _escaped(value: Any) -> Any:
         case list():
             return [_escaped(item) for item in value]
     return value
+
+
+LATER_OPTIONS = (("csv", "encoding", "utf-8"),)
+"""Options that data components got later, with their defaults: these do not change the digest of a plan."""
+
+
+def _without_later_options(data: dict[str, Any]) -> dict[str, Any]:
+    """The section `data` as it was before there were these options, where they are at their defaults."""
+    for component, option, default in LATER_OPTIONS:
+        options = data.get(component)
+        if isinstance(options, dict) and options.get(option) == default:
+            data = {**data, component: {name: value for name, value in options.items() if name != option}}
+    return data
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # five times as fast

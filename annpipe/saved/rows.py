@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from annpipe.errors import DataError, NotFound
 from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.files.archive import Archive, ArchiveError
+from annpipe.files.encodings import UTF8, in_utf8, is_utf8, undecodable
 from annpipe.files.named import NamedFault, fault_of, opened
 from annpipe.portable.cell_text import CellFormat
 from annpipe.saved.cells import STDIN, FileColumn, converted, shown
@@ -37,12 +38,15 @@ class TableFormat:
     delimiter: str = ","
     form: CellFormat = field(default_factory=CellFormat)
     names: tuple[str, ...] | None = None
+    encoding: str = UTF8
 
     @classmethod
     def of(cls, reading: Mapping[str, Any]) -> TableFormat:
         """What model.json says under `reading`."""
         names = reading.get("names")
-        return cls(reading.get("delimiter", cls.delimiter), CellFormat.of(reading), tuple(names) if names else None)
+        form = CellFormat.of(reading)
+        encoding = reading.get("encoding", cls.encoding)
+        return cls(reading.get("delimiter", cls.delimiter), form, tuple(names) if names else None, encoding)
 
 
 def read_blocks(source: str, wanted: Sequence[FileColumn], reading: TableFormat) -> Iterator[Block]:
@@ -67,7 +71,7 @@ def _no_rows(source: str) -> tuple[str, str]:
 
 def _tables(source: str, wanted: Sequence[FileColumn], reading: TableFormat) -> Iterator[Mapping[str, Any]]:
     if source == STDIN:
-        yield from _csv(sys.stdin.buffer, source, wanted, reading)
+        yield from _csv(_text(sys.stdin.buffer, reading.encoding), source, wanted, reading)
         return
     path = Path(source)
     _check_there(path, source)
@@ -76,9 +80,9 @@ def _tables(source: str, wanted: Sequence[FileColumn], reading: TableFormat) -> 
     if format_ is None:
         raise NotFound(f"'{source}': rows are read from .csv, .parquet and .npz files, or from - as CSV")
     if format_ == "csv":
-        with _faults(source), _opened(source) as file, _unpacked(file, source) as stream:
+        with _faults(source, reading.encoding), _opened(source) as file, _unpacked(file, source) as stream:
             text = replace(reading, delimiter="\t") if ".tsv" in suffixes else reading
-            yield from _csv(io.BufferedReader(stream, BYTES_AT_ONCE), source, wanted, text)
+            yield from _csv(_text(io.BufferedReader(stream, BYTES_AT_ONCE), text.encoding), source, wanted, text)
     else:
         yield from (_parquet if format_ == "parquet" else _npz)(source, wanted)
 
@@ -118,14 +122,24 @@ def _unpacked(file: BinaryIO, source: str) -> Any:
     return pa.input_stream(file, compression=kind)
 
 
+def _text(stream: Any, encoding: str) -> Any:
+    """The stream in UTF-8."""
+    import pyarrow as pa
+
+    if is_utf8(encoding):
+        return stream
+    return io.BufferedReader(in_utf8(pa.PythonFile(stream, mode="r"), encoding), BYTES_AT_ONCE)
+
+
 def _csv(stream: BinaryIO, source: str, wanted: Sequence[FileColumn], reading: TableFormat) -> Iterator[pa.RecordBatch]:
     """Every wanted cell as text: what it is to be is known, and need not be guessed from the first rows."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    names = list(reading.names) if reading.names else _header(stream, source, reading.delimiter)
+    with _faults(source, reading.encoding):
+        names = list(reading.names) if reading.names else _header(stream, source, reading.delimiter)
     _check_names(source, wanted, names)
-    with _faults(source):
+    with _faults(source, reading.encoding):
         reader = arrow_csv.open_csv(
             pa.PythonFile(stream, mode="r"),
             arrow_csv.ReadOptions(column_names=names, block_size=BYTES_AT_ONCE, use_threads=False),
@@ -145,10 +159,7 @@ def _header(stream: BinaryIO, source: str, delimiter: str) -> list[str]:
         line += more
     if not line:
         raise DataError(f"{shown(source)} is empty", "it needs a row of names and rows of values")
-    try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{shown(source)} is not UTF-8 text", "save the file as UTF-8") from None
+    text = line.decode("utf-8-sig")
     return next(csv.reader([text.rstrip("\r\n")], delimiter=delimiter), [])
 
 
@@ -193,8 +204,23 @@ def _npz(source: str, wanted: Sequence[FileColumn]) -> Iterator[Mapping[str, Any
         yield {name: array[start : start + ROWS_AT_ONCE] for name, array in arrays.items()}
 
 
+def _not_text(source: str, encoding: str) -> DataError:
+    """Where the bytes are no text of the encoding that the run's own data have; a stream cannot be read again."""
+
+    def blocks() -> Iterator[bytes]:
+        with _opened(source) as file, _unpacked(file, source) as stream:
+            while block := stream.read(BYTES_AT_ONCE):
+                yield block
+
+    where = None if source == STDIN else undecodable(blocks, encoding)
+    called = "UTF-8" if is_utf8(encoding) else encoding
+    message = where[0] if where else f"is not {called} text"
+    remedy = f"save the file as {called}" + ("" if is_utf8(encoding) else ", as the run's own data are")
+    return DataError(f"{shown(source)} {message}", remedy)
+
+
 @contextmanager
-def _faults(source: str) -> Iterator[None]:
+def _faults(source: str, encoding: str = UTF8) -> Iterator[None]:
     """What Arrow says of a file it cannot read, as the fault of the file."""
     import pyarrow as pa
 
@@ -203,5 +229,7 @@ def _faults(source: str) -> Iterator[None]:
     except (pa.ArrowException, OSError, UnicodeError, MemoryError) as error:
         if "Empty CSV file" in str(error):  # Arrow gets what stands below the names
             raise DataError(*_no_rows(source)) from None
+        if isinstance(error, UnicodeError) or "invalid UTF8" in str(error):
+            raise _not_text(source, encoding) from None
         text = " ".join(str(error).split()).removeprefix("CSV parse error: ").replace("Row #", "row ")[:200]
         raise DataError(f"{shown(source)} cannot be read: {text}", "correct the row or leave it out") from error

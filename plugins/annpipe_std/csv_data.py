@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import torch
 from pydantic import Field
 
-from annpipe import ChunkedDataset, Dataset, data
+from annpipe import UTF8, ChunkedDataset, Dataset, data
 from annpipe_std.tables.choosing import Table, csv_table, parquet_table
 from annpipe_std.tables.fields import csv_fields, parquet_fields
 from annpipe_std.tables.files import MISSING
@@ -63,10 +63,13 @@ def csv(
     names: Annotated[
         list[str] | None, Field(description="Names of the columns, for a file without a row of names.")
     ] = None,
+    encoding: Annotated[
+        str, Field(description="How the letters of the files are encoded: cp949, utf-16, latin-1, …")
+    ] = UTF8,
     in_memory: InMemory = True,
     aside: tuple[str, ...] = (),
 ) -> Dataset | ChunkedDataset:
-    """Takes columns of CSV files, in UTF-8 with a row of names; finds whether they are numbers, categories or booleans.
+    """Takes columns of CSV files with a row of names; finds whether they are numbers, categories or booleans.
 
     A column whose cells are numbers is a number, one of true and false (yes and no) a boolean; words are categories,
     in alphabetical order: each is the text of its cell without blanks around it, `01` another one than `1`. A column
@@ -78,7 +81,7 @@ def csv(
     options = CsvOptions(
         files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
         aside=aside, missing=missing, delimiter=delimiter, decimal=decimal, thousands=thousands, units=units,
-        names=names,
+        names=names, encoding=encoding,
     )  # fmt: skip
     return dataset(csv_table(options)) if in_memory else chunked(csv_streamed(options))
 

@@ -148,7 +148,12 @@ WRONG = [
     ),
     ("word.csv", b"size,open,town,rooms\n1,perhaps,Bern,2\n", 3, "'perhaps' in the column 'open' is neither true nor"),
     ("ragged.csv", b"size,open,town,rooms\n1,no,Bern,2\n1,no\n", 3, "cannot be read: row 2: Expected 4 columns, got 2"),
-    ("latin.csv", "größe,open\n".encode("latin-1"), 3, "is not UTF-8 text; save the file as UTF-8"),
+    (
+        "latin.csv",
+        "größe,open\n".encode("latin-1"),
+        3,
+        "is not UTF-8 text: byte 0xf6 on line 1; save the file as UTF-8",
+    ),
     ("broken.parquet", b"PAR1 and then nothing", 3, "'broken.parquet' cannot be read"),
     ("broken.npz", b"not an archive", 3, "'broken.npz' cannot be read"),
 ]

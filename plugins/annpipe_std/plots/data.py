@@ -84,7 +84,7 @@ def draw_rows(axes: Axes, view: RunView, input_: str, target: str, limit: int) -
     """The rows of each split, target over input; the limit is shared out by their sizes."""
     for name, split, chosen in shared_out(view, limit):
         x, y = numbers(split.inputs)[input_][chosen], numbers(split.targets)[target][chosen]
-        x, y = spread(x, words_of(view, input_)), spread(y, words_of(view, target))
+        x, y = spread(view, [input_, target], [x, y])
         points(axes, x, y, color=split_colour(name), label=rows_label(name, len(chosen), split.rows))
     _name_axes(axes, view, input_, target)
 
@@ -114,7 +114,7 @@ def _over_two_inputs(view: RunView, inputs: list[str], targets: list[str]) -> Fi
     for axes, target in zip(all_axes, targets, strict=True):
         x, y, values, label = gathered(view, inputs, target, MAX_POINTS // len(targets))
         axes.set_title(label, fontsize=9)
-        x, y = spread(x, words_of(view, inputs[0])), spread(y, words_of(view, inputs[1]))
+        x, y = spread(view, inputs, [x, y])
         if is_discrete(values):
             draw_classes(axes, x, y, values, target, names=view.train.categories.get(target, ()))
         else:

@@ -93,12 +93,13 @@ def words_of(view: RunView, name: str) -> tuple[str, ...]:
     return tuple(map(str, range(int(target.max()) + 1))) if int(target.max()) < MOST_LABELS else ()
 
 
-def spread(values: Doubles, words: Sequence[str]) -> Doubles:
-    """Positions on an axis: those of classes apart from one another by chance, always the same; numbers as they are."""
-    if not words:
-        return values
-    shift: Doubles = np.random.default_rng(len(values)).uniform(-JITTER, JITTER, len(values))
-    return values + shift
+def spread(view: RunView, columns: Sequence[str], values: Sequence[Doubles]) -> list[Doubles]:
+    """The positions of rows by two columns: classes apart by chance, always the same, numbers as they are."""
+    drawn = np.random.default_rng(0).uniform(-JITTER, JITTER, (len(columns), len(values[0])))
+    return [
+        column + shift if words_of(view, name) else column
+        for name, column, shift in zip(columns, values, drawn, strict=True)
+    ]
 
 
 def name_ticks(axis: Axis, words: Sequence[str]) -> None:

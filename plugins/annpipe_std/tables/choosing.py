@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from annpipe import CellFormat, Field, Fields, OptionError, Remark, did_you_mean
 from annpipe_std.tables.columns import MOST_COUNTED, Column, Found, Type, typed
 from annpipe_std.tables.files import CsvFormat, Raw, found_files, read_csv, read_parquet, stamp
+from annpipe_std.tables.opening import check_decoded
 from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def _parquet(stamped: tuple[tuple[str, int, int], ...], texts: frozenset[str]) -
 def _chosen(raw: Raw, options: TableOptions, form: CellFormat) -> Table:
     types = options.types or {}
     roles = roles_of(raw.arrow.column_names, options.target, options.features, options.ignore, types, options.aside)
+    if raw.has_cell_options:
+        check_decoded(raw.files, raw.arrow.schema, roles.wanted)
     columns = typed(raw, roles.wanted, types, form)
     check_text(columns, roles)
     columns = _without_missing(columns, matching("drop_missing", options.drop_missing or [], roles.wanted))

@@ -6,12 +6,20 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annpipe import CellFormat, OptionError, check_bound, did_you_mean, named_files, open_file
+from annpipe import (
+    UTF8,
+    CellFormat,
+    OptionError,
+    check_bound,
+    did_you_mean,
+    named_files,
+    open_file,
+)
+from annpipe_std.tables.opening import readable, unpacked
 from annpipe_std.tables.uniting import aligned, texts_among, texts_of, united
 
 if TYPE_CHECKING:
@@ -96,6 +104,7 @@ class CsvFormat:
     delimiter: str = ","
     names: tuple[str, ...] | None = None
     cells: CellFormat = field(default_factory=CellFormat)
+    encoding: str = UTF8
 
 
 def read_csv(files: Sequence[str], form: CsvFormat, texts: frozenset[str]) -> Raw:
@@ -103,12 +112,12 @@ def read_csv(files: Sequence[str], form: CsvFormat, texts: frozenset[str]) -> Ra
 
     The columns of `texts` are left as text.
     """
-    tables = [_table(file, lambda file: _csv_table(file, form, texts)) for file in files]
+    tables = [_table(file, lambda file: _csv_table(file, form, texts), form.encoding) for file in files]
     check_alike(files, [table.column_names for table in tables])
     mixed = texts_among([table.schema for table in tables])
     for number, table in enumerate(tables):
         if lacking := mixed - texts_of(table.schema):
-            with readable(files[number]):
+            with readable(files[number], form.encoding):
                 tables[number] = _as_text(files[number], table, form, lacking)
     return _joined(files, tables, frozenset(), form.cells, has_cell_options=True)
 
@@ -118,7 +127,7 @@ def _csv_table(file: str, form: CsvFormat, texts: frozenset[str]) -> pa.Table:
     if not form.names:
         check_header(file, table.column_names, form.delimiter)
     check_once(file, table.column_names)
-    is_hex = has_hex(file)
+    is_hex = has_hex(file, form.encoding)
     guessed = [name for name in table.column_names if is_guess(table.column(name), is_hex=is_hex)]
     return _as_text(file, table, form, guessed) if guessed else table
 
@@ -140,7 +149,7 @@ def _read_csv(file: str, form: CsvFormat, texts: frozenset[str], only: Sequence[
     converting.include_columns = list(only or ())
 
     def once() -> pa.Table:
-        with unpacked(file) as stream:
+        with unpacked(file, form.encoding) as stream:
             return csv.read_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting)
 
     try:
@@ -155,9 +164,9 @@ def _read_csv(file: str, form: CsvFormat, texts: frozenset[str], only: Sequence[
 SURE = ("null", "int64", "double", "string", "binary")  # what Arrow finds in a CSV file and does not write otherwise
 
 
-def has_hex(file: str) -> bool:
+def has_hex(file: str, encoding: str) -> bool:
     """Whether a CSV file has words such as 0x1F, which Arrow takes for whole numbers where a column has no others."""
-    with readable(file), unpacked(file) as stream:
+    with readable(file, encoding), unpacked(file, encoding) as stream:
         before = b""
         while block := stream.read(2**20):
             if _HEX.search(before + block):
@@ -240,41 +249,6 @@ def open_parquet(file: str, **how: Any) -> Iterator[Any]:
         yield opened
 
 
-@contextmanager
-def unpacked(file: str) -> Iterator[Any]:
-    """The bytes of a text file as a stream of Arrow's, unpacked where its name says that it is packed."""
-    import pyarrow as pa
-
-    with open_file(file, option="files") as stream:
-        try:
-            kind = pa.Codec.detect(file).name
-        except TypeError:  # Arrow raises this where the name shows no compression
-            yield pa.input_stream(stream)
-            return
-        with pa.input_stream(stream, compression=kind) as plain:
-            yield pa.PythonFile(_Counted(plain), mode="r")
-
-
-class _Counted:
-    """A stream whose bytes are counted as they are unpacked: a small file may have many."""
-
-    closed = False
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._bytes = 0
-        self._context = copy_context()  # Arrow reads in threads of its own, which know nothing of the spec
-
-    def read(self, size: int = -1) -> bytes:
-        data: bytes = self._stream.read(size)
-        self._bytes += len(data)
-        self._context.copy().run(check_bound, "unpacked", self._bytes, option="files")
-        return data
-
-    def close(self) -> None:
-        self.closed = True
-
-
 def _joined(
     files: Sequence[str], tables: Sequence[pa.Table], texts: frozenset[str], form: CellFormat, *, has_cell_options: bool
 ) -> Raw:
@@ -305,24 +279,11 @@ def check_rows(files: Sequence[str], rows: int) -> None:
         raise OptionError("files", f"'{files[0]}' has no rows", help="it needs rows of values below the names")
 
 
-def _table(file: str, read: Callable[[str], pa.Table]) -> pa.Table:
-    with readable(file):
+def _table(file: str, read: Callable[[str], pa.Table], encoding: str | None = None) -> pa.Table:
+    with readable(file, encoding):
         table = read(file)
     check_once(file, table.column_names)
     return table
-
-
-@contextmanager
-def readable(file: str) -> Iterator[None]:
-    """What Arrow says of a file that it cannot read becomes an OptionError."""
-    import pyarrow as pa
-
-    try:
-        yield
-    except UnicodeDecodeError as error:  # of the names: Arrow keeps them as they stand in the file
-        raise OptionError("files", f"'{file}' is not UTF-8 text", help="save the file as UTF-8") from error
-    except (pa.ArrowException, OSError, MemoryError) as error:
-        raise OptionError("files", f"'{file}' cannot be read: {_plain(error)}", help=_REMEDY) from error
 
 
 def check_once(file: str, columns: Sequence[str]) -> None:
@@ -330,12 +291,3 @@ def check_once(file: str, columns: Sequence[str]) -> None:
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise OptionError("files", f"'{file}' has two columns '{twice}'", help="rename one of them in the file")
-
-
-_REMEDY = "check that it is the right file, and correct or remove the row"
-
-
-def _plain(error: Exception) -> str:
-    """Arrow's own words without its prefixes: "line 3: Expected 2 columns, got 1: 3"."""
-    text = re.sub(r"^Could not open Parquet input source '.*?': ", "", " ".join(str(error).split()))
-    return text.removeprefix("CSV parse error: ").replace("Row #", "line ")[:200]

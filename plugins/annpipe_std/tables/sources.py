@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annpipe import CellFormat, OptionError, open_file
+from annpipe import CellFormat, OptionError, is_utf8, open_file
 from annpipe_std.tables.files import (
     SURE,
     CsvFormat,
@@ -27,10 +27,9 @@ from annpipe_std.tables.files import (
     has_hex,
     is_guess,
     open_parquet,
-    readable,
     stamp,
-    unpacked,
 )
+from annpipe_std.tables.opening import readable, unpacked
 from annpipe_std.tables.uniting import aligned, texts_among, texts_of, united
 
 if TYPE_CHECKING:
@@ -120,6 +119,7 @@ def _format_key(form: CsvFormat) -> str:
     """What decides how files are read; options at their default are left out, since older digests have none."""
     cells = form.cells
     more = [cells.thousands, list(cells.units)] if cells.thousands or cells.units else []
+    more += [] if is_utf8(form.encoding) else [form.encoding]
     return repr((form.delimiter, cells.decimal, list(form.names or ()), list(cells.missing), *more))
 
 
@@ -161,7 +161,7 @@ def _copy(file: str, copy: Path, form: CsvFormat, texts: frozenset[str]) -> None
         raise OptionError("files", message, help=help_) from error
     os.close(descriptor)
     try:
-        with readable(file):
+        with readable(file, form.encoding):
             _write_typed(file, name, form, texts)
         os.replace(name, copy)
     except BaseException:
@@ -184,13 +184,13 @@ def _write_typed(file: str, to: str, form: CsvFormat, texts: frozenset[str]) -> 
     reading, parsing, converting = csv_options(form)
     reading.block_size = TEXT_BYTES
     types: dict[str, str] = {}
-    is_hex = has_hex(file)
+    is_hex = has_hex(file, form.encoding)
     while True:
         kinds = types | dict.fromkeys(texts, "string")
         converting.column_types = {name: pa.type_for_alias(kind) for name, kind in kinds.items()}
         types_read: dict[str, str] = {}
         try:
-            _write(file, to, (reading, parsing, converting), types_read, is_named=bool(form.names), is_hex=is_hex)
+            _write(file, to, form, (reading, parsing, converting), types_read, is_hex=is_hex)
         except _IsText as error:
             types = {**types_read, **dict.fromkeys(error.names, "string")}
         except pa.ArrowInvalid as error:
@@ -212,7 +212,7 @@ def _next(kind: str) -> str:
 
 
 def _write(
-    file: str, to: str, options: tuple[Any, ...], types_read: dict[str, str], *, is_named: bool, is_hex: bool
+    file: str, to: str, form: CsvFormat, options: tuple[Any, ...], types_read: dict[str, str], *, is_hex: bool
 ) -> None:
     """One attempt; `types_read` gets the type that each column is read in. Raises _IsText for some columns."""
     import pyarrow as pa
@@ -220,11 +220,11 @@ def _write(
 
     reading, parsing, converting = options
     with (
-        unpacked(file) as stream,
+        unpacked(file, form.encoding) as stream,
         csv.open_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting) as reader,
     ):
         names = reader.schema.names
-        if not is_named:
+        if not form.names:
             check_header(file, names, parsing.delimiter)
         check_once(file, names)
         types_read.update({field.name: str(field.type) for field in reader.schema})

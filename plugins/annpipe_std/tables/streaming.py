@@ -24,6 +24,7 @@ from annpipe_std.tables.choosing import (
 )
 from annpipe_std.tables.columns import ColumnInspector, Found, Type, values
 from annpipe_std.tables.files import CsvFormat, check_rows, found_files, place_of_row, stamp
+from annpipe_std.tables.opening import check_decoded
 from annpipe_std.tables.sources import Source, csv_source, parquet_source
 from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
 
@@ -139,6 +140,8 @@ def _scanned(source: Source, asked: _Asked) -> Streamed:
     features = None if asked.features is None else list(asked.features)
     types, all_columns = dict(asked.types), source.schema.names
     roles = roles_of(all_columns, list(asked.target), features, list(asked.ignore), types, asked.aside)
+    if source.has_cell_options:
+        check_decoded(source.files, source.schema, roles.wanted)
     dropped = matching("drop_missing", list(asked.drop_missing), roles.wanted)
     scan = _Scan(
         source,

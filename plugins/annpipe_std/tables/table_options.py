@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from annpipe import CellFormat, OptionError
+from annpipe import UTF8, CellFormat, OptionError, check_encoding
 from annpipe_std.tables.columns import Type
 from annpipe_std.tables.files import MISSING, CsvFormat, Paths
 
@@ -35,6 +35,7 @@ class CsvOptions(TableOptions):
     thousands: str | None = None
     units: Sequence[str] = ()
     names: Sequence[str] | None = None
+    encoding: str = UTF8
 
     def csv_format(self) -> CsvFormat:
         """How the files are written; raises OptionError for signs that would be taken for others."""
@@ -48,6 +49,8 @@ class CsvOptions(TableOptions):
         wrong = next((unit for unit in self.units if not unit.strip() or any(c.isdigit() for c in unit[:1])), None)
         if wrong is not None:
             raise OptionError("units", f"'{wrong}' is no unit", help='as in `units: ["€", kg]`')
+        if fault := check_encoding(self.encoding):
+            raise OptionError("encoding", fault[0], help=fault[1])
         units = tuple(unit.strip() for unit in self.units)
         cells = CellFormat(self.decimal, thousands or "", units, tuple(self.missing))
-        return CsvFormat(self.delimiter, tuple(self.names) if self.names else None, cells)
+        return CsvFormat(self.delimiter, tuple(self.names) if self.names else None, cells, self.encoding)
