@@ -113,9 +113,8 @@ _UNWRITTEN = (
 def check_class(component: Component) -> None:
     """Raises PluginFault where a class lacks what its kind must have, or a function that must return something ends
     without."""
-    loaded = component.load()
     if not is_tested(component.entry):
-        for problem in _of_class(component, loaded):
+        for problem in _of_class(component, component.load()):
             raise PluginFault(problem)
 
 
