@@ -28,6 +28,7 @@ train: {epochs: 1}
     [
         ("Linear: 2", "BCEWithLogitsLoss", {"a", "b"}, "Linear"),
         ("Linear: 2, Identity", "{weighted_sum: [[MSELoss, BCEWithLogitsLoss]]}", {"a", "b"}, "Linear"),
+        ("Linear: 2", "{per_target: {losses: {a: BCEWithLogitsLoss, b: MSELoss}}}", {"a"}, "Linear"),
         ("Linear: 2, Sigmoid, Flatten", "BCEWithLogitsLoss", set(), "Sigmoid"),
         ("Linear: 2, Sigmoid", "BCELoss", set(), "Sigmoid"),
         ("Linear: 2", "MSELoss", set(), "Linear"),
@@ -36,7 +37,7 @@ train: {epochs: 1}
 def test_raw_scores_are_what_a_loss_makes_probabilities_of(
     model: str, loss: str, raw: set[str], last: str, tmp_path: Path, registry_entries: Registry
 ) -> None:
-    """All targets that the loss sees; none behind a layer that gives probabilities already."""
+    """Each target by its own loss; none behind a layer that gives probabilities already."""
     (tmp_path / "spec.yaml").write_text(SPEC.replace("MODEL", model).replace("LOSS", loss), encoding="utf-8")
     plan = resolve(draft(load_spec(tmp_path / "spec.yaml"), registry_entries.copy()))
     assert raw_targets(plan.model, plan.loss, ["a", "b"]) == raw
