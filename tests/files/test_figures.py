@@ -22,3 +22,11 @@ def test_control_characters_are_escaped(tmp_path: Path) -> None:
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\\u001b[31m" in text
+
+
+def test_a_tick_may_have_two_lines(tmp_path: Path) -> None:
+    """A line break is no control character."""
+    figure = Figure()
+    figure.subplots().set_xticks([0, 1], ["above\nbelow", "b"])
+    write_figure(figure, tmp_path / "figure.svg")
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["above\nbelow", "b"]

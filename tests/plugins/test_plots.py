@@ -20,6 +20,7 @@ from torch import nn
 
 from annpipe import Dataset, RunView
 from annpipe_std.plots.activations import activations
+from annpipe_std.plots.columns import bin_edges
 from annpipe_std.plots.data import data
 from annpipe_std.plots.learning_curve import learning_curve
 from annpipe_std.plots.predictions import predictions
@@ -176,6 +177,46 @@ def test_data_of_two_inputs_is_coloured_by_the_target() -> None:
     xor = Dataset({"a": bits, "b": bits[[0, 2, 1, 3]]}, {"y": torch.tensor([0.0, 1, 1, 0]).double()})
     assert labels_below(data(view(xor))) == ["y = 0", "y = 1"]
     assert data(view(numbers(2))).axes[1].get_ylabel() == "y"
+
+
+def test_classes_have_their_names_on_the_axes_and_room_beside_one_another() -> None:
+    """Rows of one class are set apart by chance, always in the same way and never as far as the next class."""
+    words = ("near", "far")
+    rows = torch.arange(40)
+    train = Dataset(
+        {"place": (rows % 2).double()}, {"kind": rows % 3}, categories={"place": words, "kind": ("a", "b", "c")}
+    )
+    axes = data(view(train)).axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["near", "far"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    x, y = (np.asarray(values) for values in line(axes, "train").get_data())
+    assert (x.round() == train.inputs["place"].numpy()).all()
+    assert (y.round() == train.targets["kind"].numpy()).all()
+    assert len(np.unique(x)) == len(np.unique(y)) == 40
+    assert abs(np.corrcoef(x - x.round(), y - y.round())[0, 1]) < 0.5
+    again = line(data(view(train)).axes[0], "train").get_data()
+    assert (np.asarray(again[0]) == x).all()
+
+
+def test_large_numbers_are_written_short() -> None:
+    """Thousands and millions by a letter, so that they do not meet."""
+    train = Dataset({"x": torch.linspace(0, 2e5, 20).double()}, {"y": torch.linspace(-3e6, 3e6, 20).double()})
+    axes = data(view(train)).axes[0]
+    assert {"100K", "0"} <= {label.get_text() for label in axes.get_xticklabels()}
+    assert {"\N{MINUS SIGN}2M", "2M"} <= {label.get_text() for label in axes.get_yticklabels()}
+
+
+@pytest.mark.parametrize("step", [1.0, 0.25, 7.0])
+@pytest.mark.parametrize("n_different", [3, 12, 29, 30, 90, 1000])
+def test_bins_of_whole_numbers_hold_as_many_of_them_each(step: float, n_different: int) -> None:
+    """So that no bar is missing, or twice as high, by chance of its edges; the last may lack some."""
+    values = np.repeat(np.arange(n_different) * step - 5, 3)
+    edges = bin_edges(values)
+    counts = np.histogram(values, edges)[0]
+    assert counts.sum() == len(values)
+    assert len(counts) <= 30
+    assert len(set(counts[:-1])) <= 1
+    assert 0 < counts[-1] <= counts[0]
 
 
 def test_data_of_many_inputs_has_a_panel_for_each() -> None:

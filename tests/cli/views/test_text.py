@@ -22,6 +22,9 @@ def test_a_remark_sets_no_width() -> None:
 def test_wide_letters_take_two_columns() -> None:
     """Korean headers and values are aligned with others."""
     assert aligned([("지역", "b"), ("abcd", "c")]) == ["지역  b", "abcd  c"]
+    rows = [("이름", "n"), ("가나다", "1"), ("e\u0301", "2"), ("abcdefg", "3")]
+    assert aligned(rows) == ["이름     n", "가나다   1", "e\u0301        2", "abcdefg  3"]
+    assert aligned(rows, [True, False])[1] == " 가나다  1"
 
 
 @pytest.mark.parametrize("width", [8, 12, 20, 60])
