@@ -70,7 +70,9 @@ def _keep_text(texts: Sequence[Any]) -> None:
 
 
 def _say_missing(figure: Any, missing: frozenset[str]) -> None:
-    """A line below the figure."""
+    """A line below the figure, which is saved as large as that takes: legends stay where they are in it."""
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor((0, 0, 1, 1), transform=figure.transFigure)
     scripts = sorted({unicodedata.name(letter, "unknown").split()[0].capitalize() for letter in missing})
     words = ", ".join(scripts[:4]) + (", …" if len(scripts) > 4 else "")
     note = f"Boxes stand for letters ({words}) of which this machine has no font: install one, or write an SVG."

@@ -118,6 +118,7 @@ CASES: dict[str, Callable[[], RunView]] = {
     "Korean": lambda: of_classes(korean(), name="지역별 분류"),
     "long names": lambda: of_classes(long_names(3), name=LONG),
     "long names of eleven inputs": lambda: of_classes(long_names(11), name=f"{LONG} {LONG}"),
+    "features made of long names": lambda: of_classes(long_names(5), name=LONG, transformed=True),
     "formulas": lambda: of_numbers(Dataset({"$x$_{y": random(9)}, {"_$\\alpha": random(9), "<&>" * 30: random(9)})),
     "six targets": lambda: of_numbers(Dataset(table(30, 2), {f"y{n}_{LONG}": 1e5 * random(30) for n in range(6)})),
 }  # fmt: skip

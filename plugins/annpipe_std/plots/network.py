@@ -52,18 +52,17 @@ def network(view: RunView) -> Figure:
     if columns:
         _perceptron(axes, columns)
     else:
-        blocks(axes, view.model, shapes, _in_words(view.train.inputs))
+        blocks(axes, view.model, shapes, ", ".join(_listed(view.train.inputs)))
     width, height = axes.get_xlim()[1] - axes.get_xlim()[0], axes.get_ylim()[1] - axes.get_ylim()[0]
     scale = 0.55 if columns else 1.0
     figure.set_size_inches(min(18.0, max(4.8, width * scale)), min(40.0, max(2.4, height * scale + 0.5)))
     return figure
 
 
-def _in_words(inputs: Mapping[str, torch.Tensor]) -> str:
-    """The inputs by name, as many as fit in a line."""
+def _listed(inputs: Mapping[str, torch.Tensor]) -> list[str]:
+    """The names of the inputs; of many the first, and how many others there are."""
     names = [shown(name, SHORT) for name in inputs]
-    more = f", and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED + 1 else ""
-    return ", ".join(names[: MOST_NAMED if more else None]) + more
+    return names if len(names) <= MOST_NAMED + 1 else [*names[:MOST_NAMED], f"{len(names) - MOST_NAMED} more"]
 
 
 def _shapes(view: RunView) -> Shapes:
@@ -96,7 +95,7 @@ def _columns(view: RunView) -> list[_Column]:
     if any(tensor.ndim > 1 for tensor in view.train.inputs.values()):
         return []
     names = _input_names(view, linear[0].in_features)
-    below = ["input"] if names else ["input", f"of {_in_words(view.train.inputs)}"]
+    below = ["input"] if names else ["input of", *_listed(view.train.inputs)]
     columns = [_Column(linear[0].in_features, below, names=names)]
     for layer in layers:
         if isinstance(layer, torch.nn.Linear):
