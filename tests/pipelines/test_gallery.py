@@ -211,7 +211,7 @@ def test_quadratic_settles_at_the_noise_floor_and_its_saved_model_holds_the_curv
     y = predicted(project, ran.folder, x)
     assert np.abs(y - (x**2 + 3)).mean() < 1.5
     figures = {path.name for path in (ran.folder / "artifacts" / "plots").iterdir()}
-    assert figures == {"activations.svg", "data.svg", "learning_curve.svg", "predictions.svg"}
+    assert figures == {"activations.svg", "data.svg", "learning_curve.svg", "network.svg", "predictions.svg"}
 
 
 def predicted(project: Path, folder: Path, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
