@@ -53,7 +53,7 @@ def view(train: Dataset, loss: str, expects: str | None, **changes: Any) -> RunV
     usual: dict[str, Any] = {
         "name": "odd", "train": train, "val": None, "test": None, "history": HISTORY, "predict": predict,
         "model": nn.Sequential(nn.Linear(len(train.inputs), 12), nn.ReLU(), nn.Linear(12, len(train.targets))),
-        "loss": loss, "expects": dict.fromkeys(train.targets, expects) if expects else {},
+        "loss": loss, "raw_scores": frozenset(train.targets if expects == "logits" else ()),
     }  # fmt: skip
     return RunView(**(usual | changes))
 

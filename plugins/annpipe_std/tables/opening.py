@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,8 @@ def readable(file: str, encoding: str | None = None) -> Iterator[None]:
         raise
     except (pa.ArrowException, OSError, MemoryError) as error:
         if encoding:
-            check_decodable([file], encoding)
+            with suppress(pa.ArrowException, OSError, MemoryError):  # not read a second time
+                check_decodable([file], encoding)
         raise OptionError("files", f"'{file}' cannot be read: {_plain(error)}", help=_REMEDY) from error
 
 

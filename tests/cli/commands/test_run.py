@@ -64,7 +64,7 @@ def test_a_run_is_recorded_whole(annpipe: Cli, spec: Path, tmp_path: Path) -> No
     assert done.stdout.startswith("FINISHED  small\n")
     for word in ("run     runs/small-", "record  complete", "test/r2_score", "annpipe ui"):
         assert word in done.stdout
-    assert "epoch 25/25  loss" in done.stderr
+    assert "epoch 25/25  train/loss" in done.stderr
     listed = json.loads(annpipe("runs", "--json").stdout)
     assert [(run["name"], run["status"]) for run in listed] == [("small", "FINISHED")]
     mlflow = client(tmp_path)
