@@ -58,8 +58,9 @@ def addresses() -> dict[str, str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The key that seals run folders is one of the tests', and not the user's."""
+    """The key that seals run folders is one of the tests', and not the user's; no terminal narrows what is printed."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it in its processes
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
 

@@ -70,7 +70,8 @@ def _with_trials(folders: list[Path], *, all_trials: bool) -> tuple[list[Path], 
         elif all_trials:
             runs += trials_of(folder)
         elif (best := best_trial_of(folder)) is None:
-            _say(f"{folder.name} is left out: no trial of it is known as the best; --trials shows all that ended")
+            _say(f"no trial of {folder.name} is known as the best: all that ended are shown")
+            runs += trials_of(folder)
         else:
             runs.append(best)
             best_of[best] = run_begun(folder).name or folder.name
