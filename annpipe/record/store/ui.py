@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -24,7 +23,7 @@ from annpipe.record.journal.location import ARTIFACTS, MLFLOW_ENVIRONMENT, artif
 from annpipe.record.journal.project import run_folders
 from annpipe.record.journal.state import read_state
 from annpipe.record.store.new_database import first_open
-from annpipe.record.store.view import KEY, prepare_views
+from annpipe.record.store.view import KEY, latest_experiments, prepare_views
 
 HOST = "127.0.0.1"
 USUAL_PORT = 5000
@@ -80,7 +79,9 @@ def latest_page(project: Path, uri: str, address: str | None = None) -> str:
     pages of the other experiments, by their lists of views.
     """
     states = (read_state(folder, uri).experiment_id for folder in reversed(run_folders(project)))
-    experiment = next(filter(None, states), None) or (_newest_experiment(address) if address else None)
+    experiment = next(filter(None, states), None) or (
+        next(iter(latest_experiments(address)), None) if address else None
+    )
     if experiment is None:
         return ""
     return _runs_page(experiment, is_prepared=address is not None and experiment in prepare_views(address))
@@ -164,17 +165,3 @@ def _ending_politely() -> Iterator[None]:
     finally:
         for number, old in before.items():
             signal.signal(number, old)
-
-
-def _newest_experiment(address: str) -> str | None:
-    """The experiment that was last added to, experiment 0 aside, as the server tells it."""
-    question = json.dumps({"max_results": 2, "order_by": ["last_update_time DESC"], "filter": "name != 'Default'"})
-    request = urllib.request.Request(
-        f"{address}/api/2.0/mlflow/experiments/search", question.encode(), {"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            experiments = json.load(answer).get("experiments", [])
-    except (urllib.error.URLError, ValueError) as error:
-        raise StoreError(f"MLflow's server gave no list of experiments: {scrub(str(error))}") from error
-    return str(experiments[0]["experiment_id"]) if experiments else None

@@ -34,10 +34,14 @@ MOST_CHARACTERS = 5000  # of a tag of an experiment
 
 def prepare_views(address: str) -> set[str]:
     """Writes the views of the experiments that were last added to; the ids of those that have one."""
+    return {identity for identity in latest_experiments(address) if prepare_view(address, identity)}
+
+
+def latest_experiments(address: str) -> list[str]:
+    """The ids of the experiments that were last added to, experiment 0 aside, the latest first."""
     question = {"max_results": MOST_EXPERIMENTS, "order_by": ["last_update_time DESC"], "filter": "name != 'Default'"}
     experiments = _ask(address, "experiments/search", question).get("experiments", [])
-    identities = [str(experiment["experiment_id"]) for experiment in experiments]
-    return {identity for identity in identities if prepare_view(address, identity)}
+    return [str(experiment["experiment_id"]) for experiment in experiments]
 
 
 def prepare_view(address: str, experiment_id: str) -> bool:
