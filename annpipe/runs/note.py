@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from annpipe.draft.component import Component
+from annpipe.errors.redact import HIDDEN
 from annpipe.plan.plan import Plan
 from annpipe.record.journal.location import scrub
 
@@ -74,7 +75,16 @@ def _command(plan: Plan) -> str:
     """What was typed, without credentials; or the call, where a program of somebody's own runs annpipe."""
     program = Path(sys.argv[0])
     if program.name.startswith("annpipe") or program.parent.name == "annpipe":
-        command = scrub(shlex.join(["annpipe", *sys.argv[1:]]))
+        command = scrub(shlex.join(["annpipe", *_without_storage(sys.argv[1:])]))
     else:
         command = f'annpipe.run("{Path(plan.file).name}")'
     return command if len(command) <= MOST_CHARACTERS else f"{command[: MOST_CHARACTERS - 1]}…"
+
+
+def _without_storage(words: Sequence[str]) -> list[str]:
+    """The words with the address of a sweep's storage hidden: all who read the record need not know where it is."""
+    hidden = [f"--storage={HIDDEN}" if word.startswith("--storage=") else word for word in words]
+    for position, word in enumerate(words[:-1]):
+        if word == "--storage":
+            hidden[position + 1] = HIDDEN
+    return hidden

@@ -28,7 +28,7 @@ from annpipe.record.journal.project import new_run_folder, run_folders
 from annpipe.record.journal.state import read_state
 from annpipe.record.shipper import follow
 from annpipe.record.shipper.retry import TrainerPipe
-from annpipe.record.store.keys import mlflow_key
+from annpipe.record.store.keys import mlflow_key, store_name
 from annpipe.record.store.ui import serve
 from tests.conftest import unused_port
 from tests.faults.injector import Injector
@@ -108,7 +108,7 @@ def losses(server: Server, folder: Path) -> Iterator[str]:
     points: dict[str, list[tuple[int, float]]] = {}
     for event in events:
         for key, step, value, _ in journal.points(event):
-            points.setdefault(mlflow_key(key), []).append((step, value))
+            points.setdefault(mlflow_key(store_name(key)), []).append((step, value))
     for key, expected in points.items():
         found = sorted((point.step, point.value) for point in server.client.get_metric_history(run_id, key))
         if found != sorted(expected):

@@ -60,6 +60,10 @@ def test_credentials_are_hidden_and_another_program_is_a_call(
     monkeypatch.setattr(sys, "argv", ["annpipe", "run", "spec.yaml", "--tracking-uri", uri])
     assert "canary" not in run_note(planned(SPEC))
     assert "host:5000" in run_note(planned(SPEC))
+    monkeypatch.setattr(sys, "argv", ["annpipe", "run", "spec.yaml", "--storage=sqlite:///canary.db"])
+    assert "canary" not in run_note(planned(SPEC))
+    monkeypatch.setattr(sys, "argv", ["annpipe", "run", "--storage", "sqlite:///canary.db", "spec.yaml", "--storage"])
+    assert run_note(planned(SPEC)).endswith("annpipe run --storage '***' spec.yaml --storage")
     monkeypatch.setattr(sys, "argv", ["/home/ann/mine.py", "canary"])
     assert run_note(planned(SPEC)).endswith('\n\n    annpipe.run("spec.yaml")')
 
