@@ -42,11 +42,11 @@ class Registry:
     def installed(cls) -> Registry:
         """A registry of all installed plugins; a broken one is noted in `faults` and breaks nothing else."""
         registry = cls()
-        for point in sorted(importlib.metadata.entry_points(group=GROUP), key=_std_first):
+        for point in sorted(importlib.metadata.entry_points(group=GROUP), key=std_first):
             try:
-                registry._add_all(_installed_entries(point))
+                registry._add_all(installed_entries(point))
             except PluginFault as fault:
-                registry.faults.append(PluginFault(fault.problem, _sources(point)))
+                registry.faults.append(PluginFault(fault.problem, sources_of(point)))
         return registry
 
     def add_file(self, path: Path) -> list[Entry]:
@@ -117,15 +117,14 @@ class Registry:
         return load(entry)
 
 
-def _std_first(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:
+def std_first(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:
     """The built-in library comes first, so that a plugin which takes one of its names is the one at fault."""
     return (point.dist is None or point.dist.name != "annpipe", point.value)
 
 
-def _installed_entries(point: importlib.metadata.EntryPoint) -> list[Entry]:
-    name = point.value.partition(":")[0]
-    distribution = point.dist
-    origin = Origin(distribution.name, distribution.version) if distribution else Origin(name)
+def installed_entries(point: importlib.metadata.EntryPoint) -> list[Entry]:
+    """The components that an entry point leads to; imports them where no index knows them. Raises PluginFault."""
+    name, origin = point.value.partition(":")[0], origin_of(point)
     spec = importlib.util.find_spec(name.partition(".")[0])
     if spec is None or not spec.origin:
         place = f"entry point '{point.name} = {point.value}' of {origin}"
@@ -136,7 +135,13 @@ def _installed_entries(point: importlib.metadata.EntryPoint) -> list[Entry]:
     return cached_entries(sources, origin, lambda: discover_package(name), root=folder.parent, shipped=shipped)
 
 
-def _sources(point: importlib.metadata.EntryPoint) -> list[Path]:
+def origin_of(point: importlib.metadata.EntryPoint) -> Origin:
+    """The distribution of an entry point with its version; its module where it belongs to none."""
+    distribution = point.dist
+    return Origin(distribution.name, distribution.version) if distribution else Origin(point.value.partition(":")[0])
+
+
+def sources_of(point: importlib.metadata.EntryPoint) -> list[Path]:
     """The files of an installed plugin; none where it is not there."""
     spec = importlib.util.find_spec(point.value.partition(":")[0].partition(".")[0])
     if spec is None or not spec.origin:

@@ -63,11 +63,11 @@ def new_distribution(name: str, kinds: Sequence[tuple[str, str]], into: Path, re
 def _parts(words: str, kinds: Sequence[tuple[str, str]]) -> list[_Part]:
     """The components; one alone is called as the distribution, several have their kinds behind that."""
     parts: list[_Part] = []
-    for kind, given in kinds:
+    for kind, component in kinds:
         template = TEMPLATES[kind]
         of_distribution = words if len(kinds) == 1 else f"{words}-{kind}"
         default = pascal(of_distribution) if template.is_class else of_distribution.replace("-", "_")
-        name = component_name(kind, given or default, is_class=template.is_class, used=template.identifiers)
+        name = component_name(kind, component or default, is_class=template.is_class, used=template.identifiers)
         if any(part.name.module == name.module for part in parts):
             raise NewError(f"two components would stand in {name.module}.py; name them, as in `--kind {kind}=NAME`")
         parts.append(_Part(template, name, "spec.yaml" if len(kinds) == 1 else f"spec_{name.module}.yaml"))
@@ -88,9 +88,9 @@ def _texts(distribution: str, module: str, parts: Sequence[_Part]) -> dict[str, 
     texts = {file: _filled(file, words) for file in ("pyproject.toml", "README.md")}
     texts[f"{module}/__init__.py"] = _filled("__init__.py", words)
     for part in parts:
-        own = f"{module}.{part.name.module}"
+        home = f"{module}.{part.name.module}"
         texts[f"{module}/{part.name.module}.py"] = part.template.component(part.name)
-        texts[f"tests/test_{part.name.module}.py"] = part.template.test(part.name, own)
+        texts[f"tests/test_{part.name.module}.py"] = part.template.test(part.name, home)
         texts[part.spec] = spec_text(part.name.module, part.template.used(part.name))
     return texts
 

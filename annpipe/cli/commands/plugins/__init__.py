@@ -6,7 +6,10 @@ import click
 
 from annpipe.cli import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "list": "list where components come from: built-in, distributions, files of this project",
+    "why": "say where one component comes from, or why it is missing",
+}
 
 
 @click.group("plugins", cls=LazyGroup, package=__name__, summaries=COMMANDS)
