@@ -27,6 +27,7 @@ from annpipe.registry.index import SHIPPED, cached_entries, package_sources
 from annpipe.registry.kinds import KINDS
 from annpipe.registry.marks import Mark, mark_of
 from annpipe.registry.place import name_place
+from annpipe.registry.renames import rename_of
 
 GROUP = "annpipe.plugins"
 
@@ -82,7 +83,7 @@ class Registry:
         """All entries of a plugin or, where one name is taken, none; the very same entry may come twice."""
         new: dict[tuple[str, str], Entry] = {}
         for entry in entries:
-            taken = self.find(entry.kind, entry.name) or new.get((entry.kind, entry.name))
+            taken = self._entries[entry.kind].get(entry.name) or new.get((entry.kind, entry.name))
             if taken and taken != entry:
                 raise _name_taken(entry, taken)
             new[entry.kind, entry.name] = entry
@@ -97,8 +98,11 @@ class Registry:
         return other
 
     def find(self, kind: str, name: str) -> Entry | None:
-        """The entry of a component, None when there is none of that name."""
-        return self._entries[kind].get(name)
+        """The entry of a component, by an earlier name of its, too; None when there is none."""
+        entry = self._entries[kind].get(name)
+        if entry is None and (rename := rename_of(kind, "", name)):
+            return self._entries[kind].get(rename.new)
+        return entry
 
     def entry(self, kind: str, name: str) -> Entry:
         """The entry of a component that is there; raises KeyError for another."""
