@@ -73,7 +73,12 @@ def plugin_sources(project: Path, files: Sequence[Path] = ()) -> list[PluginSour
 def project_files(project: Path) -> list[Path]:
     """The plugin files of a project, tests beside them aside."""
     files = sorted((project / "plugins").glob("*.py"))
-    return [file.resolve() for file in files if not file.name.startswith(("test_", "_", "conftest."))]
+    return [file.resolve() for file in files if not file.name.startswith("_") and not is_of_tests(file)]
+
+
+def is_of_tests(file: Path) -> bool:
+    """Whether pytest, and no spec, reads a file: it may stand beside a plugin."""
+    return file.name.startswith("test_") or file.name == "conftest.py"
 
 
 def _installed(point: importlib.metadata.EntryPoint, registry: Registry) -> PluginSource:

@@ -8,7 +8,7 @@ from annpipe import average
 
 @average
 class PolynomialDecay(AveragedModel):
-    """An average in which late parameters weigh more (Shamir and Zhang, 2013, arXiv:1212.1824)."""
+    """An average in which late parameters weigh more, the more the larger `eta` (Shamir and Zhang, arXiv:1212.1824)."""
 
     def __init__(self, model: torch.nn.Module, eta: float = 3.0) -> None:
         def mean(averaged: torch.Tensor, value: torch.Tensor, taken: torch.Tensor | int) -> torch.Tensor:

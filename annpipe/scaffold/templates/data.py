@@ -13,7 +13,7 @@ def spiral_fields(*, rows: int = 300, turns: float = 1.5) -> Fields:
 
 @data(fields=spiral_fields)
 def spiral(*, rows: int = 300, turns: float = 1.5, generator: torch.Generator) -> Dataset:
-    """Two arms of a spiral, to be told apart."""
+    """`rows` points on two arms of a spiral, to be told apart after so many `turns`."""
     arm = torch.arange(rows) % 2
     radius = torch.rand(rows, generator=generator, dtype=torch.float64)
     angle = 2 * torch.pi * turns * radius + torch.pi * arm

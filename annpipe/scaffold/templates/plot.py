@@ -7,7 +7,7 @@ from annpipe import RunView, plot
 
 @plot
 def error_histogram(view: RunView, bins: int = 30) -> Figure:
-    """How far off the predictions are, target by target."""
+    """How far off the predictions are, target by target, counted in `bins` parts."""
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
     predicted = view.predict(view.train.inputs)

@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from annpipe.scaffold.templates.average import PolynomialDecay
+from annpipe.testing import component_tests
+
+test_promises = component_tests(PolynomialDecay)
 
 
 def test_late_parameters_weigh_more() -> None:

@@ -2,6 +2,9 @@
 
 from annpipe import Look
 from annpipe.scaffold.templates.callback import GoodEnough
+from annpipe.testing import component_tests
+
+test_promises = component_tests(GoodEnough)
 
 reasons: list[str] = []
 

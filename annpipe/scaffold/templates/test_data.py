@@ -3,6 +3,9 @@
 import torch
 
 from annpipe.scaffold.templates.data import spiral, spiral_fields
+from annpipe.testing import component_tests
+
+test_promises = component_tests(spiral)
 
 
 def test_the_rows_are_those_of_the_fields() -> None:

@@ -5,6 +5,9 @@ import torch
 
 from annpipe import OptionError
 from annpipe.scaffold.templates.distribution import Triangular
+from annpipe.testing import component_tests
+
+test_promises = component_tests(Triangular)
 
 
 def test_draws_have_the_mean_of_a_triangle() -> None:

@@ -3,6 +3,9 @@
 import torch
 
 from annpipe.scaffold.templates.initializer import signs_
+from annpipe.testing import component_tests
+
+test_promises = component_tests(signs_)
 
 
 def test_both_signs_come_up() -> None:

@@ -3,6 +3,9 @@
 import torch
 
 from annpipe.scaffold.templates.layer import Swish
+from annpipe.testing import component_tests
+
+test_promises = component_tests(Swish)
 
 
 def test_it_is_the_identity_far_to_the_right() -> None:

@@ -3,6 +3,9 @@
 import torch
 
 from annpipe.scaffold.templates.loss import PinballLoss
+from annpipe.testing import component_tests
+
+test_promises = component_tests(PinballLoss)
 
 
 def test_it_is_least_at_the_quantile() -> None:

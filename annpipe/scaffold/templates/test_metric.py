@@ -5,6 +5,9 @@ import math
 import torch
 
 from annpipe.scaffold.templates.metric import WorstError
+from annpipe.testing import component_tests
+
+test_promises = component_tests(WorstError)
 
 
 def test_it_is_the_worst_of_all_batches() -> None:

@@ -3,6 +3,9 @@
 import torch
 
 from annpipe.scaffold.templates.optimizer import Lion
+from annpipe.testing import component_tests
+
+test_promises = component_tests(Lion)
 
 
 def test_a_first_step_is_lr_against_the_sign_of_the_gradient() -> None:

@@ -4,6 +4,9 @@ import torch
 
 from annpipe import Dataset, RunView
 from annpipe.scaffold.templates.plot import error_histogram
+from annpipe.testing import component_tests
+
+test_promises = component_tests(error_histogram)
 
 
 def test_it_draws_a_bar_for_each_bin() -> None:

@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from annpipe.scaffold.templates.scheduler import InverseRoot
+from annpipe.testing import component_tests
+
+test_promises = component_tests(InverseRoot)
 
 
 def test_the_rate_falls_as_a_root() -> None:

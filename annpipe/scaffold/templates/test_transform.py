@@ -3,6 +3,9 @@
 import torch
 
 from annpipe.scaffold.templates.transform import MaxAbs
+from annpipe.testing import component_tests
+
+test_promises = component_tests(MaxAbs)
 
 
 def test_it_divides_by_the_largest_of_each_column() -> None:

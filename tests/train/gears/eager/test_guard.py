@@ -13,6 +13,7 @@ import torch
 
 from annpipe.backend.device import computing
 from annpipe.errors import NonFinite, SpecError
+from annpipe.testing.components.training import LoopReports
 from annpipe.train.gears.eager import guard
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stack import StackedRuns
@@ -21,7 +22,6 @@ from annpipe.train.loop.loop import Loop
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
 from tests.conftest import unrecorded
-from tests.training import Told
 
 # A loss that is finite and whose gradient is nan where a target is 9: where(…) of two branches, one of them infinite.
 TRAP = '''
@@ -242,7 +242,7 @@ def test_a_member_of_a_stack_ends_as_its_own_run(optimizer: str, planned: Any, t
         loops = {}
         for number, (member, (plan, parts, own)) in enumerate(members.items()):
             (tmp_path / str(number)).mkdir()
-            loops[member] = Loop(plan, parts, member, own, Told(), tmp_path / str(number), {})
+            loops[member] = Loop(plan, parts, member, own, LoopReports(), tmp_path / str(number), {})
         first, second, third = stack.together(lambda member: loops[member].run())
         assert (first, third) == (True, True)
         assert isinstance(second, NonFinite)
