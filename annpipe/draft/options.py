@@ -84,8 +84,8 @@ class Resolving:
     def _note_name(self, call: Call, entry: Entry) -> None:
         """Notes that a component is called by an earlier name."""
         rename = rename_of(entry.kind, "", call.name) if call.name != entry.name else None
-        if rename and (said := notice(rename, call.place)):
-            self._note([said])
+        if rename and (problem := notice(rename, call.place)):
+            self._note([problem])
 
     def _note(self, of_names: Sequence[Problem]) -> None:
         self.notices += [problem for problem in of_names if problem.severity != "error"]

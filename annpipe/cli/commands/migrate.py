@@ -100,8 +100,8 @@ def _earlier_names(spec: Path, registry: Registry) -> tuple[list[Problem], list[
     renamed = [problem for problem in problems if problem.code == RENAMED]
     if len(renamed) < len(problems):
         click.echo(f"{spec}: other faults may hide earlier names; `annpipe validate {spec}` says them", err=True)
-    own = [problem for problem in renamed if problem.place and Path(problem.place.file) == spec]
-    return own, [problem for problem in renamed if problem not in own]
+    here = [problem for problem in renamed if problem.place and Path(problem.place.file) == spec]
+    return here, [problem for problem in renamed if problem not in here]
 
 
 def _problems(spec: Path, registry: Registry) -> Iterator[Problem]:

@@ -44,8 +44,8 @@ def with_new_keys(node: MappingNode, renames: Sequence[Rename]) -> tuple[Mapping
         old, new = node.key(rename.old), node.key(rename.new)
         if old is None:
             continue
-        said = notice(rename, old.place)
-        problems += [said] if said else []
+        problem = notice(rename, old.place)
+        problems += [problem] if problem else []
         if new is not None and _rank(old, node) == _rank(new, node):
             message = f"{rename.what} is called '{rename.new}' now, which is said here, too"
             problems.append(
