@@ -101,7 +101,7 @@ def train_sweep(
     uri = resolve_tracking_uri(tracking_uri, project, plan.tracking.uri)
     folder = new_run_folder(project, f"{plan.head.name} sweep")
     with _opened(folder, design, uri, project, observer) as journal:
-        recorder.attach(folder, uri)
+        recorder.attach(folder, uri, system=plan.tracking.system)
 
         def on_begin(run: Path) -> None:
             journal.write(TrialBegun(run=run.name, time=now_ms()))

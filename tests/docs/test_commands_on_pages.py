@@ -79,6 +79,7 @@ def test_a_run_or_sweep_is_planned(words: list[str], annpipe_here: CliHere, tmp_
     assert code == 0, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [words for _, words in OF_ANNPIPE if words[0] in USED], ids=shlex.join)
 def test_a_command_on_runs_does_what_it_says(
     words: list[str],
@@ -108,6 +109,7 @@ def test_the_schema_is_installed_as_the_page_says(annpipe_here: CliHere, tmp_pat
     assert (tmp_path / "quadratic.yaml").read_text(encoding="utf-8").startswith(modeline)
 
 
+@pytest.mark.slow
 def test_the_saved_model_answers_in_mlflow(used_project: Path) -> None:
     """The page's program, with the id of a run, in a process without annpipe."""
     with closing(sqlite3.connect(used_project / "mlflow.db")) as store:

@@ -26,6 +26,7 @@ LOCK = "shipped.lock"
 class Shipped:
     """What one store holds of a run: `offset` bytes of the journal, and all of it when `complete`: it said so itself.
 
+    `sampled` counts the bytes of `system.jsonl`, as `offset` those of the journal.
     `expected` is what it was asked for, see `store.content.Content`; None where an earlier version shipped the run.
     """
 
@@ -35,6 +36,7 @@ class Shipped:
     model_id: str | None = None
     offset: int = 0
     filled: int = 0
+    sampled: int = 0
     complete: bool = False
     problem: str | None = None
     refused: tuple[str, ...] = ()
@@ -119,7 +121,7 @@ def _is_sound(state: Shipped) -> bool:
     return (
         isinstance(state.store, str)
         and all(text is None or isinstance(text, str) for text in texts)
-        and all(type(number) is int and number >= 0 for number in (state.offset, state.filled))
+        and all(type(number) is int and number >= 0 for number in (state.offset, state.filled, state.sampled))
         and isinstance(state.complete, bool)
         and all(isinstance(text, str) for text in (*state.refused, *state.notices))
     )

@@ -1,7 +1,8 @@
 """The process that records a run while it trains: `python -m annpipe.record.shipper [RUN_FOLDER]`.
 
-The trainer starts it at once and talks to it through its stdin: one line of JSON, `{"folder": …, "tracking_uri": …}`,
-when there is a run folder; then silence; then end of file, which means that the trainer is gone, however it went.
+The trainer starts it at once and talks to it through its stdin: one line of JSON, when there is a run folder, with
+`folder`, `tracking_uri`, the process id `trainer` and `system`, whether the machine is sampled; then silence; then end
+of file, which means that the trainer is gone, however it went.
 
 While the trainer lives, all is done in a thread of low priority. A thread cannot raise its priority again without
 privileges, so what is under way there when the trainer goes is given a moment; then the process replaces itself by one
@@ -16,13 +17,16 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from annpipe.record.journal.location import MLFLOW_ENVIRONMENT, URI_VARIABLE
+
+if TYPE_CHECKING:
+    from annpipe.record.shipper.system import SystemSampler
 
 SECONDS_BETWEEN_TRIES = 0.5
 SECONDS_ALONE = 60.0
@@ -38,9 +42,11 @@ def main(arguments: Sequence[str]) -> int:
     aside = LowPriorityThread() if not _is_hung_up() else None  # nobody trains: there is nobody to step aside for
     if aside:
         importing = aside.begin(lambda: _import(rehearse=not arguments))
-    folder, uri = _run_to_ship(arguments)
-    if folder is None:
+    message: dict[str, Any] = {"folder": arguments[0]} if arguments else _message()
+    if not message:
         return 0
+    folder, uri = Path(message["folder"]).absolute(), message.get("tracking_uri")
+    sampler = _sampler(folder, message)
     if aside:
         aside.end(importing, folder, uri, SECONDS_OF_IMPORT)
     else:
@@ -49,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
 
     _write_to(folder / follow.LOG)
     with follow.logging_to(folder):
-        return _ship(folder, uri, aside)
+        return _ship(folder, uri, aside, sampler)
 
 
 class LowPriorityThread:
@@ -111,7 +117,7 @@ def _import(*, rehearse: bool) -> None:
             model.rehearse()
 
 
-def _ship(folder: Path, uri: str | None, aside: LowPriorityThread | None) -> int:
+def _ship(folder: Path, uri: str | None, aside: LowPriorityThread | None, sampler: SystemSampler | None) -> int:
     from annpipe.record.journal.state import sole_shipper
     from annpipe.record.shipper.follow import ship, store_of, wait_for_journal
     from annpipe.record.shipper.retry import TrainerPipe
@@ -133,7 +139,7 @@ def _ship(folder: Path, uri: str | None, aside: LowPriorityThread | None) -> int
                 store = store_of(folder, uri)
                 # What MLflow resolves on its own (models:/ and runs:/ addresses) must not make a database in the cwd.
                 os.environ["MLFLOW_TRACKING_URI"] = store
-                return 0 if ship(folder, store, trainer, SECONDS_ALONE, while_trained).complete else 1
+                return 0 if ship(folder, store, trainer, SECONDS_ALONE, while_trained, sampler).complete else 1
         # The shipper of the interrupted run that is now resumed may still be at it, and end before it saw all.
         if trainer.gone:
             seconds_left -= SECONDS_BETWEEN_TRIES
@@ -170,18 +176,28 @@ def _ignore_signals() -> None:
         os.environ.setdefault(name, value)
 
 
-def _run_to_ship(arguments: Sequence[str]) -> tuple[Path | None, str | None]:
-    if arguments:
-        return Path(arguments[0]).absolute(), None
+def _message() -> dict[str, Any]:
+    """What the trainer says of its run; empty where it went without one."""
     # Byte by byte: whatever a buffered read took beyond the line would be missed by select.
     line = b""
     while not line.endswith(b"\n"):
         more = os.read(sys.stdin.fileno(), 1)
         if not more:
-            return None, None
+            return {}
         line += more
-    message = json.loads(line)
-    return Path(message["folder"]), message.get("tracking_uri")
+    return dict(json.loads(line))
+
+
+def _sampler(folder: Path, message: Mapping[str, Any]) -> SystemSampler | None:
+    """Begins to sample the machine, where the trainer asks for it."""
+    trainer, wanted = message.get("trainer"), message.get("system", False)
+    if trainer is None or wanted is False:
+        return None
+    from annpipe.record.shipper.system import SystemSampler
+
+    sampler = SystemSampler(folder, trainer, wanted=wanted is True)
+    sampler.start()
+    return sampler
 
 
 def _write_to(path: Path) -> None:

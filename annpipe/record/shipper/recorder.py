@@ -57,11 +57,17 @@ class Recorder:
         )
         return cls(process)
 
-    def attach(self, folder: Path, tracking_uri: str | None = None) -> None:
+    def attach(self, folder: Path, tracking_uri: str | None = None, *, system: bool | None = False) -> None:
         """Names the run to ship; its journal must be there. `tracking_uri` may hold credentials: it is not written
-        down, and is only needed where it does, or where it differs from what the journal says."""
+        down, and is only needed where it does, or where it differs from what the journal says. `system`: whether the
+        machine is sampled until `finish`; None for runs that are not short."""
         self._folder, self._uri = folder.absolute(), tracking_uri
-        message = {"folder": str(self._folder), "tracking_uri": tracking_uri}
+        message = {
+            "folder": str(self._folder),
+            "tracking_uri": tracking_uri,
+            "trainer": os.getpid(),
+            "system": system,
+        }
         stdin = self._process.stdin
         assert stdin is not None
         with suppress(OSError):  # a shipper that died leaves the run to `annpipe sync`

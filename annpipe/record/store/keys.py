@@ -23,6 +23,8 @@ LENGTH_OF_MARK = 10
 MAX_FILE_NAME = 200  # bytes of a part of an artifact's path; file systems take 255
 SINGLE_VALUES = ("best", "final", "evaluated", "best_trial")
 """What the keys of a journal begin with that hold one value of a whole run."""
+SYSTEM = "system/"
+"""What the keys of system metrics begin with, which MLflow shows on a page of their own."""
 
 FILE = "names.json"
 TAG = "annpipe.names"

@@ -18,7 +18,7 @@ from typing import Any
 
 from annpipe.errors import StoreError
 from annpipe.record.journal.location import scrub
-from annpipe.record.store.keys import SINGLE_VALUES, is_single_value
+from annpipe.record.store.keys import SINGLE_VALUES, SYSTEM, is_single_value
 
 KEY = "annpipe"
 TAG = f"mlflow.sharedViewState.{KEY}"
@@ -64,6 +64,7 @@ def prepare_view(address: str, experiment_id: str) -> bool:
 
 def view(metrics: Iterable[str], params: Sequence[str]) -> str:
     """The text of the tag: line charts of the curves, the best values as columns, then the params that differ."""
+    metrics = [key for key in metrics if not key.startswith(SYSTEM)]
     curves = sorted((key for key in metrics if not is_single_value(key) and "/" in key), key=_by_weight)
     groups: dict[str, list[str]] = {}
     for key in curves:

@@ -56,6 +56,7 @@ def test_what_leads_elsewhere_is_changed(name: str) -> None:
     assert len(mlflow_key(name)) <= 250
 
 
+@pytest.mark.slow
 @given(st.sets(NAMES, min_size=2, max_size=40))
 @settings(max_examples=200, derandomize=True, deadline=None)
 def test_never_one_key_for_two_names(names: set[str]) -> None:

@@ -14,7 +14,16 @@ import pytest
 from annpipe.errors import StoreError
 from annpipe.record.store.view import MOST_CHARACTERS, TAG, differing, prepare_view, prepare_views, view
 
-METRICS = ("train/loss", "val/loss", "val/accuracy", "lr", "final.val.loss", "best.val.loss", "best.val.accuracy")
+METRICS = (
+    "train/loss",
+    "val/loss",
+    "val/accuracy",
+    "lr",
+    "system/cpu_utilization_percentage",
+    "final.val.loss",
+    "best.val.loss",
+    "best.val.accuracy",
+)
 
 
 def state(*args: Any, **kwargs: Any) -> dict[str, Any]:

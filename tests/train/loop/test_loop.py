@@ -20,6 +20,7 @@ from tests.train.loop.interruptible import SPEC
 STEPS = 4 * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "steps"),
     [
