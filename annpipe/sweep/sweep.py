@@ -201,7 +201,8 @@ def _opened(folder: Path, design: Design, uri: str, project: Path, observer: Obs
     journal = Journal.create(folder, observer)
     trials = str(design.choices * design.repeats)
     swept = {f"over.{axis.path}": axis.in_words if axis.span else _as_text(axis) for axis in call.axes}
-    how = {"method": call.method.name, "trials": trials, "metric": design.goal.metric}
+    goal = "maximize" if design.goal.higher else "minimize"
+    how = {"method": call.method.name, "trials": trials, "metric": design.goal.metric, "goal": goal}
     how |= {"prune": call.prune.name} if call.prune else {}
     tags = source_tags(Path(plan.file)) | {"annpipe.sweep": "true", "annpipe.trials": trials}
     journal.write(

@@ -86,7 +86,13 @@ def latest_value(folder: Path, key: str) -> float | None:
 
 
 def large_is_good(folder: Path, key: str) -> bool | None:
-    """Whether the best value that a run told of a metric is its largest; None where it does not tell."""
+    """Whether the best value that a run told of a metric is its largest; None where it does not tell.
+
+    A sweep says it of the metric that its trials are compared by.
+    """
+    params = journal.run_begun(folder).params
+    if params.get("metric") == key and params.get("goal") in ("maximize", "minimize"):
+        return bool(params["goal"] == "maximize")
     values = [value for event in journal.read(folder) for name, _, value, _ in journal.points(event) if name == key]
     best = latest_value(folder, f"best/{key}")
     finite = [value for value in values if math.isfinite(value)]
