@@ -109,14 +109,15 @@ def hide_secrets() -> None:
     """Starts this program anew where an argument holds a secret: with `***` in its place, and the arguments themselves
     in the environment, which only the user may read.
 
-    The second start takes them out of the environment, so that no process that it starts has them.
+    The second start takes them out of the environment, so that no process that it starts has them. On Windows, where no
+    process replaces another, it is left undone: there, other users see no arguments.
     """
     hidden = os.environ.pop(ARGUMENTS, None)
     if hidden is not None and any(HIDDEN in argument for argument in sys.argv[1:]):
         with suppress(ValueError):
             sys.argv[1:] = [str(argument) for argument in json.loads(hidden)]
         return
-    if not any(map(has_secret, sys.argv[1:])) or not sys.executable:
+    if sys.platform == "win32" or not any(map(has_secret, sys.argv[1:])) or not sys.executable:
         return
     scrubbed = [scrub(argument) for argument in sys.orig_argv[1:]]
     with suppress(OSError):  # where it cannot be started anew, the command is still what the user wants

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from annpipe.errors import AnnpipeError, LimitError, OptionError, Place, Problem
+from annpipe.files.descriptors import FOLDER, NO_WAIT, open_descriptor
 from annpipe.files.limits import beyond, limit, present_stance
 
 LONGEST = 4096  # bytes of a path, on all systems
@@ -201,18 +202,18 @@ def shown(path: str | Path) -> str:
 
 def _descriptor(real: Path) -> int:
     """An open descriptor of a path without links; neither a pipe nor a device would be waited for."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    flags = os.O_RDONLY | NO_WAIT
     stance = present_stance()
     if stance is None or not real.is_relative_to(stance.folder) or os.open not in os.supports_dir_fd:
-        return os.open(real, flags)
+        return open_descriptor(real, flags)
     *folders, name = real.relative_to(stance.folder).parts or (".",)
-    at = os.open(stance.folder, os.O_RDONLY | os.O_DIRECTORY)
+    at = open_descriptor(stance.folder, os.O_RDONLY | FOLDER)
     try:
         for folder in folders:  # a folder that has become a link meanwhile is not followed
-            below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            below = open_descriptor(folder, os.O_RDONLY | FOLDER, follow_links=False, dir_fd=at)
             os.close(at)
             at = below
-        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=at)
+        return open_descriptor(name, flags, follow_links=False, dir_fd=at)
     finally:
         os.close(at)
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import mlflow
 import sqlalchemy
 
+from annpipe.files.descriptors import move
 from annpipe.files.lock import locked
 from annpipe.files.private import cache_folder, private_folder
 from annpipe.record.journal.location import database_file, is_server, scrub
@@ -52,7 +53,7 @@ def _kept() -> Path:
         with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
             new = Path(scratch, kept.name)
             _make(new)
-            os.replace(new, kept)
+            move(new, kept)
     return kept
 
 
