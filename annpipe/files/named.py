@@ -111,7 +111,7 @@ def named_files(path: str | Path, *, option: str) -> list[str]:
     A path without a pattern is given back as it is, whether or not there is a file. Of a folder that several links lead
     to, the files come once. Raises OptionError at `option`, also for a link out of the folder of an untrusted spec.
     """
-    text = os.fspath(path)
+    text = os.fspath(path).replace(os.altsep or os.sep, os.sep)  # on Windows both kinds of slashes part folders
     try:
         real_path(text)
         if not _has_pattern(text) or os.path.lexists(text):
@@ -150,6 +150,7 @@ def check_named(path: str, spec_text: str | None = None, *, bound: str = "file")
 
 def before_pattern(path: str) -> str:
     """The part of a path that has no pattern in it, up to the last folder; the whole of one without."""
+    path = path.replace(os.altsep or os.sep, os.sep)
     first = min((index for sign in "*?[" if (index := path.find(sign)) >= 0), default=None)
     return path if first is None else path[: path.rfind(os.sep, 0, first) + 1]
 

@@ -208,8 +208,8 @@ def _work_in_process(task: WorkerTask, number: int, stop_pipe: Connection) -> No
 def _end_with_parent(stop_pipe: Connection) -> None:
     """Starts a thread that stops this process when the parent process says so, or is gone, however that ended.
 
-    The sentinel and `stop_pipe` are ends of pipes whose other end only the parent has: the system closes it when the parent
-    dies.
+    The sentinel and `stop_pipe` are ends of pipes whose other end only the parent has: the system closes it when the
+    parent dies.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None

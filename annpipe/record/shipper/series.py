@@ -109,10 +109,13 @@ def _points(event: Event) -> Iterator[tuple[str, SeriesPoint]]:
 
 
 def _file_names(keys: Sequence[str]) -> dict[str, str]:
+    """By key the name of its table; no two are one on a file system that takes large letters for small ones."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for key in keys:
         name = file_name(key)
-        while f"{name}.csv" in names.values():
+        while name.casefold() in taken:
             name += "_"
+        taken.add(name.casefold())
         names[key] = f"{name}.csv"
     return names
