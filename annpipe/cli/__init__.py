@@ -9,8 +9,9 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -29,6 +30,8 @@ COMMANDS = {
     "plan": "show the resolved plan: layers, shapes, parameters",
     "data": "show the data of a spec: columns, classes, splits, leaks",
     "list": "list the components of the registry",
+    "plugins": "list where components come from, and why one is missing or broken; check them",
+    "new": "begin a plugin: a component of this project, or a distribution to publish",
     "show": "show one component: options, types, defaults, origin",
     "lr": "suggest a learning rate by a short test",
     "explain": "explain the code of an error, with a wrong and a right example",
@@ -48,28 +51,40 @@ ARGUMENTS = "ANNPIPE_ARGUMENTS"  # in which a second start finds arguments that 
 class LazyGroup(click.Group):
     """A group that knows its commands by name and imports the file of the one that is called."""
 
+    def __init__(self, *arguments: Any, package: str, summaries: Mapping[str, str], **options: Any) -> None:
+        """`package` has a module for each name in `summaries`, with a click command called `command`."""
+        super().__init__(*arguments, **options)
+        self.package = package
+        self.summaries = summaries
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self.summaries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.summaries:
             return None
-        command = importlib.import_module(f"annpipe.cli.commands.{cmd_name}").command
+        command = importlib.import_module(f"{self.package}.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         from click.shell_completion import CompletionItem
 
-        commands = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
-        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+        pairs = self.summaries.items()
+        items = [CompletionItem(name, help=text) for name, text in pairs if name.startswith(incomplete)]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self.summaries.items()))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "color": True})
+@click.group(
+    cls=LazyGroup,
+    package="annpipe.cli.commands",
+    summaries=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "color": True},
+)
 @click.version_option(package_name="annpipe")
 def annpipe() -> None:
     """A YAML file is a training run."""
@@ -94,14 +109,15 @@ def hide_secrets() -> None:
     """Starts this program anew where an argument holds a secret: with `***` in its place, and the arguments themselves
     in the environment, which only the user may read.
 
-    The second start takes them out of the environment, so that no process that it starts has them.
+    The second start takes them out of the environment, so that no process that it starts has them. On Windows, where no
+    process replaces another, it is left undone: there, other users see no arguments.
     """
     hidden = os.environ.pop(ARGUMENTS, None)
     if hidden is not None and any(HIDDEN in argument for argument in sys.argv[1:]):
         with suppress(ValueError):
             sys.argv[1:] = [str(argument) for argument in json.loads(hidden)]
         return
-    if not any(map(has_secret, sys.argv[1:])) or not sys.executable:
+    if sys.platform == "win32" or not any(map(has_secret, sys.argv[1:])) or not sys.executable:
         return
     scrubbed = [scrub(argument) for argument in sys.orig_argv[1:]]
     with suppress(OSError):  # where it cannot be started anew, the command is still what the user wants

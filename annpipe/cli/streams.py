@@ -49,7 +49,8 @@ def open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
-            stream = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # it stays
+            mode = "r" if number == 0 else "w"
+            stream = open(number, mode, encoding="utf-8", newline=None, closefd=False)  # noqa: SIM115  # it stays
             setattr(sys, name, stream)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from annpipe.files.descriptors import open_descriptor
+
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
 
@@ -21,9 +23,10 @@ def private_folder(folder: Path) -> Path:
 
 def write_private(path: Path, text: str) -> None:
     """Writes a text that only the owner may read, also where a file is there that others could."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(descriptor, PRIVATE_FILE)
+    descriptor = open_descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+    with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        if os.chmod in os.supports_fd:  # on Windows a folder's rights hold for what is in it
+            os.chmod(descriptor, PRIVATE_FILE)
         file.write(text)
 
 

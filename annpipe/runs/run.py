@@ -234,7 +234,7 @@ class Run:
         if few := sampled(parts):
             self.observer.event(few)
         for path, fault in draw(self.plan.plots, view, self.folder / "artifacts" / "plots"):
-            file = str(path.relative_to(self.folder))
+            file = path.relative_to(self.folder).as_posix()
             if isinstance(fault, OSError):
                 self.journal.write(FileUnwritten(file=file, time=now_ms(), reason=fault.strerror))
                 self.observer.event(

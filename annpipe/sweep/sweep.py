@@ -259,7 +259,7 @@ def _write_results(journal: Journal, folder: Path, swept: SweepResult, design: D
         if (best.run / "model").is_dir():
             journal.write(ModelSaved(folder=f"../{best.run.name}/model"))  # beside it, wherever the project is moved to
     for path in draw_figures(swept, folder / "artifacts" / "plots", _curves(swept)):
-        journal.write(ArtifactKept(file=str(path.relative_to(folder)), to="plots"))
+        journal.write(ArtifactKept(file=path.relative_to(folder).as_posix(), to="plots"))
 
 
 def _note(design: Design, best: str = "") -> str:

@@ -6,14 +6,13 @@ have none and are read as they are; within one file lines without a sum may only
 
 from __future__ import annotations
 
-import fcntl
 import json
 import mmap
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from annpipe.files import lock
 from annpipe.files.whole import seal, seal_holds
 from annpipe.record.journal.events import (
     Event,
@@ -159,17 +158,7 @@ def lacks_files(folder: Path) -> bool:
 
 def is_held(folder: Path) -> bool:
     """Whether a trainer has the run open."""
-    try:
-        descriptor = os.open(folder / FILE, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return lock.is_held(folder / FILE)
 
 
 def complete_size(folder: Path) -> int:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import sys
 import time
@@ -23,6 +22,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from annpipe.files.descriptors import open_descriptor
+from annpipe.files.pipes import is_closed
+from annpipe.files.processes import STOP_SIGNALS
 from annpipe.record.journal.location import MLFLOW_ENVIRONMENT, URI_VARIABLE
 
 if TYPE_CHECKING:
@@ -59,7 +61,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 class LowPriorityThread:
-    """A thread of low priority: on Linux each has its own, and this one takes no processor from the training."""
+    """A thread of low priority: on Linux each has its own, and this one takes no processor from the training.
+
+    Elsewhere only whole processes have one, and none could raise its own again: there it is a usual thread.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, initializer=_lower_priority)
@@ -80,7 +85,7 @@ class LowPriorityThread:
                 continue
             gone_since = gone_since or time.monotonic()
             _set_group_niceness(0)
-            if time.monotonic() - gone_since > seconds:
+            if sys.platform == "linux" and time.monotonic() - gone_since > seconds:
                 _begin_again(folder, uri)
         if _is_hung_up():
             self.leave()
@@ -102,9 +107,7 @@ def _begin_again(folder: Path, uri: str | None) -> None:
 
 def _is_hung_up() -> bool:
     """Whether the trainer's end of the pipe is closed, also while there is something left to read."""
-    poll = select.poll()
-    poll.register(sys.stdin.fileno(), 0)
-    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+    return is_closed(sys.stdin.fileno())
 
 
 def _import(*, rehearse: bool) -> None:
@@ -151,15 +154,16 @@ def _ship(folder: Path, uri: str | None, aside: LowPriorityThread | None, sample
 
 def _lower_priority() -> None:
     """Takes no processor from the training, in this thread."""
-    os.nice(NICENESS)
-    _set_group_niceness(NICENESS)
+    if sys.platform == "linux":
+        os.nice(NICENESS)
+        _set_group_niceness(NICENESS)
 
 
 def _set_group_niceness(niceness: int) -> None:
     """A session of its own has a scheduling group of its own, outside of which plain niceness says nothing."""
     for _ in range(20):
         try:
-            Path("/proc/self/autogroup").write_text(str(niceness))
+            Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii", newline="\n")
         except BlockingIOError:  # the kernel changes one such group of all in a tenth of a second
             time.sleep(0.05)
         except OSError:
@@ -170,7 +174,7 @@ def _set_group_niceness(niceness: int) -> None:
 
 def _ignore_signals() -> None:
     """No signal of the training's terminal, and nothing that MLflow would tell."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     for name, value in MLFLOW_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -202,7 +206,7 @@ def _sampler(folder: Path, message: Mapping[str, Any]) -> SystemSampler | None:
 
 def _write_to(path: Path) -> None:
     """Sends stdout and stderr, also of C libraries, to the log: never to the trainer's terminal."""
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    descriptor = open_descriptor(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)

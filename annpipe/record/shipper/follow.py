@@ -67,7 +67,7 @@ def ship(
     if lacks_credentials(uri):
         trouble(f"the store {uri} needs its credentials, which no record keeps: {REMEDY}")
         return _latest(folder, uri)
-    with open(folder / LOG, "a", encoding="utf-8") as file:
+    with open(folder / LOG, "a", encoding="utf-8", newline="\n") as file:
         # MLflow prints a run's address at its end, password included.
         printed = _Printed(file)
         with redirect_stdout(printed), redirect_stderr(printed):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from annpipe.files.processes import apart
 from annpipe.record.journal.location import MLFLOW_ENVIRONMENT
 from annpipe.record.journal.state import is_recorded, read_state
 
@@ -52,8 +53,8 @@ class Recorder:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
             env=_environment(),
+            **apart(),
         )
         return cls(process)
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annpipe.files.descriptors import open_descriptor
 from annpipe.files.private import PRIVATE_FILE
 from annpipe.record.journal import journal
 from annpipe.record.journal.events import MetricPoints, to_data
@@ -204,12 +205,9 @@ def _gpus() -> list[Callable[[], dict[str, float]]]:
 
 def _append(path: Path, lines: bytes) -> None:
     """Adds whole lines; one that a killed shipper left unfinished is ended, and then read as damaged."""
-    with open(path, "a+b", buffering=0, opener=_private) as file:
+    descriptor = open_descriptor(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, PRIVATE_FILE, follow_links=False)
+    with open(descriptor, "a+b", buffering=0) as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             lines = lines if file.read(1) == b"\n" else b"\n" + lines
         file.write(lines)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), PRIVATE_FILE)

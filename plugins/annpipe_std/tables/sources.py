@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annpipe import CellFormat, OptionError, is_utf8, open_file
+from annpipe.files.descriptors import move
 from annpipe_std.tables.files import (
     SURE,
     CsvFormat,
@@ -163,7 +164,7 @@ def _copy(file: str, copy: Path, form: CsvFormat, texts: frozenset[str]) -> None
     try:
         with readable(file, form.encoding):
             _write_typed(file, name, form, texts)
-        os.replace(name, copy)
+        move(name, copy)
     except BaseException:
         os.unlink(name)
         raise

@@ -32,7 +32,7 @@ import os, sys, threading, time
 
 class Starved:
     def find_spec(self, name, path, target=None):
-        if name == "mlflow" and os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) > 0:
+        if name == "mlflow" and os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) > {own}:
             open({hit!r}, "w").close()
             time.sleep(600)
         return None
@@ -98,7 +98,7 @@ def test_low_priority_ends_with_the_trainer(place: Path) -> None:
     hit = place / "starved"
     site = place / "site"
     site.mkdir()
-    (site / "sitecustomize.py").write_text(STARVED.format(hit=str(hit)))
+    (site / "sitecustomize.py").write_text(STARVED.format(hit=str(hit), own=os.getpriority(os.PRIO_PROCESS, 0)))
     own = os.getpriority(os.PRIO_PROCESS, 0)
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "annpipe.record.shipper"], cwd=place, stdin=subprocess.PIPE,
@@ -163,7 +163,7 @@ def test_a_shipper_whose_trainer_left_before_a_run_ends_at_once(place: Path) -> 
     hit = place / "starved"
     site = place / "site"
     site.mkdir()
-    (site / "sitecustomize.py").write_text(STARVED.format(hit=str(hit)))
+    (site / "sitecustomize.py").write_text(STARVED.format(hit=str(hit), own=os.getpriority(os.PRIO_PROCESS, 0)))
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "annpipe.record.shipper"], stdin=subprocess.PIPE, start_new_session=True,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(site), *sys.path[1:]])},

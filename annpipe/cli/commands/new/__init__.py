@@ -1,0 +1,14 @@
+"""`annpipe new`: begins a plugin."""
+
+from __future__ import annotations
+
+import click
+
+from annpipe.cli import LazyGroup
+
+COMMANDS: dict[str, str] = {}
+
+
+@click.group("new", cls=LazyGroup, package=__name__, summaries=COMMANDS)
+def command() -> None:
+    """Begin a plugin: a component of this project, or a distribution to publish."""

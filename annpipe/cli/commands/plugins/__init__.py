@@ -1,0 +1,14 @@
+"""`annpipe plugins`: where components come from, why one is missing, and whether they keep their promises."""
+
+from __future__ import annotations
+
+import click
+
+from annpipe.cli import LazyGroup
+
+COMMANDS: dict[str, str] = {}
+
+
+@click.group("plugins", cls=LazyGroup, package=__name__, summaries=COMMANDS)
+def command() -> None:
+    """Look into plugins: where components come from, why one is missing, whether they work."""
