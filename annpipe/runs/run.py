@@ -137,6 +137,8 @@ class Run:
             if self.checkpoint is None:
                 self._record_start(made, facts, device)
             self.observer.start(made.schedule.total_steps, made.schedule.steps_per_epoch, loop.gear.step)
+            if self.plan.train.max_seconds is not None:
+                self.observer.limit(self.plan.train.max_seconds - loop.memory.seconds)
             is_complete = loop.run()
             loop.gear.close()
             return self._finished(loop, reporter) if is_complete else self._stopped(loop, reporter)

@@ -110,9 +110,9 @@ def _by_weight(key: str) -> tuple[bool, str, bool]:
 
 
 def _by_rank(key: str) -> tuple[bool, bool, bool, str]:
-    """The best values before the final ones, of val before others, metrics before losses."""
+    """The best values before the final ones, of val before others, the loss before metrics, as in `annpipe runs`."""
     kind, _, rest = key.partition(".")
-    return kind != SINGLE_VALUES[0], not rest.startswith("val."), rest.endswith("loss"), key
+    return kind != SINGLE_VALUES[0], not rest.startswith("val."), not rest.endswith("loss"), key
 
 
 def _card(kind: str, section: str, **fields: Any) -> dict[str, Any]:

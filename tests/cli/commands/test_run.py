@@ -206,3 +206,10 @@ def test_the_plan_command_prints_a_spec_that_gives_the_same_plan(
     plans = [json.loads(annpipe_here("plan", name, "--json")[1]) for name in ("small.yaml", "full.yaml")]
     assert plans[0] == plans[1]
     assert plans[0]["optimizer"]["Adam"]["fused"] is True
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_name_is_not_empty(name: str, annpipe_here: Any) -> None:
+    """A run that is called nothing is found by nobody."""
+    code, _, printed = annpipe_here("run", "spec.yaml", "--name", name)
+    assert (code, "a name has at least one letter" in printed) == (2, True)
