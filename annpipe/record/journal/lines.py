@@ -28,6 +28,7 @@ from annpipe.record.journal.events import (
 )
 
 FILE = "journal.jsonl"
+SYSTEM_FILE = "system.jsonl"  # samples of the machine, in lines like those of the journal
 LONGEST_FIRST = 1 << 26  # bytes; a run event with 10,000 params is 1 MB
 E = TypeVar("E", bound=Event)
 
@@ -73,11 +74,17 @@ def lines(file: BinaryIO) -> Iterator[tuple[Event, int]]:
     file.seek(end)
 
 
-def damaged_lines(folder: Path) -> tuple[int, ...]:
-    """The numbers, from 1, of a journal's lines that are not what was written; lines with a sum are not parsed."""
+def damaged_lines(folder: Path, name: str = FILE) -> tuple[int, ...]:
+    """The numbers, from 1, of a journal's lines that are not what was written; lines with a sum are not parsed.
+
+    Of `SYSTEM_FILE` those of the samples, none where a run has no such file.
+    """
     numbers = []
     sealed = False
-    with open(folder / FILE, "rb") as file:
+    path = folder / name
+    if name == SYSTEM_FILE and (path.is_symlink() or not path.is_file()):
+        return ()
+    with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):  # torn by a kill, which is no damage, or whole but for its end
                 numbers += [number] if seal_holds(line[:-1]) else []
@@ -89,10 +96,11 @@ def damaged_lines(folder: Path) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def damage_text(numbers: Sequence[int]) -> str:
-    """In words, which lines of a journal are damaged."""
+def damage_text(numbers: Sequence[int], name: str = FILE) -> str:
+    """In words, which lines of a journal, or of `SYSTEM_FILE`, are damaged."""
+    of = "its journal" if name == FILE else f"its {name}"
     shown = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
-    line = f"line {shown} of its journal is" if len(numbers) == 1 else f"lines {shown} of its journal are"
+    line = f"line {shown} of {of} is" if len(numbers) == 1 else f"lines {shown} of {of} are"
     return f"{line} damaged: what stood there is left out, and nothing else"
 
 

@@ -20,6 +20,7 @@ from annpipe.files.private import PRIVATE_FILE
 from annpipe.record.journal import journal
 from annpipe.record.journal.events import MetricPoints, to_data
 from annpipe.record.journal.inside import is_file
+from annpipe.record.journal.lines import SYSTEM_FILE as FILE
 from annpipe.record.journal.lines import dump
 from annpipe.record.shipper.thin import SeriesPoint
 from annpipe.record.store.keys import SYSTEM
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from annpipe.record.shipper.sender import Sender
     from annpipe.record.store.keys import Names
 
-FILE = "system.jsonl"
 SECONDS_BEFORE_FIRST = 1.0  # over which the first use of the processor is measured
 SECONDS_BETWEEN = 5.0
 SAMPLES_BEFORE_SPARSER = 120  # from then on the time between grows with the run's: 10 hours have about 600
