@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from annpipe.cli.streams import escaped_streams, open_closed_streams
+from annpipe.cli.streams import escaped_streams, open_closed_streams, show_all
 from annpipe.errors import AnnpipeError, NotFound, OutOfMemory, SpecError, is_out_of_memory
 from annpipe.errors.redact import HIDDEN, has_secret, scrub
 
@@ -127,8 +127,8 @@ def hide_secrets() -> None:
 def outcome() -> int:
     """Runs the command line of `sys.argv` and prints what went wrong; the exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that is no text, as an argument may be, is shown all the same
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            show_all(stream)
     with escaped_streams():
         return _outcome()
 
