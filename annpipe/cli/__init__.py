@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from annpipe.cli.streams import escaped_streams, open_closed_streams
+from annpipe.cli.streams import escaped_streams, open_closed_streams, show_all
 from annpipe.errors import AnnpipeError, NotFound, OutOfMemory, SpecError, is_out_of_memory
 from annpipe.errors.redact import HIDDEN, has_secret, scrub
+from annpipe.files.private import home
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -94,6 +95,7 @@ def main() -> NoReturn:
     """The program: runs the command line and ends the process with the exit code of the outcome."""
     open_closed_streams()
     hide_secrets()
+    os.environ.setdefault("HOME", str(home()))  # MLflow and others are not imported without one
     code = outcome()
     if not {"torch", "mlflow"} & sys.modules.keys():
         sys.exit(code)
@@ -127,8 +129,8 @@ def hide_secrets() -> None:
 def outcome() -> int:
     """Runs the command line of `sys.argv` and prints what went wrong; the exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that is no text, as an argument may be, is shown all the same
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            show_all(stream)
     with escaped_streams():
         return _outcome()
 

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -68,7 +69,7 @@ def try_hold(path: Path, descriptor: int) -> Callable[[], None] | None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return None
-        return _nothing  # the lock goes with the descriptor
+        return partial(fcntl.flock, descriptor, fcntl.LOCK_UN)
     return _try_beside(path)
 
 
@@ -131,7 +132,3 @@ def _try_beside(path: Path) -> Callable[[], None] | None:
 
 def _beside(path: Path) -> Path:
     return Path(f"{path}-lock")
-
-
-def _nothing() -> None:
-    """Lets go of nothing."""

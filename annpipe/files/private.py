@@ -30,7 +30,18 @@ def write_private(path: Path, text: str) -> None:
         file.write(text)
 
 
+def home() -> Path:
+    """The user's home; where there is none, as in a container, a folder that cannot be made.
+
+    What needs it then fails as it does in a home that cannot be written, with the error of the system.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)
+
+
 def cache_folder() -> Path:
     """Where annpipe keeps what it can make again: `$XDG_CACHE_HOME/annpipe` or `~/.cache/annpipe`."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "annpipe"
+    return (Path(base) if base else home() / ".cache") / "annpipe"

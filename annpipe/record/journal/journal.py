@@ -87,7 +87,8 @@ class Journal:
                 end = offset
                 for key, step in last_steps(event):
                     steps[key] = max(step, steps.get(key, step))
-        os.ftruncate(descriptor, end)
+        if os.fstat(descriptor).st_size != end:  # on Windows nothing is cut off while somebody reads
+            os.ftruncate(descriptor, end)
         _set_aside(folder)
         return cls(descriptor, let_go, folder, steps, observer)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from annpipe.files.private import home
 from annpipe.files.processes import apart
 from annpipe.record.journal.location import MLFLOW_ENVIRONMENT
 from annpipe.record.journal.state import is_recorded, read_state
@@ -126,7 +127,8 @@ class Recorder:
 
 
 def _environment() -> dict[str, str]:
-    environment = {**MLFLOW_ENVIRONMENT, **os.environ, "OMP_NUM_THREADS": "1"}
+    # MLflow needs a home to be imported
+    environment = {"HOME": str(home()), **MLFLOW_ENVIRONMENT, **os.environ, "OMP_NUM_THREADS": "1"}
     root = str(Path(__file__).resolve().parents[3])
     # Site-packages come by themselves, and on PYTHONPATH they would stand before the standard library.
     if root not in {*site.getsitepackages(), site.getusersitepackages()}:
