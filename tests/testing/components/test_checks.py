@@ -151,3 +151,23 @@ def test_state_that_goes_through_a_checkpoint_passes() -> None:
     report.check()
     (resume,) = (verdict for verdict in report.verdicts if verdict.check == "resume")
     assert resume.outcome == "passed"
+
+
+ODD = ROOT / "tests" / "testing" / "odd_components.py"
+FAULTY = {"NumpyDraw": "another generator than torch's own", "Reseeds": "seeds the global generator anew"}
+ODD_ENTRIES = Registry().add_file(ODD)
+
+
+@pytest.mark.parametrize("entry", sample(ODD_ENTRIES, 4), ids=lambda entry: entry.name)
+def test_a_spec_is_found_for_a_component_that_says_nothing_of_it(entry: Entry) -> None:
+    """Pictures, sequences, tokens, labels, categories: those without a fault pass, the others fail at their line."""
+    registry = REGISTRY.copy()
+    registry.add_file(ODD)
+    report = check_entry(entry, registry)
+    if entry.name not in FAULTY:
+        report.check()
+        return
+    (failed,) = report.failed
+    assert failed.check == "random"
+    assert FAULTY[entry.name] in failed.reason
+    assert ODD.read_text("utf-8").splitlines()[int(failed.place.rpartition(":")[2]) - 1].endswith("# fault")
