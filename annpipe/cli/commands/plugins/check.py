@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
+from annpipe.cli.completion import words
 from annpipe.cli.options import open_registry, plugin_option
 from annpipe.errors import SpecError
 
 
 @click.command("check")
-@click.argument("wanted", metavar="[FILE|DISTRIBUTION|KIND/NAME]...", nargs=-1)
+@click.argument("wanted", metavar="[FILE|DISTRIBUTION|KIND/NAME]...", nargs=-1, shell_complete=words.plugin_files)
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of tables.")
 def command(wanted: tuple[str, ...], plugins: tuple[Path, ...], as_json: bool) -> None:
