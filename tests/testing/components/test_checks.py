@@ -155,7 +155,7 @@ def test_state_that_goes_through_a_checkpoint_passes() -> None:
 
 
 ODD = ROOT / "tests" / "testing" / "odd_components.py"
-FAULTY = {"NumpyDraw": "another generator than torch's own", "Reseeds": "seeds the global generator anew"}
+FAULTY = {"NumpyDraw": "a generator other than torch's own", "Reseeds": "seeds the global generator anew"}
 ODD_ENTRIES = Registry().add_file(ODD)
 
 
