@@ -20,8 +20,8 @@ from annpipe.errors import SpecError
 def command(wanted: tuple[str, ...], plugins: tuple[Path, ...], as_json: bool) -> None:
     """Test components of any kind: options, odd batches, dtypes, a training, a resume, the saved model and more.
 
-    Left out, it is the files in the folder `plugins`. The code of what is checked is run, with your rights: check only
-    what you would run. A check that fails names its line and a remedy, and the exit code is then 3.
+    Without an argument the files in the folder `plugins` are checked. What is checked is run, with your rights: check
+    only what you would run. A check that fails names its line and a remedy, and the exit code is then 3.
     """
     from annpipe.cli.views.component_report import as_text, summary
     from annpipe.testing.components.find import find_components
