@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,50 +18,12 @@ from annpipe.registry.registry import Registry
 from annpipe.runs.begin import begin, reopen
 from annpipe.runs.run import Outcome
 from annpipe.spec import load_spec
+from annpipe.testing.components.training import LoopReports
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.loop.checkpoint import load_checkpoint
-from annpipe.train.loop.loop import LAST, Loop, LoopObserver
+from annpipe.train.loop.loop import LAST, Loop
 from annpipe.train.parts import Parts, build
 from annpipe.train.schedule import Schedule, schedule
-
-
-@dataclass
-class Told(LoopObserver):
-    """Everything a loop reported: series by key, {epoch: value}, and events."""
-
-    series: dict[str, dict[int, float]] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)
-    stop_at: int | None = None
-    step: int = 0
-    kept: dict[str, Any] = field(default_factory=dict)
-
-    def losses(self, first_epoch: int, values: Sequence[float]) -> None:
-        self._take("train/loss", dict(enumerate(values, start=first_epoch)))
-
-    def values(self, epoch: int, values: Mapping[str, float]) -> None:
-        for key, value in values.items():
-            self._take(key, {epoch: value})
-
-    def _take(self, key: str, points: dict[int, float]) -> None:
-        known = self.series.setdefault(key, {})
-        assert not known.keys() & points.keys(), f"{key} was told twice for an epoch"
-        known.update(points)
-
-    def progress(self, step: int, loss: float) -> None:
-        self.step = step
-
-    def stopped(self) -> bool:
-        return self.stop_at is not None and self.step >= self.stop_at
-
-    def event(self, message: str) -> None:
-        self.said.append(message)
-
-    def artifact(self, name: str, content: Any) -> None:
-        self.kept[name] = content
-
-    @property
-    def history(self) -> Mapping[str, tuple[list[int], list[float]]]:
-        return {key: (list(points), list(points.values())) for key, points in self.series.items()}
 
 
 @dataclass
@@ -72,7 +34,7 @@ class Trained:
     parts: Parts
     schedule: Schedule
     loop: Loop
-    told: Told
+    told: LoopReports
 
     @property
     def losses(self) -> list[float]:
@@ -110,11 +72,11 @@ def trainer(tmp_path: Path, planned: Planned) -> Fit:
             parts = build(plan, torch.device("cpu"), dtype)
             steps = schedule(plan, len(parts.rows["train"]))
             gear: Any = Eager(plan, parts, steps)
-            loop = Loop(plan, parts, gear, steps, Told(stop_at=stop_at), tmp_path, {})
+            loop = Loop(plan, parts, gear, steps, LoopReports(stop_at=stop_at), tmp_path, {})
             if resume:
                 loop.load_state(load_checkpoint(tmp_path, LAST))
             loop.run()
-        assert isinstance(loop.reporter, Told)
+        assert isinstance(loop.reporter, LoopReports)
         return Trained(plan, parts, steps, loop, loop.reporter)
 
     return fit

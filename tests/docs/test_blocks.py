@@ -54,10 +54,11 @@ WIDTHS = {
 }
 # Plain text that a test compares with what annpipe prints; other plain text is marked `<!-- output -->` or
 # `<!-- diagram -->`.
-COMPARED = ("error[unknown-component]", "# yaml-language-server", "cli | testing → sweep")
+COMPARED = ("error[unknown-component]", "# yaml-language-server", "cli → testing → sweep")
 # Python on the pages, and the test that runs it; that of plugins/README.md is run by tests/plugins/test_readme.py.
 PYTHON = {
     "class Swish": ("docs/test_readme.py", "test_the_plugin_of_the_readme_works"),
+    "component_tests": ("docs/test_commands_on_pages.py", "test_the_component_of_the_guide_is_checked"),
     "run_sweep": ("docs/conftest.py", "used_project"),
     "compare_with_solo": ("docs/test_commands_on_pages.py", "test_the_members_of_a_stack_are_compared"),
     "mlflow.search_runs": ("docs/test_commands_on_pages.py", "test_what_the_page_on_mlflow_asks_is_answered"),

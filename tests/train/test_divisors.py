@@ -16,6 +16,7 @@ from torch import nn
 
 from annpipe.backend.device import computing
 from annpipe.registry.registry import Registry
+from annpipe.testing.components.training import LoopReports
 from annpipe.train.divisors import Terms
 from annpipe.train.gears.compiled import verify
 from annpipe.train.gears.stack import Member
@@ -28,7 +29,7 @@ from tests.train.divisor_cases import ROWS, TARGETS, WEIGHT, X, spec
 from tests.train.gears.recording import Recorder
 from tests.train.gears.shifts import hold_to_eager, on_the_cpu
 from tests.train.gears.stacks import built, hold_stack, stack_of
-from tests.training import Fit, Planned, Told
+from tests.training import Fit, Planned
 
 GRID = "model=[Linear: 6, Unflatten: {dim: 1, unflattened_size: [3, 2]}]"
 ALL = "model=[Linear: 4, Tanh, Linear: 3"
@@ -284,7 +285,7 @@ def test_a_stack_records_the_loss_of_all_rows(
 
         def work(member: Member) -> list[float]:
             run = runs[stack.members.index(member)]
-            reporter = Told()
+            reporter = LoopReports()
             folder = tmp_path / f"run-{run.plan.head.seed}"
             folder.mkdir()
             Loop(run.plan, run.parts, member, run.schedule, reporter, folder, {}).run()

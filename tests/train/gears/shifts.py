@@ -12,6 +12,7 @@ import torch
 
 from annpipe.backend.device import computing
 from annpipe.plan.plan import Plan
+from annpipe.testing.components.training import LoopReports
 from annpipe.train.gears.compiled.cuda_graph import Capture, GraphedSteps
 from annpipe.train.gears.compiled.gearbox import Shift
 from annpipe.train.gears.compiled.kinds import GRAPHED, KINDS
@@ -23,7 +24,6 @@ from annpipe.train.loop.loop import LAST, Loop
 from annpipe.train.parts import build
 from annpipe.train.schedule import schedule
 from tests.comparing import hold_state
-from tests.training import Told
 
 DOUBLE = {"float32": 1e-5, "float64": 1e-10}
 
@@ -67,7 +67,7 @@ def trained(plan: Plan, folder: Path, word: str, *, stop_at: int | None = None, 
         parts = build(plan, torch.device("cpu"), dtype)
         steps = schedule(plan, len(parts.rows["train"]))
         gear = Eager(plan, parts, steps) if word == "off" else gear_for(plan, parts, steps, lambda shift: None)
-        loop = Loop(plan, parts, gear, steps, Told(stop_at=stop_at), folder, {})
+        loop = Loop(plan, parts, gear, steps, LoopReports(stop_at=stop_at), folder, {})
         if resume:
             loop.load_state(load_checkpoint(folder, LAST))
         loop.run()

@@ -6,7 +6,9 @@ import click
 
 from annpipe.cli import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "check": "test components of any kind: options, batches, training, resume, the saved model",
+}
 
 
 @click.group("plugins", cls=LazyGroup, package=__name__, summaries=COMMANDS)

@@ -15,6 +15,7 @@ from scipy.stats import ks_2samp
 from annpipe.backend.device import available_cores, computing
 from annpipe.errors import NonFiniteLoss
 from annpipe.plan.plan import Plan
+from annpipe.testing.components.training import LoopReports
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.gears.stack import Member, StackedRuns
 from annpipe.train.gears.stacked.eligibility import stack_key
@@ -23,7 +24,7 @@ from annpipe.train.loop.checkpoint import load_checkpoint
 from annpipe.train.loop.loop import LAST, Loop
 from tests.comparing import hold_state
 from tests.train.gears.stacks import OPTIMIZERS, SPEC, STEPS, built, hold_stack, stack_of
-from tests.training import Planned, Told
+from tests.training import Planned
 
 SEEDS = ["seed=1", "seed=2", "seed=3"]
 LINE = "table: {inputs: {a: [0.1, 0.9, -0.4, 0.3, -0.8, 0.5]}, targets: {y: [1, 0, 0, 1, 0, 1]}}"
@@ -288,7 +289,7 @@ def loops_of(plans: list[Plan], folder: Path, stop_at: list[int | None]) -> tupl
     for number, (member, run, stop) in enumerate(zip(stack.members, runs, stop_at, strict=True)):
         home = folder / str(number)
         home.mkdir(exist_ok=True)
-        loops[member] = Loop(run.plan, run.parts, member, run.schedule, Told(stop_at=stop), home, {})
+        loops[member] = Loop(run.plan, run.parts, member, run.schedule, LoopReports(stop_at=stop), home, {})
     return stack, loops
 
 
@@ -299,7 +300,7 @@ def alone(plan: Plan, folder: Path, gear: dict[str, Any] | None = None) -> Loop:
     """The run by itself."""
     run = built(plan)
     folder.mkdir(exist_ok=True)
-    loop = Loop(plan, run.parts, Eager(plan, run.parts, run.schedule), run.schedule, Told(), folder, {})
+    loop = Loop(plan, run.parts, Eager(plan, run.parts, run.schedule), run.schedule, LoopReports(), folder, {})
     if gear is not None:
         loop.load_state(gear)
     loop.run()
@@ -313,8 +314,8 @@ def test_many_rows_of_narrow_layers(planned: Planned) -> None:
 
 
 def hold_loop(one: Loop, other: Loop) -> None:
-    assert isinstance(one.reporter, Told)
-    assert isinstance(other.reporter, Told)
+    assert isinstance(one.reporter, LoopReports)
+    assert isinstance(other.reporter, LoopReports)
     hold_state(one.reporter.series, other.reporter.series, 1e-9)
     hold_state(dict(one.parts.model.state_dict()), dict(other.parts.model.state_dict()), 1e-9)
     assert one.memory.best.keys() == other.memory.best.keys()
