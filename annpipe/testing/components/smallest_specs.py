@@ -69,7 +69,8 @@ def smallest_spec(entry: Entry, registry: Registry) -> dict[str, Any]:
     elif kind in ("optimizer", "scheduler", "average", "data") and kind not in chosen:
         chosen[kind] = spelt
     elif kind in ("metric", "plot", "callback"):
-        chosen = {**(OF_CLASSES if entry.traits_as(MetricTraits).classes else {}), **chosen}
+        if entry.traits_as(MetricTraits).classes and not chosen:
+            chosen |= OF_CLASSES
         chosen[f"{kind}s"] = [spelt]
         chosen.setdefault("data", {**BASE["data"], "split": {"val": 0.25}})
     elif kind == "initializer" and "model" not in chosen:
