@@ -61,6 +61,26 @@ class Browser:
         time.sleep(SECONDS_TO_DRAW)
         file.write_bytes(base64.b64decode(self._call(f"{self._session}/screenshot")))
 
+    def open_at_width(self, url: str, width: int, *, dark: bool = False) -> None:
+        """Opens a page as a screen of this width shows it, which may be narrower than a window can be."""
+        size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self._devtools("Emulation.setDeviceMetricsOverride", size)
+        self._devtools("Emulation.setEmulatedMedia", {"features": scheme})
+        self._call(f"{self._session}/url", {"url": url})
+
+    def value_of(self, script: str) -> Any:
+        """What a script on the page returns."""
+        return self._call(f"{self._session}/execute/sync", {"script": script, "args": []})
+
+    def whole_picture(self, file: Path) -> None:
+        """Writes the page in its whole height."""
+        shot = self._devtools("Page.captureScreenshot", {"captureBeyondViewport": True})
+        file.write_bytes(base64.b64decode(shot["data"]))
+
+    def _devtools(self, command: str, parameters: Mapping[str, Any]) -> Any:
+        return self._call(f"{self._session}/goog/cdp/execute", {"cmd": command, "params": parameters})
+
     def close(self) -> None:
         self._call(self._session, method="DELETE")
 
