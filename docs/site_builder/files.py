@@ -18,8 +18,8 @@ UNLISTED = "---\norphan: true\nnosearch: true\n---\n\n"
 def gallery() -> str:
     """The page of all ready-to-run specs: what each shows, what to expect, and how long it takes."""
     rows = [_of_gallery(path) for path in sorted((ROOT / "pipelines").glob("*.yaml"))]
-    head = "# The gallery\n\nEach of these specs in the folder `pipelines` runs as it stands: `annpipe run pipelines/NAME.yaml`.\n"
-    return "\n".join([head, *rows])
+    head = "Each of these specs in the folder `pipelines` runs as it stands: `annpipe run pipelines/NAME.yaml`."
+    return "\n".join([f"# The gallery\n\n{head}\n", *rows])
 
 
 def _of_gallery(path: Path) -> str:

@@ -71,13 +71,13 @@ def _component(entry: Entry, registry: Registry) -> str:
 
 def _option(option: Parameter) -> str:
     """An option as a term with its type and default, and its meaning below."""
-    return _term(option.name, option.type, default_words(option), meaning(option))
+    return _term(option.name, f"`{option.type}`", default_words(option), meaning(option))
 
 
 def _term(name: str, type_: str, default: str, about: str) -> str:
     is_value = default not in ("required", "supplied")
     given = f"default `{default}`" if is_value else {"required": "required", "supplied": "filled in"}[default]
-    return f"`{name}` `{type_}`, {given}\n: {escaped(about) or '–'}\n"
+    return f"`{name}`: {type_}, {given}\n: {escaped(about) or '–'}\n"
 
 
 def _sections() -> str:
@@ -102,8 +102,8 @@ def _fields(title: str, about: str, model: type[Section]) -> str:
 
 def _field(name: str, field: FieldInfo) -> str:
     bounds = bounds_of(field)
-    limits = " and ".join(f"{LIMITS[key]} {bound:g}" for key, bound in bounds.items())
-    type_ = words(from_annotation(field.annotation), {})
+    limits = " and ".join(f"{LIMITS[key]} {bound:,}" for key, bound in bounds.items())
+    type_ = escaped(words(from_annotation(field.annotation), {}))
     default = "required" if field.is_required() else as_yaml(field.default)
     return _term(name, type_, default, "; ".join(part for part in (field.description or "", limits) if part))
 

@@ -9,12 +9,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 GENERATED = ("reference", "project", "files")  # folders below docs/ that the build of the site fills
-WRITTEN = [path for path in (ROOT / "docs").rglob("*.md") if path.relative_to(ROOT / "docs").parts[0] not in GENERATED]
-PAGES = [ROOT / "README.md", *sorted(WRITTEN), ROOT / "plugins" / "README.md"]
-WALKED = [
-    "docs/tutorial.md",
-    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs/howto").glob("*.md"))),
-]
+DOCS = ROOT / "docs"
+OF_DOCS = [path for path in sorted(DOCS.rglob("*.md")) if path.relative_to(DOCS).parts[0] not in GENERATED]
+PAGES = [ROOT / "README.md", *OF_DOCS, ROOT / "plugins" / "README.md"]
+WALKED = ["docs/tutorial.md", *(f"docs/howto/{path.name}" for path in OF_DOCS if path.parent.name == "howto")]
 """Pages that are executed from top to bottom, as a reader follows them: by tests/docs/test_walked_pages.py."""
 TRANSLATED = {"docs/tutorial_ko.md": "docs/tutorial.md"}
 """Pages in another language, whose blocks are those of the first page."""

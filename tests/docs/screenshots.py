@@ -36,6 +36,7 @@ ARGUMENTS = (
 )
 CLOSE_ASSISTANT = "document.querySelectorAll('button[aria-label=\"Close\"]').forEach(button => button.click())"
 SECONDS_TO_DRAW = 12
+MOST_PIXELS = 12_000
 
 
 class Browser:
@@ -74,8 +75,10 @@ class Browser:
         return self._call(f"{self._session}/execute/sync", {"script": script, "args": []})
 
     def whole_picture(self, file: Path) -> None:
-        """Writes the page in its whole height."""
-        shot = self._devtools("Page.captureScreenshot", {"captureBeyondViewport": True})
+        """Writes the page in its whole height, as far as a picture can be."""
+        width, height = self.value_of("return [window.innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height, MOST_PIXELS), "scale": 1}
+        shot = self._devtools("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
         file.write_bytes(base64.b64decode(shot["data"]))
 
     def _devtools(self, command: str, parameters: Mapping[str, Any]) -> Any:

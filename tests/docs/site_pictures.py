@@ -17,7 +17,7 @@ def main(site: Path, folder: Path, pages: list[str]) -> None:
     with driver() as address:
         browser = Browser(address, 1400, 1000)
         for page in pages:
-            for width, dark in ((380, False), (1400, False), (1400, True)):
+            for width, dark in [(width, dark) for width in WIDTHS for dark in (False, True)]:
                 browser.open_at_width((site / f"{page}.html").resolve().as_uri(), width, dark=dark)
                 file = folder / f"{page.replace('/', '_')}_{width}{'_dark' if dark else ''}.png"
                 browser.whole_picture(file)

@@ -42,18 +42,16 @@ def test_what_is_not_printed_is_noticed() -> None:
 def test_a_translation_has_the_same_blocks_headings_and_figures(page: str, first: str) -> None:
     """In the same order; of diagrams, which hold words, their number."""
 
-    def skeleton(name: str) -> list[object]:
-        text = (ROOT / name).read_text(encoding="utf-8")
-        blocks = [
-            (block.language, block.note, block.text if block.note != "diagram" else "")
-            for block in blocks_of(ROOT / name)
-        ]
-        headings = [
-            len(signs) for signs in re.findall(r"^(#+) ", re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M), re.M)
-        ]
-        return [blocks, headings, re.findall(r"!\[[^]]*\]\(([^)]+)\)", text), re.findall(r"-?\d+\.\d+", text)]
-
     assert skeleton(page) == skeleton(first)
+
+
+def skeleton(name: str) -> list[object]:
+    """What a page has in every language: blocks, levels of headings, figures and decimal numbers."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    blocks = [(block.language, block.note, block.note != "diagram" and block.text) for block in blocks_of(ROOT / name)]
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
+    headings = [len(signs) for signs in re.findall(r"^(#+) ", prose, re.M)]
+    return [blocks, headings, re.findall(r"!\[[^]]*\]\(([^)]+)\)", prose), re.findall(r"-?\d+\.\d+", prose)]
 
 
 def test_the_numbers_by_hand_are_those_of_autograd() -> None:

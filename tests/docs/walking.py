@@ -46,17 +46,14 @@ class Walk:
                 missing = not_printed(block.text, self.printed)
                 assert not missing, (block.id, missing, self.printed)
             else:
-                assert what == "diagram", (
-                    f"{block.id}: this block says above it neither what it is nor where it belongs"
-                )
+                assert what == "diagram", f"{block.id}: no note above this block says what it is"
 
     def _file(self, block: Block, name: str) -> None:
         """Writes a file of the page; one that the repository has must say the same, its comments aside."""
         path = self.project / name
         if path.exists():
-            assert plain(read_text(block.text, name)) == plain(read_text(path.read_text(encoding="utf-8"), name)), (
-                block.id
-            )
+            there = path.read_text(encoding="utf-8")
+            assert plain(read_text(block.text, name)) == plain(read_text(there, name)), block.id
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
@@ -86,11 +83,8 @@ class Walk:
 
 def not_printed(shown: str, printed: str) -> list[str]:
     """The lines of a page that were not printed in this order; numbers may differ a little, lines may be left out."""
-    lines, missing = iter(printed.splitlines()), []
-    for line in shown.splitlines():
-        if line.strip() and not any(_same(line, other) for other in lines):
-            missing.append(line)
-    return missing
+    lines = iter(printed.splitlines())
+    return [line for line in shown.splitlines() if line.strip() and not any(_same(line, other) for other in lines)]
 
 
 def _same(line: str, other: str) -> bool:
