@@ -120,9 +120,9 @@ def _table(entry: Entry, width: int) -> Iterator[str]:
     names, types, defaults = (max(len(row[column]) for row in rows) for column in range(3))
     beside = 2 + names + 2 + types + 2 + defaults + 2
     indent = beside if width - beside >= 30 else 2 + names + 2
-    for name, type_, default, meaning in rows:
+    for name, type_, default, about in rows:
         line = f"  {name:<{names}}  {type_:<{types}}  {default:<{defaults}}  "
-        parts = textwrap.wrap(meaning, max(20, width - indent))
+        parts = textwrap.wrap(about, max(20, width - indent))
         if indent == beside and parts:
             line += parts.pop(0)
         yield line.rstrip()
