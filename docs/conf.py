@@ -13,6 +13,7 @@ version = release = version_of("annpipe")
 extensions = ["myst_parser", "docs.site_builder.extension"]
 exclude_patterns = ["site_builder"]
 nitpicky = True
+smartquotes = False  # which would make a dash of the -- of an option
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4
 

@@ -39,7 +39,7 @@ def _section(command: click.Command, context: click.Context) -> str:
     records = [
         record
         for parameter in command.get_params(context)
-        if "--help" not in parameter.opts and (record := parameter.get_help_record(context))
+        if "--help" not in parameter.opts and (record := parameter.get_help_record(context)) and record[1]
     ]
-    options = "\n".join(f"`{names}`\n: {escaped(about) or '–'}\n" for names, about in records)
+    options = "\n".join(f"`{names}`\n: {escaped(about)}\n" for names, about in records)
     return f"## {context.command_path}\n\n{escaped(help_)}\n\n```text\n{usage}\n```\n\n{options}"
