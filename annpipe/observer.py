@@ -13,6 +13,9 @@ class Observer:
     def start(self, total_steps: int, steps_per_epoch: int, done: int) -> None:
         """Training begins: `total_steps` steps, of which `done` were taken before an interruption."""
 
+    def limit(self, seconds: float) -> None:
+        """Training ends after so many seconds from now at the latest; called after `start`, where there is a limit."""
+
     def progress(self, step: int, loss: float) -> None:
         """`step` steps are done; called about ten times a second.
 

@@ -6,6 +6,7 @@ import ast
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from annpipe.registry.kinds import KINDS
@@ -33,6 +34,7 @@ def modules(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
 
 
+@cache
 def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -139,6 +141,80 @@ def _imported(module: ast.Module) -> Iterator[str]:
             yield from ("." * node.level + f"{node.module or ''}.{alias.name}" for alias in node.names)
 
 
+CALLS_OF_ONE_HOME = {
+    "os.open": "annpipe/files/descriptors.py",
+    "os.replace": "annpipe/files/descriptors.py",
+    "os.rename": "annpipe/files/descriptors.py",
+    "os.link": "annpipe/files/descriptors.py",
+    "symlink_to": "annpipe/files/descriptors.py",
+    "rename": "annpipe/files/descriptors.py",
+    "os.kill": "annpipe/files/processes.py",
+    "os.killpg": "annpipe/files/processes.py",
+    "fcntl.flock": "annpipe/files/lock.py",
+}
+"""Calls that Windows has not, or means otherwise; all modules use the functions of these homes. A null device is one
+of every system."""
+
+
+def calls_of_one_system() -> list[str]:
+    """Calls that only POSIX has as they are meant, outside the module that knows both systems."""
+    return [
+        f"{name_of(path)}:{call.lineno}: {name}"
+        for path in modules("annpipe", "plugins")
+        for call in _calls(parsed(path))
+        for name in {ast.unparse(call.func), ast.unparse(call.func).rpartition(".")[2]} & CALLS_OF_ONE_HOME.keys()
+        if name_of(path) != CALLS_OF_ONE_HOME[name] and "os.devnull" not in ast.unparse(call)
+    ]
+
+
+def texts_without_encoding() -> list[str]:
+    """Files read or written as text without an encoding, and written without saying what ends a line."""
+    return [
+        f"{name_of(path)}:{call.lineno}: {lacking}"
+        for path in modules("annpipe", "plugins")
+        for call in _calls(parsed(path))
+        if (lacking := lacks_for_text(call))
+    ]
+
+
+def lacks_for_text(call: ast.Call) -> str:
+    """What a call lacks that reads or writes text: `encoding`, `newline`, both or nothing."""
+    name = ast.unparse(call.func).rpartition(".")[2]
+    given = {keyword.arg for keyword in call.keywords}
+    wanted: set[str] = set()
+    if name in ("open", "fdopen") and ast.unparse(call.func) != "os.open":
+        mode = _mode(call)
+        if mode is not None and "b" not in mode:
+            wanted = {"encoding"} if mode.strip("t") == "r" else {"encoding", "newline"}
+    elif name == "read_text" and isinstance(call.func, ast.Attribute) and not call.args:
+        wanted = {"encoding"}
+    elif name == "write_text":
+        wanted = {"encoding", "newline"}
+    elif name in ("FileHandler", "TextIOWrapper") or given & {"text", "universal_newlines"}:
+        wanted = {"encoding"}
+    return " and ".join(sorted(wanted - given))
+
+
+def _mode(call: ast.Call) -> str | None:
+    """The mode in which a call opens; None where it opens no file, such as a member of an archive."""
+    is_function = isinstance(call.func, ast.Name) or ast.unparse(call.func) == "os.fdopen"
+    stated = [keyword.value for keyword in call.keywords if keyword.arg == "mode"]
+    stated += call.args[1:2] if is_function else call.args[:1]
+    if stated:
+        return stated[0].value if isinstance(stated[0], ast.Constant) and isinstance(stated[0].value, str) else None
+    return "r" if is_function or ast.unparse(call.func).startswith("Path(") else None
+
+
+def _calls(module: ast.Module) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(module) if isinstance(node, ast.Call))
+
+
 def findings() -> dict[str, list[str]]:
     """What breaks a rule, by the name of the rule."""
-    return {"QUESTIONS": questions(), "DEFINED_TWICE": defined_twice(), "BANNED_IDENTIFIERS": banned_identifiers()}
+    return {
+        "QUESTIONS": questions(),
+        "DEFINED_TWICE": defined_twice(),
+        "BANNED_IDENTIFIERS": banned_identifiers(),
+        "CALLS_OF_ONE_SYSTEM": calls_of_one_system(),
+        "TEXTS_WITHOUT_ENCODING": texts_without_encoding(),
+    }

@@ -27,7 +27,14 @@ def initialize(model: torch.nn.Module, init: Mapping[str, Component]) -> None:
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name, component in assigned(init, list(parameters)).items():
-            instantiate(component, tensor=parameters[name])
+            _fill(component, parameters[name])
+
+
+def _fill(component: Component, tensor: torch.Tensor) -> None:
+    """Fills a tensor in place, from torch's generator: given by name where the component cannot do without."""
+    generator = component.entry.parameter("generator")
+    is_needed = generator is not None and generator.required
+    instantiate(component, tensor=tensor, **({"generator": torch.default_generator} if is_needed else {}))
 
 
 def freeze(model: torch.nn.Module, patterns: Sequence[str]) -> None:
@@ -85,7 +92,7 @@ def _leaves(component: Component, parameter: torch.Tensor) -> bool:
         return True
     with torch.random.fork_rng(devices=[]):
         tensor = torch.full(parameter.shape, torch.nan, device="cpu")
-        instantiate(component, tensor=tensor)
+        _fill(component, tensor)
     return bool(tensor.isnan().all()) and tensor.numel() > 0
 
 
@@ -95,7 +102,7 @@ def _refused(name: str, component: Component, parameter: torch.Tensor) -> Proble
     try:
         with torch.no_grad():
             before = empty._version
-            instantiate(component, tensor=empty)
+            _fill(component, empty)
             if empty._version == before and _leaves(component, parameter):
                 message = f"{in_words(component)} leaves '{name}' as it was"
                 return fault_of(component, message, "fill `tensor` in place, as in `tensor.copy_(values)`")

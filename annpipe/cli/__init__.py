@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from annpipe.cli.streams import escaped_streams, open_closed_streams
+from annpipe.cli.streams import escaped_streams, open_closed_streams, show_all
 from annpipe.errors import AnnpipeError, NotFound, OutOfMemory, SpecError, is_out_of_memory
 from annpipe.errors.redact import HIDDEN, has_secret, scrub
+from annpipe.files.private import home
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -95,6 +96,7 @@ def main() -> NoReturn:
     """The program: runs the command line and ends the process with the exit code of the outcome."""
     open_closed_streams()
     hide_secrets()
+    os.environ.setdefault("HOME", str(home()))  # MLflow and others are not imported without one
     code = outcome()
     if not {"torch", "mlflow"} & sys.modules.keys():
         sys.exit(code)
@@ -110,14 +112,15 @@ def hide_secrets() -> None:
     """Starts this program anew where an argument holds a secret: with `***` in its place, and the arguments themselves
     in the environment, which only the user may read.
 
-    The second start takes them out of the environment, so that no process that it starts has them.
+    The second start takes them out of the environment, so that no process that it starts has them. On Windows, where no
+    process replaces another, it is left undone: there, other users see no arguments.
     """
     hidden = os.environ.pop(ARGUMENTS, None)
     if hidden is not None and any(HIDDEN in argument for argument in sys.argv[1:]):
         with suppress(ValueError):
             sys.argv[1:] = [str(argument) for argument in json.loads(hidden)]
         return
-    if not any(map(has_secret, sys.argv[1:])) or not sys.executable:
+    if sys.platform == "win32" or not any(map(has_secret, sys.argv[1:])) or not sys.executable:
         return
     scrubbed = [scrub(argument) for argument in sys.orig_argv[1:]]
     with suppress(OSError):  # where it cannot be started anew, the command is still what the user wants
@@ -127,8 +130,8 @@ def hide_secrets() -> None:
 def outcome() -> int:
     """Runs the command line of `sys.argv` and prints what went wrong; the exit code."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that is no text, as an argument may be, is shown all the same
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):
+            show_all(stream)
     with escaped_streams():
         return _outcome()
 

@@ -45,7 +45,15 @@ _DEVICE = click.option(
     shell_complete=words.devices,
     help="auto, cpu, cuda, cuda:1 or mps, instead of the spec's.",
 )
-_NAME = click.option("--name", help="A name for the run, instead of the spec's.")
+
+
+def _no_empty_name(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not name.strip():
+        raise click.BadParameter("a name has at least one letter; leave the option out for the spec's name")
+    return name
+
+
+_NAME = click.option("--name", callback=_no_empty_name, help="A name for the run, instead of the spec's.")
 
 
 def spec_source(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -31,6 +32,10 @@ class RunDisplay(Observer, AbstractContextManager["RunDisplay"]):
         """Begins to show `total_steps` steps, `done` of them taken already."""
         kind = _Bar if sys.stderr.isatty() else _Lines
         self._bar = kind(total_steps, steps_per_epoch, done)
+
+    def limit(self, seconds: float) -> None:
+        if self._bar:
+            self._bar.ends_at = time.monotonic() + seconds
 
     def progress(self, step: int, loss: float) -> None:
         if self._bar:
@@ -64,6 +69,8 @@ def _echo(message: str) -> None:
 class _Lines:
     """One line at most every few seconds, and one at the end."""
 
+    ends_at = math.inf
+
     def __init__(self, total_steps: int, steps_per_epoch: int, done: int) -> None:
         self._total, self._per_epoch = total_steps, steps_per_epoch
         self._begun, self._begun_at = done, time.monotonic()
@@ -85,7 +92,8 @@ class _Lines:
     def _print(self) -> None:
         self._printed_at, self._printed = time.monotonic(), self._step
         rate = (self._step - self._begun) / max(self._printed_at - self._begun_at, 1e-9)
-        left = f"{(self._total - self._step) / rate:.0f} s left" if rate and self._step < self._total else "done"
+        seconds = min((self._total - self._step) / (rate or 1e-9), self.ends_at - self._printed_at)
+        left = f"{seconds:.0f} s left" if rate and self._step < self._total and seconds > 0 else "done"
         epoch, epochs = self._step // self._per_epoch, self._total // self._per_epoch
         loss = loss_text(self._step, self._per_epoch, self._loss)
         click.echo(f"epoch {epoch}/{epochs}  {loss}  {rate:.0f} steps/s  {left}", err=True)
@@ -99,21 +107,25 @@ def loss_text(step: int, steps_per_epoch: int, loss: float) -> str:
 class _Bar:
     """A bar with loss, rate and time left."""
 
+    ends_at = math.inf
+
     def __init__(self, total_steps: int, steps_per_epoch: int, done: int) -> None:
         self._begun, self._begun_at = done, time.monotonic()
         self._progress = _rich_progress()
         epochs = -(-total_steps // steps_per_epoch)
-        self._per_epoch, self._epochs = steps_per_epoch, epochs
-        self._task = self._progress.add_task(
-            "", total=total_steps, completed=done, loss="", epoch=f"{done // steps_per_epoch}/{epochs}", rate="-"
-        )
+        self._per_epoch, self._epochs, self._total = steps_per_epoch, epochs, total_steps
+        fields: dict[str, Any] = {"loss": "", "epoch": f"{done // steps_per_epoch}/{epochs}", "rate": "-", "left": "-"}
+        self._task = self._progress.add_task("", total=total_steps, completed=done, **fields)
         self._progress.start()
 
     def show(self, step: int, loss: float) -> None:
-        rate = (step - self._begun) / max(time.monotonic() - self._begun_at, 1e-9)
+        now = time.monotonic()
+        rate = (step - self._begun) / max(now - self._begun_at, 1e-9)
+        seconds = max(0.0, min((self._total - step) / (rate or 1e-9), self.ends_at - now))
+        left = f"{int(seconds // 60)}:{int(seconds % 60):02d}"
         epoch = f"{step // self._per_epoch}/{self._epochs}"
         text = loss_text(step, self._per_epoch, loss)
-        self._progress.update(self._task, completed=step, loss=text, epoch=epoch, rate=f"{rate:.0f}")
+        self._progress.update(self._task, completed=step, loss=text, epoch=epoch, rate=f"{rate:.0f}", left=left)
 
     def say(self, message: str) -> None:
         self._progress.console.print(visible(message), markup=False, highlight=False)
@@ -124,14 +136,14 @@ class _Bar:
 
 def _rich_progress() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     return Progress(
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(),
         TextColumn("{task.fields[loss]}"),
         TextColumn("{task.fields[rate]} steps/s"),
-        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[left]} left"),
         console=Console(file=below(sys.stderr)),
         redirect_stdout=False,
         refresh_per_second=10,

@@ -29,10 +29,10 @@ def warn_skipped(skipped: Iterable[str]) -> None:
 
 
 def warn_damaged(folder: Path) -> bool:
-    """Warns of damaged lines in a run's journal; whether there are any."""
-    from annpipe.record.journal.journal import damage_text, damaged_lines
+    """Warns of damaged lines in a run's journal and in the samples of its machine; whether there are any."""
+    from annpipe.record.journal.lines import FILE, SYSTEM_FILE, damage_text, damaged_lines
 
-    damaged = damaged_lines(folder)
-    if damaged:
-        click.echo(f"warning: {folder.name}: {damage_text(damaged)}", err=True)
-    return bool(damaged)
+    texts = [damage_text(damaged, name) for name in (FILE, SYSTEM_FILE) if (damaged := damaged_lines(folder, name))]
+    for text in texts:
+        click.echo(f"warning: {folder.name}: {text}", err=True)
+    return bool(texts)

@@ -5,6 +5,8 @@ Marks of text direction are escaped too. The escape is that of JSON, so that JSO
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,13 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from annpipe.errors import visible
+
+_ERRORS = "annpipe"  # what Python calls a way to encode what cannot be encoded
+_ASCII = {
+    **dict.fromkeys("┌├└┐┤┘┬┴┼╭╰╮╯", "+"), **dict.fromkeys("─━–—−", "-"), **dict.fromkeys("│┃", "|"),
+    "…": "...", "→": "->", "←": "<-", "×": "x", "·": "*", "≤": "<=", "≥": ">=", "≠": "!=", "±": "+-", "⋮": ":",
+    "‘": "'", "’": "'", "“": '"', "”": '"',
+}  # fmt: skip
 
 
 class Escaping:
@@ -49,8 +58,27 @@ def open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
             os.set_inheritable(number, True)
         if getattr(sys, name) is None:
-            stream = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # it stays
+            mode = "r" if number == 0 else "w"
+            stream = open(number, mode, encoding="utf-8", newline=None, closefd=False)  # noqa: SIM115  # it stays
             setattr(sys, name, stream)
+
+
+def show_all(stream: io.TextIOWrapper) -> None:
+    """Lets a stream take signs that its encoding lacks, as that of a Windows console may: lines and arrows as ASCII,
+    others, and a name that is no text, as escapes."""
+    codecs.register_error(_ERRORS, _in_ascii)
+    stream.reconfigure(errors=_ERRORS)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    if sign in _ASCII:
+        return _ASCII[sign], error.start + 1
+    return codecs.backslashreplace_errors(
+        UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    )
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
 
 
 def _write_model(plan: Plan, parts: Parts, folder: Path) -> None:
-    (folder / "network.py").write_text(network_source(plan, parts.fitted), encoding="utf-8")
+    (folder / "network.py").write_text(network_source(plan, parts.fitted), encoding="utf-8", newline="\n")
     libraries = copy_plugins(plan, folder)
     if parts.fitted:
         shutil.copy(columns.__file__, folder / "columns_model.py")

@@ -30,7 +30,7 @@ def copy_plugins(plan: Plan, folder: Path) -> frozenset[str]:
     if any(STAND_INS in source for source in copies.values()):
         copies[f"{STAND_INS}.py"] = stand_ins()
     for name, source in copies.items():
-        (folder / name).write_text(source, encoding="utf-8")
+        (folder / name).write_text(source, encoding="utf-8", newline="\n")
     return frozenset(library for source in copies.values() for library in _libraries(source))
 
 

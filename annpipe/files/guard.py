@@ -10,14 +10,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
 from annpipe.errors import Problem, SpecError
 from annpipe.files import limits
 
-_GRACE = 10.0  # seconds after which a call that no signal interrupts ends with the process
+_GRACE = 10.0  # seconds after which a call that no signal interrupts ends with the process, on Windows any
 
 
 @contextmanager
@@ -56,12 +56,25 @@ def _in_time() -> Iterator[None]:
         print(render(late), file=sys.stderr, flush=True)  # noqa: T201  # the main thread is held by a call
         os._exit(SpecError.exit_code)
 
-    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     last = threading.Timer(limits.SECONDS + _GRACE, end)
     last.daemon = True
     last.start()
+    try:
+        with _interrupting(stop):
+            yield
+    finally:
+        last.cancel()
+
+
+@contextmanager
+def _interrupting(stop: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Calls `stop` in the main thread after limits.SECONDS; on Windows no timer interrupts it, and none does."""
+    if sys.platform == "win32":
+        yield
+        return
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, limits.SECONDS, 1.0)  # again where something has swallowed it
     try:
@@ -69,7 +82,6 @@ def _in_time() -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        last.cancel()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from annpipe.errors import AnnpipeError, LimitError, OptionError, Place, Problem
+from annpipe.files.descriptors import FOLDER, NO_WAIT, open_descriptor
 from annpipe.files.limits import beyond, limit, present_stance
 
 LONGEST = 4096  # bytes of a path, on all systems
@@ -110,7 +111,7 @@ def named_files(path: str | Path, *, option: str) -> list[str]:
     A path without a pattern is given back as it is, whether or not there is a file. Of a folder that several links lead
     to, the files come once. Raises OptionError at `option`, also for a link out of the folder of an untrusted spec.
     """
-    text = os.fspath(path)
+    text = os.fspath(path).replace(os.altsep or os.sep, os.sep)  # on Windows both kinds of slashes part folders
     try:
         real_path(text)
         if not _has_pattern(text) or os.path.lexists(text):
@@ -149,6 +150,7 @@ def check_named(path: str, spec_text: str | None = None, *, bound: str = "file")
 
 def before_pattern(path: str) -> str:
     """The part of a path that has no pattern in it, up to the last folder; the whole of one without."""
+    path = path.replace(os.altsep or os.sep, os.sep)
     first = min((index for sign in "*?[" if (index := path.find(sign)) >= 0), default=None)
     return path if first is None else path[: path.rfind(os.sep, 0, first) + 1]
 
@@ -201,18 +203,18 @@ def shown(path: str | Path) -> str:
 
 def _descriptor(real: Path) -> int:
     """An open descriptor of a path without links; neither a pipe nor a device would be waited for."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    flags = os.O_RDONLY | NO_WAIT
     stance = present_stance()
     if stance is None or not real.is_relative_to(stance.folder) or os.open not in os.supports_dir_fd:
-        return os.open(real, flags)
+        return open_descriptor(real, flags)
     *folders, name = real.relative_to(stance.folder).parts or (".",)
-    at = os.open(stance.folder, os.O_RDONLY | os.O_DIRECTORY)
+    at = open_descriptor(stance.folder, os.O_RDONLY | FOLDER)
     try:
         for folder in folders:  # a folder that has become a link meanwhile is not followed
-            below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            below = open_descriptor(folder, os.O_RDONLY | FOLDER, follow_links=False, dir_fd=at)
             os.close(at)
             at = below
-        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=at)
+        return open_descriptor(name, flags, follow_links=False, dir_fd=at)
     finally:
         os.close(at)
 

@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from annpipe.files.descriptors import sync_folder as sync_folder
 from annpipe.files.whole import Damaged, digest, seal, seal_holds, write_synced
-from annpipe.files.whole import sync_folder as sync_folder
 
 FORMAT = 2  # of state.json; 1 had no digests
 _FORMAT, _SUM = "$format", "$tensors"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from annpipe.files.descriptors import open_descriptor
+
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
 
@@ -21,13 +23,25 @@ def private_folder(folder: Path) -> Path:
 
 def write_private(path: Path, text: str) -> None:
     """Writes a text that only the owner may read, also where a file is there that others could."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        os.fchmod(descriptor, PRIVATE_FILE)
+    descriptor = open_descriptor(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
+    with open(descriptor, "w", encoding="utf-8", newline="\n") as file:
+        if os.chmod in os.supports_fd:  # on Windows a folder's rights hold for what is in it
+            os.chmod(descriptor, PRIVATE_FILE)
         file.write(text)
+
+
+def home() -> Path:
+    """The user's home; where there is none, as in a container, a folder that cannot be made.
+
+    What needs it then fails as it does in a home that cannot be written, with the error of the system.
+    """
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(os.devnull)
 
 
 def cache_folder() -> Path:
     """Where annpipe keeps what it can make again: `$XDG_CACHE_HOME/annpipe` or `~/.cache/annpipe`."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "annpipe"
+    return (Path(base) if base else home() / ".cache") / "annpipe"

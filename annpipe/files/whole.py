@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from annpipe.errors import RunError
+from annpipe.files.descriptors import move, open_descriptor, sync_file, sync_folder
 from annpipe.files.private import PRIVATE_FILE, PRIVATE_FOLDER
 
 SUMS = "sums.json"
@@ -64,7 +65,7 @@ def write_whole(path: Path, data: bytes | str, *, sync: bool = True) -> None:
     new = path.with_name(f".{path.name}.new")
     try:
         _write(new, content, sync=sync)
-        os.replace(new, path)
+        move(new, path)
     except BaseException:
         with suppress(OSError):
             os.unlink(new)
@@ -88,7 +89,7 @@ def replace_text(path: Path, *, before: bytes, after: bytes) -> bool:
         if real.read_bytes() != before:
             os.unlink(new)
             return False
-        os.replace(new, real)
+        move(new, real)
     except BaseException:
         with suppress(OSError):
             os.unlink(new)
@@ -112,12 +113,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         yield new
         write_sums(new)
         for path in sorted(new.iterdir()):
-            _sync(path)
+            sync_file(path)
         sync_folder(new)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
-            os.rename(folder, old)
-        os.rename(new, folder)
+            move(folder, old)
+        move(new, folder)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
@@ -132,25 +133,12 @@ def write_sums(folder: Path) -> None:
         if path.is_file() and path.name != SUMS:
             data = path.read_bytes()
             sums[path.name] = [len(data), digest(data)]
-    (folder / SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8")
-
-
-def sync_folder(folder: Path) -> None:
-    """Waits until the names in a folder are on the disk."""
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    (folder / SUMS).write_text(json.dumps(sums, indent=1), encoding="utf-8", newline="\n")
 
 
 def _write(path: Path, data: bytes, *, sync: bool) -> None:
     # With calls of the system alone: what a fault does to each of them is tried in tests/faults.
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, PRIVATE_FILE)
+    descriptor = open_descriptor(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, PRIVATE_FILE)
     try:
         left = memoryview(data)
         while left:

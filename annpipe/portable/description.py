@@ -157,7 +157,7 @@ class ModelDescription:
 
     def write(self, folder: Path) -> None:
         """Writes the model.json of a folder."""
-        (folder / FILE).write_text(json.dumps(self.to_data(), indent=2), encoding="utf-8")
+        (folder / FILE).write_text(json.dumps(self.to_data(), indent=2), encoding="utf-8", newline="\n")
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from annpipe.files.descriptors import move
 from annpipe.files.private import cache_folder, private_folder
 from annpipe.registry.entry import Entry, Origin, from_json, installed_version, to_json
 
@@ -117,7 +118,7 @@ def _keep(file: Path, text: str) -> None:
     try:
         private_folder(file.parent)
         temporary = file.with_suffix(f".{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(file)
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        move(temporary, file)
     except OSError:
         pass

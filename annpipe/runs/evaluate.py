@@ -117,7 +117,7 @@ def _write_down(
     journal.metrics(step, {f"{FOLDER}/{called}/{key}": value for key, value in values.items()}, now_ms())
     journal.write(DatasetUsed(dataset=facts))
     for path in figures:
-        journal.write(ArtifactKept(file=str(path.relative_to(run)), to=f"{FOLDER}/{called}"))
+        journal.write(ArtifactKept(file=path.relative_to(run).as_posix(), to=f"{FOLDER}/{called}"))
     journal.close()
 
 

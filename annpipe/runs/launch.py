@@ -102,7 +102,7 @@ def launch(drafted: Draft, observer: Observer, tracking_uri: str | None = None) 
         find_device(plan.device.type, drafted.spec.place("device"))  # before a folder is made
         folder = new_run_folder(project, plan.head.name)
         run = begin(plan, folder, observer, tracking_uri=uri, artifact_root=artifact_root(uri, project))
-        recorder.attach(folder, uri)
+        recorder.attach(folder, uri, system=plan.tracking.system)
         return _go(run, recorder)
 
 
@@ -129,7 +129,7 @@ def go_on(folder: Path, observer: Observer, tracking_uri: str | None = None, *, 
         except Exception as error:  # the files of a checkpoint or journal that were changed or cut may hold anything
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise RunError(f"the run {folder.name} cannot be resumed, since its files are damaged: {reason}") from error
-        recorder.attach(folder, tracking_uri)
+        recorder.attach(folder, tracking_uri, system=plan.tracking.system)
         return _go(run, recorder)
 
 

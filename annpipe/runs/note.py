@@ -33,8 +33,8 @@ def run_note(
 
 
 def sweep_note(plan: Plan, axes: str, trials: str, best: str = "") -> str:
-    """The same of a sweep: what it varies, how many trials, and in the end its `best` one in words."""
-    asked = f"{trials} trials of {axes}" if axes else f"{trials} trials"
+    """The same of a sweep: what it varies, how many `trials`, in words, and in the end its `best` one."""
+    asked = f"{trials} of {axes}" if axes else trials
     parts = [plan.head.description or "", best, asked, _asked(plan), f"    {_command(plan)}"]
     return "\n\n".join(part for part in parts if part)
 

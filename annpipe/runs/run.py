@@ -137,6 +137,8 @@ class Run:
             if self.checkpoint is None:
                 self._record_start(made, facts, device)
             self.observer.start(made.schedule.total_steps, made.schedule.steps_per_epoch, loop.gear.step)
+            if self.plan.train.max_seconds is not None:
+                self.observer.limit(self.plan.train.max_seconds - loop.memory.seconds)
             is_complete = loop.run()
             loop.gear.close()
             return self._finished(loop, reporter) if is_complete else self._stopped(loop, reporter)
@@ -234,7 +236,7 @@ class Run:
         if few := sampled(parts):
             self.observer.event(few)
         for path, fault in draw(self.plan.plots, view, self.folder / "artifacts" / "plots"):
-            file = str(path.relative_to(self.folder))
+            file = path.relative_to(self.folder).as_posix()
             if isinstance(fault, OSError):
                 self.journal.write(FileUnwritten(file=file, time=now_ms(), reason=fault.strerror))
                 self.observer.event(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import termios
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from annpipe.files.processes import HANG_UP, stop_signals
 
 
 @dataclass
@@ -25,20 +25,19 @@ class StopSignal:
 def signals_caught(stop: StopSignal) -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP set `stop.number`; a second SIGINT raises KeyboardInterrupt at once.
 
-    A SIGHUP that is ignored, as under `nohup`, stays ignored. Outside the main thread this does nothing: whoever
-    started the thread catches the signals.
+    So does SIGBREAK on Windows, which has no SIGHUP. A SIGHUP that is ignored, as under `nohup`, stays ignored. Outside
+    the main thread this does nothing: whoever started the thread catches the signals.
     """
 
     def catch(number: int, frame: FrameType | None) -> None:
         if stop.number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         stop.number = number
-        if number == signal.SIGHUP:
+        if number == HANG_UP:
             _leave_terminal()
 
-    ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
     try:
-        before = {number: signal.signal(number, catch) for number in SIGNALS if number not in ignored}
+        before = {number: signal.signal(number, catch) for number in stop_signals()}
     except ValueError:  # not the main thread
         yield
         return
@@ -51,13 +50,16 @@ def signals_caught(stop: StopSignal) -> Iterator[None]:
 
 def _leave_terminal() -> None:
     """Redirects output away from a terminal that was closed, so that writing to it does not end the run."""
-    for descriptor in (1, 2):
-        try:
-            termios.tcgetattr(descriptor)
-        except termios.error as error:
-            if error.args[0] == errno.EIO:
-                nothing = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nothing, descriptor)
-                os.close(nothing)
-        except OSError:  # it was closed
-            continue
+    if sys.platform != "win32":  # which has no SIGHUP
+        import termios
+
+        for descriptor in (1, 2):
+            try:
+                termios.tcgetattr(descriptor)
+            except termios.error as error:
+                if error.args[0] == errno.EIO:
+                    nothing = os.open(os.devnull, os.O_WRONLY)
+                    os.dup2(nothing, descriptor)
+                    os.close(nothing)
+            except OSError:  # it was closed
+                continue

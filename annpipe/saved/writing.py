@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from annpipe.errors import NotFound, RunError
+from annpipe.files.descriptors import move
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
@@ -61,7 +62,7 @@ class OutputFile:
         if self._new is None or self._path is None or not self._new.exists():
             return
         if error is None:
-            os.replace(self._new, self._path)
+            move(self._new, self._path)
         else:
             self._new.unlink()
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from annpipe.files.descriptors import move
 from annpipe.scaffold.names import NewError
 
 _MADE = 0o777  # what the user's umask leaves of it, as `mkdir` makes folders
@@ -49,7 +50,7 @@ def write_new_folder(folder: Path, texts: Mapping[str, str]) -> None:
         umask = os.umask(0)
         os.umask(umask)
         new.chmod(_MADE & ~umask)
-        new.rename(folder)
+        move(new, folder)
     except BaseException as error:
         if new is not None:
             shutil.rmtree(new, ignore_errors=True)

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from annpipe.errors import AnnpipeError
+from annpipe.files.descriptors import move
 from annpipe.files.named import NamedFault, content, real_path
 from annpipe.spec.yaml.reader import MAX_BYTES, read_file
 
@@ -44,7 +45,7 @@ def write(path: Path, data: bytes) -> bool:
         whole.write_bytes(data)
         if target.exists():
             shutil.copymode(target, whole)
-        os.replace(whole, target)
+        move(whole, target)
     except OSError as error:
         with suppress(OSError):
             whole.unlink(missing_ok=True)

@@ -101,7 +101,7 @@ def train_sweep(
     uri = resolve_tracking_uri(tracking_uri, project, plan.tracking.uri)
     folder = new_run_folder(project, f"{plan.head.name} sweep")
     with _opened(folder, design, uri, project, observer) as journal:
-        recorder.attach(folder, uri)
+        recorder.attach(folder, uri, system=plan.tracking.system)
 
         def on_begin(run: Path) -> None:
             journal.write(TrialBegun(run=run.name, time=now_ms()))
@@ -201,7 +201,8 @@ def _opened(folder: Path, design: Design, uri: str, project: Path, observer: Obs
     journal = Journal.create(folder, observer)
     trials = str(design.choices * design.repeats)
     swept = {f"over.{axis.path}": axis.in_words if axis.span else _as_text(axis) for axis in call.axes}
-    how = {"method": call.method.name, "trials": trials, "metric": design.goal.metric}
+    goal = "maximize" if design.goal.higher else "minimize"
+    how = {"method": call.method.name, "trials": trials, "metric": design.goal.metric, "goal": goal}
     how |= {"prune": call.prune.name} if call.prune else {}
     tags = source_tags(Path(plan.file)) | {"annpipe.sweep": "true", "annpipe.trials": trials}
     journal.write(
@@ -253,17 +254,20 @@ def _write_results(journal: Journal, folder: Path, swept: SweepResult, design: D
     best = swept.best
     if best is not None and best.run is not None and best.run.is_dir():
         journal.metrics(0, best_values(swept), now_ms())
-        journal.write(TagsSet(tags={"annpipe.best_trial": best.run.name, NOTE: _note(design, _best_in_words(swept))}))
+        journal.write(TagsSet(tags={"annpipe.best_trial": best.run.name, NOTE: _note(design, swept)}))
         _keep(journal, folder, "best.yaml", (best.run / "plan.yaml").read_text(encoding="utf-8"))
         if (best.run / "model").is_dir():
             journal.write(ModelSaved(folder=f"../{best.run.name}/model"))  # beside it, wherever the project is moved to
     for path in draw_figures(swept, folder / "artifacts" / "plots", _curves(swept)):
-        journal.write(ArtifactKept(file=str(path.relative_to(folder)), to="plots"))
+        journal.write(ArtifactKept(file=path.relative_to(folder).as_posix(), to="plots"))
 
 
-def _note(design: Design, best: str = "") -> str:
+def _note(design: Design, swept: SweepResult | None = None) -> str:
+    """The description of a sweep's run, at its end with the best trial and how many were there already."""
     axes = ", ".join(f"`{axis.path}` in {axis.in_words if axis.span else _as_text(axis)}" for axis in design.call.axes)
-    return sweep_note(design.base, axes, str(design.choices * design.repeats), best)
+    n_before = sum(not result.is_new for result in swept.results) if swept else 0
+    trials = f"{design.choices * design.repeats} trials" + (f" ({n_before} made before)" if n_before else "")
+    return sweep_note(design.base, axes, trials, _best_in_words(swept) if swept else "")
 
 
 def _best_in_words(swept: SweepResult) -> str:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from annpipe.backend.device import available_cores
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import StoreError
+from annpipe.files.processes import ask_to_stop
 from annpipe.observer import SILENT
 from annpipe.record.journal.source import source_tags
 from annpipe.runs.signals import StopSignal, signals_caught
@@ -149,10 +150,12 @@ class WorkerPool:
         context = multiprocessing.get_context("spawn")
         self._study = study
         self._processes: list[BaseProcess] = []
+        stop_pipe, self._stop_pipe = context.Pipe(duplex=False)
         for number in range(1, task.workers):
-            process = context.Process(target=_work_in_process, args=(task, number), daemon=True)
+            process = context.Process(target=_work_in_process, args=(task, number, stop_pipe), daemon=True)
             process.start()
             self._processes.append(process)
+        stop_pipe.close()
 
     def release_dead(self) -> None:
         """Frees what workers that have died had taken, for the others."""
@@ -162,11 +165,15 @@ class WorkerPool:
 
     def stop(self) -> None:
         """Asks all to stop after the present step, and waits for them."""
-        for process in self._processes:
-            process.terminate()
+        if sys.platform == "win32":  # where `terminate` ends a process at once
+            self._stop_pipe.close()
+        else:
+            for process in self._processes:
+                process.terminate()
         for process in self._processes:
             process.join()
         self.release_dead()
+        self._stop_pipe.close()
 
 
 def threads_of(workers: int) -> int | None:
@@ -175,9 +182,9 @@ def threads_of(workers: int) -> int | None:
 
 
 @torch_defaults()
-def _work_in_process(task: WorkerTask, number: int) -> None:
-    """One more worker, in a process of its own."""
-    _end_with_parent()
+def _work_in_process(task: WorkerTask, number: int, stop_pipe: Connection) -> None:
+    """One more worker, in a process of its own; it stops when the other end of `stop_pipe` is closed."""
+    _end_with_parent(stop_pipe)
     from annpipe.sweep.optuna_study import Study, seed_of
     from annpipe.sweep.storage import answering, storage_of
 
@@ -198,17 +205,19 @@ def _work_in_process(task: WorkerTask, number: int) -> None:
         sys.exit(str(error))
 
 
-def _end_with_parent() -> None:
-    """Starts a thread that stops this process once the parent process is gone, however that ended.
+def _end_with_parent(stop_pipe: Connection) -> None:
+    """Starts a thread that stops this process when the parent process says so, or is gone, however that ended.
 
-    The sentinel is the end of a pipe whose other end only the parent has: the system closes it when the parent dies.
+    The sentinel and `stop_pipe` are ends of pipes whose other end only the parent has: the system closes it when the
+    parent dies.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None
 
     def watch() -> None:
-        wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)  # the trial under way ends after its step, as KILLED
+        wait([parent.sentinel, stop_pipe])
+        ask_to_stop()  # the trial under way ends after its step, as KILLED
+        wait([parent.sentinel])  # who lives waits for us
         time.sleep(PARTING_SECONDS)
         os._exit(128 + signal.SIGTERM)  # a step, or a callback, that takes too long
 

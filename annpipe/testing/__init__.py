@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from annpipe.testing.cases import check_component, component_tests
     from annpipe.testing.components.verdicts import ComponentReport, Verdict
-    from annpipe.testing.solo import Difference, SoloComparison, compare_with_solo
+    from annpipe.testing.stack.solo import Difference, SoloComparison, compare_with_solo
 
 _HOMES = {
     "annpipe.testing.cases": ("check_component", "component_tests"),
     "annpipe.testing.components.verdicts": ("ComponentReport", "Verdict"),
-    "annpipe.testing.solo": ("Difference", "SoloComparison", "compare_with_solo"),
+    "annpipe.testing.stack.solo": ("Difference", "SoloComparison", "compare_with_solo"),
 }
 
 __all__ = [

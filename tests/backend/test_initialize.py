@@ -165,3 +165,23 @@ def test_what_means_nothing_is_refused(model: str, words: str, plan: Any) -> Non
 def test_one_layer_may_be_the_whole_model(plan: Any) -> None:
     """Written as a mapping, where a list would have one item."""
     assert plan("{Linear: 1}").digest == plan("[Linear: 1]").digest
+
+
+NOISY = """
+import torch
+from annpipe import initializer
+
+@initializer
+def noisy_(tensor: torch.Tensor, *, generator: torch.Generator) -> None:
+    "Normal numbers."
+    tensor.normal_(generator=generator)
+"""
+
+
+def test_an_initializer_that_needs_the_generator_gets_the_one_of_the_run(plan: Any, tmp_path: Path) -> None:
+    """It draws as one does that leaves the generator to torch."""
+    (tmp_path / "noisy.py").write_text(NOISY, encoding="utf-8")
+    with_own = plan("{layers: [Linear: 3, Linear: 1], init: {weight: noisy_}}", more="plugins: [./noisy.py]\n")
+    with_torch = plan("{layers: [Linear: 3, Linear: 1], init: {weight: normal_}}")
+    own, of_torch = (build_model(one).state_dict() for one in (with_own, with_torch))
+    assert all(torch.equal(own[name], of_torch[name]) for name in of_torch)

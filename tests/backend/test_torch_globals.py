@@ -208,6 +208,7 @@ def test_inside_every_setting_is_its_default() -> None:
         assert not torch.empty(1).is_inference()
 
 
+@pytest.mark.slow
 def test_a_sweep_and_an_evaluation_are_the_same_too(
     project: Path, usual: tuple[str, list[Any], str], real_warnings: None
 ) -> None:

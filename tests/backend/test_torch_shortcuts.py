@@ -36,6 +36,7 @@ print(sorted({"torch._dynamo", "torch._inductor", "sympy", "mlflow"} & set(sys.m
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", sample(["Adam", "SGD"], 2))
 def test_a_run_loads_no_compiler(optimizer: str, tmp_path: Path) -> None:
     """Two seconds of each command: from the spec to the saved model nothing imports torch's compiler."""
@@ -65,6 +66,7 @@ assert "torch._dynamo" in sys.modules  # torch's own way; where this fails, the 
 """
 
 
+@pytest.mark.slow
 def test_optimizers_are_torchs_own_afterwards() -> None:
     """What keeps their methods from loading the compiler is undone where it was made, by the outermost of several."""
     done = subprocess.run([sys.executable, "-c", PATCH], capture_output=True, text=True, check=False)

@@ -190,6 +190,7 @@ def test_a_broken_state_is_that_of_no_record(tmp_path: Path, state: str) -> None
     assert not is_recorded(run)
 
 
+@pytest.mark.slow
 def test_no_damage_to_a_run_folder_raises(tmp_path: Path) -> None:
     """300 random cuts, overwritten stretches and changed values of a journal, read by all that reads one."""
     draw = random.Random(7)

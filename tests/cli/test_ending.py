@@ -20,6 +20,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["torch", "json"])
 @pytest.mark.parametrize(
     ("words", "code", "said"), [(["--help"], 0, "Commands"), (["validate", "nowhere.yaml"], 3, "")]

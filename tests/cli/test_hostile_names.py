@@ -96,6 +96,7 @@ def typed(project: Path, caught: pytest.CaptureFixture[str], *words: str) -> tup
     return code, printed.out
 
 
+@pytest.mark.slow
 def test_no_command_obeys_a_name(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Each of them, in each of its formats; JSON and YAML mean the true names, and each SVG is XML."""
 

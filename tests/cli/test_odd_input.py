@@ -127,6 +127,7 @@ def walk(
         check(annpipe_here, [word.replace("PATH", path) for word in command.split()], allowed=allowed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", OF_SPECS)
 def test_a_spec_that_is_none(command: str, mine: Path, annpipe_here: CliHere) -> None:
     walk(annpipe_here, command, PATHS, allowed=(0, 2, 3) if command.startswith("schema") else (2, 3))
@@ -137,6 +138,7 @@ def test_a_run_that_is_none(command: str, mine: Path, annpipe_here: CliHere) -> 
     walk(annpipe_here, command, PATHS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", OF_DATA)
 def test_data_that_are_none(command: str, mine: Path, annpipe_here: CliHere) -> None:
     walk(annpipe_here, command, {**PATHS, **ENDED}, allowed=(2, 3))
@@ -251,6 +253,7 @@ def data_of(path: Path) -> str:
     return f"{{{'parquet' if path.suffix == '.parquet' else 'csv'}: {{files: '{path.name}', target: y, FORM}}}}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("untrusted", [False, True], ids=["trusted", "untrusted"])
 @pytest.mark.parametrize("broken", [broken_archives, broken_tables])
 def test_broken_data_of_a_spec(
@@ -270,6 +273,7 @@ def test_broken_data_of_a_spec(
         check(annpipe_here, ["data", str(spec)], allowed=(0, 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", [broken_archives, broken_tables])
 def test_broken_rows_for_a_model(broken: Callable[[Path], Iterator[Path]], mine: Path, annpipe_here: CliHere) -> None:
     for path in broken(mine):
@@ -387,6 +391,7 @@ WRITING = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", sample(WRITING, 3))
 def test_a_disk_that_takes_no_more(command: str, mine: Path, annpipe_here: CliHere) -> None:
     """Files may not grow beyond some bytes, as on a disk that is full."""
@@ -403,6 +408,7 @@ def test_a_disk_that_takes_no_more(command: str, mine: Path, annpipe_here: CliHe
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("full", [True, False], ids=["full", "read-only"])
 def test_a_disk_that_is_full_or_read_only(full: bool, mine: Path, annpipe_here: CliHere) -> None:
     """The disk is one of the memory's; the command says what is wrong with it, and what to do."""

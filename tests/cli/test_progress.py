@@ -56,6 +56,19 @@ def test_a_line_every_few_seconds_and_one_at_the_end(clock: Clock, capsys: pytes
     ]
 
 
+def test_a_limit_of_time_is_less_than_what_the_steps_would_take(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with RunDisplay() as display:
+        display.start(10_000_000, 10, 0)
+        display.limit(45.0)
+        clock.now += 6.0
+        display.progress(30, 0.5)
+        clock.now += 39.0
+        display.progress(60, 0.5)
+    assert [line.rpartition("  ")[2] for line in lines(capsys)] == ["39 s left", "done"]
+
+
 def test_a_run_that_is_stopped_says_how_far_it_came(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     """Once, and not where nothing was done."""
     with RunDisplay() as display:

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "plugins" / "README.md"]
+GENERATED = ("reference", "project", "files")  # folders below docs/ that the build of the site fills
+DOCS = ROOT / "docs"
+OF_DOCS = [path for path in sorted(DOCS.rglob("*.md")) if path.relative_to(DOCS).parts[0] not in GENERATED]
+PAGES = [ROOT / "README.md", *OF_DOCS, ROOT / "plugins" / "README.md"]
+WALKED = ["docs/tutorial.md", *(f"docs/howto/{path.name}" for path in OF_DOCS if path.parent.name == "howto")]
+"""Pages that are executed from top to bottom, as a reader follows them: by tests/docs/test_walked_pages.py."""
+TRANSLATED = {"docs/tutorial_ko.md": "docs/tutorial.md"}
+"""Pages in another language, whose blocks are those of the first page."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,10 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 
 def tried(*languages: str) -> list[Block]:
-    """The blocks in these languages, without those that say above them why they are not run."""
-    return [block for block in BLOCKS if block.language in languages and not block.note.startswith("not run: ")]
+    """The blocks in these languages that are tried one by one: those of walked pages, and those that say above them why
+    they are not run, are left out."""
+    alone = [block for block in BLOCKS if block.page not in (*WALKED, *TRANSLATED)]
+    return [block for block in alone if block.language in languages and not block.note.startswith("not run: ")]
 
 
 def the_block(page: str, language: str, containing: str) -> str:

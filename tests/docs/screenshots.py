@@ -36,6 +36,7 @@ ARGUMENTS = (
 )
 CLOSE_ASSISTANT = "document.querySelectorAll('button[aria-label=\"Close\"]').forEach(button => button.click())"
 SECONDS_TO_DRAW = 12
+MOST_PIXELS = 12_000
 
 
 class Browser:
@@ -60,6 +61,28 @@ class Browser:
         self._call(f"{self._session}/execute/sync", {"script": CLOSE_ASSISTANT, "args": []})
         time.sleep(SECONDS_TO_DRAW)
         file.write_bytes(base64.b64decode(self._call(f"{self._session}/screenshot")))
+
+    def open_at_width(self, url: str, width: int, *, dark: bool = False) -> None:
+        """Opens a page as a screen of this width shows it, which may be narrower than a window can be."""
+        size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+        scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self._devtools("Emulation.setDeviceMetricsOverride", size)
+        self._devtools("Emulation.setEmulatedMedia", {"features": scheme})
+        self._call(f"{self._session}/url", {"url": url})
+
+    def value_of(self, script: str) -> Any:
+        """What a script on the page returns."""
+        return self._call(f"{self._session}/execute/sync", {"script": script, "args": []})
+
+    def whole_picture(self, file: Path) -> None:
+        """Writes the page in its whole height, as far as a picture can be."""
+        width, height = self.value_of("return [window.innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height, MOST_PIXELS), "scale": 1}
+        shot = self._devtools("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+        file.write_bytes(base64.b64decode(shot["data"]))
+
+    def _devtools(self, command: str, parameters: Mapping[str, Any]) -> Any:
+        return self._call(f"{self._session}/goog/cdp/execute", {"cmd": command, "params": parameters})
 
     def close(self) -> None:
         self._call(self._session, method="DELETE")

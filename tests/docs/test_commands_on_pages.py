@@ -64,7 +64,7 @@ def test_a_command_takes_these_words(line: str, words: list[str]) -> None:
     assert command, words[0]
     with command.make_context(words[0], words[1:]):
         pass
-    assert words[0] in (*PLANNED, *USED) or words in (["ui"], ["schema", "--install"])
+    assert words[0] in (*PLANNED, *USED) or words in (["ui"], ["schema", "--install"], ["plugins", "check", "swish.py"])
 
 
 @pytest.mark.parametrize("words", [words for _, words in OF_ANNPIPE if words[0] in PLANNED], ids=shlex.join)
@@ -79,6 +79,7 @@ def test_a_run_or_sweep_is_planned(words: list[str], annpipe_here: CliHere, tmp_
     assert code == 0, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [words for _, words in OF_ANNPIPE if words[0] in USED], ids=shlex.join)
 def test_a_command_on_runs_does_what_it_says(
     words: list[str],
@@ -108,6 +109,7 @@ def test_the_schema_is_installed_as_the_page_says(annpipe_here: CliHere, tmp_pat
     assert (tmp_path / "quadratic.yaml").read_text(encoding="utf-8").startswith(modeline)
 
 
+@pytest.mark.slow
 def test_the_saved_model_answers_in_mlflow(used_project: Path) -> None:
     """The page's program, with the id of a run, in a process without annpipe."""
     with closing(sqlite3.connect(used_project / "mlflow.db")) as store:
@@ -162,6 +164,21 @@ def test_the_members_of_a_stack_are_compared(tmp_path: Path, monkeypatch: pytest
     names: dict[str, Any] = {}
     exec(the_block("docs/contributing.md", "python", "compare_with_solo"), names)
     assert names["comparison"].is_equal
+
+
+def test_the_component_of_the_guide_is_checked(
+    annpipe_here: CliHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command of the page, and as cases of pytest by its program: the layer of the guide has no fault."""
+    (tmp_path / "swish.py").write_text(the_block("plugins/README.md", "python", "class Swish"), encoding="utf-8")
+    line = the_block("docs/plugins.md", "sh", "plugins check")
+    code, out, _ = annpipe_here(*shlex.split(line)[1:])
+    assert (code, out.splitlines()[-1]) == (0, "1 component checked: none failed")
+    names: dict[str, Any] = {}
+    monkeypatch.chdir(tmp_path)
+    exec(the_block("docs/plugins.md", "python", "component_tests"), names)
+    (mark,) = names["test_swish"].pytestmark
+    assert {case.id.rpartition("-")[0] for case in mark.args[1]} == {"layer/Swish"}
 
 
 # --- those of others

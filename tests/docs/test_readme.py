@@ -76,6 +76,7 @@ def test_the_error_shown_is_the_error_printed(annpipe: Cli, tmp_path: Path) -> N
         assert block("text", "error[unknown-component]", page) in done.stderr
 
 
+@pytest.mark.slow
 def test_the_plugin_of_the_readme_works(annpipe: Cli, tmp_path: Path) -> None:
     """Pasted into swish.py, listed by a spec, run; its option is checked."""
     (tmp_path / "swish.py").write_text(block("python", "class Swish"), encoding="utf-8")
@@ -141,6 +142,7 @@ def test_every_section_is_in_the_table_of_sections() -> None:
     assert not [section for section in TOP_KEYS if f"`{section}`" not in table]
 
 
+@pytest.mark.slow
 def test_specs_under_the_project_read(annpipe: Cli) -> None:
     """`annpipe validate` takes all of the gallery in one call."""
     specs = sorted((ROOT / "pipelines").rglob("*.yaml"))

@@ -137,6 +137,7 @@ def test_what_watches_a_run_may_be_a_plugin(annpipe: Any, project: Path) -> None
     assert (folder / "artifacts/plots/error_over_input.svg").is_file()
 
 
+@pytest.mark.slow
 def test_the_plot_of_the_example_refuses_what_it_cannot_draw(annpipe: Any, project: Path) -> None:
     """Two inputs have no one axis: at its line, before anything runs."""
     two = "data.formula.inputs.z={Uniform: [0, 1]}"
@@ -160,6 +161,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_an_installed_plugin_is_listed_with_its_origin(annpipe: Any, installed: Path) -> None:
     """Name and version of the distribution, and the options out of the signature; without it, the name is unknown."""
     version = tomllib.loads((EXAMPLES / "plugin_distribution/pyproject.toml").read_text())["project"]["version"]

@@ -180,6 +180,7 @@ def test_every_saved_model_predicts_the_same_without_annpipe(precision: str, ans
             assert "import annpipe" not in source, name
 
 
+@pytest.mark.slow
 def test_only_torch_is_needed_beside_a_file_of_the_built_in_library(answered_alone: Any) -> None:
     """Its class travels as source, without pydantic's bounds."""
     found = answered_alone({"containers": MODELS["containers"].replace("PRECISION", "float32")})
@@ -193,6 +194,7 @@ def test_only_torch_is_needed_beside_a_file_of_the_built_in_library(answered_alo
     )
 
 
+@pytest.mark.slow
 def test_the_description_names_what_goes_in_and_comes_out(answered_alone: Any) -> None:
     """Columns by name and type, a tensor by its shape, scores by class; three rows as an example."""
     wanted = ("torch_only", "lstm", "classification")

@@ -16,6 +16,7 @@ from tests.faults.zygote import Zygote
 FLIPS = 60  # of each kind of file
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_seen_or_harmless(stage: Stage, zygote: Zygote, tmp_path: Path) -> None:
     """In checkpoints, journals, models and kept rows."""
     injector = flipped(stage, zygote, tmp_path, FLIPS)
@@ -23,6 +24,7 @@ def test_a_flipped_bit_is_seen_or_harmless(stage: Stage, zygote: Zygote, tmp_pat
     injector.check()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(stage: Stage, zygote: Zygote) -> None:
     """Loudly, and to the same weights in the end; with both damaged the run is not resumed to others."""
     kill = Fault("kill", "annpipe.runs.run.evaluate", at=2)
@@ -82,6 +84,7 @@ def test_damaged_lines_are_told(stage: Stage, zygote: Zygote) -> None:
         assert "lines 10, 12 of its journal are damaged" in done.said
 
 
+@pytest.mark.slow
 def test_a_sweep_makes_a_damaged_trial_anew(stage: Stage, zygote: Zygote) -> None:
     """A finished trial whose journal has a damaged line, or that is no run any more, is not taken for its result."""
     project = stage.project()

@@ -13,6 +13,7 @@ from tests.faults.scenes import BEGINNINGS, BREAKS, KILLS, REFUSALS, SPEC, Outco
 from tests.faults.zygote import Zygote
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("act", "faults"),
     [("killed", KILLS[1::5]), ("broke_off", BREAKS[::4]), ("refused", REFUSALS[1::2]), ("not_begun", BEGINNINGS[::2])],

@@ -72,6 +72,7 @@ with unrecorded():
 """
 
 
+@pytest.mark.slow
 def test_a_terminal_that_goes_away_leaves_a_run_to_be_resumed(stage: Stage, zygote: Zygote, tmp_path: Path) -> None:
     """The kernel's own SIGHUP, with a bar on a terminal that answers nothing but errors from then on."""
     (tmp_path / "spec.yaml").write_text(SPEC.replace("epochs: 60", "epochs: 200000"))

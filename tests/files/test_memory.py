@@ -17,6 +17,7 @@ SOURCES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", SOURCES)
 def test_rows_beyond_the_memory_are_refused_before_they_are_made(
     option: str, annpipe_here: CliHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -55,6 +55,7 @@ def test_the_wheel_holds_two_packages_and_nothing_else(wheel: Path) -> None:
     assert f"{information}/licenses/LICENSE" in names
     assert "[annpipe.plugins]\nstd = annpipe_std" in entry_points
     assert "annpipe = annpipe.cli:main" in entry_points
+    assert "[pytest11]\nannpipe.testing.pytest_options = annpipe.testing.pytest_options" in entry_points
 
 
 @pytest.fixture(scope="module")

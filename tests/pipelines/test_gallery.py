@@ -197,6 +197,7 @@ def test_every_spec_is_valid(annpipe_here: CliHere) -> None:
     assert "error" not in said
 
 
+@pytest.mark.slow
 def test_quadratic_settles_at_the_noise_floor_and_its_saved_model_holds_the_curve(annpipe: Cli, project: Path) -> None:
     """All 10,000 epochs in a process with its shipper; MLflow loads the model where annpipe cannot be imported."""
     done = annpipe(*quiet(project, the_command("quadratic")), cwd=project)
@@ -270,6 +271,7 @@ def test_one_hidden_layer_learns_xor(run: Type) -> None:
     assert run("xor").final["train/accuracy"] == 1.0
 
 
+@pytest.mark.slow
 def test_linear_layers_collapse_to_the_line_of_least_squares(run: Type) -> None:
     """No better than the line, and close to it: four layers are one."""
     ran = run("linear_collapse")
@@ -296,6 +298,7 @@ def test_plan_warns_where_linear_layers_meet(annpipe_here: CliHere) -> None:
 ACTIVATIONS = COMMAND.findall(header(ROOT / "pipelines" / "activations.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ACTIVATIONS, ids=[command.split()[4] for command in ACTIVATIONS])
 def test_each_activation_learns_the_curve(command: str, type_in: Type) -> None:
     """The three commands of the header, each under its bound."""
@@ -308,6 +311,7 @@ def test_each_activation_learns_the_curve(command: str, type_in: Type) -> None:
     assert 0.35 < ran.final["train/loss"] < 0.45
 
 
+@pytest.mark.slow
 def test_diabetes_has_the_coefficients_of_scikit_learn(run: Type) -> None:
     """On the rows that the run trained on, each within a thousandth; so has it the same score on the others."""
     ran = run("diabetes")
@@ -332,6 +336,7 @@ def test_a_classifier_has_the_accuracy_of_its_header(name: str, run: Type) -> No
     assert_as_expected(name, "test/accuracy", run(name))
 
 
+@pytest.mark.slow
 def test_each_head_of_penguins_learns_its_target(run: Type) -> None:
     """The classes as the header says, the mass better than its mean; a column for each in the saved model."""
     ran = run("penguins_heads")

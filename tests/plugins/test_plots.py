@@ -125,12 +125,14 @@ STRANGE: dict[str, RunView] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "plot"), sample(itertools.product(STRANGE, PLOTS), 7))
 def test_every_figure_survives_strange_runs(name: str, plot: Callable[[RunView], Figure]) -> None:
     """Drawn and saved without an error or a warning."""
     svg(plot(STRANGE[name]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", sample(PLOTS, 2))
 def test_large_runs_make_small_files(plot: Callable[[RunView], Figure]) -> None:
     """A million rows and epochs stay under 500 kB, and the label says how many rows are drawn."""
@@ -141,6 +143,7 @@ def test_large_runs_make_small_files(plot: Callable[[RunView], Figure]) -> None:
         assert len(svg(figure)) < 500_000
 
 
+@pytest.mark.slow
 def test_a_sample_of_the_rows_is_named_and_always_the_same() -> None:
     """So that two runs can be held side by side."""
     run = view(quadratic(50_000))
@@ -148,6 +151,7 @@ def test_a_sample_of_the_rows_is_named_and_always_the_same() -> None:
     assert png(data(run)) == png(data(run))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", PLOTS)
 def test_figures_look_the_same_whatever_the_settings(plot: Callable[[RunView], Figure]) -> None:
     """A matplotlibrc of the user's neither changes them nor is changed by them."""
@@ -225,6 +229,7 @@ def test_data_of_many_inputs_has_a_panel_for_each() -> None:
     assert len(data(view(numbers(9))).axes) == 6
 
 
+@pytest.mark.slow
 def test_the_learning_curve_marks_the_best_epoch() -> None:
     """Of the validation loss where there is one."""
     axes = learning_curve(view(quadratic(20))).axes[0]

@@ -209,6 +209,7 @@ def test_residuals_stand_against_the_predictions() -> None:
     assert train.get_color() != val.get_color()
 
 
+@pytest.mark.slow
 def test_residuals_have_a_panel_for_each_target() -> None:
     """Up to six."""
     many = Dataset({"x": X}, {f"y{n}": X for n in range(9)})

@@ -194,6 +194,7 @@ def test_every_plot_is_looked_at() -> None:
     assert len(PLOTS) >= 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "plot"), sample(itertools.product(CASES, PLOTS), 17))
 def test_no_text_lies_on_another(case: str, plot: str) -> None:
     check(plot, CASES[case]())

@@ -219,6 +219,7 @@ def test_of_many_classes_the_worst_are_drawn() -> None:
     assert bars.get_title("left") == "train, 4,000 rows: the 20 of 100 classes with the lowest F1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plot", sample(PLOTS, 2))
 def test_figures_of_scores_survive_strange_runs(plot: Callable[[RunView], Figure]) -> None:
     """No rows, one row, one class, no label, nan, a hundred thousand rows: drawn or said, without a warning."""

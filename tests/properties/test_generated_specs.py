@@ -98,6 +98,7 @@ def narrow(whole: dict[str, Any]) -> dict[str, Any]:
     return schema
 
 
+@pytest.mark.slow
 def test_what_the_schema_admits_the_draft_takes_and_torch_trains(
     tmp_path: Path, registry_entries: Registry, whole: dict[str, Any], narrow: dict[str, Any]
 ) -> None:

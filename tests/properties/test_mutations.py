@@ -161,6 +161,7 @@ MISTAKES: dict[str, Callable[[Written], Iterator[Mistake]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), sample(itertools.product(NAMES, MISTAKES), 11))
 def test_a_mistake_is_refused_at_its_place(name: str, kind: str, bench: Callable[[str], Bench]) -> None:
     """All of one kind in one spec; whatever is wrong by its types is refused, and what is right by them is not."""

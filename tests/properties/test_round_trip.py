@@ -35,6 +35,7 @@ def read_again(plan: Plan, registry: Registry) -> Plan:
     return resolve(draft(load_spec(Path(plan.file)), registry.copy()))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25,
     derandomize=True,
@@ -51,6 +52,7 @@ def test_a_plan_in_yaml_is_that_plan(data: st.DataObject, tmp_path: Path, regist
     assert again.to_yaml() == plan.to_yaml()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=12,
     derandomize=True,

@@ -102,6 +102,7 @@ def until_tried(folder: Path) -> str:
     return problem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("in_spec", "words", "environment"),
     sample(
@@ -128,6 +129,7 @@ def test_a_store_that_is_away_leaves_no_canary(
     hold_no_canary(place, done, annpipe("runs", cwd=place), annpipe("runs", "--json", cwd=place))
 
 
+@pytest.mark.slow
 def test_a_real_store_holds_no_canary(place: Path, annpipe: Cli) -> None:
     """Tags, note, params, commit and artifacts arrive in SQLite without it; the rest of each address is kept."""
     written(place, "sqlite:///mlflow.db", SPEC.replace("wait_seconds: 0.1", "wait_seconds: 60"))

@@ -43,6 +43,7 @@ def _nested(inner: st.SearchStrategy[OptionType]) -> st.SearchStrategy[OptionTyp
 TYPES: st.SearchStrategy[OptionType] = st.recursive(st.one_of(NAMES, CHOICES), _nested, max_leaves=12)
 
 
+@pytest.mark.slow
 @given(TYPES)
 def test_a_type_is_read_back_from_its_text(type_: OptionType) -> None:
     assert parse(str(type_)) == type_

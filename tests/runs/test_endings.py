@@ -96,6 +96,7 @@ def embedded(project: Path) -> Any:
     return client(f"sqlite:///{project / 'mlflow.db'}")
 
 
+@pytest.mark.slow
 def test_a_plugin_that_raises_is_a_failed_run_with_its_traceback_in_mlflow(project: Path, annpipe: Any) -> None:
     """Exit code 1, one line on stderr, where the traceback is; FAILED in MLflow with error.txt among the artifacts."""
     done = annpipe("run", written(project, 120, first_layer="Breaking"), cwd=project)
@@ -112,6 +113,7 @@ def test_a_plugin_that_raises_is_a_failed_run_with_its_traceback_in_mlflow(proje
     assert "breaking.py" in text
 
 
+@pytest.mark.slow
 def test_a_loss_that_runs_away_is_a_failed_run_that_names_its_step(project: Path, annpipe: Any) -> None:
     """Exit code 1; the point that is not finite is recorded, the checkpoint is finite."""
     done = annpipe("run", written(project, 120, lr=1e30), cwd=project)
@@ -131,6 +133,7 @@ def test_a_loss_that_runs_away_is_a_failed_run_that_names_its_step(project: Path
     assert len(recorded) == len(points)
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_does_not_wait_for_the_step(project: Path) -> None:
     """A step that never ends is left at once: KILLED, 130."""
     spec = written(project, 0, first_layer="Endless")

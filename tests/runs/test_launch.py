@@ -31,6 +31,7 @@ class Doubled(torch.nn.Module):
         return 2 * x
 
 
+@pytest.mark.slow
 def test_a_layer_added_in_python_stands_in_a_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only in the registry it was added to; the run is recorded like any other."""
     monkeypatch.chdir(tmp_path)

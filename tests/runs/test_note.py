@@ -78,8 +78,8 @@ def test_long_models_and_commands_are_cut(planned: Planned, monkeypatch: pytest.
 
 @pytest.mark.usefixtures("typed")
 def test_a_sweep_says_what_it_varies_and_in_the_end_its_best(planned: Planned) -> None:
-    begun = sweep_note(planned(SPEC), "`seed` in [0, 1]", "2")
+    begun = sweep_note(planned(SPEC), "`seed` in [0, 1]", "2 trials")
     assert begun.startswith("2 trials of `seed` in [0, 1]\n\nLinear 4")
-    assert sweep_note(planned(SPEC), "", "2", "**best val/loss 1**: seed 1").startswith(
+    assert sweep_note(planned(SPEC), "", "2 trials", "**best val/loss 1**: seed 1").startswith(
         "**best val/loss 1**: seed 1\n\n2 trials\n"
     )

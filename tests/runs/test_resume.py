@@ -153,6 +153,7 @@ def hold_as_if_never_interrupted(project: Path, folder: Path, whole: Path) -> No
     assert [step for step, _ in mlflow_history(project, run.info.run_id, "train/loss")] == list(range(1, last + 1))
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_sigterm_and_resume_give_the_run_that_was_never_stopped(project: Path, go: Any) -> None:
     """Stopped at whatever step it was, twice and once within an epoch; codes 130 and 143."""
     steps: list[int] = []

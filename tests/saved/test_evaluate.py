@@ -35,6 +35,7 @@ def final(project: Project, name: str, split: str) -> dict[str, float]:
     return {key.removeprefix(f"{split}/"): value for key, value in values.items() if key.startswith(f"{split}/")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_the_rows_of_a_split_give_the_values_of_that_split(project: Project, typed: Typed, split: str) -> None:
     """The loss with the weights that the train split gave it, and every metric; shuffled, from another file."""
@@ -102,6 +103,7 @@ def test_each_head_is_measured_for_itself(project: Project, typed: Typed) -> Non
     assert [Path(figure).name for figure in found["figures"]] == ["confusion_matrix.svg"]
 
 
+@pytest.mark.slow
 def test_arrays_and_standard_input(project: Project, typed: Typed) -> None:
     """An archive with its targets; a table from another program."""
     assert evaluated(typed, "squares", "squares.npz")["rows"] == len(squares()["bright"])
@@ -111,6 +113,7 @@ def test_arrays_and_standard_input(project: Project, typed: Typed) -> None:
     assert whole["values"] == evaluated(typed, "shops", "shops.csv")["values"]
 
 
+@pytest.mark.slow
 def test_the_record_has_values_figures_and_data(project: Project, typed: Typed) -> None:
     """In the run itself, under the name given; measured a second time each value has a second point."""
     shops()[:50].to_csv(project.folder / "some.csv", index=False)
@@ -136,6 +139,7 @@ def test_the_record_has_values_figures_and_data(project: Project, typed: Typed) 
     assert "March_2026" in {data.dataset.name for data in run.inputs.dataset_inputs}
 
 
+@pytest.mark.slow
 def test_the_data_of_the_run_need_not_be_there(project: Project, typed: Typed) -> None:
     """Neither its table nor the spec's own file."""
     (project.folder / "shops.csv").rename(project.folder / "away.csv")

@@ -233,6 +233,7 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)  # a table is made smalle
 ALONE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=ALONE, phases=PHASES)
 @given(tables(), st.sampled_from(["csv", "parquet"]), st.booleans())
 def test_every_training_cell_is_known(

@@ -79,6 +79,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_all_specs_of_the_project_and_their_plugins_are_found(annpipe: Cli, project: Path) -> None:
     """In the working directory and in pipelines/; other YAML is passed over in silence."""
     done = annpipe("schema")
@@ -92,6 +93,7 @@ def test_all_specs_of_the_project_and_their_plugins_are_found(annpipe: Cli, proj
     assert is_right(schema, project / "pipelines" / "own.yaml")
 
 
+@pytest.mark.slow
 def test_only_the_plugins_of_the_specs_named_are_imported(annpipe: Cli, project: Path) -> None:
     """A plugin is imported because a spec lists it, and for no other reason."""
     schema = parsed(annpipe("schema", "small.yaml"))
@@ -107,6 +109,7 @@ def test_the_same_is_printed_twice(annpipe: Cli, project: Path) -> None:
     assert annpipe("schema").stdout == annpipe("schema").stdout
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_a_spec_or_a_plugin_is_a_warning(annpipe: Cli, project: Path) -> None:
     """The schema is printed in any case, and refuses no name that the plugin may define."""
     (project / "pipelines" / "swish.py").write_text("1 / 0\n", encoding="utf-8")
@@ -135,6 +138,7 @@ def test_a_plugin_outside_the_specs_folder_is_not_imported(annpipe: Cli, project
     assert not (project / "pipelines" / "imported").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["pipelines/own.yaml"], ["--plugin", "pipelines/swish.py"]])
 def test_untrusted_imports_no_plugin_file(annpipe: Cli, project: Path, arguments: list[str]) -> None:
     """It says which were left out, and the schema takes what they may define."""
@@ -155,6 +159,7 @@ def test_untrusted_stays_strict_where_nothing_is_left_out(annpipe: Cli, project:
     assert not is_right(parsed(done), project / "pipelines" / "own.yaml")
 
 
+@pytest.mark.slow
 def test_install_writes_a_schema_beside_the_specs_and_names_it_in_them(annpipe: Cli, project: Path) -> None:
     """One schema a folder, one new first line a spec, and no other file touched; a second time changes nothing."""
     before = files(project)
@@ -175,6 +180,7 @@ def test_install_writes_a_schema_beside_the_specs_and_names_it_in_them(annpipe: 
     assert files(project) == after
 
 
+@pytest.mark.slow
 def test_install_takes_files_and_folders(annpipe: Cli, project: Path) -> None:
     """Only what is named, and only what is a spec."""
     done = annpipe("schema", "--install", "pipelines", "compose.yml", "broken.yaml")
@@ -236,6 +242,7 @@ def test_a_modeline_of_ones_own_is_enough(annpipe: Cli, project: Path, named: st
     assert spec.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_linked_spec_stays_a_link(annpipe: Cli, project: Path) -> None:
     """The file behind the link gets the line."""
     (project / "pipelines" / "linked.yaml").symlink_to(project / "small.yaml")

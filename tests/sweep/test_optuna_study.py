@@ -81,6 +81,7 @@ def _told_at(ended: SweepEnd, result: Result) -> int:
     return names.index(result.run.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sobol", "halton", "{gp: {startup: 2}}", "{cmaes: {startup: 2, population: 4}}"])
 def test_each_sampler_chooses_within_the_ranges(method: str, project: Path) -> None:
     """As many trials as asked for, in their ranges; what is chosen twice is trained once."""
@@ -91,6 +92,7 @@ def test_each_sampler_chooses_within_the_ranges(method: str, project: Path) -> N
     assert len({result.run for result in results if result.is_new}) == len({str(result.values) for result in results})
 
 
+@pytest.mark.slow
 def test_a_choice_is_repeated_with_every_seed(project: Path) -> None:
     """Six trials are three choices with two seeds each; the sampler hears their mean."""
     ended = swept(project, over=("seed=0,1",))
@@ -194,6 +196,7 @@ def test_a_range_is_checked_at_both_ends(project: Path) -> None:
     assert not (project / "runs").exists()
 
 
+@pytest.mark.slow
 def test_from_python(project: Path) -> None:
     """`annpipe.run_sweep`, with values of its own."""
     ended = annpipe.run_sweep(
@@ -203,6 +206,7 @@ def test_from_python(project: Path) -> None:
     assert ended.swept.best is not None
 
 
+@pytest.mark.slow
 def test_what_a_dead_worker_had_taken_waits_again(project: Path) -> None:
     """Its heart has stopped: another worker takes the choice, and what is told too late is not taken for a result."""
     made = design(project, "sweep.trials=4")
@@ -252,6 +256,7 @@ def test_workers_begin_where_the_command_was_typed(project: Path) -> None:
     assert {trial["status"] for trial in finished(process)["trials"]} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_no_trial(project: Path) -> None:
     """Two workers, one killed with a trial under way: every trial is finished once, and the sweep ends well."""
     (project / "waits.py").write_text(WAITS, encoding="utf-8")

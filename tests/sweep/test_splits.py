@@ -69,6 +69,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 RATES = ("--over", "optimizer.Adam.lr=1e-2,2e-2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [(), ("--workers", "2"), ("--storage", "sqlite:///shared.db"), ("--method", "random")])
 def test_another_split_is_another_trial(how: tuple[str, ...], sweep: Type, tmp_path: Path) -> None:
     """The column that says the parts changes, and nothing else: trained anew, and with another loss of the test."""
@@ -91,6 +92,7 @@ def _rate(found: dict[str, Any], number: int) -> float:
     return rate
 
 
+@pytest.mark.slow
 def test_other_rows_in_a_file_that_is_swept_over(sweep: Type, tmp_path: Path) -> None:
     """The trials of that file are trained anew, in a shared storage too."""
     words = ("--over", "data.split.test_rows=a.txt,b.txt")
@@ -147,6 +149,7 @@ def test_splits_of_other_sizes_are_stacked_by_size(sweep: Type, tmp_path: Path) 
     assert [trial["trial"] for trial in found["trials"]] == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "metric"),
     [

@@ -17,6 +17,7 @@ from annpipe.sweep.storage import storage_of
 from tests.sweep.commands import AT_ONCE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.soak)])
 def test_eight_that_open_a_new_storage_at_once_all_get_in(times: int, tmp_path: Path) -> None:
     """Each opens it, takes a choice of one study and ends it; and all tables are there once."""

@@ -105,6 +105,7 @@ def test_each_trial_equals_its_solo_run(type_in: Type, tmp_path: Path) -> None:
     assert type_in("predict", found["best"], "points.csv")[0] == 2  # there is a model, and no such file
 
 
+@pytest.mark.slow
 def test_trials_are_made_once(type_in: Type, tmp_path: Path) -> None:
     """A second sweep trains what is new alone, a solo run counts, and another value of the data is another trial."""
     annpipe.run(tmp_path / "spec.yaml", overrides=["optimizer.Adam.lr=0.02"])
@@ -120,6 +121,7 @@ def test_trials_are_made_once(type_in: Type, tmp_path: Path) -> None:
     assert [trial["made_before"] for trial in other["trials"]] == [False]
 
 
+@pytest.mark.slow
 def test_seeds_are_averaged(type_in: Type) -> None:
     """The groups, best mean first, with the interval; the terminal shows them."""
     found = swept(type_in, "--over", "optimizer.Adam.lr=1e-4,3e-2", "--seeds", "3", "--metric", "val/r2_score")
@@ -182,6 +184,7 @@ def test_what_is_recorded_is_a_run_above_and_a_run_a_trial(type_in: Type, tmp_pa
     assert journal.status(folder) == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_is_one_that_failed(type_in: Type) -> None:
     """The others go on, the exit code tells; with --fail stop none follows it; a second call tries it again."""
     words = ("--over", "optimizer={SGD: {lr: 0.01}},{SGD: {lr: 1e30}},{SGD: {lr: 0.02}}")
@@ -214,6 +217,7 @@ def test_a_stack_holds_no_more_than_a_share_of_the_memory(type_in: Type, monkeyp
     assert "stacked     6 of them, 3 and 3 at a time" in printed
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_a_plugin_is_swept_over(type_in: Type, tmp_path: Path) -> None:
     """In one stack, whose trials equal their solo runs; it is the example of the page for plugin authors."""
     page = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
@@ -237,6 +241,7 @@ def test_an_optimizer_of_a_plugin_is_swept_over(type_in: Type, tmp_path: Path) -
         assert trial["finals"] == pytest.approx(solo.values, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alone", sample([False, True], 2))
 def test_a_sweep_that_is_stopped_goes_on(alone: bool, type_in: Type, tmp_path: Path) -> None:
     """Ctrl-C ends the trials under way, stacked or not, with code 130; called again, it trains what is missing."""

@@ -65,6 +65,7 @@ def test_a_linear_layer_has_the_coefficients_of_linear_regression(annpipe: Calla
     np.testing.assert_allclose(values["train/r2_score"], expected.score(x, y), rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", sample([30, 10], 2, first=1))
 def test_a_linear_layer_of_two_scores_is_logistic_regression(
     annpipe: Callable[..., Any], tmp_path: Path, columns: int

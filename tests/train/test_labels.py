@@ -50,7 +50,7 @@ def test_a_batch_in_which_no_label_counts_is_left_out(size: int, fit: Any, tmp_p
                 torch.nn.functional.cross_entropy(model(x[batch]), y[batch], ignore_index=0).backward()
                 optimizer.step()
     torch.testing.assert_close(run.parts.model[0].weight, model.weight)
-    assert run.told.said == ["warning: step 1 is left out: all its labels are 0, which `ignore_index` leaves out"]
+    assert run.told.messages == ["warning: step 1 is left out: all its labels are 0, which `ignore_index` leaves out"]
     assert run.loop.gear.guard.n_skipped == {1: 12, 2: 3}[size]
     assert np.isfinite(run.losses).all()
     assert why_solo(run.plan, run.parts) == "labels that the loss ignores: a step may have no others"

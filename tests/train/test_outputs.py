@@ -164,6 +164,7 @@ print("same")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transforms", sample(["", SCALED], 2, first=1), ids=["raw", "scaled"])
 def test_the_saved_model_is_plain_torch_and_the_same(transforms: str, fit: Any, tmp_path: Path) -> None:
     """Where annpipe cannot be imported it gives what the trained model gives, in the units of the targets."""

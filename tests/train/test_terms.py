@@ -95,9 +95,9 @@ def test_single_and_mixed_precision(own: list[str], loss: str, fit: Fit) -> None
 def test_a_step_without_a_label_that_counts_is_told(fit: Fit) -> None:
     """A step of several batches is as the large one: left out where nothing counts, and only there."""
     text = spec("labels", "{CrossEntropyLoss: {ignore_index: 1}}")
-    assert not fit(text, *SMALL).told.said
+    assert not fit(text, *SMALL).told.messages
     run = fit(text, "train.batch_size=2", "train.accumulate=2", "optimizer.SGD.lr=0")
-    (said,) = run.told.said  # the first four rows are all of class 1
+    (said,) = run.told.messages  # the first four rows are all of class 1
     assert "step 1 is left out: all its labels are 1" in said
     assert run.losses == pytest.approx([whole(run)], rel=1e-12)
 

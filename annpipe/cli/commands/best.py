@@ -15,8 +15,8 @@ def command(sweep: str | None, last: bool) -> None:
     from annpipe.cli.project_runs import runs_of
     from annpipe.errors import DataError, NotFound
     from annpipe.record.journal.inside import check_inside
-    from annpipe.record.journal.project import find_project, find_run
-    from annpipe.record.journal.summary import is_sweep
+    from annpipe.record.journal.project import find_project
+    from annpipe.record.journal.summary import find_sweep, is_sweep
 
     project = find_project()
     if last:
@@ -25,10 +25,10 @@ def command(sweep: str | None, last: bool) -> None:
             raise NotFound("there are no sweeps here; `annpipe sweep SPEC --over PATH=VALUES` makes one")
         folder = sweeps[-1]
         check_inside(folder)
+    elif sweep:
+        folder = find_sweep(project, sweep)
     else:
-        folder = find_run(project, sweep)
-    if not is_sweep(folder):
-        raise NotFound(f"the run {folder.name} is not a sweep; its plan is in {folder / 'plan.yaml'}")
+        raise click.UsageError("say which sweep: its id, its name, or --last; `annpipe runs` lists them")
     if not (folder / "best.yaml").is_file():
         raise NotFound(f"no trial of {folder.name} finished, so there is no best one")
     try:

@@ -78,14 +78,10 @@ def _summaries(project: Path, sweep: str | None) -> list[RunSummary]:
 def _of_sweep(project: Path, name: str) -> list[Path]:
     """A sweep and its trials, those made before it and those that still train among them."""
     from annpipe.cli.project_runs import runs_of
-    from annpipe.errors import NotFound
     from annpipe.record.journal.lines import run_begun
-    from annpipe.record.journal.project import find_run
-    from annpipe.record.journal.summary import is_sweep, trials_of
+    from annpipe.record.journal.summary import find_sweep, trials_of
 
-    folder = find_run(project, name)
-    if not is_sweep(folder):
-        raise NotFound(f"the run {folder.name} is not a sweep; `annpipe runs` lists them with their sweeps")
+    folder = find_sweep(project, name)
     children = [run for run in runs_of(project) if run_begun(run).parent == folder.name]
     return list(dict.fromkeys([folder, *trials_of(folder), *children]))
 

@@ -115,21 +115,22 @@ def _as_text(entry: Entry, written: Sequence[str]) -> str:
 def _table(entry: Entry, width: int) -> Iterator[str]:
     """A row an option: name, type, default, meaning; the meaning below the rest where the terminal is too narrow."""
     rows = [
-        (parameter.name, parameter.type, _default(parameter), _meaning(parameter)) for parameter in entry.parameters
+        (parameter.name, parameter.type, default_words(parameter), meaning(parameter)) for parameter in entry.parameters
     ]
     names, types, defaults = (max(len(row[column]) for row in rows) for column in range(3))
     beside = 2 + names + 2 + types + 2 + defaults + 2
     indent = beside if width - beside >= 30 else 2 + names + 2
-    for name, type_, default, meaning in rows:
+    for name, type_, default, about in rows:
         line = f"  {name:<{names}}  {type_:<{types}}  {default:<{defaults}}  "
-        parts = textwrap.wrap(meaning, max(20, width - indent))
+        parts = textwrap.wrap(about, max(20, width - indent))
         if indent == beside and parts:
             line += parts.pop(0)
         yield line.rstrip()
         yield from (f"{' ' * indent}{part}" for part in parts)
 
 
-def _default(parameter: Parameter) -> str:
+def default_words(parameter: Parameter) -> str:
+    """The default as a spec writes it, or who gives the value."""
     if parameter.supplied:
         return "supplied"
     from annpipe.registry.examples import as_yaml
@@ -137,7 +138,8 @@ def _default(parameter: Parameter) -> str:
     return "required" if parameter.required else as_yaml(parameter.default)
 
 
-def _meaning(parameter: Parameter) -> str:
+def meaning(parameter: Parameter) -> str:
+    """What an option is for, and its limits."""
     limits = " and ".join(f"{LIMITS[key]} {bound:g}" for key, bound in parameter.bounds.items())
     by_engine = "filled by annpipe" if parameter.supplied else ""
     return "; ".join(part for part in (parameter.description.rstrip("."), limits, by_engine) if part)

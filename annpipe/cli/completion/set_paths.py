@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         *("evaluate_every", "checkpoint_seconds"),
     ),
     "sweep": ("over", "method", "trials", "batch", "metric", "goal", "prune", "on_failure", "retries"),
-    "tracking": ("experiment", "uri", "wait_seconds"),
+    "tracking": ("experiment", "uri", "wait_seconds", "system"),
     "data.split": (
         "val",
         "test",

@@ -26,10 +26,11 @@ from annpipe.datasets.steps.categories import recoded
 from annpipe.datasets.steps.splits import Splits
 from annpipe.datasets.steps.tensors import Rows
 from annpipe.errors import RunError
+from annpipe.files.descriptors import move, sync_folder
 from annpipe.files.lock import locked
 from annpipe.files.nested_state import read_state, write_state
 from annpipe.files.private import PRIVATE_FOLDER, private_folder
-from annpipe.files.whole import sync_folder
+from annpipe.files.processes import is_alive
 
 PIECE_BYTES = 1 << 24
 
@@ -87,7 +88,7 @@ def write_rows(folder: Path, passes: ChunkPasses, as_rows: Callable[[Dataset], R
         with locked(folder.parent):  # another process may have written it in the meantime
             if read_results(folder) is None:
                 shutil.rmtree(folder, ignore_errors=True)
-                temporary.rename(folder)
+                move(temporary, folder)
                 sync_folder(folder.parent)
     except OSError as error:
         raise RunError(f"the rows cannot be kept in {folder}: {error.strerror}; {_ELSEWHERE}") from error
@@ -101,10 +102,8 @@ _ELSEWHERE = "XDG_CACHE_HOME may name a folder with more room"
 def _remove_unfinished(folder: Path) -> None:
     """Removes the temporary folders of processes that no longer run."""
     for temporary in folder.parent.glob(f".{folder.name}.*"):
-        with suppress(ValueError, PermissionError):
-            try:
-                os.kill(int(temporary.suffix[1:]), 0)
-            except ProcessLookupError:
+        with suppress(ValueError):
+            if not is_alive(int(temporary.suffix[1:])):
                 shutil.rmtree(temporary, ignore_errors=True)
 
 

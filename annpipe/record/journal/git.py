@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annpipe.errors.redact import scrub
+from annpipe.files.descriptors import stand_in
 
 GIT_SECONDS = 5.0
 POINTER_BYTES = 4096  # of HEAD, and of a file `.git` or `commondir` that names another folder
@@ -149,15 +151,15 @@ def _stand_in(repository: _Repository, config: Mapping[str, str], scratch: Path)
     ):
         for name in names:
             if (folder / name).exists():
-                (home / name).symlink_to(folder / name)
+                stand_in(home / name, folder / name)
     for shared in list(repository.private.glob("sharedindex.*"))[:8]:  # the larger part of an index that is split
-        (home / shared.name).symlink_to(shared)
+        stand_in(home / shared.name, shared)
     if _is_regular(repository.private / "HEAD", POINTER_BYTES):
         (home / "HEAD").write_bytes((repository.private / "HEAD").read_bytes())
     taken = {key: config[key].lower() for key, words in _TAKEN_OVER.items() if config.get(key, "").lower() in words}
     lines = [f"[{key.partition('.')[0]}]\n\t{key.partition('.')[2]} = {value}" for key, value in taken.items()]
     lines += [f"[core]\n\t{key.partition('.')[2]} = {value}" for key, value in _OWN_CONFIG.items()]
-    (home / "config").write_text("\n".join([*lines, "[core]\n\tbare = false\n"]), encoding="ascii")
+    (home / "config").write_text("\n".join([*lines, "[core]\n\tbare = false\n"]), encoding="ascii", newline="\n")
     environment = _clean_environment(scratch) | {"GIT_DIR": str(home)}
     return environment | ({"GIT_WORK_TREE": str(repository.work_tree)} if repository.work_tree is not None else {})
 
@@ -208,8 +210,8 @@ def _git(scratch: Path, environment: Mapping[str, str], *arguments: str) -> str 
 
 def _limit_memory(pid: int) -> None:
     """A damaged or hostile pack may declare any size."""
-    import resource
+    if sys.platform == "linux":
+        import resource
 
-    if hasattr(resource, "prlimit"):  # on Linux
         with suppress(OSError, ValueError):
             resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))

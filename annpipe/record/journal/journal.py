@@ -7,17 +7,18 @@ A line that the disk has no room for waits in memory, and is tried again with th
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from annpipe.errors import RunError
 from annpipe.errors.redact import scrubbed
+from annpipe.files.descriptors import open_descriptor
+from annpipe.files.lock import try_hold
 from annpipe.observer import SILENT, Observer
 from annpipe.record.journal.events import Event as Event  # all of a journal is had from here
 from annpipe.record.journal.events import MetricPoints, RunEnded, SeriesPoints, to_data
@@ -47,8 +48,15 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 class Journal:
     """The trainer's pen: every call appends one whole line; the file stays locked for as long as it lives."""
 
-    def __init__(self, descriptor: int, folder: Path, last_steps: dict[str, int], observer: Observer) -> None:
-        self._descriptor = descriptor
+    def __init__(
+        self,
+        descriptor: int,
+        let_go: Callable[[], None],
+        folder: Path,
+        last_steps: dict[str, int],
+        observer: Observer,
+    ) -> None:
+        self._descriptor, self._let_go = descriptor, let_go
         self._folder = folder
         self._last_steps = last_steps
         self._waiting: deque[bytes] = deque()
@@ -59,10 +67,10 @@ class Journal:
     @classmethod
     def create(cls, folder: Path, observer: Observer = SILENT) -> Self:
         """Begins the journal of a new run; raises FileExistsError when there is one."""
-        descriptor = os.open(folder / FILE, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND, 0o600)
-        _lock(descriptor, folder)
+        descriptor = open_descriptor(folder / FILE, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND)
+        let_go = _lock(descriptor, folder)
         _set_aside(folder)
-        return cls(descriptor, folder, {}, observer)
+        return cls(descriptor, let_go, folder, {}, observer)
 
     @classmethod
     def reopen(cls, folder: Path, observer: Observer = SILENT) -> Self:
@@ -70,8 +78,8 @@ class Journal:
 
         Raises RunError while another process holds the run.
         """
-        descriptor = os.open(folder / FILE, os.O_RDWR | os.O_APPEND)
-        _lock(descriptor, folder)
+        descriptor = open_descriptor(folder / FILE, os.O_RDWR | os.O_APPEND)
+        let_go = _lock(descriptor, folder)
         steps: dict[str, int] = {}
         end = 0
         with open(folder / FILE, "rb") as file:
@@ -79,9 +87,10 @@ class Journal:
                 end = offset
                 for key, step in last_steps(event):
                     steps[key] = max(step, steps.get(key, step))
-        os.ftruncate(descriptor, end)
+        if os.fstat(descriptor).st_size != end:  # on Windows nothing is cut off while somebody reads
+            os.ftruncate(descriptor, end)
         _set_aside(folder)
-        return cls(descriptor, folder, steps, observer)
+        return cls(descriptor, let_go, folder, steps, observer)
 
     def last_step(self, key: str) -> int | None:
         """The highest step journaled for `key`; None when there is none."""
@@ -145,6 +154,7 @@ class Journal:
             with suppress(OSError):
                 os.fsync(self._descriptor)
         finally:
+            self._let_go()
             os.close(self._descriptor)
             self._descriptor = -1
             with suppress(OSError):
@@ -199,15 +209,12 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _lock(descriptor: int, folder: Path) -> None:
+def _lock(descriptor: int, folder: Path) -> Callable[[], None]:
     # A reader that asks for the status holds a shared lock for microseconds: try for a moment before giving up.
     for _ in range(50):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.02)
-        else:
-            return
+        if let_go := try_hold(folder / FILE, descriptor):
+            return let_go
+        time.sleep(0.02)
     os.close(descriptor)
     raise RunError(f"run {folder.name} is still running in another process; stop that one first")
 
@@ -215,7 +222,7 @@ def _lock(descriptor: int, folder: Path) -> None:
 def _set_aside(folder: Path) -> None:
     """Takes some room of the disk, to be given to the last words; goes without where there is none."""
     with suppress(OSError):
-        descriptor = os.open(folder / RESERVE, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+        descriptor = open_descriptor(folder / RESERVE, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         try:
             os.write(descriptor, b"\0" * RESERVE_BYTES)
         finally:

@@ -6,14 +6,13 @@ have none and are read as they are; within one file lines without a sum may only
 
 from __future__ import annotations
 
-import fcntl
 import json
 import mmap
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from annpipe.files import lock
 from annpipe.files.whole import seal, seal_holds
 from annpipe.record.journal.events import (
     Event,
@@ -29,6 +28,7 @@ from annpipe.record.journal.events import (
 )
 
 FILE = "journal.jsonl"
+SYSTEM_FILE = "system.jsonl"  # samples of the machine, in lines like those of the journal
 LONGEST_FIRST = 1 << 26  # bytes; a run event with 10,000 params is 1 MB
 E = TypeVar("E", bound=Event)
 
@@ -74,11 +74,17 @@ def lines(file: BinaryIO) -> Iterator[tuple[Event, int]]:
     file.seek(end)
 
 
-def damaged_lines(folder: Path) -> tuple[int, ...]:
-    """The numbers, from 1, of a journal's lines that are not what was written; lines with a sum are not parsed."""
+def damaged_lines(folder: Path, name: str = FILE) -> tuple[int, ...]:
+    """The numbers, from 1, of a journal's lines that are not what was written; lines with a sum are not parsed.
+
+    Of `SYSTEM_FILE` those of the samples, none where a run has no such file.
+    """
     numbers = []
     sealed = False
-    with open(folder / FILE, "rb") as file:
+    path = folder / name
+    if name == SYSTEM_FILE and (path.is_symlink() or not path.is_file()):
+        return ()
+    with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):  # torn by a kill, which is no damage, or whole but for its end
                 numbers += [number] if seal_holds(line[:-1]) else []
@@ -90,10 +96,11 @@ def damaged_lines(folder: Path) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def damage_text(numbers: Sequence[int]) -> str:
-    """In words, which lines of a journal are damaged."""
+def damage_text(numbers: Sequence[int], name: str = FILE) -> str:
+    """In words, which lines of a journal, or of `SYSTEM_FILE`, are damaged."""
+    of = "its journal" if name == FILE else f"its {name}"
     shown = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
-    line = f"line {shown} of its journal is" if len(numbers) == 1 else f"lines {shown} of its journal are"
+    line = f"line {shown} of {of} is" if len(numbers) == 1 else f"lines {shown} of {of} are"
     return f"{line} damaged: what stood there is left out, and nothing else"
 
 
@@ -159,17 +166,7 @@ def lacks_files(folder: Path) -> bool:
 
 def is_held(folder: Path) -> bool:
     """Whether a trainer has the run open."""
-    try:
-        descriptor = os.open(folder / FILE, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return lock.is_held(folder / FILE)
 
 
 def complete_size(folder: Path) -> int:

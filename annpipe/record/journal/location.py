@@ -48,15 +48,20 @@ def resolve_tracking_uri(flag: str | None, project: Path, spec_value: str | None
 
 def embedded_uri(project: Path) -> str:
     """The SQLite store that needs nothing started or configured."""
-    return f"sqlite:///{project.resolve() / DATABASE}"
+    return f"sqlite:///{(project.resolve() / DATABASE).as_posix()}"
 
 
 def artifact_root(uri: str, project: Path) -> str | None:
     """Where a new experiment keeps its files: beside a local SQLite store; None lets a server decide."""
     if uri == embedded_uri(project):
-        return str(project.resolve() / ARTIFACTS)
+        return folder_address(project.resolve() / ARTIFACTS)
     database = database_file(uri)
-    return str(database.parent / ARTIFACTS) if database else None
+    return folder_address(database.parent / ARTIFACTS) if database else None
+
+
+def folder_address(folder: Path) -> str:
+    """A folder as MLflow takes it for artifacts: on Windows a URI, since `C:` would be a scheme to it."""
+    return folder.as_uri() if folder.drive else str(folder)
 
 
 def database_file(uri: str) -> Path | None:
@@ -99,6 +104,6 @@ def _absolute(uri: str, base: Path, origin: str) -> str:
         return uri.rstrip("/")
     path, mark, options = uri[match.end() :].partition("?")
     try:
-        return f"{match.group()}{(base / path).resolve()}{mark}{options}"
+        return f"{match.group()}{(base / path).resolve().as_posix()}{mark}{options}"
     except (OSError, RuntimeError, ValueError) as error:  # a link in a circle, a NUL
         raise StoreError(f"{origin}: '{scrub(uri)}' names no file that there can be: {error}") from error

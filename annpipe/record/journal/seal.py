@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.errors import NotTrusted
+from annpipe.files.descriptors import open_descriptor, place_new
 from annpipe.files.private import PRIVATE_FILE, private_folder
 from annpipe.record.journal import journal
 from annpipe.record.journal.inside import check_inside, is_file
@@ -153,7 +154,8 @@ def _write(folder: Path, content: Seal) -> None:
         if key is not None:
             data = json.loads(json.dumps(asdict(content)))
             line = json.dumps({"key": _key_name(key), "content": data, "hmac": _code(key, data)}) + "\n"
-            descriptor = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, PRIVATE_FILE)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            descriptor = open_descriptor(folder / FILE, flags, PRIVATE_FILE, follow_links=False)
             with open(descriptor, "ab", buffering=0) as file:
                 file.write(b"\n" * bool(file.tell()) + line.encode())  # a torn line ends before this one begins
 
@@ -242,12 +244,11 @@ def _make_key(file: Path) -> None:
     private_folder(file.parent)
     descriptor, name = tempfile.mkstemp(dir=file.parent)
     try:
-        with open(descriptor, "w", encoding="ascii") as opened:
+        with open(descriptor, "w", encoding="ascii", newline="\n") as opened:
             opened.write(secrets.token_hex(_KEY_BYTES))
             opened.flush()
             os.fsync(opened.fileno())  # a power cut would else leave an empty one under its name
         os.chmod(name, PRIVATE_FILE)
-        with suppress(FileExistsError):
-            os.link(name, file)
+        place_new(Path(name), file)
     finally:
         os.unlink(name)

@@ -79,7 +79,7 @@ def _distribution(distribution: metadata.Distribution) -> tuple[str, str] | None
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user id has no name
+    except (ImportError, KeyError, OSError):  # a container whose user id has no name, Windows without USERNAME
         return ""
 
 

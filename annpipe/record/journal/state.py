@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -13,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.errors.redact import scrubbed
-from annpipe.files.private import PRIVATE_FILE, write_private
+from annpipe.files.descriptors import move
+from annpipe.files.lock import sole
+from annpipe.files.private import write_private
 from annpipe.record.journal.inside import is_file
 from annpipe.record.journal.journal import complete_size
 from annpipe.record.journal.location import database_file, same_store, scrub
@@ -26,6 +26,7 @@ LOCK = "shipped.lock"
 class Shipped:
     """What one store holds of a run: `offset` bytes of the journal, and all of it when `complete`: it said so itself.
 
+    `sampled` counts the bytes of `system.jsonl`, as `offset` those of the journal.
     `expected` is what it was asked for, see `store.content.Content`; None where an earlier version shipped the run.
     """
 
@@ -35,6 +36,7 @@ class Shipped:
     model_id: str | None = None
     offset: int = 0
     filled: int = 0
+    sampled: int = 0
     complete: bool = False
     problem: str | None = None
     refused: tuple[str, ...] = ()
@@ -59,7 +61,7 @@ def write_state(folder: Path, state: Shipped) -> None:
     path = folder / FILE if is_first else _other_file(folder, state.store)
     new = path.with_name(path.name + ".new")
     write_private(new, json.dumps(scrubbed(asdict(state)), indent=1) + "\n")
-    os.replace(new, path)
+    move(new, path)
 
 
 def is_recorded(folder: Path, uri: str | None = None) -> bool:
@@ -77,15 +79,8 @@ def is_recorded(folder: Path, uri: str | None = None) -> bool:
 @contextmanager
 def sole_shipper(folder: Path) -> Iterator[bool]:
     """Holds the run's shipping lock; yields False when another shipper has it."""
-    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, PRIVATE_FILE)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
-    finally:
-        os.close(descriptor)
+    with sole(folder / LOCK) as is_sole:
+        yield is_sole
 
 
 def _other_file(folder: Path, uri: str) -> Path:
@@ -119,7 +114,7 @@ def _is_sound(state: Shipped) -> bool:
     return (
         isinstance(state.store, str)
         and all(text is None or isinstance(text, str) for text in texts)
-        and all(type(number) is int and number >= 0 for number in (state.offset, state.filled))
+        and all(type(number) is int and number >= 0 for number in (state.offset, state.filled, state.sampled))
         and isinstance(state.complete, bool)
         and all(isinstance(text, str) for text in (*state.refused, *state.notices))
     )

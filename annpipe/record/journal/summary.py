@@ -8,11 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from annpipe.errors import BadRunFolder
+from annpipe.errors import BadRunFolder, NotFound
 from annpipe.record.journal import journal
 from annpipe.record.journal.events import RunBegun, RunEnded, TagsSet, TrialEnded
-from annpipe.record.journal.inside import neighbour
+from annpipe.record.journal.inside import check_inside, neighbour
 from annpipe.record.journal.journal import Status, now_ms
+from annpipe.record.journal.project import find_run, run_folders
 from annpipe.record.journal.state import is_recorded
 
 LOSS = "train/loss"
@@ -86,7 +87,13 @@ def latest_value(folder: Path, key: str) -> float | None:
 
 
 def large_is_good(folder: Path, key: str) -> bool | None:
-    """Whether the best value that a run told of a metric is its largest; None where it does not tell."""
+    """Whether the best value that a run told of a metric is its largest; None where it does not tell.
+
+    A sweep says it of the metric that its trials are compared by.
+    """
+    params = journal.run_begun(folder).params
+    if params.get("metric") == key and params.get("goal") in ("maximize", "minimize"):
+        return bool(params["goal"] == "maximize")
     values = [value for event in journal.read(folder) for name, _, value, _ in journal.points(event) if name == key]
     best = latest_value(folder, f"best/{key}")
     finite = [value for value in values if math.isfinite(value)]
@@ -112,6 +119,22 @@ def _end(folder: Path) -> int:
 def _written_ms(folder: Path) -> int:
     """When the journal was last written to."""
     return round((folder / journal.FILE).stat().st_mtime * 1000)
+
+
+def find_sweep(project: Path, text: str) -> Path:
+    """The folder of the sweep that `text` names, as `find_run` does; the name of its spec names the latest one.
+
+    Raises NotFound where it names another run; one that is a trial tells its sweep.
+    """
+    sweeps = [run for run in run_folders(project) if is_sweep(run)]
+    of_spec = [run for run in sweeps if journal.run_begun(run).name == f"{text} sweep"]
+    folder = of_spec[-1] if of_spec else find_run(project, text)
+    check_inside(folder)
+    if folder in sweeps:
+        return folder
+    parent = journal.run_begun(folder).parent
+    remedy = f"it is a trial of {parent}" if parent else "`annpipe runs` lists them with their sweeps"
+    raise NotFound(f"the run {folder.name} is not a sweep; {remedy}")
 
 
 def is_sweep(folder: Path) -> bool:

@@ -1,7 +1,8 @@
 """The process that records a run while it trains: `python -m annpipe.record.shipper [RUN_FOLDER]`.
 
-The trainer starts it at once and talks to it through its stdin: one line of JSON, `{"folder": …, "tracking_uri": …}`,
-when there is a run folder; then silence; then end of file, which means that the trainer is gone, however it went.
+The trainer starts it at once and talks to it through its stdin: one line of JSON, when there is a run folder, with
+`folder`, `tracking_uri`, the process id `trainer` and `system`, whether the machine is sampled; then silence; then end
+of file, which means that the trainer is gone, however it went.
 
 While the trainer lives, all is done in a thread of low priority. A thread cannot raise its priority again without
 privileges, so what is under way there when the trainer goes is given a moment; then the process replaces itself by one
@@ -12,17 +13,22 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from annpipe.files.descriptors import open_descriptor
+from annpipe.files.pipes import is_closed
+from annpipe.files.processes import STOP_SIGNALS
 from annpipe.record.journal.location import MLFLOW_ENVIRONMENT, URI_VARIABLE
+
+if TYPE_CHECKING:
+    from annpipe.record.shipper.system import SystemSampler
 
 SECONDS_BETWEEN_TRIES = 0.5
 SECONDS_ALONE = 60.0
@@ -38,9 +44,11 @@ def main(arguments: Sequence[str]) -> int:
     aside = LowPriorityThread() if not _is_hung_up() else None  # nobody trains: there is nobody to step aside for
     if aside:
         importing = aside.begin(lambda: _import(rehearse=not arguments))
-    folder, uri = _run_to_ship(arguments)
-    if folder is None:
+    message: dict[str, Any] = {"folder": arguments[0]} if arguments else _message()
+    if not message:
         return 0
+    folder, uri = Path(message["folder"]).absolute(), message.get("tracking_uri")
+    sampler = _sampler(folder, message)
     if aside:
         aside.end(importing, folder, uri, SECONDS_OF_IMPORT)
     else:
@@ -49,11 +57,14 @@ def main(arguments: Sequence[str]) -> int:
 
     _write_to(folder / follow.LOG)
     with follow.logging_to(folder):
-        return _ship(folder, uri, aside)
+        return _ship(folder, uri, aside, sampler)
 
 
 class LowPriorityThread:
-    """A thread of low priority: on Linux each has its own, and this one takes no processor from the training."""
+    """A thread of low priority: on Linux each has its own, and this one takes no processor from the training.
+
+    Elsewhere only whole processes have one, and none could raise its own again: there it is a usual thread.
+    """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, initializer=_lower_priority)
@@ -74,7 +85,7 @@ class LowPriorityThread:
                 continue
             gone_since = gone_since or time.monotonic()
             _set_group_niceness(0)
-            if time.monotonic() - gone_since > seconds:
+            if sys.platform == "linux" and time.monotonic() - gone_since > seconds:
                 _begin_again(folder, uri)
         if _is_hung_up():
             self.leave()
@@ -96,9 +107,7 @@ def _begin_again(folder: Path, uri: str | None) -> None:
 
 def _is_hung_up() -> bool:
     """Whether the trainer's end of the pipe is closed, also while there is something left to read."""
-    poll = select.poll()
-    poll.register(sys.stdin.fileno(), 0)
-    return any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll(0))
+    return is_closed(sys.stdin.fileno())
 
 
 def _import(*, rehearse: bool) -> None:
@@ -111,7 +120,7 @@ def _import(*, rehearse: bool) -> None:
             model.rehearse()
 
 
-def _ship(folder: Path, uri: str | None, aside: LowPriorityThread | None) -> int:
+def _ship(folder: Path, uri: str | None, aside: LowPriorityThread | None, sampler: SystemSampler | None) -> int:
     from annpipe.record.journal.state import sole_shipper
     from annpipe.record.shipper.follow import ship, store_of, wait_for_journal
     from annpipe.record.shipper.retry import TrainerPipe
@@ -133,7 +142,7 @@ def _ship(folder: Path, uri: str | None, aside: LowPriorityThread | None) -> int
                 store = store_of(folder, uri)
                 # What MLflow resolves on its own (models:/ and runs:/ addresses) must not make a database in the cwd.
                 os.environ["MLFLOW_TRACKING_URI"] = store
-                return 0 if ship(folder, store, trainer, SECONDS_ALONE, while_trained).complete else 1
+                return 0 if ship(folder, store, trainer, SECONDS_ALONE, while_trained, sampler).complete else 1
         # The shipper of the interrupted run that is now resumed may still be at it, and end before it saw all.
         if trainer.gone:
             seconds_left -= SECONDS_BETWEEN_TRIES
@@ -145,15 +154,16 @@ def _ship(folder: Path, uri: str | None, aside: LowPriorityThread | None) -> int
 
 def _lower_priority() -> None:
     """Takes no processor from the training, in this thread."""
-    os.nice(NICENESS)
-    _set_group_niceness(NICENESS)
+    if sys.platform == "linux":
+        os.nice(NICENESS)
+        _set_group_niceness(NICENESS)
 
 
 def _set_group_niceness(niceness: int) -> None:
     """A session of its own has a scheduling group of its own, outside of which plain niceness says nothing."""
     for _ in range(20):
         try:
-            Path("/proc/self/autogroup").write_text(str(niceness))
+            Path("/proc/self/autogroup").write_text(str(niceness), encoding="ascii", newline="\n")
         except BlockingIOError:  # the kernel changes one such group of all in a tenth of a second
             time.sleep(0.05)
         except OSError:
@@ -164,29 +174,39 @@ def _set_group_niceness(niceness: int) -> None:
 
 def _ignore_signals() -> None:
     """No signal of the training's terminal, and nothing that MLflow would tell."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     for name, value in MLFLOW_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
 
-def _run_to_ship(arguments: Sequence[str]) -> tuple[Path | None, str | None]:
-    if arguments:
-        return Path(arguments[0]).absolute(), None
+def _message() -> dict[str, Any]:
+    """What the trainer says of its run; empty where it went without one."""
     # Byte by byte: whatever a buffered read took beyond the line would be missed by select.
     line = b""
     while not line.endswith(b"\n"):
         more = os.read(sys.stdin.fileno(), 1)
         if not more:
-            return None, None
+            return {}
         line += more
-    message = json.loads(line)
-    return Path(message["folder"]), message.get("tracking_uri")
+    return dict(json.loads(line))
+
+
+def _sampler(folder: Path, message: Mapping[str, Any]) -> SystemSampler | None:
+    """Begins to sample the machine, where the trainer asks for it."""
+    trainer, wanted = message.get("trainer"), message.get("system", False)
+    if trainer is None or wanted is False:
+        return None
+    from annpipe.record.shipper.system import SystemSampler
+
+    sampler = SystemSampler(folder, trainer, wanted=wanted is True)
+    sampler.start()
+    return sampler
 
 
 def _write_to(path: Path) -> None:
     """Sends stdout and stderr, also of C libraries, to the log: never to the trainer's terminal."""
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    descriptor = open_descriptor(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)

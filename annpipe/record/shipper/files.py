@@ -49,7 +49,7 @@ class RunFiles:
             return False
         path = self._folder / "artifacts" / keys.FILE
         private_folder(path.parent)
-        path.write_text(names.to_json() + "\n", encoding="utf-8")
+        path.write_text(names.to_json() + "\n", encoding="utf-8", newline="\n")
         self.file(path, None)
         return True
 

@@ -28,6 +28,7 @@ from annpipe.record.journal.seal import read_seal
 from annpipe.record.journal.state import Shipped, read_state, write_state
 from annpipe.record.shipper.retry import Caller, GaveUp, RetryingCaller, TrainerPipe, call_once
 from annpipe.record.shipper.shipment import Shipment, feed_all
+from annpipe.record.shipper.system import SystemSampler
 from annpipe.record.shipper.trials import Trials
 from annpipe.record.store.client import Store
 from annpipe.record.store.faults import ItemRefused, RunDeleted, RunGone, first_line
@@ -42,10 +43,18 @@ TIMES_ANEW = 3  # a store that loses the run again and again is not waited for
 log = logging.getLogger("annpipe.record")
 
 
-def ship(folder: Path, uri: str, trainer: TrainerPipe, seconds_alone: float, aside: Caller = call_once) -> Shipped:
+def ship(
+    folder: Path,
+    uri: str,
+    trainer: TrainerPipe,
+    seconds_alone: float,
+    aside: Caller = call_once,
+    sampler: SystemSampler | None = None,
+) -> Shipped:
     """Ships what the store lacks of the run, until the trainer is gone; call it only as the run's sole shipper.
 
-    What is done while the trainer lives is done `aside`, where it may have a lower priority than what is left then. A
+    What is done while the trainer lives is done `aside`, where it may have a lower priority than what is left then. The
+    `sampler`, where there is one, is stopped then. A
     store that is away does not raise: the state then is not complete, and says why. Raises BadRunFolder, before
     anything is read or written, for a folder that is not all its own.
     """
@@ -58,11 +67,11 @@ def ship(folder: Path, uri: str, trainer: TrainerPipe, seconds_alone: float, asi
     if lacks_credentials(uri):
         trouble(f"the store {uri} needs its credentials, which no record keeps: {REMEDY}")
         return _latest(folder, uri)
-    with open(folder / LOG, "a", encoding="utf-8") as file:
+    with open(folder / LOG, "a", encoding="utf-8", newline="\n") as file:
         # MLflow prints a run's address at its end, password included.
         printed = _Printed(file)
         with redirect_stdout(printed), redirect_stderr(printed):
-            _ship(folder, uri, trainer, seconds_alone, trouble, aside)
+            _ship(folder, uri, trainer, seconds_alone, trouble, aside, sampler)
     return _latest(folder, uri)
 
 
@@ -73,6 +82,7 @@ def _ship(
     seconds_alone: float,
     trouble: Callable[[str], None],
     aside: Caller,
+    sampler: SystemSampler | None,
 ) -> None:
     store = Store(uri)
     calling = RetryingCaller(store, trainer, seconds_alone, trouble)
@@ -87,6 +97,8 @@ def _ship(
 
     def shipped() -> None:
         shipment = aside(begun)
+        if sampler:
+            sampler.stop()
         feed_all(shipment, folder)
         if shipment.has_ended or _is_let_go(folder):
             shipment.finish()

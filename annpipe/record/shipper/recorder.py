@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from annpipe.files.private import home
+from annpipe.files.processes import apart
 from annpipe.record.journal.location import MLFLOW_ENVIRONMENT
 from annpipe.record.journal.state import is_recorded, read_state
 
@@ -52,16 +54,22 @@ class Recorder:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
             env=_environment(),
+            **apart(),
         )
         return cls(process)
 
-    def attach(self, folder: Path, tracking_uri: str | None = None) -> None:
+    def attach(self, folder: Path, tracking_uri: str | None = None, *, system: bool | None = False) -> None:
         """Names the run to ship; its journal must be there. `tracking_uri` may hold credentials: it is not written
-        down, and is only needed where it does, or where it differs from what the journal says."""
+        down, and is only needed where it does, or where it differs from what the journal says. `system`: whether the
+        machine is sampled until `finish`; None for runs that are not short."""
         self._folder, self._uri = folder.absolute(), tracking_uri
-        message = {"folder": str(self._folder), "tracking_uri": tracking_uri}
+        message = {
+            "folder": str(self._folder),
+            "tracking_uri": tracking_uri,
+            "trainer": os.getpid(),
+            "system": system,
+        }
         stdin = self._process.stdin
         assert stdin is not None
         with suppress(OSError):  # a shipper that died leaves the run to `annpipe sync`
@@ -119,7 +127,8 @@ class Recorder:
 
 
 def _environment() -> dict[str, str]:
-    environment = {**MLFLOW_ENVIRONMENT, **os.environ, "OMP_NUM_THREADS": "1"}
+    # MLflow needs a home to be imported
+    environment = {"HOME": str(home()), **MLFLOW_ENVIRONMENT, **os.environ, "OMP_NUM_THREADS": "1"}
     root = str(Path(__file__).resolve().parents[3])
     # Site-packages come by themselves, and on PYTHONPATH they would stand before the standard library.
     if root not in {*site.getsitepackages(), site.getusersitepackages()}:

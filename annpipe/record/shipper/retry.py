@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from annpipe.errors import StoreError
+from annpipe.files.pipes import is_readable
 from annpipe.record.store.client import Store
 from annpipe.record.store.faults import ItemRefused, RunDeleted, RunGone, first_line
 
@@ -55,7 +55,7 @@ class TrainerPipe:
         """Waits so long, but no longer than the trainer lives."""
         if self.gone or self.descriptor is None:
             time.sleep(seconds)
-        elif select.select([self.descriptor], [], [], seconds)[0]:
+        elif is_readable(self.descriptor, seconds):
             self.gone = os.read(self.descriptor, 4096) == b""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from annpipe.files.descriptors import move
 from annpipe.files.private import private_folder
 from annpipe.record.journal import journal
 from annpipe.record.journal.events import Event
@@ -80,14 +81,17 @@ class AllSeries:
         private_folder(self._folder / "artifacts" / "history")
         with ExitStack() as files:
             new = {key: path.with_name(f".{path.name}.new") for key, path in paths.items()}
-            tables = {key: csv.writer(files.enter_context(open(path, "w", newline=""))) for key, path in new.items()}
+            tables = {
+                key: csv.writer(files.enter_context(open(path, "w", encoding="utf-8", newline="")))
+                for key, path in new.items()
+            }
             for table in tables.values():
                 table.writerow(["step", "value", "time_ms"])
             for key, point in self._points_until(end):
                 if key in tables:
                     tables[key].writerow([point.step, repr(point.value), point.time_ms])
         for key, path in paths.items():  # one that is there is whole
-            new[key].replace(path)
+            move(new[key], path)
         return list(paths.values())
 
     def _points_until(self, end: int) -> Iterator[tuple[str, SeriesPoint]]:
@@ -105,10 +109,13 @@ def _points(event: Event) -> Iterator[tuple[str, SeriesPoint]]:
 
 
 def _file_names(keys: Sequence[str]) -> dict[str, str]:
+    """By key the name of its table; no two are one on a file system that takes large letters for small ones."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for key in keys:
         name = file_name(key)
-        while f"{name}.csv" in names.values():
+        while name.casefold() in taken:
             name += "_"
+        taken.add(name.casefold())
         names[key] = f"{name}.csv"
     return names

@@ -33,7 +33,8 @@ from annpipe.record.shipper.passes import TrialPasses, no_trials
 from annpipe.record.shipper.retry import Caller
 from annpipe.record.shipper.sender import Sender
 from annpipe.record.shipper.series import AllSeries
-from annpipe.record.shipper.translation import Translation
+from annpipe.record.shipper.system import SystemSamples
+from annpipe.record.shipper.translation import Translation, experiment_name
 from annpipe.record.store import keys
 from annpipe.record.store.client import Store
 from annpipe.record.store.content import Content
@@ -71,6 +72,7 @@ class Shipment:
         self._calling = calling
         self._passes = TrialPasses(folder, trials)
         self._series = AllSeries(folder)
+        self._samples = SystemSamples(folder)
         self._translation = Translation()
         self._files = RunFiles(folder, self._sender, self._translation)
         self._offset = 0
@@ -95,8 +97,11 @@ class Shipment:
 
     def flush(self) -> None:
         """Ships what waits, and notes the offset."""
+        sampled = self._samples.send(self._sender, self._translation.names) if self.state.run_id else 0
         self._sender.facts(self._translation.new_names())
         self._sender.drain()
+        if sampled > self.state.sampled:
+            self._sender.note(sampled=sampled)
         if self._passes.wait:
             self._passes.go()
         if self._read > self.state.offset:
@@ -106,7 +111,8 @@ class Shipment:
     def flush_now_and_then(self) -> None:
         """Ships trials, and what else waits when the last call was a while ago: the UI shows a run as it goes."""
         self._passes.call_if_due()
-        is_due = self._read > self.state.offset and time.monotonic() - self._flushed_at >= SECONDS_BETWEEN_CALLS
+        has_news = self._read > self.state.offset or self._samples.has_news()
+        is_due = has_news and time.monotonic() - self._flushed_at >= SECONDS_BETWEEN_CALLS
         if self._passes.wait or is_due:
             self.flush()
 
@@ -121,7 +127,8 @@ class Shipment:
             expected, lacking = self._asked()
         problem = f"the store lacks {lacking.text(expected)}" if lacking else None
         if self.state.refused:
-            problem = _summary(self.state.refused)
+            n_refused = len(self.state.refused)
+            problem = f"the store refused {n_refused} of the run's items, first {self.state.refused[0]}"
         self._sender.note(complete=problem is None, problem=problem, expected=expected.to_data())
 
     def _conclude(self) -> None:
@@ -136,7 +143,7 @@ class Shipment:
 
     def _asked(self) -> tuple[Content, Content]:
         """What the record is to hold, and what the store lacks of it or has refused."""
-        points = {keys.mlflow_key(key): n for key, n in self._series.n_chosen.items()}
+        points = {keys.mlflow_key(key): n for key, n in self._series.n_chosen.items()} | self._samples.n_points
         expected = Content(self._end.status, frozenset(self._translation.items), points)
         question = Question(self._sender.run, self.state.experiment_id or "", self.state.model_id, expected)
         held = self._calling(lambda: ask(self._store, [question])).get(self._sender.run)
@@ -150,7 +157,7 @@ class Shipment:
 
     def _send_again(self, lacking: Content) -> None:
         """Goes through the journal once more, and sends that of it; what is refused now is all that is."""
-        state = replace(self.state, offset=0, filled=0, refused=(), model_id=None)
+        state = replace(self.state, offset=0, filled=0, sampled=0, refused=(), model_id=None)
         kept = [key for key, n in lacking.points.items() if n]
         again = Shipment(
             self._folder,
@@ -228,7 +235,7 @@ class Shipment:
 
     def _ship_run(self, begun: RunBegun) -> None:
         begun = replace(begun, id=begun.id or self._folder.name, name=begun.name or self._folder.name)
-        name = _experiment_name(begun)
+        name = experiment_name(begun)
         try:
             # Where an experiment keeps its files is told by the store, and not by the journal, which may be anybody's.
             root = artifact_root(self._store.uri, self._folder.parent.parent)
@@ -289,13 +296,3 @@ def feed_all(shipment: Shipment, folder: Path, until: int | None = None) -> None
             if until is not None and end > until:
                 return
             shipment.feed(event, end)
-
-
-def _experiment_name(begun: RunBegun) -> str:
-    # Experiment 0 is everybody's drawer: a run that would land there gets an experiment of its own name.
-    names = (begun.experiment, begun.name, "annpipe")
-    return next(name for name in names if name and name != "Default")
-
-
-def _summary(refused: Sequence[str]) -> str:
-    return f"the store refused {len(refused)} of the run's items, first {refused[0]}"

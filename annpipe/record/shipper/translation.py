@@ -78,3 +78,9 @@ class Translation:
     def _item(self, item: str) -> str:
         self.items.add(item)
         return item
+
+
+def experiment_name(begun: RunBegun) -> str:
+    """The experiment of a run: experiment 0 is everybody's drawer, instead of which it gets one of its own name."""
+    names = (begun.experiment, begun.name, "annpipe")
+    return next(name for name in names if name and name != "Default")

@@ -16,6 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.client import MlflowClient
 
+from annpipe.files.descriptors import stand_in
 from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.location import database_file
 from annpipe.record.store.faults import ItemRefused, RunDeleted, RunGone, first_line, refusals
@@ -251,7 +252,7 @@ def _called(path: Path, name: str) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="annpipe-artifact-") as scratch:
         link = Path(scratch, name)
-        link.symlink_to(path.resolve())
+        stand_in(link, path.resolve())
         yield link
 
 

@@ -191,7 +191,7 @@ def local_folder(uri: str) -> Path | None:
     parts = urlsplit(uri)
     if parts.scheme == "file" and parts.netloc in ("", "localhost"):
         return Path(url2pathname(parts.path))
-    return Path(uri) if uri.startswith("/") else None
+    return Path(uri) if Path(uri).is_absolute() else None
 
 
 def _all(store: Store, call: Callable[[T], U], items: Sequence[T]) -> list[U]:

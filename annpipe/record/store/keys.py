@@ -23,6 +23,8 @@ LENGTH_OF_MARK = 10
 MAX_FILE_NAME = 200  # bytes of a part of an artifact's path; file systems take 255
 SINGLE_VALUES = ("best", "final", "evaluated", "best_trial")
 """What the keys of a journal begin with that hold one value of a whole run."""
+SYSTEM = "system/"
+"""What the keys of system metrics begin with, which MLflow shows on a page of their own."""
 
 FILE = "names.json"
 TAG = "annpipe.names"
@@ -31,6 +33,7 @@ _IN_THE_WAY_OF_FILES = re.compile(r"[^\w. -]")
 _IN_THE_WAY_OF_TABLES = re.compile(r"[^\w. -]|^\.")  # none is hidden
 _IN_THE_WAY_OF_PARTS = re.compile(r"[^\w.-]")
 _IN_THE_WAY_OF_MODELS = re.compile(r"[/:.%\"']")
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # devices of Windows, in any folder
 _MARK = re.compile(r".*-x[0-9a-f]{8}", re.DOTALL)
 _CUT = "… (cut: all of it is in names.json)"
 
@@ -159,6 +162,8 @@ def _part(name: str, in_the_way: re.Pattern[str], most: int) -> str:
         text = re.sub(r"^ | $", "_", text)
     if text in ("", ".") or text.startswith(".."):  # a path that leads elsewhere
         text = "_" + text.lstrip(".")
+    if most == MAX_FILE_NAME and (_RESERVED.fullmatch(text) or text.endswith(".")):
+        text = f"_{text.rstrip('.')}"
     if text == name and not _MARK.fullmatch(name) and _length(name, most) <= most:
         return name
     while _length(text, most) > most - LENGTH_OF_MARK:

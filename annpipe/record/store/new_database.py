@@ -6,7 +6,6 @@ MLflow makes them by all the migrations in its history, which takes seconds; the
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 import mlflow
 import sqlalchemy
 
+from annpipe.files.descriptors import move, place_new
 from annpipe.files.lock import locked
 from annpipe.files.private import cache_folder, private_folder
 from annpipe.record.journal.location import database_file, is_server, scrub
@@ -35,7 +35,7 @@ def copy_tables(database: Path) -> None:
         kept = _kept()
         with tempfile.TemporaryDirectory(prefix=".annpipe-", dir=database.parent) as scratch:
             copy = Path(shutil.copyfile(kept, Path(scratch, database.name)))
-            os.link(copy, database)  # unlike a move, it spares what somebody else has made meanwhile
+            place_new(copy, database)
     except Exception as error:  # no room for caches, another MLflow than this one was written for
         log.info("MLflow makes its tables itself: %s", error)
 
@@ -52,7 +52,7 @@ def _kept() -> Path:
         with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
             new = Path(scratch, kept.name)
             _make(new)
-            os.replace(new, kept)
+            move(new, kept)
     return kept
 
 

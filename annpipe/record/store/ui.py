@@ -19,7 +19,8 @@ from types import FrameType
 from typing import IO, NoReturn
 
 from annpipe.errors import StoreError
-from annpipe.record.journal.location import ARTIFACTS, MLFLOW_ENVIRONMENT, artifact_root, scrub
+from annpipe.files.processes import apart, end_group, listens, stop_signals, wait_for_end
+from annpipe.record.journal.location import ARTIFACTS, MLFLOW_ENVIRONMENT, artifact_root, folder_address, scrub
 from annpipe.record.journal.project import run_folders
 from annpipe.record.journal.state import read_state
 from annpipe.record.store.new_database import first_open
@@ -40,7 +41,7 @@ class Server:
 
     def wait(self) -> NoReturn:
         """Stays until Ctrl-C, SIGTERM or a closed terminal; raises StoreError when the server ends by itself."""
-        code = self.process.wait()
+        code = wait_for_end(self.process)
         raise StoreError(f"MLflow's server ended by itself with code {code}")
 
 
@@ -52,24 +53,18 @@ def serve(
 
     `notify` hears what is waited for, and what is done to a local database first.
     """
-    chosen = port or free_port()
     if port and not _is_free(port):
         raise StoreError(f"port {port} is taken; leave --port out and a free one is found")
     # A file, not a pipe: nobody reads it unless the server fails, and a full pipe would stop the server.
     with _ending_politely(), tempfile.TemporaryFile() as output:
         with first_open(uri, notify, waits=True):
             notify("starting MLflow's server: it takes some seconds …")
-            process = _start(uri, project, chosen, output)
-            try:
-                _wait_until_it_answers(process, chosen, output)
-            except BaseException:
-                _end(process)
-                raise
+            server = _started(uri, project, port, output)
         try:
             with suppress(KeyboardInterrupt):
-                yield Server(f"http://{HOST}:{chosen}", process)
+                yield server
         finally:
-            _end(process)
+            end_group(server.process, SECONDS_TO_STOP)
 
 
 def latest_page(project: Path, uri: str, address: str | None = None) -> str:
@@ -106,7 +101,8 @@ def free_port() -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform != "win32":  # where it would take the port from whoever has it
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
@@ -114,8 +110,23 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def _started(uri: str, project: Path, port: int | None, output: IO[bytes]) -> Server:
+    """A server that answers; on another free port where somebody else took the one that was found."""
+    while True:
+        chosen = port or free_port()
+        process = _start(uri, project, chosen, output)
+        try:
+            _wait_until_it_answers(process, chosen, output)
+        except BaseException as error:
+            end_group(process, SECONDS_TO_STOP)
+            if port or not isinstance(error, StoreError) or _is_free(chosen):
+                raise
+        else:
+            return Server(f"http://{HOST}:{chosen}", process)
+
+
 def _start(uri: str, project: Path, port: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
-    root = artifact_root(uri, project) or str(project / ARTIFACTS)
+    root = artifact_root(uri, project) or folder_address(project / ARTIFACTS)
     command = [sys.executable, "-P", "-m", "mlflow", "server"]
     command += ["--host", HOST, "--port", str(port), "--workers", "1", "--artifacts-destination", root]
     # The store goes by the environment: a command line is there for everybody's `ps` to read.
@@ -123,7 +134,7 @@ def _start(uri: str, project: Path, port: int, output: IO[bytes]) -> subprocess.
     environment = {**MLFLOW_ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ, **store}
     return subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-        start_new_session=True, env=environment,
+        env=environment, **apart(),
     )  # fmt: skip
 
 
@@ -133,20 +144,12 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, output: 
         if process.poll() is not None:
             break
         with suppress(OSError), urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2):
-            return
+            if listens(process.pid, port):  # and not one that was quicker
+                return
         time.sleep(0.1)
     output.seek(0)
     last = scrub(output.read().decode(errors="replace")).strip().splitlines()[-5:]
     raise StoreError("\n".join(["MLflow's server did not start; its last words:", *last]))
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the server's whole session: its workers too."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(SECONDS_TO_STOP)
 
 
 @contextmanager
@@ -156,10 +159,7 @@ def _ending_politely() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    numbers = [signal.SIGTERM, signal.SIGHUP]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
-        numbers.remove(signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
+    before = {number: signal.signal(number, stop) for number in stop_signals() if number != signal.SIGINT}
     try:
         yield
     finally:

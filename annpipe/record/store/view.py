@@ -18,7 +18,7 @@ from typing import Any
 
 from annpipe.errors import StoreError
 from annpipe.record.journal.location import scrub
-from annpipe.record.store.keys import SINGLE_VALUES, is_single_value
+from annpipe.record.store.keys import SINGLE_VALUES, SYSTEM, is_single_value
 
 KEY = "annpipe"
 TAG = f"mlflow.sharedViewState.{KEY}"
@@ -64,6 +64,7 @@ def prepare_view(address: str, experiment_id: str) -> bool:
 
 def view(metrics: Iterable[str], params: Sequence[str]) -> str:
     """The text of the tag: line charts of the curves, the best values as columns, then the params that differ."""
+    metrics = [key for key in metrics if not key.startswith(SYSTEM)]
     curves = sorted((key for key in metrics if not is_single_value(key) and "/" in key), key=_by_weight)
     groups: dict[str, list[str]] = {}
     for key in curves:
@@ -109,9 +110,9 @@ def _by_weight(key: str) -> tuple[bool, str, bool]:
 
 
 def _by_rank(key: str) -> tuple[bool, bool, bool, str]:
-    """The best values before the final ones, of val before others, metrics before losses."""
+    """The best values before the final ones, of val before others, the loss before metrics, as in `annpipe runs`."""
     kind, _, rest = key.partition(".")
-    return kind != SINGLE_VALUES[0], not rest.startswith("val."), rest.endswith("loss"), key
+    return kind != SINGLE_VALUES[0], not rest.startswith("val."), not rest.endswith("loss"), key
 
 
 def _card(kind: str, section: str, **fields: Any) -> dict[str, Any]:

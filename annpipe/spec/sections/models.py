@@ -170,6 +170,9 @@ class Tracking(Section):
     experiment: Word | None = Field(None, description="MLflow experiment; the spec's name")
     uri: Word | None = Field(None, description="MLflow tracking URI; the project's store")
     wait_seconds: Annotated[float, Field(ge=0)] = Field(20.0, description="how long to wait for the record at the end")
+    system: bool | None = Field(
+        None, description="system metrics: processor, memory and GPU; without it, of runs over a minute"
+    )
 
 
 class Head(Section):

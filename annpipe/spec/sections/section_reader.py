@@ -81,7 +81,7 @@ def _section_problem(
 
 def _wrong_type(field: FieldInfo, shown: str, value: Node, *, is_whole: bool) -> Problem:
     wanted = from_annotation(field.annotation)
-    expected = "text" if shown == "description" else words(wanted, _bounds(field))
+    expected = "text" if shown == "description" else words(wanted, bounds_of(field))
     message = f"`{shown}` must be {expected}; found {in_words(value)}"
     help_ = yaml_hint(value, wanted) or EXAMPLES.get(shown) or field.description
     if isinstance(wanted, ListOf) and is_whole and isinstance(value, ScalarNode) and value.text:
@@ -94,7 +94,7 @@ def used_note(node: Node) -> tuple[tuple[Place, str], ...]:
     return ((node.used, "used here"),) if node.used else ()
 
 
-def _bounds(field: FieldInfo) -> Mapping[str, float]:
+def bounds_of(field: FieldInfo) -> Mapping[str, float]:
     """The bounds of a field, those of a union's members included."""
     members = [note for member in get_args(field.annotation) for note in getattr(member, "__metadata__", ())]
     parts = [part for note in (*field.metadata, *members) for part in (note, *getattr(note, "metadata", ()))]

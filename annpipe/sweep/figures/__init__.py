@@ -60,5 +60,5 @@ def draw_figures(swept: SweepResult, folder: Path, curves: Mapping[int, Curve]) 
                     paths.append(save_figure(figure, folder, name))
             except Exception:  # recorded in the figure's place: hours of training do not end in a bug of a drawing
                 paths.append(folder / f"{name}_failed.txt")
-                paths[-1].write_text(traceback.format_exc(), encoding="utf-8")
+                paths[-1].write_text(traceback.format_exc(), encoding="utf-8", newline="\n")
     return paths

@@ -63,7 +63,8 @@ def _draw(swept: SweepResult, panel: Axes, scale: Scale, heights: Heights, *, is
     assert best is not None
     value = final(swept, best)
     star: dict[str, Any] = {"color": BEST, "markersize": 13, "markeredgecolor": "white", "markeredgewidth": 0.6}
-    panel.plot(_at(scale, best.values[scale.path]), value, "*", label=f"best: {value:.4g}", zorder=5, **star)
+    label = f"first trial of the best mean: {value:.4g}" if swept.groups else f"best: {value:.4g}"
+    panel.plot(_at(scale, best.values[scale.path]), value, "*", label=label, zorder=5, **star)
 
 
 def _means(scale: Scale, dots: Sequence[tuple[float, float]], heights: Heights) -> list[tuple[float, float]]:

@@ -1,9 +1,4 @@
-"""`check_component`: holds one component of any kind against all that annpipe promises of components.
-
-from annpipe.testing import check_component
-
-check_component("layer/Swish", file="swish.py").check()
-"""
+"""The checks of one component by their names: each holds it against something that annpipe promises of components."""
 
 from __future__ import annotations
 
@@ -25,7 +20,6 @@ from annpipe.testing.components.random_numbers import check_random
 from annpipe.testing.components.subject import Subject
 from annpipe.testing.components.trains import check_resume, check_stack, check_training
 from annpipe.testing.components.verdicts import (
-    FAILED,
     NOT_APPLICABLE,
     PASSED,
     ComponentReport,
@@ -90,7 +84,7 @@ def verdict(subject: Subject, check: str) -> Verdict:
                 return Verdict(check, NOT_APPLICABLE, "there is no plan to try it in: see `example`", entry.where)
         try:
             return Verdict(check, PASSED, CHECKS[check](subject), entry.where)
-        except Exception as error:  # a component may raise anything: that is what is looked for
+        except (Exception, SystemExit) as error:  # a component may raise anything: that is what is looked for
             return verdict_of_error(check, entry, error)
 
 
@@ -99,6 +93,3 @@ def check_entry(entry: Entry, registry: Registry, spec: Mapping[str, Any] | None
     with checking(entry, registry, spec) as subject:
         verdicts = tuple(verdict(subject, check) for check in CHECKS)
     return ComponentReport(entry.kind, entry.name, at_line(entry, 0), verdicts)
-
-
-__all__ = ["CHECKS", "FAILED", "check_entry", "checking", "verdict"]

@@ -19,7 +19,7 @@ from annpipe.registry.traits import LayerTraits
 from annpipe.registry.types import Formula, MappingOf, Named, alternatives, annotation
 from annpipe.testing.components.blame import definition_of, source_tree
 from annpipe.testing.components.subject import Subject
-from annpipe.testing.components.verdicts import ComponentFault, NotApplicable
+from annpipe.testing.components.verdicts import ComponentFault
 
 
 def check_signature(subject: Subject) -> str:
@@ -183,6 +183,5 @@ def _validator(names: _Names) -> Any:
 
 def check_example(subject: Subject) -> str:
     """The smallest spec that uses it can be planned."""
-    if not subject.plan.model:
-        raise NotApplicable("the spec has no layers")
-    return "the smallest spec that uses it can be planned"
+    n_layers = len(subject.plan.model)
+    return f"a spec that uses it can be planned: {n_layers} layer{'s' if n_layers > 1 else ''}"

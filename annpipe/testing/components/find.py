@@ -35,14 +35,14 @@ def find_components(wanted: Checkable | None, registry: Registry) -> list[Entry]
         wanted = PLUGINS
     if not isinstance(wanted, str | Path):
         return [_of_object(wanted, registry)]
-    path = Path(wanted)
-    if path.is_dir() or path.suffix == ".py":
+    path, name = Path(wanted), str(wanted)
+    if path.suffix == ".py":
         return _of_files(path, registry)
-    name = str(wanted)
-    entries = list(_named(name, registry))
-    if not entries:
-        raise NotFound(_nothing(name, registry))
-    return entries
+    if entries := list(_named(name, registry)):  # before a folder of that name, whose files would all be imported
+        return entries
+    if path.is_dir():
+        return _of_files(path, registry)
+    raise NotFound(_nothing(name, registry))
 
 
 def _of_object(component: Callable[..., Any], registry: Registry) -> Entry:

@@ -29,7 +29,7 @@ def method_line(subject: Subject) -> int:
 
 
 @contextmanager
-def live(subject: Subject, precision: str = "float64") -> Iterator[tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
+def live(subject: Subject, precision: str = "float32") -> Iterator[tuple[torch.nn.Module, tuple[torch.Tensor, ...]]]:
     """The component's module in evaluation mode, and what it is called with.
 
     Random numbers inside are those of one stream, and the generators outside feel nothing of it.
@@ -133,7 +133,7 @@ def _distribution_batches(subject: Subject) -> str:
 def check_inputs(subject: Subject) -> str:
     """What arrives is left as it was: others read the same tensors."""
     if subject.kind == "metric":
-        plan = subject.in_precision("float64")
+        plan = subject.plan
         with subject.built(plan) as parts, torch.no_grad():
             rows: Any = parts.rows["train"]
             _unchanged(subject, subject.instance(plan).update, [parts.model.eval()(rows.x), rows.y.clone()])
@@ -206,7 +206,7 @@ def check_gradients(subject: Subject) -> str:
     """The derivatives of autograd are those that differences give, in double precision."""
     if subject.kind == "transform":
         raise NotApplicable("a transform is applied without gradients, or at the entrance of the model")
-    with live(subject) as (module, inputs):
+    with live(subject, "float64") as (module, inputs):
         assert isinstance(module, torch.nn.Module)
         parameters = {name: p.detach().requires_grad_() for name, p in module.named_parameters() if p.requires_grad}
         first = inputs[0]

@@ -92,7 +92,7 @@ def _drawn_twice(subject: Subject) -> None:
             for name in dict.fromkeys((watched, "NumPy", "Python"))
         ]
     source = "`generator`" if subject.kind == "data" else "torch's own generator"
-    message = f"it draws from another generator than {source}"
+    message = f"it draws from a generator other than {source}"
     help_ = f"draw from {source} alone, as in `torch.rand(n, generator=generator)`"
     raise ComponentFault(message, help_, next(filter(None, lines), 0))
 

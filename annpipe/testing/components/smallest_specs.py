@@ -12,7 +12,7 @@ from annpipe.registry.discovery import load
 from annpipe.registry.entry import Entry
 from annpipe.registry.examples import Examples
 from annpipe.registry.registry import Registry
-from annpipe.registry.traits import LayerTraits, LossTraits, TransformTraits
+from annpipe.registry.traits import LayerTraits, LossTraits, MetricTraits, TransformTraits
 from annpipe.testing.components.special_needs import (
     BASE,
     CSV,
@@ -31,16 +31,24 @@ from annpipe.testing.components.special_needs import (
 GUESSES = (None, [4, 16], [4, 4, 4], [1, 4, 4, 4], [8, 8])
 """The shapes of 64 numbers that a layer may take of which nothing is known, the likeliest first."""
 
+MLP = ({"Linear": 4}, "Tanh")
+N_OUTPUTS = (1, 2, 3, 4, 6, 8)
+"""The numbers that a row of the targets may have, the likeliest first."""
+
 
 def smallest_specs(entry: Entry, registry: Registry) -> Iterator[dict[str, Any]]:
     """The sections of short specs that use the component: the first that can be planned is the one to take.
 
-    More than one comes only for a layer that does not say which shape it takes.
+    More than one comes only for a layer, which may take rows of any shape, and for data, which may have any targets.
     """
     component: Any = load(entry)
     chosen: Mapping[str, Any] = getattr(component, "checked_in", {})
     if chosen:
         yield {**smallest_spec(entry, registry), **chosen}
+    elif entry.kind == "data" and not _is_built_in(entry):
+        spelt = _spelt(entry, registry)
+        yield from ({**BASE, "data": spelt, "model": ["Flatten", *MLP, {"Linear": n}]} for n in N_OUTPUTS)
+        yield {**BASE, "data": spelt, "model": ["Flatten", {"Linear": 16}], "loss": "CrossEntropyLoss"}
     elif entry.kind == "layer" and not _is_known(entry):
         spelt = _spelt(entry, registry)
         yield from ({**BASE, "model": _around(spelt, shape)} for shape in GUESSES)
@@ -61,6 +69,8 @@ def smallest_spec(entry: Entry, registry: Registry) -> dict[str, Any]:
     elif kind in ("optimizer", "scheduler", "average", "data") and kind not in chosen:
         chosen[kind] = spelt
     elif kind in ("metric", "plot", "callback"):
+        if entry.traits_as(MetricTraits).classes and not chosen:
+            chosen |= OF_CLASSES
         chosen[f"{kind}s"] = [spelt]
         chosen.setdefault("data", {**BASE["data"], "split": {"val": 0.25}})
     elif kind == "initializer" and "model" not in chosen:
@@ -83,7 +93,7 @@ def write_rows(folder: Path) -> None:
     np.savez(folder / "images.npz", x=generator.normal(size=(16, 1, 6, 6)), y=y)
     words = [("a", "b", "c")[n % 3] for n in range(16)]
     lines = [f"{x},{word},{x}" for x, word in zip(y.tolist(), words, strict=True)]
-    (folder / "rows.csv").write_text("\n".join(["x,word,y", *lines]) + "\n", encoding="utf-8")
+    (folder / "rows.csv").write_text("\n".join(["x,word,y", *lines]) + "\n", encoding="utf-8", newline="\n")
     pq.write_table(pa.table({"x": y, "y": y}), folder / "rows.parquet")
 
 

@@ -22,6 +22,7 @@ from annpipe.portable.stack import Stack
 from annpipe.registry.discovery import load
 from annpipe.registry.entry import Entry
 from annpipe.registry.examples import as_yaml
+from annpipe.registry.kinds import with_article
 from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits
 from annpipe.spec import load_spec
@@ -77,7 +78,7 @@ class Subject:
     def plan_of(self, text: str) -> Plan:
         """The plan of a spec's text, beside the files of rows."""
         file = self.folder / "spec.yaml"
-        file.write_text(text + "\n", encoding="utf-8")
+        file.write_text(text + "\n", encoding="utf-8", newline="\n")
         return resolve(draft(load_spec(file), self.registry.copy(), project=self.folder))
 
     def in_precision(self, precision: str) -> Plan:
@@ -115,7 +116,7 @@ class Subject:
         """The live module of a layer, loss or transform, and what it is called with, at most ROWS rows."""
         find = {"layer": self._layer, "loss": _loss, "transform": self._transform}.get(self.kind)
         if find is None:
-            raise NotApplicable(f"{_a(self.kind)} is no module with a forward pass")
+            raise NotApplicable(f"{with_article(self.kind)} is no module with a forward pass")
         module, inputs = find(plan, parts)
         return module, tuple(tensor[:ROWS].detach().clone() for tensor in inputs)
 
@@ -159,9 +160,3 @@ def _loss(plan: Plan, parts: Parts) -> tuple[torch.nn.Module, tuple[torch.Tensor
 
 def _dtype_of(module: torch.nn.Module) -> torch.dtype:
     return next((parameter.dtype for parameter in module.parameters()), torch.float64)
-
-
-def _a(kind: str) -> str:
-    from annpipe.registry.kinds import with_article
-
-    return with_article(kind)

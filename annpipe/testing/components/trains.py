@@ -14,7 +14,7 @@ from annpipe.testing.components.states import first_difference, plain_state
 from annpipe.testing.components.subject import Subject
 from annpipe.testing.components.training import TrainedPlan, train_plan
 from annpipe.testing.components.verdicts import ComponentFault, NotApplicable
-from annpipe.testing.solo import compare_with_solo
+from annpipe.testing.stack.solo import compare_with_solo
 from annpipe.train.gears.eager.gear import Eager
 from annpipe.train.loop.figures import rendered, run_view
 from annpipe.train.schedule import schedule

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Literal
@@ -69,7 +68,7 @@ class ComponentReport:
         return asdict(self)
 
 
-def verdict_of_error(check: str, entry: Entry, error: Exception) -> Verdict:
+def verdict_of_error(check: str, entry: Entry, error: BaseException) -> Verdict:
     """The verdict on a component that raised within a check, at the last line of its file that led there."""
     if isinstance(error, NotApplicable):
         return Verdict(check, NOT_APPLICABLE, str(error), entry.where)
@@ -98,22 +97,14 @@ def last_line(trace: TracebackType | None, entry: Entry) -> int:
     return lines[-1] if lines else 0
 
 
-def chained(error: BaseException) -> Iterator[BaseException]:
-    """The error and those that led to it."""
-    following: BaseException | None = error
-    while following is not None:
-        yield following
-        following = following.__cause__ or following.__context__
-
-
-def _problem_of(error: Exception) -> Any:
+def _problem_of(error: BaseException) -> Any:
     """The first problem of an error that has some."""
     if isinstance(error, SpecError):
         return error.problems[0]
     return error.problem if isinstance(error, PluginFault) else None
 
 
-def _remedy_of(error: Exception) -> str:
+def _remedy_of(error: BaseException) -> str:
     if "same dtype" in str(error) or "dtype" in str(error) or "Double" in str(error):
         return "take dtype and device from what arrives, as in `torch.zeros_like(x)` or `x.new_tensor(…)`"
     if isinstance(error, AnnpipeError):

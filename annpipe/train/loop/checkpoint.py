@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.errors import RunError
+from annpipe.files.descriptors import move
+from annpipe.files.descriptors import sync_folder as sync_folder
 from annpipe.files.nested_state import Packed, pack, read_state, write_state
 from annpipe.files.private import PRIVATE_FOLDER
 from annpipe.files.whole import Damaged
-from annpipe.files.whole import sync_folder as sync_folder
 from annpipe.observer import Observer
 
 FOLDER = "checkpoints"
@@ -44,8 +45,8 @@ def save_checkpoint(folder: Path, name: str, state: dict[str, Any] | Packed, *, 
         raise
     if final.exists():  # otherwise a kill between two renames has left `old` alone: it goes when `final` is there
         shutil.rmtree(old, ignore_errors=True)
-        final.rename(old)
-    temporary.rename(final)
+        move(final, old)
+    move(temporary, final)
     sync_folder(home)
     if not keeps_older:
         shutil.rmtree(old, ignore_errors=True)

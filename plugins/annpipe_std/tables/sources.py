@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annpipe import CellFormat, OptionError, is_utf8, open_file
+from annpipe.files.descriptors import move
+from annpipe.files.private import cache_folder
 from annpipe_std.tables.files import (
     SURE,
     CsvFormat,
@@ -108,7 +110,7 @@ def _copied(file: str, form: CsvFormat, texts: frozenset[str]) -> tuple[str, pa.
     import pyarrow as pa
 
     key = _digest(content_digest(stamp([file])), _format_key(form), *sorted(texts), str(COPY))
-    copy = _home() / f"{key}.arrow"
+    copy = cache_folder() / "tables" / f"{key}.arrow"
     if not copy.is_file():
         _copy(file, copy, form, texts)
     with pa.OSFile(str(copy)) as opened, pa.ipc.open_file(opened) as arrow:
@@ -127,12 +129,6 @@ def _check(files: Sequence[str], schemas: Sequence[pa.Schema]) -> None:
     for file, schema in zip(files, schemas, strict=True):
         check_once(file, schema.names)
     check_alike(files, [schema.names for schema in schemas])
-
-
-def _home() -> Path:
-    """Where copies of CSV files are kept: they can be made again."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "annpipe" / "tables"
 
 
 # Checking a spec, planning and running it ask for the digest of the same files within a moment.
@@ -163,7 +159,7 @@ def _copy(file: str, copy: Path, form: CsvFormat, texts: frozenset[str]) -> None
     try:
         with readable(file, form.encoding):
             _write_typed(file, name, form, texts)
-        os.replace(name, copy)
+        move(name, copy)
     except BaseException:
         os.unlink(name)
         raise

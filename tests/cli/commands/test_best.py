@@ -55,8 +55,8 @@ def test_the_latest_sweep_is_the_last_one_that_is_no_other_run(made: Any, annpip
 @pytest.mark.parametrize(
     ("how", "words", "code", "message"),
     [
-        ({}, [], 2, "say which run"),
-        ({"is_sweep": False}, ["a"], 2, "the run a-20260101-000000-aaaa is not a sweep; its plan is in"),
+        ({}, [], 2, "say which sweep"),
+        ({"is_sweep": False}, ["a"], 2, "the run a-20260101-000000-aaaa is not a sweep; `annpipe runs` lists them"),
         ({"is_sweep": False}, ["--last"], 2, "there are no sweeps here"),
         ({"best": None}, ["--last"], 2, "no trial of a-20260101-000000-aaaa finished, so there is no best one"),
         ({"best": b"\xff"}, ["--last"], 3, "is not UTF-8 text any more"),

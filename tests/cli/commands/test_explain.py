@@ -133,6 +133,7 @@ def _parts(node: ast.expr | None, constants: Mapping[str, ast.expr]) -> list[ast
             return [node]
 
 
+@pytest.mark.slow
 def test_the_finder_follows_a_code_through_the_function_that_passes_it_on() -> None:
     """The reader stops through a function of its own; its codes must not escape the test above."""
     assert {"several-documents", "yaml-indent", "formula", "plugin-name-taken", "no-such-device", "unchecked"} <= set(
@@ -185,6 +186,7 @@ def test_the_wrong_example_is_answered_with_the_code(
     assert status == (0 if code in WARNINGS else 3), said
 
 
+@pytest.mark.slow
 def test_a_device_that_is_not_here_is_told_when_the_run_starts(annpipe: Cli, tmp_path: Path) -> None:
     """A spec may be checked on a computer that lacks its device."""
     assert _set_up("no-such-device", "Wrong", tmp_path) == ["validate", "spec.yaml"]

@@ -120,6 +120,7 @@ def test_a_renamed_run_stays_in_its_experiment(annpipe: Cli, spec: Path, tmp_pat
     assert names == {"Default", "small"}
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_the_plan_and_makes_nothing(annpipe: Cli, spec: Path, tmp_path: Path) -> None:
     """Layers, shapes and parameters; no folder, no store."""
     done = annpipe("run", spec.name, "--dry-run")
@@ -129,6 +130,7 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(annpipe: Cli, spec: Path, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["small.yaml"]
 
 
+@pytest.mark.slow
 def test_two_runs_with_fixed_threads_are_equal_bit_for_bit(spec: Path) -> None:
     """Same seed, same numbers; another seed, others. Those of two processes are compared above."""
     with unrecorded():
@@ -137,6 +139,7 @@ def test_two_runs_with_fixed_threads_are_equal_bit_for_bit(spec: Path) -> None:
     assert values[0] != values[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -162,6 +165,7 @@ def test_each_kind_of_failure_has_its_exit_code(
         assert word in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "absent"),
     [
@@ -202,3 +206,10 @@ def test_the_plan_command_prints_a_spec_that_gives_the_same_plan(
     plans = [json.loads(annpipe_here("plan", name, "--json")[1]) for name in ("small.yaml", "full.yaml")]
     assert plans[0] == plans[1]
     assert plans[0]["optimizer"]["Adam"]["fused"] is True
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_name_is_not_empty(name: str, annpipe_here: Any) -> None:
+    """A run that is called nothing is found by nobody."""
+    code, _, printed = annpipe_here("run", "spec.yaml", "--name", name)
+    assert (code, "a name has at least one letter" in printed) == (2, True)

@@ -187,7 +187,8 @@ def test_runs_are_filtered(conditions: list[str], found: set[str], several: Path
         (["--filter", "nmae=lr*"], "did you mean 'name'?"),
         (["--filter", "val/los<1"], "did you mean 'val/loss'"),
         (["--sort", "val/los"], "did you mean 'val/loss'"),
-        (["--sweep", "one"], "is not a sweep"),
+        (["--sweep", "one"], "is not a sweep; `annpipe runs` lists them"),
+        (["--sweep", "lr 1"], "is not a sweep; it is a trial of big-sweep-"),
     ],
 )
 def test_a_wrong_request_has_a_remedy(arguments: list[str], message: str, several: Path) -> None:
@@ -198,8 +199,10 @@ def test_a_wrong_request_has_a_remedy(arguments: list[str], message: str, severa
 
 
 def test_a_sweep_with_its_trials(several: Path) -> None:
-    """And nothing else."""
+    """And nothing else; the name of its spec is enough, also where a run has it."""
     assert set(names("--sweep", "big sweep")) == {"big sweep", "lr 1", "lr 5"}
+    ended(several, "big", {"train/loss": 0.5})
+    assert set(names("--sweep", "big")) == {"big sweep", "lr 1", "lr 5"}
 
 
 @pytest.mark.parametrize("width", [60, 100, 140])

@@ -94,6 +94,7 @@ def test_a_name_that_is_not_there_gets_the_nearest(annpipe: Cli, words: list[str
     assert said in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_local_file_shows_its_file_and_line(annpipe: Cli, tmp_path: Path) -> None:
     (tmp_path / "wave.py").write_text(WAVE)
     shown = annpipe("show", "Wave", "--plugin", "wave.py", XDG_CACHE_HOME=str(tmp_path / "cache"), COLUMNS="120")

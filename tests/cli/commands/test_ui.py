@@ -88,6 +88,7 @@ def servers_on(database: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_printed_address_answers_until_ctrl_c(tmp_path: Path) -> None:
     """It says that there is no run yet, shows the one that comes, and leaves no process behind."""
     with serving(tmp_path) as process:

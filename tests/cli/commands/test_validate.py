@@ -45,6 +45,7 @@ def write(folder: Path, text: str, name: str = "spec.yaml") -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_right_spec_is_said_to_be_ok(annpipe: Cli, tmp_path: Path) -> None:
     """On stdout, one line a spec; a wrong one among them makes the exit code 3."""
     write(tmp_path, SPEC), write(tmp_path, WRONG, "wrong.yaml")
@@ -119,6 +120,7 @@ def test_overrides_are_checked_like_the_spec_itself(
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_an_untrusted_spec_s_plugin_is_not_imported(annpipe: Cli, tmp_path: Path) -> None:
     """The marker that it leaves is not there, and what depends on it is reported as unchecked."""
     write(tmp_path, PLUGIN, "double.py")

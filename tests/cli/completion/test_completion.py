@@ -104,6 +104,7 @@ def test_meanings_go_to_shells_that_show_them(environment: dict[str, str], proje
     assert len(done.stdout.strip()) > len("plain,AdamW\t")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["run", "validate", "plan"])
 def test_specs_are_yaml_files_and_folders(command: str, tab: Tab) -> None:
     """Nothing hidden, nothing else; a folder ends in a slash, so that one goes on typing."""

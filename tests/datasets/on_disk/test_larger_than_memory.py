@@ -360,6 +360,7 @@ def test_what_decides_the_rows_decides_their_folder(tmp_path: Path, fit: Fit, ch
     assert len(kept(tmp_path)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rows")
 def test_the_saved_model_and_the_record_are_those_of_rows_in_memory(go: Go) -> None:
     change = ("train.shuffle=false", "plots=[predictions, residuals]", "callbacks=[{sample_predictions: 1}]")

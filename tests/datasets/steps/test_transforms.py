@@ -151,6 +151,7 @@ print(json.dumps(model.eval()(rows).tolist()))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spec", [SPEC, SCALED, SCALED.replace("number: [{impute: median}, standardize]", "'*': impute")]
 )

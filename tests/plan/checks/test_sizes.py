@@ -76,6 +76,7 @@ def test_a_plan_beyond_the_memory_is_warned_of(
     assert words is None or words in said
 
 
+@pytest.mark.slow
 def test_memory_that_is_not_enough_is_told_in_words(tmp_path: Path) -> None:
     """The command under a limit of the shell's: exit code 1, the remedy, the traceback in a file, no resume."""
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")

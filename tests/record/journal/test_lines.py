@@ -20,6 +20,7 @@ from annpipe.record.journal.events import (
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.lines import (
     FILE,
+    SYSTEM_FILE,
     complete_size,
     damage_text,
     damaged_lines,
@@ -75,6 +76,17 @@ def test_lines_without_a_sum_stand_only_before_those_with_one(tmp_path: Path) ->
     assert damage_text((3, 4)).startswith("lines 3, 4 of its journal are damaged")
     assert damage_text((2,)).startswith("line 2 of its journal is damaged")
     assert "1, 2, 3, 4, 5 and 2 more" in damage_text(range(1, 8))
+
+
+def test_the_samples_of_the_machine_are_looked_at_too(tmp_path: Path) -> None:
+    """A run may have none; a link is not followed."""
+    assert damaged_lines(tmp_path, SYSTEM_FILE) == ()
+    (tmp_path / "other").write_bytes(b"x\n")
+    (tmp_path / SYSTEM_FILE).symlink_to("other")
+    assert damaged_lines(tmp_path, SYSTEM_FILE) == ()
+    (tmp_path / SYSTEM_FILE).unlink()
+    (tmp_path / SYSTEM_FILE).write_bytes(LINE + LINE.replace(b'"b"', b'"c"'))
+    assert damage_text(damaged_lines(tmp_path, SYSTEM_FILE), SYSTEM_FILE).startswith("line 2 of its system.jsonl is")
 
 
 def test_the_first_event_says_which_run_it_is(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
+from typing import Any
 
 import pytest
 
@@ -62,3 +63,11 @@ def test_a_closing_slash_or_a_password_makes_no_other_store() -> None:
     """The same server is the same record."""
     assert location.same_store("http://ann:x@host/", "http://***@host")
     assert not location.same_store("http://host:1", "http://host:2")
+
+
+def test_a_folder_with_a_drive_goes_to_mlflow_as_a_uri(tmp_path: Path) -> None:
+    """Its letter would be a scheme to MLflow; on POSIX a folder is a path, as it was."""
+    of_windows: Any = PureWindowsPath(r"C:\a project\mlartifacts")
+    assert location.folder_address(of_windows) == "file:///C:/a%20project/mlartifacts"
+    assert location.folder_address(tmp_path) == str(tmp_path)
+    assert location.database_file("sqlite:///C:/project/mlflow.db") == Path("C:/project/mlflow.db")

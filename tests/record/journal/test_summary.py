@@ -9,7 +9,7 @@ import pytest
 from annpipe.errors import BadRunFolder
 from annpipe.record.journal.events import RunBegun, RunResumed, TrialBegun, TrialEnded
 from annpipe.record.journal.journal import Journal
-from annpipe.record.journal.summary import final_values, is_sweep, summarize, trials_of
+from annpipe.record.journal.summary import final_values, is_sweep, large_is_good, summarize, trials_of
 
 
 def begun(folder: Path, **facts: object) -> Journal:
@@ -59,3 +59,18 @@ def test_trials_are_those_that_ended_and_are_there(tmp_path: Path) -> None:
     pen.close()
     with pytest.raises(BadRunFolder, match="not the id of one"):
         trials_of(tmp_path / "sweep")
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"metric": "val/score", "goal": "maximize"}, True),
+        ({"metric": "val/score", "goal": "minimize"}, False),
+        ({"metric": "val/other", "goal": "maximize"}, None),
+        ({"metric": "val/score"}, None),  # of an earlier version
+    ],
+)
+def test_a_sweep_says_which_value_is_best(params: dict[str, str], expected: bool | None, tmp_path: Path) -> None:
+    """A word such as `score` says it of no metric."""
+    begun(tmp_path / "s", params=params).close()
+    assert large_is_good(tmp_path / "s", "val/score") is expected

@@ -101,6 +101,7 @@ def trainer(project: Path, begin: Any) -> Iterator[tuple[Path, subprocess.Popen[
             process.kill()
 
 
+@pytest.mark.slow
 def test_a_trainer_that_is_killed_leaves_a_true_record(
     project: Path, trainer: tuple[Path, subprocess.Popen[str]]
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_trainer_that_is_killed_leaves_a_true_record(
     assert len(steps) >= written
 
 
+@pytest.mark.slow
 def test_a_shipper_that_is_killed_loses_and_doubles_nothing(
     project: Path, trainer: tuple[Path, subprocess.Popen[str]]
 ) -> None:
@@ -213,6 +215,7 @@ def test_a_server_that_hangs_holds_nobody(begin: Any) -> None:
         os.kill(recorder.pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_server_that_was_away_is_shipped_to_later(project: Path, begin: Any) -> None:
     """A real server: first it is away, then it takes the whole run through its REST interface."""
     port = unused_port()

@@ -51,3 +51,16 @@ def test_what_comes_later_is_left_to_the_next_time(tmp_path: Path) -> None:
     assert [point.value for _, point in series.again({"a": 1}, end)] == [1.0, 2.0]
     assert list(series.again({"a": 0}, end)) == []
     assert series.write_histories(end) == []
+
+
+def test_two_tables_are_two_files_where_large_letters_are_small_ones(tmp_path: Path) -> None:
+    """As on macOS and Windows: `val/R` and `val/r` are two series."""
+    pen = Journal.create(tmp_path)
+    for key in ("val/r", "val/R"):
+        pen.series(key, 1, [1.0] * LONG, 0, LONG)
+    pen.close()
+    series = AllSeries(tmp_path)
+    for event in journal.read(tmp_path):
+        list(series.kept(event))
+    series.strides(final=True)
+    assert [table.name for table in series.tables.values()] == ["val_r.csv", "val_R_.csv"]

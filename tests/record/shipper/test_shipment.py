@@ -100,6 +100,7 @@ def test_a_long_series_is_thinned_with_all_of_it_as_an_artifact(project: Path, b
     assert [row["value"] for row in rows] == [repr(value) for value in values]
 
 
+@pytest.mark.slow
 def test_shipping_again_after_a_crash_leaves_no_gap_and_no_duplicate(project: Path, begin: Any) -> None:
     """A shipper that dies before it notes its place sends some points twice; the store keeps them once."""
     run = begin(expected_points=4000, params={"a": "1"}, tags={"b": "2"})

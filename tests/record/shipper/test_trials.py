@@ -100,6 +100,7 @@ def no_transaction(store: Store) -> AbstractContextManager[None]:
     raise Unfit
 
 
+@pytest.mark.slow
 def test_together_they_are_what_they_are_one_by_one(project: Path, swept: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Status, times, params, tags, points, data, artifacts and refusals, read by MLflow's client."""
     together, folders = swept()
@@ -117,6 +118,7 @@ def test_together_they_are_what_they_are_one_by_one(project: Path, swept: Any, m
     assert [complete for *_, complete, _ in found] == RECORDED
 
 
+@pytest.mark.slow
 def test_a_crash_after_the_transaction_leaves_no_double(project: Path, swept: Any) -> None:
     """The store has the runs, no state tells of them: the next shipper finds them by their tag."""
     above, folders = swept()

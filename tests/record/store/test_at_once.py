@@ -60,6 +60,7 @@ for one in range(rounds):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.soak)])
 def test_eight_come_at_once(rounds: int, tmp_path: Path) -> None:
     """No error, one database, one experiment, a run and a folder each; every third time without tables in the cache."""

@@ -56,6 +56,7 @@ def test_what_leads_elsewhere_is_changed(name: str) -> None:
     assert len(mlflow_key(name)) <= 250
 
 
+@pytest.mark.slow
 @given(st.sets(NAMES, min_size=2, max_size=40))
 @settings(max_examples=200, derandomize=True, deadline=None)
 def test_never_one_key_for_two_names(names: set[str]) -> None:
@@ -107,3 +108,14 @@ def test_a_model_is_called_what_mlflow_takes(name: str) -> None:
     """The name of its run without the signs that MLflow refuses."""
     validation._validate_logged_model_name(model_name(name))
     assert len(model_name(name)) <= 250
+
+
+@pytest.mark.parametrize("name", ["aux", "NUL", "com1", "con.txt", "value."])
+def test_no_file_has_a_name_that_windows_takes_for_a_device(name: str) -> None:
+    """In any folder and with any ending; nor one whose last dot it leaves out. Keys of metrics are not files."""
+    for path in (artifact_path(f"plots/{name}/a.svg"), f"plots/{file_name(name)}/a.svg"):
+        part = path.split("/")[1]
+        assert part.startswith(f"_{name.rstrip('.')}-x")
+        assert not re.fullmatch(r"(con|aux|nul|com1)(\..*)?", part, re.IGNORECASE)
+    assert mlflow_key(f"val/{name}") == f"val/{name}"
+    assert artifact_path("plots/console.svg") == "plots/console.svg"

@@ -57,6 +57,7 @@ def old_stores(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     return stores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("age", [20, 1])
 def test_it_is_copied_and_told(age: int, old_stores: dict[int, Path], project: Path, begin: Any) -> None:
     """A run is recorded in it; what was there is in the store and in its copy, which has the old tables."""

@@ -99,6 +99,7 @@ def predictions(project: Path, addresses: list[str], inputs: Any, kind: str) -> 
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_model_answers_without_annpipe(project: Path, begin: Any) -> None:
     """Both of its addresses; several named outputs; dropout is off; equal to plain torch."""
     import torch
@@ -135,6 +136,7 @@ def test_a_model_answers_without_annpipe(project: Path, begin: Any) -> None:
     assert "artifacts/model/weights.safetensors" in {item.path for item in listed}
 
 
+@pytest.mark.slow
 def test_a_model_takes_and_gives_tensors(project: Path, begin: Any) -> None:
     """Whole numbers stay whole for an embedding; an output with a shape comes as an array."""
     import torch

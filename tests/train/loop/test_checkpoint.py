@@ -153,6 +153,7 @@ for folder in once:
 """
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_leave_the_old_checkpoint_or_the_new_one(tmp_path: Path) -> None:
     """The writer is killed before each of its calls to the system in turn, and so is the next writer after it."""
     done = subprocess.run([sys.executable, "-c", WRITER, str(tmp_path)], check=False, capture_output=True, text=True)

@@ -59,7 +59,7 @@ def test_seconds_end_a_run_wherever_it_is(fit: Any) -> None:
     """Complete, with an event, a last look and the loss of the epoch that had begun."""
     run = fit(SPEC, *ENDLESS, "train.max_seconds=0.3")
     step = run.loop.gear.step
-    assert run.told.said == [f"ended after step {step}: its 0.3 seconds are over"]
+    assert run.told.messages == [f"ended after step {step}: its 0.3 seconds are over"]
     assert run.loop.is_done
     assert 0.3 <= run.loop.memory.seconds < 5
     epochs = -(-step // 5)
@@ -83,7 +83,7 @@ def test_enough_seconds_change_nothing(fit: Any) -> None:
     """The run is the one without a bound, and says nothing of it."""
     whole, bounded = fit(SPEC), fit(SPEC, "train.max_seconds=3600")
     hold_equal(bounded, whole)
-    assert bounded.told.said == whole.told.said
+    assert bounded.told.messages == whole.told.messages
 
 
 def test_a_run_that_its_seconds_end_is_finished(go: Any) -> None:

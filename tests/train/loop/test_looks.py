@@ -99,6 +99,7 @@ def test_what_nobody_asks_for_costs_nothing(fit: Any, monkeypatch: pytest.Monkey
 CALLBACKS = "callbacks=[{histograms: {every: 2}}, {sample_predictions: {every: 2, rows: 3}}]"
 
 
+@pytest.mark.slow
 def test_artifacts_of_looks_are_kept_with_the_run(go: Any) -> None:
     """Files in its folder, told by the journal."""
     done = go(SPEC, CALLBACKS)
@@ -111,6 +112,7 @@ def test_artifacts_of_looks_are_kept_with_the_run(go: Any) -> None:
     assert all((done.folder / file).stat().st_size for file, _ in looks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", sample([3, 9, 17], 3, first=1))
 def test_a_resumed_run_leaves_what_it_would_have_left(fit: Any, stop_at: int) -> None:
     """Each table word for word, each histogram bar for bar, gradients included."""

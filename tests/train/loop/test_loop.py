@@ -20,6 +20,7 @@ from tests.train.loop.interruptible import SPEC
 STEPS = 4 * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "steps"),
     [
@@ -70,7 +71,7 @@ def test_early_stopping_ends_with_the_parameters_of_the_best_epoch(fit: Any) -> 
     losses = run.told.series["val/loss"]
     best_epoch = min(losses, key=lambda epoch: (losses[epoch], epoch))
     assert max(losses) == best_epoch + 3 < 200
-    assert run.told.said == [f"stopped after epoch {best_epoch + 3}: val/loss has not improved for 3 epochs"]
+    assert run.told.messages == [f"stopped after epoch {best_epoch + 3}: val/loss has not improved for 3 epochs"]
     assert run.loop.memory.best["val/loss"] == (losses[best_epoch], best_epoch)
     found = evaluate(run.plan, run.parts, run.parts.rows["val"])
     assert found["loss"] == losses[best_epoch]

@@ -83,6 +83,7 @@ def test_a_loss_that_never_falls_suggests_nothing() -> None:
         steepest(list(np.geomspace(1e-3, 1, 50)), list(range(50)), 5)
 
 
+@pytest.mark.slow
 def test_the_command_suggests_draws_and_leaves_no_run(annpipe_here: CliHere, tmp_path: Path) -> None:
     """What it says can be typed; nothing is recorded."""
     (tmp_path / "spec.yaml").write_text(SPEC, encoding="utf-8")

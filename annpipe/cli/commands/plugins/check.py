@@ -8,19 +8,20 @@ from pathlib import Path
 
 import click
 
+from annpipe.cli.completion import words
 from annpipe.cli.options import open_registry, plugin_option
 from annpipe.errors import SpecError
 
 
 @click.command("check")
-@click.argument("wanted", metavar="[FILE|DISTRIBUTION|KIND/NAME]...", nargs=-1)
+@click.argument("wanted", metavar="[FILE|DISTRIBUTION|KIND/NAME]...", nargs=-1, shell_complete=words.plugin_files)
 @plugin_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of tables.")
 def command(wanted: tuple[str, ...], plugins: tuple[Path, ...], as_json: bool) -> None:
     """Test components of any kind: options, odd batches, dtypes, a training, a resume, the saved model and more.
 
-    Left out, it is the files in the folder `plugins`. The code of what is checked is run, with your rights: check only
-    what you would run. A check that fails names its line and a remedy, and the exit code is then 3.
+    Without an argument the files in the folder `plugins` are checked. What is checked is run, with your rights: check
+    only what you would run. A check that fails names its line and a remedy, and the exit code is then 3.
     """
     from annpipe.cli.views.component_report import as_text, summary
     from annpipe.testing.components.find import find_components

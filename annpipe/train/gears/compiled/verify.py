@@ -92,7 +92,6 @@ class Candidate:
         for plan, parts, solo in zip(self.plans, self.parts, self.solos, strict=True):
             trial = Eager(plan, trial_copy(parts, plan, parts.rows["train"].device), self.schedule)
             trial.load_state(_apart(solo.state()))
-            _take_options(trial.optimizer, solo.optimizer)
             trials.append(trial)
         return trials
 
@@ -104,11 +103,6 @@ def _apart(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _apart(item) for key, item in value.items()}
     return type(value)(map(_apart, value)) if isinstance(value, list | tuple) else copy.deepcopy(value)
-
-
-def _take_options(trial: torch.optim.Optimizer, of_run: torch.optim.Optimizer) -> None:
-    for group, other in zip(trial.param_groups, of_run.param_groups, strict=True):
-        group |= {name: value for name, value in other.items() if name != "params"}
 
 
 def compile_checked(

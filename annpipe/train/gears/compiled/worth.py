@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.backend.device import processor
+from annpipe.files.descriptors import move
 from annpipe.files.private import cache_folder, private_folder
 from annpipe.plan.plan import Plan
 from annpipe.train.gears.stacked.eligibility import stack_key
@@ -184,8 +185,8 @@ def remember(key: str, known: CompileRecord) -> None:
     part = path.with_suffix(f".{os.getpid()}")
     try:
         private_folder(path.parent)
-        part.write_text(json.dumps(asdict(known)), encoding="utf-8")
-        part.replace(path)
+        part.write_text(json.dumps(asdict(known)), encoding="utf-8", newline="\n")
+        move(part, path)
     except OSError:
         return
 

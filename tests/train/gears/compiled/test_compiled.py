@@ -71,6 +71,7 @@ def test_schedulers_move_within_a_block(scheduler: str, each: str, planned: Plan
     hold_to_eager(planned(COMPILED, *own, "train.batch_size=all"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 def test_compiled_steps_are_the_eager_ones_and_are_compiled_once(planned: Planned) -> None:
     """By torch's own compiler, with a scheduler that moves at each step."""

@@ -103,6 +103,7 @@ CONVOLUTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "own"), [("residual_mlp", []), ("moons", []), ("wine", CLASSES), ("digits_convnet", CONVOLUTIONS)]
 )

@@ -140,7 +140,7 @@ def test_an_average_that_never_began_leaves_the_model(fit: Any) -> None:
     how = ["train.epochs=null", "train.steps=3"]
     run, without = fit(SPEC, SWA, *how), fit(SPEC, *how)
     assert all(torch.equal(a, b) for a, b in zip(run.parameters, without.parameters, strict=True))
-    assert run.told.said == ["SWA took no parameters in: the model is that of the last step"]
+    assert run.told.messages == ["SWA took no parameters in: the model is that of the last step"]
 
 
 def test_the_plan_says_its_average(planned: Any) -> None:

@@ -99,7 +99,7 @@ def test_skipped_steps_are_counted_and_the_others_train(fit: Any) -> None:
     assert run.loop.gear.guard.n_skipped == 4
     assert run.loop.gear.step == 24
     assert run.loop.memory.latest["train/skipped"] == 4
-    assert run.told.said == ["warning: step 3 is left out: its gradients are not finite"]
+    assert run.told.messages == ["warning: step 3 is left out: its gradients are not finite"]
     fewer = "data: {table: {inputs: {x: [0, 1, 3, 4, 5]}, targets: {y: [1, 2, 4, 5, 6]}}}"
     plain = fit(SPEC.replace(next(line for line in SPEC.splitlines() if line.startswith("data")), fewer), trap=TRAP)
     for own, other in zip(run.parameters, plain.parameters, strict=True):
@@ -123,7 +123,7 @@ def test_a_rollback_halves_the_rate_and_goes_on(fit: Any) -> None:
     run = fit(text, *how, "train.non_finite=rollback")
     assert 1 <= run.loop.gear.guard.n_rollbacks <= 5
     assert run.losses[-1] < 1
-    assert "back to the parameters of loss" in run.told.said[0]
+    assert "back to the parameters of loss" in run.told.messages[0]
     assert run.parts.optimizer.param_groups[0]["lr"] == 0.4 * 0.5**run.loop.gear.guard.n_rollbacks
 
 

@@ -416,6 +416,7 @@ def test_a_fault_of_the_stack_ends_every_run(planned: Planned, monkeypatch: pyte
 N_SEEDS, LONG = 32, 200
 
 
+@pytest.mark.slow
 def test_final_losses_over_seeds_are_distributed_as_those_of_solo_runs(planned: Planned) -> None:
     """200 steps of 32 seeds in single precision, where rounding has grown: Kolmogorov and Smirnov see no difference,
     and no seed strays by more than a small part of the spread over seeds."""

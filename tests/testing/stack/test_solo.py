@@ -83,7 +83,7 @@ def test_the_first_step_and_parameter_that_differ_are_named(tmp_path: Path, monk
 
 def test_an_optimizer_of_a_plugin(tmp_path: Path) -> None:
     """The Lion of plugins/README.md: its stacked step is its own, at every step."""
-    guide = (Path(__file__).parents[2] / "plugins" / "README.md").read_text(encoding="utf-8")
+    guide = (Path(__file__).parents[3] / "plugins" / "README.md").read_text(encoding="utf-8")
     (tmp_path / "lion.py").write_text(next(block for block in BLOCK.findall(guide) if "class Lion" in block))
     text = SPEC.replace("{SGD: {lr: 0.1}}", "{Lion: {lr: 0.01}}") + "plugins: [./lion.py]\n"
     comparison = compare_with_solo(spec_file(tmp_path, text + SWEEP.replace("SGD", "Lion")), N_STEPS)

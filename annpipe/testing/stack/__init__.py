@@ -1,0 +1,1 @@
+"""Runs that train as one, compared with each run alone."""
