@@ -27,6 +27,7 @@ COMMANDS = {
     "run": "train what a spec declares, and record it",
     "sweep": "train a spec with every combination of some values, and compare",
     "best": "print the plan of a sweep's best trial as a spec",
+    "migrate": "replace names in specs that have changed since an earlier version",
     "validate": "check specs and report every mistake at once",
     "plan": "show the resolved plan: layers, shapes, parameters",
     "data": "show the data of a spec: columns, classes, splits, leaks",

@@ -55,9 +55,10 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     model, of_model = _of_model(drafted, resolving, all_known=not unknown)
     errors = [*spec.problems, *problems, *problems_of_options, *of_model, *of_data, *contradictions(drafted)]
     unchecked = _not_checked(files, unknown) if untrusted else []
+    notices = [*spec.notices, *resolving.notices]
     if errors:
-        raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked])
-    return replace(drafted, model=model, fields=fields, unchecked=tuple(unchecked))
+        raise SpecError([*_without_followers(errors, spec.unfilled), *unchecked, *notices])
+    return replace(drafted, model=model, fields=fields, unchecked=tuple(unchecked), notices=tuple(notices))
 
 
 def _of_data(drafted: Draft, resolving: Resolving) -> tuple[Fields | None, list[Problem]]:

@@ -29,6 +29,7 @@ from annpipe.registry.entry import Entry, Parameter
 from annpipe.registry.examples import Examples
 from annpipe.registry.other_tools.words import option_word
 from annpipe.registry.registry import Registry
+from annpipe.registry.renames import notice, rename_of, renames_of
 from annpipe.registry.types import (
     STACK,
     Formula,
@@ -41,6 +42,7 @@ from annpipe.registry.types import (
     annotation,
     holds_stacks,
 )
+from annpipe.spec.compose.new_names import with_new_keys
 from annpipe.spec.sections.component import Call, read_call
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, plain
 
@@ -56,6 +58,7 @@ class Resolving:
         self.registry, self.examples = registry, Examples(registry)
         self.stance = Stance.below(within)
         self.problems = Problems()
+        self.notices: list[Problem] = []  # warnings of earlier names
         self._failed: set[Place | None] = set()
         self._meant: set[str] = set()  # options that a misspelt one of the present component stands for
 
@@ -69,6 +72,7 @@ class Resolving:
             self.problems.append(unknown_component(call, kind, self.registry, self.plugins))
             self._failed.add(call.place)
             return None
+        self._note_name(call, entry)
         self._meant = set()
         before = len(self.problems)
         nodes = self._laid_out(call, entry)
@@ -76,6 +80,16 @@ class Resolving:
         if len(self.problems) > before:
             self._failed.add(call.place)
         return component
+
+    def _note_name(self, call: Call, entry: Entry) -> None:
+        """Notes that a component is called by an earlier name."""
+        rename = rename_of(entry.kind, "", call.name) if call.name != entry.name else None
+        if rename and (problem := notice(rename, call.place)):
+            self._note([problem])
+
+    def _note(self, of_names: Sequence[Problem]) -> None:
+        self.notices += [problem for problem in of_names if problem.severity != "error"]
+        self.problems += [problem for problem in of_names if problem.severity == "error"]
 
     def failed(self, component: Component) -> bool:
         """Whether problems were noted for this component, so that its options are not all there."""
@@ -125,6 +139,8 @@ class Resolving:
 
     def _named(self, node: MappingNode, entry: Entry) -> dict[str, Node]:
         nodes: dict[str, Node] = {}
+        node, of_names = with_new_keys(node, renames_of(entry.kind, entry.name))
+        self._note(of_names)
         names = [option.name for option in entry.options]
         for key, value in node.pairs:
             name = str(key.value)

@@ -89,11 +89,11 @@ class _Building:
 
     def groups(self) -> Iterator[ParameterGroup]:
         """The optimizer's groups; their options are those of the optimizer."""
-        name = self.spec.optimizer.name
-        if self.resolving.registry.find("optimizer", name) is None:
+        entry = self.resolving.registry.find("optimizer", self.spec.optimizer.name)
+        if entry is None:
             return
         for group in self.spec.groups:
-            call = Call(name, group.options, group.options.place)
+            call = Call(entry.name, group.options, group.options.place)
             options = self.resolving.component(call, "optimizer", in_part=True)
             if options is not None:
                 patterns, places = zip(*group.patterns, strict=True)

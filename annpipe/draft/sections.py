@@ -128,8 +128,8 @@ class Draft(Sections):
     """A spec with every name and option resolved; shapes not run yet.
 
     `fields` are there when they could be told without torch. `unchecked` holds warnings about what depends on plugins
-    that an untrusted spec lists; where it names components, there can be no plan. `stance` is how an untrusted one is
-    read.
+    that an untrusted spec lists; where it names components, there can be no plan. `notices` are warnings of earlier
+    names. `stance` is how an untrusted one is read.
     """
 
     spec: Spec
@@ -137,6 +137,7 @@ class Draft(Sections):
     model: tuple[Component, ...]
     fields: Fields | None = None
     unchecked: tuple[Problem, ...] = ()
+    notices: tuple[Problem, ...] = ()
     stance: Stance | None = None
 
     @property

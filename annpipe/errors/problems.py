@@ -51,7 +51,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Problem:
-    """One broken rule: a stable code, what was found, where, and what to do about it."""
+    """One broken rule: a stable code, what was found, where, and what to do about it.
+
+    `fix` is a word at the place and the one to write instead, where that alone is the remedy.
+    """
 
     code: str
     message: str
@@ -59,6 +62,7 @@ class Problem:
     help: str | None = None
     related: tuple[tuple[Place, str], ...] = ()
     severity: str = "error"
+    fix: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         """What a user wrote is quoted in messages: no password in it, and nothing that would steer a terminal."""

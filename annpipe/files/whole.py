@@ -12,6 +12,8 @@ import json
 import os
 import re
 import shutil
+import stat
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,6 +72,30 @@ def write_whole(path: Path, data: bytes | str, *, sync: bool = True) -> None:
         raise
     if sync:
         sync_folder(path.parent)
+
+
+def replace_text(path: Path, *, before: bytes, after: bytes) -> bool:
+    """Replaces the content of a user's file in one move, and keeps its rights; what a link leads to, where it is one.
+
+    Nothing is done, and False returned, where the file does not hold `before` any more. Raises OSError.
+    """
+    real = path.resolve(strict=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
+    os.close(descriptor)
+    new = Path(name)
+    try:
+        _write(new, after, sync=True)
+        os.chmod(new, stat.S_IMODE(real.stat().st_mode))
+        if real.read_bytes() != before:
+            os.unlink(new)
+            return False
+        move(new, real)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(new)
+        raise
+    sync_folder(real.parent)
+    return True
 
 
 def write_synced(path: Path, data: bytes) -> None:

@@ -18,14 +18,26 @@ from annpipe.files.private import cache_folder, private_folder
 from annpipe.registry.entry import Entry, Origin, from_json, installed_version, to_json
 
 SHIPPED = "annpipe_index.json"
+MOST_INDEXES = 10_000  # that are looked through for a name
 FORMAT = 2  # since traits are those of their kind
 
 
-def index_text(entries: Iterable[Entry], sources: str, made_with: Mapping[str, str], root: Path | None = None) -> str:
-    """The index file of a plugin; one line an entry, so that a change reads well in a diff. Holds no absolute path."""
+def index_text(
+    entries: Iterable[Entry],
+    sources: str,
+    made_with: Mapping[str, str],
+    root: Path | None = None,
+    *,
+    distribution: str = "",
+) -> str:
+    """The index file of a plugin; one line an entry, so that a change reads well in a diff. Holds no absolute path.
+
+    `distribution` names the one that the plugin belongs to, for the day on which it is not installed any more.
+    """
     rows = sorted((to_json(entry, root) for entry in entries), key=lambda row: (str(row["kind"]), str(row["name"])))
     body = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    head = json.dumps({"format": FORMAT, "sources": sources, "made_with": dict(made_with)})
+    whose = {"distribution": distribution} if distribution else {}
+    head = json.dumps({"format": FORMAT, "sources": sources, "made_with": dict(made_with), **whose})
     return f'{head[:-1]},\n"entries": [\n{body}\n]}}\n'
 
 
@@ -62,9 +74,26 @@ def cached_entries(
         entries = _read(file, digest, origin, root)
         if entries is not None:
             return entries
-    text = index_text(discover(), digest, made_with(), root)
+    text = index_text(discover(), digest, made_with(), root, distribution=origin.distribution)
     _keep(cache, text)
     return [from_json(row, origin, root) for row in json.loads(text)["entries"]]
+
+
+def earlier_distributions(name: str) -> dict[str, str]:
+    """The distributions that had a component of this name when they were used, but do not have it now, with its kind.
+
+    What was used in any environment of this user is known from the indexes in the cache folder.
+    """
+    had: dict[str, str] = {}
+    for file in sorted((cache_folder() / "index").glob("*.json"))[:MOST_INDEXES]:
+        try:
+            index = json.loads(file.read_text(encoding="utf-8"))
+            kinds = [str(row["kind"]) for row in index["entries"] if row["name"] == name]
+            if kinds and index.get("distribution"):
+                had[str(index["distribution"])] = kinds[0]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return had
 
 
 def made_with() -> dict[str, str]:

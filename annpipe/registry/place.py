@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from annpipe.errors import Place
+from annpipe.registry.kinds import KINDS
 
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -44,6 +46,39 @@ def defined_at(file: Path, name: str) -> Place | None:
         if match := defines.search(line):
             return Place(str(file), number, match.start(match.lastindex or 0) + 1, len(name))
     return None
+
+
+@dataclass(frozen=True)
+class MarkedDefinition:
+    """A component as its source shows it: the kind of its mark, its name in specs, and where that is defined."""
+
+    kind: str
+    name: str
+    place: Place
+
+
+def marked_in(file: Path) -> list[MarkedDefinition]:
+    """The components that a source marks, without importing it; none of a source that is no Python."""
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8-sig"))
+    except (OSError, SyntaxError, ValueError):
+        return []
+    marked = []
+    for node in tree.body:
+        for mark in node.decorator_list if isinstance(node, Definition) else ():
+            function = mark.func if isinstance(mark, ast.Call) else mark
+            kind = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+            if isinstance(node, Definition) and kind in KINDS:
+                place = name_place(str(file), node.lineno) or Place(str(file), node.lineno, 1)
+                marked.append(MarkedDefinition(kind, _name_in(mark) or node.name, place))
+    return marked
+
+
+def _name_in(mark: ast.expr) -> str:
+    """The name that a mark gives, else the empty string."""
+    keywords = mark.keywords if isinstance(mark, ast.Call) else []
+    values = [word.value for word in keywords if word.arg == "name"]
+    return next((str(value.value) for value in values if isinstance(value, ast.Constant) and value.value), "")
 
 
 def _definition_at(file: str, line: int) -> Definition | None:

@@ -27,6 +27,7 @@ from annpipe.registry.index import SHIPPED, cached_entries, package_sources
 from annpipe.registry.kinds import KINDS
 from annpipe.registry.marks import Mark, mark_of
 from annpipe.registry.place import name_place
+from annpipe.registry.renames import rename_of
 
 GROUP = "annpipe.plugins"
 
@@ -42,11 +43,11 @@ class Registry:
     def installed(cls) -> Registry:
         """A registry of all installed plugins; a broken one is noted in `faults` and breaks nothing else."""
         registry = cls()
-        for point in sorted(importlib.metadata.entry_points(group=GROUP), key=_std_first):
+        for point in sorted(importlib.metadata.entry_points(group=GROUP), key=std_first):
             try:
-                registry._add_all(_installed_entries(point))
+                registry._add_all(installed_entries(point))
             except PluginFault as fault:
-                registry.faults.append(PluginFault(fault.problem, _sources(point)))
+                registry.faults.append(PluginFault(fault.problem, sources_of(point)))
         return registry
 
     def add_file(self, path: Path) -> list[Entry]:
@@ -82,7 +83,7 @@ class Registry:
         """All entries of a plugin or, where one name is taken, none; the very same entry may come twice."""
         new: dict[tuple[str, str], Entry] = {}
         for entry in entries:
-            taken = self.find(entry.kind, entry.name) or new.get((entry.kind, entry.name))
+            taken = self._entries[entry.kind].get(entry.name) or new.get((entry.kind, entry.name))
             if taken and taken != entry:
                 raise _name_taken(entry, taken)
             new[entry.kind, entry.name] = entry
@@ -97,8 +98,11 @@ class Registry:
         return other
 
     def find(self, kind: str, name: str) -> Entry | None:
-        """The entry of a component, None when there is none of that name."""
-        return self._entries[kind].get(name)
+        """The entry of a component, by an earlier name of its, too; None when there is none."""
+        entry = self._entries[kind].get(name)
+        if entry is None and (rename := rename_of(kind, "", name)):
+            return self._entries[kind].get(rename.new)
+        return entry
 
     def entry(self, kind: str, name: str) -> Entry:
         """The entry of a component that is there; raises KeyError for another."""
@@ -117,15 +121,14 @@ class Registry:
         return load(entry)
 
 
-def _std_first(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:
+def std_first(point: importlib.metadata.EntryPoint) -> tuple[bool, str]:
     """The built-in library comes first, so that a plugin which takes one of its names is the one at fault."""
     return (point.dist is None or point.dist.name != "annpipe", point.value)
 
 
-def _installed_entries(point: importlib.metadata.EntryPoint) -> list[Entry]:
-    name = point.value.partition(":")[0]
-    distribution = point.dist
-    origin = Origin(distribution.name, distribution.version) if distribution else Origin(name)
+def installed_entries(point: importlib.metadata.EntryPoint) -> list[Entry]:
+    """The components that an entry point leads to; imports them where no index knows them. Raises PluginFault."""
+    name, origin = point.value.partition(":")[0], origin_of(point)
     spec = importlib.util.find_spec(name.partition(".")[0])
     if spec is None or not spec.origin:
         place = f"entry point '{point.name} = {point.value}' of {origin}"
@@ -136,7 +139,13 @@ def _installed_entries(point: importlib.metadata.EntryPoint) -> list[Entry]:
     return cached_entries(sources, origin, lambda: discover_package(name), root=folder.parent, shipped=shipped)
 
 
-def _sources(point: importlib.metadata.EntryPoint) -> list[Path]:
+def origin_of(point: importlib.metadata.EntryPoint) -> Origin:
+    """The distribution of an entry point with its version; its module where it belongs to none."""
+    distribution = point.dist
+    return Origin(distribution.name, distribution.version) if distribution else Origin(point.value.partition(":")[0])
+
+
+def sources_of(point: importlib.metadata.EntryPoint) -> list[Path]:
     """The files of an installed plugin; none where it is not there."""
     spec = importlib.util.find_spec(point.value.partition(":")[0].partition(".")[0])
     if spec is None or not spec.origin:

@@ -30,6 +30,7 @@ from annpipe.record.journal.seal import PLAN, check_own, seal_store
 from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.record.store.keys import plain_part
 from annpipe.registry.registry import Registry
+from annpipe.registry.renames import Earlier, earlier_names
 from annpipe.registry.traits import PlotTraits
 from annpipe.runs.provenance import dataset_facts
 from annpipe.saved.cells import STDIN, shown
@@ -77,8 +78,9 @@ def evaluate_run(
         check_own(run, PLAN, trusted=trust)
         if tracking_uri:
             seal_store(run, tracking_uri)
-        spec = _spec(run, model)
-        measures = draft_measures(spec, Registry.installed(), project=find_project())
+        with earlier_names(Earlier.READ):
+            spec = _spec(run, model)
+            measures = draft_measures(spec, Registry.installed(), project=find_project())
         dataset = _answered(model, labelled(model, source, _ignored(measures)), source, observer)
         called = _called(name or ("stdin" if source == STDIN else Path(source).name.partition(".")[0]))
         with computing(spec.device.precision, deterministic=spec.device.deterministic) as dtype:

@@ -138,13 +138,15 @@ def plan_of(folder: Path, observer: Observer) -> Plan:
     from annpipe.draft.draft import draft
     from annpipe.record.journal.project import find_project, spec_file
     from annpipe.registry.registry import Registry
+    from annpipe.registry.renames import Earlier, earlier_names
     from annpipe.spec import load_spec
 
     if not (folder / "plan.yaml").is_file():
         raise RunError(f"the run {folder.name} has no plan.yaml: it was killed as it began; run its spec again")
     file = spec_file(folder)
-    spec = load_spec(folder / "plan.yaml", base=file.resolve().parent)
-    plan = complete(draft(spec, Registry.installed(), project=find_project()), observer)
+    with earlier_names(Earlier.READ):
+        spec = load_spec(folder / "plan.yaml", base=file.resolve().parent)
+        plan = complete(draft(spec, Registry.installed(), project=find_project()), observer)
     return replace(plan, file=str(file))
 
 

@@ -179,7 +179,7 @@ class _Coordinator:
             self._pool.release_dead()
         self._collect()
         has_failed = any(result.status == "FAILED" for result in self.results.values())
-        return not (has_failed and self._design.call.options.fail == "stop")
+        return not (has_failed and self._design.call.options.on_failure == "stop")
 
     def _collect(self) -> None:
         for result in self._chooser.results_of_others():

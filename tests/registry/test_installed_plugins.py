@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.registry.installing import install
+
 GOOD = 'from annpipe import plot\n\n\n@plot\ndef {name}(view, bins: int = 10):\n    """Bars."""\n'
 ASK = """
 import json
@@ -22,16 +24,6 @@ print(json.dumps({
     "places": places,
 }))
 """
-
-
-def install(site: Path, name: str, source: str | None, module: str | None = None) -> None:
-    """What pip leaves of a distribution with an entry point, and the module itself."""
-    info = site / f"{name}-1.2.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(f"[annpipe.plugins]\n{name} = {module or name}\n", encoding="utf-8")
-    if source is not None:
-        (site / f"{name}.py").write_text(source, encoding="utf-8")
 
 
 def installed(site: Path) -> dict[str, Any]:

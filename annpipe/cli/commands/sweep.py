@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     type=click.Choice(("minimize", "maximize")),
     help="Which values of the metric are better, where the metric does not define it.",
 )
-@click.option("--fail", type=click.Choice(("continue", "stop")), help="What to do after a trial has failed.")
+@click.option(
+    "--on-failure", "--fail", type=click.Choice(("continue", "stop")), help="What to do after a trial has failed."
+)
 @click.option("--retries", type=click.IntRange(min=0), metavar="N", help="Try a trial that failed up to N times again.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, metavar="N", help="Train in N processes here.")
 @click.option(

@@ -29,7 +29,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         ),
         *("evaluate_every", "checkpoint_seconds"),
     ),
-    "sweep": ("over", "method", "trials", "batch", "metric", "goal", "prune", "fail", "retries"),
+    "sweep": ("over", "method", "trials", "batch", "metric", "goal", "prune", "on_failure", "retries"),
     "tracking": ("experiment", "uri", "wait_seconds", "system"),
     "data.split": (
         "val",

@@ -99,7 +99,7 @@ def _resolved(drafted: Draft, shape_cache: ShapeCache, passes: PassCache | None)
         raise SpecError(problems)
     with faults_of_data(drafted.spec, drafted.data):
         check_declared(drafted, observed)
-    warnings = [*observed.warnings, *_warnings(drafted, layers, heads)]
+    warnings = [*drafted.notices, *observed.warnings, *_warnings(drafted, layers, heads)]
     warnings += metrics_without_classes(heads, preview)
     warnings += [*of_length, *goal_of_scheduler(drafted, has_val=rows.has_val)]
     drafted = replace(drafted, outputs=filled(drafted.outputs, layers))

@@ -160,7 +160,7 @@ class Sweep(Section):
     metric: Word | None = Field(None, description="the final value they are compared by; val/loss, or train/loss")
     goal: Literal["minimize", "maximize"] | None = Field(None, description="where the metric does not say it itself")
     prune: Any = Field(None, description="which of Optuna's pruners stops trials early")
-    fail: Literal["continue", "stop"] = Field("continue", description="what happens after a trial that failed")
+    on_failure: Literal["continue", "stop"] = Field("continue", description="what happens after a trial that failed")
     retries: Annotated[int, Field(ge=0)] = Field(0, description="how often a trial that failed is tried again")
 
 

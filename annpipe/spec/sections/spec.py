@@ -10,6 +10,7 @@ from pathlib import Path
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.registry.other_tools.words import section_word
+from annpipe.spec.compose.new_names import with_new_names
 from annpipe.spec.sections.component import GROUPS, Call, GroupCall, read_call, read_calls, read_groups
 from annpipe.spec.sections.inputs_outputs import HeadCall, InputCall
 from annpipe.spec.sections.model_section import ModelReading, long_form
@@ -50,7 +51,8 @@ class Spec:
 
     `transforms` is None where they could not be read. `problems` holds what is wrong with the sections; where there are
     some, a stand-in holds the place of what could not be read, and `plan.draft` raises them together with its own.
-    `unfilled` are the places of values whose variable is unknown.
+    `notices` are warnings of earlier names; `root` has today's. `unfilled` are the places of values whose variable is
+    unknown.
     """
 
     file: str
@@ -79,6 +81,7 @@ class Spec:
     tracking: Tracking
     sweep: SweepCall | None = None
     problems: tuple[Problem, ...] = ()
+    notices: tuple[Problem, ...] = ()
     base: Path | None = None
     unfilled: frozenset[Place] = frozenset()
 
@@ -109,7 +112,9 @@ class Spec:
 
 def read_spec(root: MappingNode, file: str) -> Spec:
     """Checks every section and notes all problems in the Spec."""
+    root, of_names = with_new_names(root)
     reading = _Sections(root)
+    reading.problems += [problem for problem in of_names if problem.severity == "error"]
     reading.keys()
     model = ModelReading(reading)
     inputs = model.inputs()
@@ -142,7 +147,8 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         sweep=reading.sweep(),
     )
     reading.problems += unprintable(root)
-    return replace(spec, problems=tuple(reading.problems))
+    notices = tuple(problem for problem in of_names if problem.severity != "error")
+    return replace(spec, problems=tuple(reading.problems), notices=notices)
 
 
 def _only(root: MappingNode, names: Sequence[str]) -> MappingNode:

@@ -13,6 +13,7 @@ from annpipe.registry.discovery import PluginFault, load
 from annpipe.registry.entry import Entry
 from annpipe.registry.kinds import KINDS
 from annpipe.registry.marks import mark_of
+from annpipe.registry.plugin_sources import is_of_tests
 from annpipe.registry.registry import Registry
 
 Checkable = str | Path | Callable[..., Any]
@@ -56,10 +57,10 @@ def _of_object(component: Callable[..., Any], registry: Registry) -> Entry:
 
 
 def _of_files(path: Path, registry: Registry) -> list[Entry]:
-    """The components of a file, or of the files of a folder but those whose name begins with `_`."""
+    """The components of a file, or of the files of a folder but tests and those whose name begins with `_`."""
     if not path.exists():
         raise NotFound(f"there is no plugin file '{path}'")
-    files = sorted(path.rglob("[!._]*.py")) if path.is_dir() else [path]
+    files = [file for file in sorted(path.rglob("[!._]*.py")) if not is_of_tests(file)] if path.is_dir() else [path]
     entries: list[Entry] = []
     problems = []
     for file in files:

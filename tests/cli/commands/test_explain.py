@@ -36,7 +36,7 @@ WHOLE = "\n".join(BASE.values()) + "\n"
 WARNINGS = (
     *("absent-class", "activation-and-loss", "constant-column", "goal-of-scheduler", "leak", "linear-collapse"),
     *("clipped-curvature", "memory", "numbers-as-words", "schedule", "steps-for-channels", "metric-of-classes"),
-    *("unchecked",),
+    *("renamed", "unchecked"),
 )
 # what a page can only describe
 DESCRIBED: dict[str, str | bytes] = {

@@ -131,7 +131,7 @@ def test_what_a_path_may_make_is_offered(project: Path) -> None:
     assert set_paths.paths("data.s", spec) == ["data.split."]
     assert set_paths.paths("data.split.v", spec) == ["data.split.val=", "data.split.val_rows="]
     assert set_paths.paths("model.i", spec) == ["model.init.", "model.inputs."]
-    assert set_paths.paths("sweep.o", spec) == ["sweep.over."]
+    assert set_paths.paths("sweep.o", spec) == ["sweep.on_failure=", "sweep.over."]
     assert set_paths.paths("scheduler.StepL", spec) == ["scheduler.StepLR."]
     assert "scheduler.StepLR.step_size=" in set_paths.paths("scheduler.StepLR.", spec)
     assert set_paths.paths("loss.H", spec) == []  # the section has a component

@@ -6,7 +6,10 @@ import click
 
 from annpipe.cli import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "component": "add a component and its test to the plugins/ of this project",
+    "plugin": "write a distribution of components that pip installs",
+}
 
 
 @click.group("new", cls=LazyGroup, package=__name__, summaries=COMMANDS)

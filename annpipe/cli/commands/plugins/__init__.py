@@ -6,7 +6,9 @@ import click
 
 from annpipe.cli import LazyGroup
 
-COMMANDS: dict[str, str] = {
+COMMANDS = {
+    "list": "list where components come from: built-in, distributions, files of this project",
+    "why": "say where one component comes from, or why it is missing",
     "check": "test components of any kind: options, batches, training, resume, the saved model",
 }
 
