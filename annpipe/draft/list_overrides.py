@@ -7,7 +7,7 @@ over the list; here its names become positions of the list again.
 from __future__ import annotations
 
 from annpipe.errors import Problem
-from annpipe.spec.compose.extends import merge
+from annpipe.spec.yaml.merge import merge
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node
 
 

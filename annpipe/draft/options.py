@@ -42,8 +42,8 @@ from annpipe.registry.types import (
     annotation,
     holds_stacks,
 )
-from annpipe.spec.compose.new_names import with_new_keys
 from annpipe.spec.sections.component import Call, read_call
+from annpipe.spec.sections.new_names import with_new_keys
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, plain
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean, nearest
 from annpipe.registry.other_tools.words import section_word
-from annpipe.spec.compose.new_names import with_new_names
 from annpipe.spec.sections.component import GROUPS, Call, GroupCall, read_call, read_calls, read_groups
 from annpipe.spec.sections.inputs_outputs import HeadCall, InputCall
 from annpipe.spec.sections.model_section import ModelReading, long_form
 from annpipe.spec.sections.models import LIST_SECTIONS, SECTIONS, Device, Head, Split, Tracking, Train
+from annpipe.spec.sections.new_names import with_new_names
 from annpipe.spec.sections.section_reader import (
     EXAMPLES,
     REQUIRED,

@@ -9,7 +9,7 @@ import pytest
 from annpipe.registry import renames
 from annpipe.registry.renames import Rename
 from annpipe.spec import load_spec
-from annpipe.spec.compose.new_names import with_new_names
+from annpipe.spec.sections.new_names import with_new_names
 from annpipe.spec.yaml.nodes import plain
 from annpipe.spec.yaml.reader import read_text
 

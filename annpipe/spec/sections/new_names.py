@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from annpipe.errors import Problem
 from annpipe.registry.renames import RENAMED, Rename, notice, renames_of, sections_with_renames
-from annpipe.spec.compose.extends import merge
+from annpipe.spec.yaml.merge import merge
 from annpipe.spec.yaml.nodes import MappingNode, ScalarNode
 
 
