@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,4 +118,4 @@ def _of_project(files: Iterable[Path], registry: Registry) -> Iterator[PluginSou
 def seen_from_here(file: str) -> str:
     """A path from the working directory, where it is below that."""
     path, here = Path(file), Path.cwd()
-    return os.path.relpath(path, here) if path.is_relative_to(here) else str(path)
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)
