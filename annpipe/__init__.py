@@ -8,9 +8,9 @@ For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `los
 that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and `cell_numbers`, which read
 cells as a saved model does; `open_file` and `named_files` for files that a spec names; `UTF8`, `check_encoding`,
 `is_utf8`, `in_utf8` and `undecodable` for how text in them is encoded; `Archive` (with `ArchiveError`) for arrays in
-them, `check_bound` for what the spec of a stranger may ask for, `check_memory` for rows that are made rather than read;
-`one_line`, `shortened` and `text_width` for names and cells that a figure or a message shows, `figure_style` and
-`fit_figure` for figures that look like annpipe's own.
+them, `cache_folder` and `move` for files that can be made again; `check_bound` for what the spec of a stranger may ask
+for, `check_memory` for rows that are made rather than read; `one_line`, `shortened` and `text_width` for names and
+cells that a figure or a message shows, `figure_style` and `fit_figure` for figures that look like annpipe's own.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep; an `Observer` is told how it goes on.
 For tests: `annpipe.testing`.
 """
@@ -41,12 +41,14 @@ if TYPE_CHECKING:
     from annpipe.errors.suggest import did_you_mean
     from annpipe.expression import Expression
     from annpipe.files.archive import Archive, ArchiveError
+    from annpipe.files.descriptors import move
     from annpipe.files.encodings import UTF8, check_encoding, in_utf8, is_utf8, undecodable
     from annpipe.files.figure_fit import fit_figure
     from annpipe.files.figure_style import figure_style
     from annpipe.files.limits import check_bound
     from annpipe.files.memory import check_memory
     from annpipe.files.named import named_files, open_file
+    from annpipe.files.private import cache_folder
     from annpipe.observer import Observer
     from annpipe.portable.cell_text import CellFormat
     from annpipe.portable.stack import Stack
@@ -80,12 +82,14 @@ _HOMES = {
     "annpipe.errors": ("OptionError", "one_line", "shortened", "text_width"),
     "annpipe.expression": ("Expression",),
     "annpipe.files.archive": ("Archive", "ArchiveError"),
+    "annpipe.files.descriptors": ("move",),
     "annpipe.files.encodings": ("UTF8", "check_encoding", "in_utf8", "is_utf8", "undecodable"),
     "annpipe.files.figure_fit": ("fit_figure",),
     "annpipe.files.figure_style": ("figure_style",),
     "annpipe.files.limits": ("check_bound",),
     "annpipe.files.memory": ("check_memory",),
     "annpipe.files.named": ("named_files", "open_file"),
+    "annpipe.files.private": ("cache_folder",),
     "annpipe.observer": ("Observer",),
     "annpipe.runs.launch": ("run",),
     "annpipe.datasets.cell_columns": ("cell_numbers", "cell_texts"),
@@ -135,6 +139,7 @@ __all__ = [
     "Taps",
     "Typing",
     "average",
+    "cache_folder",
     "callback",
     "cell_numbers",
     "cell_texts",
@@ -153,6 +158,7 @@ __all__ = [
     "layer",
     "loss",
     "metric",
+    "move",
     "named_files",
     "one_line",
     "open_file",

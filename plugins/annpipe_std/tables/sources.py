@@ -16,9 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annpipe import CellFormat, OptionError, is_utf8, open_file
-from annpipe.files.descriptors import move
-from annpipe.files.private import cache_folder
+from annpipe import CellFormat, OptionError, cache_folder, is_utf8, move, open_file
 from annpipe_std.tables.files import (
     SURE,
     CsvFormat,
