@@ -200,5 +200,5 @@ def test_a_run_that_the_store_lost_is_begun_anew_aside(place: Path, pipe: int) -
     """The trainer is there: all that is done for it again has low priority again."""
     run = ended_run(place)
     write_state(run, Shipped(store=location.embedded_uri(place), run_id="0" * 32, experiment_id="0"))
-    assert _ship(run, None, LowPriorityThread()) == 0, (run / "shipper.log").read_text()
+    assert _ship(run, None, LowPriorityThread(), None) == 0, (run / "shipper.log").read_text()
     assert is_recorded(run)
