@@ -132,6 +132,7 @@ def test_the_saved_model_answers_in_mlflow(used_project: Path) -> None:
     assert done.stdout == "['y'] 3\n", done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:::mlflow")
 def test_what_the_page_on_mlflow_asks_is_answered(used_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs by their best value, and models by theirs, the best first."""

@@ -49,6 +49,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(stage: Stage, zygote:
     assert (stage.run_of(project) / journal.FILE).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_damaged_rows_are_made_anew(stage: Stage, zygote: Zygote) -> None:
     """A bit flipped in the kept rows changes no result: the run says so and writes them again."""
     project = stage.project()

@@ -50,6 +50,7 @@ def test_the_rows_of_a_split_give_the_values_of_that_split(project: Project, typ
     assert found["values"]["f1_score"] == pytest.approx(f1_score(own.kind, answers.kind, average="macro"))
 
 
+@pytest.mark.slow
 def test_scaled_targets_are_measured_as_in_training(project: Project, typed: Typed) -> None:
     """Train and validation rows are the file: its loss is their mean by rows, its metrics are in its units."""
     found = evaluated(typed, "lines", "lines.csv")["values"]

@@ -45,6 +45,7 @@ SPACES = {
 }
 
 
+@pytest.mark.slow
 def test_values_are_those_of_the_sampler(project: Path) -> None:
     """The random sampler of this seed chooses the same without annpipe; numbers of a range stay whole."""
     ended = swept(project, "seed=5")
@@ -58,6 +59,7 @@ def test_values_are_those_of_the_sampler(project: Path) -> None:
     assert len(ended.swept.results) == 6
 
 
+@pytest.mark.slow
 def test_a_sampler_learns_of_each_batch(project: Path) -> None:
     """Trials of tpe after its startup are those that Optuna's own chooses once it is told the same losses."""
     ended = swept(project, "sweep.method={tpe: {startup: 3}}", "sweep.trials=8", "sweep.batch=4")
@@ -102,6 +104,7 @@ def test_a_choice_is_repeated_with_every_seed(project: Path) -> None:
     assert [result.is_new for result in again.swept.results] == [False] * 6
 
 
+@pytest.mark.slow
 def test_a_grid_of_ranges_has_even_points(project: Path) -> None:
     """`trials` says how many."""
     ended = swept(project, "sweep.method=grid", "sweep.trials=19", over=("model.1=ReLU,Tanh", "model.0.Linear=4,8"))
@@ -350,6 +353,7 @@ def test_no_process_below_a_sweep_is_told_the_storage_in_its_command_line(said: 
     assert kept == []
 
 
+@pytest.mark.slow
 def test_a_choice_is_taken_once(project: Path) -> None:
     """However many ask at the same moment, each with a connection of its own to one SQLite file."""
     storage = f"sqlite:///{project / 'shared.db'}"

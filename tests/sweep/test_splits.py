@@ -106,6 +106,7 @@ def test_other_rows_in_a_file_that_is_swept_over(sweep: Type, tmp_path: Path) ->
         assert found["trials"][1]["finals"]["test/loss"] == pytest.approx(solo.values["test/loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("over", "metric"),
     [
@@ -174,6 +175,7 @@ def test_a_column_is_compared_by_the_parts_that_it_has(
         assert "no trial has the metric 'val/loss'" in refused["said"]
 
 
+@pytest.mark.slow
 def test_columns_of_which_one_has_no_val(sweep: Type, tmp_path: Path) -> None:
     """Trials are compared by what all of them have."""
     (tmp_path / "d.csv").write_text(table(part=WORDS, other=("train", "test") * 6))

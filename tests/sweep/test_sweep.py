@@ -196,6 +196,7 @@ def test_a_trial_that_fails_is_one_that_failed(type_in: Type) -> None:
     assert [trial["status"] for trial in again["trials"]] == ["FINISHED", "FAILED"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_stacked_goes_alone(type_in: Type, tmp_path: Path) -> None:
     """The plan says why, and the trial is the solo run to the last bit."""
     words = ("--seeds", "2", "--set", "device.autocast=bfloat16")
@@ -313,6 +314,7 @@ def test_trials_are_in_mlflow_while_they_run(tmp_path: Path) -> None:
         assert sorted(shipped) == [tuple(rest) for key, *rest in written if key == "val/loss"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unset", [False, True], ids=["no split", "another split"])
 def test_folds_need_no_split_in_the_spec(unset: bool, type_in: Type, tmp_path: Path) -> None:
     """`--folds 3` makes the section; and where the spec's own is left out, the folds are not left out with it."""
@@ -327,6 +329,7 @@ def test_folds_need_no_split_in_the_spec(unset: bool, type_in: Type, tmp_path: P
     assert "`--unset data.split.val`" in said
 
 
+@pytest.mark.slow
 def test_folds_are_a_sweep(type_in: Type) -> None:
     """Cross-validation: each fold once, one group."""
     words = ("--set", "data.split={folds: 3}", "--over", "data.split.fold=0..2")

@@ -62,6 +62,7 @@ def test_an_unknown_kind_suggests_the_nearest(annpipe: Cli) -> None:
     assert "there is no kind 'optimiser': did you mean 'optimizer'?" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_plugin_file_is_listed_among_the_others(annpipe: Cli, tmp_path: Path) -> None:
     (tmp_path / "swish.py").write_text(SWISH)
     shown = annpipe("list", "layer", "--plugin", "swish.py", XDG_CACHE_HOME=str(tmp_path / "cache"))

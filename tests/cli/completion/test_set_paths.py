@@ -101,6 +101,7 @@ def test_a_spec_is_read_as_text_over_what_it_extends(text: str, plain: dict[str,
         assert (found["name"], found["loss"]) == ("other", "L1Loss")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"\xff\xfea: 1\n", b"a: " + b"[" * 5_000, b"a: !!python/name:os.system 1\n"])
 def test_hostile_bytes_are_no_spec(content: bytes, project: Path) -> None:
     """Neither do they crash the reader, nor is anything of them run."""

@@ -16,6 +16,7 @@ def names(tmp_path: Path, swept: SweepResult) -> set[str]:
     return {path.name for path in draw_figures(swept, tmp_path, curves_of(swept)) if path.stat().st_size > 1000}
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_where_they_say_something(tmp_path: Path) -> None:
     """Two parameters have all but repetitions; one has neither parallel lines nor importance; seeds have a spread."""
     assert names(tmp_path / "grid", sweep(GRID, loss)) == {

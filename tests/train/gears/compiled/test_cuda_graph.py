@@ -181,6 +181,7 @@ class Cuda:
         return torch.full((), float(len(self.at_calls)))
 
 
+@pytest.mark.slow
 def test_a_capture_is_prepared_beside_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice outside of it, the second time with no waiting; whatever happens, waiting is allowed again."""
     cuda = Cuda()

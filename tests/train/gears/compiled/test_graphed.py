@@ -84,6 +84,7 @@ def test_steps_are_equal_for_what_a_run_may_have(override: str, recorder: Record
     assert recorder.captures == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("each", ["epoch", "step"])
 @pytest.mark.parametrize(
     "scheduler", ["{ExponentialLR: {gamma: 0.99}}", "{OneCycleLR: {max_lr: 0.01, total_steps: 600}}"]
