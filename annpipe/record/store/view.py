@@ -9,6 +9,7 @@ page of version 3.17 writes itself; a version that knows other ones shows its ow
 from __future__ import annotations
 
 import json
+import math
 import time
 import urllib.error
 import urllib.request
@@ -29,6 +30,7 @@ MOST_RUNS = 1000
 MOST_COLUMNS = 12
 MOST_CHARTS = 6
 MOST_AXES = 6
+MOST_LINEAR = 10.0
 MOST_CHARACTERS = 5000  # of a tag of an experiment
 
 
@@ -54,24 +56,30 @@ def prepare_view(address: str, experiment_id: str) -> bool:
         return False
     trained = [run["data"] for run in runs if SWEEP_TAG not in _pairs(run["data"].get("tags", ()))]
     params = [_pairs(data.get("params", ())) for data in trained]
-    metrics = {metric["key"] for data in trained for metric in data.get("metrics", ())}
-    value = view(metrics, differing(params))
+    values: dict[str, list[float]] = {}
+    for data in trained:
+        for metric in data.get("metrics", ()):
+            values.setdefault(metric["key"], []).append(float(metric["value"]))
+    value = view(values, differing(params))
     if len(value) > MOST_CHARACTERS:
         return False
     _ask(address, "experiments/set-experiment-tag", {"experiment_id": experiment_id, "key": TAG, "value": value})
     return True
 
 
-def view(metrics: Iterable[str], params: Sequence[str]) -> str:
-    """The text of the tag: line charts of the curves, the best values as columns, then the params that differ."""
-    metrics = [key for key in metrics if not key.startswith(SYSTEM)]
+def view(metrics: Mapping[str, Sequence[float]], params: Sequence[str]) -> str:
+    """The text of the tag: line charts of the curves, the best values as columns, then the params that differ.
+
+    `metrics` has by key the last value of each run.
+    """
+    metrics = {key: values for key, values in metrics.items() if not key.startswith(SYSTEM)}
     curves = sorted((key for key in metrics if not is_single_value(key) and "/" in key), key=_by_weight)
     groups: dict[str, list[str]] = {}
     for key in curves:
         groups.setdefault(key.partition("/")[2], []).append(key)
     section = str(uuid.uuid4())
     values = sorted((key for key in metrics if is_single_value(key)), key=_by_rank)
-    cards = [_line(keys, section) for keys in list(groups.values())[:MOST_CHARTS]]
+    cards = [_line(keys, section, _scale(metrics, keys)) for keys in list(groups.values())[:MOST_CHARTS]]
     if params:
         cards += [_parallel(params[:MOST_AXES], values[:1], section), _difference(section)]
     columns = [f"metrics.`{key}`" for key in values[:2]] + [f"params.`{key}`" for key in params]
@@ -120,9 +128,16 @@ def _card(kind: str, section: str, **fields: Any) -> dict[str, Any]:
     return {"uuid": str(uuid.uuid4()), "type": kind, "metricSectionId": section, **shape, **fields}
 
 
-def _line(keys: Sequence[str], section: str) -> dict[str, Any]:
+def _scale(metrics: Mapping[str, Sequence[float]], keys: Sequence[str]) -> str:
+    """`log` for losses that end more than tenfold apart, which would else be one line at the bottom."""
+    values = [value for key in keys for value in metrics[key] if math.isfinite(value)]
+    is_wide = bool(values) and min(values) > 0 and max(values) > MOST_LINEAR * min(values)
+    return "log" if is_wide and keys[0].endswith("loss") else "linear"
+
+
+def _line(keys: Sequence[str], section: str, scale: str) -> dict[str, Any]:
     """Curves of one measure over the epochs: train drawn through, val dashed."""
-    fields = {"lineSmoothness": 0, "scaleType": "linear", "xAxisKey": "step", "yAxisKey": "metric"}
+    fields = {"lineSmoothness": 0, "scaleType": scale, "xAxisKey": "step", "yAxisKey": "metric"}
     return _card("LINE", section, metricKey=keys[0], selectedMetricKeys=list(keys), **fields)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -26,9 +26,9 @@ METRICS = (
 )
 
 
-def state(*args: Any, **kwargs: Any) -> dict[str, Any]:
-    """What MLflow's page reads out of the tag."""
-    envelope = json.loads(view(*args, **kwargs))
+def state(metrics: Iterable[str] | dict[str, list[float]], params: Sequence[str]) -> dict[str, Any]:
+    """What MLflow's page reads out of the tag; keys alone have one run with the value 1."""
+    envelope = json.loads(view(metrics if isinstance(metrics, dict) else {key: [1.0] for key in metrics}, params))
     assert set(envelope) == {"name", "createdAt", "updatedAt", "state"}
     found: dict[str, Any] = json.loads(envelope["state"])
     return found
@@ -59,6 +59,23 @@ def test_the_best_run_stands_first() -> None:
 def test_runs_that_do_not_differ_have_no_axes() -> None:
     """One run, or the same one twice."""
     assert [card["type"] for card in state(METRICS, [])["compareRunCharts"]] == ["LINE", "LINE"]
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ({"train/loss": [0.001, 0.5], "val/loss": [0.02, 0.6]}, "log"),
+        ({"train/loss": [0.2, 0.5], "val/loss": [0.3, 0.6]}, "linear"),
+        ({"train/loss": [-1.0, 5.0]}, "linear"),
+        ({"train/loss": [0.0, 5.0]}, "linear"),
+        ({"train/loss": [float("nan"), 0.001, 0.5]}, "log"),
+        ({"train/loss": [float("nan")]}, "linear"),
+        ({"val/accuracy": [0.01, 0.9]}, "linear"),
+    ],
+)
+def test_losses_far_apart_are_on_a_logarithmic_scale(values: dict[str, list[float]], scale: str) -> None:
+    (card,) = state(values, [])["compareRunCharts"]
+    assert card["scaleType"] == scale
 
 
 def test_what_differs_is_what_has_several_values_and_that_a_run_lacks() -> None:
