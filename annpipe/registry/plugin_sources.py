@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from annpipe.registry.discovery import PluginFault
+from annpipe.registry.discovery import PluginFault, import_fault
 from annpipe.registry.entry import Entry, Origin
 from annpipe.registry.place import marked_in
 from annpipe.registry.registry import GROUP, Registry, installed_entries, origin_of, sources_of, std_first
@@ -106,6 +107,12 @@ def _of_project(files: Iterable[Path], registry: Registry) -> Iterator[PluginSou
     taken: dict[tuple[str, str], str] = {}
     for file in files:
         origin, components = Origin(file=str(file)), []
+        try:
+            ast.parse(file.read_bytes(), str(file))
+        except (OSError, SyntaxError, ValueError) as error:
+            fault = PluginFault(import_fault(error, str(file)).problem, [file])
+            yield PluginSource(origin, fault=fault, is_read_only=True)
+            continue
         for marked in marked_in(file):
             key = (marked.kind, marked.name)
             entry = registry.find(*key)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from annpipe.errors import NotFound, SpecError
+from annpipe.errors import NotFound, Problem, SpecError
 from annpipe.errors.suggest import did_you_mean
 from annpipe.registry.discovery import PluginFault, load
 from annpipe.registry.entry import Entry
@@ -21,11 +21,11 @@ Checkable = str | Path | Callable[..., Any]
 PLUGINS = "plugins"
 
 
-def find_components(wanted: Checkable | None, registry: Registry) -> list[Entry]:
+def find_components(wanted: Checkable | None, registry: Registry, broken: list[Problem] | None = None) -> list[Entry]:
     """The entries of what is wanted, added to the registry where they are in files; importing these runs their code.
 
-    None is the files in the folder `plugins` of the working directory. Raises NotFound where there is no such thing,
-    and SpecError with what is wrong with a plugin.
+    None is the files in the folder `plugins` of the working directory. What is wrong with a plugin file is added to
+    `broken`, and the others go on; without that list it is a SpecError. Raises NotFound where there is no such thing.
     """
     if wanted is None:
         if not Path(PLUGINS).is_dir():
@@ -37,11 +37,11 @@ def find_components(wanted: Checkable | None, registry: Registry) -> list[Entry]
         return [_of_object(wanted, registry)]
     path, name = Path(wanted), str(wanted)
     if path.suffix == ".py":
-        return _of_files(path, registry)
+        return _of_files(path, registry, broken)
     if entries := list(_named(name, registry)):  # before a folder of that name, whose files would all be imported
         return entries
     if path.is_dir():
-        return _of_files(path, registry)
+        return _of_files(path, registry, broken)
     raise NotFound(_nothing(name, registry))
 
 
@@ -56,21 +56,23 @@ def _of_object(component: Callable[..., Any], registry: Registry) -> Entry:
         raise SpecError([fault.problem]) from fault
 
 
-def _of_files(path: Path, registry: Registry) -> list[Entry]:
+def _of_files(path: Path, registry: Registry, broken: list[Problem] | None) -> list[Entry]:
     """The components of a file, or of the files of a folder but tests and those whose name begins with `_`."""
     if not path.exists():
         raise NotFound(f"there is no plugin file '{path}'")
     files = [file for file in sorted(path.rglob("[!._]*.py")) if not is_of_tests(file)] if path.is_dir() else [path]
     entries: list[Entry] = []
-    problems = []
+    problems: list[Problem] = []
     for file in files:
         try:
             entries += registry.add_file(file)
         except PluginFault as fault:
             problems.append(fault.problem)
-    if problems:
+    if problems and broken is None:
         raise SpecError(problems)
-    if not entries:
+    if broken is not None:
+        broken += problems
+    if not entries and not problems:
         raise NotFound(f"'{path}' marks no component: write a mark, as `@layer`, above a class or function")
     return entries
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -140,6 +141,8 @@ def check_inputs(subject: Subject) -> str:
         return "prediction and target are left as they were"
     with live(subject) as (module, inputs), torch.no_grad():
         _unchanged(subject, module, inputs)
+        if subject.kind == "transform" and (fit := getattr(copy.deepcopy(module), "fit", None)):
+            _unchanged(subject, fit, inputs)
         if isinstance(module, torch.nn.Module) and subject.kind == "layer":
             _unchanged(subject, module.train(), inputs)
     return "what it takes is left as it was"

@@ -10,7 +10,7 @@ import click
 
 from annpipe.cli.completion import words
 from annpipe.cli.options import open_registry, plugin_option
-from annpipe.errors import SpecError
+from annpipe.errors import Problem, SpecError
 
 
 @click.command("check")
@@ -27,7 +27,8 @@ def command(wanted: tuple[str, ...], plugins: tuple[Path, ...], as_json: bool) -
     from annpipe.testing.components.find import find_components
 
     registry = open_registry(plugins)
-    entries = [entry for name in wanted or (None,) for entry in find_components(name, registry)]
+    broken: list[Problem] = []
+    entries = [entry for name in wanted or (None,) for entry in find_components(name, registry, broken)]
     from annpipe.testing.components.checks import check_entry
 
     reports = []
@@ -38,7 +39,9 @@ def command(wanted: tuple[str, ...], plugins: tuple[Path, ...], as_json: bool) -
             click.echo(as_text(report, whole=len(entries) == 1))
     if as_json:
         click.echo(json.dumps([report.to_data() for report in reports], indent=2, ensure_ascii=False))
-    else:
+    elif reports:
         click.echo(summary(reports))
+    if broken:
+        raise SpecError(broken)
     if any(report.failed for report in reports):
         sys.exit(SpecError.exit_code)

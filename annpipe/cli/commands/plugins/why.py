@@ -9,7 +9,7 @@ import click
 
 from annpipe.cli.completion import words
 from annpipe.cli.options import known_kind, plugin_option
-from annpipe.errors import NotFound
+from annpipe.errors import NotFound, one_line
 
 
 @click.command("why")
@@ -24,7 +24,9 @@ def command(name: str, plugins: tuple[Path, ...]) -> None:
     from annpipe.record.journal.project import find_project
     from annpipe.registry.why import why
 
-    kind, slash, word = name.rpartition("/")
+    kind, slash, word = one_line(name).rpartition("/")
+    if not word:
+        raise click.UsageError("say which name, as `Swish` or `layer/Swish`; `annpipe list` shows all")
     answer = why(word, known_kind(kind) if slash else None, find_project(), plugins)
     for reason in answer.reasons:
         click.echo(reason.text)

@@ -39,6 +39,20 @@ def test_the_folder_of_plugins_is_what_is_left_out(annpipe_here: CliHere, tmp_pa
     assert "Field(description=" in failed["remedy"]
 
 
+def test_a_broken_file_does_not_keep_the_others_from_being_checked(annpipe_here: CliHere, tmp_path: Path) -> None:
+    """It is shown at its line, behind the verdicts of the others."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "broken.py").write_text("def f(:\n", encoding="utf-8")
+    code, out, err = annpipe_here("plugins", "check")
+    assert (code, out) == (3, "")
+    assert "broken.py:1:7" in err
+    shutil.copy(BROKEN / "undocumented_option.py", tmp_path / "plugins")
+    code, out, err = annpipe_here("plugins", "check")
+    assert code == 3
+    assert out.startswith("scheduler Falling")
+    assert "broken.py:1:7" in err
+
+
 def test_several_components_are_a_line_each(annpipe_here: CliHere) -> None:
     """By kind and name; what passes needs no table."""
     code, out, _ = annpipe_here("plugins", "check", "metric/R2Score", "initializer/zeros_")

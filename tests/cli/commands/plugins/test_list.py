@@ -63,6 +63,15 @@ def test_a_file_of_the_project_is_read_and_not_run(annpipe_here: CliHere, tmp_pa
     assert "raised SystemExit on import: 7" in out
 
 
+def test_a_file_that_is_no_python_is_shown_at_its_line(annpipe_here: CliHere, tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "broken.py").write_text("x = 1\ndef f(:\n", encoding="utf-8")
+    code, out, _ = annpipe_here("plugins", "list")
+    assert code == 0
+    assert "plugins/broken.py: cannot be used" in out
+    assert "broken.py:2:7" in out
+
+
 def test_a_taken_name_is_marked_with_where_the_other_comes_from(
     annpipe_here: CliHere, tmp_path: Path, site: Path
 ) -> None:

@@ -22,6 +22,9 @@ GATE = "import torch\n\nfrom annpipe import layer\n\n\n@layer\nclass {name}(torc
         ("Liner", 2, "no plugin defines a component 'Liner': did you mean 'Linear'"),
         ("Dense", 2, "there is no layer 'Dense': it is called 'Linear' here"),
         ("Qwertz", 2, "no plugin defines a component 'Qwertz': `annpipe list` shows all"),
+        ("", 2, "say which name"),
+        ("layer/", 2, "say which name"),
+        ("a\nb", 2, "no plugin defines a component 'a\\nb'"),
         ("lyer/Linear", 2, "there is no kind 'lyer': did you mean 'layer'?"),
     ],
 )
