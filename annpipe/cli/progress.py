@@ -92,8 +92,8 @@ class _Lines:
     def _print(self) -> None:
         self._printed_at, self._printed = time.monotonic(), self._step
         rate = (self._step - self._begun) / max(self._printed_at - self._begun_at, 1e-9)
-        seconds = min((self._total - self._step) / (rate or 1e-9), self.ends_at - self._printed_at)
-        left = f"{seconds:.0f} s left" if rate and self._step < self._total and seconds > 0 else "done"
+        seconds = seconds_left(self._total - self._step, rate, self.ends_at - self._printed_at)
+        left = f"{seconds:.0f} s left" if rate and seconds else "done"
         epoch, epochs = self._step // self._per_epoch, self._total // self._per_epoch
         loss = loss_text(self._step, self._per_epoch, self._loss)
         click.echo(f"epoch {epoch}/{epochs}  {loss}  {rate:.0f} steps/s  {left}", err=True)
@@ -102,6 +102,11 @@ class _Lines:
 def loss_text(step: int, steps_per_epoch: int, loss: float) -> str:
     """The loss with its name: that of the last whole epoch, as it is recorded, or the mean of the first one so far."""
     return f"train/loss {loss:.5g}" + (" so far" if step < steps_per_epoch else "")
+
+
+def seconds_left(n_steps: int, rate: float, limit: float) -> float:
+    """How long so many steps take at this rate, and no longer than the limit of time allows; 0 where it is over."""
+    return max(0.0, min(n_steps / (rate or 1e-9), limit))
 
 
 class _Bar:
@@ -121,7 +126,7 @@ class _Bar:
     def show(self, step: int, loss: float) -> None:
         now = time.monotonic()
         rate = (step - self._begun) / max(now - self._begun_at, 1e-9)
-        seconds = max(0.0, min((self._total - step) / (rate or 1e-9), self.ends_at - now))
+        seconds = seconds_left(self._total - step, rate, self.ends_at - now)
         left = f"{int(seconds // 60)}:{int(seconds % 60):02d}"
         epoch = f"{step // self._per_epoch}/{self._epochs}"
         text = loss_text(step, self._per_epoch, loss)

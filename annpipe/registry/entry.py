@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -147,3 +148,12 @@ def installed_version(distribution: str) -> str:
         return importlib.metadata.version(distribution).partition("+")[0]
     except importlib.metadata.PackageNotFoundError:
         return ""
+
+
+def normal_name(distribution: str) -> str:
+    """The name of a distribution in the form in which pip compares names.
+
+    >>> normal_name("Annpipe_Gates")
+    'annpipe-gates'
+    """
+    return re.sub(r"[-_.]+", "-", distribution).lower()

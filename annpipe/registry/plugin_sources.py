@@ -14,6 +14,7 @@ from annpipe.registry.place import marked_in
 from annpipe.registry.registry import GROUP, Registry, installed_entries, origin_of, sources_of, std_first
 
 BUILT_IN = "annpipe"  # the distribution of the built-in library
+FOLDER = "plugins"  # of a project, in which its own plugin files are looked for
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def plugin_sources(project: Path, files: Sequence[Path] = ()) -> list[PluginSour
 
 def project_files(project: Path) -> list[Path]:
     """The plugin files of a project, tests beside them aside."""
-    files = sorted((project / "plugins").glob("*.py"))
+    files = sorted((project / FOLDER).glob("*.py"))
     return [file.resolve() for file in files if not file.name.startswith("_") and not is_of_tests(file)]
 
 
@@ -107,19 +108,26 @@ def _of_project(files: Iterable[Path], registry: Registry) -> Iterator[PluginSou
     taken: dict[tuple[str, str], str] = {}
     for file in files:
         origin, components = Origin(file=str(file)), []
-        try:
-            ast.parse(file.read_bytes(), str(file))
-        except (OSError, SyntaxError, ValueError) as error:
-            fault = PluginFault(import_fault(error, str(file)).problem, [file])
+        marks = marked_in(file)
+        if not marks and (fault := _no_python(file)):
             yield PluginSource(origin, fault=fault, is_read_only=True)
             continue
-        for marked in marked_in(file):
+        for marked in marks:
             key = (marked.kind, marked.name)
             entry = registry.find(*key)
             shadows = f"{entry.origin} ({entry.where})" if entry else taken.get(key, "")
             components.append(NamedComponent(*key, origin, str(file), marked.place.line, shadows=shadows))
         taken |= {(component.kind, component.name): component.where for component in components}
         yield PluginSource(origin, tuple(components), is_read_only=True)
+
+
+def _no_python(file: Path) -> PluginFault | None:
+    """What keeps a file from being read as Python."""
+    try:
+        ast.parse(file.read_bytes(), str(file))
+    except (OSError, SyntaxError, ValueError) as error:
+        return PluginFault(import_fault(error, str(file)).problem, [file])
+    return None
 
 
 def seen_from_here(file: str) -> str:

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from annpipe.errors import AnnpipeError
+from annpipe.registry.entry import normal_name
 from annpipe.registry.kinds import with_article
 from annpipe.registry.place import defined_at
 from annpipe.registry.registry import Registry
@@ -85,7 +86,7 @@ def distribution_name(name: str) -> str:
             f"'{name}' cannot be the name of a distribution: it must be of Latin letters and digits, with single "
             f"hyphens between, of {MAX_LENGTH} characters at most, as in radial-basis"
         )
-    words = re.sub(r"[-_.]+", "-", name).lower()
+    words = normal_name(name)
     return words if words.startswith(f"{PREFIX}-") else f"{PREFIX}-{words}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,14 @@ from typing import Any
 from annpipe.errors import NotFound, Problem, SpecError
 from annpipe.errors.suggest import did_you_mean
 from annpipe.registry.discovery import PluginFault, load
-from annpipe.registry.entry import Entry
+from annpipe.registry.entry import Entry, normal_name
 from annpipe.registry.kinds import KINDS
 from annpipe.registry.marks import mark_of
-from annpipe.registry.plugin_sources import is_of_tests
+from annpipe.registry.plugin_sources import FOLDER, is_of_tests
 from annpipe.registry.registry import Registry
 
 Checkable = str | Path | Callable[..., Any]
 """A file, a folder, a distribution, `kind/name` or a name; or a marked class or function."""
-PLUGINS = "plugins"
 
 
 def find_components(wanted: Checkable | None, registry: Registry, broken: list[Problem] | None = None) -> list[Entry]:
@@ -28,11 +26,11 @@ def find_components(wanted: Checkable | None, registry: Registry, broken: list[P
     `broken`, and the others go on; without that list it is a SpecError. Raises NotFound where there is no such thing.
     """
     if wanted is None:
-        if not Path(PLUGINS).is_dir():
+        if not Path(FOLDER).is_dir():
             raise NotFound(
-                f"there is no folder '{PLUGINS}' here: say what to check, a FILE, a DISTRIBUTION or KIND/NAME"
+                f"there is no folder '{FOLDER}' here: say what to check, a FILE, a DISTRIBUTION or KIND/NAME"
             )
-        wanted = PLUGINS
+        wanted = FOLDER
     if not isinstance(wanted, str | Path):
         return [_of_object(wanted, registry)]
     path, name = Path(wanted), str(wanted)
@@ -85,12 +83,8 @@ def _named(name: str, registry: Registry) -> Iterator[Entry]:
             yield entry
         return
     everything = [entry for kind in KINDS for entry in registry.entries(kind)]
-    same = [entry for entry in everything if _normalized(entry.origin.distribution) == _normalized(name)]
+    same = [entry for entry in everything if normal_name(entry.origin.distribution) == normal_name(name)]
     yield from same or [registry.entry(kind, name) for kind in registry.kinds_of(name)]
-
-
-def _normalized(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _nothing(name: str, registry: Registry) -> str:
