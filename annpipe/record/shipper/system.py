@@ -181,7 +181,7 @@ class SystemSamples:
 def _gpus() -> list[Callable[[], dict[str, float]]]:
     """A function for each NVIDIA GPU that gives its figures; none without NVIDIA's own package and driver."""
     try:
-        import pynvml  # type: ignore[import-untyped]
+        import pynvml
 
         pynvml.nvmlInit()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(number) for number in range(pynvml.nvmlDeviceGetCount())]
