@@ -18,7 +18,7 @@ from annpipe.draft.transforms import TYPES, fitting
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.registry.entry import Entry, Origin, Parameter
-from annpipe.registry.traits import traits_of
+from annpipe.registry.kinds import traits_of
 from annpipe.spec.sections.component import Call
 from annpipe.spec.sections.spec import Spec
 

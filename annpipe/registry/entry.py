@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.registry import types
-from annpipe.registry.traits import TRAITS, SomeTraits, Traits, traits_of
+from annpipe.registry.kinds import traits_class, traits_of
+from annpipe.registry.traits import SomeTraits, Traits
 
 Json = None | bool | int | float | str | list[Any] | dict[str, Any]
 
@@ -70,7 +71,7 @@ class Entry:
     loaded: Callable[..., Any] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.traits, TRAITS.get(self.kind, Traits)):
+        if not isinstance(self.traits, traits_class(self.kind)):
             traits = self.traits if isinstance(self.traits, Mapping) else {}
             object.__setattr__(self, "traits", traits_of(self.kind, traits))
 

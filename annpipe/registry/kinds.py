@@ -1,10 +1,26 @@
-"""The kinds of component, and what the engine supplies to each."""
+"""The kinds of component: what the engine supplies to each, where each may stand, how to know one without a mark."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from annpipe.errors.wording import article
+from annpipe.registry.traits import (
+    AverageTraits,
+    CallbackTraits,
+    DataTraits,
+    LayerTraits,
+    LossTraits,
+    MetricTraits,
+    OptimizerTraits,
+    PlotTraits,
+    SchedulerTraits,
+    Traits,
+    TransformTraits,
+    read_traits,
+)
 
 
 @dataclass(frozen=True)
@@ -15,6 +31,9 @@ class Kind:
     `needs` is the one of them without which a component of this kind can do nothing.
     `section` is the section of a spec that is one component of this kind, or with `many` a list of them; None where
     the kind stands inside other sections. `purpose` says what the section is for.
+    `traits` is what the engine must know of such components beyond their options.
+    `base`, `methods` and `returned` show a class or function that is one although nothing marks it: torch's class that
+    it extends, methods that it has, the types that it returns. `engine_options` are acted on by the engine itself.
     """
 
     name: str
@@ -24,6 +43,11 @@ class Kind:
     section: str | None = None
     many: bool = False
     purpose: str = ""
+    traits: type[Traits] = Traits
+    base: str = ""
+    methods: tuple[str, ...] = ()
+    returned: tuple[str, ...] = ()
+    engine_options: frozenset[str] = frozenset()
 
 
 _KINDS = (
@@ -33,9 +57,14 @@ _KINDS = (
         frozenset({"generator", "aside"}),
         section="data",
         purpose="one data component, `transforms` of its columns, and `split` for the rows held out",
+        traits=DataTraits,
+        returned=("Dataset", "ChunkedDataset"),
     ),
     Kind(
-        "transform", "a torch.nn.Module with fit(x), fitted on the rows of the train split", frozenset({"categories"})
+        "transform",
+        "a torch.nn.Module with fit(x), fitted on the rows of the train split",
+        frozenset({"categories"}),
+        traits=TransformTraits,
     ),
     Kind(
         "layer",
@@ -58,6 +87,7 @@ _KINDS = (
                 "tap_values",
             }
         ),
+        traits=LayerTraits,
     ),
     Kind(
         "initializer",
@@ -71,6 +101,7 @@ _KINDS = (
         frozenset({"target_names"}),
         section="loss",
         purpose="what training makes small",
+        traits=LossTraits,
     ),
     Kind(
         "optimizer",
@@ -79,6 +110,8 @@ _KINDS = (
         needs="params",
         section="optimizer",
         purpose="how the parameters are stepped",
+        traits=OptimizerTraits,
+        base="Optimizer",
     ),
     Kind(
         "scheduler",
@@ -87,6 +120,8 @@ _KINDS = (
         needs="optimizer",
         section="scheduler",
         purpose="how the learning rate changes over the run",
+        traits=SchedulerTraits,
+        base="LRScheduler",
     ),
     Kind(
         "average",
@@ -95,14 +130,19 @@ _KINDS = (
         needs="model",
         section="average",
         purpose="which average of the parameters is evaluated and saved",
+        traits=AverageTraits,
+        base="AveragedModel",
+        engine_options=frozenset({"start"}),
     ),
-    Kind("distribution", "a torch.distributions.Distribution"),
+    Kind("distribution", "a torch.distributions.Distribution", base="Distribution"),
     Kind(
         "metric",
         "an accumulator with update(prediction, target) and compute()",
         section="metrics",
         many=True,
         purpose="what is measured on each split",
+        traits=MetricTraits,
+        methods=("update", "compute"),
     ),
     Kind(
         "callback",
@@ -110,6 +150,8 @@ _KINDS = (
         section="callbacks",
         many=True,
         purpose="what acts at the looks of the run, as early_stopping does",
+        traits=CallbackTraits,
+        methods=("on_look",),
     ),
     Kind(
         "plot",
@@ -117,10 +159,22 @@ _KINDS = (
         section="plots",
         many=True,
         purpose="the figures that are drawn",
+        traits=PlotTraits,
+        returned=("Figure",),
     ),
 )
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
+
+
+def traits_class(kind: str) -> type[Traits]:
+    """The class of the traits of a kind; of a word that is no kind, the traits that all have."""
+    return KINDS[kind].traits if kind in KINDS else Traits
+
+
+def traits_of(kind: str, data: Mapping[str, Any]) -> Traits:
+    """The traits that JSON or a mark says of a kind; raises TraitFault for a name or a value that it does not have."""
+    return read_traits(traits_class(kind), kind, data)
 
 
 def with_article(kind: str) -> str:

@@ -14,8 +14,7 @@ from typing import Annotated, Any
 from annpipe.errors.suggest import nearest
 from annpipe.registry.annotations import from_annotation
 from annpipe.registry.entry import Entry, Json, Origin, Parameter
-from annpipe.registry.kinds import KINDS, with_article
-from annpipe.registry.traits import traits_of
+from annpipe.registry.kinds import KINDS, traits_of, with_article
 from annpipe.registry.types import Named, UnsupportedType, one_of, parse
 
 BOUNDS = ("gt", "ge", "lt", "le")

@@ -126,7 +126,7 @@ class SchedulerTraits(Traits):
 
 @dataclass(frozen=True)
 class AverageTraits(Traits):
-    """`each`: when parameters enter the average; `update_bn`: whether BatchNorm's statistics are measured anew."""
+    """`each`: when parameters are taken in; `update_bn`: whether BatchNorm's statistics are measured anew."""
 
     each: Literal["step", "epoch"] = "step"
     update_bn: bool = False
@@ -156,26 +156,12 @@ class PlotTraits(CallbackTraits):
     of_rows: bool = True
 
 
-TRAITS: dict[str, type[Traits]] = {
-    "data": DataTraits,
-    "transform": TransformTraits,
-    "layer": LayerTraits,
-    "loss": LossTraits,
-    "optimizer": OptimizerTraits,
-    "scheduler": SchedulerTraits,
-    "average": AverageTraits,
-    "metric": MetricTraits,
-    "callback": CallbackTraits,
-    "plot": PlotTraits,
-}
-"""The traits of each kind; a kind that is not here has only those of all."""
-
 SomeTraits = TypeVar("SomeTraits", bound=Traits)
 
 
-def traits_of(kind: str, data: Mapping[str, Any]) -> Traits:
-    """The traits that JSON or a mark says; raises TraitFault for a name or a value that the kind does not have."""
-    hints = _hints(kind)
+def read_traits(traits: type[Traits], kind: str, data: Mapping[str, Any]) -> Traits:
+    """The traits that JSON or a mark says of a kind; raises TraitFault for a name or a value that they do not have."""
+    hints = _hints(traits)  # type: ignore[arg-type]  # mypy takes the hash of instances for that of the class
     for name, value in data.items():
         if name not in hints:
             help_ = did_you_mean(name, list(hints)) or f"its traits are {', '.join(hints)}"
@@ -183,13 +169,13 @@ def traits_of(kind: str, data: Mapping[str, Any]) -> Traits:
         if not _fits(value, hints[name]):
             raise TraitFault(f"the trait '{name}' of the kind '{kind}' cannot be {value!r}")
     values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    return TRAITS.get(kind, Traits)(**values)
+    return traits(**values)
 
 
 @cache
-def _hints(kind: str) -> dict[str, Any]:
-    """The types of the traits of a kind by their names."""
-    return get_type_hints(TRAITS.get(kind, Traits))
+def _hints(traits: type[Traits]) -> dict[str, Any]:
+    """The types of traits by their names."""
+    return get_type_hints(traits)
 
 
 def _fits(value: Any, hint: Any) -> bool:

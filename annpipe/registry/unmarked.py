@@ -10,17 +10,9 @@ from typing import Any
 
 from annpipe.errors import Place, Problem
 from annpipe.registry.discovery import import_file
+from annpipe.registry.kinds import KINDS
 from annpipe.registry.place import name_place
 from annpipe.registry.signature import definition
-
-_BY_BASE = {
-    "AveragedModel": "average",
-    "Optimizer": "optimizer",
-    "LRScheduler": "scheduler",
-    "Distribution": "distribution",
-}
-_BY_METHODS = {"metric": ("update", "compute"), "callback": ("on_look",)}
-_BY_RETURN = {"Dataset": "data", "ChunkedDataset": "data", "Figure": "plot"}
 
 
 def nothing_marked(file: Path) -> Problem:
@@ -69,18 +61,22 @@ def _kinds_of(value: Any) -> Iterator[str]:
         yield from _kinds_of_class(value)
     elif inspect.isfunction(value):
         returned = str(value.__annotations__.get("return", ""))
-        kind = next((kind for word, kind in _BY_RETURN.items() if word in returned), None)
+        kind = next((kind.name for kind in KINDS.values() if any(word in returned for word in kind.returned)), None)
         if kind is not None or "tensor" in inspect.signature(value).parameters:
             yield kind or "initializer"
 
 
 def _kinds_of_class(value: type) -> Iterator[str]:
     bases = {base.__name__ for base in value.__mro__ if base.__module__.startswith("torch.")}
-    kind = next((kind for base, kind in _BY_BASE.items() if base in bases), None)
+    kind = next((kind.name for kind in KINDS.values() if kind.base in bases), None)
     if kind is None and "Module" in bases:
         forward = inspect.signature(vars(value).get("forward", lambda self, x: x))
         kind = "transform" if "fit" in vars(value) else "loss" if len(forward.parameters) > 2 else "layer"
-    by_methods = (kind for kind, names in _BY_METHODS.items() if all(callable(vars(value).get(n)) for n in names))
+    by_methods = (
+        kind.name
+        for kind in KINDS.values()
+        if kind.methods and all(callable(vars(value).get(name)) for name in kind.methods)
+    )
     kind = kind or next(by_methods, None)
     if kind is not None:
         yield kind

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from annpipe.registry import marks
-from annpipe.registry.kinds import KINDS
+from annpipe.registry.kinds import KINDS, traits_class, traits_of
 from annpipe.registry.marks import ATTRIBUTE, Mark, mark_of
-from annpipe.registry.traits import TRAITS, Traits, traits_of
 
 DECORATORS: dict[str, Callable[..., Any]] = {kind: getattr(marks, kind) for kind in KINDS}
 USUAL: dict[str, dict[str, Any]] = {
@@ -37,7 +36,7 @@ def test_a_decorator_alone_or_with_a_name_marks_its_kind(kind: str) -> None:
 def test_every_option_of_a_decorator_is_a_trait_of_its_kind(kind: str) -> None:
     """A trait that the registry did not know would be refused when the entry is made."""
     options = {name for name, p in inspect.signature(DECORATORS[kind]).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    assert options - {"name"} <= set(TRAITS.get(kind, Traits).__dataclass_fields__)
+    assert options - {"name"} <= set(traits_class(kind).__dataclass_fields__)
     traits_of(kind, USUAL.get(kind, {}))
 
 

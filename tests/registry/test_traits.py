@@ -7,17 +7,15 @@ from dataclasses import fields
 import pytest
 
 from annpipe.registry.entry import Entry, Origin, from_json, to_json
-from annpipe.registry.kinds import KINDS
+from annpipe.registry.kinds import KINDS, traits_class, traits_of
 from annpipe.registry.registry import Registry
 from annpipe.registry.traits import (
-    TRAITS,
     LayerTraits,
     LossTraits,
     PlotTraits,
     SchedulerTraits,
     TraitFault,
     Traits,
-    traits_of,
 )
 
 
@@ -62,7 +60,7 @@ def test_the_index_gives_every_trait_back(registry_entries: Registry) -> None:
     for one in entries:
         back = from_json(to_json(one), one.origin)
         assert back.traits == one.traits
-        assert type(back.traits) is TRAITS.get(one.kind, Traits)
+        assert type(back.traits) is traits_class(one.kind)
     assert sum(bool(one.traits.to_data()) for one in entries) > 100
 
 
@@ -75,7 +73,7 @@ def test_only_what_is_said_is_written() -> None:
 def test_traits_say_their_names_of_no_other_kind_twice() -> None:
     """What two kinds have in common has one meaning: the same type."""
     types: dict[str, set[object]] = {}
-    for cls in TRAITS.values():
+    for cls in {kind.traits for kind in KINDS.values()}:
         for field in fields(cls):
             types.setdefault(field.name, set()).add(field.type)
     assert {name for name, found in types.items() if len(found) > 1} <= {"gives", "end"}

@@ -16,10 +16,10 @@ def all_lions(group: StackedGroup, step: int) -> None:
 
 @optimizer
 class Lion(torch.optim.Optimizer):
-    """The sign of an average of gradients (Chen et al., 2023, arXiv:2302.06675).
+    """The sign of a moving mean of gradients (Chen et al., 2023, arXiv:2302.06675).
 
     `lr` is the length of a step, `beta1` and `beta2` say how long gradients are remembered in the step and in the
-    average, and `weight_decay` pulls parameters towards 0.
+    mean, and `weight_decay` pulls parameters towards 0.
     """
 
     stacked = StackedOptimizer(all_lions, ("lr", "beta1", "beta2", "weight_decay"), states={"exp_avg": None})

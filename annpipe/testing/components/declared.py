@@ -97,8 +97,7 @@ def _read_by_annpipe(entry: Entry) -> set[str | None]:
     """The options that the engine itself acts on."""
     layer = entry.traits_as(LayerTraits)
     keys = {option.name for option in entry.options if Named("metric_key") in alternatives(option.option_type)}
-    start = {"start"} if entry.kind == "average" else set()
-    return {*keys, *start, layer.repeats, layer.shares, layer.uses, layer.sets, layer.reads}
+    return {*keys, *KINDS[entry.kind].engine_options, layer.repeats, layer.shares, layer.uses, layer.sets, layer.reads}
 
 
 def _constructor(node: ast.ClassDef | ast.FunctionDef) -> ast.FunctionDef | None:

@@ -11,6 +11,7 @@ import numpy as np
 from annpipe.registry.discovery import load
 from annpipe.registry.entry import Entry
 from annpipe.registry.examples import Examples
+from annpipe.registry.kinds import KINDS
 from annpipe.registry.registry import Registry
 from annpipe.registry.traits import LayerTraits, LossTraits, MetricTraits, TransformTraits
 from annpipe.testing.components.special_needs import (
@@ -66,7 +67,7 @@ def smallest_spec(entry: Entry, registry: Registry) -> dict[str, Any]:
         chosen["model"] = _model(entry, spelt, chosen)
     elif kind == "loss":
         chosen = {**(OF_CLASSES if _of_classes(entry) else {}), **chosen, "loss": spelt}
-    elif kind in ("optimizer", "scheduler", "average", "data") and kind not in chosen:
+    elif KINDS[kind].section == kind and kind not in chosen:
         chosen[kind] = spelt
     elif kind in ("metric", "plot", "callback"):
         if entry.traits_as(MetricTraits).classes and not chosen:

@@ -105,10 +105,7 @@ class Subject:
 
     def component(self, plan: Plan) -> Component:
         """The component as the plan has it, with what the engine supplies."""
-        inside = [*plan.model_components, plan.loss, plan.optimizer, plan.data, *plan.metrics, *plan.callbacks]
-        inside += [step for part in plan.transforms for step in part.steps] + list(plan.plots)
-        inside += [part for part in (plan.scheduler, plan.average) if part is not None]
-        inside += list(dict(plan.init).values())
+        inside = [component for _, component in plan.components()]
         same = (part for part in at_every_depth(inside) if (part.kind, part.name) == (self.kind, self.entry.name))
         return next(same)
 
