@@ -45,6 +45,8 @@ COMMANDS = {
     "evaluate": "measure a run's model on the labelled rows of a file, and record it",
     "ui": "start MLflow's UI on the project's store",
     "sync": "ship the journals of runs whose record is not complete",
+    "doctor": "check this machine, the store and the project, with a remedy for each finding",
+    "clean": "show what takes room and is no longer needed, then remove it",
     "completion": "print the script that lets a shell complete annpipe's commands",
 }
 ARGUMENTS = "ANNPIPE_ARGUMENTS"  # in which a second start finds arguments that hold a secret
