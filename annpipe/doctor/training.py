@@ -24,7 +24,7 @@ loss: L1Loss
 optimizer: {{Adam: {{lr: 0.01}}}}
 train: {{epochs: 1000000, max_seconds: {SECONDS}}}
 plots: [learning_curve]
-tracking: {wait_seconds: 60}
+tracking: {{wait_seconds: 60}}
 device: {{compile: "off"}}
 """
 
