@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from annpipe.files.whole import write_sums
 from annpipe.portable.cell_text import CellFormat
-from annpipe.portable.network import DamagedModel, SavedNetwork, as_numbers, build_network, column_of
+from annpipe.portable.network import DamagedModel, SavedNetwork, as_numbers, build_network
 
 NETWORK = """
 from torch import nn
@@ -79,8 +79,3 @@ def test_numbers_are_finite_and_whole_where_they_must_be() -> None:
         as_numbers([1.0, float("inf")], "x", form)
     with pytest.raises(ValueError, match="row 1 of the column 'x' is not a whole number"):
         as_numbers([0.5], "x", form, is_whole=True)
-
-
-def test_a_missing_column_is_named() -> None:
-    with pytest.raises(ValueError, match=r"must have the column 'x', however: \['z'\]"):
-        column_of({"z": [1]}, "x", 0, 2)
