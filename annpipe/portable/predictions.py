@@ -41,7 +41,7 @@ def prediction_columns(targets: Sequence[ModelTarget], outputs: torch.Tensor) ->
 
 
 def prediction_types(targets: Sequence[ModelTarget]) -> tuple[ModelColumn, ...]:
-    """The columns that `prediction_columns` gives, of targets of one value a row; one array of a target with a shape."""
+    """What `prediction_columns` gives by name and type: a target with a shape of its own is one array."""
     types: list[ModelColumn] = []
     for target in targets:
         if target.shape:

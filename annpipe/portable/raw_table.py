@@ -44,7 +44,9 @@ class RawTable:
         if n_dimensions == 2 and values.shape[1] == 1:
             return np.asarray(values)[:, 0]
         if n_dimensions > 1:
-            raise ValueError(f"the column '{self._names[index]}' must have one value a row, however: {values.shape[1:]}")
+            raise ValueError(
+                f"the column '{self._names[index]}' must have one value a row, however: {values.shape[1:]}"
+            )
         return values
 
     def array(self, index: int, shape: Sequence[int]) -> np.ndarray[Any, Any]:

@@ -13,10 +13,10 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel  # type: ignore[attr-defined]  # re-exported without saying so
-
 
 SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow's scoring server says so of itself
 
