@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .cell_text import EXACT, FALSE, MISSING, TRUE, CellFormat, cell_text, plain, trimmed, written_moment
+from .cell_text import EXACT, FALSE, TRUE, CellFormat, cell_text, plain, trimmed, written_moment
 
 
 class Categories:
@@ -29,7 +29,6 @@ class Categories:
         self._known = {word: position for position, word in enumerate(words)}
         self._is_boolean = is_boolean
         self._missing = frozenset(cells.missing) - self._known.keys()
-        self._read_as_missing = [word for word in self.words if word in MISSING]
 
     def position(self, cell: Any) -> float:
         """The position of the category, -1 for one that is not known, NaN for a missing cell.
@@ -38,14 +37,6 @@ class Categories:
         """
         value = plain(cell)
         if value is None:
-            if self._read_as_missing and isinstance(cell, float | np.floating):  # as readers such as pandas have it
-                word = self._read_as_missing[0]
-                message = (
-                    f"a missing cell of the column '{self.name}' may have been the word '{word}', which is one of its"
-                )
-                raise ValueError(
-                    f"{message} categories: {self._as_text}, keep_default_na=False; an empty text is missing"
-                )
             return np.nan
         if isinstance(value, str):
             text = trimmed(value)

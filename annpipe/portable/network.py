@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .cell_lookup import Categories, numbers_of, positions_of
-from .cell_text import CellFormat
+from .cell_text import MISSING, CellFormat
 from .description import ModelColumn, ModelDescription
 from .predictions import prediction_columns
 from .raw_table import RawTable, is_pandas
@@ -164,7 +164,15 @@ def positions(values: Any, categories: Sequence[str], name: str, form: CellForma
 
     ValueError where a boolean is neither true nor false, and where a value may be two of the categories.
     """
-    return positions_of(cells_of(values), Categories(categories, name, form, is_boolean=is_boolean))
+    cells = cells_of(values)
+    lost = next((word for word in categories if word in MISSING), None)
+    is_read = lost is not None and is_pandas(values, "Series")
+    if is_read and any(isinstance(cell, float) and cell != cell for cell in cells):
+        # pandas makes nan of the words `None` and `NA` of a file, as of an empty cell, and keeps no text
+        message = f"a missing cell in the column '{name}' may be its category '{lost}': give this column as text"
+        how = f"pandas: dtype={{'{name}': str}}, keep_default_na=False"
+        raise ValueError(f"{message} ({how}), a missing cell as empty text")
+    return positions_of(cells, Categories(categories, name, form, is_boolean=is_boolean))
 
 
 def as_numbers(values: Any, name: str, form: CellFormat, *, is_whole: bool = False) -> Array:

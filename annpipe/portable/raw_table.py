@@ -85,8 +85,8 @@ def _rows(table: Any, n_inputs: int, names: Sequence[str]) -> np.ndarray[Any, An
     """Rows without names, (rows, inputs, …), of which each value belongs to the input at its place."""
     values = table if isinstance(table, np.ndarray) else np.asarray(table)
     if n_inputs > 1 and (values.ndim < 2 or values.shape[1] != n_inputs):
-        found = values.shape[1] if values.ndim > 1 else 1
-        raise ValueError(f"rows without names must have the {n_inputs} values {_told(names)}, however: {found}")
+        n_values = values.shape[1] if values.ndim > 1 else 1
+        raise ValueError(f"rows without names must have the {n_inputs} values {_told(names)}, however: {n_values}")
     return values
 
 

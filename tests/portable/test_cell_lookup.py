@@ -38,15 +38,6 @@ def test_a_value_that_may_be_two_categories_is_refused() -> None:
         categories("9007199254740993").position(9007199254740992.0)
 
 
-def test_a_missing_cell_that_may_be_a_word_is_refused() -> None:
-    """pandas keeps no text of `None` and `NA`: it makes nan of them, as of an empty cell."""
-    known = Categories(["a", "None"], "c", CellFormat(), is_boolean=False)
-    assert positions_of(["None", "a"], known).tolist() == [1, 0]
-    assert np.isnan(positions_of([None, ""], known)).all()
-    with pytest.raises(ValueError, match="a missing cell in the column 'c' may be its category 'None'"):
-        known.position(float("nan"))
-
-
 def test_booleans_take_every_way_to_write_them() -> None:
     both = categories("no", "yes", is_boolean=True)
     assert positions_of(["yes", "F", True, 0, 1.0], both).tolist() == [1, 0, 1, 0, 1]

@@ -15,12 +15,12 @@ from annpipe.cli.options import trust_option
 def _checked(kind: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
     """A click callback that holds what was typed, once or several times, against the rules of the registry."""
 
-    def check(_: click.Context, __: click.Parameter, given: Any) -> Any:
+    def check(_: click.Context, __: click.Parameter, values: Any) -> Any:
         from annpipe.record.store import registry_names
 
         rule = getattr(registry_names, f"checked_{kind}")
         try:
-            return tuple(map(rule, given)) if isinstance(given, tuple) else rule(given)
+            return tuple(map(rule, values)) if isinstance(values, tuple) else rule(values)
         except ValueError as error:
             raise click.BadParameter(str(error)) from error
 

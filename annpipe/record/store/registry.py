@@ -62,16 +62,16 @@ def find(store: Store, address: ModelAddress) -> Version:
         client = store.client
         try:
             if address.alias:
-                found = client.get_model_version_by_alias(address.name, address.alias)
+                version = client.get_model_version_by_alias(address.name, address.alias)
             else:
-                found = client.get_model_version(address.name, str(address.version))
+                version = client.get_model_version(address.name, str(address.version))
         except MlflowException as error:
             if error.error_code not in (*_GONE, "INVALID_PARAMETER_VALUE"):
                 raise
             raise NotFound(
                 f"there is no model {address} in {scrub(store.uri)}: {_there_is(client, address.name)}"
             ) from error
-        return _version(found)
+        return _version(version)
 
 
 def download(store: Store, version: Version, folder: Path) -> Path:
@@ -98,8 +98,8 @@ def _made(client: Any, name: str, run_id: str, model_id: str | None) -> Version:
     made = client.create_model_version(name, source, run_id=run_id, model_id=model_id)
     if model_id:
         known = json.loads(client.get_logged_model(model_id).tags.get(VERSIONS_TAG, "[]"))
-        told = [*known, {"name": name, "version": made.version}]
-        client.set_logged_model_tags(model_id, {VERSIONS_TAG: json.dumps(told)})
+        versions = [*known, {"name": name, "version": made.version}]
+        client.set_logged_model_tags(model_id, {VERSIONS_TAG: json.dumps(versions)})
     return _version(made, is_new=True)
 
 
@@ -125,11 +125,11 @@ def _there_is(client: Any, name: str) -> str:
     return f"'{name}' has {aliases or 'no alias'}; `annpipe register RUN {name} --alias ALIAS` sets one"
 
 
-def _version(found: Any, *, is_new: bool = False) -> Version:
+def _version(version: Any, *, is_new: bool = False) -> Version:
     """The version as MLflow tells it; a database keeps the logged model in its source alone."""
-    of_source = re.fullmatch(r"models:/(m-\w+)", found.source or "")
-    model_id = found.model_id or (of_source[1] if of_source else None)
-    return Version(found.name, str(found.version), found.run_id or None, model_id, found.source, is_new=is_new)
+    of_source = re.fullmatch(r"models:/(m-\w+)", version.source or "")
+    model_id = version.model_id or (of_source[1] if of_source else None)
+    return Version(version.name, str(version.version), version.run_id or None, model_id, version.source, is_new=is_new)
 
 
 @contextmanager
