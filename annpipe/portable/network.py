@@ -1,9 +1,9 @@
 """The network of a model folder: from named columns to named outputs, both in the units of the data.
 
 This file goes beside every model that MLflow keeps, and works there without annpipe; `annpipe predict` uses it too. It
-needs torch, safetensors, numpy and pandas, the files `cell_text.py`, `cell_lookup.py` and `description.py` beside it,
-and the files of a model folder: `network.py` (plain PyTorch, `build()` makes the network), `weights.safetensors`,
-`model.json` (see `description`), `sums.json` (a digest of each).
+needs torch, safetensors, numpy and pandas, the files `cell_text.py`, `cell_lookup.py`, `description.py`,
+`predictions.py` and `raw_table.py` beside it, and the files of a model folder: `network.py` (plain PyTorch, `build()`
+makes the network), `weights.safetensors`, `model.json` (see `description`), `sums.json` (a digest of each).
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import re
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .cell_lookup import Categories, numbers_of, positions_of
-from .cell_text import CellFormat
+from .cell_text import MISSING, CellFormat
 from .description import ModelColumn, ModelDescription
+from .predictions import prediction_columns
+from .raw_table import RawTable, is_pandas
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 WHOLE = ("integer", "long", "int32", "int64")  # types of whole numbers
 BOOLEAN = "any"  # the type of a boolean, which comes as one, as a word or as 0 and 1
-_NAMELESS = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name
 ROWS_AT_ONCE = 65_536  # a table of any length needs the memory of this many rows
 
 
@@ -64,13 +63,17 @@ class SavedNetwork:
         Raises ValueError where a column is missing or does not fit.
         """
         inputs = self.description.inputs
+        raw = RawTable(table, [column.name for column in inputs])
         form = CellFormat.of(self.description.reading)
-        return [
-            as_array(table, column.name, index, len(inputs))
-            if column.shape
-            else _plain_column(table, index, inputs, form)
+        columns = [
+            raw.array(index, column.shape) if column.shape else _plain_column(raw, index, column, form)
             for index, column in enumerate(inputs)
         ]
+        lengths = {len(column): item.name for column, item in zip(columns, inputs, strict=True)}
+        if len(lengths) > 1:
+            counts = " and ".join(f"{n} in '{name}'" for n, name in list(lengths.items())[:2])
+            raise ValueError(f"every column must have as many rows, however: {counts}")
+        return columns
 
     def features(self, columns: Sequence[Array]) -> torch.Tensor:
         """What the network takes, (rows, …)."""
@@ -93,13 +96,29 @@ class SavedNetwork:
         with torch.no_grad():
             return torch.cat([self.network(rows) for rows in torch.split(features, ROWS_AT_ONCE)])
 
+    def answers(self, outputs: torch.Tensor) -> Any:
+        """A DataFrame of what `annpipe predict` writes: class names with probabilities, numbers in the data's units.
+
+        An array where the target has a shape of its own; the outputs as they are of a model that describes no targets.
+        """
+        targets = self.description.targets
+        if targets is None:
+            return self.named(outputs)
+        columns = prediction_columns(targets, outputs)
+        if any(target.shape for target in targets):
+            arrays = list(columns.values())
+            return arrays[0] if len(arrays) == 1 else np.stack(arrays, 1)
+        import pandas as pd  # type: ignore[import-untyped]  # it ships no types
+
+        return pd.DataFrame({name: _double(column) for name, column in columns.items()})
+
     def named(self, outputs: torch.Tensor) -> Any:
         """A DataFrame with one column for each output; an array where the output has a shape of its own."""
         described = self.description.outputs
         numbers = outputs.double().numpy() if outputs.is_floating_point() else outputs.numpy()
         if len(described) == 1 and described[0].shape:
             return numbers
-        import pandas as pd  # type: ignore[import-untyped]  # it ships no types
+        import pandas as pd
 
         columns = np.array(numbers.reshape(len(numbers), -1))
         logs = [index for index, item in enumerate(described) if item.link == "exp"]
@@ -107,10 +126,13 @@ class SavedNetwork:
         return pd.DataFrame({item.name: columns[:, index] for index, item in enumerate(described)})
 
 
-def _plain_column(table: Any, index: int, inputs: Sequence[ModelColumn], form: CellFormat) -> Array:
+def _double(column: Array) -> Array:
+    return column.astype(np.float64) if column.dtype.kind == "f" else column
+
+
+def _plain_column(table: RawTable, index: int, column: ModelColumn, form: CellFormat) -> Array:
     """An input of one value a row as float64, (rows,)."""
-    column = inputs[index]
-    values = column_of(table, column.name, index, len(inputs))
+    values = table.column(index)
     if column.categories:
         return positions(values, column.categories, column.name, form, is_boolean=column.type == BOOLEAN)
     return as_numbers(values, column.name, form, is_whole=column.type in WHOLE)
@@ -142,7 +164,15 @@ def positions(values: Any, categories: Sequence[str], name: str, form: CellForma
 
     ValueError where a boolean is neither true nor false, and where a value may be two of the categories.
     """
-    return positions_of(cells_of(values), Categories(categories, name, form, is_boolean=is_boolean))
+    cells = cells_of(values)
+    lost = next((word for word in categories if word in MISSING), None)
+    is_read = lost is not None and is_pandas(values, "Series")
+    if is_read and any(isinstance(cell, float) and cell != cell for cell in cells):
+        # pandas makes nan of the words `None` and `NA` of a file, as of an empty cell, and keeps no text
+        message = f"a missing cell in the column '{name}' may be its category '{lost}': give this column as text"
+        how = f"pandas: dtype={{'{name}': str}}, keep_default_na=False"
+        raise ValueError(f"{message} ({how}), a missing cell as empty text")
+    return positions_of(cells, Categories(categories, name, form, is_boolean=is_boolean))
 
 
 def as_numbers(values: Any, name: str, form: CellFormat, *, is_whole: bool = False) -> Array:
@@ -150,7 +180,7 @@ def as_numbers(values: Any, name: str, form: CellFormat, *, is_whole: bool = Fal
     dtype = getattr(values, "dtype", None)
     if isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "biuf":
         numbers = values.astype(np.float64)
-    elif _is_pandas(values, "Series") and isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+    elif is_pandas(values, "Series") and isinstance(dtype, np.dtype) and dtype.kind in "biuf":
         numbers = values.to_numpy(dtype=np.float64)
         if form.missing_numbers and dtype.kind != "b":
             numbers = np.where(np.isin(numbers, list(form.missing_numbers)), np.nan, numbers)
@@ -167,40 +197,11 @@ def as_numbers(values: Any, name: str, form: CellFormat, *, is_whole: bool = Fal
 
 def cells_of(values: Any) -> Any:
     """A column of any kind as its cells."""
-    if _is_pandas(values, "Series", "Index", "api.extensions.ExtensionArray"):
+    if is_pandas(values, "Series", "Index", "api.extensions.ExtensionArray"):
         return list(values.astype(object))  # of categories with missing cells pandas would make floats else
     if isinstance(values, np.ma.MaskedArray):
         return [None if masked else cell for cell, masked in zip(values.data, np.ma.getmaskarray(values), strict=True)]
     return values if isinstance(values, np.ndarray) else list(values)
-
-
-def _is_pandas(values: Any, *names: str) -> bool:
-    """Whether it is of one of these classes of pandas: of none where nobody has imported it, which takes a while."""
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(values, tuple(attrgetter(name)(pandas) for name in names))
-
-
-def column_of(table: Any, name: str, index: int, n_inputs: int) -> Any:
-    """One input out of a DataFrame, a dict or an array (whose columns are the inputs in their order)."""
-    if isinstance(table, dict) or _is_pandas(table, "DataFrame"):
-        nameless = [key for key in table if name == "" and _NAMELESS.fullmatch(str(key))]
-        if name not in table and len(nameless) == 1:
-            return table[nameless[0]]
-        if name not in table:
-            raise ValueError(f"the input must have the column '{name}', however: {list(table)}")
-        return table[name]
-    values = table if isinstance(table, np.ndarray) else np.asarray(table)
-    return values.reshape(-1) if n_inputs == 1 else values[:, index]
-
-
-def as_array(table: Any, name: str, index: int, n_inputs: int) -> Array:
-    """The values of an input with a shape of its own, (rows, …)."""
-    if isinstance(table, dict) or _is_pandas(table, "DataFrame"):
-        values = column_of(table, name, index, n_inputs)
-        is_nested = _is_pandas(values, "Series") and values.dtype == object
-        return np.stack([np.asarray(value) for value in values]) if is_nested else np.asarray(values)
-    values = np.asarray(table)
-    return values if n_inputs == 1 else values[:, index]
 
 
 @contextmanager

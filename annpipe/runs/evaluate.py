@@ -114,8 +114,9 @@ def _write_down(
     journal = Journal.reopen(run)
     before = journal.last_step(f"{FOLDER}/{called}/loss")
     step = 0 if before is None else before + 1
-    journal.metrics(step, {f"{FOLDER}/{called}/{key}": value for key, value in values.items()}, now_ms())
     journal.write(DatasetUsed(dataset=facts))
+    named = {f"{FOLDER}/{called}/{key}": value for key, value in values.items()}
+    journal.metrics(step, named, now_ms(), {"name": facts["name"], "digest": facts["digest"]})
     for path in figures:
         journal.write(ArtifactKept(file=path.relative_to(run).as_posix(), to=f"{FOLDER}/{called}"))
     journal.close()

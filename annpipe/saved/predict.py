@@ -11,7 +11,7 @@ import numpy as np
 
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import DataError
-from annpipe.saved.answers import lost_rows, prediction_columns
+from annpipe.portable.predictions import lost_rows, prediction_columns
 from annpipe.saved.cells import FileColumn, shown
 from annpipe.saved.model import SavedModel
 from annpipe.saved.rows import read_blocks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from safetensors.torch import save_file
 
 from annpipe.files.whole import write_sums
 from annpipe.portable.cell_text import CellFormat
-from annpipe.portable.network import DamagedModel, SavedNetwork, as_numbers, build_network, column_of
+from annpipe.portable.network import DamagedModel, SavedNetwork, as_numbers, build_network, positions
 
 NETWORK = """
 from torch import nn
@@ -81,6 +82,11 @@ def test_numbers_are_finite_and_whole_where_they_must_be() -> None:
         as_numbers([0.5], "x", form, is_whole=True)
 
 
-def test_a_missing_column_is_named() -> None:
-    with pytest.raises(ValueError, match=r"must have the column 'x', however: \['z'\]"):
-        column_of({"z": [1]}, "x", 0, 2)
+def test_a_missing_cell_of_pandas_that_may_be_a_word_is_refused() -> None:
+    """pandas keeps no text of `None` and `NA` in a file: it makes nan of them, as of an empty cell."""
+    column = pd.read_csv(io.StringIO("c\na\nNone\n"))["c"]
+    with pytest.raises(ValueError, match="a missing cell in the column 'c' may be its category 'None'"):
+        positions(column, ["a", "None"], "c", CellFormat(), is_boolean=False)
+    text = pd.read_csv(io.StringIO("c\na\nNone\n"), dtype={"c": str}, keep_default_na=False)["c"]
+    assert positions(text, ["a", "None"], "c", CellFormat(), is_boolean=False).tolist() == [0, 1]
+    assert np.isnan(positions(column, ["a", "b"], "c", CellFormat(), is_boolean=False)[1])

@@ -116,7 +116,10 @@ def test_arrays_and_standard_input(project: Project, typed: Typed) -> None:
 
 @pytest.mark.slow
 def test_the_record_has_values_figures_and_data(project: Project, typed: Typed) -> None:
-    """In the run itself, under the name given; measured a second time each value has a second point."""
+    """In the run itself, under the name given; measured a second time each value has a second point.
+
+    The run's logged model is found by them and by the rows that they were measured on.
+    """
     shops()[:50].to_csv(project.folder / "some.csv", index=False)
     typed.is_recorded = True
     first = evaluated(typed, "shops", "some.csv", "--name", "March 2026")
@@ -138,6 +141,19 @@ def test_the_record_has_values_figures_and_data(project: Project, typed: Typed) 
     text = (folder / "artifacts" / "evaluated" / "March_2026" / "confusion_matrix.svg").read_text("utf-8")
     assert "March_2026, 50 rows" in text
     assert "March_2026" in {data.dataset.name for data in run.inputs.dataset_inputs}
+    ((name, digest),) = {
+        (data.dataset.name, data.dataset.digest)
+        for data in run.inputs.dataset_inputs
+        if data.dataset.name == "March_2026"
+    }
+    accuracy = first["values"]["accuracy"]
+    for bound, expected in ((accuracy - 0.01, [read_state(folder).model_id]), (accuracy + 0.01, [])):
+        models = client.search_logged_models(
+            [run.info.experiment_id],
+            f"metrics.`evaluated.March_2026.accuracy` > {bound}",
+            datasets=[{"dataset_name": name, "dataset_digest": digest}],
+        )
+        assert [model.model_id for model in models] == expected
 
 
 @pytest.mark.slow

@@ -219,7 +219,7 @@ def check(table: Table, kind: str, in_memory: bool, registry: Registry, folder: 
             assert not is_kept, (way, error)
             assert "as text" in str(error), (way, error)
         else:
-            np.testing.assert_allclose(found.to_numpy(), run.expected, rtol=1e-12, err_msg=way)
+            np.testing.assert_allclose(found.iloc[:, 1:].to_numpy(), shares, rtol=1e-12, err_msg=way)
 
 
 @pytest.fixture(autouse=True)
@@ -291,7 +291,7 @@ def test_a_number_that_stands_for_a_missing_value(registry: Registry, tmp_path: 
         np.testing.assert_allclose(answers, shares, rtol=1e-12, err_msg=file)
     for way, options in CSV.items():
         found = model.predict(pd.read_csv(tmp_path / "t.csv", **options).drop(columns="word"))
-        np.testing.assert_allclose(found.to_numpy(), run.expected, rtol=1e-12, err_msg=way)
+        np.testing.assert_allclose(found.iloc[:, 1:].to_numpy(), shares, rtol=1e-12, err_msg=way)
 
 
 @pytest.mark.parametrize("lost", [None, float("nan")])

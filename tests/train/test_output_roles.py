@@ -13,7 +13,7 @@ import torch
 from sklearn.metrics import mean_pinball_loss
 
 from annpipe.portable.network import SavedNetwork
-from annpipe.saved.answers import prediction_columns
+from annpipe.portable.predictions import prediction_columns
 from annpipe.saved.model import SavedModel
 from annpipe.train.loop.evaluate import evaluate
 from annpipe.train.loop.figures import predictor

@@ -25,7 +25,7 @@ def command(runs: tuple[str, ...], tracking_uri: str | None) -> None:
     """
     from annpipe.cli.project_runs import runs_of
     from annpipe.errors import StoreError
-    from annpipe.record.journal.location import MLFLOW_ENVIRONMENT, URI_VARIABLE, resolve_tracking_uri
+    from annpipe.record.journal.location import URI_VARIABLE, prepare_for_mlflow, resolve_tracking_uri
     from annpipe.record.journal.project import find_project, find_run
 
     project = find_project()
@@ -35,8 +35,7 @@ def command(runs: tuple[str, ...], tracking_uri: str | None) -> None:
     if not folders:
         click.echo("there are no runs to ship", err=True)
         return
-    for name, value in MLFLOW_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    prepare_for_mlflow()
     known = _ask(folders, uri)
     away: dict[str, str] = {}
     failed = [

@@ -100,6 +100,30 @@ def _runs_and_data(ctx: click.Context, typed: str) -> Iterator[tuple[str, str]]:
         yield from _runs(ctx, typed)
 
 
+def _asked_of_store(query: str) -> list[tuple[str, ...]]:
+    """Rows of the project's own database, which is read without MLflow."""
+    import sqlite3
+    from contextlib import closing
+
+    from annpipe.record.journal.location import DATABASE
+    from annpipe.record.journal.project import find_project
+
+    database = (find_project() / DATABASE).as_uri()
+    with closing(sqlite3.connect(f"{database}?mode=ro", uri=True)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def _registered_models(ctx: click.Context, typed: str) -> Words:
+    return [(name, "a registered model") for (name,) in _asked_of_store("SELECT name FROM registered_models")]
+
+
+def _runs_and_models(ctx: click.Context, typed: str) -> Iterator[tuple[str, str]]:
+    yield from _runs(ctx, typed)
+    query = "SELECT name, alias, version FROM registered_model_aliases ORDER BY name, alias"
+    for name, alias, version in _asked_of_store(query):
+        yield f"models:/{name}@{alias}", f"version {version}"
+
+
 def _devices(ctx: click.Context, typed: str) -> Words:
     cards = sorted(path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*"))
     return [*DEVICES.items(), *((f"cuda:{number}", f"NVIDIA GPU {number}") for number in cards)]
@@ -132,6 +156,8 @@ names_of_kind = _completer(_names_of_kind)
 runs = _completer(_runs)
 open_runs = _completer(lambda ctx, typed: _runs(ctx, typed, open_only=True))
 runs_and_data = _completer(_runs_and_data)
+registered_models = _completer(_registered_models)
+runs_and_models = _completer(_runs_and_models)
 devices = _completer(_devices)
 codes = _completer(_codes)
 set_paths = _completer(_paths)

@@ -129,12 +129,13 @@ class SeriesPoints(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricPoints(Event):
-    """Values of several keys at one step."""
+    """Values of several keys at one step; `dataset` has name and digest of the rows of an evaluation after the run."""
 
     kind: ClassVar[str] = "metrics"
     step: int = field(metadata=WHOLE)
     time: int = field(metadata=TIME)
     values: Mapping[str, float] = field(metadata=NUMBERS_BY_KEY)
+    dataset: Mapping[str, str] | None = field(default=None, metadata=TAGS | {_OMITTED: True})
 
 
 @dataclass(frozen=True, kw_only=True)

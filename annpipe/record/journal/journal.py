@@ -115,11 +115,16 @@ class Journal:
         self._append(to_data(event))  # a long series has no URIs to look for
         self._last_steps[key] = first_step + len(values) - 1
 
-    def metrics(self, step: int, values: Mapping[str, float], time_ms: int) -> None:
-        """Appends one step's values; those that the journal has already are left out."""
+    def metrics(
+        self, step: int, values: Mapping[str, float], time_ms: int, dataset: Mapping[str, str] | None = None
+    ) -> None:
+        """Appends one step's values; those that the journal has already are left out.
+
+        `dataset` has name and digest of the rows that they were measured on, where these are not the run's own.
+        """
         new = {key: value for key, value in values.items() if step > self._last_steps.get(key, step - 1)}
         if new:
-            self.write(MetricPoints(step=step, time=time_ms, values=new))
+            self.write(MetricPoints(step=step, time=time_ms, values=new, dataset=dataset))
             self._last_steps.update(dict.fromkeys(new, step))
 
     def end(self, status: Status, error: str | None = None) -> None:

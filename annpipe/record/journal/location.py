@@ -31,6 +31,12 @@ MLFLOW_ENVIRONMENT = {
 _SQLITE = re.compile(r"sqlite(?:\+\w+)?:///")
 
 
+def prepare_for_mlflow() -> None:
+    """Sets in this process what MLflow reads as it is imported; what the user has set stays."""
+    for name, value in MLFLOW_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
 def resolve_tracking_uri(flag: str | None, project: Path, spec_value: str | None) -> str:
     """The store of a run: `--tracking-uri` > MLFLOW_TRACKING_URI > the spec > the project's own SQLite file.
 

@@ -61,6 +61,10 @@ class Sender:
         """Whether the run is there already, and gets what it lacks."""
         return self._wanted is not None
 
+    def wants(self, item: str) -> bool:
+        """Whether an item is to be sent."""
+        return self._wanted is None or item in self._wanted.items
+
     @property
     def has_enough(self) -> bool:
         """Whether a call's worth waits."""
@@ -79,7 +83,7 @@ class Sender:
 
     def facts(self, items: Sequence[Item]) -> None:
         """Lets params and tags wait."""
-        self._waiting += [item for item in items if self._wanted is None or item_text(item) in self._wanted.items]
+        self._waiting += [item for item in items if self.wants(item_text(item))]
 
     def drain(self) -> None:
         """Sends all that waits."""
@@ -88,9 +92,7 @@ class Sender:
 
     def offer(self, item: str, action: Callable[[], T]) -> T | None:
         """Does what brings an item into the store, where it is wanted; None where the store refuses it."""
-        if self._wanted is not None and item not in self._wanted.items:
-            return None
-        return self.attempt(item, action)
+        return self.attempt(item, action) if self.wants(item) else None
 
     def attempt(self, what: str, action: Callable[[], T]) -> T | None:
         """Does it; None where the store refuses."""

@@ -17,6 +17,7 @@ from annpipe.record.journal.events import (
     ArtifactKept,
     DatasetUsed,
     Event,
+    MetricPoints,
     ModelSaved,
     RunBegun,
     RunEnded,
@@ -29,6 +30,7 @@ from annpipe.record.journal.inside import neighbour
 from annpipe.record.journal.location import artifact_root
 from annpipe.record.journal.state import Shipped, read_state, write_state
 from annpipe.record.shipper.files import RunFiles
+from annpipe.record.shipper.model_links import link_evaluation, model_facts
 from annpipe.record.shipper.passes import TrialPasses, no_trials
 from annpipe.record.shipper.retry import Caller
 from annpipe.record.shipper.sender import Sender
@@ -40,7 +42,6 @@ from annpipe.record.store.client import Store
 from annpipe.record.store.content import Content
 from annpipe.record.store.contents import Question, ask, present_points
 from annpipe.record.store.faults import ItemRefused, RunGone
-from annpipe.record.store.items import Metric, ModelFacts
 
 SECONDS_BETWEEN_CALLS = 1.0
 log = logging.getLogger("annpipe.record")
@@ -213,25 +214,17 @@ class Shipment:
         """Ships an event that is new; of every one it is noted what the record is to hold of it."""
         if isinstance(event, ArtifactKept):
             self._files.artifact(event.file, event.to, is_new=is_new)
+        elif isinstance(event, MetricPoints) and is_new:
+            link_evaluation(event, self._sender, self.flush)
         elif isinstance(event, ModelSaved):
-            self._files.model(event.folder, self._model_facts(), self.flush, is_new=is_new)
+            facts = model_facts(self._name or self._folder.name, self._translation, self._series)
+            self._files.model(event.folder, facts, self.flush, is_new=is_new)
         elif is_new and not self._sender.is_mending:
             if isinstance(event, RunBegun):
                 self._ship_run(event)
             elif isinstance(event, RunResumed):
                 self._sender.attempt("status RUNNING", lambda: self._store.reopen(self._sender.run))
         self._ship_facts(event, is_new=is_new)
-
-    def _model_facts(self) -> ModelFacts:
-        """What is known of the run when its model is saved: after its last values are measured."""
-        values = self._series.single_values.items()
-        return ModelFacts(
-            self._name or self._folder.name,
-            self._translation.params,
-            [Metric(keys.mlflow_key(key), point.value, point.time_ms, point.step) for key, point in values],
-            self._translation.data,
-            self._series.last_step,
-        )
 
     def _ship_run(self, begun: RunBegun) -> None:
         begun = replace(begun, id=begun.id or self._folder.name, name=begun.name or self._folder.name)

@@ -15,10 +15,10 @@ import pandas as pd  # type: ignore[import-untyped]  # it ships no types
 from mlflow.models import ModelSignature
 from mlflow.models.model import Model
 from mlflow.types import ColSpec, Schema, TensorSpec
-from mlflow.types.schema import AnyType
 
 from annpipe import portable
 from annpipe.portable.description import ModelColumn, ModelDescription
+from annpipe.portable.predictions import prediction_types
 
 PORTABLE = Path(portable.__file__).parent
 LOADER = Path(__file__).with_name("pyfunc_model.py")
@@ -28,6 +28,8 @@ LOADED = {
     "cell_text": "cell_text.py",
     "cell_lookup": "cell_lookup.py",
     "description": "description.py",
+    "predictions": "predictions.py",
+    "raw_table": "raw_table.py",
 }
 NUMPY_NAMES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool"}
 TENSOR_NAMES = NUMPY_NAMES | {"string": "str"}  # words beside tensors
@@ -77,20 +79,21 @@ def _installed() -> list[str]:
 
 
 def _signature(description: ModelDescription) -> ModelSignature:
-    """What goes in and comes out; of a column without a name, which MLflow cannot say, only what comes out."""
-    outputs = _schema(description.outputs)
-    if not all(column.name for column in description.inputs):
-        return ModelSignature(outputs=outputs)
-    return ModelSignature(_schema(description.inputs, is_input=True), outputs)
+    """What comes out, and what goes in where that is tensors.
 
-
-def _schema(columns: Sequence[ModelColumn], *, is_input: bool = False) -> Schema:
-    """Names and types. Columns that go in have none: MLflow would refuse whole numbers where it is told of doubles, and
-    pandas' own types with missing values; what each is to be stands in the metadata, and the model checks it.
+    Of columns that go in nothing is said here: told of doubles, MLflow would refuse whole numbers and pandas' own types
+    with missing values, and told of any type, its scoring server reads no CSV. What each is to be stands in the
+    metadata, and the model checks it.
     """
+    outputs = _schema(description.outputs if description.targets is None else prediction_types(description.targets))
+    has_tensors = any(column.shape for column in description.inputs)
+    return ModelSignature(_schema(description.inputs) if has_tensors else None, outputs)
+
+
+def _schema(columns: Sequence[ModelColumn]) -> Schema:
+    """Names and types."""
     if not any(column.shape for column in columns):
-        anything = AnyType() if is_input else None  # type: ignore[no-untyped-call]  # MLflow's own
-        return Schema([ColSpec(anything or column.type, column.name) for column in columns])
+        return Schema([ColSpec(column.type, column.name) for column in columns])
     # MLflow mixes no columns with tensors; a single tensor without a name takes and gives plain arrays.
     names = [None] if len(columns) == 1 else [column.name for column in columns]
     return Schema([_tensor(column, name) for column, name in zip(columns, names, strict=True)])

@@ -7,13 +7,25 @@ that it imports beside it; here is what MLflow calls.
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel  # type: ignore[attr-defined]  # re-exported without saying so
+
+SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"  # MLflow's scoring server says so of itself
+
+
+class UnfitInput(MlflowException, ValueError):
+    """Rows that the model cannot answer for; MLflow's scoring server passes the message on, with the status 400."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, error_code=INVALID_PARAMETER_VALUE)
 
 
 class Network(PythonModel):
@@ -25,12 +37,29 @@ class Network(PythonModel):
 
     # Without types: MLflow would take a type hint here for a schema, and the signature is given already.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
-        """A DataFrame with one column for each output; an array where the output has a shape of its own.
+        """What `annpipe predict` writes, as a DataFrame; an array where the answer has a shape of its own.
 
-        Columns come in any type that pandas reads them in; ValueError names a cell that does not fit.
+        Columns come in any type that pandas reads them in; UnfitInput, a ValueError, names a cell that does not fit.
         """
         saved = self.saved
-        return saved.named(saved.outputs(saved.features(saved.columns(model_input))))
+        try:
+            features = saved.features(saved.columns(model_input))
+        except ValueError as error:
+            raise UnfitInput(str(error)) from error
+        try:
+            outputs = saved.outputs(features)
+        except (RuntimeError, IndexError) as error:
+            raise UnfitInput(f"the network cannot compute these rows: {error}") from error
+        return _sendable(saved.answers(outputs))
+
+
+def _sendable(answers: Any) -> Any:
+    """The answers; where a server sends them, None in place of NaN, for which JSON has no word."""
+    if os.environ.get(SERVING) != "true":
+        return answers
+    cells = answers.astype(object)
+    cells[answers != answers] = None
+    return cells
 
 
 def _module(file: Path) -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from annpipe.errors import StoreError
 from annpipe.record.journal import location
-from annpipe.record.store import ui
+from annpipe.record.store import local_server, ui
 
 
 class Healthy(BaseHTTPRequestHandler):
@@ -42,9 +42,9 @@ def test_a_port_that_somebody_else_takes_meanwhile_is_left_to_them(
     other: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was free when it was looked for; the server is started anew on one that still is."""
-    real = ui.free_port
+    real = local_server.free_port
     found = iter([other])
-    monkeypatch.setattr(ui, "free_port", lambda: next(found, None) or real())
+    monkeypatch.setattr(local_server, "free_port", lambda *given: next(found, None) or real(*given))
     with ui.serve(location.embedded_uri(tmp_path), tmp_path, None) as server:
         assert server.address != f"http://127.0.0.1:{other}"
         assert server.process.poll() is None
@@ -54,6 +54,6 @@ def test_a_port_that_somebody_else_takes_meanwhile_is_left_to_them(
 def test_a_named_port_that_is_taken_meanwhile_is_an_error(
     other: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ui, "_is_free", lambda port: True)
+    monkeypatch.setattr(local_server, "is_free", lambda *given: True)
     with pytest.raises(StoreError, match="did not start"), ui.serve(location.embedded_uri(tmp_path), tmp_path, other):
         raise AssertionError

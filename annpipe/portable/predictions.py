@@ -1,4 +1,7 @@
-"""Columns to read out of a network's outputs: class names and their probabilities, numbers in the units of the data."""
+"""Columns to read out of a network's outputs: class names and their probabilities, numbers in the units of the data.
+
+A copy of this file goes beside `answering.py` into every MLflow model, so that it answers as `annpipe predict` does.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from annpipe.portable.description import ModelTarget, TargetRoles
+from .description import ModelColumn, ModelTarget, TargetRoles
 
 if TYPE_CHECKING:
+    import torch
+
     Array = np.ndarray[Any, Any]
+
+PROBABILITIES = ("scores", "log-probabilities")  # what a network may give for each class that tells its probability
 
 
 def prediction_columns(targets: Sequence[ModelTarget], outputs: torch.Tensor) -> dict[str, Array]:
@@ -34,15 +40,32 @@ def prediction_columns(targets: Sequence[ModelTarget], outputs: torch.Tensor) ->
     return columns
 
 
+def prediction_types(targets: Sequence[ModelTarget]) -> tuple[ModelColumn, ...]:
+    """What `prediction_columns` gives by name and type: a target with a shape of its own is one array."""
+    types: list[ModelColumn] = []
+    for target in targets:
+        if target.shape:
+            types.append(ModelColumn(name=target.name, type="long" if target.labels else "double", shape=target.shape))
+            continue
+        types.append(ModelColumn(name=target.name, type="string" if target.classes is not None else "double"))
+        more: Sequence[str] = ()
+        if target.classes is not None and (not target.labels or target.gives in PROBABILITIES):
+            more = target.classes
+        elif target.roles and len(target.roles.names) > 1:
+            more = target.roles.names
+        types += [ModelColumn(name=f"{target.name}_{name}", type="double") for name in more]
+    return tuple(types)
+
+
 def _of_scores(target: ModelTarget, scores: torch.Tensor) -> dict[str, Array]:
     if scores.ndim > 2:  # a class for each position of an image or sequence
         return {target.name: scores.argmax(1).numpy()}
     assert target.classes is not None  # of scores that are not of positions
     predicted = {target.name: _named(scores.argmax(1), scores.isnan().any(1), target.classes)}
     if target.gives == "scores":
-        return predicted | _by_class(target.name, target.classes, scores.double().softmax(1))
+        return predicted | _by_class(target.name, target.classes, scores.double().softmax(1).numpy())
     if target.gives == "log-probabilities":
-        return predicted | _by_class(target.name, target.classes, scores.double().exp())
+        return predicted | _by_class(target.name, target.classes, scores.double().exp().numpy())
     return predicted
 
 
@@ -51,7 +74,7 @@ def _of_one(target: ModelTarget, output: torch.Tensor) -> dict[str, Array]:
         return {target.name: output.numpy()}
     p = output.double().sigmoid() if target.gives == "logits" else output.double()
     predicted = {target.name: _named((p > 0.5).long(), p.isnan(), target.classes)}
-    return predicted | _by_class(target.name, target.classes, torch.stack([1 - p, p], 1))
+    return predicted | _by_class(target.name, target.classes, np.stack([1 - p.numpy(), p.numpy()], 1))
 
 
 def _of_roles(name: str, roles: TargetRoles, outputs: torch.Tensor) -> dict[str, Array]:
@@ -78,8 +101,8 @@ def _named(chosen: torch.Tensor, lost: torch.Tensor, names: Sequence[str]) -> Ar
     return words
 
 
-def _by_class(target: str, names: Sequence[str], probabilities: torch.Tensor) -> dict[str, Array]:
-    return {f"{target}_{name}": p.numpy() for name, p in zip(names, probabilities.unbind(1), strict=True)}
+def _by_class(target: str, names: Sequence[str], probabilities: Array) -> dict[str, Array]:
+    return {f"{target}_{name}": p for name, p in zip(names, probabilities.T, strict=True)}
 
 
 def lost_rows(columns: Mapping[str, Array]) -> Iterator[int]:

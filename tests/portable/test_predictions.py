@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from annpipe.portable.description import ModelTarget, TargetRoles
-from annpipe.saved.answers import lost_rows, prediction_columns
+from annpipe.portable.predictions import lost_rows, prediction_columns
 
 
 def target(**changes: Any) -> ModelTarget:
