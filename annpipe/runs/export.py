@@ -104,10 +104,7 @@ def export_run(
     """
     check_packages(to)
     path = out or Path(f"{run.name}{ENDINGS[to]}")
-    if os.path.lexists(path) and not force:
-        raise NotFound(f"'{path}' is there already, and nothing is overwritten: take another -o, or say --force")
-    if path.is_dir() != (to == FOLDER) and path.exists():
-        raise NotFound(f"'{path}' is {'a folder' if path.is_dir() else 'a file'}, which an export does not replace")
+    _check_place(path, run, to, force=force)
     recorder = Recorder.start_shipper()  # imports MLflow meanwhile
     try:
         model = SavedModel(run, trust=trust)
@@ -131,6 +128,21 @@ def export_run(
     recorder.attach(run, tracking_uri)
     record = recorder.finish(wait_seconds)
     return Exported(path, to, size, description, parity, rows.source, written.notes, record, wait_seconds)
+
+
+def _check_place(path: Path, run: Path, to: str, *, force: bool) -> None:
+    """Raises NotFound where an export must not be written: nothing but an earlier one is ever replaced by a folder."""
+    if path.resolve().is_relative_to(run.resolve()) or run.resolve().is_relative_to(path.resolve()):
+        raise NotFound(f"'{path}' is part of the run {run.name} or around it: take another -o")
+    if not os.path.lexists(path):
+        return
+    if not force:
+        raise NotFound(f"'{path}' is there already, and nothing is overwritten: take another -o, or say --force")
+    is_model = {"network.py", "model.json"} <= {item.name for item in path.iterdir()} if path.is_dir() else False
+    if to == FOLDER and not is_model:
+        raise NotFound(f"'{path}' is no folder of an exported model, and is not replaced: take another -o")
+    if to != FOLDER and not path.is_file():
+        raise NotFound(f"'{path}' is a folder or no file at all, and is not replaced: take another -o")
 
 
 def _rows(run: Path, model: SavedModel, observer: Observer, *, trust: bool) -> RawRows:

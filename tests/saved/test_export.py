@@ -35,7 +35,8 @@ import numpy as np
 import onnxruntime
 
 session = onnxruntime.InferenceSession(sys.argv[2])
-feeds = {{name: cells.astype(object) if cells.dtype.kind == "U" else cells for name, cells in np.load(sys.argv[3]).items()}}
+asked = dict(np.load(sys.argv[3]))
+feeds = {{name: cells.astype(object) if cells.dtype.kind == "U" else cells for name, cells in asked.items()}}
 names = [output.name for output in session.get_outputs()]
 found = session.run(names, feeds)
 np.savez(sys.argv[4], **{{name: np.asarray(values.tolist()) for name, values in zip(names, found)}})
@@ -54,14 +55,17 @@ for column in about["inputs"]:
     if "categories" in column:
         unknown = np.nan if column["unknown"] == "missing" else column["unknown"]
         values = [np.nan if word in column["missing"] else column["categories"].get(word, unknown) for word in values]
-    feeds[column["name"]] = torch.tensor(values, dtype=getattr(torch, {{"double": "float64", "int64": "int64"}}[column["type"]]))
+    feeds[column["name"]] = torch.tensor(values, dtype=torch.int64 if column["type"] == "int64" else torch.float64)
 found = {{name: values.numpy() for name, values in program(feeds).items()}}
 for output in about["outputs"]:
     if output["what"] == "class":
         found[output["name"]] = np.array([*output["classes"], ""])[found[output["name"]]]
 np.savez(sys.argv[4], **found)
 """
-READERS = {"onnx": ("torch,annpipe,annpipe_std,onnx,pandas", ONNX_READER), "torch": ("annpipe,annpipe_std", TORCH_READER)}
+READERS = {
+    "onnx": ("torch,annpipe,annpipe_std,onnx,pandas", ONNX_READER),
+    "torch": ("annpipe,annpipe_std", TORCH_READER),
+}
 
 
 def exported(typed: Typed, *words: str | Path) -> dict[str, Any]:
@@ -220,15 +224,28 @@ def test_the_record_has_the_file_and_the_difference(project: Project, typed: Typ
     assert kept.read_bytes() == (project.folder / "kept.pt2").read_bytes()
 
 
-def test_nothing_is_overwritten_in_silence(project: Project, typed: Typed) -> None:
-    """Nor is a folder taken for a file, with --force."""
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--to", "onnx", "-o", "mine.onnx"), "say --force"),
+        (("--to", "onnx", "-o", "mine", "--force"), "is a folder"),
+        (("--to", "folder", "-o", "mine", "--force"), "no folder of an exported model"),
+        (("--to", "folder", "-o", ".", "--force"), "or around it"),
+        (("--to", "torch", "-o", "runs/RUN/plan.yaml", "--force"), "is part of the run"),
+    ],
+)
+def test_only_an_earlier_export_is_replaced(project: Project, typed: Typed, words: Any, reason: str) -> None:
+    """And that only with --force."""
     (project.folder / "mine.onnx").write_text("mine")
-    (project.folder / "mine").mkdir()
-    code, _, said = typed("export", "lines", "--to", "onnx", "-o", "mine.onnx")
-    assert (code, "say --force" in said) == (2, True)
-    code, _, said = typed("export", "lines", "--to", "onnx", "-o", "mine", "--force")
-    assert (code, "is a folder" in said) == (2, True)
+    (project.folder / "mine").mkdir(exist_ok=True)
+    (project.folder / "mine" / "letter.txt").write_text("mine")
+    folder = project.runs["lines"].folder
+    words = [word.replace("RUN", folder.name) for word in words]
+    code, _, said = typed("export", "lines", *words)
+    assert (code, reason in said) == (2, True), said
     assert (project.folder / "mine.onnx").read_text() == "mine"
+    assert (project.folder / "mine" / "letter.txt").read_text() == "mine"
+    assert (folder / "plan.yaml").read_text(encoding="utf-8").startswith("version")
 
 
 def test_a_lacking_package_is_named_with_its_remedy(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,4 +257,8 @@ def test_a_lacking_package_is_named_with_its_remedy(typed: Typed, monkeypatch: p
 
 def test_a_run_is_named_once(typed: Typed) -> None:
     """By its name or by --last."""
-    assert [typed("export", *words, "--to", "onnx")[0] for words in ((), ("lines", "--last"), ("nothing",))] == [2, 2, 2]
+    assert [typed("export", *words, "--to", "onnx")[0] for words in ((), ("lines", "--last"), ("nothing",))] == [
+        2,
+        2,
+        2,
+    ]
