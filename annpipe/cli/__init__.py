@@ -46,6 +46,7 @@ COMMANDS = {
     "register": "make a run's model a version in MLflow's model registry",
     "serve": "answer over HTTP with a run's model, by MLflow's scoring server",
     "verify": "replay a run and say whether its losses come out bit for bit",
+    "export": "write a run's model as ONNX, .pt2 or plain PyTorch",
     "ui": "start MLflow's UI on the project's store",
     "sync": "ship the journals of runs whose record is not complete",
     "doctor": "check this machine, the store and the project, with a remedy for each finding",

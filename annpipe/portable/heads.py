@@ -59,7 +59,7 @@ def piece(x: torch.Tensor, spans: Spans, shape: Sequence[int], whole: bool) -> t
     """Some columns of a matrix in the shape that a stack takes, as int64 where they are whole numbers."""
     x = x.flatten(1)
     parts = [x[:, start:stop] for start, stop in spans]
-    part = (parts[0] if len(parts) == 1 else torch.cat(parts, 1)).reshape(len(x), *shape)
+    part = (parts[0] if len(parts) == 1 else torch.cat(parts, 1)).reshape(x.shape[0], *shape)
     return part.long() if whole else part
 
 

@@ -75,15 +75,23 @@ class SavedNetwork:
             raise ValueError(f"every column must have as many rows, however: {counts}")
         return columns
 
-    def features(self, columns: Sequence[Array]) -> torch.Tensor:
-        """What the network takes, (rows, …)."""
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of what the network takes."""
         import torch
 
         inputs = self.description.inputs
         is_whole = len(inputs) == 1 and inputs[0].type in WHOLE
         # With transforms the model makes features of raw columns by itself.
         precision = "float64" if self.description.transforms else self.description.precision
-        number = torch.int64 if is_whole else getattr(torch, precision)
+        number: torch.dtype = torch.int64 if is_whole else getattr(torch, precision)
+        return number
+
+    def features(self, columns: Sequence[Array]) -> torch.Tensor:
+        """What the network takes, (rows, …)."""
+        import torch
+
+        inputs, number = self.description.inputs, self.dtype
         if len(inputs) == 1 and inputs[0].shape:
             return torch.as_tensor(columns[0]).reshape(-1, *inputs[0].shape).to(number)
         flat = [column.reshape(len(column), -1) for column in columns]

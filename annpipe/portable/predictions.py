@@ -6,6 +6,7 @@ A copy of this file goes beside `answering.py` into every MLflow model, so that 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,26 +18,60 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-PROBABILITIES = ("scores", "log-probabilities")  # what a network may give for each class that tells its probability
+
+CLASS, PROBABILITIES, VALUE = "class", "probabilities", "value"
+OF_PROBABILITIES = ("scores", "log-probabilities")  # what a network may give for each class that tells its probability
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of each row, (rows, …): the class of a target, its probabilities, or a value.
+
+    A class is a position among those of its target, -1 where there is none. `columns` has a name for each column of
+    values that are (rows, columns) and are shown apart, as probabilities are.
+    """
+
+    name: str
+    target: ModelTarget
+    values: torch.Tensor
+    what: str = VALUE
+    columns: tuple[str, ...] = ()
+
+
+def answers(targets: Sequence[ModelTarget], outputs: torch.Tensor) -> list[Answer]:
+    """The class of each target and its probabilities where the model gives them, or its value, in the targets' order.
+
+    `outputs` is (rows, …), of which each target has its columns: one, or the scores of its classes. A row whose outputs
+    are NaN has no answer: NaN, or the class -1. It is made of torch's functions alone, and so can be exported.
+    """
+    found: list[Answer] = []
+    for target in targets:
+        output = outputs if target.span is None else outputs[:, slice(*target.span)]
+        if target.labels:
+            found += _of_scores(target, output)
+        elif target.roles:
+            found += _of_roles(target, target.roles, output)
+        elif target.shape:
+            found.append(_shaped(target, output))
+        else:
+            found += _of_one(target, output[:, 0])
+    return found
 
 
 def prediction_columns(targets: Sequence[ModelTarget], outputs: torch.Tensor) -> dict[str, Array]:
     """A column for each target, and for each of its classes where the model gives probabilities.
 
-    `outputs` is (rows, …), of which each target has its columns: one, or the scores of its classes. A row whose outputs
-    are NaN has no prediction: NaN or None.
+    A row whose outputs are NaN has no prediction: NaN or None.
     """
     columns: dict[str, Array] = {}
-    for target in targets:
-        output = outputs if target.span is None else outputs[:, slice(*target.span)]
-        if target.labels:
-            columns |= _of_scores(target, output)
-        elif target.roles:
-            columns |= _of_roles(target.name, target.roles, output)
-        elif target.shape:
-            columns |= _shaped(target, output)
+    for answer in answers(targets, outputs):
+        if answer.what == CLASS:
+            columns[answer.name] = class_names(answer.values.numpy(), answer.target.classes or ())
+        elif answer.columns:
+            each = answer.values.unbind(1)
+            columns |= {name: column.numpy() for name, column in zip(answer.columns, each, strict=True)}
         else:
-            columns |= _of_one(target, output[:, 0])
+            columns[answer.name] = answer.values.numpy()
     return columns
 
 
@@ -49,7 +84,7 @@ def prediction_types(targets: Sequence[ModelTarget]) -> tuple[ModelColumn, ...]:
             continue
         types.append(ModelColumn(name=target.name, type="string" if target.classes is not None else "double"))
         more: Sequence[str] = ()
-        if target.classes is not None and (not target.labels or target.gives in PROBABILITIES):
+        if target.classes is not None and (not target.labels or target.gives in OF_PROBABILITIES):
             more = target.classes
         elif target.roles and len(target.roles.names) > 1:
             more = target.roles.names
@@ -57,52 +92,57 @@ def prediction_types(targets: Sequence[ModelTarget]) -> tuple[ModelColumn, ...]:
     return tuple(types)
 
 
-def _of_scores(target: ModelTarget, scores: torch.Tensor) -> dict[str, Array]:
+def class_names(positions: Array, classes: Sequence[str]) -> Array:
+    """(rows,) positions -> (rows,) names, None for -1."""
+    return np.array([*classes, None], dtype=object)[positions]
+
+
+def _of_scores(target: ModelTarget, scores: torch.Tensor) -> list[Answer]:
     if scores.ndim > 2:  # a class for each position of an image or sequence
-        return {target.name: scores.argmax(1).numpy()}
+        return [Answer(target.name, target, scores.argmax(1))]
     assert target.classes is not None  # of scores that are not of positions
-    predicted = {target.name: _named(scores.argmax(1), scores.isnan().any(1), target.classes)}
+    predicted = [_chosen(target, scores.argmax(1), scores.isnan().any(1))]
     if target.gives == "scores":
-        return predicted | _by_class(target.name, target.classes, scores.double().softmax(1).numpy())
+        return [*predicted, _by_class(target, scores.double().softmax(1))]
     if target.gives == "log-probabilities":
-        return predicted | _by_class(target.name, target.classes, scores.double().exp().numpy())
+        return [*predicted, _by_class(target, scores.double().exp())]
     return predicted
 
 
-def _of_one(target: ModelTarget, output: torch.Tensor) -> dict[str, Array]:
+def _of_one(target: ModelTarget, output: torch.Tensor) -> list[Answer]:
     if target.classes is None:
-        return {target.name: output.numpy()}
+        return [Answer(target.name, target, output)]
+    import torch
+
     p = output.double().sigmoid() if target.gives == "logits" else output.double()
-    predicted = {target.name: _named((p > 0.5).long(), p.isnan(), target.classes)}
-    return predicted | _by_class(target.name, target.classes, np.stack([1 - p.numpy(), p.numpy()], 1))
+    return [_chosen(target, (p > 0.5).long(), p.isnan()), _by_class(target, torch.stack([1 - p, p], 1))]
 
 
-def _of_roles(name: str, roles: TargetRoles, outputs: torch.Tensor) -> dict[str, Array]:
+def _of_roles(target: ModelTarget, roles: TargetRoles, outputs: torch.Tensor) -> list[Answer]:
     """The prediction under the target's name; where a target has several outputs, also each of these by what it is."""
     point = outputs[:, roles.point]
-    columns = {name: (point.exp() if roles.is_log else point).numpy()}
+    found = [Answer(target.name, target, point.exp() if roles.is_log else point)]
     if len(roles.names) > 1:
-        columns |= {f"{name}_{role}": column.numpy() for role, column in zip(roles.names, outputs.T, strict=True)}
-    return columns
+        found += [Answer(f"{target.name}_{role}", target, outputs[:, at]) for at, role in enumerate(roles.names)]
+    return found
 
 
-def _shaped(target: ModelTarget, output: torch.Tensor) -> dict[str, Array]:
+def _shaped(target: ModelTarget, output: torch.Tensor) -> Answer:
     """The whole array; of one number or label a position, (rows, positions), a column each."""
     if target.gives is not None:
         output = output.double().sigmoid() if target.gives == "logits" else output.double()
-    if output.ndim != 2:
-        return {target.name: output.numpy()}
-    return {f"{target.name}_{position}": column.numpy() for position, column in enumerate(output.unbind(1))}
+    n_columns = output.shape[1] if output.ndim == 2 else 0
+    return Answer(target.name, target, output, columns=tuple(f"{target.name}_{at}" for at in range(n_columns)))
 
 
-def _named(chosen: torch.Tensor, lost: torch.Tensor, names: Sequence[str]) -> Array:
-    words: Array = np.array(names, dtype=object)[chosen.numpy()]
-    words[lost.numpy()] = None
-    return words
+def _chosen(target: ModelTarget, positions: torch.Tensor, lost: torch.Tensor) -> Answer:
+    return Answer(target.name, target, positions.masked_fill(lost, -1), CLASS)
 
 
-def _by_class(target: str, names: Sequence[str], probabilities: Array) -> dict[str, Array]:
-    return {f"{target}_{name}": p for name, p in zip(names, probabilities.T, strict=True)}
+def _by_class(target: ModelTarget, probabilities: torch.Tensor) -> Answer:
+    assert target.classes is not None
+    columns = tuple(f"{target.name}_{name}" for name in target.classes)
+    return Answer(f"{target.name}_probabilities", target, probabilities, PROBABILITIES, columns)
 
 
 def lost_rows(columns: Mapping[str, Array]) -> Iterator[int]:

@@ -59,11 +59,11 @@ def _answers(folder: Path, rows: Dataset) -> torch.Tensor:
     """What the saved model gives for rows as they would come from a file: categories by their words."""
     with sources_only():
         network = SavedNetwork(folder)
-    columns = {name: _cells(tensor, rows.categories.get(name, ())) for name, tensor in rows.inputs.items()}
+    columns = {name: raw_cells(tensor, rows.categories.get(name, ())) for name, tensor in rows.inputs.items()}
     return network.outputs(network.features(network.columns(columns)))
 
 
-def _cells(column: torch.Tensor, words: Sequence[str]) -> np.ndarray[Any, Any]:
+def raw_cells(column: torch.Tensor, words: Sequence[str]) -> np.ndarray[Any, Any]:
     """A column as a file has it: positions among categories as their words, None where one is missing."""
     if not words:
         return column.numpy()
