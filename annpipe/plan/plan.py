@@ -13,6 +13,7 @@ import yaml
 
 from annpipe.contract import Field, Fields
 from annpipe.datasets.request import DataRequest
+from annpipe.datasets.steps.splits import held_out
 from annpipe.draft.component import Component, at_every_depth, to_data
 from annpipe.draft.inputs_outputs import inputs_data, outputs_data
 from annpipe.draft.metric_keys import followed_metric
@@ -180,6 +181,12 @@ class Plan(Sections):
         """Whether layers of the model remember values for others."""
         components = at_every_depth(self.model_components)
         return any(component.traits(LayerTraits).sets is not None for component in components)
+
+    @property
+    def n_train(self) -> int | None:
+        """The rows to train on; None where the data do not tell before they are made."""
+        rows = self.fields.rows
+        return None if rows is None else rows - sum(self.held or held_out(rows, self.split))
 
     @property
     def n_parameters(self) -> int:

@@ -3,6 +3,7 @@
     run → tags, dataset, series, metrics, artifact, model, …, end        of a run
     run → begun and trial for each trial, artifact, model, …, end        of a sweep
     … end → resumed → … → end                                            of a run that was resumed
+    … end → resumed → length → … → end                                   of one that was trained further
 
 An event is a JSON object whose first member, `event`, is the kind and whose others are the fields of its dataclass, in
 their order. Times are milliseconds since 1970. Journals outlive the version of annpipe that wrote them, so a field is
@@ -103,6 +104,27 @@ class RunResumed(Event):
     kind: ClassVar[str] = "resumed"
     time: int | None = field(default=None, metadata=TIME)
     step: int | None = field(default=None, metadata=WHOLE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthChanged(Event):
+    """The run is to be `epochs` or `steps` long from now on, and was to be `before` in the same unit.
+
+    `step` are the optimizer steps done then, `plan` is the digest of the plan with the new length.
+    """
+
+    kind: ClassVar[str] = "length"
+    time: int = field(metadata=TIME)
+    step: int = field(metadata=WHOLE)
+    before: int = field(metadata=WHOLE)
+    plan: str = field(metadata=TEXT)
+    epochs: int | None = field(default=None, metadata=WHOLE)
+    steps: int | None = field(default=None, metadata=WHOLE)
+
+    @property
+    def total(self) -> int:
+        """The length, in epochs or in steps."""
+        return self.epochs or self.steps or 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +242,7 @@ class UnknownEvent(Event):
 KINDS: Mapping[str, type[Event]] = {
     cls.kind: cls
     for cls in (
-        *(RunBegun, RunResumed, RunEnded, SeriesPoints, MetricPoints, TagsSet, ParamsSet, DatasetUsed),
+        *(RunBegun, RunResumed, LengthChanged, RunEnded, SeriesPoints, MetricPoints, TagsSet, ParamsSet, DatasetUsed),
         *(ArtifactKept, ModelSaved, FileUnwritten, TrialBegun, TrialEnded),
     )
 }
@@ -261,9 +283,8 @@ def time_of(event: Event) -> int | None:
     """When an event was, as far as it tells."""
     if isinstance(event, SeriesPoints):
         return event.end
-    if isinstance(event, RunBegun | RunResumed | RunEnded | MetricPoints | FileUnwritten | TrialBegun | TrialEnded):
-        return event.time
-    return None
+    timed = RunBegun | RunResumed | LengthChanged | RunEnded | MetricPoints | FileUnwritten | TrialBegun | TrialEnded
+    return event.time if isinstance(event, timed) else None
 
 
 def without_infinities(value: object) -> object:

@@ -135,14 +135,7 @@ class Guard:
         parts.loss.load_state_dict(kept["loss"])
         groups = parts.optimizer.state_dict()["param_groups"]
         parts.optimizer.load_state_dict({"state": kept["memories"], "param_groups": groups})
-        for rates in _rates(parts):
-            for name in RATES:
-                if name in rates:
-                    rates[name] *= LOWERED
-        for scheduler in _schedulers(parts.scheduler):
-            for name in ("base_lrs", "max_lrs"):
-                if (kept_rates := getattr(scheduler, name, None)) is not None:
-                    setattr(scheduler, name, [rate * LOWERED for rate in kept_rates])
+        lower_rates(parts.optimizer, parts.scheduler)
         self.n_rollbacks += 1
         lr = parts.optimizer.param_groups[0].get("lr")
         return f"back to the parameters of loss {kept['loss_value']:.4g}, with the learning rate {float(lr or 0):.3g}"
@@ -176,9 +169,16 @@ def _square(gradient: Any) -> float:
     return float(torch.dot(flat, flat))
 
 
-def _rates(parts: Parts) -> list[dict[str, Any]]:
-    groups: list[dict[str, Any]] = parts.optimizer.param_groups
-    return groups
+def lower_rates(optimizer: torch.optim.Optimizer, scheduler: Any) -> None:
+    """Halves the learning rates, also those that a scheduler starts from."""
+    for group in optimizer.param_groups:
+        for name in RATES:
+            if name in group:
+                group[name] *= LOWERED
+    for inner in _schedulers(scheduler):
+        for name in ("base_lrs", "max_lrs"):
+            if (kept_rates := getattr(inner, name, None)) is not None:
+                setattr(inner, name, [rate * LOWERED for rate in kept_rates])
 
 
 def _schedulers(scheduler: Any) -> Iterator[Any]:
