@@ -33,6 +33,7 @@ from annpipe.runs.provenance import DataDigests, check_facts, dataset_facts, run
 from annpipe.runs.reporter import RunReporter, ShouldStop, is_rate
 from annpipe.runs.signals import StopSignal, signals_caught
 from annpipe.runs.trainer import SoloTrainer, Trainer, TrainerParts
+from annpipe.runs.what_changed import changes_said
 from annpipe.saved.check import check_saved_model
 from annpipe.train.gears.compiled.gearbox import Shift
 from annpipe.train.lengthen import Lengthened
@@ -172,7 +173,11 @@ class Run:
         """Puts the state of the checkpoint into the loop, and tells the journal that the run goes on."""
         further = self.further
         before = further.facts(checkpoint["facts"], self.plan) if further else checkpoint["facts"]
-        for doubt in check_facts(before, facts):
+        try:
+            doubts = check_facts(before, facts)
+        except RunError as error:
+            raise RunError(f"{error}{changes_said(self.folder, self.plan, loop.parts.dataset)}") from error
+        for doubt in doubts:
             self.observer.event(f"warning: {doubt}")
         made = further.lengthened(checkpoint, self.plan, loop.parts) if further else None
         loop.load_state(made.state if made else checkpoint)
