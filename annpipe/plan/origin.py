@@ -101,8 +101,11 @@ class _Tracing:
         yield from self._below("model.layers")
         yield from self.outputs(self._plan.outputs, section)
         yield from self._below("model.init")
-        if self._plan.freeze and isinstance(section, MappingNode):
-            yield from self.value("model.freeze", list(self._plan.freeze), section.get("freeze"))
+        frozen = [*self._plan.freeze, *(thaw.to_data() for thaw in self._plan.thaw)]
+        if frozen and isinstance(section, MappingNode):
+            node = section.get("freeze")
+            assert node is not None
+            yield ValueOrigin("model.freeze", frozen, _source(node.place), node.place, node.used)
 
     def section(self, prefix: str, section: BaseModel, node: Node | None) -> Iterator[ValueOrigin]:
         for name, value in section.model_dump().items():

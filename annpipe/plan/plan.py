@@ -152,7 +152,8 @@ class Plan(Sections):
         before = {key: value for layer in self.inputs for key, value in inputs_data(layer).items()}
         heads = outputs_data(self.outputs) if self.outputs else {}
         init = {"init": to_data(self.init)} if self.init else {}
-        return {**before, "layers": layers, **heads, **init, **({"freeze": list(self.freeze)} if self.freeze else {})}
+        frozen = [*self.freeze, *(thaw.to_data() for thaw in self.thaw)]
+        return {**before, "layers": layers, **heads, **init, **({"freeze": frozen} if frozen else {})}
 
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""

@@ -95,7 +95,7 @@ def _of_rates(plan: Plan, was: Train, scheduler: Component, gear: dict[str, Any]
 
 def _twin(plan: Plan, scheduler: Component, parts: Parts) -> tuple[torch.optim.Optimizer, Any]:
     """An optimizer with the groups of the run's, over parameters of one number each, and the scheduler of it."""
-    names = named_parameters(parts.model, parts.loss)
+    names = named_parameters(parts.model, parts.loss, plan.thaw)
     tiny = {name: torch.nn.Parameter(torch.zeros(1)) for name in names}
     component = plan.optimizer.with_options(fused=None) if "fused" in plan.optimizer.options else plan.optimizer
     optimizer = instantiate(component, params=parameter_groups(tiny, plan.groups))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from annpipe.datasets.steps.tensors import Rows, Transformed
 from annpipe.datasets.steps.transforms import Fitted
 from annpipe.draft.component import Component
 from annpipe.draft.metric_keys import run_metrics
+from annpipe.draft.weights import Thaw, thawed_after
 from annpipe.errors import RunError
 from annpipe.observer import SILENT, Observer
 from annpipe.plan.plan import Plan
@@ -115,11 +116,17 @@ def _stack_for(plan: Plan) -> type[torch.nn.Sequential]:
     return Stack if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
 
 
-def named_parameters(model: torch.nn.Module, loss: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """What is trained by name: `0.weight` of the model where it is not frozen, `loss.weight` of the loss."""
+def named_parameters(
+    model: torch.nn.Module, loss: torch.nn.Module, thaws: Sequence[Thaw] = ()
+) -> dict[str, torch.nn.Parameter]:
+    """What is trained by name: `0.weight` of the model where it is not frozen, `loss.weight` of the loss.
+
+    What is frozen at this moment and `thaws` later is there as well.
+    """
     of_loss = {f"loss.{name}": parameter for name, parameter in loss.named_parameters()}
     parameters = {**dict(model.named_parameters()), **of_loss}
-    return {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+    later = thawed_after(thaws, (), parameters)
+    return {name: parameter for name, parameter in parameters.items() if parameter.requires_grad or name in later}
 
 
 def build_optimizer(
@@ -139,4 +146,4 @@ def build_optimizer(
 def trial_copy(parts: Parts, plan: Plan, device: torch.device) -> Parts:
     """Parts whose model, loss and optimizer may be stepped without touching the run's own."""
     trial = replace(parts, model=copy.deepcopy(parts.model), loss=copy.deepcopy(parts.loss), scheduler=None)
-    return replace(trial, optimizer=build_optimizer(plan, named_parameters(trial.model, trial.loss), device))
+    return replace(trial, optimizer=build_optimizer(plan, named_parameters(trial.model, trial.loss, plan.thaw), device))

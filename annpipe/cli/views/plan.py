@@ -122,7 +122,10 @@ def _total(counts: Sequence[int | None]) -> str:
 def _frozen(plan: Plan) -> str:
     """How many of the parameters are trained, where some are not."""
     trained = plan.n_parameters - plan.n_frozen
-    return f", {trained:,} of them trained: {', '.join(plan.freeze)} frozen" if plan.freeze else ""
+    always = f", {trained:,} of them trained: {', '.join(plan.freeze)} frozen" if plan.freeze else ""
+    return always + "".join(
+        f", {', '.join(thaw.patterns)} frozen until epoch {thaw.until} has passed" for thaw in plan.thaw
+    )
 
 
 def _step(plan: Plan) -> str:

@@ -37,6 +37,7 @@ from annpipe.plan.warnings import (
     goal_of_scheduler,
     labels_as_numbers,
     linear_collapse,
+    never_thawed,
     steps_for_channels,
 )
 
@@ -175,6 +176,7 @@ def _warnings(drafted: Draft, layers: Sequence[Layer], heads: Sequence[HeadRun])
     yield from linear_collapse(layers)
     yield from steps_for_channels(layers)
     yield from clipped_within_a_step(drafted)
+    yield from never_thawed(drafted)
     for head in heads:
         yield from labels_as_numbers(head.loss, head.fields, drafted)
     for head in heads:

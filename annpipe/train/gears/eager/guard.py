@@ -39,9 +39,7 @@ class Guard:
     def __init__(self, plan: Plan, parts: Parts, schedule: Schedule, *, is_scaled: bool) -> None:
         self._how, self._parts = plan.train.non_finite, parts
         device = parts.rows["train"].device
-        self._parameters = [parameter for parameter in parts.parameters if parameter.requires_grad]
-        self._large = [parameter for parameter in self._parameters if parameter.numel() >= LARGE]
-        self._small = [parameter for parameter in self._parameters if parameter.numel() < LARGE]
+        self.watch(parts.parameters)
         self._n_bad, self._unscaled = torch.zeros(1, device=device), torch.ones(1, device=device)
         ignored = None if plan.outputs else ignored_label(plan.loss)
         self._ignored = ignored if ignored is not None and bool((parts.rows["train"].y == ignored).any()) else None
@@ -53,6 +51,12 @@ class Guard:
         self.n_skipped = self.n_rollbacks = self._in_a_row = 0
         self._skipped: list[tuple[int, str]] = []
         self._kept: dict[str, Any] | None = None
+
+    def watch(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """Looks at the gradients of these parameters."""
+        self._parameters = parameters
+        self._large = [parameter for parameter in parameters if parameter.numel() >= LARGE]
+        self._small = [parameter for parameter in parameters if parameter.numel() < LARGE]
 
     def lets(self, loss: torch.Tensor, step: int) -> bool:
         """Whether the gradients of the step, the number of those done, are finite, and so is its loss."""

@@ -114,6 +114,8 @@ def _way_of_training(plan: Plan) -> str | None:
         return "device.autocast"
     if plan.train.non_finite != "stop":
         return f"train.non_finite: {plan.train.non_finite}"
+    if plan.thaw:
+        return "model.freeze for some epochs"
     if find_device(plan.device.type).type == "mps":
         return "a device without double precision"
     return None
