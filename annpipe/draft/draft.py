@@ -46,6 +46,8 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     resolving = Resolving(registry, spec.folder if untrusted else None, imported_files)
     problems += [*taken, *file_faults(spec, resolving.stance)]
     drafted = resolved(spec, resolving)
+    if drafted.weights is not None:
+        drafted = replace(drafted, weights=replace(drafted.weights, project=project or Path.cwd()))
     unknown = [p for p in resolving.problems if p.code == "unknown-component"]
     problems_of_options = [p for p in resolving.problems if p.code != "unknown-component"]
     if not (untrusted and files) and not problems:

@@ -12,9 +12,10 @@ from annpipe.draft.options import Resolving
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.draft.sections import Draft
 from annpipe.draft.transforms import Transforming
-from annpipe.draft.weights import Thaw
+from annpipe.draft.weights import Thaw, Weights
 from annpipe.registry.traits import OptimizerTraits
 from annpipe.spec.sections.component import Call
+from annpipe.spec.sections.model_weights import FromCall
 from annpipe.spec.sections.models import MANY_COMPONENTS, ONE_COMPONENT
 from annpipe.spec.sections.spec import Spec
 
@@ -43,6 +44,7 @@ def resolved(spec: Spec, resolving: Resolving) -> Draft:
         thaw=tuple(
             Thaw(tuple(str(node.value) for node in call.patterns), call.until, call.place) for call in spec.thaw
         ),
+        weights=_weights(spec.weights),
         groups=tuple(building.groups()),
         train=spec.train,
         tracking=spec.tracking,
@@ -57,6 +59,14 @@ def resolved(spec: Spec, resolving: Resolving) -> Draft:
         stance=resolving.stance,
     )
     return replace(drafted, optimizer=_fused(drafted))
+
+
+def _weights(call: FromCall | None) -> Weights | None:
+    """The weights that the model begins with, as the spec says them."""
+    if call is None:
+        return None
+    patterns = tuple(str(node.value) for node in call.patterns)
+    return Weights(str(call.weights.value), patterns, call.or_init, str(call.digest.value) if call.digest else None)
 
 
 class _Building:

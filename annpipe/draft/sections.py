@@ -12,7 +12,7 @@ from annpipe.draft.component import Component
 from annpipe.draft.inputs_outputs import OutputHead, is_inputs
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.draft.transforms import Transforming
-from annpipe.draft.weights import Thaw
+from annpipe.draft.weights import Thaw, Weights
 from annpipe.errors import Problem
 from annpipe.files.limits import Stance
 from annpipe.registry.registry import Registry
@@ -23,6 +23,7 @@ PATHS = {
     "transforms": "data.transforms",
     "init": "model.init",
     "thaw": "model.freeze",
+    "weights": "model.from",
     "outputs": "model.outputs",
     "groups": "optimizer.groups",
 }
@@ -36,8 +37,8 @@ class Sections(ABC):
     """What a spec says, section by section; `file` is its path.
 
     `init` are initializers by patterns of parameters, `freeze` the patterns of those that are not trained, `thaw` says
-    of which that holds for some epochs. The model is not here: a draft has its components, a plan its layers with their
-    shapes.
+    of which that holds for some epochs, and `weights` with which values the model begins. The model is not here: a
+    draft has its components, a plan its layers with their shapes.
     """
 
     file: str
@@ -51,6 +52,7 @@ class Sections(ABC):
     init: Mapping[str, Component]
     freeze: tuple[str, ...]
     thaw: tuple[Thaw, ...]
+    weights: Weights | None
     loss: Component
     optimizer: Component
     groups: tuple[ParameterGroup, ...]
@@ -70,7 +72,7 @@ class Sections(ABC):
     @property
     def is_long_model(self) -> bool:
         """Whether `model` says more than its layers, which then stand in `model.layers`."""
-        return bool(self.init or self.freeze or self.thaw or self.outputs or self.inputs)
+        return bool(self.init or self.freeze or self.thaw or self.weights or self.outputs or self.inputs)
 
     @property
     def inputs(self) -> tuple[Component, ...]:

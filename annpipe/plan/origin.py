@@ -101,6 +101,8 @@ class _Tracing:
         yield from self._below("model.layers")
         yield from self.outputs(self._plan.outputs, section)
         yield from self._below("model.init")
+        if (weights := self._plan.weights) and isinstance(section, MappingNode) and (node := section.get("from")):
+            yield ValueOrigin("model.from", weights.to_data(), _source(node.place), node.place, node.used)
         frozen = [*self._plan.freeze, *(thaw.to_data() for thaw in self._plan.thaw)]
         if frozen and isinstance(section, MappingNode):
             node = section.get("freeze")

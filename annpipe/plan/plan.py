@@ -111,6 +111,8 @@ class Plan(Sections):
             data.pop(name, None)
         if self.train.non_finite == "stop":  # what every run did that has no word for it
             data["train"] = {name: value for name, value in data["train"].items() if name != "non_finite"}
+        if self.weights is not None:  # whatever they are called, and wherever they come from
+            data["model"] = {**data["model"], "from": self.weights.digest}
         data["data"] = _without_later_options(data["data"])
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -153,7 +155,8 @@ class Plan(Sections):
         heads = outputs_data(self.outputs) if self.outputs else {}
         init = {"init": to_data(self.init)} if self.init else {}
         frozen = [*self.freeze, *(thaw.to_data() for thaw in self.thaw)]
-        return {**before, "layers": layers, **heads, **init, **({"freeze": frozen} if frozen else {})}
+        begun = {"from": self.weights.to_data()} if self.weights else {}
+        return {**begun, **before, "layers": layers, **heads, **init, **({"freeze": frozen} if frozen else {})}
 
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""

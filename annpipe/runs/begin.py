@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from annpipe.backend.weights import keep_weights
 from annpipe.errors import RunError
 from annpipe.observer import Observer
 from annpipe.plan.params import run_params
@@ -21,7 +22,7 @@ from annpipe.record.journal.seal import seal
 from annpipe.record.journal.source import environment_text, source_tags, spec_copy
 from annpipe.runs.further import Further, schedule_tags
 from annpipe.runs.note import run_note
-from annpipe.runs.provenance import plan_tags
+from annpipe.runs.provenance import begun_from_tags, plan_tags
 from annpipe.runs.reporter import ShouldStop
 from annpipe.runs.run import Run
 from annpipe.runs.signals import StopSignal
@@ -75,6 +76,8 @@ def begin(
                 stop_signal=trial.stop_signal,
             )
         _write_begin(journal, plan, folder, tracking_uri, artifact_root, trial)
+        if plan.weights is not None:
+            keep_weights(plan.weights, folder)
         run.keep_artifact("plan.yaml", plan.to_yaml())
         seal(folder)
         if trial is None:  # else its sweep has the spec and the environment
@@ -100,7 +103,8 @@ def _write_begin(
     journal: Journal, plan: Plan, folder: Path, tracking_uri: str, artifact_root: str | None, trial: TrialOf | None
 ) -> None:
     tags = dict(trial.source if trial else source_tags(Path(plan.file)))
-    tags |= plan_tags(plan) | schedule_tags(plan) | {k: str(v) for k, v in plan.head.tags.items()}
+    tags |= plan_tags(plan) | schedule_tags(plan) | begun_from_tags(plan, folder)
+    tags |= {k: str(v) for k, v in plan.head.tags.items()}
     journal.write(
         RunBegun(
             id=folder.name,

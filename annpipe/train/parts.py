@@ -12,6 +12,7 @@ import torch
 from annpipe.backend.initialize import freeze, initialize
 from annpipe.backend.instantiate import instantiate, named_modules, parameter_groups
 from annpipe.backend.streams import drawing
+from annpipe.backend.weights import begin_with
 from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.datasets.on_disk.rows import OnDiskRows
 from annpipe.datasets.prepare import prepare_rows
@@ -96,14 +97,15 @@ def _scheduler(plan: Plan, n_rows: int, optimizer: torch.optim.Optimizer) -> Any
 
 
 def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:
-    """The transforms that go with each batch, and the layers with initial weights drawn from the stream `init`.
-
-    What is frozen is marked so.
+    """The transforms that go with each batch, and the layers with initial weights drawn from the stream `init`, or
+    those of another run. What is frozen is marked so.
     """
     with drawing(plan.head.seed, "init"):
         layers = named_modules([layer.component for layer in plan.model])
         model: torch.nn.Module = _stack_for(plan)(layers)
         initialize(model, plan.init)
+    if plan.weights is not None:
+        begin_with(model, plan.weights)
     freeze(model, plan.freeze)
     columns = fitted.columns(fitted.inside) if fitted else None
     return model if columns is None else begun_with(columns.to(torch.get_default_dtype()), model)

@@ -90,7 +90,8 @@ FREEZE = "`model.freeze` holds names of parameters; found"
         ("freeze: [true, '', a]", [f"{FREEZE} true", f"{FREEZE} the text ''"]),
         ("init: null, freeze: null", []),
         ("freeze: [{layers: a, until: 0}]", [f"{UNTIL}; found the number 0"]),
-        ("freeze: [{layers: [true]}]", [f"{LAYERS} holds names of parameters; found true", f"{UNTIL}, which is missing"]),
+        ("freeze: [{layers: [true], until: 1}]", [f"{LAYERS} holds names of parameters; found true"]),
+        ("freeze: [{layers: a}]", [f"{UNTIL}, which is missing"]),
         ("freeze: [{until: 3, epoch: 2}]", ["`model.freeze` has no option 'epoch'", f"{LAYERS} names no parameter"]),
     ],
 )  # fmt: skip
