@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
 from annpipe.draft.weight_files import KEPT
-from annpipe.draft.weights import Weights
+from annpipe.draft.weights import InitialWeights
 from annpipe.errors import RunError
 from annpipe.files.named import NamedFault, content, shown
 
@@ -39,11 +39,11 @@ def _has_transforms(file: Path, values: Mapping[str, torch.Tensor]) -> bool:
     """Whether a saved model has transforms around its network: model.json beside it says it, else the names do."""
     description = file.with_name("model.json")
     try:
-        said = json.loads(content(description)).get("transforms")
+        flag = json.loads(content(description)).get("transforms")
     except (NamedFault, ValueError, AttributeError, RecursionError):
-        said = None
-    if isinstance(said, bool):
-        return said
+        flag = None
+    if isinstance(flag, bool):
+        return flag
     return any(name.startswith(AROUND) for name in values) and all(
         name.startswith((NETWORK, *AROUND)) for name in values
     )
@@ -59,7 +59,7 @@ def digest_of(values: Mapping[str, torch.Tensor]) -> str:
     return total.hexdigest()[:16]
 
 
-def taken_values(weights: Weights) -> dict[str, torch.Tensor]:
+def taken_values(weights: InitialWeights) -> dict[str, torch.Tensor]:
     """The values that a plan takes; raises RunError where they are not those that it was made with."""
     try:
         values = read_weights(weights.file)
@@ -71,14 +71,14 @@ def taken_values(weights: Weights) -> dict[str, torch.Tensor]:
     return taken
 
 
-def begin_with(model: torch.nn.Module, weights: Weights) -> None:
+def begin_with(model: torch.nn.Module, weights: InitialWeights) -> None:
     """Copies the values into the model's parameters and buffers of those names."""
-    own = model.state_dict()
+    state = model.state_dict()
     with torch.no_grad():
         for name, value in taken_values(weights).items():
-            own[name].copy_(value)
+            state[name].copy_(value)
 
 
-def keep_weights(weights: Weights, folder: Path) -> None:
+def keep_weights(weights: InitialWeights, folder: Path) -> None:
     """Writes the values that a run begins with into its folder, by which it can be opened without those it took."""
     save_file({name: value.contiguous() for name, value in taken_values(weights).items()}, folder / KEPT)

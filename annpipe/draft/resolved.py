@@ -12,7 +12,7 @@ from annpipe.draft.options import Resolving
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.draft.sections import Draft
 from annpipe.draft.transforms import Transforming
-from annpipe.draft.weights import Thaw, Weights
+from annpipe.draft.weights import InitialWeights, Thaw
 from annpipe.registry.traits import OptimizerTraits
 from annpipe.spec.sections.component import Call
 from annpipe.spec.sections.model_weights import FromCall
@@ -61,12 +61,14 @@ def resolved(spec: Spec, resolving: Resolving) -> Draft:
     return replace(drafted, optimizer=_fused(drafted))
 
 
-def _weights(call: FromCall | None) -> Weights | None:
+def _weights(call: FromCall | None) -> InitialWeights | None:
     """The weights that the model begins with, as the spec says them."""
     if call is None:
         return None
     patterns = tuple(str(node.value) for node in call.patterns)
-    return Weights(str(call.weights.value), patterns, call.or_init, str(call.digest.value) if call.digest else None)
+    return InitialWeights(
+        str(call.weights.value), patterns, call.or_init, str(call.digest.value) if call.digest else None
+    )
 
 
 class _Building:

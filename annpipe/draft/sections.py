@@ -12,7 +12,7 @@ from annpipe.draft.component import Component
 from annpipe.draft.inputs_outputs import OutputHead, is_inputs
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.draft.transforms import Transforming
-from annpipe.draft.weights import Thaw, Weights
+from annpipe.draft.weights import InitialWeights, Thaw
 from annpipe.errors import Problem
 from annpipe.files.limits import Stance
 from annpipe.registry.registry import Registry
@@ -52,7 +52,7 @@ class Sections(ABC):
     init: Mapping[str, Component]
     freeze: tuple[str, ...]
     thaw: tuple[Thaw, ...]
-    weights: Weights | None
+    weights: InitialWeights | None
     loss: Component
     optimizer: Component
     groups: tuple[ParameterGroup, ...]

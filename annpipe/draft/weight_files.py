@@ -26,9 +26,9 @@ def find_weights(source: str, base: Path, project: Path) -> tuple[Path, str | No
             raise NamedFault(message, HELP)
         return path, _run_of(path)
     inside = [path / WEIGHTS, path / "model" / WEIGHTS]
-    found = next((file for file in inside if real_path(file).is_file()), None)
-    if found is not None:
-        return found, _run_of(found)
+    file = next((file for file in inside if real_path(file).is_file()), None)
+    if file is not None:
+        return file, _run_of(file)
     if path.is_dir() and (path.parent.name != RUNS or path.parent.parent != project.resolve()):
         raise NamedFault(f"the folder {shown(source)} holds no weights", HELP)
     run = _run_named(source.rstrip("/").removeprefix(f"{RUNS}/"), project / RUNS)

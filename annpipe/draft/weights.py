@@ -35,7 +35,7 @@ def thawed_after(thaws: Iterable[Thaw], freeze: Sequence[str], names: Iterable[s
 
 
 @dataclass(frozen=True)
-class Weights:
+class InitialWeights:
     """The weights that a model begins with: what the spec names, of which parameters, and what a plan knows of them.
 
     `or_init` says that what is not there, or has another shape, begins as it would without. In a plan `source` is the

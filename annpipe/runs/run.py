@@ -36,7 +36,7 @@ from annpipe.runs.trainer import SoloTrainer, Trainer, TrainerParts
 from annpipe.runs.what_changed import changes_said
 from annpipe.saved.check import check_saved_model
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.lengthen import Lengthened
+from annpipe.train.lengthen import Lengthened, begin_anew
 from annpipe.train.loop.checkpoint import drop_older, has_checkpoint
 from annpipe.train.loop.evaluate import evaluate, higher_is_better
 from annpipe.train.loop.figures import draw, run_view, sampled
@@ -195,7 +195,7 @@ class Run:
         self.keep_artifact("plan.yaml", self.plan.to_yaml())
         seal_plan(self.folder)
         if made.begins_anew:
-            loop.begin_anew()
+            begin_anew(loop.parts.callbacks, loop.epoch)
         for note in made.notes:
             self.observer.event(f"warning: {note}")
 

@@ -6,7 +6,7 @@ schedule of its own length. The rates of a schedule that is as long as the run a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +125,13 @@ def _of_the_end(step: int, before: Schedule) -> Iterator[str]:
         yield f"epoch {epoch} was cut at step {step}: its points in the record stay those of its first steps"
     if before.look_every is not None and step % (before.look_every * per_epoch):
         yield f"step {step} ended with a look, which callbacks and a scheduler that follows a metric have seen"
+
+
+def begin_anew(callbacks: Sequence[Any], epoch: int) -> None:
+    """Lets callbacks that ended the run start over, as early stopping counts its patience from this epoch."""
+    for callback in callbacks:
+        if begins := getattr(callback, "begin_anew", None):
+            begins(epoch)
 
 
 def length_words(train: Train) -> str:

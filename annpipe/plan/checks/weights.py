@@ -13,7 +13,7 @@ from annpipe.backend.weights import digest_of, read_weights
 from annpipe.draft.parameter_groups import means
 from annpipe.draft.sections import Draft
 from annpipe.draft.weight_files import KEPT, find_weights
-from annpipe.draft.weights import Weights
+from annpipe.draft.weights import InitialWeights
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.files.named import NamedFault, problem_of
@@ -33,26 +33,26 @@ def with_weights(drafted: Draft, layers: Sequence[Layer]) -> tuple[Draft, list[P
         values, weights = _read(weights, drafted)
     except NamedFault as fault:
         return drafted, [problem_of("weights", fault, call.weights.place)]
-    own = _own_values(layers)
+    state = _own_values(layers)
     problems = [
-        _nothing_meant(str(node.value), node.place, list(own))
+        _nothing_meant(str(node.value), node.place, list(state))
         for node in call.patterns
-        if not any(means(str(node.value), name) for name in own)
+        if not any(means(str(node.value), name) for name in state)
     ]
-    wanted = [name for name in own if _is_meant(weights, name)]
-    fitting = [name for name in wanted if name in values and values[name].shape == own[name].shape]
-    misfits = [_misfit(name, values, own) for name in wanted if name not in fitting]
-    misfits += [f"'{name}' is not in the model" for name in values if name not in own and _is_meant(weights, name)]
+    wanted = [name for name in state if _is_meant(weights, name)]
+    fitting = [name for name in wanted if name in values and values[name].shape == state[name].shape]
+    misfits = [_misfit(name, values, state) for name in wanted if name not in fitting]
+    misfits += [f"'{name}' is not in the model" for name in values if name not in state and _is_meant(weights, name)]
     if not problems and (not fitting or (misfits and not weights.or_init)):
         problems.append(_does_not_fit(weights, misfits, call.place, nothing=not fitting))
     digest = digest_of({name: values[name] for name in fitting})
     if not problems and weights.digest not in (None, digest):
         problems.append(_others(weights, digest, (call.digest or call).place))
-    left = tuple(name for name in own if name not in fitting)
+    left = tuple(name for name in state if name not in fitting)
     return replace(drafted, weights=replace(weights, digest=digest, taken=tuple(fitting), left=left)), problems
 
 
-def _read(weights: Weights, drafted: Draft) -> tuple[dict[str, torch.Tensor], Weights]:
+def _read(weights: InitialWeights, drafted: Draft) -> tuple[dict[str, torch.Tensor], InitialWeights]:
     """The values, from the copy that a run keeps where it is the run's plan that is read; raises NamedFault."""
     kept = Path(drafted.file).parent / KEPT
     if weights.digest is not None and kept.is_file():
@@ -69,28 +69,28 @@ def _own_values(layers: Sequence[Layer]) -> Mapping[str, torch.Tensor]:
         return dict(torch.nn.Sequential(named_modules([layer.component for layer in layers])).state_dict())
 
 
-def _is_meant(weights: Weights, name: str) -> bool:
+def _is_meant(weights: InitialWeights, name: str) -> bool:
     return not weights.patterns or any(means(pattern, name) for pattern in weights.patterns)
 
 
-def _misfit(name: str, values: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> str:
+def _misfit(name: str, values: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> str:
     if name not in values:
         return f"'{name}' is not among the weights"
-    return f"'{name}' is {_shape(values[name])} there and {_shape(own[name])} here"
+    return f"'{name}' is {_shape(values[name])} there and {_shape(state[name])} here"
 
 
 def _shape(tensor: torch.Tensor) -> str:
     return f"({', '.join(map(str, tensor.shape))}{',' * (tensor.ndim == 1)})"
 
 
-def _does_not_fit(weights: Weights, misfits: Sequence[str], place: Place, *, nothing: bool) -> Problem:
+def _does_not_fit(weights: InitialWeights, misfits: Sequence[str], place: Place, *, nothing: bool) -> Problem:
     more = f", and {len(misfits) - MOST_TOLD} more" if len(misfits) > MOST_TOLD else ""
-    told = "; ".join(misfits[:MOST_TOLD]) + more
+    message = "; ".join(misfits[:MOST_TOLD]) + more
     what = "nothing of the model fits" if nothing else "the model does not fit"
-    return Problem("weights", f"{what} the weights of {weights.source}: {told}", place, REMEDY)
+    return Problem("weights", f"{what} the weights of {weights.source}: {message}", place, REMEDY)
 
 
-def _others(weights: Weights, digest: str, place: Place) -> Problem:
+def _others(weights: InitialWeights, digest: str, place: Place) -> Problem:
     message = f"the weights of {weights.source} are not those of this plan (digest {digest}, was {weights.digest})"
     return Problem("weights", message, place, "leave `digest` out to begin with these")
 

@@ -69,8 +69,8 @@ def _read_thaw(node: MappingNode) -> tuple[ThawCall | None, list[Problem]]:
     until = node.get("until")
     number = until.value if isinstance(until, ScalarNode) else None
     if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        found = f"; found {in_words(until)}" if until is not None else ", which is missing"
-        message = f"`model.freeze.until` must be a whole number of epochs, 1 or more{found}"
+        but = f"; found {in_words(until)}" if until is not None else ", which is missing"
+        message = f"`model.freeze.until` must be a whole number of epochs, 1 or more{but}"
         place = until.place if until is not None else node.place
         faults.append(Problem("wrong-type", message, place, EXAMPLES["model.freeze"]))
     if problems or faults:
@@ -92,8 +92,8 @@ def read_from(node: Node) -> tuple[FromCall | None, list[Problem]]:
     problems += faults
     weights, otherwise, digest = (node.get(name) for name in ("weights", "else", "digest"))
     if not isinstance(weights, ScalarNode) or not isinstance(weights.value, str) or not weights.value:
-        found = f"; found {in_words(weights)}" if weights is not None else ", which is missing"
-        message = f"`model.from.weights` must be a run, a folder or a file{found}"
+        but = f"; found {in_words(weights)}" if weights is not None else ", which is missing"
+        message = f"`model.from.weights` must be a run, a folder or a file{but}"
         problems.append(Problem("wrong-type", message, weights.place if weights else node.place, example))
     if is_given(otherwise) and otherwise is not None and getattr(otherwise, "value", None) != INIT:
         message = f"`model.from.else` must be the word init; found {in_words(otherwise)}"

@@ -277,12 +277,6 @@ class Loop:
             "callbacks": [_callback_state(callback) for callback in self.parts.callbacks],
         }
 
-    def begin_anew(self) -> None:
-        """Lets callbacks that ended the run start over, as early stopping counts its patience from here."""
-        for callback in self.parts.callbacks:
-            if begin_anew := getattr(callback, "begin_anew", None):
-                begin_anew(self.epoch)
-
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Goes on from a checkpoint's state, exactly."""
         self.gear.load_state(state["gear"])
