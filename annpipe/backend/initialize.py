@@ -11,6 +11,7 @@ from annpipe.backend.protocols import fault_of, in_words
 from annpipe.draft.component import Component
 from annpipe.draft.parameter_groups import means
 from annpipe.draft.sections import Draft
+from annpipe.draft.weights import thawed_after
 from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.registry.discovery import PluginFault
@@ -50,16 +51,20 @@ def check_parameters(drafted: Draft, parameters: Mapping[str, torch.nn.Parameter
     `parameters` are the model's on the meta device.
     """
     names = list(parameters)
-    patterns = [(str(key.value), key.place) for key in (*(key for key, _ in drafted.spec.init), *drafted.spec.freeze)]
+    thawing = [pattern for thaw in drafted.spec.thaw for pattern in thaw.patterns]
+    keys = (*(key for key, _ in drafted.spec.init), *drafted.spec.freeze, *thawing)
+    patterns = [(str(key.value), key.place) for key in keys]
     problems = [_nothing_meant(*pattern, names) for pattern in patterns if not any(means(pattern[0], n) for n in names)]
     problems += _shadowed(drafted, names)
     for name, component in assigned(drafted.init, names).items():
         if problem := _refused(name, component, parameters[name]):
             problems.append(problem)
     frozen = [name for name in names if any(means(str(key.value), name) for key in drafted.spec.freeze)]
-    if names and frozen == names:
-        place = drafted.spec.place("model", "freeze")
-        problems.append(Problem("wrong-value", "`model.freeze` leaves no parameter to train", place, "name fewer"))
+    later = thawed_after(drafted.thaw, drafted.freeze, names)
+    if names and len(frozen) + len(later) == len(names):
+        place, when = drafted.spec.place("model", "freeze"), " in the first epochs" if later else ""
+        message = f"`model.freeze` leaves no parameter to train{when}"
+        problems.append(Problem("wrong-value", message, place, "name fewer"))
     return problems, sum(parameters[name].numel() for name in frozen)
 
 

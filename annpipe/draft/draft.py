@@ -46,6 +46,8 @@ def draft(spec: Spec, registry: Registry, *, project: Path | None = None, untrus
     resolving = Resolving(registry, spec.folder if untrusted else None, imported_files)
     problems += [*taken, *file_faults(spec, resolving.stance)]
     drafted = resolved(spec, resolving)
+    if drafted.weights is not None:
+        drafted = replace(drafted, weights=replace(drafted.weights, project=project or Path.cwd()))
     unknown = [p for p in resolving.problems if p.code == "unknown-component"]
     problems_of_options = [p for p in resolving.problems if p.code != "unknown-component"]
     if not (untrusted and files) and not problems:
@@ -173,6 +175,9 @@ def contradictions(drafted: Draft) -> Iterator[Problem]:
         yield Problem("wrong-value", message, spec.place("device", "autocast"), "take bfloat16, or another optimizer")
     if train.non_finite != "stop" and (spec.device.autocast == "float16" or has_closure):
         yield _not_by_the_step(drafted)
+    if drafted.thaw and optimizer.options.get("fused") and optimizer.options.get("momentum"):
+        message = f"{optimizer.name} with momentum cannot be fused where `model.freeze` ends: torch fails at the thaw"
+        yield Problem("wrong-value", message, drafted.thaw[0].place, "leave `fused` out")
     if train.scheduler_each == "step" and not spec.problems:
         yield from _each_step(drafted)
     if drafted.scheduler is not None:

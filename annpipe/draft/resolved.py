@@ -12,8 +12,10 @@ from annpipe.draft.options import Resolving
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.draft.sections import Draft
 from annpipe.draft.transforms import Transforming
+from annpipe.draft.weights import InitialWeights, Thaw
 from annpipe.registry.traits import OptimizerTraits
 from annpipe.spec.sections.component import Call
+from annpipe.spec.sections.model_weights import FromCall
 from annpipe.spec.sections.models import MANY_COMPONENTS, ONE_COMPONENT
 from annpipe.spec.sections.spec import Spec
 
@@ -39,6 +41,10 @@ def resolved(spec: Spec, resolving: Resolving) -> Draft:
         outputs=outputs,
         init={str(key.value): building.component(call, "initializer") for key, call in spec.init},
         freeze=tuple(str(node.value) for node in spec.freeze),
+        thaw=tuple(
+            Thaw(tuple(str(node.value) for node in call.patterns), call.until, call.place) for call in spec.thaw
+        ),
+        weights=_weights(spec.weights),
         groups=tuple(building.groups()),
         train=spec.train,
         tracking=spec.tracking,
@@ -53,6 +59,16 @@ def resolved(spec: Spec, resolving: Resolving) -> Draft:
         stance=resolving.stance,
     )
     return replace(drafted, optimizer=_fused(drafted))
+
+
+def _weights(call: FromCall | None) -> InitialWeights | None:
+    """The weights that the model begins with, as the spec says them."""
+    if call is None:
+        return None
+    patterns = tuple(str(node.value) for node in call.patterns)
+    return InitialWeights(
+        str(call.weights.value), patterns, call.or_init, str(call.digest.value) if call.digest else None
+    )
 
 
 class _Building:
@@ -104,14 +120,15 @@ def _fused(drafted: Draft) -> Component:
     """The optimizer, with `fused: true` where torch has a fused kernel and the spec asks for no other implementation.
 
     Not where gradients are scaled: torch 2.13's fused SGD begins with a momentum of whatever lay in memory when its
-    first step is skipped, as it is while the scale is still too large. Not for sparse gradients, which none takes.
+    first step is skipped, as it is while the scale is still too large. Not for sparse gradients, which none takes. Not
+    where parameters are thawed: that SGD cannot begin with some of them later.
     """
     optimizer = drafted.optimizer
     other = any(optimizer.options.get(name) for name in ("foreach", "capturable", "differentiable"))
     has_kernel = optimizer.traits(OptimizerTraits).fused is not None
     if not has_kernel or other or optimizer.options.get("fused") is not None:
         return optimizer
-    if drafted.device.autocast == "float16" or sparse_layers(drafted):
+    if drafted.device.autocast == "float16" or sparse_layers(drafted) or drafted.thaw:
         return optimizer
     return optimizer.with_options(fused=True) if optimizer.options else optimizer
 

@@ -12,6 +12,7 @@ from annpipe.draft.component import Component
 from annpipe.draft.inputs_outputs import OutputHead, is_inputs
 from annpipe.draft.parameter_groups import ParameterGroup
 from annpipe.draft.transforms import Transforming
+from annpipe.draft.weights import InitialWeights, Thaw
 from annpipe.errors import Problem
 from annpipe.files.limits import Stance
 from annpipe.registry.registry import Registry
@@ -21,6 +22,8 @@ from annpipe.spec.sections.spec import Spec
 PATHS = {
     "transforms": "data.transforms",
     "init": "model.init",
+    "thaw": "model.freeze",
+    "weights": "model.from",
     "outputs": "model.outputs",
     "groups": "optimizer.groups",
 }
@@ -33,8 +36,9 @@ UNCHECKED = "unchecked"  # the code of warnings about what depends on plugins th
 class Sections(ABC):
     """What a spec says, section by section; `file` is its path.
 
-    `init` are initializers by patterns of parameters, `freeze` the patterns of those that are not trained. The model is
-    not here: a draft has its components, a plan its layers with their shapes.
+    `init` are initializers by patterns of parameters, `freeze` the patterns of those that are not trained, `thaw` says
+    of which that holds for some epochs, and `weights` with which values the model begins. The model is not here: a
+    draft has its components, a plan its layers with their shapes.
     """
 
     file: str
@@ -47,6 +51,8 @@ class Sections(ABC):
     outputs: tuple[OutputHead, ...]
     init: Mapping[str, Component]
     freeze: tuple[str, ...]
+    thaw: tuple[Thaw, ...]
+    weights: InitialWeights | None
     loss: Component
     optimizer: Component
     groups: tuple[ParameterGroup, ...]
@@ -66,7 +72,7 @@ class Sections(ABC):
     @property
     def is_long_model(self) -> bool:
         """Whether `model` says more than its layers, which then stand in `model.layers`."""
-        return bool(self.init or self.freeze or self.outputs or self.inputs)
+        return bool(self.init or self.freeze or self.thaw or self.weights or self.outputs or self.inputs)
 
     @property
     def inputs(self) -> tuple[Component, ...]:

@@ -13,6 +13,7 @@
     ├── NotTrusted               exit code 2: code of a run folder that the user did not make, without --trust
     ├── BadRunFolder             exit code 3: a run folder with a path or link that leads out of it
     ├── DataError                exit code 3: the rows of a file do not fit the model that is to predict them
+    ├── LengthError              exit code 3: a run is asked to go on to a length that it cannot have
     └── NotFound                 exit code 2: no such run, component or file as named on the command line
 
 A mistake of the user's is always one of these; anything else that escapes is a bug in annpipe (exit code 4).
@@ -202,6 +203,12 @@ class DataError(AnnpipeError):
     def __init__(self, message: str, help: str) -> None:
         self.help = help
         super().__init__(f"{message}; {help}")
+
+
+class LengthError(AnnpipeError):
+    """A run is asked to go on to a length that it has already, or to one in another unit."""
+
+    exit_code = 3
 
 
 class NotTrusted(AnnpipeError):

@@ -101,8 +101,13 @@ class _Tracing:
         yield from self._below("model.layers")
         yield from self.outputs(self._plan.outputs, section)
         yield from self._below("model.init")
-        if self._plan.freeze and isinstance(section, MappingNode):
-            yield from self.value("model.freeze", list(self._plan.freeze), section.get("freeze"))
+        if (weights := self._plan.weights) and isinstance(section, MappingNode) and (node := section.get("from")):
+            yield ValueOrigin("model.from", weights.to_data(), _source(node.place), node.place, node.used)
+        frozen = [*self._plan.freeze, *(thaw.to_data() for thaw in self._plan.thaw)]
+        if frozen and isinstance(section, MappingNode):
+            node = section.get("freeze")
+            assert node is not None
+            yield ValueOrigin("model.freeze", frozen, _source(node.place), node.place, node.used)
 
     def section(self, prefix: str, section: BaseModel, node: Node | None) -> Iterator[ValueOrigin]:
         for name, value in section.model_dump().items():

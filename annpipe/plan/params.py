@@ -38,8 +38,12 @@ def run_params(plan: Plan, varied: Collection[str] = ()) -> dict[str, str]:
     for head in plan.outputs:
         if head.weight != 1:
             components[f"model.outputs.{head.name}.weight"] = _text(head.weight)
-    if plan.freeze:
-        components["model.freeze"] = _text(list(plan.freeze))
+    if frozen := [*plan.freeze, *(f"{', '.join(thaw.patterns)} until {thaw.until}" for thaw in plan.thaw)]:
+        components["model.freeze"] = _text(frozen)
+    if plan.weights:
+        components["model.from"] = plan.weights.source
+        if plan.weights.patterns:
+            components["model.from.layers"] = _text(list(plan.weights.patterns))
     sections = _of_section("train", plan.train) | _of_section("data.split", plan.split)
     params = components | sections | _of_section("device", plan.device) | {"seed": str(plan.head.seed)}
     everything = dict(_leaves(plan.to_data()))

@@ -13,6 +13,7 @@ import yaml
 
 from annpipe.contract import Field, Fields
 from annpipe.datasets.request import DataRequest
+from annpipe.datasets.steps.splits import held_out
 from annpipe.draft.component import Component, at_every_depth, to_data
 from annpipe.draft.inputs_outputs import inputs_data, outputs_data
 from annpipe.draft.metric_keys import followed_metric
@@ -110,6 +111,8 @@ class Plan(Sections):
             data.pop(name, None)
         if self.train.non_finite == "stop":  # what every run did that has no word for it
             data["train"] = {name: value for name, value in data["train"].items() if name != "non_finite"}
+        if self.weights is not None:  # whatever they are called, and wherever they come from
+            data["model"] = {**data["model"], "from": self.weights.digest}
         data["data"] = _without_later_options(data["data"])
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -151,7 +154,9 @@ class Plan(Sections):
         before = {key: value for layer in self.inputs for key, value in inputs_data(layer).items()}
         heads = outputs_data(self.outputs) if self.outputs else {}
         init = {"init": to_data(self.init)} if self.init else {}
-        return {**before, "layers": layers, **heads, **init, **({"freeze": list(self.freeze)} if self.freeze else {})}
+        frozen = [*self.freeze, *(thaw.to_data() for thaw in self.thaw)]
+        begun = {"from": self.weights.to_data()} if self.weights else {}
+        return {**begun, **before, "layers": layers, **heads, **init, **({"freeze": frozen} if frozen else {})}
 
     def to_yaml(self) -> str:
         """The plan as YAML that resolves to the same plan."""
@@ -180,6 +185,12 @@ class Plan(Sections):
         """Whether layers of the model remember values for others."""
         components = at_every_depth(self.model_components)
         return any(component.traits(LayerTraits).sets is not None for component in components)
+
+    @property
+    def n_train(self) -> int | None:
+        """The rows to train on; None where the data do not tell before they are made."""
+        rows = self.fields.rows
+        return None if rows is None else rows - sum(self.held or held_out(rows, self.split))
 
     @property
     def n_parameters(self) -> int:

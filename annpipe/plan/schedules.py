@@ -92,6 +92,36 @@ def as_long_as(length: Length | None, drafted: Draft) -> Draft:
     return replace(drafted, scheduler=with_length(drafted.scheduler, length.steps))
 
 
+def with_other_length(scheduler: Component, was: Length, now: Length) -> Component:
+    """The scheduler of a run whose length becomes another: each length that is the run's becomes that of now.
+
+    Lengths and steps that are others stay, as those of a warm-up.
+    """
+    traits = scheduler.traits(SchedulerTraits)
+    if traits.length and _may_be_filled(scheduler, traits.length) and _length_of(scheduler) == was.steps:
+        scheduler = scheduler.with_options(**{traits.length: max(1, now.steps)})
+    if traits.parts and (inner := _inside(scheduler)):
+        spans = zip(inner, _spans(scheduler, was), _spans(scheduler, now), strict=True)
+        changed = [with_other_length(part, before, after) for part, before, after in spans]
+        scheduler = scheduler.with_options(**{traits.parts: changed})
+    return scheduler
+
+
+def says_its_length(scheduler: Component, length: Length) -> bool:
+    """Whether the spec itself says a length that is just the run's, of the scheduler or of one inside it."""
+    option = scheduler.traits(SchedulerTraits).length or ""
+    if option in scheduler.nodes and _may_be_filled(scheduler, option) and _length_of(scheduler) == length.steps:
+        return True
+    spans = zip(_inside(scheduler), _spans(scheduler, length), strict=True)
+    return any(says_its_length(part, span) for part, span in spans)
+
+
+def _may_be_filled(scheduler: Component, option: str) -> bool:
+    """Whether a length is the run's where a spec leaves it out."""
+    parameter = scheduler.entry.parameter(option)
+    return parameter is not None and parameter.default is None and not parameter.required and not _factors(scheduler)
+
+
 def misfits_of(
     scheduler: Component, drafted: Draft, parameters: Mapping[str, torch.nn.Parameter], length: Length
 ) -> list[Problem]:

@@ -213,6 +213,16 @@ def goal_of_scheduler(drafted: Draft, *, has_val: bool) -> Iterator[Problem]:
         yield Problem("goal-of-scheduler", message, place, f"write `mode: {wanted}`", severity="warning")
 
 
+def never_thawed(drafted: Draft) -> Iterator[Problem]:
+    """Parameters that are frozen for as many epochs as there are."""
+    epochs = drafted.train.epochs
+    for thaw in drafted.thaw:
+        if epochs is not None and thaw.until >= epochs:
+            message = f"{', '.join(thaw.patterns)} is frozen for {thaw.until} epochs, and the run has {epochs}"
+            help_ = "let it be thawed earlier, or freeze it without `until`"
+            yield Problem("schedule", message, thaw.place, help_, severity="warning")
+
+
 def unreachable_targets(plan: Plan, y: torch.Tensor) -> Iterator[str]:
     """What the last layer can never give of the train targets `y`, (rows, targets), in words, for each such target."""
     changing = [layer.component for layer in plan.model if layer.component.name not in PASSING]

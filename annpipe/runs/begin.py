@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from annpipe.backend.weights import keep_weights
 from annpipe.errors import RunError
 from annpipe.observer import Observer
 from annpipe.plan.params import run_params
@@ -18,8 +20,9 @@ from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
 from annpipe.record.journal.seal import seal
 from annpipe.record.journal.source import environment_text, source_tags, spec_copy
+from annpipe.runs.further import Further, schedule_tags
 from annpipe.runs.note import run_note
-from annpipe.runs.provenance import plan_tags
+from annpipe.runs.provenance import begun_from_tags, plan_tags
 from annpipe.runs.reporter import ShouldStop
 from annpipe.runs.run import Run
 from annpipe.runs.signals import StopSignal
@@ -73,6 +76,8 @@ def begin(
                 stop_signal=trial.stop_signal,
             )
         _write_begin(journal, plan, folder, tracking_uri, artifact_root, trial)
+        if plan.weights is not None:
+            keep_weights(plan.weights, folder)
         run.keep_artifact("plan.yaml", plan.to_yaml())
         seal(folder)
         if trial is None:  # else its sweep has the spec and the environment
@@ -98,7 +103,8 @@ def _write_begin(
     journal: Journal, plan: Plan, folder: Path, tracking_uri: str, artifact_root: str | None, trial: TrialOf | None
 ) -> None:
     tags = dict(trial.source if trial else source_tags(Path(plan.file)))
-    tags |= plan_tags(plan) | {k: str(v) for k, v in plan.head.tags.items()}
+    tags |= plan_tags(plan) | schedule_tags(plan) | begun_from_tags(plan, folder)
+    tags |= {k: str(v) for k, v in plan.head.tags.items()}
     journal.write(
         RunBegun(
             id=folder.name,
@@ -116,14 +122,28 @@ def _write_begin(
     )
 
 
-def reopen(plan: Plan, folder: Path, observer: Observer) -> Run:
-    """Opens an interrupted run at its last checkpoint; raises RunError when it has none or is still running."""
-    checkpoint = load_latest(folder, LAST, observer)
+def latest_checkpoint(folder: Path, observer: Observer) -> dict[str, Any]:
+    """The state that a run is resumed from; raises RunError when there is none."""
+    return load_latest(folder, LAST, observer)
+
+
+def reopen(
+    plan: Plan,
+    folder: Path,
+    observer: Observer,
+    checkpoint: Mapping[str, Any] | None = None,
+    further: Further | None = None,
+) -> Run:
+    """Opens an interrupted run at its last checkpoint, to go on to another length where that is `further`.
+
+    Raises RunError when it has none or is still running.
+    """
+    checkpoint = checkpoint or latest_checkpoint(folder, observer)
     trainer = SoloTrainer(threads=int(checkpoint["facts"]["threads"]))
     if damaged := journals.damaged_lines(folder):
         observer.event(f"warning: {journals.damage_text(damaged)}")
     try:
-        return Run(plan, folder, Journal.reopen(folder, observer), observer, trainer, checkpoint)
+        return Run(plan, folder, Journal.reopen(folder, observer), observer, trainer, checkpoint, further=further)
     except OSError as error:
         raise RunError(
             f"the journal of {folder.name} cannot be written ({error.strerror}): it stays as it is"

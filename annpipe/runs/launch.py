@@ -13,7 +13,7 @@ imported, so that it imports MLflow meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,11 +106,20 @@ def launch(drafted: Draft, observer: Observer, tracking_uri: str | None = None) 
         return _go(run, recorder)
 
 
-def go_on(folder: Path, observer: Observer, tracking_uri: str | None = None, *, trust: bool = False) -> Finished:
+def go_on(
+    folder: Path,
+    observer: Observer,
+    tracking_uri: str | None = None,
+    *,
+    trust: bool = False,
+    epochs: int | None = None,
+    steps: int | None = None,
+) -> Finished:
     """Resumes the run in `folder` from its last checkpoint; raises RunError when it has none or is still running.
 
-    Its plan may name plugin files, which are imported: raises NotTrusted where the run is not known as the user's own,
-    unless `trust` says that it is.
+    With `epochs` or `steps` it is so long in all from now on, also where it had finished; raises LengthError where it
+    cannot be. Its plan may name plugin files, which are imported: raises NotTrusted where the run is not known as the
+    user's own, unless `trust` says that it is.
     """
     from annpipe.record.journal.seal import PLAN, check_own, seal_store
 
@@ -118,12 +127,13 @@ def go_on(folder: Path, observer: Observer, tracking_uri: str | None = None, *, 
     if tracking_uri:
         seal_store(folder, tracking_uri)
     with shipping() as recorder, _defaults():
-        plan = plan_of(folder, observer)
-
-        from annpipe.runs.begin import reopen
+        from annpipe.runs.begin import latest_checkpoint, reopen
+        from annpipe.runs.further import plan_to_go_on
 
         try:
-            run = reopen(plan, folder, observer)
+            checkpoint = latest_checkpoint(folder, observer)
+            plan, further = plan_to_go_on(folder, checkpoint, epochs, steps, observer)
+            run = reopen(plan, folder, observer, checkpoint, further)
         except AnnpipeError:
             raise
         except Exception as error:  # the files of a checkpoint or journal that were changed or cut may hold anything
@@ -133,8 +143,13 @@ def go_on(folder: Path, observer: Observer, tracking_uri: str | None = None, *, 
         return _go(run, recorder)
 
 
-def plan_of(folder: Path, observer: Observer) -> Plan:
-    """The plan that the run in `folder` was begun with."""
+def plan_of(
+    folder: Path,
+    observer: Observer,
+    overrides: Sequence[str] = (),
+    change: Callable[[Draft], Draft] = lambda drafted: drafted,
+) -> Plan:
+    """The plan of the run in `folder`; with `overrides` as `--set` has them and a `change` of its draft another."""
     from annpipe.draft.draft import draft
     from annpipe.record.journal.project import find_project, spec_file
     from annpipe.registry.registry import Registry
@@ -145,8 +160,8 @@ def plan_of(folder: Path, observer: Observer) -> Plan:
         raise RunError(f"the run {folder.name} has no plan.yaml: it was killed as it began; run its spec again")
     file = spec_file(folder)
     with earlier_names(Earlier.READ):
-        spec = load_spec(folder / "plan.yaml", base=file.resolve().parent)
-        plan = complete(draft(spec, Registry.installed(), project=find_project()), observer)
+        spec = load_spec(folder / "plan.yaml", overrides, base=file.resolve().parent)
+        plan = complete(change(draft(spec, Registry.installed(), project=find_project())), observer)
     return replace(plan, file=str(file))
 
 

@@ -60,8 +60,9 @@ def _asked(plan: Plan) -> str:
         layers = [*layers[: MOST_LAYERS - 1], f"… {len(layers)} layers"]
     rate = plan.optimizer.options.get("lr")
     optimizer = plan.optimizer.name if rate is None else f"{plan.optimizer.name}, lr {rate:g}"
+    begun = [f"begun from {plan.weights.source}"] if plan.weights else []
     long = f"{plan.train.epochs} epochs" if plan.train.epochs else f"{plan.train.steps} steps"
-    return " · ".join([" → ".join(layers), plan.loss.name, optimizer, long])
+    return " · ".join([" → ".join(layers), plan.loss.name, optimizer, long, *begun])
 
 
 def _layer(component: Component) -> str:

@@ -21,6 +21,8 @@ from annpipe.datasets.steps.make import beside_digest, dataset_digest
 from annpipe.draft.component import Component, at_every_depth
 from annpipe.errors import RunError
 from annpipe.plan.plan import Plan
+from annpipe.record.journal.source import FROM
+from annpipe.record.journal.state import read_state
 from annpipe.registry.entry import installed_version
 from annpipe.registry.index import package_sources, sources_digest
 from annpipe.registry.types import ListOf, MappingOf, Named, OptionType, TupleOf, alternatives
@@ -75,6 +77,20 @@ def plan_tags(plan: Plan) -> dict[str, str]:
     """Seed, digest, spec and plugins of a plan as tags."""
     tags = {"annpipe.seed": str(plan.head.seed), "annpipe.plan": plan.digest, "annpipe.spec": plan.file}
     return tags | {f"annpipe.plugin.{name}": version for name, version in plugin_versions(plan).items()}
+
+
+def begun_from_tags(plan: Plan, folder: Path) -> dict[str, str]:
+    """What the run in `folder` began with, where it began with weights: the run that they are of, and its MLflow run.
+
+    It has no parent in MLflow, whose page would hide it below a run that is over: only trials have one.
+    """
+    if plan.weights is None:
+        return {}
+    source = folder.parent / plan.weights.run if plan.weights.run else None
+    known = read_state(source).run_id if source is not None and source.is_dir() else None
+    return {FROM: plan.weights.source, "annpipe.from.digest": plan.weights.digest or ""} | (
+        {"annpipe.from.mlflow_run": known} if known else {}
+    )
 
 
 def plugin_versions(plan: Plan) -> dict[str, str]:

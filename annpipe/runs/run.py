@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from annpipe.backend.device import computing, find_device
-from annpipe.errors import AnnpipeError, OutOfMemory, RunError, is_out_of_memory
+from annpipe.errors import AnnpipeError, LengthError, OutOfMemory, RunError, is_out_of_memory
 from annpipe.export.model import export_model
 from annpipe.files.private import private_folder
 from annpipe.files.whole import write_whole
@@ -25,15 +25,18 @@ from annpipe.record.journal import journal as journals
 from annpipe.record.journal.events import ArtifactKept, DatasetUsed, FileUnwritten, ModelSaved, RunResumed, TagsSet
 from annpipe.record.journal.journal import Journal, now_ms
 from annpipe.record.journal.location import scrub
-from annpipe.record.journal.seal import seal
+from annpipe.record.journal.seal import seal, seal_plan
 from annpipe.record.journal.source import NOTE
+from annpipe.runs.further import Further
 from annpipe.runs.note import run_note
 from annpipe.runs.provenance import DataDigests, check_facts, dataset_facts, run_facts
 from annpipe.runs.reporter import RunReporter, ShouldStop, is_rate
 from annpipe.runs.signals import StopSignal, signals_caught
 from annpipe.runs.trainer import SoloTrainer, Trainer, TrainerParts
+from annpipe.runs.what_changed import changes_said
 from annpipe.saved.check import check_saved_model
 from annpipe.train.gears.compiled.gearbox import Shift
+from annpipe.train.lengthen import Lengthened, begin_anew
 from annpipe.train.loop.checkpoint import drop_older, has_checkpoint
 from annpipe.train.loop.evaluate import evaluate, higher_is_better
 from annpipe.train.loop.figures import draw, run_view, sampled
@@ -62,7 +65,8 @@ class Run:
     """A run with its folder and journal open. `checkpoint` is the state to go on from, None for a new run.
 
     `trainer` prepares parts and gear. `should_stop` may end the run early, and so does `stop_signal`, which several
-    runs can share. A run that `is_trial` of a sweep keeps its model in its folder and does not ship it.
+    runs can share. A run that `is_trial` of a sweep keeps its model in its folder and does not ship it. One that is
+    resumed to another length has that as `further`.
     """
 
     plan: Plan
@@ -74,6 +78,7 @@ class Run:
     is_trial: bool = False
     should_stop: ShouldStop | None = None
     stop_signal: StopSignal = field(default_factory=StopSignal)
+    further: Further | None = None
     _resumed: bool = field(default=False, init=False)
 
     def go(self) -> Outcome:
@@ -90,6 +95,8 @@ class Run:
             except BaseException as error:  # whatever ends a run is its failure: recorded, then reported
                 if self.checkpoint is not None and not self._resumed:
                     self.journal.close()  # the run was never touched: its record stays as it was
+                    if isinstance(error, LengthError):
+                        raise
                     return Outcome("FAILED", error=error)
                 outcome = self._failed(error)
         return self._ended(outcome)
@@ -157,13 +164,40 @@ class Run:
             is_written=self.journal.sync,
         )
         if self.checkpoint is not None:
-            for doubt in check_facts(self.checkpoint["facts"], facts):
-                self.observer.event(f"warning: {doubt}")
-            loop.load_state(self.checkpoint)
-            reporter.recall(loop.epoch)
-            self.journal.write(RunResumed(time=now_ms(), step=loop.epoch))
-            self._resumed = True
+            self._resume(self.checkpoint, loop, reporter, facts)
         return loop
+
+    def _resume(
+        self, checkpoint: Mapping[str, Any], loop: Loop, reporter: RunReporter, facts: Mapping[str, Any]
+    ) -> None:
+        """Puts the state of the checkpoint into the loop, and tells the journal that the run goes on."""
+        further = self.further
+        before = further.facts(checkpoint["facts"], self.plan) if further else checkpoint["facts"]
+        try:
+            doubts = check_facts(before, facts)
+        except RunError as error:
+            raise RunError(f"{error}{changes_said(self.folder, self.plan, loop.parts.dataset)}") from error
+        for doubt in doubts:
+            self.observer.event(f"warning: {doubt}")
+        made = further.lengthened(checkpoint, self.plan, loop.parts) if further else None
+        loop.load_state(made.state if made else checkpoint)
+        reporter.recall(loop.epoch)
+        self.journal.write(RunResumed(time=now_ms(), step=loop.epoch))
+        self._resumed = True
+        if further is not None and made is not None:
+            self._go_further(further, made, loop)
+
+    def _go_further(self, further: Further, made: Lengthened, loop: Loop) -> None:
+        """Writes the new length down: first in the journal, by which a run that is killed now finds it again."""
+        for event in further.events(self.plan):
+            self.journal.write(event)
+        self.journal.sync()
+        self.keep_artifact("plan.yaml", self.plan.to_yaml())
+        seal_plan(self.folder)
+        if made.begins_anew:
+            begin_anew(loop.parts.callbacks, loop.epoch)
+        for note in made.notes:
+            self.observer.event(f"warning: {note}")
 
     def _record_start(self, made: TrainerParts, facts: Mapping[str, Any], device: torch.device) -> None:
         tags = {
@@ -210,7 +244,7 @@ class Run:
             final |= {f"{name}/{key}": value for key, value in measured.items() if (name, key) != ("train", "loss")}
         summary = {f"final/{key}": value for key, value in final.items() if not is_rate(key)}
         summary |= {f"best/{key}": value for key, (value, _) in memory.best.items()}
-        self.journal.metrics(0, summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
+        self.journal.single_values(summary, now_ms())  # of step 0 MLflow draws bars, which compare better than points
         if not self.is_trial:
             self.journal.write(TagsSet(tags={NOTE: run_note(self.plan, final, memory.best)}))
         return final

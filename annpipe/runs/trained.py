@@ -21,6 +21,7 @@ from annpipe.plan.plan import Plan
 from annpipe.record.journal import journal as journals
 from annpipe.record.journal.events import DatasetUsed
 from annpipe.record.journal.seal import MODEL, PLAN, check_own
+from annpipe.runs.further import facts_with_present_plan
 from annpipe.runs.launch import plan_of
 from annpipe.runs.provenance import DataDigests, check_facts, run_facts
 from annpipe.train.parts import Parts, build
@@ -61,7 +62,7 @@ def run_facts_of(folder: Path) -> Mapping[str, Any]:
     """What decided the results of the run in `folder`, as its journal has it; raises RunError where it has none."""
     for event in journals.read(folder):
         if isinstance(event, DatasetUsed) and event.facts:
-            return event.facts
+            return facts_with_present_plan(folder, event.facts)
     raise RunError(f"the journal of {folder.name} does not say what it was trained on: run its spec again")
 
 

@@ -145,11 +145,11 @@ def _model() -> Schema:
     freeze = {
         "description": "the parameters that are not trained, by their names or a part of them",
         "type": ["array", "null"],
-        "items": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]},
+        "items": {"anyOf": [*_PATTERN, _thaw()]},
     }
     short_form = {key: layers[key] for key in ("items", "minItems", "anyOf")}
     long_keys = {"inputs": inputs_schema(), "join": join_schema(), "outputs": outputs_schema()}
-    options = {"layers": short_form, "init": init, "freeze": freeze} | long_keys
+    options = {"layers": short_form, "from": _from(), "init": init, "freeze": freeze} | long_keys
     long = {"type": "object", "properties": options, "additionalProperties": False}
     alone: Schema = {
         "type": "object",
@@ -157,6 +157,41 @@ def _model() -> Schema:
         "allOf": [reference("layer")],
     }
     return layers | {"anyOf": [*layers["anyOf"], long, alone]}
+
+
+_PATTERN: list[Schema] = [{"type": "string", "minLength": 1}, {"type": "integer"}]
+_PATTERNS: Schema = {"anyOf": [*_PATTERN, {"type": "array", "minItems": 1, "items": {"anyOf": _PATTERN}}]}
+
+
+def _thaw() -> Schema:
+    """Parameters that are frozen in the first epochs only."""
+    layers = {"description": "their names or a part of them"} | _PATTERNS
+    until = {"description": "the epochs in which they are frozen", "type": "integer", "minimum": 1}
+    return {
+        "type": "object",
+        "properties": {"layers": layers, "until": until},
+        "required": ["layers", "until"],
+        "additionalProperties": False,
+    }
+
+
+def _from() -> Schema:
+    """The weights to begin with: a run, a folder or a file, or a mapping that says of which parameters."""
+    text = {"type": "string", "minLength": 1}
+    options = {
+        "weights": {"description": "a run, the folder of a model, or a file of weights"} | text,
+        "layers": {"description": "the parameters that are taken, by their names or a part of them"} | _PATTERNS,
+        "else": {"description": "init: what is not there or does not fit begins as it would", "enum": ["init", None]},
+        "digest": {"description": "the digest of the weights, which have to have it"} | text,
+    }
+    return {
+        "description": "the weights of another run to begin with",
+        "anyOf": [
+            {"type": "null"},
+            text,
+            {"type": "object", "properties": options, "required": ["weights"], "additionalProperties": False},
+        ],
+    }
 
 
 def _blocks() -> Schema:

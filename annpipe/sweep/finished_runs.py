@@ -8,7 +8,7 @@ from pathlib import Path
 
 from annpipe.observer import SILENT, Observer
 from annpipe.record.journal import journal
-from annpipe.record.journal.events import DatasetUsed, RunBegun
+from annpipe.record.journal.events import DatasetUsed, LengthChanged, RunBegun
 from annpipe.record.journal.project import run_folders
 from annpipe.record.journal.seal import is_own
 from annpipe.runs.provenance import facts_key
@@ -52,6 +52,8 @@ class FinishedRuns:
         tags = self._tags[folder]
         digest = tags.get("annpipe.plan")
         if digest not in wanted or journal.status(folder) != "FINISHED" or not self._is_own(folder):
+            return None
+        if journal.last_event(folder, LengthChanged) is not None:  # it began as another run
             return None
         used = (event for event in journal.read(folder) if isinstance(event, DatasetUsed))
         facts = next((event.facts for event in used if event.facts is not None), None)

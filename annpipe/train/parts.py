@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from annpipe.backend.initialize import freeze, initialize
 from annpipe.backend.instantiate import instantiate, named_modules, parameter_groups
 from annpipe.backend.streams import drawing
+from annpipe.backend.weights import begin_with
 from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.datasets.on_disk.rows import OnDiskRows
 from annpipe.datasets.prepare import prepare_rows
@@ -20,6 +21,7 @@ from annpipe.datasets.steps.tensors import Rows, Transformed
 from annpipe.datasets.steps.transforms import Fitted
 from annpipe.draft.component import Component
 from annpipe.draft.metric_keys import run_metrics
+from annpipe.draft.weights import Thaw, thawed_after
 from annpipe.errors import RunError
 from annpipe.observer import SILENT, Observer
 from annpipe.plan.plan import Plan
@@ -95,14 +97,15 @@ def _scheduler(plan: Plan, n_rows: int, optimizer: torch.optim.Optimizer) -> Any
 
 
 def build_model(plan: Plan, fitted: Fitted | None = None) -> torch.nn.Module:
-    """The transforms that go with each batch, and the layers with initial weights drawn from the stream `init`.
-
-    What is frozen is marked so.
+    """The transforms that go with each batch, and the layers with initial weights drawn from the stream `init`, or
+    those of another run. What is frozen is marked so.
     """
     with drawing(plan.head.seed, "init"):
         layers = named_modules([layer.component for layer in plan.model])
         model: torch.nn.Module = _stack_for(plan)(layers)
         initialize(model, plan.init)
+    if plan.weights is not None:
+        begin_with(model, plan.weights)
     freeze(model, plan.freeze)
     columns = fitted.columns(fitted.inside) if fitted else None
     return model if columns is None else begun_with(columns.to(torch.get_default_dtype()), model)
@@ -115,11 +118,17 @@ def _stack_for(plan: Plan) -> type[torch.nn.Sequential]:
     return Stack if any(layer.takes_first for layer in plan.model) else torch.nn.Sequential
 
 
-def named_parameters(model: torch.nn.Module, loss: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """What is trained by name: `0.weight` of the model where it is not frozen, `loss.weight` of the loss."""
+def named_parameters(
+    model: torch.nn.Module, loss: torch.nn.Module, thaws: Sequence[Thaw] = ()
+) -> dict[str, torch.nn.Parameter]:
+    """What is trained by name: `0.weight` of the model where it is not frozen, `loss.weight` of the loss.
+
+    What is frozen at this moment and `thaws` later is there as well.
+    """
     of_loss = {f"loss.{name}": parameter for name, parameter in loss.named_parameters()}
     parameters = {**dict(model.named_parameters()), **of_loss}
-    return {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+    later = thawed_after(thaws, (), parameters)
+    return {name: parameter for name, parameter in parameters.items() if parameter.requires_grad or name in later}
 
 
 def build_optimizer(
@@ -139,4 +148,4 @@ def build_optimizer(
 def trial_copy(parts: Parts, plan: Plan, device: torch.device) -> Parts:
     """Parts whose model, loss and optimizer may be stepped without touching the run's own."""
     trial = replace(parts, model=copy.deepcopy(parts.model), loss=copy.deepcopy(parts.loss), scheduler=None)
-    return replace(trial, optimizer=build_optimizer(plan, named_parameters(trial.model, trial.loss), device))
+    return replace(trial, optimizer=build_optimizer(plan, named_parameters(trial.model, trial.loss, plan.thaw), device))

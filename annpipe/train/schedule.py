@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from annpipe.plan.plan import Plan
 from annpipe.plan.schedules import step_rows, steps_in_epoch
+from annpipe.spec.sections.models import Train
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,13 @@ class Schedule:
 
 def schedule(plan: Plan, n_rows: int) -> Schedule:
     """The schedule of a plan over `n_rows` rows to train on."""
-    size = step_rows(plan.train, n_rows)
+    return schedule_of(plan, n_rows, plan.train)
+
+
+def schedule_of(plan: Plan, n_rows: int, train: Train) -> Schedule:
+    """The schedule that the plan has with another section `train`."""
+    size = step_rows(train, n_rows)
     looks = bool(plan.split.has_val or plan.callbacks or plan.followed_metric)
-    train = plan.train
     return Schedule(n_rows, size, train.epochs, train.drop_last, train.evaluate_every if looks else None, train.steps)
 
 

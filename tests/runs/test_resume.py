@@ -246,11 +246,30 @@ def test_data_that_changed_is_refused(go: Any, tmp_path: Path) -> None:
     facts = json.loads(state.read_text())
     other = go(PLUGIN_SPEC.replace("x**2", "x**3"), gain=FAILING, resume=first.folder)
     assert "the plan is not the one this run began with" in str(other.outcome.error)
+    assert "start a new run; data.formula.targets.y: x**2 → x**3, digest of the data: " in str(other.outcome.error)
+    fewer = go(PLUGIN_SPEC.replace("rows: 50", "rows: 40"), gain=FAILING, resume=first.folder)
+    assert "data: 50 → 40 rows" in str(fewer.outcome.error)
     facts["facts"]["dataset"] = "0" * 16
     del facts["crc"]
     state.write_bytes(seal(json.dumps(facts)))
     other = go(PLUGIN_SPEC, gain=FAILING, resume=first.folder)
     assert "the dataset is not the one this run began with" in str(other.outcome.error)
+
+
+def test_a_plan_that_was_changed_by_hand_is_refused_with_old_and_new_values(go: Any, tmp_path: Path) -> None:
+    """Each path that is another: an option, a component with its options, one that had its default."""
+    first = go(PLUGIN_SPEC, gain=FAILING)
+    changed = PLUGIN_SPEC.replace("SGD: {lr: 0.1}", "Adam: {lr: 0.2}").replace("epochs: 3", "epochs: 4, clip_norm: 1.0")
+    error = str(go(changed, gain=FAILING, resume=first.folder).outcome.error)
+    for words in (
+        "optimizer: SGD → Adam",
+        "optimizer.SGD.lr: 0.1 → not said",
+        "optimizer.Adam.lr: not said → 0.2",
+        "train.epochs: 3 → 4",
+        "train.clip_norm: not said → 1.0",
+    ):
+        assert words in error
+    assert "data" not in error.partition("start a new run")[2]
 
 
 def test_a_layer_that_raises_fails_the_run_and_leaves_its_traceback(go: Any) -> None:

@@ -55,7 +55,7 @@ SECTION_KINDS = {
 LEFT_OUT: Mapping[str, tuple[str, ...]] = {
     "data": ("split.", "transforms."),
     "optimizer": ("groups+=",),
-    "model": ("init.", "inputs.", "outputs.", "freeze="),
+    "model": ("init.", "inputs.", "outputs.", "freeze=", "from="),
     "sweep": ("over.",),
 }
 """What a path may make below a section that the spec has without it."""

@@ -81,8 +81,9 @@ def _kinds_and_names(ctx: click.Context, typed: str) -> Words:
 
 
 def _runs(ctx: click.Context, typed: str, *, open_only: bool = False) -> Iterator[tuple[str, str]]:
+    from annpipe.files.run_ids import RUNS
     from annpipe.record.journal.journal import status
-    from annpipe.record.journal.project import RUNS, find_project, run_folders
+    from annpipe.record.journal.project import find_project, run_folders
 
     above = f"{RUNS}/" if typed.startswith(f"{RUNS}/") else ""
     for folder in reversed(run_folders(find_project())):

@@ -62,6 +62,7 @@ def show_plan(plan: Plan) -> str:
         "",
         *_cost(plan),
         *(f"init       {name}: {component_text(component)}" for name, component in plan.init.items()),
+        *_weights(plan),
         *_losses(plan),
         f"optimizer  {component_text(plan.optimizer)}",
         *(f"           {', '.join(group.patterns)}  {options_text(group.options)}" for group in plan.groups),
@@ -74,6 +75,21 @@ def show_plan(plan: Plan) -> str:
     ]
     lines += [f"train      {_length(plan)}, a step is {_step(plan)}", f"record     {_recorded(plan)}"]
     return "\n".join(map(one_line, lines))
+
+
+def _weights(plan: Plan) -> list[str]:
+    """What the model begins with, where weights are taken, and what begins without them."""
+    if (weights := plan.weights) is None:
+        return []
+    of = f"the run {weights.run}" if weights.run else weights.source
+    lines = [f"from       {of} (digest {weights.digest}): {_names(weights.taken)}"]
+    lines += [f"           as it would without: {_names(weights.left)}"] if weights.left else []
+    lines += ["           what transforms learn is learnt from the data of this run"] if plan.transforms else []
+    return lines
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
 
 def _losses(plan: Plan) -> list[str]:
@@ -122,7 +138,10 @@ def _total(counts: Sequence[int | None]) -> str:
 def _frozen(plan: Plan) -> str:
     """How many of the parameters are trained, where some are not."""
     trained = plan.n_parameters - plan.n_frozen
-    return f", {trained:,} of them trained: {', '.join(plan.freeze)} frozen" if plan.freeze else ""
+    always = f", {trained:,} of them trained: {', '.join(plan.freeze)} frozen" if plan.freeze else ""
+    return always + "".join(
+        f", {', '.join(thaw.patterns)} frozen until epoch {thaw.until} has passed" for thaw in plan.thaw
+    )
 
 
 def _step(plan: Plan) -> str:

@@ -34,6 +34,8 @@ def as_table(
     columns |= {key.upper(): [_number(value) for value in values] for key, values in asked.items() if metrics != [key]}
     if any(run.sweep for run in runs):
         columns["SWEEP"] = [names.get(run.sweep, run.sweep) if run.sweep else "-" for run in runs]
+    if any(run.begun_from for run in runs):
+        columns["FROM"] = [run.begun_from or "-" for run in runs]
     columns["RECORD"] = [_record(run) for run in runs]
     columns = {head: [one_line(cell) for cell in cells] for head, cells in columns.items()}
     for head in DISPENSABLE:

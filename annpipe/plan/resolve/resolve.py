@@ -27,6 +27,7 @@ from annpipe.plan.checks.outputs import HeadRun, check_output, filled, for_each,
 from annpipe.plan.checks.refusals import misfits, refusals
 from annpipe.plan.checks.sizes import beyond_memory, lone_row, too_few
 from annpipe.plan.checks.thresholds import metrics_without_classes, with_thresholds
+from annpipe.plan.checks.weights import with_weights
 from annpipe.plan.output_roles import transform_faults, with_output_roles
 from annpipe.plan.plan import Layer, Plan
 from annpipe.plan.resolve.shape_cache import ShapeCache
@@ -37,6 +38,7 @@ from annpipe.plan.warnings import (
     goal_of_scheduler,
     labels_as_numbers,
     linear_collapse,
+    never_thawed,
     steps_for_channels,
 )
 
@@ -90,6 +92,8 @@ def _resolved(drafted: Draft, shape_cache: ShapeCache, passes: PassCache | None)
     problems += refusals(drafted, parameters, list(fields.targets))
     problems = problems or _scale_faults(drafted, fields)
     of_parameters, n_frozen = check_parameters(drafted, parameters)
+    drafted, of_weights = with_weights(drafted, layers)
+    of_parameters = [*of_parameters, *of_weights]
     of_length = _of_length(drafted, parameters, rows.length) if not problems and not of_parameters else []
     problems += [*of_parameters, *(p for p in of_length if p.severity != "warning")]
     problems += _of_rows(drafted, layers, fields, rows)
@@ -175,6 +179,7 @@ def _warnings(drafted: Draft, layers: Sequence[Layer], heads: Sequence[HeadRun])
     yield from linear_collapse(layers)
     yield from steps_for_channels(layers)
     yield from clipped_within_a_step(drafted)
+    yield from never_thawed(drafted)
     for head in heads:
         yield from labels_as_numbers(head.loss, head.fields, drafted)
     for head in heads:

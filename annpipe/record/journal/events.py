@@ -3,6 +3,7 @@
     run → tags, dataset, series, metrics, artifact, model, …, end        of a run
     run → begun and trial for each trial, artifact, model, …, end        of a sweep
     … end → resumed → … → end                                            of a run that was resumed
+    … end → resumed → length → … → end                                   of one that was trained further
 
 An event is a JSON object whose first member, `event`, is the kind and whose others are the fields of its dataclass, in
 their order. Times are milliseconds since 1970. Journals outlive the version of annpipe that wrote them, so a field is
@@ -15,56 +16,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar
+
+from annpipe.record.journal.event_fields import (
+    CHECK,
+    MAPPING,
+    NEW_MAPPING,
+    NUMBERS,
+    NUMBERS_BY_KEY,
+    OMITTED,
+    STATUS,
+    TAGS,
+    TEXT,
+    TIME,
+    WHOLE,
+)
+from annpipe.record.journal.event_fields import Status as Status
 
 VERSION = 2  # of the lines: those of version 1 had no check sums, which `lines` reads as well
-Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
-LATEST_MS = 253_402_300_799_000  # the end of the year 9999
-_NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no numbers for them
-_CHECK, _OMITTED = "check", "omitted"  # metadata of a field: what its value must be, and whether None is left out
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, int) and _is_whole(value) and 0 <= value <= LATEST_MS
-
-
-def _is_number(value: object) -> bool:
-    return value in _NOT_FINITE if isinstance(value, str) else isinstance(value, float) or _is_whole(value)
-
-
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_tags(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
-def _is_list_of_numbers(value: object) -> bool:
-    return isinstance(value, list) and all(type(item) is float or _is_number(item) for item in value)
-
-
-def _is_numbers_by_key(value: object) -> bool:
-    return isinstance(value, dict) and all(map(_is_number, value.values()))
-
-
-def _is_status(value: object) -> bool:
-    return value in get_args(Status)
-
-
-TEXT, WHOLE, TIME, MAPPING, TAGS, STATUS = (
-    {_CHECK: check} for check in (_is_text, _is_whole, _is_time, _is_mapping, _is_tags, _is_status)
-)
-NUMBERS, NUMBERS_BY_KEY = {_CHECK: _is_list_of_numbers}, {_CHECK: _is_numbers_by_key}
-NEW_MAPPING = MAPPING | {_OMITTED: True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +72,27 @@ class RunResumed(Event):
     kind: ClassVar[str] = "resumed"
     time: int | None = field(default=None, metadata=TIME)
     step: int | None = field(default=None, metadata=WHOLE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LengthChanged(Event):
+    """The run is to be `epochs` or `steps` long from now on, and was to be `before` in the same unit.
+
+    `step` are the optimizer steps done then, `plan` is the digest of the plan with the new length.
+    """
+
+    kind: ClassVar[str] = "length"
+    time: int = field(metadata=TIME)
+    step: int = field(metadata=WHOLE)
+    before: int = field(metadata=WHOLE)
+    plan: str = field(metadata=TEXT)
+    epochs: int | None = field(default=None, metadata=WHOLE)
+    steps: int | None = field(default=None, metadata=WHOLE)
+
+    @property
+    def total(self) -> int:
+        """The length, in epochs or in steps."""
+        return self.epochs or self.steps or 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +211,7 @@ class UnknownEvent(Event):
 KINDS: Mapping[str, type[Event]] = {
     cls.kind: cls
     for cls in (
-        *(RunBegun, RunResumed, RunEnded, SeriesPoints, MetricPoints, TagsSet, ParamsSet, DatasetUsed),
+        *(RunBegun, RunResumed, LengthChanged, RunEnded, SeriesPoints, MetricPoints, TagsSet, ParamsSet, DatasetUsed),
         *(ArtifactKept, ModelSaved, FileUnwritten, TrialBegun, TrialEnded),
     )
 }
@@ -234,7 +224,7 @@ def to_data(event: Event) -> dict[str, Any]:
     data: dict[str, Any] = {"event": event.kind}
     for item in fields(event):
         value = getattr(event, item.name)
-        if value is not None or not item.metadata.get(_OMITTED):
+        if value is not None or not item.metadata.get(OMITTED):
             data[item.name] = value
     return data
 
@@ -251,7 +241,7 @@ def from_data(data: object) -> Event | None:
         value = data.get(item.name)
         if value is None and _has_default(item):
             continue
-        check: Callable[[object], bool] = item.metadata[_CHECK]
+        check: Callable[[object], bool] = item.metadata[CHECK]
         if not check(value):
             return None
         values[item.name] = value
@@ -262,9 +252,8 @@ def time_of(event: Event) -> int | None:
     """When an event was, as far as it tells."""
     if isinstance(event, SeriesPoints):
         return event.end
-    if isinstance(event, RunBegun | RunResumed | RunEnded | MetricPoints | FileUnwritten | TrialBegun | TrialEnded):
-        return event.time
-    return None
+    timed = RunBegun | RunResumed | LengthChanged | RunEnded | MetricPoints | FileUnwritten | TrialBegun | TrialEnded
+    return event.time if isinstance(event, timed) else None
 
 
 def without_infinities(value: object) -> object:

@@ -42,6 +42,7 @@ RESERVE = ".reserve"  # a file whose room is given to a run's last words when th
 RESERVE_BYTES = 1 << 16
 MOST_WAITING = 1 << 26  # bytes of lines in memory
 SECONDS_FOR_ROOM = 5.0  # that the last words are tried for
+SINGLE_VALUES = ("final", "best")  # what the keys of values of the whole run begin with
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -59,6 +60,7 @@ class Journal:
         self._descriptor, self._let_go = descriptor, let_go
         self._folder = folder
         self._last_steps = last_steps
+        self._single_values: dict[str, float] = {}
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._ended: Status | None = None
@@ -81,16 +83,21 @@ class Journal:
         descriptor = open_descriptor(folder / FILE, os.O_RDWR | os.O_APPEND)
         let_go = _lock(descriptor, folder)
         steps: dict[str, int] = {}
+        values: dict[str, float] = {}
         end = 0
         with open(folder / FILE, "rb") as file:
             for event, offset in lines(file):
                 end = offset
                 for key, step in last_steps(event):
                     steps[key] = max(step, steps.get(key, step))
+                if isinstance(event, MetricPoints):
+                    values.update(_single(event.values))
         if os.fstat(descriptor).st_size != end:  # on Windows nothing is cut off while somebody reads
             os.ftruncate(descriptor, end)
         _set_aside(folder)
-        return cls(descriptor, let_go, folder, steps, observer)
+        journal = cls(descriptor, let_go, folder, steps, observer)
+        journal._single_values = values
+        return journal
 
     def last_step(self, key: str) -> int | None:
         """The highest step journaled for `key`; None when there is none."""
@@ -126,6 +133,17 @@ class Journal:
         if new:
             self.write(MetricPoints(step=step, time=time_ms, values=new, dataset=dataset))
             self._last_steps.update(dict.fromkeys(new, step))
+            self._single_values.update(_single(new))
+
+    def single_values(self, values: Mapping[str, float], time_ms: int) -> None:
+        """Appends values of the whole run, at step 0; where the run was trained further, each that is another since has
+        a point more."""
+        steps: dict[int, dict[str, float]] = {}
+        for key, value in values.items():
+            if key not in self._single_values or str(self._single_values[key]) != str(float(value)):  # nan is itself
+                steps.setdefault(self._last_steps.get(key, -1) + 1, {})[key] = value
+        for step, new in steps.items():
+            self.metrics(step, new, time_ms)
 
     def end(self, status: Status, error: str | None = None) -> None:
         """Writes how the run ended, as its last words: `close` finds room for them where it can."""
@@ -212,6 +230,11 @@ class Journal:
 def now_ms() -> int:
     """The time as the journal writes it: milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+def _single(values: Mapping[str, float]) -> dict[str, float]:
+    """Those values that are of the whole run."""
+    return {key: float(value) for key, value in values.items() if key.partition("/")[0] in SINGLE_VALUES}
 
 
 def _lock(descriptor: int, folder: Path) -> Callable[[], None]:

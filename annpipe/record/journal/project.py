@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import string
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +12,8 @@ from pathlib import Path
 
 from annpipe.errors import NotFound, RunError, visible
 from annpipe.files.private import PRIVATE_FOLDER, private_folder
+from annpipe.files.run_ids import RUNS, name_in
+from annpipe.files.run_ids import slug as slug
 from annpipe.record.journal.events import RunBegun
 from annpipe.record.journal.inside import check_inside, is_file
 from annpipe.record.journal.journal import FILE as JOURNAL
@@ -25,8 +25,6 @@ from annpipe.record.journal.state import read_state
 
 __all__ = ["find_project", "find_run", "new_run_folder", "resolve_tracking_uri", "run_folders", "runs_folder", "slug"]
 
-RUNS = "runs"
-_RUN_ID = re.compile(r"(?P<name>.+)-(?P<stamp>\d{8}-\d{6})-[a-z0-9]{4}")
 _LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -65,16 +63,6 @@ def _made(runs: Path, name: str) -> Path:
         except FileExistsError:
             continue
         return folder
-
-
-def slug(name: str) -> str:
-    """The part of a run id that comes from the run's name: lower-case letters, digits and single hyphens.
-
-    >>> slug("Ünïcode / spaces")
-    'unicode-spaces'
-    """
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60].rstrip("-") or "run"
 
 
 @dataclass(frozen=True)
@@ -208,7 +196,7 @@ def _named(folders: Sequence[Path], text: str) -> Path:
     for folder in folders:
         if folder.name == text:
             return folder
-    same_name = [folder for folder in folders if _name(folder) == slug(text)]
+    same_name = [folder for folder in folders if name_in(folder.name) == slug(text)]
     if same_name:  # the ids of a sweep's trials begin with the name of their spec, and they have names of their own
         return next((folder for folder in reversed(same_name) if _called(folder) == slug(text)), same_name[-1])
     fitting = [folder for folder in folders if folder.name.startswith(text) or _is_mlflow_run(folder, text)]
@@ -217,7 +205,7 @@ def _named(folders: Sequence[Path], text: str) -> Path:
     if fitting:
         shown = ", ".join(folder.name for folder in fitting[-5:])
         raise NotFound(f"'{text}' fits {len(fitting)} runs: {shown}; write more of the id")
-    names = dict.fromkeys(name for folder in reversed(folders) for name in (folder.name, _name(folder)))
+    names = dict.fromkeys(name for folder in reversed(folders) for name in (folder.name, name_in(folder.name)))
     near = get_close_matches(text, list(names), n=3, cutoff=0.5)
     meant = f"did you mean {' or '.join(repr(name) for name in near)}? " if near else ""
     raise NotFound(f"there is no run '{text}' in {folders[0].parent}; {meant}`annpipe runs` lists them")
@@ -226,11 +214,6 @@ def _named(folders: Sequence[Path], text: str) -> Path:
 def _called(folder: Path) -> str:
     """The name that the run itself says."""
     return slug(run_begun(folder).name or "")
-
-
-def _name(folder: Path) -> str:
-    match = _RUN_ID.fullmatch(folder.name)
-    return match["name"] if match else folder.name
 
 
 def _is_mlflow_run(folder: Path, text: str) -> bool:

@@ -61,6 +61,13 @@ def seal(folder: Path) -> None:
     _write(folder, Seal(project, _facts(folder), _digests(folder, (PLAN, MODEL)), stores))
 
 
+def seal_plan(folder: Path) -> None:
+    """Seals the plan of a run as it is now, and leaves its model as it was sealed; without a seal nothing is done."""
+    known = read_seal(folder)
+    if known is not None:
+        _write(folder, replace(known, files={**known.files, **_digests(folder, (PLAN,))}))
+
+
 def seal_store(folder: Path, uri: str) -> None:
     """Adds a store that the user named on the command line to the seal of a run; without a seal nothing is done."""
     known = read_seal(folder)

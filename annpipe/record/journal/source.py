@@ -17,6 +17,7 @@ from annpipe.errors.redact import HIDDEN, scrub, secret_words
 from annpipe.record.journal.git import git_tags
 
 NOTE = "mlflow.note.content"
+FROM = "annpipe.from"  # the tag that names the run, or the file, whose weights a run began with
 """The tag that MLflow shows as the description of a run, in Markdown."""
 
 

@@ -14,6 +14,7 @@ from annpipe.record.journal.events import RunBegun, RunEnded, TagsSet, TrialEnde
 from annpipe.record.journal.inside import check_inside, neighbour
 from annpipe.record.journal.journal import Status, now_ms
 from annpipe.record.journal.project import find_run, run_folders
+from annpipe.record.journal.source import FROM
 from annpipe.record.journal.state import is_recorded
 
 LOSS = "train/loss"
@@ -25,7 +26,7 @@ class RunSummary:
     """One run: its true status, when it began, how long it trained, its loss, and whether the record has all of it.
 
     `metric` is the key that the run is judged by, `value` its last value. `sweep` is the id of the sweep that a trial
-    belongs to.
+    belongs to, `begun_from` the run or the file whose weights it began with.
     """
 
     id: str
@@ -38,6 +39,7 @@ class RunSummary:
     metric: str | None = None
     value: float | None = None
     sweep: str | None = None
+    begun_from: str | None = None
 
 
 def summarize(folder: Path) -> RunSummary:
@@ -58,6 +60,7 @@ def summarize(folder: Path) -> RunSummary:
         metric=metric,
         value=value,
         sweep=first.parent,
+        begun_from=first.tags.get(FROM),
     )
 
 

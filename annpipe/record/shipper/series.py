@@ -29,6 +29,12 @@ class AllSeries:
         self.last_step = 0
         self.expected: int | None = None  # points of a series, as the run announced them
 
+    def announce(self, expected: int) -> None:
+        """The run was given another length: so many points of a series are to come in all."""
+        self.expected = expected
+        for series in self._series.values():
+            series.announce(expected)
+
     def kept(self, event: Event) -> Iterator[tuple[str, SeriesPoint]]:
         """Counts the points of an event, and gives those that go into the record at once."""
         for key, point in _points(event):

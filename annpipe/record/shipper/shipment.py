@@ -17,6 +17,7 @@ from annpipe.record.journal.events import (
     ArtifactKept,
     DatasetUsed,
     Event,
+    LengthChanged,
     MetricPoints,
     ModelSaved,
     RunBegun,
@@ -203,6 +204,8 @@ class Shipment:
             if not self._filled:
                 self._fill(self._offset)
             self._ended, self._filled = None, False
+        elif isinstance(event, LengthChanged):
+            self._series.announce(event.total)
         elif isinstance(event, TrialBegun | TrialEnded):
             self._passes.take(event, is_new=is_new and not self._sender.is_mending)
         elif isinstance(event, RunEnded):

@@ -35,6 +35,7 @@ class Thinner:
         announced = expected or 0
         self._stage_end = announced if announced > BUDGET else max(announced, UNANNOUNCED)
         self._stride = math.ceil(announced / STRIDED) if announced > BUDGET else 1
+        self._budget = BUDGET
         self.expected = announced
         self.n_seen = 0
         self.n_kept = 0
@@ -70,6 +71,15 @@ class Thinner:
             self._note_extremes(point, kept)
         return kept
 
+    def announce(self, expected: int) -> None:
+        """The series will be so long after all: a run that is trained further. What comes now has a budget of its own,
+        as long as it makes the series longer."""
+        n_more = max(0, expected - self.n_seen)
+        self.expected = expected
+        self._budget = max(self._budget, self.n_kept + min(n_more, BUDGET) + NON_FINITE + self._n_aside)
+        self._stage_end = max(expected, self.n_seen + UNANNOUNCED)
+        self._stride = max(1, _stride(n_more, self._room(self._budget)))
+
     @property
     def n_chosen(self) -> int:
         """How many points are to be in the record: those that were kept, and those that `fill` added."""
@@ -92,7 +102,8 @@ class Thinner:
         if self.is_whole:
             return 0
         self._n_aside += 3  # the outstanding ones
-        limit = BUDGET if final or self.n_seen >= self.expected else WHILE_RESUMABLE
+        over = BUDGET - WHILE_RESUMABLE
+        limit = self._budget if final or self.n_seen >= self.expected else self._budget - over
         stride = 1 if self.n_seen <= limit else _stride(self.n_seen, self._room(limit))
         if not 0 < stride < max(self._stride, 2):
             stride = 0
@@ -100,7 +111,7 @@ class Thinner:
         if not stride:
             return 0
         self.n_kept = self.n_seen if stride == 1 else self.n_kept + math.ceil(self.n_seen / stride)
-        self._stride = _stride(max(self._stage_end - self.n_seen, self.n_seen // 2), self._room(BUDGET))
+        self._stride = _stride(max(self._stage_end - self.n_seen, self.n_seen // 2), self._room(self._budget))
         return stride
 
     def _choose(self, stride: int) -> None:
@@ -115,7 +126,7 @@ class Thinner:
         return limit - NON_FINITE - self._n_aside - self.n_kept + self._n_non_finite
 
     def _next_stage(self) -> None:
-        self._stride = _stride(2 * self.n_seen, self._room(BUDGET))
+        self._stride = _stride(2 * self.n_seen, self._room(self._budget))
         self._stage_end *= 2
 
     def _note_extremes(self, point: SeriesPoint, kept: bool) -> None:

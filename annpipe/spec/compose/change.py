@@ -15,10 +15,14 @@ from annpipe.spec.sections.spec import TOP_KEYS
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, plain
 
 BESIDE = {"data": ("split", "transforms"), "optimizer": ("groups",)}  # what may stand beside a section's component
-OPTION_MAPPINGS = {"sweep": ("over", "method", "prune"), "model": ("inputs", "outputs", "init")}  # that may be left out
+OPTION_MAPPINGS = {  # that may be left out
+    "sweep": ("over", "method", "prune"),
+    "model": ("inputs", "outputs", "init", "from"),
+}
 CLOSED = ("device", "train", "tracking", "sweep", "model")  # sections whose keys are no names of the user's
 LISTS = (  # where lists stand below a section; `*` is any one name
     *(("optimizer", "groups"), ("data", "transforms", "*"), ("blocks", "*"), ("model", "layers"), ("model", "freeze")),
+    ("model", "from", "layers"),
     *(("model", "inputs", "*"), ("model", "outputs", "*", "layers"), ("model", "outputs", "*", "metrics")),
 )
 

@@ -9,10 +9,11 @@ from annpipe.errors import Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.spec.sections.component import Call, read_call, read_calls
 from annpipe.spec.sections.inputs_outputs import JOINS, HeadCall, InputCall, read_inputs, read_join, read_outputs
+from annpipe.spec.sections.model_weights import FromCall, ThawCall, read_freeze, read_from
 from annpipe.spec.sections.section_reader import EXAMPLES, SectionReader, is_given, used_note
 from annpipe.spec.yaml.nodes import ListNode, MappingNode, Node, ScalarNode, in_words
 
-MODEL_KEYS = ("inputs", "join", "layers", "outputs", "init", "freeze")
+MODEL_KEYS = ("from", "inputs", "join", "layers", "outputs", "init", "freeze")
 OF_HEADS = {"loss": "losses", "metrics": "metrics"}
 BLOCK_NAME = re.compile(r"[a-z_][a-z0-9_]*\Z")
 
@@ -105,20 +106,23 @@ class ModelReading:
         for key, value in node.pairs:
             yield key, self._reading.taken(read_call(value, f"`model.init.{key.value}`"))
 
-    def freeze(self) -> tuple[ScalarNode, ...]:
-        """The patterns of parameters that are not trained."""
+    def freeze(self) -> tuple[tuple[ScalarNode, ...], tuple[ThawCall, ...]]:
+        """The patterns of parameters that are not trained, and of those that are not for some epochs."""
         node = self._part("freeze")
         if node is None:
-            return ()
-        items = node.items if isinstance(node, ListNode) else (node,)
-        words = [item for item in items if isinstance(item, ScalarNode) and _is_name(item.value)]
-        wrong = [item for item in items if item not in words] if isinstance(node, ListNode) else [node]
-        for item in wrong:
-            wanted = "names of parameters" if isinstance(node, ListNode) else "a list of names of parameters"
-            verb = "holds" if isinstance(node, ListNode) else "must be"
-            message = f"`model.freeze` {verb} {wanted}; found {in_words(item)}"
-            self._problems.append(Problem("wrong-type", message, item.place, EXAMPLES["model.freeze"], used_note(item)))
-        return tuple(words) if isinstance(node, ListNode) else ()
+            return (), ()
+        words, thaws, problems = read_freeze(node)
+        self._problems += problems
+        return words, thaws
+
+    def weights(self) -> FromCall | None:
+        """The weights that the model begins with."""
+        node = self._part("from")
+        if node is None:
+            return None
+        call, problems = read_from(node)
+        self._problems += problems
+        return call
 
     def blocks(self) -> Iterator[tuple[ScalarNode, tuple[Call, ...]]]:
         """Each block's name and its layers."""
@@ -141,8 +145,3 @@ class ModelReading:
                 message = f"the block '{name}' has no layer"
                 self._problems.append(Problem("block", message, key.place, EXAMPLES["blocks"]))
             yield key, tuple(calls)
-
-
-def _is_name(value: object) -> bool:
-    """A word, or the number of a layer, with which the names of its parameters begin."""
-    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""

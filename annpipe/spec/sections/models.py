@@ -26,7 +26,7 @@ LIST_SECTIONS = frozenset({"plugins", "model", *MANY_COMPONENTS})
 DESCRIPTIONS: Mapping[str, str] = {
     "device": "where and how the run computes",
     "blocks": "stacks of layers by name, to be used as layers in the model",
-    "model": "the layers, in order; sizes are filled in; `inputs`, `outputs`, `init` and `freeze` where more is said",
+    "model": "the layers, in order; sizes are filled in; `inputs`, `outputs`, `init`, `freeze`, `from` say more",
     "train": "how long, in what batches, and when the run looks",
     "sweep": "what `annpipe sweep` tries; a single run does not look at it",
     "tracking": "where the record goes",

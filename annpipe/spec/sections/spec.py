@@ -13,6 +13,7 @@ from annpipe.registry.other_tools.words import section_word
 from annpipe.spec.sections.component import GROUPS, Call, GroupCall, read_call, read_calls, read_groups
 from annpipe.spec.sections.inputs_outputs import HeadCall, InputCall
 from annpipe.spec.sections.model_section import ModelReading, long_form
+from annpipe.spec.sections.model_weights import FromCall, ThawCall
 from annpipe.spec.sections.models import LIST_SECTIONS, SECTIONS, Device, Head, Split, Tracking, Train
 from annpipe.spec.sections.new_names import with_new_names
 from annpipe.spec.sections.section_reader import (
@@ -69,6 +70,8 @@ class Spec:
     outputs: tuple[HeadCall, ...]
     init: tuple[tuple[ScalarNode, Call], ...]
     freeze: tuple[ScalarNode, ...]
+    thaw: tuple[ThawCall, ...]
+    weights: FromCall | None
     loss: Call
     optimizer: Call
     groups: tuple[GroupCall, ...]
@@ -118,6 +121,7 @@ def read_spec(root: MappingNode, file: str) -> Spec:
     reading.keys()
     model = ModelReading(reading)
     inputs = model.inputs()
+    freeze, thaw = model.freeze()
     head = reading.section(Head, _only(root, tuple(Head.model_fields)))
     spec = Spec(
         file=file,
@@ -133,7 +137,9 @@ def read_spec(root: MappingNode, file: str) -> Spec:
         model=model.model(),
         outputs=model.outputs(),
         init=tuple(model.init()),
-        freeze=model.freeze(),
+        freeze=freeze,
+        thaw=thaw,
+        weights=model.weights(),
         loss=reading.call("loss"),
         optimizer=reading.component_beside("optimizer", (GROUPS,)),
         groups=reading.groups(),

@@ -93,6 +93,10 @@ class EarlyStopping:
                 raise self._best.unknown(look)
             look.stop(f"{self._best.monitor} has not improved for {look.epoch - self._since} epochs")
 
+    def begin_anew(self, epoch: int) -> None:
+        """The run is trained further than this callback let it: its patience begins at that epoch."""
+        self._since = epoch
+
     def state_dict(self) -> State:
         return {"best": self._best.value, "since": self._since}
 

@@ -13,6 +13,7 @@ from annpipe.record.journal.events import (
     ArtifactKept,
     DatasetUsed,
     Event,
+    LengthChanged,
     MetricPoints,
     ModelSaved,
     RunBegun,
@@ -41,6 +42,9 @@ LINES: dict[str, Event] = {
     '{"event":"artifact","file":"plan.yaml","to":""}': ArtifactKept(file="plan.yaml", to=""),
     '{"event":"model","folder":"model"}': ModelSaved(folder="model"),
     '{"event":"resumed","time":5,"step":2}': RunResumed(time=5, step=2),
+    '{"event":"length","time":5,"step":30,"before":10,"plan":"ab","epochs":20,"steps":null}': LengthChanged(
+        time=5, step=30, before=10, plan="ab", epochs=20
+    ),
     '{"event":"begun","run":"trial-1","time":5}': TrialBegun(run="trial-1", time=5),
     '{"event":"end","status":"FINISHED","time":7,"error":null}': RunEnded(status="FINISHED", time=7),
 }

@@ -80,6 +80,24 @@ def test_reopening_cuts_off_a_torn_line_and_drops_points_that_are_there(tmp_path
     ]
 
 
+def test_a_value_of_the_whole_run_has_a_point_more_where_it_is_another(tmp_path: Path) -> None:
+    """A resumed end writes nothing twice, a longer run its new end; nan is itself."""
+    pen = Journal.create(tmp_path)
+    pen.single_values({"final/val/loss": 0.5, "best/val/loss": 0.4, "final/val/r2": math.nan}, 1)
+    pen.close()
+    pen = Journal.reopen(tmp_path)
+    pen.single_values({"final/val/loss": 0.5, "best/val/loss": 0.4, "final/val/r2": math.nan}, 2)
+    pen.single_values({"final/val/loss": 0.3, "best/val/loss": 0.4, "final/val/r2": math.nan}, 3)
+    pen.close()
+    points = [point for event in events(tmp_path) for point in journal.points(event)]
+    assert [(key, step, time) for key, step, _, time in points] == [
+        ("final/val/loss", 0, 1),
+        ("best/val/loss", 0, 1),
+        ("final/val/r2", 0, 1),
+        ("final/val/loss", 1, 3),
+    ]
+
+
 def test_a_reader_sees_complete_lines_only(tmp_path: Path) -> None:
     """A line that is being written is not there yet."""
     pen = Journal.create(tmp_path)

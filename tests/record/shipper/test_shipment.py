@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from annpipe.record.journal.events import ArtifactKept, ParamsSet, RunEnded, RunResumed
+from annpipe.record.journal.events import ArtifactKept, LengthChanged, ParamsSet, RunEnded, RunResumed, TagsSet
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.state import Shipped, is_recorded, sole_shipper, write_state
 from annpipe.record.shipper.recorder import Recorder
@@ -139,6 +139,32 @@ def test_a_resumed_run_goes_on_in_the_same_mlflow_run(project: Path, begin: Any)
     assert client(project).get_run(first.run_id).info.status == "FINISHED"
     assert [step for step, _, _ in history(project, first.run_id, "train/loss")] == list(range(1, 31))
     assert is_recorded(run.folder)
+
+
+def test_a_run_that_is_trained_further_stays_one_run_with_its_new_end(project: Path, begin: Any) -> None:
+    """FINISHED and shipped, then longer: every point once, the new length beside the params, the last final value."""
+    run = begin(expected_points=10, params={"train.epochs": "10"})
+    run.journal.series("train/loss", 1, [1.0] * 10, BEGAN, BEGAN + 10)
+    run.journal.single_values({"final/train/loss": 1.0}, BEGAN + 10)
+    first = shipped(run.end())
+    journal = Journal.reopen(run.folder)
+    journal.write(RunResumed(time=BEGAN + 100, step=10))
+    journal.write(LengthChanged(time=BEGAN + 100, step=10, before=10, plan="ab", epochs=30))
+    journal.write(TagsSet(tags={"annpipe.length": "30 epochs, 10 epochs before"}))
+    journal.write(ParamsSet(params={"train.epochs.extended": "30"}))
+    journal.series("train/loss", 11, [0.5] * 20, BEGAN + 100, BEGAN + 120)
+    journal.single_values({"final/train/loss": 0.5}, BEGAN + 120)
+    journal.write(RunEnded(status="FINISHED", time=BEGAN + 130, error=None))
+    journal.close()
+    assert not is_recorded(run.folder)
+    second = shipped(run.folder)
+    assert second.run_id == first.run_id
+    assert second.complete
+    found = client(project).get_run(first.run_id)
+    assert found.data.params == {"train.epochs": "10", "train.epochs.extended": "30"}
+    assert found.data.tags["annpipe.length"] == "30 epochs, 10 epochs before"
+    assert found.data.metrics == {"train/loss": 0.5, "final.train.loss": 0.5}
+    assert [step for step, _, _ in history(project, first.run_id, "train/loss")] == list(range(1, 31))
 
 
 @pytest.mark.slow

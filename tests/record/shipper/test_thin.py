@@ -80,3 +80,17 @@ def test_a_killed_run_leaves_room_to_be_resumed(stop: int) -> None:
     assert len(steps) <= BUDGET
     assert length - 1 in steps
     assert sum(step >= stop for step in steps) > 1_000
+
+
+@pytest.mark.parametrize("begun", [100, 10_000, 25_000])
+@pytest.mark.parametrize("more", [50, 6_000, 30_000])
+def test_what_a_run_is_trained_further_is_kept_like_a_run_of_its_own(begun: int, more: int) -> None:
+    """The part that came first has its points in the record already; the new one has a budget beside them."""
+    series = Thinner("train/loss", begun)
+    kept = {step for step in range(begun) if series.keep(SeriesPoint(step, 1.0, step))}
+    series.fill(final=True)
+    series.announce(begun + more)
+    new = {step for step in range(begun, begun + more) if series.keep(SeriesPoint(step, 1.0, step))}
+    assert len(new) == more if more < BUDGET else BUDGET / 3 < len(new) <= BUDGET
+    assert len(kept) <= BUDGET
+    assert max(new) - min(new) > 0.95 * more - 5

@@ -61,11 +61,24 @@ def test_init_and_freeze_have_patterns() -> None:
         "model: {layers: [Linear: 1], init: {weight: zeros_, '*.bias': {ones_: }}, freeze: [0, a.weight]}\n"
     )
     assert [(key.value, call.name) for key, call in parts.init()] == [("weight", "zeros_"), ("*.bias", "ones_")]
-    assert [node.value for node in parts.freeze()] == [0, "a.weight"]
+    assert [node.value for node in parts.freeze()[0]] == [0, "a.weight"]
+    assert sections.problems == []
+
+
+def test_freeze_may_be_for_some_epochs() -> None:
+    """One pattern or several, beside those that are frozen for good."""
+    parts, sections = reading(
+        "model: {layers: [Linear: 1], freeze: [a, {layers: b.*, until: 5}, {layers: [0, c], until: 1}]}\n"
+    )
+    words, thaws = parts.freeze()
+    assert [node.value for node in words] == ["a"]
+    assert [([node.value for node in thaw.patterns], thaw.until) for thaw in thaws] == [(["b.*"], 5), ([0, "c"], 1)]
     assert sections.problems == []
 
 
 INIT = "`model.init` must be a mapping from names of parameters to initializers; found a list of 1"
+UNTIL = "`model.freeze.until` must be a whole number of epochs, 1 or more"
+LAYERS = "`model.freeze.layers`"
 FREEZE = "`model.freeze` holds names of parameters; found"
 
 
@@ -76,6 +89,10 @@ FREEZE = "`model.freeze` holds names of parameters; found"
         ("freeze: encoder", ["`model.freeze` must be a list of names of parameters; found the word 'encoder'"]),
         ("freeze: [true, '', a]", [f"{FREEZE} true", f"{FREEZE} the text ''"]),
         ("init: null, freeze: null", []),
+        ("freeze: [{layers: a, until: 0}]", [f"{UNTIL}; found the number 0"]),
+        ("freeze: [{layers: [true], until: 1}]", [f"{LAYERS} holds names of parameters; found true"]),
+        ("freeze: [{layers: a}]", [f"{UNTIL}, which is missing"]),
+        ("freeze: [{until: 3, epoch: 2}]", ["`model.freeze` has no option 'epoch'", f"{LAYERS} names no parameter"]),
     ],
 )  # fmt: skip
 def test_what_is_no_pattern(part: str, messages: list[str]) -> None:

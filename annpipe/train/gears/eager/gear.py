@@ -16,6 +16,7 @@ from annpipe.train.gears.eager.average import Average
 from annpipe.train.gears.eager.gradients import grad_scaler, gradients
 from annpipe.train.gears.eager.guard import Guard
 from annpipe.train.gears.eager.optimizer_step import QuickStep
+from annpipe.train.gears.eager.thawing import Thawing
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import Schedule
 from annpipe.train.tally import step_losses
@@ -42,6 +43,8 @@ class Eager:
         self.stream = GlobalStream(plan.head.seed, "dropout", device)
         self._scaler = grad_scaler(plan, device)
         self.terms = terms_by_divisor(plan, parts, schedule)
+        self._device = device
+        self._thawing = Thawing(plan, parts.model, self._steps_per_epoch) if plan.thaw else None
         self._gradients = gradients(plan, parts, device, self._scaler, self.terms)
         self.take = self._closure_step if _needs_closure(plan) else self._plain_step
         self.guard = Guard(plan, parts, schedule, is_scaled=self._scaler is not None)
@@ -74,11 +77,19 @@ class Eager:
         self.step += 1
         if self._average is not None:
             self._average.after(self.step)
+        self._thaw()
         if self._scheduler is None or self.step % self._scheduler_stride != 0:
             return False
         self._scheduler.step()
         self._note_rate()
         return True
+
+    def _thaw(self) -> None:
+        """Trains from here on what was frozen for the epochs that have passed."""
+        if self._thawing is not None and self._thawing.apply(self.step):
+            self._gradients = gradients(self._plan, self.parts, self._device, self._scaler, self.terms)
+            self.guard.watch(self.parts.parameters)
+            self._quick_step = QuickStep(self.optimizer)
 
     @property
     def _mid_epoch(self) -> bool:
@@ -187,6 +198,7 @@ class Eager:
         if self._average is not None:
             self._average.load_state(state["average"])
         self.guard.load_state(state.get("guard"))
+        self._thaw()
         self._last_rates = state["rates"]
         self._rates = [] if self.step else self._first_rates()
 

@@ -39,9 +39,7 @@ class Guard:
     def __init__(self, plan: Plan, parts: Parts, schedule: Schedule, *, is_scaled: bool) -> None:
         self._how, self._parts = plan.train.non_finite, parts
         device = parts.rows["train"].device
-        self._parameters = [parameter for parameter in parts.parameters if parameter.requires_grad]
-        self._large = [parameter for parameter in self._parameters if parameter.numel() >= LARGE]
-        self._small = [parameter for parameter in self._parameters if parameter.numel() < LARGE]
+        self.watch(parts.parameters)
         self._n_bad, self._unscaled = torch.zeros(1, device=device), torch.ones(1, device=device)
         ignored = None if plan.outputs else ignored_label(plan.loss)
         self._ignored = ignored if ignored is not None and bool((parts.rows["train"].y == ignored).any()) else None
@@ -53,6 +51,12 @@ class Guard:
         self.n_skipped = self.n_rollbacks = self._in_a_row = 0
         self._skipped: list[tuple[int, str]] = []
         self._kept: dict[str, Any] | None = None
+
+    def watch(self, parameters: Sequence[torch.nn.Parameter]) -> None:
+        """Looks at the gradients of these parameters."""
+        self._parameters = parameters
+        self._large = [parameter for parameter in parameters if parameter.numel() >= LARGE]
+        self._small = [parameter for parameter in parameters if parameter.numel() < LARGE]
 
     def lets(self, loss: torch.Tensor, step: int) -> bool:
         """Whether the gradients of the step, the number of those done, are finite, and so is its loss."""
@@ -135,14 +139,7 @@ class Guard:
         parts.loss.load_state_dict(kept["loss"])
         groups = parts.optimizer.state_dict()["param_groups"]
         parts.optimizer.load_state_dict({"state": kept["memories"], "param_groups": groups})
-        for rates in _rates(parts):
-            for name in RATES:
-                if name in rates:
-                    rates[name] *= LOWERED
-        for scheduler in _schedulers(parts.scheduler):
-            for name in ("base_lrs", "max_lrs"):
-                if (kept_rates := getattr(scheduler, name, None)) is not None:
-                    setattr(scheduler, name, [rate * LOWERED for rate in kept_rates])
+        lower_rates(parts.optimizer, parts.scheduler)
         self.n_rollbacks += 1
         lr = parts.optimizer.param_groups[0].get("lr")
         return f"back to the parameters of loss {kept['loss_value']:.4g}, with the learning rate {float(lr or 0):.3g}"
@@ -176,9 +173,16 @@ def _square(gradient: Any) -> float:
     return float(torch.dot(flat, flat))
 
 
-def _rates(parts: Parts) -> list[dict[str, Any]]:
-    groups: list[dict[str, Any]] = parts.optimizer.param_groups
-    return groups
+def lower_rates(optimizer: torch.optim.Optimizer, scheduler: Any) -> None:
+    """Halves the learning rates, also those that a scheduler starts from."""
+    for group in optimizer.param_groups:
+        for name in RATES:
+            if name in group:
+                group[name] *= LOWERED
+    for inner in _schedulers(scheduler):
+        for name in ("base_lrs", "max_lrs"):
+            if (kept_rates := getattr(inner, name, None)) is not None:
+                setattr(inner, name, [rate * LOWERED for rate in kept_rates])
 
 
 def _schedulers(scheduler: Any) -> Iterator[Any]:

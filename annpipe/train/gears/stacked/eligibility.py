@@ -63,7 +63,7 @@ def stack_key(plan: Plan, parts: Parts | None = None) -> str:
     data = plan.to_data()
     model = data["model"]
     if isinstance(model, dict):
-        model = {name: part for name, part in model.items() if name != "init"}
+        model = {name: part for name, part in model.items() if name not in ("init", "from")}
         model = model["layers"] if list(model) == ["layers"] else model
     split = {
         name: ANY if name in SPLITS and value is not None else value for name, value in data["data"]["split"].items()
@@ -114,6 +114,8 @@ def _way_of_training(plan: Plan) -> str | None:
         return "device.autocast"
     if plan.train.non_finite != "stop":
         return f"train.non_finite: {plan.train.non_finite}"
+    if plan.thaw:
+        return "model.freeze for some epochs"
     if find_device(plan.device.type).type == "mps":
         return "a device without double precision"
     return None
@@ -186,7 +188,7 @@ def _layers(plan: Plan) -> str | None:
 def _draws(plan: Plan) -> str | None:
     """The first layer that draws on the device: each member's stream is the processor's. Tried on rows of zeros."""
     with computing(plan.device.precision, deterministic=False) as dtype, drawing(plan.head.seed, "dropout"):
-        model = build_model(replace(plan, init={}))
+        model = build_model(replace(plan, init={}, weights=None))
         whole = not plan.transforms and not input_tensor(plan.fields).is_floating_point()
         x = torch.zeros((PROBE_ROWS, *plan.model[0].input_shape), dtype=torch.int64 if whole else dtype)
         for layer, mode in zip(plan.model, stacking_modes(layers_of(model), x), strict=True):
