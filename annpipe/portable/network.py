@@ -99,7 +99,7 @@ class SavedNetwork:
         numbers = outputs.double().numpy() if outputs.is_floating_point() else outputs.numpy()
         if len(described) == 1 and described[0].shape:
             return numbers
-        import pandas as pd  # type: ignore[import-untyped]  # it ships no types
+        import pandas as pd
 
         columns = np.array(numbers.reshape(len(numbers), -1))
         logs = [index for index, item in enumerate(described) if item.link == "exp"]
