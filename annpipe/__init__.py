@@ -71,8 +71,8 @@ if TYPE_CHECKING:
     )
     from annpipe.registry.registry import Registry
     from annpipe.registry.signature import Typing, describe
-    from annpipe.runs.finished import load
     from annpipe.runs.launch import run
+    from annpipe.runs.load import load
     from annpipe.sweep.sweep import run_sweep
     from annpipe.train.gears.stacked.optimizers import Slab, StackedGroup, StackedOptimizer, Stepping
 
@@ -93,8 +93,8 @@ _HOMES = {
     "annpipe.files.named": ("named_files", "open_file"),
     "annpipe.files.private": ("cache_folder",),
     "annpipe.observer": ("Observer",),
-    "annpipe.runs.finished": ("load",),
     "annpipe.runs.launch": ("run",),
+    "annpipe.runs.load": ("load",),
     "annpipe.datasets.cell_columns": ("cell_numbers", "cell_texts"),
     "annpipe.portable.cell_text": ("CellFormat",),
     "annpipe.registry.entry": ("Entry",),

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annpipe.errors import NotFound
 from annpipe.errors.redact import scrub
 from annpipe.observer import Observer
 from annpipe.record.journal import journal
-from annpipe.record.journal.inside import check_inside, is_file
-from annpipe.record.journal.project import find_project, find_run
-from annpipe.record.journal.seal import PLAN, check_own
-from annpipe.record.journal.seal import trust as seal_own
-from annpipe.record.journal.summary import best_trial_of, final_values, is_sweep
+from annpipe.record.journal.inside import is_file
+from annpipe.record.journal.seal import PLAN
 from annpipe.record.shipper.recorder import ShipState
 from annpipe.runs.figures import Figures
 from annpipe.runs.metrics import RunMetrics, values_table
@@ -33,8 +29,6 @@ if TYPE_CHECKING:
     from annpipe.saved.in_memory import Table
     from annpipe.saved.model import SavedModel
 
-LAST = "last"
-
 
 class Finished:
     """A run that has ended: its folder, how it ended and with which values, and what can be done with it.
@@ -43,7 +37,8 @@ class Finished:
     them when it is asked for: predictions need neither the data nor the spec that the run was made with.
     """
 
-    def __init__(self, plan: Plan | None, folder: Path, outcome: Outcome, record: ShipState) -> None:
+    def __init__(self, plan: Plan | Callable[[], Plan], folder: Path, outcome: Outcome, record: ShipState) -> None:
+        """`plan` is the one that was trained, or a function that makes it again."""
         self._plan = plan
         self.folder, self.outcome, self.record = folder, outcome, record
 
@@ -68,12 +63,7 @@ class Finished:
 
         Raises SpecError, RunError, and NotTrusted where the run is not known as the user's own.
         """
-        from annpipe.runs.launch import plan_of
-
-        if self._plan is not None:
-            return self._plan
-        check_own(self.folder, PLAN)
-        return plan_of(self.folder, default_observer())
+        return self._plan() if callable(self._plan) else self._plan
 
     @property
     def spec(self) -> str:
@@ -148,38 +138,3 @@ class Finished:
         error = self.outcome.error
         said = f"<p>{html.escape(scrub(f'{type(error).__name__}: {error}'))}</p>" if error is not None else ""
         return f"<div><p>{head}</p>{said}{values_table(self.values)}{self.figures._repr_html_()}</div>"
-
-
-def load(run: str | Path, *, trust: bool = False) -> Finished:
-    """Opens a run that was made before, without training anything.
-
-        import annpipe
-
-        run = annpipe.load("penguins")
-        run.predict({"bill_length_mm": 39.1, "island": "Biscoe", …})
-
-    `run` is its folder, its id or the start of it, its name (the latest such run), the id of its MLflow run, or `last`,
-    the latest run of this project. With `trust`, a run that was made elsewhere is taken for the user's own, now and
-    later: its code is run. Raises NotFound, with near names, and BadRunFolder for a folder that is not all its own.
-    """
-    from annpipe.runs.run import Outcome
-
-    folder = _folder(run)
-    if is_sweep(folder):
-        best = best_trial_of(folder)
-        remedy = f"load its best trial, '{best.name}'" if best else "none of its trials finished"
-        raise NotFound(f"the run {folder.name} is a sweep, which has no model of its own: {remedy}")
-    if trust:
-        seal_own(folder)
-    status = journal.status(folder)
-    record = ShipState.of(folder, shipping=status == "RUNNING")
-    return Finished(None, folder, Outcome(status, values=final_values(folder)), record)
-
-
-def _folder(run: str | Path) -> Path:
-    if is_file(Path(run) / journal.FILE):
-        folder = Path(run).absolute()
-        check_inside(folder)
-        return folder
-    text = str(run)
-    return find_run(find_project(), None if text == LAST else text, last=text == LAST)
