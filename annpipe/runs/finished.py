@@ -105,7 +105,7 @@ class Finished:
 
         from annpipe.saved.in_memory import answers_for
 
-        answers = answers_for(self._saved, rows)
+        answers = answers_for(self._saved.network, rows)
         if any(column.ndim > 1 for column in answers.values()):
             return answers
         return pd.DataFrame(answers, index=rows.index if isinstance(rows, pd.DataFrame) else None)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from annpipe.record.shipper.recorder import Recorder
     from annpipe.registry.registry import Registry
     from annpipe.runs.run import Run
+    from annpipe.runs.trainer import Trainer
 
 
 def run(
@@ -70,8 +71,13 @@ def complete(
     return plan
 
 
-def launch(drafted: Draft, observer: Observer, tracking_uri: str | None = None) -> Finished:
-    """Runs a draft in a new run folder of the project, and waits a bounded time for its record."""
+def launch(
+    drafted: Draft, observer: Observer, tracking_uri: str | None = None, trainer: Trainer | None = None
+) -> Finished:
+    """Runs a draft in a new run folder of the project, and waits a bounded time for its record.
+
+    `trainer` prepares the training where it is not the run's own.
+    """
     from annpipe.record.journal.location import artifact_root, resolve_tracking_uri
     from annpipe.record.journal.project import find_project, new_run_folder
 
@@ -85,7 +91,9 @@ def launch(drafted: Draft, observer: Observer, tracking_uri: str | None = None) 
 
         find_device(plan.device.type, drafted.spec.place("device"))  # before a folder is made
         folder = new_run_folder(project, plan.head.name)
-        run = begin(plan, folder, observer, tracking_uri=uri, artifact_root=artifact_root(uri, project))
+        run = begin(
+            plan, folder, observer, tracking_uri=uri, artifact_root=artifact_root(uri, project), trainer=trainer
+        )
         recorder.attach(folder, uri, system=plan.tracking.system)
         return _go(run, recorder)
 

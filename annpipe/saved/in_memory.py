@@ -13,7 +13,7 @@ from annpipe.contract import Dataset
 from annpipe.errors import DataError
 from annpipe.portable.cell_text import plain
 from annpipe.portable.description import ModelTarget
-from annpipe.portable.network import as_array, as_numbers, cells_of, column_of
+from annpipe.portable.network import SavedNetwork, as_array, as_numbers, cells_of, column_of
 from annpipe.saved.answers import prediction_columns
 from annpipe.saved.labelled import as_dataset, known_cells
 from annpipe.saved.model import SavedModel
@@ -28,13 +28,14 @@ CALLED = "the table"
 
 
 @torch_defaults()
-def answers_for(model: SavedModel, table: Table) -> dict[str, Array]:
+def answers_for(network: SavedNetwork, table: Table) -> dict[str, Array]:
     """What `annpipe predict` writes for these rows, by column, (rows,) or (rows, …) each.
 
     Raises DataError where a column is missing or a cell does not fit.
     """
-    columns = input_columns(model, as_columns(table))
-    return prediction_columns(model.targets, model.outputs(columns))
+    columns = input_columns(network, as_columns(table))
+    assert network.description.targets is not None  # of a model that was saved by an earlier annpipe
+    return prediction_columns(network.description.targets, network.outputs(network.features(columns)))
 
 
 def labelled_table(model: SavedModel, table: Table, ignored: Mapping[str | None, int] | None = None) -> Dataset:
@@ -48,7 +49,7 @@ def labelled_table(model: SavedModel, table: Table, ignored: Mapping[str | None,
     form, alone = model.reading.form, ignored.get(None)
     cells = [(target, _target_cells(model, target, rows)) for target in model.targets]
     targets = [known_cells(t, column, CALLED, 0, form, ignored.get(t.name, alone)) for t, column in cells]
-    columns = [*input_columns(model, rows), *targets]
+    columns = [*input_columns(model.network, rows), *targets]
     return as_dataset(model, [torch.tensor(column) for column in columns])
 
 
@@ -59,20 +60,21 @@ def as_columns(table: Table) -> Table:
     return {name: [cells] if np.ndim(cells) == 0 else cells for name, cells in table.items()}
 
 
-def input_columns(model: SavedModel, table: Table) -> list[Array]:
+def input_columns(network: SavedNetwork, table: Table) -> list[Array]:
     """The inputs in their order, (rows, …) each; raises DataError where a column is missing or does not fit."""
-    n_inputs = len(model.inputs)
+    inputs = network.description.inputs
+    n_inputs = len(inputs)
     if not isinstance(table, dict) and not _is_frame(table):
         table = np.asarray(table)
         width = table.shape[1] if table.ndim > 1 else 1
         if n_inputs > 1 and width != n_inputs:
             message = f"the array has {width} column{'s' * (width != 1)}, and the model takes {n_inputs}"
-            raise DataError(message, f"its inputs are {', '.join(column.name for column in model.inputs[:12])}")
+            raise DataError(message, f"its inputs are {', '.join(column.name for column in inputs[:12])}")
     try:
-        columns = model.network.columns(table)
+        columns = network.columns(table)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise DataError(f"{CALLED}: {' '.join(str(error).split())}", "correct it, or leave the row out") from error
-    lengths = {column.name: len(cells) for column, cells in zip(model.inputs, columns, strict=True)}
+    lengths = {column.name: len(cells) for column, cells in zip(inputs, columns, strict=True)}
     first, n_rows = next(iter(lengths.items()))
     other = next((name for name, length in lengths.items() if length != n_rows), None)
     if other is not None:
