@@ -91,9 +91,8 @@ def launch(
 
         find_device(plan.device.type, drafted.spec.place("device"))  # before a folder is made
         folder = new_run_folder(project, plan.head.name)
-        run = begin(
-            plan, folder, observer, tracking_uri=uri, artifact_root=artifact_root(uri, project), trainer=trainer
-        )
+        root = artifact_root(uri, project)
+        run = begin(plan, folder, observer, tracking_uri=uri, artifact_root=root, trainer=trainer)
         recorder.attach(folder, uri, system=plan.tracking.system)
         return _go(run, recorder)
 

@@ -2,213 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
-import warnings
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from annpipe.contract import Dataset
-from annpipe.draft.sections import Draft
-from annpipe.errors import Problem
-from annpipe.observer import SILENT, Observer
-from annpipe.runs.launch import complete, launch
-from annpipe.runs.notebook import default_observer
-from annpipe.saved.in_memory import answers_for
-from annpipe.sklearn.specs import Options, as_file, estimator_draft
-from annpipe.sklearn.tables import (
-    Array,
-    columns_of,
-    dataset_of,
-    has_words,
-    input_names,
-    is_frame,
-    weighed_rows,
-)
-from annpipe.sklearn.trained import Trained
-from annpipe.sklearn.training import FitTrainer, Training, files_of
-
-SpecLike = str | Path | Mapping[str, Any]
-
-
-class _Warnings(Observer):
-    """Passes the warnings of a plan on as Python's."""
-
-    def warn(self, problem: Problem) -> None:
-        warnings.warn(f"{problem.message}; {problem.help}" if problem.help else problem.message, stacklevel=6)
-
-
-class AnnpipeEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """What regressor and classifier share: rows in, a trained network kept, rows answered."""
-
-    def __init__(
-        self,
-        spec: SpecLike | None = None,
-        *,
-        overrides: Sequence[str] = (),
-        hidden: Sequence[int] | None = None,
-        activation: str | None = None,
-        lr: float | None = None,
-        epochs: int | None = None,
-        batch_size: int | str | None = None,
-        device: str | None = None,
-        precision: str | None = None,
-        random_state: Any = None,
-        record: bool = False,
-    ) -> None:
-        self.spec, self.overrides = spec, overrides
-        self.hidden, self.activation, self.lr, self.epochs, self.batch_size = hidden, activation, lr, epochs, batch_size
-        self.device, self.precision, self.random_state, self.record = device, precision, random_state, record
-
-    @abstractmethod
-    def _targets(self, y: Any, names: Sequence[str], *, reset: bool) -> dict[str, Array]:
-        """The targets by name, (rows,) each; with `reset` what is known of them is learned anew."""
-
-    @property
-    @abstractmethod
-    def _defaults(self) -> dict[str, Any]:
-        """The loss and the number of outputs of a network that no spec says."""
-
-    @property
-    def _classes(self) -> dict[str, Sequence[str]]:
-        """The names of the classes by target."""
-        return {}
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # scikit-learn's own name
-        """Trains a new network on the rows; raises ValueError, SpecError and RunError.
-
-        A row of weight 2 counts as two rows, one of weight 0 not at all: see the guide for scikit-learn.
-        """
-        dataset = self._dataset(X, y, sample_weight, reset=True)
-        if self.record:
-            self._trained = self._recorded(dataset)
-            return self
-        training = Training(complete(self._draft(dataset), self._observer))
-        training.fit()
-        self._keep(training)
-        return self
-
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> Self:  # as above
-        """Trains one epoch on the rows, from where it stands."""
-        before: Trained | None = vars(self).get("_trained")
-        dataset = self._dataset(X, y, sample_weight, reset=before is None)
-        if before is None:
-            training, first = Training(complete(self._draft(dataset, without_split=True), self._observer)), dataset
-            training.take()
-        else:
-            training, first = self._resumed(before), before.first
-            training.take(dataset)
-        self._keep(training, first)
-        return self
-
-    def _resumed(self, before: Trained) -> Training:
-        if before.training is not None:
-            return before.training
-        if before.first is None:
-            message = "this estimator was trained by `fit` and then pickled or recorded, without what a step needs"
-            raise ValueError(f"{message}: begin with `partial_fit`, or train it by `fit`")
-        return Training(complete(self._draft(before.first, without_split=True), SILENT), before.state)
-
-    def _keep(self, training: Training, first: Dataset | None = None) -> None:
-        import pandas as pd
-
-        series = training.reports.series
-        self.history_ = pd.DataFrame({key: pd.Series(points) for key, points in series.items()}).rename_axis("epoch")
-        self.plan_yaml_ = training.plan_yaml
-        self._words = training.words
-        files = training.saved()
-        training.forget_rows()
-        self._trained = Trained(files, training, first)
-
-    def _recorded(self, dataset: Dataset) -> Trained:
-        """Trains as a run of the project, with a folder and a record in MLflow."""
-        with tempfile.TemporaryDirectory(prefix="annpipe-") as folder:
-            spec, base = as_file(self._spec(dataset), Path(folder))
-            drafted = estimator_draft(spec, self.overrides, dataset, seed=self._seed, base=base)
-            finished = launch(drafted, default_observer(), trainer=FitTrainer())
-        if finished.outcome.error is not None:
-            raise finished.outcome.error
-        self.run_folder_, self.history_ = str(finished.folder), finished.metrics.history
-        self.plan_yaml_ = finished.plan.to_yaml()
-        return Trained(files_of(finished.folder / "model"))
-
-    def _draft(self, dataset: Dataset, *, without_split: bool = False) -> Draft:
-        return estimator_draft(
-            self._spec(dataset), self.overrides, dataset, seed=self._seed, without_split=without_split
-        )
-
-    def _spec(self, dataset: Dataset) -> SpecLike:
-        names = vars(Options()).keys()
-        options = Options(**{name: getattr(self, name) for name in names})
-        if self.spec is None:
-            return options.spec(dataset, **self._defaults)
-        if options.named:
-            message = f"the spec says what {' and '.join(options.named)} would: give one of the two"
-            raise ValueError(f'{message}; `overrides=["train.epochs=50"]` changes values of the spec')
-        return self.spec
-
-    @property
-    def _seed(self) -> int | None:
-        """The seed of the run; None for that of the spec."""
-        if self.random_state is None or isinstance(self.random_state, int | np.integer):
-            return None if self.random_state is None else int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    @property
-    def _observer(self) -> Observer:
-        return SILENT if self.spec is None else _Warnings()
-
-    def _dataset(self, X: Any, y: Any, sample_weight: Any, *, reset: bool) -> Dataset:  # as above
-        """The rows as annpipe has them; raises ValueError where they do not fit."""
-        if y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        if reset:
-            self._has_words = has_words(X)
-        table = self._table(X, reset=reset)
-        check_consistent_length(table, y)
-        if reset:
-            self._names = input_names(X if is_frame(X) else table)
-        weights = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, np.empty((len(table), 1)), ensure_non_negative=True)
-        targets = self._targets(y, self._names, reset=reset)
-        known = {} if reset else self._words
-        rows = weighed_rows(len(table), weights)
-        return dataset_of(columns_of(table, self._names), targets, self._classes, rows, known)
-
-    def _table(self, X: Any, *, reset: bool) -> Any:  # as above
-        """X as an array of numbers, or as a DataFrame where some of its columns are words."""
-        if not self._has_words:
-            return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
-        import pandas as pd
-
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        return X if is_frame(X) else pd.DataFrame(X)
-
-    def _answers(self, X: Any) -> dict[str, Array]:  # as above
-        """What the saved model answers, by column."""
-        check_is_fitted(self, "_trained")
-        table = self._table(X, reset=False)
-        return answers_for(self._trained.network, columns_of(table, self._names))
-
-    @property
-    def model_(self) -> torch.nn.Module:
-        """The trained network as plain PyTorch, with its transforms: raw numbers in, the units of y out."""
-        check_is_fitted(self, "_trained")
-        return self._trained.network.network  # type: ignore[no-any-return]  # scikit-learn ships no types
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.spec is None  # missing numbers are filled in by their median
-        return tags
+from annpipe.sklearn.base import AnnpipeEstimator
+from annpipe.sklearn.tables import Array, target_names
 
 
 class AnnpipeRegressor(RegressorMixin, AnnpipeEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -230,7 +33,7 @@ class AnnpipeRegressor(RegressorMixin, AnnpipeEstimator):  # type: ignore[misc] 
             raise ValueError(f"y must have one or two dimensions, however: {values.ndim}")
         if reset:
             self._is_flat = values.ndim == 1
-            self._target_names = _target_names(y, values, names)
+            self._target_names = target_names(y, values, names)
         width = 1 if values.ndim == 1 else values.shape[1]
         if width != len(self._target_names):
             raise ValueError(f"y has {width} columns, and the first rows had {len(self._target_names)}")
@@ -288,15 +91,13 @@ class AnnpipeClassifier(ClassifierMixin, AnnpipeEstimator):  # type: ignore[misc
         labels = column_or_1d(y, warn=True)
         check_classification_targets(labels)
         if reset:
-            self._target_names = _target_names(y, labels, names)
+            self._target_names = target_names(y, labels, names)
             if not vars(self).get("_are_said"):
                 self.classes_ = np.unique(labels)
         codes = np.searchsorted(self.classes_, labels).clip(max=len(self.classes_) - 1)
         wrong = self.classes_[codes] != labels
         if wrong.any():
-            raise ValueError(
-                f"y has the label {labels[wrong][0]!r}, which is none of the classes {list(self.classes_)}"
-            )
+            raise ValueError(f"y has the label {labels[wrong][0]!r}: the classes are {self.classes_.tolist()}")
         return {self._target_names[0]: codes.astype(np.int64)}
 
     @property
@@ -306,12 +107,3 @@ class AnnpipeClassifier(ClassifierMixin, AnnpipeEstimator):  # type: ignore[misc
     @property
     def _defaults(self) -> dict[str, Any]:
         return {"loss": "CrossEntropyLoss", "n_outputs": len(self.classes_)}
-
-
-def _target_names(y: Any, values: Array, inputs: Sequence[str]) -> list[str]:
-    """The names of a Series or a DataFrame, else y or y0, y1, …; none of them is that of an input."""
-    n_targets = 1 if values.ndim == 1 else values.shape[1]
-    said = list(getattr(y, "columns", [getattr(y, "name", None)]))
-    plain = ["y"] if n_targets == 1 else [f"y{number}" for number in range(n_targets)]
-    names = said if len(said) == n_targets and all(isinstance(name, str) for name in said) else plain
-    return [f"target_{name}" if name in inputs else name for name in names]

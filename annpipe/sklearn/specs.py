@@ -69,11 +69,10 @@ class Options:
 
 def _transforms(dataset: Dataset) -> dict[str, Any]:
     words = [name for name in dataset.inputs if name in dataset.categories]
-    numbers: dict[str, Any] = (
-        {"number": [{"impute": "median"}, "standardize"]} if len(words) < len(dataset.inputs) else {}
-    )
-    scaled = {name: "standardize" for name in dataset.targets if name not in dataset.categories}
-    return numbers | ({"category": "one_hot"} if words else {}) | scaled
+    scaled: dict[str, Any] = {name: "standardize" for name in dataset.targets if name not in dataset.categories}
+    if len(words) < len(dataset.inputs):
+        scaled["number"] = [{"impute": "median"}, "standardize"]
+    return scaled | ({"category": "one_hot"} if words else {})
 
 
 def estimator_draft(

@@ -103,9 +103,8 @@ def _coded(cells: Array, known: Sequence[str] | None) -> tuple[torch.Tensor, tup
     texts = [None if plain(cell) is None else cell_text(cell) for cell in cells]
     words = tuple(known or sorted({text for text in texts if text is not None}))
     position = {word: float(number) for number, word in enumerate(words)}
-    return torch.tensor(
-        [np.nan if text is None else position.get(text, -1.0) for text in texts], dtype=torch.float64
-    ), words
+    codes = [np.nan if text is None else position.get(text, -1.0) for text in texts]
+    return torch.tensor(codes, dtype=torch.float64), words
 
 
 def weighed_rows(n_rows: int, weights: Array | None) -> Weighed:
@@ -120,3 +119,12 @@ def weighed_rows(n_rows: int, weights: Array | None) -> Weighed:
     if (kept == kept.round()).all() and kept.sum() <= MOST_ROWS:
         return Weighed(np.repeat(there, kept.astype(np.int64)), None)
     return Weighed(there, kept)
+
+
+def target_names(y: Any, values: Array, inputs: Sequence[str]) -> list[str]:
+    """The names of a Series or a DataFrame, else y or y0, y1, …; none of them is that of an input."""
+    n_targets = 1 if values.ndim == 1 else values.shape[1]
+    said = list(getattr(y, "columns", [getattr(y, "name", None)]))
+    plain = ["y"] if n_targets == 1 else [f"y{number}" for number in range(n_targets)]
+    names = said if len(said) == n_targets and all(isinstance(name, str) for name in said) else plain
+    return [f"target_{name}" if name in inputs else name for name in names]

@@ -17,7 +17,7 @@ from annpipe.contract import Dataset
 from annpipe.datasets.steps.splits import Splits
 from annpipe.datasets.steps.tensors import Rows, to_tensors
 from annpipe.errors import NonFinite, RunError
-from annpipe.export.model import export_model
+from annpipe.export.model import write_model
 from annpipe.observer import SILENT, Observer
 from annpipe.plan.plan import Plan
 from annpipe.runs.trainer import TrainerParts
@@ -112,9 +112,7 @@ class Training:
         """An epoch over the rows of a dataset, or over those that it began with; raises RunError, NonFinite."""
         if self._plan.scheduler is not None or self._plan.average is not None:
             what = "scheduler" if self._plan.scheduler is not None else "average"
-            raise RunError(
-                f"`partial_fit` has no end, by which the {what} of the spec goes: leave it out, or use `fit`"
-            )
+            raise RunError(f"`partial_fit` has no end that the {what} could go by: leave it out, or use `fit`")
         with self._computing() as dtype:
             if dataset is not None:
                 self._parts_of(dataset, dtype)
@@ -148,11 +146,8 @@ class Training:
     def saved(self) -> dict[str, bytes]:
         """The files of the model's folder, by name."""
         with self._computing(), tempfile.TemporaryDirectory(prefix="annpipe-") as folder:
-            model = Path(folder) / "model"
-            export_model(self._plan, self._parts, model)
-            return {
-                file.relative_to(model).as_posix(): file.read_bytes() for file in model.rglob("*") if file.is_file()
-            }
+            write_model(self._plan, self._parts, Path(folder))
+            return files_of(Path(folder))
 
     def forget_rows(self) -> None:
         """Keeps none of the rows but the few that a saved model shows."""
