@@ -123,9 +123,8 @@ class AnnpipeEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         self.history_ = pd.DataFrame({key: pd.Series(points) for key, points in series.items()}).rename_axis("epoch")
         self.plan_yaml_ = training.plan_yaml
         self._words = training.words
-        files = training.saved()
         training.forget_rows()
-        self._trained = Trained(files, training, first)
+        self._trained = Trained(training, first)
 
     def _recorded(self, dataset: Dataset) -> Trained:
         """Trains as a run of the project, with a folder and a record in MLflow."""
@@ -137,7 +136,7 @@ class AnnpipeEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             raise finished.outcome.error
         self.run_folder_, self.history_ = str(finished.folder), finished.metrics.history
         self.plan_yaml_ = finished.plan.to_yaml()
-        return Trained(files_of(finished.folder / "model"))
+        return Trained(files=files_of(finished.folder / "model"))
 
     def _draft(self, dataset: Dataset, *, without_split: bool = False) -> Draft:
         return estimator_draft(

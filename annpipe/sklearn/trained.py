@@ -19,17 +19,26 @@ class Trained:
     optimizer from which the training can be built again."""
 
     def __init__(
-        self, files: Mapping[str, bytes], training: Training | None = None, first: Dataset | None = None
+        self, training: Training | None = None, first: Dataset | None = None, files: Mapping[str, bytes] | None = None
     ) -> None:
-        """`training` goes on in this process; `first` are the rows that `partial_fit` began with."""
-        self._files, self.training, self.first = files, training, first
+        """`training` goes on in this process; `first` are the rows that `partial_fit` began with. `files` are those of
+        the model, where there is no training."""
+        self.training, self.first = training, first
         self.state: dict[str, Any] | None = None
+        if files is not None:
+            self.files = files
+
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """The files of the model by name, written when they are first asked for."""
+        assert self.training is not None
+        return self.training.saved()
 
     @cached_property
     def network(self) -> SavedNetwork:
         """The saved network: from raw columns to answers in the units of the data."""
         with tempfile.TemporaryDirectory(prefix="annpipe-") as folder, sources_only():
-            for name, content in self._files.items():
+            for name, content in self.files.items():
                 file = Path(folder) / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(content)
@@ -37,7 +46,7 @@ class Trained:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.state if self.training is None else self.training.state
-        return {"files": dict(self._files), "first": self.first, "state": state if self.first is not None else None}
+        return {"files": dict(self.files), "first": self.first, "state": state if self.first is not None else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._files, self.first, self.state, self.training = state["files"], state["first"], state["state"], None
+        self.files, self.first, self.state, self.training = state["files"], state["first"], state["state"], None
