@@ -22,6 +22,9 @@ class FigureFile:
     name: str
     path: Path
 
+    def __repr__(self) -> str:
+        return f"<figure {self.name}>"
+
     def _repr_html_(self) -> str:
         """The file inside the page, as an image: what an SVG of somebody else says is drawn, and never run."""
         name = html.escape(self.name)

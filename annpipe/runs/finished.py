@@ -134,7 +134,13 @@ class Finished:
 
     def _repr_html_(self) -> str:
         """How the run ended, its values and its figures; every text in it is escaped."""
-        head = f"<b>{html.escape(self.name)}</b> {self.status}<br/><code>{html.escape(str(self.folder))}</code>"
+        head = f"<b>{html.escape(self.name)}</b> {self.status}<br/><code>{html.escape(_short(self.folder))}</code>"
         error = self.outcome.error
         said = f"<p>{html.escape(scrub(f'{type(error).__name__}: {error}'))}</p>" if error is not None else ""
         return f"<div><p>{head}</p>{said}{values_table(self.values)}{self.figures._repr_html_()}</div>"
+
+
+def _short(folder: Path) -> str:
+    """A folder as it is said from the working directory."""
+    here = Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
