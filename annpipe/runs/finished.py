@@ -136,8 +136,8 @@ class Finished:
         """How the run ended, its values and its figures; every text in it is escaped."""
         head = f"<b>{html.escape(self.name)}</b> {self.status}<br/><code>{html.escape(_short(self.folder))}</code>"
         error = self.outcome.error
-        said = f"<p>{html.escape(scrub(f'{type(error).__name__}: {error}'))}</p>" if error is not None else ""
-        return f"<div><p>{head}</p>{said}{values_table(self.values)}{self.figures._repr_html_()}</div>"
+        reason = f"<p>{html.escape(scrub(f'{type(error).__name__}: {error}'))}</p>" if error is not None else ""
+        return f"<div><p>{head}</p>{reason}{values_table(self.values)}{self.figures._repr_html_()}</div>"
 
 
 def _short(folder: Path) -> str:

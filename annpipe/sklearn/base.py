@@ -16,6 +16,7 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from annpipe.contract import Dataset
+from annpipe.datasets.cell_columns import Array
 from annpipe.draft.sections import Draft
 from annpipe.errors import Problem
 from annpipe.observer import SILENT, Observer
@@ -23,15 +24,7 @@ from annpipe.runs.launch import complete, launch
 from annpipe.runs.notebook import default_observer
 from annpipe.saved.in_memory import answers_for
 from annpipe.sklearn.specs import Options, as_file, estimator_draft
-from annpipe.sklearn.tables import (
-    Array,
-    columns_of,
-    dataset_of,
-    has_words,
-    input_names,
-    is_frame,
-    weighed_rows,
-)
+from annpipe.sklearn.tables import columns_of, dataset_of, has_words, input_names, is_frame, weighed_rows
 from annpipe.sklearn.trained import Trained
 from annpipe.sklearn.training import FitTrainer, Training, files_of
 
@@ -100,12 +93,13 @@ class AnnpipeEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         before: Trained | None = vars(self).get("_trained")
         dataset = self._dataset(X, y, sample_weight, reset=before is None)
         if before is None:
-            training, first = Training(complete(self._draft(dataset, without_split=True), self._observer)), dataset
+            training = Training(complete(self._draft(dataset, without_split=True), self._observer))
             training.take()
+            self._keep(training, dataset)
         else:
-            training, first = self._resumed(before), before.first
+            training = self._resumed(before)
             training.take(dataset)
-        self._keep(training, first)
+            self._keep(training, before.first)
         return self
 
     def _resumed(self, before: Trained) -> Training:
@@ -201,7 +195,7 @@ class AnnpipeEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def model_(self) -> torch.nn.Module:
         """The trained network as plain PyTorch, with its transforms: raw numbers in, the units of y out."""
         check_is_fitted(self, "_trained")
-        return self._trained.network.network  # type: ignore[no-any-return]  # scikit-learn ships no types
+        return self._trained.network.network
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,8 +10,9 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from annpipe.datasets.cell_columns import Array
 from annpipe.sklearn.base import AnnpipeEstimator
-from annpipe.sklearn.tables import Array, target_names
+from annpipe.sklearn.tables import target_names
 
 
 class AnnpipeRegressor(RegressorMixin, AnnpipeEstimator):  # type: ignore[misc]  # scikit-learn ships no types

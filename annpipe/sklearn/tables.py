@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from annpipe.contract import Dataset
+from annpipe.datasets.cell_columns import Array
 from annpipe.portable.cell_text import cell_text, plain
 from annpipe.portable.network import cells_of
 
-Array = np.ndarray[Any, Any]
 MOST_ROWS = 1_000_000  # up to which rows with whole numbers as weights are repeated
 WEIGHT = "sample_weight"
 
@@ -93,9 +93,9 @@ def dataset_of(
         else:
             inputs[name] = torch.tensor(cells)
     aside = {} if weighed.weights is None else {WEIGHT: torch.tensor(weighed.weights)}
-    targets = {name: torch.tensor(column[weighed.rows]) for name, column in targets.items()}
+    outputs = {name: torch.tensor(column[weighed.rows]) for name, column in targets.items()}
     categories |= {name: tuple(words) for name, words in classes.items()}
-    return Dataset(inputs, targets, categories=categories, aside=aside)
+    return Dataset(inputs, outputs, categories=categories, aside=aside)
 
 
 def _coded(cells: Array, known: Sequence[str] | None) -> tuple[torch.Tensor, tuple[str, ...]]:
@@ -124,7 +124,8 @@ def weighed_rows(n_rows: int, weights: Array | None) -> Weighed:
 def target_names(y: Any, values: Array, inputs: Sequence[str]) -> list[str]:
     """The names of a Series or a DataFrame, else y or y0, y1, …; none of them is that of an input."""
     n_targets = 1 if values.ndim == 1 else values.shape[1]
-    said = list(getattr(y, "columns", [getattr(y, "name", None)]))
-    plain = ["y"] if n_targets == 1 else [f"y{number}" for number in range(n_targets)]
-    names = said if len(said) == n_targets and all(isinstance(name, str) for name in said) else plain
+    own_names = list(getattr(y, "columns", [getattr(y, "name", None)]))
+    numbered = ["y"] if n_targets == 1 else [f"y{number}" for number in range(n_targets)]
+    is_named = len(own_names) == n_targets and all(isinstance(name, str) for name in own_names)
+    names = own_names if is_named else numbered
     return [f"target_{name}" if name in inputs else name for name in names]

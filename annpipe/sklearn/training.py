@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -55,7 +55,7 @@ class FitReports(LoopObserver):
 class FitTrainer:
     """Prepares the training of a fit: eager steps on one thread, with the weights of rows where they have some."""
 
-    gear_name = "eager"
+    gear_name: ClassVar[str] = "eager"
 
     def prepare(
         self, plan: Plan, device: torch.device, dtype: torch.dtype, observer: Observer, on_shift: Any = None

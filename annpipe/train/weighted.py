@@ -100,12 +100,12 @@ def _takes_labels(term: Term, y: torch.Tensor) -> bool:
 
 def _one_by_one(term: Term, prediction: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The same of any loss, in a call for each row."""
-    rows = zip(prediction.split(1), y.split(1), strict=True)
+    rows = zip(torch.split(prediction, 1), torch.split(y, 1), strict=True)
     return torch.stack([term.numerator(*row) for row in rows]), _divisors(term, y)
 
 
 def _divisors(term: Term, y: torch.Tensor) -> torch.Tensor:
-    return torch.stack([term.divisor(row) for row in y.split(1)])
+    return torch.stack([term.divisor(row) for row in torch.split(y, 1)])
 
 
 def weighted_parts(parts: Parts, weights: torch.Tensor) -> Parts:
