@@ -11,7 +11,8 @@ cells as a saved model does; `open_file` and `named_files` for files that a spec
 them, `cache_folder` and `move` for files that can be made again; `check_bound` for what the spec of a stranger may ask
 for, `check_memory` for rows that are made rather than read; `one_line`, `shortened` and `text_width` for names and
 cells that a figure or a message shows, `figure_style` and `fit_figure` for figures that look like annpipe's own.
-For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep; an `Observer` is told how it goes on.
+For programs: `Registry`, and `run` a spec with one; `load` opens a finished run; `run_sweep` trains a sweep; an
+`Observer` is told how it goes on.
 For tests: `annpipe.testing`.
 """
 
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from annpipe.registry.registry import Registry
     from annpipe.registry.signature import Typing, describe
     from annpipe.runs.launch import run
+    from annpipe.runs.load import load
     from annpipe.sweep.sweep import run_sweep
     from annpipe.train.gears.stacked.optimizers import Slab, StackedGroup, StackedOptimizer, Stepping
 
@@ -92,6 +94,7 @@ _HOMES = {
     "annpipe.files.private": ("cache_folder",),
     "annpipe.observer": ("Observer",),
     "annpipe.runs.launch": ("run",),
+    "annpipe.runs.load": ("load",),
     "annpipe.datasets.cell_columns": ("cell_numbers", "cell_texts"),
     "annpipe.portable.cell_text": ("CellFormat",),
     "annpipe.registry.entry": ("Entry",),
@@ -156,6 +159,7 @@ __all__ = [
     "initializer",
     "is_utf8",
     "layer",
+    "load",
     "loss",
     "metric",
     "move",

@@ -1,4 +1,4 @@
-"""`Observer`: the base class of displays, whose methods are called while something runs."""
+"""`Observer`: the base class of displays, whose methods are called while something runs; words that displays share."""
 
 from __future__ import annotations
 
@@ -35,3 +35,13 @@ class Observer:
 
 SILENT = Observer()
 """The observer that ignores everything."""
+
+
+def loss_text(step: int, steps_per_epoch: int, loss: float) -> str:
+    """The loss with its name: that of the last whole epoch, as it is recorded, or the mean of the first one so far."""
+    return f"train/loss {loss:.5g}" + (" so far" if step < steps_per_epoch else "")
+
+
+def seconds_left(n_steps: int, rate: float, limit: float) -> float:
+    """How long so many steps take at this rate, and no longer than the limit of time allows; 0 where it is over."""
+    return max(0.0, min(n_steps / (rate or 1e-9), limit))

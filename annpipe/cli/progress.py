@@ -14,7 +14,7 @@ import click
 from annpipe.cli.streams import below
 from annpipe.errors import Problem, one_line, visible
 from annpipe.errors.render import render
-from annpipe.observer import Observer
+from annpipe.observer import Observer, loss_text, seconds_left
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -97,16 +97,6 @@ class _Lines:
         epoch, epochs = self._step // self._per_epoch, self._total // self._per_epoch
         loss = loss_text(self._step, self._per_epoch, self._loss)
         click.echo(f"epoch {epoch}/{epochs}  {loss}  {rate:.0f} steps/s  {left}", err=True)
-
-
-def loss_text(step: int, steps_per_epoch: int, loss: float) -> str:
-    """The loss with its name: that of the last whole epoch, as it is recorded, or the mean of the first one so far."""
-    return f"train/loss {loss:.5g}" + (" so far" if step < steps_per_epoch else "")
-
-
-def seconds_left(n_steps: int, rate: float, limit: float) -> float:
-    """How long so many steps take at this rate, and no longer than the limit of time allows; 0 where it is over."""
-    return max(0.0, min(n_steps / (rate or 1e-9), limit))
 
 
 class _Bar:

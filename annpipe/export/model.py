@@ -40,10 +40,11 @@ def export_model(plan: Plan, parts: Parts, folder: Path) -> None:
     The folder is there when all of it is on the disk. Raises OSError where it cannot be written.
     """
     with whole_folder(folder) as new:
-        _write_model(plan, parts, new)
+        write_model(plan, parts, new)
 
 
-def _write_model(plan: Plan, parts: Parts, folder: Path) -> None:
+def write_model(plan: Plan, parts: Parts, folder: Path) -> None:
+    """Writes the files into a folder that is there, without their digests; a model that is kept has them."""
     (folder / "network.py").write_text(network_source(plan, parts.fitted), encoding="utf-8", newline="\n")
     libraries = copy_plugins(plan, folder)
     if parts.fitted:

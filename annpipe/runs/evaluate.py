@@ -34,6 +34,7 @@ from annpipe.registry.renames import Earlier, earlier_names
 from annpipe.registry.traits import PlotTraits
 from annpipe.runs.provenance import dataset_facts
 from annpipe.saved.cells import STDIN, shown
+from annpipe.saved.in_memory import CALLED, Table, labelled_table
 from annpipe.saved.labelled import labelled
 from annpipe.saved.model import SavedModel
 from annpipe.spec import load_spec
@@ -42,6 +43,7 @@ from annpipe.train.loop.evaluate import LossInPieces, measured
 from annpipe.train.loop.figures import OutputPart, draw, predicting
 
 FOLDER = "evaluated"
+IN_MEMORY = "table"  # what the record calls rows that are from no file
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Evaluated:
 @torch_defaults()
 def evaluate_run(
     run: Path,
-    source: str,
+    source: str | Table,
     name: str | None,
     observer: Observer,
     tracking_uri: str | None = None,
@@ -67,7 +69,7 @@ def evaluate_run(
     trust: bool = False,
 ) -> Evaluated:
     """Measures the model of the run's folder on the labelled rows of `source`, draws its figures of them, and records
-    both as `evaluated/<name>/…`; `name` is the file's own where it is left out.
+    both as `evaluated/<name>/…`; `source` is a file, or a table in memory. `name` is the file's own if left out.
 
     The run's own data need not be at hand. Raises NotFound, DataError, SpecError, and RunError while the run is held;
     NotTrusted where the run is not known as the user's own, unless `trust` says that it is.
@@ -81,12 +83,12 @@ def evaluate_run(
         with earlier_names(Earlier.READ):
             spec = _spec(run, model)
             measures = draft_measures(spec, Registry.installed(), project=find_project())
-        dataset = _answered(model, labelled(model, source, _ignored(measures)), source, observer)
-        called = _called(name or ("stdin" if source == STDIN else Path(source).name.partition(".")[0]))
+        dataset, origin = _rows_of(model, source, measures, observer)
+        called = _called(name or ("stdin" if origin == STDIN else Path(origin).name.partition(".")[0]))
         with computing(spec.device.precision, deterministic=spec.device.deterministic) as dtype:
             values, view = _measured(model, measures, spec, dataset, dtype, called)
         figures = _drawn(measures, view, run / "artifacts" / FOLDER / called, observer)
-        facts = dataset_facts(dataset, called, {"file": source}, context="evaluate")
+        facts = dataset_facts(dataset, called, {"file": origin}, context="evaluate")
         _write_down(run, called, values, facts, figures)
     except BaseException:
         recorder.release()
@@ -94,6 +96,13 @@ def evaluate_run(
     recorder.attach(run, tracking_uri)
     record = recorder.finish(spec.tracking.wait_seconds)
     return Evaluated(called, dataset.rows, values, figures, record, spec.tracking.wait_seconds)
+
+
+def _rows_of(model: SavedModel, source: str | Table, measures: Measures, observer: Observer) -> tuple[Dataset, str]:
+    """The rows that the model has answers for, and what to call where they are from."""
+    if isinstance(source, str):
+        return _answered(model, labelled(model, source, _ignored(measures)), shown(source), observer), source
+    return _answered(model, labelled_table(model, source, _ignored(measures)), CALLED, observer), IN_MEMORY
 
 
 def _drawn(measures: Measures, view: RunView, folder: Path, observer: Observer) -> list[Path]:
@@ -180,7 +189,7 @@ def _ignored(measures: Measures) -> dict[str | None, int]:
     return {name: label for name, loss in losses if (label := ignored_label(loss)) is not None}
 
 
-def _answered(model: SavedModel, dataset: Dataset, source: str, observer: Observer) -> Dataset:
+def _answered(model: SavedModel, dataset: Dataset, called: str, observer: Observer) -> Dataset:
     """The rows without those that lack a value which nothing fills in: of these the model has no answer."""
     if not any(tensor.is_floating_point() and bool(tensor.isnan().any()) for tensor in dataset.inputs.values()):
         return dataset
@@ -192,7 +201,7 @@ def _answered(model: SavedModel, dataset: Dataset, source: str, observer: Observ
     of = f"{int(lost.sum()):,} of {dataset.rows:,} rows"
     first = f"the first is row {int(lost.long().argmax()) + 1}"
     if bool(lost.all()):
-        raise DataError(f"{shown(source)}: each row lacks a value that nothing fills in", "add the values")
+        raise DataError(f"{called}: each row lacks a value that nothing fills in", "add the values")
     observer.event(f"warning: {of} are left out: they lack a value that nothing fills in; {first}")
     inputs = {name: tensor[~lost] for name, tensor in dataset.inputs.items()}
     targets = {name: tensor[~lost] for name, tensor in dataset.targets.items()}

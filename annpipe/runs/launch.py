@@ -6,6 +6,7 @@
     registry.add(MyLayer)
     result = annpipe.run("spec.yaml", registry=registry, overrides=["optimizer.Adam.lr=1e-3"])
     print(result.status, result.values["train/loss"], result.folder)
+    result.predict(frame)
 
 The order is the point: what can be checked without torch comes first, and the shipper is started before torch is
 imported, so that it imports MLflow meanwhile.
@@ -13,14 +14,16 @@ imported, so that it imports MLflow meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from annpipe.errors import AnnpipeError, RunError
-from annpipe.observer import SILENT, Observer
+from annpipe.observer import Observer
+from annpipe.runs.finished import Finished
+from annpipe.runs.notebook import default_observer
 from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
@@ -28,29 +31,10 @@ if TYPE_CHECKING:
     from annpipe.draft.sections import Draft
     from annpipe.plan.plan import Plan
     from annpipe.plan.resolve.shape_cache import ShapeCache
-    from annpipe.record.shipper.recorder import Recorder, ShipState
+    from annpipe.record.shipper.recorder import Recorder
     from annpipe.registry.registry import Registry
-    from annpipe.runs.run import Outcome, Run
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A run that has ended: its folder, how it ended and with which values, and the state of its record."""
-
-    plan: Plan
-    folder: Path
-    outcome: Outcome
-    record: ShipState
-
-    @property
-    def status(self) -> str:
-        """FINISHED, FAILED or KILLED."""
-        return self.outcome.status
-
-    @property
-    def values(self) -> Mapping[str, float]:
-        """The final values by metric key."""
-        return self.outcome.values
+    from annpipe.runs.run import Run
+    from annpipe.runs.trainer import Trainer
 
 
 def run(
@@ -62,15 +46,16 @@ def run(
     device: str | None = None,
     name: str | None = None,
     tracking_uri: str | None = None,
-    observer: Observer = SILENT,
+    observer: Observer | None = None,
 ) -> Finished:
     """Runs a spec and waits for its record; raises SpecError when the spec is wrong.
 
     `registry` is one with components of your own; left out, it holds all installed ones. `overrides` and `unset` are
-    what `--set` and `--unset` take.
+    what `--set` and `--unset` take. Without an `observer` a notebook shows a progress bar, and nothing is shown
+    elsewhere. The result is as `annpipe.load` gives it.
     """
     source = SpecSource(Path(spec), tuple(overrides), tuple(unset), device, name)
-    return launch(source.draft(registry), observer, tracking_uri)
+    return launch(source.draft(registry), observer or default_observer(), tracking_uri)
 
 
 def complete(
@@ -86,8 +71,13 @@ def complete(
     return plan
 
 
-def launch(drafted: Draft, observer: Observer, tracking_uri: str | None = None) -> Finished:
-    """Runs a draft in a new run folder of the project, and waits a bounded time for its record."""
+def launch(
+    drafted: Draft, observer: Observer, tracking_uri: str | None = None, trainer: Trainer | None = None
+) -> Finished:
+    """Runs a draft in a new run folder of the project, and waits a bounded time for its record.
+
+    `trainer` prepares the training where it is not the run's own.
+    """
     from annpipe.record.journal.location import artifact_root, resolve_tracking_uri
     from annpipe.record.journal.project import find_project, new_run_folder
 
@@ -101,7 +91,8 @@ def launch(drafted: Draft, observer: Observer, tracking_uri: str | None = None) 
 
         find_device(plan.device.type, drafted.spec.place("device"))  # before a folder is made
         folder = new_run_folder(project, plan.head.name)
-        run = begin(plan, folder, observer, tracking_uri=uri, artifact_root=artifact_root(uri, project))
+        root = artifact_root(uri, project)
+        run = begin(plan, folder, observer, tracking_uri=uri, artifact_root=root, trainer=trainer)
         recorder.attach(folder, uri, system=plan.tracking.system)
         return _go(run, recorder)
 

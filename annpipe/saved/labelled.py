@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,17 @@ def labelled(model: SavedModel, source: str, ignored: Mapping[str | None, int] |
     for block in read_blocks(source, wanted, model.reading):
         answers = zip(targets, block[len(inputs) :], strict=True)
         form, alone = model.reading.form, ignored.get(None)
-        known = [_known(t, cells, source, start, form, ignored.get(t.name, alone)) for t, cells in answers]
+        known = [known_cells(t, cells, source, start, form, ignored.get(t.name, alone)) for t, cells in answers]
         blocks.append([*model.columns(block[: len(inputs)], source), *known])
         start += len(block[0])
-    whole = [torch.from_numpy(np.concatenate(parts)) for parts in zip(*blocks, strict=True)]
-    described = model.description.inputs
-    x = {item.name: _input(item, tensor) for item, tensor in zip(described, whole, strict=False)}
-    y = {t.name: _target(t, tensor) for t, tensor in zip(targets, whole[len(inputs) :], strict=True)}
+    return as_dataset(model, [torch.from_numpy(np.concatenate(parts)) for parts in zip(*blocks, strict=True)])
+
+
+def as_dataset(model: SavedModel, columns: Sequence[torch.Tensor]) -> Dataset:
+    """The inputs and then the targets of rows, (rows, …) each, as the run's own data has them."""
+    described, targets = model.description.inputs, model.targets
+    x = {item.name: _input(item, tensor) for item, tensor in zip(described, columns, strict=False)}
+    y = {t.name: _target(t, tensor) for t, tensor in zip(targets, columns[len(described) :], strict=True)}
     words = {item.name: item.categories for item in described if item.categories}
     words |= {target.name: target.words for target in targets if target.words}
     return Dataset(x, y, categories=words)
@@ -51,7 +55,7 @@ def _wanted(target: ModelTarget) -> FileColumn:
     return FileColumn(target.name, WHOLE if target.labels else NUMBERS, target.shape, may_lack=False)
 
 
-def _known(
+def known_cells(
     target: ModelTarget,
     cells: np.ndarray[Any, Any],
     source: str,

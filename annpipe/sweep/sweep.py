@@ -16,7 +16,7 @@ from typing import Any
 from annpipe.backend.device import find_device
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.files.whole import write_whole
-from annpipe.observer import SILENT, Observer
+from annpipe.observer import Observer
 from annpipe.record.journal import journal as journals
 from annpipe.record.journal.events import ArtifactKept, ModelSaved, RunBegun, TagsSet, TrialBegun, TrialEnded
 from annpipe.record.journal.journal import Journal, Status, now_ms
@@ -27,6 +27,7 @@ from annpipe.record.journal.source import NOTE, environment_text, source_tags, s
 from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.runs.launch import shipping
 from annpipe.runs.note import sweep_note
+from annpipe.runs.notebook import default_observer
 from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import Axis, over_of
 from annpipe.sweep.chooser import Chooser, GridChooser
@@ -67,7 +68,7 @@ def run_sweep(
     workers: int = 1,
     storage: str | None = None,
     tracking_uri: str | None = None,
-    observer: Observer = SILENT,
+    observer: Observer | None = None,
 ) -> SweepEnd:
     """Trains and records all trials of a spec's sweep; raises SpecError where the spec or a trial of it is wrong.
 
@@ -77,6 +78,7 @@ def run_sweep(
     """
     pairs = [over_of(path, values) for path, values in (over or {}).items()]
     source = SpecSource(Path(spec), tuple(overrides), tuple(unset), device, over=tuple(pairs))
+    observer = observer or default_observer()
     design = design_sweep(source, observer)
     with shipping() as recorder:
         return train_sweep(design, observer, recorder, workers=workers, storage=storage, tracking_uri=tracking_uri)

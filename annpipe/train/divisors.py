@@ -31,11 +31,17 @@ def counted_weight(weight: torch.Tensor | None, ignore_index: int, target: torch
 
     Nothing waits for the device.
     """
+    return label_weights(weight, ignore_index, target).flatten().sum()
+
+
+def label_weights(weight: torch.Tensor | None, ignore_index: int, target: torch.Tensor) -> torch.Tensor:
+    """Labels, of any shape -> the same shape: the weight, (classes,), of each that is not ignored; else whether it is
+    not."""
     is_ignored = target == ignore_index
     if weight is None:
-        return (~is_ignored).sum()
-    weights = weight.gather(0, target.masked_fill(is_ignored, 0).flatten())
-    return weights.masked_fill(is_ignored.flatten(), 0).sum()
+        return ~is_ignored
+    weights = weight.gather(0, target.masked_fill(is_ignored, 0).flatten()).reshape(target.shape)
+    return weights.masked_fill(is_ignored, 0)
 
 
 OF_CLASSES = tuple(known.forward for known, facts in TORCH_CLASSES.items() if facts.compares_labels)  # type: ignore[attr-defined]  # losses are modules
@@ -139,6 +145,9 @@ class Terms:
 
     def __len__(self) -> int:
         return len(self._terms)
+
+    def __iter__(self) -> Iterator[Term]:
+        return iter(self._terms)
 
     def are_by_rows(self, y: torch.Tensor) -> bool:
         """Whether every row of these targets, (rows, …), counts the same in each of them."""

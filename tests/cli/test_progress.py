@@ -11,9 +11,9 @@ import pytest
 
 import annpipe
 from annpipe.cli import progress
-from annpipe.cli.progress import RunDisplay, loss_text
+from annpipe.cli.progress import RunDisplay
 from annpipe.errors import Place, Problem
-from annpipe.observer import Observer
+from annpipe.observer import Observer, loss_text
 from annpipe.record.journal import journal
 from annpipe.train import schedule
 from tests.conftest import unrecorded

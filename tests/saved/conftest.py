@@ -21,7 +21,7 @@ import annpipe
 from annpipe.cli import outcome
 from annpipe.record.journal.location import embedded_uri
 from annpipe.record.store.client import Store
-from annpipe.runs.launch import Finished
+from annpipe.runs.finished import Finished
 from tests.conftest import unrecorded
 
 ROWS = 240

@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from annpipe.record.shipper.recorder import ShipState
-    from annpipe.runs.launch import Finished
+    from annpipe.runs.finished import Finished
 
 MOST_REFUSALS = 20
 

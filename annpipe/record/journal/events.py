@@ -125,7 +125,7 @@ class MetricPoints(Event):
     step: int = field(metadata=WHOLE)
     time: int = field(metadata=TIME)
     values: Mapping[str, float] = field(metadata=NUMBERS_BY_KEY)
-    dataset: Mapping[str, str] | None = field(default=None, metadata=TAGS | {_OMITTED: True})
+    dataset: Mapping[str, str] | None = field(default=None, metadata=TAGS | {OMITTED: True})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,24 @@ class ShipState:
     refused: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, folder: Path, uri: str | None = None, *, shipping: bool) -> Self:
+        """The state of the record of the run in `folder`, in the store `uri` or its own."""
+        state, complete = read_state(folder, uri), is_recorded(folder, uri)
+        problem = state.problem
+        if not complete and not shipping and problem is None:
+            problem = f"the shipper stopped; see {folder / 'shipper.log'}"
+        return cls(
+            complete=complete,
+            shipping=shipping and not complete,
+            problem=problem,
+            store=state.store,
+            run_id=state.run_id,
+            experiment_id=state.experiment_id,
+            refused=state.refused,
+            notices=state.notices,
+        )
+
     @property
     def page(self) -> str:
         """The run's place below the address of MLflow's UI; empty while it has none."""
@@ -98,21 +116,7 @@ class Recorder:
         """What the shipper has noted so far."""
         if self._folder is None:
             return ShipState(complete=False, shipping=False, problem=None, store="", run_id=None, experiment_id=None)
-        state = read_state(self._folder, self._uri)
-        complete = is_recorded(self._folder, self._uri)
-        problem = state.problem
-        if not complete and not shipping and problem is None:
-            problem = f"the shipper stopped; see {self._folder / 'shipper.log'}"
-        return ShipState(
-            complete=complete,
-            shipping=shipping and not complete,
-            problem=problem,
-            store=state.store,
-            run_id=state.run_id,
-            experiment_id=state.experiment_id,
-            refused=state.refused,
-            notices=state.notices,
-        )
+        return ShipState.of(self._folder, self._uri, shipping=shipping)
 
     def release(self) -> None:
         """Leaves the shipper to end by itself, where nobody waits for a record: the run could not begin."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]  # it ships no types
+import pandas as pd
 from mlflow.models import ModelSignature
 from mlflow.models.model import Model
 from mlflow.types import ColSpec, Schema, TensorSpec
