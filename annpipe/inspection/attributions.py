@@ -25,6 +25,7 @@ STEPS = 200  # of the path that integrated gradients goes
 SAMPLES = 25  # orders of the columns that Shapley values are the mean of
 ROWS_AT_ONCE = 2048  # points of paths
 EMBEDDINGS = (torch.nn.Embedding, torch.nn.EmbeddingBag)
+CONSTANT = "(constant)"  # the features that are the same in all rows: they add nothing
 MOST_ABLATED = 1024  # columns or positions that are taken away one by one
 
 
@@ -112,7 +113,10 @@ def attribute(subject: Subject, method: str, seed: int = 0) -> list[Attributions
             at_baseline = answer(baseline)[0][chosen]
         values = _by_column(values, owners, len(names), is_repeated=how.by_column) if names else values
         gaps = values.flatten(1).sum(1) - (at_rows - at_baseline) if how.is_complete else None
-        results.append(Attributions(target.name, method, names, values, at_rows, at_baseline, gaps))
+        kept = [at for at, name in enumerate(names) if name != CONSTANT]
+        values = values[:, kept] if names else values
+        columns_kept = tuple(names[at] for at in kept)
+        results.append(Attributions(target.name, method, columns_kept, values, at_rows, at_baseline, gaps))
     return results
 
 
@@ -207,7 +211,7 @@ def _owners(subject: Subject, columns: torch.nn.Module | None, x: torch.Tensor) 
         [name for name, does in zip(subject.inputs, feature, strict=True) if does]
         for feature in zip(*depends, strict=True)
     ]
-    labels = [" + ".join(columns) or "(constant)" for columns in named]
+    labels = [" + ".join(columns) or CONSTANT for columns in named]
     names = tuple(dict.fromkeys(labels))
     return names, torch.tensor([names.index(label) for label in labels])
 

@@ -10,7 +10,8 @@ import torch
 from annpipe.errors import DataError
 from annpipe.inspection.calls import Call, run_watched, watchable
 
-MOST_CHECKED = 2_000  # numbers that are moved for the finite differences, two passes each
+LARGE = 20_000  # numbers from which a network is checked at fewer of them
+MOST_CHECKED, MOST_OF_LARGE = 2_000, 300  # numbers that are moved for the finite differences, two passes each
 STEP = 1e-6  # by which a number is moved, times its size where that is above 1
 CONTAINERS = (torch.nn.Sequential,)  # their output is that of the last layer in them
 KINK = 1e-3  # the difference of the slopes on both sides, as a share of the larger, from which there is a kink
@@ -89,7 +90,7 @@ def row_pass(
     def again() -> float:
         with torch.no_grad():
             result = network(x)
-            return float(result.sum() if loss is None else loss(result, y))
+            return float((result.sum() if loss is None else loss(result, y)).item())
 
     return RowPass(
         features=x.detach()[0],
@@ -97,7 +98,7 @@ def row_pass(
         layers=tuple(_layer_pass(call) for call in calls if call.is_inner or not isinstance(call.module, CONTAINERS)),
         loss_name=None if loss is None else type(loss).__name__,
         target=None if y is None else y[0],
-        loss=float(value),
+        loss=value.item(),
         differences=finite_differences(again, _moved(network, loss, x)),
     )
 
@@ -141,10 +142,10 @@ def _moved(network: torch.nn.Module, loss: torch.nn.Module | None, x: torch.Tens
 def finite_differences(value: Callable[[], float], tensors: list[torch.Tensor]) -> Differences:
     """Holds the gradients of leaf tensors against central differences of `value`, which depends on them.
 
-    Of more than MOST_CHECKED numbers some of each tensor are moved, at equal distances.
+    Of many numbers some of each tensor are moved, at equal distances.
     """
     total = sum(tensor.numel() for tensor in tensors)
-    share = min(1.0, MOST_CHECKED / max(total, 1))
+    share = min(1.0, (MOST_CHECKED if total < LARGE else MOST_OF_LARGE) / max(total, 1))
     largest = max((float(tensor.grad.abs().max()) for tensor in tensors if tensor.grad is not None), default=0.0)
     differences, checked, kinks = [0.0], 0, 0
     here = value()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from annpipe.backend.device import one_thread
 from annpipe.backend.streams import generator
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.contract import Dataset
@@ -103,7 +104,7 @@ def inspect_run(
     Raises NotFound, DataError, SpecError, RunError, and NotTrusted where the run is not known as the user's own, unless
     `trust` says that it is.
     """
-    with opened_model(folder, source, observer, trust=trust) as model:
+    with one_thread(), opened_model(folder, source, observer, trust=trust) as model:
         subject = model.subject
         inspected = Inspected(folder.name, subject.rows_name, subject.dataset.rows)
         for section in asked.sections:

@@ -10,6 +10,7 @@ import click
 from annpipe.cli.options import run_and_maybe_data, trust_option
 
 if TYPE_CHECKING:
+    from annpipe.errors import Problem
     from annpipe.runs.inspect import Inspected
 
 METHODS = (
@@ -108,9 +109,13 @@ def command(
 
 
 def _inspected(run: Path, data: str | None, trust: bool, *asked: Any) -> Inspected:
-    """Looks, and shows what the opening of the run says."""
+    """Looks, and shows what the opening of the run says; the warnings of its plan were shown when it was trained."""
     from annpipe.cli.progress import RunDisplay
     from annpipe.runs.inspect import Asked, inspect_run
 
-    with RunDisplay() as display:
+    class Quiet(RunDisplay):
+        def warn(self, problem: Problem) -> None:
+            pass
+
+    with Quiet() as display:
         return inspect_run(run, data, Asked(*asked), display, trust=trust)

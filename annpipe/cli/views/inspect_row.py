@@ -102,7 +102,7 @@ def _tensor(name: str, tensor: torch.Tensor, width: int) -> Iterator[str]:
     room = width - text_width(line)
     texts: list[str] = []
     for value in tensor.flatten()[: width // 2].tolist():
-        text = f"{value:.4g}"
+        text = f"{value + 0.0:.4g}"  # no "-0"
         if sum(map(len, texts)) + len(texts) + len(text) + 3 > room:
             break
         texts.append(text)
