@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         OutputRoles,
         Remark,
         RunView,
+        norms_by_layer,
     )
     from annpipe.datasets.cell_columns import cell_numbers, cell_texts
     from annpipe.errors import OptionError, one_line, shortened, text_width
@@ -79,7 +80,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "annpipe.contract": (
         *("Blocks", "ChunkedDataset", "Dataset", "Field", "Fields", "Look", "Loss", "LossTerm", "MetricKey", "Outline"),
-        *("OutputRoles", "Remark", "RunView"),
+        *("OutputRoles", "Remark", "RunView", "norms_by_layer"),
     ),
     "annpipe.errors": ("OptionError", "one_line", "shortened", "text_width"),
     "annpipe.expression": ("Expression",),
@@ -164,6 +165,7 @@ __all__ = [
     "metric",
     "move",
     "named_files",
+    "norms_by_layer",
     "one_line",
     "open_file",
     "optimizer",

@@ -8,6 +8,7 @@ do not fit into memory come as a `ChunkedDataset`, whose chunks are such dataset
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -248,7 +249,8 @@ class Look:
     The rest costs what it gives, and nothing until it is called. `parameters()` and `gradients()` are copies by name,
     on the CPU: the trained parameters, and what the last step followed (after clipping). `view()` is the run as a plot
     sees it, with its splits and `predict`. `artifact(name, content)` keeps a text or a matplotlib figure as
-    `looks/<name>` with the run's artifacts; a figure's name is given without its ending.
+    `looks/<name>` with the run's artifacts; a figure's name is given without its ending. `record(values)` records
+    numbers of the callback's own under its keys, as curves beside the run's.
     """
 
     epoch: int
@@ -262,3 +264,16 @@ class Look:
     gradients: Callable[[], Mapping[str, torch.Tensor]] = dict
     view: Callable[[], RunView] = _no_run
     artifact: Callable[[str, str | Figure], None] = _no_run
+    record: Callable[[Mapping[str, float]], None] = _no_run
+
+
+def norms_by_layer(tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """The Euclidean norm over all tensors of a layer, by its name: of `0.weight` and `0.bias` under `0`.
+
+    What belongs to no layer, as a parameter of the model itself, is under its own name.
+    """
+    squares: dict[str, float] = {}
+    for name, tensor in tensors.items():
+        layer = name.rpartition(".")[0] or name
+        squares[layer] = squares.get(layer, 0.0) + float(tensor.double().square().sum())
+    return {layer: math.sqrt(square) for layer, square in squares.items()}

@@ -47,6 +47,7 @@ COMMANDS = {
     "serve": "answer over HTTP with a run's model, by MLflow's scoring server",
     "verify": "replay a run and say whether its losses come out bit for bit",
     "export": "write a run's model as ONNX, .pt2 or plain PyTorch",
+    "inspect": "look into a run's model: columns, units, gradients, one row",
     "ui": "start MLflow's UI on the project's store",
     "sync": "ship the journals of runs whose record is not complete",
     "doctor": "check this machine, the store and the project, with a remedy for each finding",

@@ -117,17 +117,28 @@ trust_option = click.option(
 
 def run_and_data(function: F) -> F:
     """The arguments RUN and DATA, or --last and DATA: the command gets the run's folder and the file."""
+    return _with_run(function, data_may_lack=False)
 
+
+def run_and_maybe_data(function: F) -> F:
+    """The same where DATA may be left out: the command then gets None."""
+    return _with_run(function, data_may_lack=True)
+
+
+def _with_run(function: F, *, data_may_lack: bool) -> F:
     @functools.wraps(function)
     def with_run(*, named: tuple[str, ...], last: bool, **others: Any) -> Any:
         from annpipe.record.journal.project import find_project, find_run
 
-        if len(named) != 2 - last:
-            raise click.UsageError("say which run and which file: RUN DATA, or --last DATA")
+        n_data = len(named) - (not last)
+        if n_data not in ((0, 1) if data_may_lack else (1,)):
+            usage = "RUN, or RUN DATA, or --last" if data_may_lack else "RUN DATA, or --last DATA"
+            raise click.UsageError(f"say which run and which file: {usage}")
         run = find_run(find_project(), None if last else named[0], last)
-        return function(run=run, data=named[-1], **others)
+        return function(run=run, data=named[-1] if n_data else None, **others)
 
-    argument = click.argument("named", nargs=-1, metavar="RUN DATA", shell_complete=words.runs_and_data)
+    metavar = "RUN [DATA]" if data_may_lack else "RUN DATA"
+    argument = click.argument("named", nargs=-1, metavar=metavar, shell_complete=words.runs_and_data)
     option = click.option("--last", is_flag=True, help="The latest run of this project, instead of RUN.")
     return argument(option(with_run))  # type: ignore[return-value]  # click reads its parameters from the attributes
 

@@ -116,7 +116,7 @@ class SavedNetwork:
         if any(target.shape for target in targets):
             arrays = list(columns.values())
             return arrays[0] if len(arrays) == 1 else np.stack(arrays, 1)
-        import pandas as pd  # type: ignore[import-untyped]  # it ships no types
+        import pandas as pd
 
         return pd.DataFrame({name: _double(column) for name, column in columns.items()})
 

@@ -81,7 +81,7 @@ def evaluate_run(
         if tracking_uri:
             seal_store(run, tracking_uri)
         with earlier_names(Earlier.READ):
-            spec = _spec(run, model)
+            spec = spec_of_model(run, model)
             measures = draft_measures(spec, Registry.installed(), project=find_project())
         dataset, origin = _rows_of(model, source, measures, observer)
         called = _called(name or ("stdin" if origin == STDIN else Path(origin).name.partition(".")[0]))
@@ -101,8 +101,12 @@ def evaluate_run(
 def _rows_of(model: SavedModel, source: str | Table, measures: Measures, observer: Observer) -> tuple[Dataset, str]:
     """The rows that the model has answers for, and what to call where they are from."""
     if isinstance(source, str):
-        return _answered(model, labelled(model, source, _ignored(measures)), shown(source), observer), source
-    return _answered(model, labelled_table(model, source, _ignored(measures)), CALLED, observer), IN_MEMORY
+        return without_lost_rows(
+            model, labelled(model, source, ignored_labels(measures)), shown(source), observer
+        ), source
+    return without_lost_rows(
+        model, labelled_table(model, source, ignored_labels(measures)), CALLED, observer
+    ), IN_MEMORY
 
 
 def _drawn(measures: Measures, view: RunView, folder: Path, observer: Observer) -> list[Path]:
@@ -131,7 +135,7 @@ def _write_down(
     journal.close()
 
 
-def _spec(run: Path, model: SavedModel) -> Spec:
+def spec_of_model(run: Path, model: SavedModel) -> Spec:
     """The run's plan as a spec, with the loss that it was trained with: its weights may have come from the data."""
     losses = [f"{path}={json.dumps(loss)}" for path, loss in model.description.loss.items()]
     return load_spec(run / "plan.yaml", losses, base=spec_file(run).resolve().parent)
@@ -145,10 +149,7 @@ def _called(name: str) -> str:
 def _measured(
     model: SavedModel, measures: Measures, spec: Spec, dataset: Dataset, dtype: torch.dtype, called: str
 ) -> tuple[dict[str, float], RunView]:
-    network: Any = model.network.network
-    once = Transformed()
-    if model.description.transforms:
-        network, once = network.network, Transformed(network.columns, network.targets)
+    network, once = network_of(model)
     rows = to_tensors(
         dataset,
         torch.device("cpu"),
@@ -157,7 +158,7 @@ def _measured(
         columns=once,
         labels=[name for name in measures.heads if _target(model, name).labels],
     )
-    loss = _loss(model, measures)
+    loss = trained_loss(model, measures)
     names = [target.name for target in model.targets]
     known = roles(measures.loss, measures.heads, names)
     predictions = points(known, has_heads=bool(measures.heads))
@@ -183,19 +184,25 @@ def _measured(
     return values, view
 
 
-def _ignored(measures: Measures) -> dict[str | None, int]:
+def network_of(model: SavedModel) -> tuple[torch.nn.Module, Transformed]:
+    """The network without the transforms that are applied once, and these."""
+    whole: Any = model.network.network
+    if model.description.transforms:
+        return whole.network, Transformed(whole.columns, whole.targets)
+    return whole, Transformed()
+
+
+def ignored_labels(measures: Measures) -> dict[str | None, int]:
     """The labels that the losses of the run leave out, by head; that of a single loss at None."""
     losses: list[tuple[str | None, Component]] = [*measures.heads.items()] or [(None, measures.loss)]
     return {name: label for name, loss in losses if (label := ignored_label(loss)) is not None}
 
 
-def _answered(model: SavedModel, dataset: Dataset, called: str, observer: Observer) -> Dataset:
+def without_lost_rows(model: SavedModel, dataset: Dataset, called: str, observer: Observer) -> Dataset:
     """The rows without those that lack a value which nothing fills in: of these the model has no answer."""
     if not any(tensor.is_floating_point() and bool(tensor.isnan().any()) for tensor in dataset.inputs.values()):
         return dataset
-    network: Any = model.network.network
-    columns = Transformed(network.columns) if model.description.transforms else Transformed()
-    lost = columns.features(dataset.inputs, torch.float64).reshape(dataset.rows, -1).isnan().any(1)
+    lost = network_of(model)[1].features(dataset.inputs, torch.float64).reshape(dataset.rows, -1).isnan().any(1)
     if not bool(lost.any()):
         return dataset
     of = f"{int(lost.sum()):,} of {dataset.rows:,} rows"
@@ -212,7 +219,7 @@ def _target(model: SavedModel, name: str) -> ModelTarget:
     return next(target for target in model.targets if target.name == name)
 
 
-def _loss(model: SavedModel, measures: Measures) -> torch.nn.Module:
+def trained_loss(model: SavedModel, measures: Measures) -> torch.nn.Module:
     """The loss as it was trained, with its own parameters."""
     component = measures.loss
     if measures.heads:

@@ -13,8 +13,9 @@ from annpipe.contract import Dataset
 from annpipe.errors import DataError
 from annpipe.portable.cell_text import plain
 from annpipe.portable.description import ModelTarget
-from annpipe.portable.network import SavedNetwork, as_array, as_numbers, cells_of, column_of
-from annpipe.saved.answers import prediction_columns
+from annpipe.portable.network import SavedNetwork, as_numbers, cells_of
+from annpipe.portable.predictions import prediction_columns
+from annpipe.portable.raw_table import RawTable
 from annpipe.saved.labelled import as_dataset, known_cells
 from annpipe.saved.model import SavedModel
 
@@ -87,11 +88,12 @@ def input_columns(network: SavedNetwork, table: Table) -> list[Array]:
 
 def _target_cells(model: SavedModel, target: ModelTarget, table: Table) -> Array:
     """The cells of a target: words, or numbers none of which is missing."""
-    name, n_columns = target.name, len(model.inputs) + len(model.targets)
+    name = target.name
     try:
+        raw = RawTable(table, [name])
         if target.shape:
-            return as_array(table, name, 0, n_columns).astype(np.float64)
-        cells = column_of(table, name, 0, n_columns)
+            return raw.array(0, target.shape).astype(np.float64, copy=False)
+        cells = raw.column(0)
         if target.words:
             words = np.empty(len(cells), dtype=object)
             words[:] = list(cells_of(cells))

@@ -49,6 +49,15 @@ def as_dataset(model: SavedModel, columns: Sequence[torch.Tensor]) -> Dataset:
     return Dataset(x, y, categories=words)
 
 
+def unlabelled(model: SavedModel, source: str) -> Dataset:
+    """The inputs of every row, as the run's own data has them, and no targets; raises NotFound and DataError."""
+    blocks = [model.columns(block, source) for block in read_blocks(source, model.inputs, model.reading)]
+    whole = [torch.from_numpy(np.concatenate(parts)) for parts in zip(*blocks, strict=True)]
+    described = model.description.inputs
+    x = {item.name: _input(item, tensor) for item, tensor in zip(described, whole, strict=True)}
+    return Dataset(x, {}, categories={item.name: item.categories for item in described if item.categories})
+
+
 def _wanted(target: ModelTarget) -> FileColumn:
     if target.words:
         return FileColumn(target.name, may_lack=False, categories=target.words)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from annpipe.statistics import Spread, spread
 from annpipe.sweep.figures.page import COLOURS, LOST, legend_below, plain_logarithms, text, titled, values_label
 from annpipe.sweep.figures.scales import spans_decades
-from annpipe.sweep.results.statistics import Spread, spread
 from annpipe.sweep.results.table import SweepResult
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.spec.sections.axes import Axis, in_words
-from annpipe.sweep.results.statistics import Spread, spread
+from annpipe.statistics import Spread, spread
 
 
 @dataclass(frozen=True)

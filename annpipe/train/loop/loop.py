@@ -21,6 +21,7 @@ from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.train.divisors import sums_of
 from annpipe.train.gears.base import Gear
+from annpipe.train.loop.callbacks import callback_state, recordable
 from annpipe.train.loop.checkpoint import FOLDER, Keeper
 from annpipe.train.loop.evaluate import evaluate
 from annpipe.train.loop.figures import run_view
@@ -232,6 +233,7 @@ class Loop:
             gradients=lambda: {name: copied(p.grad) for name, p in model.named_parameters() if p.grad is not None},
             view=lambda: run_view(self.plan, self.parts, self.reporter.history),
             artifact=self.reporter.artifact,
+            record=lambda values: self.reporter.values(epoch, recordable(values)),
         )
 
     def _stop(self, reason: str) -> None:
@@ -274,7 +276,7 @@ class Loop:
             "facts": dict(self.facts),
             "gear": self.gear.state(),
             "memory": vars(self.memory) | {},
-            "callbacks": [_callback_state(callback) for callback in self.parts.callbacks],
+            "callbacks": [callback_state(callback) for callback in self.parts.callbacks],
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -291,9 +293,3 @@ class Loop:
 def copied(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor's values on the CPU, apart from it."""
     return tensor.detach().to("cpu", copy=True)
-
-
-def _callback_state(callback: Any) -> Any:
-    """A callback with memory has `state_dict` and `load_state_dict`; one without needs neither."""
-    state_dict = getattr(callback, "state_dict", None)
-    return state_dict() if state_dict else None

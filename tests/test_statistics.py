@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from annpipe.sweep.results.statistics import spread, student_t
+from annpipe.statistics import spread, student_t
 
 
 @pytest.mark.parametrize("degrees", [*range(1, 41), 60, 100, 1000])

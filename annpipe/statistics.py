@@ -1,4 +1,4 @@
-"""Statistics of repetitions: mean, standard deviation, and the 95 % confidence interval of the mean."""
+"""Statistics of repeated measurements: mean, standard deviation, and the 95 % confidence interval of the mean."""
 
 from __future__ import annotations
 
