@@ -27,6 +27,7 @@ from annpipe.record.journal.source import NOTE, environment_text, source_tags, s
 from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.runs.launch import shipping
 from annpipe.runs.note import sweep_note
+from annpipe.runs.report import report_of_sweep
 from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import Axis, over_of
 from annpipe.sweep.chooser import Chooser, GridChooser
@@ -114,6 +115,7 @@ def train_sweep(
         swept = SweepResult(plan.head.name, _with_tried_values(design.axes, results), design.goal, results)
         _write_results(journal, folder, swept, design)
         status: Status = "KILLED" if stopped is not None else "FINISHED"
+        report_of_sweep(folder, journal, observer, status)
         journal.end(status)
     return SweepEnd(folder, swept, recorder.finish(plan.tracking.wait_seconds), stopped, plan.tracking.wait_seconds)
 
