@@ -116,11 +116,13 @@ def _with_one(x: Array) -> Array:
 def boosted_trees(kind: Literal["numbers", "classes"], x: Array, y: Array, rows: Array) -> Array:
     """scikit-learn's gradient boosting with its defaults; raises ImportError where it is not installed."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits  # scikit-learn needs it, and brings it along
 
     leaf = min(20, max(1, len(x) // 20))  # with 20 rows a leaf, as is the default, small data have no tree at all
     cls = HistGradientBoostingRegressor if kind == "numbers" else HistGradientBoostingClassifier
     if kind == "classes" and len(np.unique(y)) < 2:
         return np.full(len(rows), y[0])
-    with warnings.catch_warnings(action="ignore"):
+    # threads that wait for one another take minutes where other programs hold the processor
+    with warnings.catch_warnings(action="ignore"), threadpool_limits(1):
         answered: Array = cls(min_samples_leaf=leaf, random_state=0).fit(x, y).predict(rows)
     return answered

@@ -11,13 +11,13 @@ from annpipe.report.answers import equal_distances
 from annpipe.report.content import Curves, Measured, MetricRow, MetricTable, RunReport
 from annpipe.report.figures import embedded
 from annpipe.report.journal_facts import JournalFacts, Points, journal_facts
-from annpipe.report.pictures import Series, line_chart
+from annpipe.report.pictures import COLOURS, Series, line_chart
 from annpipe.report.wording import duration, moment, short
 
 MOST_CHARTS = 12
 MOST_METRICS = 60
 POINTS_IN_TABLE = 9
-MOST_SPEC = 100_000  # letters of the spec's text
+MOST_SPEC = 50_000  # letters of the spec's text
 PLUGIN = "annpipe.plugin."  # before the name of a plugin, in a tag with its version
 SPLITS = ("train", "val", "test")
 ENVIRONMENT = {
@@ -49,7 +49,7 @@ def run_report(
         name=facts.begun.name or folder.name,
         id=folder.name,
         status=status or facts.status,
-        description=description(facts),
+        description=description(facts, 2),
         begun=moment(facts.begun.time),
         took=duration(seconds),
         spec=spec_text(folder),
@@ -64,11 +64,9 @@ def run_report(
     )
 
 
-def description(facts: JournalFacts) -> str:
-    """What the spec says of itself: the first part of the note, where that is not what annpipe wrote into it."""
-    text = facts.begun.description or ""
-    parts = text.split("\n\n")
-    return "\n\n".join(parts[:-2]) if len(parts) > 2 else ""
+def description(facts: JournalFacts, n_behind: int) -> str:
+    """What the spec says of itself: the note of a run without the last paragraphs, which annpipe writes."""
+    return "\n\n".join((facts.begun.description or "").split("\n\n")[:-n_behind])
 
 
 def spec_text(folder: Path) -> str:
@@ -102,10 +100,10 @@ def _curves(history: Mapping[str, Points]) -> Iterator[Curves]:
         name = measure_name if split in SPLITS and measure_name else "learning rate" if split == "lr" else key
         groups.setdefault(name, []).append(key)
     for name, keys in list(groups.items())[:MOST_CHARTS]:
-        series = [Series(key, *history[key]) for key in keys]
+        series = [Series(key, *history[key]) for key in keys[:COLOURS]]
         chart = line_chart(name, series, "epoch")
         if chart is not None and any(len(each.x) > 1 for each in series):
-            yield Curves(name, chart, tuple(keys), tuple(_table(series)))
+            yield Curves(name, chart, tuple(keys[:COLOURS]), tuple(_table(series)))
 
 
 def _table(series: Sequence[Series]) -> Iterator[tuple[int, tuple[float | None, ...]]]:

@@ -69,7 +69,8 @@ class DataSummary:
 class Measured:
     """What the trained model was asked for: all that needs its data and its weights.
 
-    `rows` says which rows were measured, in words. `loss` is the whole loss over them.
+    `rows` says which rows were measured, in words. `loss` is the whole loss over them. `no_importances` says why the
+    importance of columns is left out, where it could be measured.
     """
 
     rows: str
@@ -78,6 +79,7 @@ class Measured:
     loss: Estimate
     worst: WorstRows | None
     importances: tuple[ColumnImportance, ...]
+    no_importances: str
     layers: tuple[LayerRow, ...]
     picture: Markup
     n_parameters: int

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from annpipe.report.content import ReportFigure
 
-MOST_BYTES = 1_500_000  # of all figures of a page, in which they stand as text
+MOST_BYTES = 1_300_000  # of all figures of a page, in which they stand as text
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 _PATH = re.compile(rb'(?<= d=")[^"]+')
 _LONG = re.compile(rb"(\d\.\d\d)\d+")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from annpipe.contract import Dataset
 from annpipe.datasets.profile import profile
 from annpipe.draft.component import Component
+from annpipe.inspection.importance import ColumnImportance
 from annpipe.plan.plan import Plan
 from annpipe.report.answers import MOST_ROWS, ReportRows, equal_distances, model_answers, report_rows, rows_at
 from annpipe.report.content import DataSummary, Measured
@@ -20,28 +21,29 @@ from annpipe.train.parts import Parts
 MOST_COLUMNS = 60
 
 
-def measure(plan: Plan, parts: Parts, *, tree: bool, seconds: float | None = None) -> tuple[Measured, tuple[str, ...]]:
-    """Asks the trained model for what a report shows of it, and says what is left out.
+def measure(plan: Plan, parts: Parts, *, tree: bool, seconds: float | None = None) -> Measured:
+    """Asks the trained model for what a report shows of it.
 
     With `tree` it is compared with boosted trees as well; what would take more than so many `seconds` is left out.
     """
     rows = report_rows(parts)
     answers = model_answers(plan, parts, rows.rows)
     results = target_results(parts.splits.train, rows, answers, tree=tree)
-    notes = []
+    important: tuple[ColumnImportance, ...] = ()
+    no_importances = ""
     try:
         important = importances(plan, parts, rows, seconds)
     except TakesLong as error:
-        important = ()
-        notes.append(f"The importance of columns is not measured here: {error}.")
+        no_importances = str(error)
     layers = layer_rows(plan)
-    measured = Measured(
+    return Measured(
         rows=_rows_in_words(rows),
         is_held_out=rows.is_held_out,
         results=results,
         loss=loss_estimate(answers),
         worst=worst_rows(rows, answers),
         importances=important,
+        no_importances=no_importances,
         layers=layers,
         picture=network_picture(plan, layers),
         n_parameters=plan.n_parameters,
@@ -50,7 +52,6 @@ def measure(plan: Plan, parts: Parts, *, tree: bool, seconds: float | None = Non
         task=_task(plan, results),
         asked=tuple(_asked(plan)),
     )
-    return measured, tuple(notes)
 
 
 def _rows_in_words(rows: ReportRows) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from annpipe.draft.component import components_in
 from annpipe.plan.plan import Layer, Plan
 from annpipe.report.wording import short
 
@@ -36,8 +38,11 @@ def layer_rows(plan: Plan) -> tuple[LayerRow, ...]:
 def _rows(layer: Layer, depth: int, branch: str) -> Iterator[LayerRow]:
     component = layer.component
     options = component.options
-    detail = ", ".join(_option(name, options[name]) for name in SIZES if options.get(name) is not None)
-    yield LayerRow(depth, branch, short(component.name), short(detail), shape(layer.output_shape), layer.parameters)
+    words = [part.name for value in options.values() for part in components_in(value)] if not layer.stacks else []
+    words += [_option(name, options[name]) for name in SIZES if options.get(name) is not None]
+    yield LayerRow(
+        depth, branch, short(component.name), short(", ".join(words)), shape(layer.output_shape), layer.parameters
+    )
     for path, stack in layer.stacks.items():
         for position, inner in enumerate(stack):
             yield from _rows(inner, depth + 1, "" if position else short(path.rpartition(".")[2]))
@@ -58,25 +63,20 @@ def network_picture(plan: Plan, rows: Sequence[LayerRow]) -> Markup:
     left_out = len(shown) - MOST_LAYERS
     if left_out > 0:
         shown = [*shown[: MOST_LAYERS // 2], *shown[-MOST_LAYERS // 2 :]]
-    most = max([row.parameters for row in shown if not _holds(shown, row)] or [0])
+    holders = {id(row) for row, after in itertools.pairwise(shown) if after.depth > row.depth}
+    most = max(row.parameters for row in shown if id(row) not in holders)
     y = BOX + GAP
     parts = [_end(0, f"input {shape(plan.model[0].input_shape)}")]
     for position, row in enumerate(shown):
         if left_out > 0 and position == MOST_LAYERS // 2:
             parts.append(_end(y, f"… {left_out:,} more layers …"))
             y += BOX + GAP
-        parts += [_arrow(y, row.depth), _box(row, y, most)]
+        parts += [_arrow(y, row.depth), _box(row, y, 0 if id(row) in holders else most)]
         y += BOX + GAP
     parts += [_arrow(y, 0), _end(y, f"output {shape(plan.model[-1].output_shape)}")]
     height = y + BOX
     head = f'<svg class="network" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="the layers of the network">'
     return Markup(head + "".join(parts) + "</svg>")
-
-
-def _holds(rows: Sequence[LayerRow], row: LayerRow) -> bool:
-    """Whether the next layer stands inside of this one."""
-    at = next(k for k, other in enumerate(rows) if other is row)
-    return at + 1 < len(rows) and rows[at + 1].depth > row.depth
 
 
 def _box(row: LayerRow, y: int, most: int) -> str:

@@ -23,6 +23,7 @@ WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 34
 MOST_POINTS = 240
 LOGARITHMIC_FROM = 20  # times that the largest value is larger than the smallest
+MOST_PIXELS = 64  # of a side of an image; of larger ones every so many
 COLOURS = 6  # of series, by the style sheet
 
 
@@ -44,6 +45,7 @@ class _Scale:
     begin: float
     end: float
     is_log: bool = False
+    is_whole: bool = False
 
     def __call__(self, value: float) -> float:
         low, high, value = (
@@ -57,7 +59,8 @@ class _Scale:
             powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
             step = max(1, math.ceil(len(powers) / 5))
             return [10.0**power for power in powers[::step]] if len(powers) > 1 else [self.low, self.high]
-        return nice_ticks(self.low, self.high)
+        ticks = nice_ticks(self.low, self.high)
+        return [tick for tick in ticks if tick == int(tick)] if self.is_whole and self.high > self.low else ticks
 
 
 def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -99,7 +102,7 @@ def line_chart(title: str, series: Sequence[Series], x_label: str) -> Markup | N
     is_log = low > 0 and high / low > LOGARITHMIC_FROM
     if low == high:
         low, high = (low - 0.5, high + 0.5) if low == 0 else (low - abs(low) / 2, high + abs(high) / 2)
-    x_scale = _Scale(min(xs), max(xs), LEFT, WIDTH - RIGHT)
+    x_scale = _Scale(min(xs), max(xs), LEFT, WIDTH - RIGHT, is_whole=True)
     y_scale = _Scale(low, high, HEIGHT - BOTTOM, TOP, is_log)
     parts = [*_axes(x_scale, y_scale, x_label)]
     for k, each in enumerate(drawn):
@@ -117,21 +120,34 @@ def _curve(series: Series, x_scale: _Scale, y_scale: _Scale, colour: int) -> str
 
 
 def _axes(x_scale: _Scale, y_scale: _Scale, x_label: str) -> Iterator[str]:
-    for value in y_scale.ticks:
+    for value, words in zip(y_scale.ticks, tick_words(y_scale.ticks), strict=True):
         y = y_scale(value)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(_tick(value))}</text>'
-    for value in x_scale.ticks:
-        yield f'<text x="{x_scale(value):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{_tick(value)}</text>'
+        yield f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{words}</text>'
+    for value, words in zip(x_scale.ticks, tick_words(x_scale.ticks), strict=True):
+        yield f'<text x="{x_scale(value):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{words}</text>'
     yield f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}"/>'
     yield f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end" class="soft">{escape(x_label)}</text>'
 
 
-def _tick(value: float) -> str:
+def tick_words(ticks: Sequence[float]) -> list[str]:
+    """Numbers in as few digits as tell them apart.
+
+    >>> tick_words([0.0, 500.0, 1000.0, 1500.0]), tick_words([0.9965, 0.997])
+    (['0', '500', '1k', '1.5k'], ['0.9965', '0.997'])
+    """
+    for digits in range(3, 12):
+        words = [_tick(value, digits) for value in ticks]
+        if len(set(words)) == len(words):
+            break
+    return words
+
+
+def _tick(value: float, digits: int) -> str:
     for unit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if unit <= abs(value) < unit * 1000:
-            return f"{value / unit:.3g}{suffix}".replace("-", "−")
-    return f"{value:.3g}".replace("-", "−")
+            return f"{value / unit:.{digits}g}{suffix}".replace("-", "−")
+    return f"{value:.{digits}g}".replace("-", "−")
 
 
 def reliability_diagram(diagram: Calibration) -> Markup:
@@ -171,7 +187,8 @@ def sparkline(values: Sequence[float]) -> Markup:
 
 def image(pixels: np.ndarray[Any, Any]) -> Markup:
     """(height, width, 1 or 3) numbers as a PNG from their least to their greatest, in the page."""
-    finite = np.nan_to_num(pixels, posinf=0.0, neginf=0.0)
+    step = max(1, math.ceil(max(pixels.shape[:2]) / MOST_PIXELS))
+    finite = np.nan_to_num(pixels[::step, ::step], posinf=0.0, neginf=0.0)
     low, high = float(finite.min()), float(finite.max())
     grey = np.round((finite - low) / ((high - low) or 1.0) * 255).astype(np.uint8)
     data = base64.b64encode(_png(grey)).decode("ascii")

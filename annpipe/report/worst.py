@@ -18,7 +18,6 @@ from annpipe.report.wording import number, short
 MOST = 10
 MOST_INPUTS = 8
 MOST_NUMBERS = 4  # of an array that stand in a cell
-MOST_PIXELS = 256 * 256
 COLOURS = (1, 3)  # channels of an image that can be drawn
 
 
@@ -86,7 +85,7 @@ def _inputs(dataset: Dataset, names: Sequence[str], at: int) -> Iterator[str | M
 def _array(cell: torch.Tensor) -> str | Markup:
     """An image or a series as a picture, else its first numbers."""
     plain = cell.squeeze()
-    if cell.ndim >= 2 and plain.ndim in (2, 3) and plain.numel() <= MOST_PIXELS and min(plain.shape[-2:]) >= 4:
+    if cell.ndim >= 2 and plain.ndim in (2, 3) and min(plain.shape[-2:]) >= 4:
         if plain.ndim == 2:
             return image(plain.double().numpy()[:, :, None])
         if plain.shape[0] in COLOURS:

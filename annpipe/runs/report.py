@@ -36,8 +36,8 @@ def report_at_end(plan: Plan, parts: Parts, folder: Path, journal: Journal, obse
     Boosted trees are left out: importing scikit-learn takes longer than most small runs may wait.
     """
     with _warned(folder, observer):
-        measured, notes = measure(plan, parts, tree=False, seconds=SECONDS)
-        texts = report_texts(run_report(folder, measured, notes, status="FINISHED"), tree=False)
+        measured = measure(plan, parts, tree=False, seconds=SECONDS)
+        texts = report_texts(run_report(folder, measured, status="FINISHED"), tree=False)
         keep_report(folder, texts, journal)
 
 
@@ -136,7 +136,7 @@ def _measured(folder: Path, observer: Observer, *, trust: bool) -> tuple[Measure
     """What the model answers, with boosted trees beside it; None and the reason where it cannot be asked."""
     try:
         with trained_run(folder, observer, trust=trust) as run:
-            return measure(run.plan, run.parts, tree=True)
+            return measure(run.plan, run.parts, tree=True), ()
     except NotTrusted:
         raise
     except AnnpipeError as error:
