@@ -13,7 +13,7 @@ import numpy as np
 
 RESAMPLES = 1_000
 LEVEL = 0.95
-CHUNK = 100  # resamples whose counts are in memory at once
+MOST_DRAWN = 1_000_000  # numbers of rows that are in memory at once
 SEED = 0
 
 Array = np.ndarray[Any, Any]
@@ -76,9 +76,11 @@ def _resampled_means(columns: Array, resamples: int) -> Array:
     if rows < 2:
         return np.full((resamples, columns.shape[1]), np.nan)
     generator = np.random.default_rng(SEED)
+    at_once = max(1, MOST_DRAWN // rows)
     parts = []
-    for begin in range(0, resamples, CHUNK):
-        n = min(CHUNK, resamples - begin)
-        counts = np.stack([np.bincount(generator.integers(0, rows, rows), minlength=rows) for _ in range(n)])
-        parts.append(counts.astype(np.float64) @ columns / rows)
+    for begin in range(0, resamples, at_once):
+        n = min(at_once, resamples - begin)
+        drawn = generator.integers(0, rows, (n, rows)) + rows * np.arange(n)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=n * rows).reshape(n, rows)
+        parts.append(counts @ columns / rows)
     return np.concatenate(parts)

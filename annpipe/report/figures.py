@@ -15,6 +15,8 @@ from annpipe.report.content import ReportFigure
 MOST_BYTES = 1_300_000  # of all figures of a page, in which they stand as text
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 _PATH = re.compile(rb'(?<= d=")[^"]+')
+_BEYOND = re.compile(r"[^ -~]+")
+_SPECIAL = {"%": "%25", "#": "%23", "<": "%3C", ">": "%3E", '"': "%22", "&": "%26", "\n": " "}
 _LONG = re.compile(rb"(\d\.\d\d)\d+")
 
 
@@ -44,4 +46,7 @@ def _address(file: Path) -> str | None:
         return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
     # Two digits behind the point are a hundredth of a pixel, and take half the room of six.
     short = _PATH.sub(lambda path: _LONG.sub(rb"\1", path.group()), data)
-    return f"data:{kind},{quote(short, safe=' /:;=,.()!*-+?@$')}"
+    text = short.decode("utf-8", "replace")
+    for mark, code in _SPECIAL.items():  # "%" first, since the others bring it in
+        text = text.replace(mark, code)
+    return f"data:{kind},{_BEYOND.sub(lambda part: quote(part.group()), text)}"

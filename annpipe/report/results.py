@@ -132,7 +132,7 @@ def _of_classes(answers: TargetAnswers, predictors: Mapping[str, Array], notes: 
 
 def _of_numbers(answers: TargetAnswers, predictors: Mapping[str, Array], notes: list[str]) -> TargetResult:
     truth = answers.truth.reshape(len(answers.truth), -1)
-    there: Array = np.isfinite(truth).all(1)
+    there: Any = np.isfinite(truth).all(1)
     truth = truth[there]
     errors = {
         name: np.asarray(predicted, dtype=np.float64).reshape(len(there), -1)[there] - truth

@@ -200,7 +200,7 @@ class Run:
         values = self._final_values(loop)
         self._save_model(loop.parts)
         self._draw(loop.parts, reporter)
-        if not self.is_trial:  # its sweep has one of all trials
+        if self.plan.tracking.report and not self.is_trial:  # its sweep has one of all trials
             report_at_end(self.plan, loop.parts, self.folder, self.journal, self.observer)
         return Outcome("FINISHED", values=values)
 

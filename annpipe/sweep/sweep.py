@@ -115,7 +115,8 @@ def train_sweep(
         swept = SweepResult(plan.head.name, _with_tried_values(design.axes, results), design.goal, results)
         _write_results(journal, folder, swept, design)
         status: Status = "KILLED" if stopped is not None else "FINISHED"
-        report_of_sweep(folder, journal, observer, status)
+        if plan.tracking.report:
+            report_of_sweep(folder, journal, observer, status)
         journal.end(status)
     return SweepEnd(folder, swept, recorder.finish(plan.tracking.wait_seconds), stopped, plan.tracking.wait_seconds)
 
