@@ -30,6 +30,7 @@ from annpipe.record.journal.source import NOTE
 from annpipe.runs.further import Further
 from annpipe.runs.note import run_note
 from annpipe.runs.provenance import DataDigests, check_facts, dataset_facts, run_facts
+from annpipe.runs.report import report_at_end
 from annpipe.runs.reporter import RunReporter, ShouldStop, is_rate
 from annpipe.runs.signals import StopSignal, signals_caught
 from annpipe.runs.trainer import SoloTrainer, Trainer, TrainerParts
@@ -233,6 +234,8 @@ class Run:
         values = self._final_values(loop)
         self._save_model(loop.parts)
         self._draw(loop.parts, reporter)
+        if self.plan.tracking.report and not self.is_trial:  # its sweep has one of all trials
+            report_at_end(self.plan, loop.parts, self.folder, self.journal, self.observer)
         return Outcome("FINISHED", values=values)
 
     def _final_values(self, loop: Loop) -> dict[str, float]:

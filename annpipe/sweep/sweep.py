@@ -28,6 +28,7 @@ from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.runs.launch import shipping
 from annpipe.runs.note import sweep_note
 from annpipe.runs.notebook import default_observer
+from annpipe.runs.report import report_of_sweep
 from annpipe.runs.spec_source import SpecSource
 from annpipe.spec.sections.axes import Axis, over_of
 from annpipe.sweep.chooser import Chooser, GridChooser
@@ -116,6 +117,8 @@ def train_sweep(
         swept = SweepResult(plan.head.name, _with_tried_values(design.axes, results), design.goal, results)
         _write_results(journal, folder, swept, design)
         status: Status = "KILLED" if stopped is not None else "FINISHED"
+        if plan.tracking.report:
+            report_of_sweep(folder, journal, observer, status)
         journal.end(status)
     return SweepEnd(folder, swept, recorder.finish(plan.tracking.wait_seconds), stopped, plan.tracking.wait_seconds)
 

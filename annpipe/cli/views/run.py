@@ -38,6 +38,8 @@ def summary(finished: Finished) -> str:
     if finished.status == "FINISHED":
         figures = sorted((finished.folder / "artifacts" / "plots").glob("*"))
         lines += [f"  figure  {short_path(figure)}" for figure in figures]
+        report = finished.folder / "report.html"
+        lines += [f"  report  {short_path(report)}"] if report.is_file() else []
         lines += ["", "next:", "  annpipe ui      open the run in MLflow's UI", "  annpipe runs    list all runs"]
     elif isinstance(finished.outcome.error, NonFinite):  # to go on would lead there again
         spec = short_path(Path(finished.plan.file))

@@ -94,6 +94,8 @@ def as_text(ended: SweepEnd) -> str:
     lines.append(f"  run     {short_path(ended.folder)}")
     lines.append(f"  record  {record_text(ended.record, ended.wait_seconds)}")
     lines += [f"  figure  {short_path(figure)}" for figure in sorted((ended.folder / "artifacts" / "plots").glob("*"))]
+    report = ended.folder / "report.html"
+    lines += [f"  report  {short_path(report)}"] if report.is_file() else []
     lines += ["", *aligned(_groups(swept) or _trials(swept))]
     if swept.best is not None:
         best = ended.folder.name

@@ -173,6 +173,7 @@ class Tracking(Section):
     system: bool | None = Field(
         None, description="system metrics: processor, memory and GPU; without it, of runs over a minute"
     )
+    report: bool = Field(True, description="a report at the end, which shows some rows of the data")
 
 
 class Head(Section):
