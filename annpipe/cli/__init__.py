@@ -43,6 +43,7 @@ COMMANDS = {
     "resume": "resume an interrupted run, exactly",
     "predict": "write what a run's model predicts for the rows of a file",
     "evaluate": "measure a run's model on the labelled rows of a file, and record it",
+    "eject": "write a spec or a run as one file of plain PyTorch",
     "ui": "start MLflow's UI on the project's store",
     "sync": "ship the journals of runs whose record is not complete",
     "completion": "print the script that lets a shell complete annpipe's commands",
