@@ -110,7 +110,7 @@ def _value(key: str) -> str:
         return "train_losses[-1]"
     if key == "lr":
         return 'optimizer.param_groups[0]["lr"]'
-    return "val_losses[-1]" if key == "val/loss" else f'measured["{key.partition("/")[2]}"]'
+    return "val_losses[-1]" if key == "val/loss" else f"measured[{quoted(key.partition('/')[2])}]"
 
 
 def _validated(plan: Plan, parts: Parts, watched: Sequence[str]) -> list[str]:

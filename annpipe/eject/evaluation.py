@@ -71,7 +71,7 @@ def _predictions(plan: Plan, parts: Parts) -> list[str]:
     return [
         f"axes[1].scatter(y_{part}, predicted_{part}, s=8, alpha=0.5)",
         f'axes[1].axline((float(y_{part}.mean()), float(y_{part}.mean())), slope=1, color="C1", label="exact")',
-        f'axes[1].set(xlabel="true {label(target)[1:]}, ylabel="predicted")',
+        f'axes[1].set(xlabel={label(f"true {target}")}, ylabel="predicted")',
         "axes[1].legend()",
     ]
 

@@ -79,6 +79,12 @@ def loop_lines(loop: Loop) -> list[str]:
     if loop.plan.train.shuffle and not loop.schedule.is_full_batch:
         shuffle = stream_seed(loop.plan.head.seed, "shuffle")
         lines.append(f"shuffle = torch.Generator().manual_seed({shuffle})")
+    if loop.is_one_step and loop.plan.optimizer.entry.target == LBFGS:
+        lines += (
+            ["", "", *_closure(loop, "x_train", "y_train"), "", ""]
+            if lines
+            else [*_closure(loop, "x_train", "y_train"), "", ""]
+        )
     lines.append("train_losses = []")
     lines += loop.end.before
     if loop.counts_steps:
@@ -137,11 +143,18 @@ def _gradient_step(loop: Loop, x: str, y: str) -> list[str]:
     """Forward, backward, and the step of the optimizer."""
     forward = _forward(loop, f"loss = loss_function(model({x}), {y})")
     if loop.plan.optimizer.entry.target == LBFGS:
-        body = ["optimizer.zero_grad()", *forward, "loss.backward()", *_clipping(loop), "return loss"]
-        lines = ["def closure():", *indented(body), "", "loss = optimizer.step(closure)"]
+        defined = [] if loop.is_one_step else ["", *_closure(loop, x, y), ""]
+        lines = [*defined, "loss = optimizer.step(closure)"]
     else:
         lines = ["optimizer.zero_grad()", *forward, "loss.backward()", *_clipping(loop), "optimizer.step()"]
     return lines + _after_step(loop)
+
+
+def _closure(loop: Loop, x: str, y: str) -> list[str]:
+    """What an optimizer calls that evaluates the loss several times a step."""
+    forward = _forward(loop, f"loss = loss_function(model({x}), {y})")
+    body = ["optimizer.zero_grad()", *forward, "loss.backward()", *_clipping(loop), "return loss"]
+    return ["def closure():", *indented(body)]
 
 
 def _forward(loop: Loop, line: str) -> list[str]:

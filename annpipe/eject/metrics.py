@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from annpipe.draft.component import Component
-from annpipe.eject.layout import Expression, Group, call, flat, quoted, statement
+from annpipe.eject.layout import Expression, Group, call, number, quoted, statement
 from annpipe.eject.writer import Writer
 from annpipe.plan.output_roles import PointColumn, plan_roles, points
 from annpipe.plan.plan import Plan
 from annpipe.train.parts import Parts
 
 FORMULAS = {
-    "MeanAbsoluteError": "({p} - {t}).abs().mean().item()",
-    "MeanSquaredError": "({p} - {t}).square().mean().item()",
-    "RootMeanSquaredError": "({p} - {t}).square().mean(0).sqrt().mean().item()",
-    "R2Score": "(1 - ({t} - {p}).square().sum(0) / ({t} - {t}.mean(0)).square().sum(0)).mean().item()",
+    "MeanAbsoluteError": "(prediction - target).abs().mean()",
+    "MeanSquaredError": "(prediction - target).square().mean()",
+    "RootMeanSquaredError": "(prediction - target).square().mean(0).sqrt().mean()",
+    "R2Score": "(1 - (target - prediction).square().sum(0) / (target - target.mean(0)).square().sum(0)).mean()",
 }
 """Metrics of numbers that are one line, by their classes."""
 COMPUTED = '''def computed(metric, prediction, target):
@@ -41,7 +41,7 @@ class Measuring:
         if self._parts.transformed.targets is not None:
             body.append("prediction, target = target_scale.inverse(prediction), target_scale.inverse(target)")
         values = self._values()
-        if any(".double()" not in flat(value) and "computed" not in flat(value) for value in values.values()):
+        if any(value in FORMULAS.values() for value in values.values()):
             body.append("prediction, target = prediction.double(), target.double()")
         items = tuple((f"{quoted(key)}: ", value) for key, value in values.items())
         body += statement("return ", Group("", items, "{}", spread=len(items) > 1))
@@ -52,12 +52,21 @@ class Measuring:
 
     def _value(self, metric: Component, head: str | None) -> Expression:
         prediction, target = self._seen(head)
-        formula = FORMULAS.get(metric.name) if metric.entry.target.startswith(PACKAGE) else None
-        is_plain = metric.options in ({}, {"squared": True}) and head is None and prediction == "prediction"
-        if formula and is_plain and not self._exact:
-            return formula.format(p=prediction, t=target)
+        is_whole = head is None and prediction == "prediction" and not self._exact
+        if is_whole and metric.entry.target.startswith(PACKAGE) and (formula := self._formula(metric)):
+            return formula
         computed = self._writer.sources.add_text("computed", COMPUTED)
         return call(computed, self._writer.call(metric), prediction, target)
+
+    def _formula(self, metric: Component) -> str | None:
+        """The metric in one line; None where it takes more."""
+        if metric.name != "Accuracy":
+            return FORMULAS.get(metric.name) if metric.options in ({}, {"squared": True}) else None
+        y = [rows.y for rows in self._parts.rows.values()]
+        if all(labels.is_floating_point() for labels in y):
+            return f"((prediction > {number(metric.options['threshold'])}) == (target == 1)).double().mean()"
+        is_plain = all(labels.ndim == 1 and bool((labels >= 0).all()) for labels in y)
+        return "(prediction.argmax(1) == target).double().mean()" if is_plain else None
 
     def _seen(self, head: str | None) -> tuple[str, str]:
         """What a metric sees of predictions and targets: those of its head, and the points of distributions."""

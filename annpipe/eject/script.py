@@ -71,7 +71,8 @@ class _Sections:
     def add(self, title: str, lines: list[str]) -> None:
         copied = self._writer.sources.texts[self._n_texts :]
         self._n_texts = len(self._writer.sources.texts)
-        self.lines += ["", f"# {title}", ""]
+        begins_with_def = bool(copied) or (lines[:1] and lines[0].startswith(("def ", "class ")))
+        self.lines += ["", f"# {title}", "", *([""] if begins_with_def else [])]
         for text in copied:
             self.lines += ["", *text.split("\n"), "", ""]
         self.lines += lines
