@@ -9,7 +9,7 @@ from annpipe.backend.streams import stream_seed
 from annpipe.datasets.steps.tensors import Rows
 from annpipe.draft.component import Component
 from annpipe.draft.metric_keys import large_is_good, run_metrics
-from annpipe.eject.layout import STEP, number
+from annpipe.eject.layout import STEP, number, quoted
 from annpipe.eject.refused import refused
 from annpipe.plan.plan import Plan
 from annpipe.registry.traits import AverageTraits

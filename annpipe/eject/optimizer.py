@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from annpipe.backend.instantiate import fitted
 from annpipe.draft.component import Component
 from annpipe.draft.parameter_groups import assigned
-from annpipe.eject.formulas import formula_source
+from annpipe.eject.formulas import function_source
 from annpipe.eject.layout import Argument, Expression, Group, call, flat, listed, literal, statement
 from annpipe.eject.model import parameter, script_names
 from annpipe.eject.writer import Writer
@@ -90,7 +90,8 @@ def _scheduler(scheduler: Component, writer: Writer, lines: list[str]) -> Expres
     supplied = {name: made for name, value in scheduler.options.items() if (made := expression(value)) is not None}
     if scheduler.entry.target == PLATEAU:
         return _plateau(scheduler, writer)
-    return writer.call(scheduler, ["optimizer"], supplied)
+    is_first = scheduler.entry.parameters[0].name == "optimizer"
+    return writer.call(scheduler, ["optimizer"] if is_first else [], supplied)
 
 
 def _plateau(scheduler: Component, writer: Writer) -> Expression:
@@ -109,7 +110,7 @@ def _function(formula: Formula, lines: list[str]) -> Expression:
     lines += [
         f"def {name}({variable}):",
         f"    {variable} = torch.tensor(float({variable}), dtype=torch.float64)",
-        f"    return float({formula_source(formula, {variable: variable}, '1')})",
+        f"    return {function_source(formula, variable)}",
         "",
         "",
     ]

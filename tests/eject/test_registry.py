@@ -93,7 +93,7 @@ LOSSES = {
     "CrossEntropyLoss": (CLASSES, "[Linear: 6, Tanh, Linear: 3]", "{CrossEntropyLoss: {weight: balanced}}"),
     "GaussianNLLLoss": (DATA, "[Linear: 6, Tanh, Linear: 2, mean_variance]", "GaussianNLLLoss"),
     "HingeEmbeddingLoss": (SIGNS, "[Linear: 6, Tanh, Linear: 1]", "HingeEmbeddingLoss"),
-    "KLDivLoss": (BINARY, "[Linear: 1, LogSigmoid]", "KLDivLoss"),
+    "KLDivLoss": (BINARY, "[Linear: 1, LogSigmoid]", "{KLDivLoss: {reduction: batchmean}}"),
     "MultiLabelMarginLoss": None,
     "MultiLabelSoftMarginLoss": (BINARY, "[Linear: 6, Tanh, Linear: 1]", "MultiLabelSoftMarginLoss"),
     "MultiMarginLoss": (CLASSES, "[Linear: 6, Tanh, Linear: 3]", "MultiMarginLoss"),
@@ -184,9 +184,7 @@ def test_transforms(number: str, category: str, planned: Planned, tmp_path: Path
         pytest.skip("there is no such transform")
     data = TABLE.replace("tables/", f"{ROOT}/pipelines/tables/").replace("TARGET", "species")
     data = data.replace("NUMBER", number).replace("CATEGORY", category).replace("MORE", "stratify: species")
-    assert_equal(
-        planned(spec(data=data, model="[Linear: 8, ReLU, Linear: 3]", loss="CrossEntropyLoss")), tmp_path
-    )
+    assert_equal(planned(spec(data=data, model="[Linear: 8, ReLU, Linear: 3]", loss="CrossEntropyLoss")), tmp_path)
 
 
 @pytest.mark.parametrize("more", ["stratify: island", "groups: island", "order: body_mass_g", "seed: 4"])
