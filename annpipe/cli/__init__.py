@@ -49,6 +49,7 @@ COMMANDS = {
     "export": "write a run's model as ONNX, .pt2 or plain PyTorch",
     "inspect": "look into a run's model: columns, units, gradients, one row",
     "report": "make the report of a run or a sweep, a page to read and share",
+    "eject": "write a spec or a run as one file of plain PyTorch",
     "ui": "start MLflow's UI on the project's store",
     "sync": "ship the journals of runs whose record is not complete",
     "doctor": "check this machine, the store and the project, with a remedy for each finding",

@@ -50,6 +50,11 @@ class Expression:
     def __str__(self) -> str:
         return self.text
 
+    @property
+    def root(self) -> FormulaNode:
+        """The formula as nodes: a number, a free name, or a function of nodes."""
+        return self._root
+
     def unknown_name(self, known: Iterable[str], later: Collection[str] = ()) -> ExpressionFault | None:
         """The fault of the first free name that is not in `known`, None when all are.
 

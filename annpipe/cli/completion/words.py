@@ -150,6 +150,7 @@ def _paths(ctx: click.Context, typed: str) -> Words:
 
 
 specs = _completer(lambda ctx, typed: _files(typed, SPECS))
+specs_and_runs = _completer(lambda ctx, typed: [*_files(typed, SPECS), *_runs(ctx, typed)])
 plugin_files = _completer(lambda ctx, typed: _files(typed, (".py",)))
 kinds = _completer(_kinds)
 kinds_and_names = _completer(_kinds_and_names)

@@ -71,12 +71,12 @@ def _drawn(dataset: Dataset, split: Split, order: torch.Tensor) -> dict[str, tor
     if split.folds:
         return _fold(dataset, split, order, n_test)
     if split.groups:
-        return _whole_groups(_column(dataset, "groups", split.groups), order, n_val, n_test)
+        return whole_groups(_column(dataset, "groups", split.groups), order, n_val, n_test)
     if split.stratify:
         values = _column(dataset, "stratify", split.stratify)
-        is_test = _in_proportion(values, order, n_test)
+        is_test = in_proportion(values, order, n_test)
         test, rest = order[is_test], order[~is_test]
-        is_val = _in_proportion(values, rest, n_val)
+        is_val = in_proportion(values, rest, n_val)
         val, train = rest[is_val], rest[~is_val]
     else:
         val, test, train = torch.split(order, [n_val, n_test, dataset.rows - n_val - n_test])
@@ -96,7 +96,7 @@ def _column(dataset: Dataset, option: str, name: str) -> torch.Tensor:
     return column
 
 
-def _in_proportion(values: torch.Tensor, order: torch.Tensor, n_taken: int) -> torch.Tensor:
+def in_proportion(values: torch.Tensor, order: torch.Tensor, n_taken: int) -> torch.Tensor:
     """A mask over `order` of exactly `n_taken` rows, with each value in proportion, rounded down or up.
 
     What rounding down leaves goes to the values that lost most by it (the method of the largest remainder).
@@ -123,7 +123,7 @@ def _fold(dataset: Dataset, split: Split, order: torch.Tensor, n_test: int) -> d
     assert split.folds
     if split.groups:
         groups = _column(dataset, "groups", split.groups)
-        parts = _whole_groups(groups, order, 0, n_test)
+        parts = whole_groups(groups, order, 0, n_test)
         rest, test = parts["train"], parts["test"]
         _, codes = groups[rest].unique(return_inverse=True)  # type: ignore[no-untyped-call]  # torch's own
         n_groups = int(codes.max()) + 1
@@ -134,7 +134,7 @@ def _fold(dataset: Dataset, split: Split, order: torch.Tensor, n_test: int) -> d
     else:
         if split.stratify:
             values = _column(dataset, "stratify", split.stratify)
-            is_test = _in_proportion(values, order, n_test)
+            is_test = in_proportion(values, order, n_test)
             test, rest = order[is_test], order[~is_test]
             rest = rest[torch.argsort(values[rest], stable=True)]
         else:
@@ -149,7 +149,7 @@ def _check_folds(count: int, folds: int, what: str) -> None:
         raise SplitError("folds", f"{folds} folds of {count} {what} leave some empty", f"take at most {count}")
 
 
-def _whole_groups(values: torch.Tensor, order: torch.Tensor, n_val: int, n_test: int) -> dict[str, torch.Tensor]:
+def whole_groups(values: torch.Tensor, order: torch.Tensor, n_val: int, n_test: int) -> dict[str, torch.Tensor]:
     """Groups in the order drawn; each goes to test, then to val, while that brings it nearer to its number of rows."""
     _, codes, counts = values.unique(return_inverse=True, return_counts=True)  # type: ignore[no-untyped-call]  # torch's own
     if len(counts) < 1 + (n_val > 0) + (n_test > 0):
