@@ -116,7 +116,7 @@ class AnnpipeEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         series = training.reports.series
         self.history_ = pd.DataFrame({key: pd.Series(points) for key, points in series.items()}).rename_axis("epoch")
         self.plan_yaml_ = training.plan_yaml
-        self._words = training.words
+        self._words: Mapping[str, Sequence[str]] = training.words
         training.forget_rows()
         self._trained = Trained(training, first)
 
@@ -129,7 +129,7 @@ class AnnpipeEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if finished.outcome.error is not None:
             raise finished.outcome.error
         self.run_folder_, self.history_ = str(finished.folder), finished.metrics.history
-        self.plan_yaml_ = finished.plan.to_yaml()
+        self.plan_yaml_, self._words = finished.plan.to_yaml(), {}
         return Trained(files=files_of(finished.folder / "model"))
 
     def _draft(self, dataset: Dataset, *, without_split: bool = False) -> Draft:

@@ -178,6 +178,20 @@ def test_a_run_from_elsewhere_runs_no_code_until_it_is_trusted(
     assert len(annpipe.load(loaded.folder, trust=True).predict({"size": 50.0, "island": "Dream"})) == 1
 
 
+def test_a_run_that_failed_says_why_and_has_no_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its values can be read, its page has the error, and the command that goes on is named."""
+    monkeypatch.chdir(tmp_path)
+    islands(20).to_csv("islands.csv", index=False)
+    Path("islands.yaml").write_text(SPEC, encoding="utf-8", newline="\n")
+    with unrecorded():
+        failed = annpipe.run("islands.yaml", overrides=["optimizer.Adam.lr=1e300"])
+    assert (failed.status, annpipe.load("last").status) == ("FAILED", "FAILED")
+    assert "NonFinite" in failed._repr_html_()
+    for run in (failed, annpipe.load("last")):
+        with pytest.raises(NotFound, match=r"has no model.*annpipe resume"):
+            run.predict({"size": 50.0, "island": "Dream"})
+
+
 def test_a_sweep_names_the_run_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no model of its own."""
     from annpipe.record.journal.events import RunBegun

@@ -185,6 +185,8 @@ def test_a_fit_makes_no_run_unless_it_is_asked_to(tmp_path: Path, monkeypatch: p
     answers = run.predict(X)
     assert list(answers.weather) == list(estimator.predict(X))
     assert run.metrics.final["train/loss"] == estimator.history_["train/loss"].iloc[-1]
+    with pytest.raises(ValueError, match="begin with `partial_fit`"):
+        estimator.partial_fit(X, y)
 
 
 def test_importing_annpipe_does_not_import_scikit_learn() -> None:
