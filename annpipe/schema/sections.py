@@ -166,7 +166,10 @@ _PATTERNS: Schema = {"anyOf": [*_PATTERN, {"type": "array", "minItems": 1, "item
 def _thaw() -> Schema:
     """Parameters that are frozen in the first epochs only."""
     layers = {"description": "their names or a part of them"} | _PATTERNS
-    until = {"description": "the epochs in which they are frozen", "type": "integer", "minimum": 1}
+    words = {"description": "the epochs in which they are frozen"}
+    until = words | or_variable(
+        [{"type": "integer", "minimum": 1, "errorMessage": "must be a whole number, 1 or more"}]
+    )
     return {
         "type": "object",
         "properties": {"layers": layers, "until": until},
@@ -175,14 +178,19 @@ def _thaw() -> Schema:
     }
 
 
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
 def _from() -> Schema:
     """The weights to begin with: a run, a folder or a file, or a mapping that says of which parameters."""
     text = {"type": "string", "minLength": 1}
     options = {
         "weights": {"description": "a run, the folder of a model, or a file of weights"} | text,
-        "layers": {"description": "the parameters that are taken, by their names or a part of them"} | _PATTERNS,
+        "layers": {"description": "the parameters that are taken, by their names or a part of them"}
+        | _or_null(_PATTERNS),
         "else": {"description": "init: what is not there or does not fit begins as it would", "enum": ["init", None]},
-        "digest": {"description": "the digest of the weights, which have to have it"} | text,
+        "digest": {"description": "the digest of the weights, which have to have it"} | _or_null(text),
     }
     return {
         "description": "the weights of another run to begin with",

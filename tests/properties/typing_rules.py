@@ -228,7 +228,7 @@ def _spelt_out(layers: Any, blocks: Any) -> Any:
     return layers
 
 
-LONG = ("inputs", "layers", "outputs", "init", "freeze")
+LONG = ("from", "inputs", "layers", "outputs", "init", "freeze")
 JOINS = ("concat", "add", "mul")
 
 
@@ -251,8 +251,36 @@ def _fits_model(model: dict[str, Any], registry: Registry) -> bool:
         and model.get("join") in (None, *JOINS)
         and isinstance(init, dict)
         and all(fits_component("initializer", value, registry) for value in init.values())
-        and list_of(is_word)(frozen)
+        and isinstance(frozen, list)
+        and all(is_word(item) or _fits_thaw(item) for item in frozen)
+        and (model.get("from") is None or _fits_from(model["from"]))
     )
+
+
+def _fits_thaw(item: Any) -> bool:
+    """`{layers: …, until: 5}`."""
+    until = item.get("until") if isinstance(item, dict) else None
+    is_number = isinstance(until, int) and not isinstance(until, bool) and until > 0
+    return is_number and set(item) == {"layers", "until"} and _are_patterns(item["layers"])
+
+
+def _fits_from(value: Any) -> bool:
+    """A text, or a mapping with what is taken and what becomes of the rest."""
+    if not isinstance(value, dict):
+        return isinstance(value, str) and value != ""
+    return (
+        set(value) <= {"weights", "layers", "else", "digest"}
+        and isinstance(value.get("weights"), str)
+        and value["weights"] != ""
+        and (value.get("layers") is None or _are_patterns(value["layers"]))
+        and value.get("else") in (None, "init")
+        and (value.get("digest") is None or isinstance(value["digest"], str))
+    )
+
+
+def _are_patterns(value: Any) -> bool:
+    """A name, or a list of some."""
+    return is_word(value) or (isinstance(value, list) and value != [] and all(map(is_word, value)))
 
 
 def _is_named(parts: Any) -> bool:

@@ -19,6 +19,10 @@ IsRight = Callable[[str, Registry], bool]
 ACCEPTED = """
 model: {Linear: 1}
 model: {layers: [Linear: 1], init: {bias: zeros_}, freeze: [0]}
+model: {layers: [Linear: 1], freeze: [0.bias, {layers: [0.weight], until: 5}]}
+model: {from: a_run, layers: [Linear: 1]}
+model: {from: {weights: runs/a/model, layers: [0, a.*], else: init}, layers: [Linear: 1]}
+model: {from: {weights: a.safetensors, layers: 0, else: null}, layers: [Linear: 1]}
 model: {inputs: {all: {columns: "*", layers: [Linear: 1]}}}
 model: {inputs: {x: {layers: [Linear: 4, ReLU]}}, join: add, layers: [Linear: 1], freeze: [inputs.x]}
 model: {inputs: {it: {columns: [number]}}, layers: [Linear: 1]}
@@ -100,6 +104,13 @@ REFUSED = """
 model: {Linear: 1, ReLU: }
 model: {layers: [Linear: 1], init: zeros_}
 model: {layers: [Linear: 1], freeze: bias}
+model: {layers: [Linear: 1], freeze: [{layers: bias}]}
+model: {layers: [Linear: 1], freeze: [{layers: bias, until: 0}]}
+model: {layers: [Linear: 1], freeze: [{layers: [], until: 1}]}
+model: {layers: [Linear: 1], from: 3}
+model: {layers: [Linear: 1], from: {layers: [0]}}
+model: {layers: [Linear: 1], from: {weights: a, else: random}}
+model: {layers: [Linear: 1], from: {weights: a, layer: [0]}}
 model: {inputs: {all: [Linear: 1]}, layers: [Linear: 1]}
 model: {inputs: [all], layers: [Linear: 1]}
 model: {inputs: {all: {colums: "*"}}, layers: [Linear: 1]}

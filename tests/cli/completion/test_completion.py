@@ -131,7 +131,10 @@ def test_plugin_files_are_python_files(tab: Tab) -> None:
         ("optimizer.Adam.l", ["optimizer.Adam.lr="]),
         ("loss.", ["loss.L1Loss."]),
         ("loss.L1Loss.r", ["loss.L1Loss.reduction="]),
-        ("model.", [f"model.{part}" for part in ("0.", "1.", "2.", "freeze=", "init.", "inputs.", "outputs.")]),
+        (
+            "model.",
+            [f"model.{part}" for part in ("0.", "1.", "2.", "freeze=", "from=", "init.", "inputs.", "outputs.")],
+        ),
         ("model.0.", ["model.0.Linear."]),
         ("model.2.Linear.", ["model.2.Linear.out_features=", "model.2.Linear.bias="]),
     ],
