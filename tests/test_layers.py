@@ -51,6 +51,7 @@ NO_MODULES = frozenset(
             f"annpipe.{tag}"
             for tag in (
                 *("best_trial", "device", "device_name", "gear", "git.dirty", "host", "names", "plugin", "pruned"),
+                *("from", "from.digest", "from.mlflow_run", "length", "schedule"),
                 *("python", "run_id", "seed", "shifts", "skipped_steps", "threads", "torch", "trials", "version"),
             )
         ),

@@ -15,9 +15,9 @@ from annpipe.plan.schedules import run_length, says_its_length, with_other_lengt
 from annpipe.record.journal import journal as journals
 from annpipe.record.journal.events import Event, LengthChanged, ParamsSet, RunBegun, TagsSet
 from annpipe.record.journal.journal import now_ms
-from annpipe.runs.launch import plan_of
+from annpipe.runs.plans import plan_of
 from annpipe.spec.sections.models import Train
-from annpipe.train.lengthen import Lengthened, length_words, lengthened
+from annpipe.train.loop.lengthen import Lengthened, length_words, lengthened
 from annpipe.train.parts import Parts
 from annpipe.train.schedule import schedule
 

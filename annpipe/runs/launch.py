@@ -6,7 +6,6 @@
     registry.add(MyLayer)
     result = annpipe.run("spec.yaml", registry=registry, overrides=["optimizer.Adam.lr=1e-3"])
     print(result.status, result.values["train/loss"], result.folder)
-    result.predict(frame)
 
 The order is the point: what can be checked without torch comes first, and the shipper is started before torch is
 imported, so that it imports MLflow meanwhile.
@@ -14,9 +13,8 @@ imported, so that it imports MLflow meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +22,13 @@ from annpipe.errors import AnnpipeError, RunError
 from annpipe.observer import Observer
 from annpipe.runs.finished import Finished
 from annpipe.runs.notebook import default_observer
+from annpipe.runs.plans import complete as complete
+from annpipe.runs.plans import defaults
+from annpipe.runs.plans import plan_of as plan_of
 from annpipe.runs.spec_source import SpecSource
 
 if TYPE_CHECKING:
-    from annpipe.datasets.request import PassCache
     from annpipe.draft.sections import Draft
-    from annpipe.plan.plan import Plan
-    from annpipe.plan.resolve.shape_cache import ShapeCache
     from annpipe.record.shipper.recorder import Recorder
     from annpipe.registry.registry import Registry
     from annpipe.runs.run import Run
@@ -58,19 +56,6 @@ def run(
     return launch(source.draft(registry), observer or default_observer(), tracking_uri)
 
 
-def complete(
-    drafted: Draft, observer: Observer, shape_cache: ShapeCache | None = None, passes: PassCache | None = None
-) -> Plan:
-    """The plan of a draft, its warnings shown; imports torch; raises SpecError. The rest is as in `plan.resolve`."""
-    from annpipe.plan.resolve.resolve import resolve
-
-    with _defaults():
-        plan = resolve(drafted, shape_cache, passes)
-    for warning in plan.warnings:
-        observer.warn(warning)
-    return plan
-
-
 def launch(
     drafted: Draft, observer: Observer, tracking_uri: str | None = None, trainer: Trainer | None = None
 ) -> Finished:
@@ -83,7 +68,7 @@ def launch(
 
     project = find_project()
     uri = resolve_tracking_uri(tracking_uri, project, drafted.spec.tracking.uri)
-    with shipping() as recorder, _defaults():
+    with shipping() as recorder, defaults():
         plan = complete(drafted, observer)
 
         from annpipe.backend.device import find_device
@@ -117,7 +102,7 @@ def go_on(
     check_own(folder, PLAN, trusted=trust)
     if tracking_uri:
         seal_store(folder, tracking_uri)
-    with shipping() as recorder, _defaults():
+    with shipping() as recorder, defaults():
         from annpipe.runs.begin import latest_checkpoint, reopen
         from annpipe.runs.further import plan_to_go_on
 
@@ -134,28 +119,6 @@ def go_on(
         return _go(run, recorder)
 
 
-def plan_of(
-    folder: Path,
-    observer: Observer,
-    overrides: Sequence[str] = (),
-    change: Callable[[Draft], Draft] = lambda drafted: drafted,
-) -> Plan:
-    """The plan of the run in `folder`; with `overrides` as `--set` has them and a `change` of its draft another."""
-    from annpipe.draft.draft import draft
-    from annpipe.record.journal.project import find_project, spec_file
-    from annpipe.registry.registry import Registry
-    from annpipe.registry.renames import Earlier, earlier_names
-    from annpipe.spec import load_spec
-
-    if not (folder / "plan.yaml").is_file():
-        raise RunError(f"the run {folder.name} has no plan.yaml: it was killed as it began; run its spec again")
-    file = spec_file(folder)
-    with earlier_names(Earlier.READ):
-        spec = load_spec(folder / "plan.yaml", overrides, base=file.resolve().parent)
-        plan = complete(change(draft(spec, Registry.installed(), project=find_project())), observer)
-    return replace(plan, file=str(file))
-
-
 @contextmanager
 def shipping() -> Iterator[Recorder]:
     """A shipper, started now; let go where what follows fails."""
@@ -167,13 +130,6 @@ def shipping() -> Iterator[Recorder]:
     except BaseException:
         recorder.release()
         raise
-
-
-def _defaults() -> AbstractContextManager[None]:
-    """Inside, no setting of torch's that the caller changed changes what a spec means; imports torch."""
-    from annpipe.backend.torch_globals import torch_defaults
-
-    return torch_defaults()
 
 
 def _go(run: Run, recorder: Recorder) -> Finished:

@@ -37,10 +37,10 @@ from annpipe.runs.trainer import SoloTrainer, Trainer, TrainerParts
 from annpipe.runs.what_changed import changes_said
 from annpipe.saved.check import check_saved_model
 from annpipe.train.gears.compiled.gearbox import Shift
-from annpipe.train.lengthen import Lengthened, begin_anew
 from annpipe.train.loop.checkpoint import drop_older, has_checkpoint
 from annpipe.train.loop.evaluate import evaluate, higher_is_better
 from annpipe.train.loop.figures import draw, run_view, sampled
+from annpipe.train.loop.lengthen import Lengthened, begin_anew
 from annpipe.train.loop.loop import LAST, Loop
 from annpipe.train.parts import Parts
 

@@ -22,7 +22,7 @@ from annpipe.record.journal import journal as journals
 from annpipe.record.journal.events import DatasetUsed
 from annpipe.record.journal.seal import MODEL, PLAN, check_own
 from annpipe.runs.further import facts_with_present_plan
-from annpipe.runs.launch import plan_of
+from annpipe.runs.plans import plan_of
 from annpipe.runs.provenance import DataDigests, check_facts, run_facts
 from annpipe.train.parts import Parts, build
 
