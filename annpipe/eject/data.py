@@ -50,7 +50,7 @@ def data_columns(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Colu
     return make(plan, parts, writer, folder)
 
 
-def joined(columns: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
+def joined(columns: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> Expression:
     """Columns side by side as one expression, as `annpipe.datasets.steps.tensors.joined` does it."""
     (name, first), *others = tensors.items()
     if not others and (first.ndim > 1 or not first.is_floating_point()):
@@ -59,9 +59,9 @@ def joined(columns: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> s
         return f"{columns[name]}.unsqueeze(1)"
     if all(tensor.ndim == 1 for tensor in tensors.values()):
         texts = [_double(columns[name], tensor) for name, tensor in tensors.items()]
-        return flat(call("torch.stack", listed(texts), ("dim=", "1")))
+        return call("torch.stack", listed(texts), ("dim=", "1"))
     texts = [f"{_double(columns[name], tensor)}.reshape(len({columns[name]}), -1)" for name, tensor in tensors.items()]
-    return f"torch.cat([{', '.join(texts)}], dim=1)"
+    return call("torch.cat", listed(texts), ("dim=", "1"))
 
 
 def _double(text: str, tensor: torch.Tensor) -> str:
