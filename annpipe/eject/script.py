@@ -8,10 +8,10 @@ from pathlib import Path
 
 from annpipe.contract import Dataset
 from annpipe.datasets.steps.tensors import Rows
-from annpipe.eject.data import Columns, data_columns, joined
+from annpipe.eject.data import DataColumns, data_columns, joined
 from annpipe.eject.evaluation import evaluation_lines, figure_lines, left_out_plots, save_lines
-from annpipe.eject.layout import Expression, filled, flat, number, statement, words
-from annpipe.eject.loop import Loop, epochs_of, loop_lines, loop_of
+from annpipe.eject.layout import Code, filled, flat, number, statement, words
+from annpipe.eject.loop import LoopPlan, epochs_of, loop_lines, loop_of
 from annpipe.eject.metrics import Measuring
 from annpipe.eject.model import device_lines, loss_lines, model_lines
 from annpipe.eject.optimizer import average_lines, optimizer_lines, scheduler_lines
@@ -86,7 +86,7 @@ def _head(plan: Plan) -> list[str]:
     return [f'"""{lines[0]}', *lines[1:], '"""', ""] if lines[0] else ['"""' + lines[1], *lines[2:], '"""', ""]
 
 
-def _constants(loop: Loop) -> list[str]:
+def _constants(loop: LoopPlan) -> list[str]:
     lines = [f"EPOCHS = {number(epochs_of(loop))}"]
     if loop.plan.train.batch_size != "all" and not (loop.is_one_step and not loop.plan.average):
         lines.append(f"BATCH_SIZE = {number(loop.plan.train.batch_size)}")
@@ -124,7 +124,7 @@ def _data(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> list[str]:
     return lines
 
 
-def _whole(parts: Parts, columns: Columns) -> tuple[Expression, Expression]:
+def _whole(parts: Parts, columns: DataColumns) -> tuple[Code, Code]:
     """All inputs and all targets, each in one expression; labels are whole numbers without a second dimension."""
     assert isinstance(parts.dataset, Dataset)
     dataset, y = parts.dataset, parts.rows["train"].y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.contract import Dataset
-from annpipe.eject.layout import Expression, Group, call, flat, listed, literal, quoted, statement
+from annpipe.eject.layout import Code, Group, call, flat, listed, literal, quoted, statement
 from annpipe.eject.refused import refused
 from annpipe.eject.writer import Writer
 from annpipe.plan.plan import Plan
@@ -55,7 +56,7 @@ def table_columns(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Tab
     if dropped := _matching(options["drop_missing"], [*dataset.inputs, *dataset.targets, *dataset.aside]):
         lines += statement("table = ", call("table.dropna", ("subset=", literal(dropped))))
 
-    def cells(name: str, words: Sequence[str]) -> Expression:
+    def cells(name: str, words: Sequence[str]) -> Code:
         kind = kinds.get(name, "category" if words else "number")
         column = f"table[{quoted(name)}]"
         if kind == "category":
@@ -102,10 +103,10 @@ def _reading(plan: Plan, writer: Writer, folder: Path) -> list[str]:
 
 def _files(value: Any) -> list[str]:
     texts = [str(value)] if isinstance(value, str | Path) else list(map(str, value))
-    found: dict[str, None] = {}
+    files: dict[str, None] = {}
     for text in texts:
-        found |= dict.fromkeys([text] if os.path.lexists(text) else sorted(glob(text)))
-    return list(found)
+        files |= dict.fromkeys([text] if os.path.lexists(text) else sorted(glob(text)))
+    return list(files)
 
 
 def _csv_options(options: Mapping[str, Any], files: Sequence[str]) -> list[tuple[str, Any]]:
@@ -125,8 +126,7 @@ def _csv_options(options: Mapping[str, Any], files: Sequence[str]) -> list[tuple
 
 def _has_blanks(options: Mapping[str, Any], files: Sequence[str]) -> bool:
     """Whether cells have blanks around their words, which do not belong to these."""
-    import pandas as pd
-
+    pd: Any = importlib.import_module("pandas")
     header = None if options["names"] else 0
     for file in files:
         table = pd.read_csv(
@@ -139,8 +139,7 @@ def _has_blanks(options: Mapping[str, Any], files: Sequence[str]) -> bool:
 
 def _check_parquet(plan: Plan, files: Sequence[str]) -> None:
     """Categories of other types than text have a text that annpipe makes of them."""
-    import pandas as pd
-
+    pd: Any = importlib.import_module("pandas")
     fields = {**plan.fields.inputs, **plan.fields.targets}
     for file in files:
         table = pd.read_parquet(file)
