@@ -76,6 +76,8 @@ def loop_lines(loop: LoopPlan) -> list[str]:
     """The lines of the loop, with what it keeps."""
     seed = stream_seed(loop.plan.head.seed, "dropout")
     lines = seeding(loop.writer, seed) if draws_while_training(loop.parts) else []
+    if lines:
+        lines[0] += "  # what layers draw while they train"
     if loop.plan.train.shuffle and not loop.schedule.is_full_batch:
         shuffle = stream_seed(loop.plan.head.seed, "shuffle")
         lines.append(f"shuffle = torch.Generator().manual_seed({shuffle})")

@@ -32,6 +32,7 @@ def model_lines(plan: Plan, parts: Parts, writer: Writer) -> list[str]:
     built = writer.stack(layers, cls)
     assert isinstance(built, Group)
     lines = seeding(writer, stream_seed(plan.head.seed, "init"))
+    lines[0] += "  # the first weights are drawn from here"
     if plan.has_taps:
         lines.append("taps = Taps()")
     lines += statement("model = ", built)
