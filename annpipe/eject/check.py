@@ -66,7 +66,7 @@ class Series(LoopObserver):
 
 
 @dataclass(frozen=True)
-class Comparison:
+class LossComparison:
     """How a script and the eager gear agree: `epochs` were compared; `parts` says where they part, by key."""
 
     epochs: int
@@ -86,20 +86,20 @@ class Parting:
     run: float | None
 
 
-def check(plan: Plan, script: Path, observer: Observer) -> Comparison:
+def check(plan: Plan, script: Path, observer: Observer) -> LossComparison:
     """Trains the plan and runs the script, both on one thread; raises RunError where the script fails."""
-    run, own = losses_of_run(plan, observer), losses_of_script(script)
-    parted = {key: where for key in KEYS if (where := parting(own.get(key, []), run[key])) is not None}
-    return Comparison(len(run["train/loss"]), parted)
+    run, of_script = losses_of_run(plan, observer), losses_of_script(script)
+    parted = {key: where for key in KEYS if (where := parting(of_script.get(key, []), run[key])) is not None}
+    return LossComparison(len(run["train/loss"]), parted)
 
 
 def parting(script: Sequence[float], run: Sequence[float]) -> Parting | None:
     """Where two series part; None where they are equal, bit for bit."""
     for number in range(max(len(script), len(run))):
-        one = script[number] if number < len(script) else None
-        other = run[number] if number < len(run) else None
-        if one is None or other is None or one.hex() != other.hex():
-            return Parting(number + 1, one, other)
+        left = script[number] if number < len(script) else None
+        right = run[number] if number < len(run) else None
+        if left is None or right is None or left.hex() != right.hex():
+            return Parting(number + 1, left, right)
     return None
 
 
@@ -122,12 +122,14 @@ def losses_of_run(plan: Plan, observer: Observer) -> Mapping[str, list[float]]:
 
 
 def losses_of_script(script: Path) -> Mapping[str, list[float]]:
-    """The losses of each epoch as a script makes them, in a process of its own that finds no annpipe."""
+    """The losses of each epoch as a script makes them, in a process of its of_script that finds no annpipe."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "losses.json"
         environment = {**os.environ, "MPLBACKEND": "Agg"}
         command = [sys.executable, "-c", HARNESS, str(script.resolve()), str(result), json.dumps(KEYS)]
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8", check=False
+        )
         if done.returncode or not result.is_file():
             reason = "\n".join(done.stderr.strip().splitlines()[-3:]) or f"exit code {done.returncode}"
             raise RunError(f"{script.name} fails: {reason}")

@@ -14,7 +14,7 @@ import torch
 from annpipe.backend.streams import generator, stream_seed
 from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.eject.formulas import formula_source
-from annpipe.eject.layout import Expression, call, flat, listed, literal, number, quoted, statement
+from annpipe.eject.layout import Code, call, flat, listed, literal, number, quoted, statement
 from annpipe.eject.refused import refused
 from annpipe.eject.tables import Table, npz_columns, table_columns
 from annpipe.eject.writer import RESERVED, Writer
@@ -23,7 +23,7 @@ from annpipe.train.parts import Parts
 
 
 @dataclass(frozen=True)
-class Columns:
+class DataColumns:
     """Lines that make columns, and an expression for each, (rows, …): inputs, targets and those for the split alone.
 
     `x` and `y` are all inputs and all targets in one tensor, where the data come so.
@@ -41,7 +41,7 @@ class Columns:
         return {**self.inputs, **self.targets, **self.aside}[name]
 
 
-def data_columns(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Columns:
+def data_columns(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> DataColumns:
     """The columns of a plan's data; `folder` is where the script will stand, for the paths of files."""
     dataset = parts.dataset
     if isinstance(dataset, ChunkedDataset):
@@ -50,7 +50,7 @@ def data_columns(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Colu
     return make(plan, parts, writer, folder)
 
 
-def joined(columns: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> str:
+def joined(columns: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> Code:
     """Columns side by side as one expression, as `annpipe.datasets.steps.tensors.joined` does it."""
     (name, first), *others = tensors.items()
     if not others and (first.ndim > 1 or not first.is_floating_point()):
@@ -59,9 +59,9 @@ def joined(columns: Mapping[str, str], tensors: Mapping[str, torch.Tensor]) -> s
         return f"{columns[name]}.unsqueeze(1)"
     if all(tensor.ndim == 1 for tensor in tensors.values()):
         texts = [_double(columns[name], tensor) for name, tensor in tensors.items()]
-        return flat(call("torch.stack", listed(texts), ("dim=", "1")))
+        return call("torch.stack", listed(texts), ("dim=", "1"))
     texts = [f"{_double(columns[name], tensor)}.reshape(len({columns[name]}), -1)" for name, tensor in tensors.items()]
-    return f"torch.cat([{', '.join(texts)}], dim=1)"
+    return call("torch.cat", listed(texts), ("dim=", "1"))
 
 
 def _double(text: str, tensor: torch.Tensor) -> str:
@@ -84,7 +84,7 @@ def _taken(writer: Writer) -> set[str]:
     return {*(RESERVED - {"x", "y"}), *dir(torch.distributions), *writer.imports.modules, *writer.imports.members}
 
 
-def _formula(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Columns:
+def _formula(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> DataColumns:
     """Each column is drawn, with a seed of its own, or computed; noise comes last."""
     options, taken = plan.data.options, _taken(writer)
     names = {name: variable(name, taken) for name in (*options["inputs"], *options["targets"])}
@@ -104,10 +104,10 @@ def _formula(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Columns:
     for name, source in (options["noise"] or {}).items():
         lines += drawn(name, source, f"{names[name]} + ")
     inputs = {name: names[name] for name in options["inputs"]}
-    return Columns(lines, inputs, {name: names[name] for name in options["targets"]})
+    return DataColumns(lines, inputs, {name: names[name] for name in options["targets"]})
 
 
-def _table(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Columns:
+def _table(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> DataColumns:
     """The rows that the spec itself gives."""
     assert isinstance(parts.dataset, Dataset)
     options, taken = plan.data.options, _taken(writer)
@@ -122,10 +122,10 @@ def _table(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Columns:
             lines.append(f"# The classes are {', '.join(f'{n}: {quoted(word)}' for n, word in enumerate(words))}")
         lines += statement(f"{names[name]} = ", call("torch.tensor", literal(tensor[:n_rows].tolist())), repeat)
     dataset = parts.dataset
-    return Columns(lines, {n: names[n] for n in dataset.inputs}, {n: names[n] for n in dataset.targets})
+    return DataColumns(lines, {n: names[n] for n in dataset.inputs}, {n: names[n] for n in dataset.targets})
 
 
-def _sklearn(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Columns:
+def _sklearn(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> DataColumns:
     """A bundled set of scikit-learn, or one of its generators."""
     assert isinstance(parts.dataset, Dataset)
     options, dataset = plan.data.options, parts.dataset
@@ -152,7 +152,7 @@ def _sklearn(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Columns:
     inputs = {names[0]: "inputs"} if single else {name: f"inputs[:, {n}]" for n, name in enumerate(names)}
     several = len(dataset.targets) > 1
     targets = {name: f"targets[:, {n}]" if several else "targets" for n, name in enumerate(dataset.targets)}
-    return Columns(lines, inputs, targets, x="inputs", y="targets" if several else None)
+    return DataColumns(lines, inputs, targets, x="inputs", y="targets" if several else None)
 
 
 def _made(plan: Plan) -> tuple[Any, ...]:
@@ -160,24 +160,24 @@ def _made(plan: Plan) -> tuple[Any, ...]:
     return (None, None) if not (plan.data.options["options"] or {}).get("coef") else (None, None, None)
 
 
-def _from_table(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Columns:
+def _from_table(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> DataColumns:
     assert isinstance(parts.dataset, Dataset)
     table: Table = table_columns(plan, parts, writer, folder)
-    return Columns(table.lines, table.inputs, table.targets, table.aside, table.x)
+    return DataColumns(table.lines, table.inputs, table.targets, table.aside, table.x)
 
 
-def _from_npz(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Columns:
+def _from_npz(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> DataColumns:
     lines, inputs, targets = npz_columns(plan, parts, writer, folder)
-    return Columns(lines, inputs, targets)
+    return DataColumns(lines, inputs, targets)
 
 
-def _called(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Columns:
+def _called(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> DataColumns:
     """A plugin's own function, which is copied and called."""
     assert isinstance(parts.dataset, Dataset)
     if plan.data.entry.target.startswith("annpipe_std."):
         raise refused(plan.data, "there is no plain form of it")
     seed = stream_seed(plan.head.seed, "data")
-    supplied: dict[str, Expression] = {"generator": f"torch.Generator().manual_seed({seed})"}
+    supplied: dict[str, Code] = {"generator": f"torch.Generator().manual_seed({seed})"}
     if plan.data.entry.parameter("aside"):
         supplied["aside"] = literal(tuple(plan.split.columns))
     made = writer.call(plan.data, supplied=supplied)
@@ -186,7 +186,7 @@ def _called(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Columns:
     inputs = {name: f"data.inputs[{quoted(name)}]" for name in dataset.inputs}
     targets = {name: f"data.targets[{quoted(name)}]" for name in dataset.targets}
     aside = {name: f"data.aside[{quoted(name)}]" for name in dataset.aside}
-    return Columns(lines, inputs, targets, aside)
+    return DataColumns(lines, inputs, targets, aside)
 
 
 def seeding(writer: Writer, seed: int) -> list[str]:
@@ -201,7 +201,7 @@ def seeding(writer: Writer, seed: int) -> list[str]:
     return lines
 
 
-Maker = Callable[[Plan, Parts, Writer, Path], Columns]
+Maker = Callable[[Plan, Parts, Writer, Path], DataColumns]
 MAKERS: Mapping[str, Maker] = {
     "annpipe_std.formula:formula": _formula,
     "annpipe_std.table:table": _table,

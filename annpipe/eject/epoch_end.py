@@ -44,7 +44,7 @@ def epoch_end(plan: Plan, parts: Parts, schedule: Schedule) -> EpochEnd:
     stopping = _stopping(plan, end)
     look = _look(plan, parts, end, stopping)
     end.lines += _when(look, schedule)
-    end.lines += _told(plan, parts, schedule)
+    end.lines += _progress(plan, parts, schedule)
     if plan.average is not None:
         end.after += _settled(plan, parts)
     return end
@@ -213,13 +213,13 @@ def _when(look: list[str], schedule: Schedule) -> list[str]:
     return [condition, *(f"{STEP}{line}" for line in look)]
 
 
-def _told(plan: Plan, parts: Parts, schedule: Schedule) -> list[str]:
+def _progress(plan: Plan, parts: Parts, schedule: Schedule) -> list[str]:
     """A line of text now and then."""
     epochs = -(-schedule.total_steps // schedule.steps_per_epoch)
-    every = max(1, epochs // 10)
+    stride = max(1, epochs // 10)
     val = ", val {val_losses[-1]:.4f}" if "val" in parts.rows and schedule.look_every == 1 else ""
-    told = f'print(f"epoch {{epoch:,}}: loss {{train_losses[-1]:.4f}}{val}")'
-    return [told] if every == 1 else [f"if epoch % {every} == 0:", f"{STEP}{told}"]
+    line_of_text = f'print(f"epoch {{epoch:,}}: loss {{train_losses[-1]:.4f}}{val}")'
+    return [line_of_text] if stride == 1 else [f"if epoch % {stride} == 0:", f"{STEP}{line_of_text}"]
 
 
 def _settled(plan: Plan, parts: Parts) -> list[str]:

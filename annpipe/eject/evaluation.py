@@ -37,8 +37,8 @@ def figure_lines(plan: Plan, parts: Parts, writer: Writer) -> list[str]:
     curve = "axes[0]" if second else "curve"
     lines.append(f'{curve}.plot(range(1, len(train_losses) + 1), train_losses, label="train")')
     if "val" in parts.rows:
-        every = plan.train.evaluate_every
-        epochs = "1, len(val_losses) + 1" if every == 1 else f"{every}, {every} * len(val_losses) + 1, {every}"
+        stride = plan.train.evaluate_every
+        epochs = "1, len(val_losses) + 1" if stride == 1 else f"{stride}, {stride} * len(val_losses) + 1, {stride}"
         lines.append(f'{curve}.plot(range({epochs}), val_losses, label="val")')
     scale = ', yscale="log"' if plan.loss.name in POSITIVE else ""
     lines.append(f'{curve}.set(xlabel="epoch", ylabel="loss"{scale})')
@@ -50,6 +50,7 @@ def _predictions(plan: Plan, parts: Parts) -> list[str]:
     """Of one input and one number the curve; of classes the table of counts; of other numbers truth and prediction."""
     assert isinstance(parts.dataset, Dataset)
     rows = parts.rows["train"]
+    assert isinstance(rows, Rows)
     part = next((name for name in ("test", "val") if name in parts.rows), "train")
     if plan.outputs or len(plan.fields.targets) > 1:
         return []

@@ -70,8 +70,8 @@ def _binary(node: Apply, names: Mapping[str, str], dtype: str) -> tuple[str, int
 
 
 def _within(node: FormulaNode, strength: int, names: Mapping[str, str], dtype: str) -> str:
-    text, own = _source(node, names, dtype)
-    return text if own >= strength else f"({text})"
+    text, binds = _source(node, names, dtype)
+    return text if binds >= strength else f"({text})"
 
 
 def _called(node: Apply, names: Mapping[str, str], dtype: str) -> str:

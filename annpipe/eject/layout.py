@@ -29,8 +29,8 @@ class Group:
     tail: str = ""
 
 
-Expression = str | Group
-Argument = Expression | tuple[str, Expression]
+Code = str | Group
+Argument = Code | tuple[str, Code]
 
 
 def call(head: str, *arguments: Argument, spread: bool = False) -> Group:
@@ -43,12 +43,12 @@ def listed(items: Iterable[Argument], *, spread: bool = False) -> Group:
     return Group("", tuple(items), "[]", spread)
 
 
-def mapped(items: Mapping[str, Expression]) -> Group:
+def mapped(items: Mapping[str, Code]) -> Group:
     """`{…}`, the keys as texts."""
     return Group("", tuple((f"{quoted(key)}: ", item) for key, item in items.items()), "{}")
 
 
-def flat(expression: Expression) -> str:
+def flat(expression: Code) -> str:
     """The expression on one line."""
     if isinstance(expression, str):
         return expression
@@ -62,7 +62,7 @@ def _flat_argument(argument: Argument) -> str:
     return f"{argument[0]}{flat(argument[1])}" if isinstance(argument, tuple) else flat(argument)
 
 
-def statement(before: str, expression: Expression, after: str = "", indent: int = 0) -> list[str]:
+def statement(before: str, expression: Code, after: str = "", indent: int = 0) -> list[str]:
     """The lines of `before`, an expression and `after`, at so many steps of indentation."""
     margin = STEP * indent
     if isinstance(expression, str):
@@ -86,7 +86,7 @@ def statement(before: str, expression: Expression, after: str = "", indent: int 
     return [*lines, closed]
 
 
-def _is_spread(expression: Expression) -> bool:
+def _is_spread(expression: Code) -> bool:
     """Whether something in the expression asks for lines of its own."""
     if isinstance(expression, str):
         return False
@@ -112,7 +112,7 @@ def number(value: float) -> str:
     return repr(value) if math.isfinite(value) else f'float("{value}")'
 
 
-def literal(value: Any) -> Expression:
+def literal(value: Any) -> Code:
     """A plain value as a literal: numbers, texts, lists, tuples and mappings of such."""
     match value:
         case bool() | None:

@@ -26,7 +26,7 @@ def indented(lines: list[str], steps: int = 1) -> list[str]:
 
 
 @dataclass
-class Loop:
+class LoopPlan:
     """What the loop of a plan consists of."""
 
     plan: Plan
@@ -55,11 +55,11 @@ class Loop:
         return self.plan.train.steps is not None and not self.is_one_step
 
 
-def loop_of(plan: Plan, parts: Parts, writer: Writer) -> Loop:
+def loop_of(plan: Plan, parts: Parts, writer: Writer) -> LoopPlan:
     """The loop of a plan; raises NotEjected for what it has no plain form of."""
     _check(plan)
     steps = schedule(plan, len(parts.rows["train"]))
-    return Loop(plan, parts, writer, steps, weighing(plan, parts, steps), epoch_end(plan, parts, steps))
+    return LoopPlan(plan, parts, writer, steps, weighing(plan, parts, steps), epoch_end(plan, parts, steps))
 
 
 def _check(plan: Plan) -> None:
@@ -72,10 +72,12 @@ def _check(plan: Plan) -> None:
         raise refused(plan.optimizer, "its step evaluates the model several times")
 
 
-def loop_lines(loop: Loop) -> list[str]:
+def loop_lines(loop: LoopPlan) -> list[str]:
     """The lines of the loop, with what it keeps."""
     seed = stream_seed(loop.plan.head.seed, "dropout")
     lines = seeding(loop.writer, seed) if draws_while_training(loop.parts) else []
+    if lines:
+        lines[0] += "  # what layers draw while they train"
     if loop.plan.train.shuffle and not loop.schedule.is_full_batch:
         shuffle = stream_seed(loop.plan.head.seed, "shuffle")
         lines.append(f"shuffle = torch.Generator().manual_seed({shuffle})")
@@ -93,23 +95,23 @@ def loop_lines(loop: Loop) -> list[str]:
     return lines + indented(_epoch(loop)) + loop.end.after
 
 
-def epochs_of(loop: Loop) -> int:
+def epochs_of(loop: LoopPlan) -> int:
     """The epochs that the loop begins."""
     per_epoch = loop.schedule.steps_per_epoch
     return -(-loop.schedule.total_steps // per_epoch)
 
 
-def _epoch(loop: Loop) -> list[str]:
+def _epoch(loop: LoopPlan) -> list[str]:
     lines = ["model.train()"] if loop.end.evaluates else []
     lines += _one_step(loop) if loop.is_one_step else _steps(loop)
     return lines + loop.end.lines
 
 
-def _one_step(loop: Loop) -> list[str]:
+def _one_step(loop: LoopPlan) -> list[str]:
     return [*_gradient_step(loop, "x_train", "y_train"), "train_losses.append(loss.item())"]
 
 
-def _steps(loop: Loop) -> list[str]:
+def _steps(loop: LoopPlan) -> list[str]:
     """Batches in an order that is drawn anew, and the mean over their rows."""
     train, steps = loop.plan.train, loop.schedule
     n_rows = len(loop.parts.rows["train"])
@@ -132,14 +134,14 @@ def _steps(loop: Loop) -> list[str]:
     return [*lines, f"train_losses.append({loop.weighing.mean(steps)})"]
 
 
-def _of_batch(loop: Loop) -> list[str]:
+def _of_batch(loop: LoopPlan) -> list[str]:
     lines = [] if loop.plan.train.accumulated_size is None else _accumulated(loop)
     if not lines:
         lines = _gradient_step(loop, "x_train[rows]", "y_train[rows]")
     return [*lines, *loop.weighing.take]
 
 
-def _gradient_step(loop: Loop, x: str, y: str) -> list[str]:
+def _gradient_step(loop: LoopPlan, x: str, y: str) -> list[str]:
     """Forward, backward, and the step of the optimizer."""
     forward = _forward(loop, f"loss = loss_function(model({x}), {y})")
     if loop.plan.optimizer.entry.target == LBFGS:
@@ -150,20 +152,20 @@ def _gradient_step(loop: Loop, x: str, y: str) -> list[str]:
     return lines + _after_step(loop)
 
 
-def _closure(loop: Loop, x: str, y: str) -> list[str]:
+def _closure(loop: LoopPlan, x: str, y: str) -> list[str]:
     """What an optimizer calls that evaluates the loss several times a step."""
     forward = _forward(loop, f"loss = loss_function(model({x}), {y})")
     body = ["optimizer.zero_grad()", *forward, "loss.backward()", *_clipping(loop), "return loss"]
     return ["def closure():", *indented(body)]
 
 
-def _forward(loop: Loop, line: str) -> list[str]:
+def _forward(loop: LoopPlan, line: str) -> list[str]:
     if loop.plan.device.autocast == "off":
         return [line]
     return [f'with torch.autocast("cpu", torch.{loop.plan.device.autocast}):', f"{STEP}{line}"]
 
 
-def _accumulated(loop: Loop) -> list[str]:
+def _accumulated(loop: LoopPlan) -> list[str]:
     """A step whose gradients are gathered over several batches, each with its share of the rows."""
     if loop.plan.optimizer.traits(OptimizerTraits).closure:
         raise refused(loop.plan.optimizer, "with `train.accumulate`")
@@ -181,7 +183,7 @@ def _accumulated(loop: Loop) -> list[str]:
     ]
 
 
-def _clipping(loop: Loop) -> list[str]:
+def _clipping(loop: LoopPlan) -> list[str]:
     train, lines = loop.plan.train, []
     what = "model.parameters()"
     if any(True for _ in loop.parts.loss.parameters()):
@@ -193,7 +195,7 @@ def _clipping(loop: Loop) -> list[str]:
     return lines
 
 
-def _after_step(loop: Loop) -> list[str]:
+def _after_step(loop: LoopPlan) -> list[str]:
     """What follows each step: counting, the average, the scheduler."""
     plan, lines = loop.plan, list[str]()
     if loop.counts_steps:

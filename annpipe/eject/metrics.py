@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from annpipe.draft.component import Component
-from annpipe.eject.layout import Expression, Group, call, number, quoted, statement
+from annpipe.eject.layout import Code, Group, call, number, quoted, statement
 from annpipe.eject.writer import Writer
 from annpipe.plan.output_roles import PointColumn, plan_roles, points
 from annpipe.plan.plan import Plan
@@ -47,10 +47,10 @@ class Measuring:
         body += statement("return ", Group("", items, "{}", spread=len(items) > 1))
         return ["def measure(prediction, target):", *(f"    {line}" for line in body)]
 
-    def _values(self) -> Mapping[str, Expression]:
+    def _values(self) -> Mapping[str, Code]:
         return {key: self._value(metric, head) for key, (metric, head) in self._parts.metrics.items()}
 
-    def _value(self, metric: Component, head: str | None) -> Expression:
+    def _value(self, metric: Component, head: str | None) -> Code:
         prediction, target = self._seen(head)
         is_whole = head is None and prediction == "prediction" and not self._exact
         if is_whole and metric.entry.target.startswith(PACKAGE) and (formula := self._formula(metric)):

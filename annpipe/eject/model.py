@@ -32,6 +32,7 @@ def model_lines(plan: Plan, parts: Parts, writer: Writer) -> list[str]:
     built = writer.stack(layers, cls)
     assert isinstance(built, Group)
     lines = seeding(writer, stream_seed(plan.head.seed, "init"))
+    lines[0] += "  # the first weights are drawn from here"
     if plan.has_taps:
         lines.append("taps = Taps()")
     lines += statement("model = ", built)
@@ -66,12 +67,12 @@ def _script_name(model: nn.Module, name: str) -> str:
 def _initialized(plan: Plan, parts: Parts, writer: Writer) -> list[str]:
     """Each parameter that an initializer fills, in the order of the model's own, before transforms stand before it."""
     named = dict(parts.model.named_parameters())
-    own = [name for name in named if not (parts.fitted and parts.fitted.inside and name.startswith("columns."))]
-    firsts = assigned(plan.init, own)
+    of_layers = [name for name in named if not (parts.fitted and parts.fitted.inside and name.startswith("columns."))]
+    firsts = assigned(plan.init, of_layers)
     if not firsts:
         return []
     names = script_names(parts)
-    shift = len(names) != len(own)
+    shift = len(names) != len(of_layers)
     lines = ["with torch.no_grad():"]
     for name, component in firsts.items():
         generator = component.entry.parameter("generator")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Origin:
+class ImportOrigin:
     """Where an imported name comes from: a module, or a member of it."""
 
     module: str
@@ -20,7 +20,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Definition:
+class TopStatement:
     """A statement at the top of a file, and the names that it binds."""
 
     node: ast.stmt
@@ -34,8 +34,8 @@ class Module:
     file: str
     name: str
     source: str
-    definitions: dict[str, Definition] = field(default_factory=dict)
-    imported: dict[str, Origin] = field(default_factory=dict)
+    definitions: dict[str, TopStatement] = field(default_factory=dict)
+    imported: dict[str, ImportOrigin] = field(default_factory=dict)
     has_future: bool = False
 
     @property
@@ -45,8 +45,8 @@ class Module:
 
     def name_of(self, module: str, member: str) -> frozenset[str]:
         """The names under which the file knows a member of a module, with dots where it has the module."""
-        names = {name for name, origin in self.imported.items() if origin == Origin(module, member)}
-        whole = {f"{name}.{member}" for name, origin in self.imported.items() if origin == Origin(module)}
+        names = {name for name, origin in self.imported.items() if origin == ImportOrigin(module, member)}
+        whole = {f"{name}.{member}" for name, origin in self.imported.items() if origin == ImportOrigin(module)}
         return frozenset(names | whole)
 
 
@@ -63,8 +63,8 @@ def module_of(file: str, name: str) -> Module:
     source = Path(file).read_text(encoding="utf-8")
     tree = ast.parse(source)
     package = name if Path(file).name == "__init__.py" else name.rpartition(".")[0]
-    definitions: dict[str, Definition] = {}
-    imported: dict[str, Origin] = {}
+    definitions: dict[str, TopStatement] = {}
+    imported: dict[str, ImportOrigin] = {}
     has_future = False
     for node in _statements(tree.body):
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
@@ -73,7 +73,7 @@ def module_of(file: str, name: str) -> Module:
             imported |= dict(_imported(node, package))
         else:
             names = tuple(_bound(node))
-            definitions |= dict.fromkeys(names, Definition(node, names))
+            definitions |= dict.fromkeys(names, TopStatement(node, names))
     return Module(file, name, source, definitions, imported, has_future)
 
 
@@ -86,18 +86,18 @@ def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
             yield node
 
 
-def _imported(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, Origin]]:
+def _imported(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, ImportOrigin]]:
     if isinstance(node, ast.Import):
         for alias in node.names:
             if alias.asname:
-                yield alias.asname, Origin(alias.name)
+                yield alias.asname, ImportOrigin(alias.name)
             else:
-                yield alias.name.partition(".")[0], Origin(alias.name.partition(".")[0])
+                yield alias.name.partition(".")[0], ImportOrigin(alias.name.partition(".")[0])
         return
     above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
     module = ".".join([*above, *([node.module] if node.module else [])])
     for alias in node.names:
-        yield alias.asname or alias.name, Origin(module, alias.name)
+        yield alias.asname or alias.name, ImportOrigin(module, alias.name)
 
 
 def _bound(node: ast.stmt) -> Iterator[str]:

@@ -8,7 +8,7 @@ from annpipe.backend.instantiate import fitted
 from annpipe.draft.component import Component
 from annpipe.draft.parameter_groups import assigned
 from annpipe.eject.formulas import function_source
-from annpipe.eject.layout import Argument, Expression, Group, call, flat, listed, literal, statement
+from annpipe.eject.layout import Argument, Code, Group, call, flat, listed, literal, statement
 from annpipe.eject.model import parameter, script_names
 from annpipe.eject.writer import Writer
 from annpipe.expression import Expression as Formula
@@ -31,7 +31,7 @@ def optimizer_lines(plan: Plan, parts: Parts, writer: Writer) -> list[str]:
     trained = list(named_parameters(parts.model, parts.loss))
     lines: list[str] = []
     if plan.groups:
-        params: Expression = _groups(plan, trained, names)
+        params: Code = _groups(plan, trained, names)
     elif any(name.startswith("loss.") for name in trained):
         lines.append("parameters = [p for p in (*model.parameters(), *loss_function.parameters()) if p.requires_grad]")
         params = "parameters"
@@ -46,7 +46,7 @@ def optimizer_lines(plan: Plan, parts: Parts, writer: Writer) -> list[str]:
     return [*lines, *statement("optimizer = ", writer.call(component, before, supplied))]
 
 
-def _groups(plan: Plan, trained: list[str], names: Mapping[str, str]) -> Expression:
+def _groups(plan: Plan, trained: list[str], names: Mapping[str, str]) -> Code:
     """The groups as mappings, first that of the parameters which no group has."""
     options: list[dict[str, str]] = [{}]
     for group in plan.groups:
@@ -73,10 +73,10 @@ def scheduler_lines(plan: Plan, parts: Parts, writer: Writer) -> list[str]:
     return [*lines, *statement("scheduler = ", built)]
 
 
-def _scheduler(scheduler: Component, writer: Writer, lines: list[str]) -> Expression:
+def _scheduler(scheduler: Component, writer: Writer, lines: list[str]) -> Code:
     """A scheduler; those inside drive the same optimizer."""
 
-    def expression(value: object) -> Expression | None:
+    def expression(value: object) -> Code | None:
         if isinstance(value, Component) and value.kind == "scheduler":
             return _scheduler(value, writer, lines)
         if isinstance(value, Formula):
@@ -94,7 +94,7 @@ def _scheduler(scheduler: Component, writer: Writer, lines: list[str]) -> Expres
     return writer.call(scheduler, ["optimizer"] if is_first else [], supplied)
 
 
-def _plateau(scheduler: Component, writer: Writer) -> Expression:
+def _plateau(scheduler: Component, writer: Writer) -> Code:
     """Torch's own class: the loop gives it the metric to follow."""
     options = {name: value for name, value in scheduler.options.items() if name != "monitor"}
     parameters = [p for p in scheduler.entry.parameters if p.name in options]
@@ -103,7 +103,7 @@ def _plateau(scheduler: Component, writer: Writer) -> Expression:
     return call("torch.optim.lr_scheduler.ReduceLROnPlateau", "optimizer", *arguments)
 
 
-def _function(formula: Formula, lines: list[str]) -> Expression:
+def _function(formula: Formula, lines: list[str]) -> Code:
     """A formula as a function of one number, computed in double precision as the run does."""
     name = f"factor_{1 + sum(line.startswith('def ') for line in lines)}"
     variable = next(iter(formula.names), "step")

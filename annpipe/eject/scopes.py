@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
@@ -14,28 +14,28 @@ def outer_names(node: ast.stmt) -> Iterator[ast.Name | ast.Attribute]:
     yield from _walk(node, frozenset())
 
 
-def _walk(node: ast.AST, own: frozenset[str]) -> Iterator[ast.Name | ast.Attribute]:
+def _walk(node: ast.AST, local: frozenset[str]) -> Iterator[ast.Name | ast.Attribute]:
     match node:
         case ast.Attribute(value=ast.Name(id=name)):
-            if name not in own:
+            if name not in local:
                 yield node
         case ast.Name(id=name):
-            if name not in own:
+            if name not in local:
                 yield node
         case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
-            yield from _of_function(node, own)
+            yield from _of_function(node, local)
         case ast.ClassDef():
-            yield from _of_class(node, own)
+            yield from _of_class(node, local)
         case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
-            inner = own | frozenset(_stored(node.generators))
+            inner = local | frozenset(_stored(node.generators))
             for child in ast.iter_child_nodes(node):
                 yield from _walk(child, inner)
         case _:
             for child in ast.iter_child_nodes(node):
-                yield from _walk(child, own)
+                yield from _walk(child, local)
 
 
-def _of_function(node: Function, own: frozenset[str]) -> Iterator[ast.Name | ast.Attribute]:
+def _of_function(node: FunctionNode, local: frozenset[str]) -> Iterator[ast.Name | ast.Attribute]:
     """Decorators, annotations and defaults belong to the scope around; the body knows parameters and variables."""
     arguments = node.args
     parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
@@ -46,20 +46,20 @@ def _of_function(node: Function, own: frozenset[str]) -> Iterator[ast.Name | ast
         around += [*node.decorator_list, node.returns]
     for part in around:
         if part is not None:
-            yield from _walk(part, own)
-    inner = (own | {p.arg for p in parameters} | frozenset(_stored(body))) - frozenset(_globals(body))
+            yield from _walk(part, local)
+    inner = (local | {p.arg for p in parameters} | frozenset(_stored(body))) - frozenset(_globals(body))
     for statement in body:
         yield from _walk(statement, inner)
 
 
-def _of_class(node: ast.ClassDef, own: frozenset[str]) -> Iterator[ast.Name | ast.Attribute]:
+def _of_class(node: ast.ClassDef, local: frozenset[str]) -> Iterator[ast.Name | ast.Attribute]:
     """What the body of a class binds is known in the body, and not in its methods."""
     for part in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):
-        yield from _walk(part, own)
-    body_names = own | frozenset(_stored(node.body))
+        yield from _walk(part, local)
+    body_names = local | frozenset(_stored(node.body))
     for statement in node.body:
         is_scope = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        yield from _walk(statement, own if is_scope else body_names)
+        yield from _walk(statement, local if is_scope else body_names)
 
 
 def _stored(nodes: list[ast.stmt] | list[ast.expr] | list[ast.comprehension]) -> Iterator[str]:

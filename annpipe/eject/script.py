@@ -8,10 +8,10 @@ from pathlib import Path
 
 from annpipe.contract import Dataset
 from annpipe.datasets.steps.tensors import Rows
-from annpipe.eject.data import Columns, data_columns, joined
+from annpipe.eject.data import DataColumns, data_columns, joined
 from annpipe.eject.evaluation import evaluation_lines, figure_lines, left_out_plots, save_lines
-from annpipe.eject.layout import filled, number, words
-from annpipe.eject.loop import Loop, epochs_of, loop_lines, loop_of
+from annpipe.eject.layout import Code, filled, flat, number, statement, words
+from annpipe.eject.loop import LoopPlan, epochs_of, loop_lines, loop_of
 from annpipe.eject.metrics import Measuring
 from annpipe.eject.model import device_lines, loss_lines, model_lines
 from annpipe.eject.optimizer import average_lines, optimizer_lines, scheduler_lines
@@ -86,7 +86,7 @@ def _head(plan: Plan) -> list[str]:
     return [f'"""{lines[0]}', *lines[1:], '"""', ""] if lines[0] else ['"""' + lines[1], *lines[2:], '"""', ""]
 
 
-def _constants(loop: Loop) -> list[str]:
+def _constants(loop: LoopPlan) -> list[str]:
     lines = [f"EPOCHS = {number(epochs_of(loop))}"]
     if loop.plan.train.batch_size != "all" and not (loop.is_one_step and not loop.plan.average):
         lines.append(f"BATCH_SIZE = {number(loop.plan.train.batch_size)}")
@@ -105,7 +105,8 @@ def _data(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> list[str]:
     x, y = _whole(parts, columns)
     rows = split_lines(plan, parts, columns, writer, folder)
     if rows:
-        lines += [f"{name} = {value}" for name, value in (("inputs", x), ("targets", y)) if name != value]
+        pairs = (("inputs", x), ("targets", y))
+        lines += [line for name, value in pairs if name != value for line in statement(f"{name} = ", value)]
         lines += ["", *rows]
     train = parts.rows["train"]
     assert isinstance(train, Rows)
@@ -114,7 +115,8 @@ def _data(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> list[str]:
     y_floats = ("" if is_double else ".float()") if train.y.is_floating_point() else ""
     for name in parts.rows:
         of_x, of_y = (f"inputs[{name}_rows]", f"targets[{name}_rows]") if rows else (x, y)
-        lines += [f"x_{name} = {of_x}{'' if changes else floats}", f"y_{name} = {of_y}{'' if changes else y_floats}"]
+        lines += statement(f"x_{name} = ", of_x, "" if changes else floats)
+        lines += statement(f"y_{name} = ", of_y, "" if changes else y_floats)
     if changes:
         lines += ["", *transform_lines(plan, parts, writer)]
         lines += [f"x_{name} = x_{name}{floats}" for name in parts.rows if floats]
@@ -122,18 +124,19 @@ def _data(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> list[str]:
     return lines
 
 
-def _whole(parts: Parts, columns: Columns) -> tuple[str, str]:
+def _whole(parts: Parts, columns: DataColumns) -> tuple[Code, Code]:
     """All inputs and all targets, each in one expression; labels are whole numbers without a second dimension."""
     assert isinstance(parts.dataset, Dataset)
     dataset, y = parts.dataset, parts.rows["train"].y
     x = columns.x or joined(columns.inputs, dataset.inputs)
     if not y.is_floating_point():
         (name, labels), *_ = dataset.targets.items()
-        text = columns.targets[name]
-        return x, f"{text}.long()" if labels.is_floating_point() else text
-    text = columns.y or joined(columns.targets, dataset.targets)
+        column = columns.targets[name]
+        return x, f"{column}.long()" if labels.is_floating_point() else column
+    whole = columns.y or joined(columns.targets, dataset.targets)
     single = next(iter(dataset.targets.values()))
-    return x, text if single.is_floating_point() or len(dataset.targets) > 1 else f"{text}.double()"
+    is_double = single.is_floating_point() or len(dataset.targets) > 1
+    return x, whole if is_double else f"{flat(whole)}.double()"
 
 
 def _tidy(text: str) -> str:

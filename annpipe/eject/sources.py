@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from annpipe.eject.imports import Imports
-from annpipe.eject.modules import Definition, Module, module_named, module_of
+from annpipe.eject.modules import Module, TopStatement, module_named, module_of
 from annpipe.eject.refused import NotEjected
 from annpipe.eject.source_edits import Edits, stripped_comments
 
@@ -78,7 +78,7 @@ class Sources:
             free, number = f"{name}_{number}", number + 1
         return free
 
-    def _text(self, module: Module, definition: Definition) -> str:
+    def _text(self, module: Module, definition: TopStatement) -> str:
         edits = Edits(module.source, definition.node)
         edits.drop_methods(FOR_THE_ENGINE)
         edits.drop_decorators(lambda root: self._is_mark(module, root))
@@ -110,8 +110,8 @@ class Sources:
             if attribute is None:
                 raise NotEjected(f"'{module.name}'", f"it uses the module '{origin.module}' itself")
             return self._own(origin.module, attribute)
-        own = self._own(origin.module, origin.member)
-        return own if attribute is None else f"{own}.{attribute}"
+        name_here = self._own(origin.module, origin.member)
+        return name_here if attribute is None else f"{name_here}.{attribute}"
 
     def _imported(self, name: str, module: str, member: str | None, attribute: str | None) -> str:
         suffix = "" if attribute is None else f".{attribute}"

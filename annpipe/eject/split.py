@@ -7,7 +7,7 @@ from pathlib import Path
 from annpipe.backend.streams import stream_seed
 from annpipe.contract import Dataset
 from annpipe.datasets.steps.splits import NAMES, held_out, in_proportion, whole_groups
-from annpipe.eject.data import Columns
+from annpipe.eject.data import DataColumns
 from annpipe.eject.refused import NotEjected
 from annpipe.eject.tables import here
 from annpipe.eject.writer import Writer
@@ -15,7 +15,7 @@ from annpipe.plan.plan import Plan
 from annpipe.train.parts import Parts
 
 
-def split_lines(plan: Plan, parts: Parts, columns: Columns, writer: Writer, folder: Path) -> list[str]:
+def split_lines(plan: Plan, parts: Parts, columns: DataColumns, writer: Writer, folder: Path) -> list[str]:
     """The lines that make `train_rows`, `val_rows` and `test_rows`; each part keeps the order of the data.
 
     The rows themselves are in `inputs` and `targets`. Nothing where no rows are held out.
@@ -40,7 +40,7 @@ def _order(plan: Plan) -> str:
     return f"order = torch.randperm(len(inputs), generator={drawn})"
 
 
-def _drawn(plan: Plan, parts: Parts, columns: Columns, writer: Writer) -> list[str]:
+def _drawn(plan: Plan, parts: Parts, columns: DataColumns, writer: Writer) -> list[str]:
     assert isinstance(parts.dataset, Dataset)
     split, n_rows = plan.split, parts.dataset.rows
     n_val, n_test = held_out(n_rows, split)
@@ -65,7 +65,7 @@ def _drawn(plan: Plan, parts: Parts, columns: Columns, writer: Writer) -> list[s
     return [_order(plan), f"{rows} = order.split([{', '.join(map(str, kept.values()))}])"]
 
 
-def _stratified(plan: Plan, parts: Parts, columns: Columns, writer: Writer, n_val: int, n_test: int) -> list[str]:
+def _stratified(plan: Plan, parts: Parts, columns: DataColumns, writer: Writer, n_val: int, n_test: int) -> list[str]:
     """Every value in the same proportion in all parts: the test is taken out first, then val."""
     assert plan.split.stratify is not None
     chosen = writer.sources.of(in_proportion)
@@ -79,7 +79,7 @@ def _stratified(plan: Plan, parts: Parts, columns: Columns, writer: Writer, n_va
     return lines
 
 
-def _folds(plan: Plan, parts: Parts, columns: Columns, writer: Writer, n_test: int) -> list[str]:
+def _folds(plan: Plan, parts: Parts, columns: DataColumns, writer: Writer, n_test: int) -> list[str]:
     split = plan.split
     if split.groups:
         raise NotEjected("`data.split` by folds of groups", "it has no plain form here")
@@ -96,7 +96,7 @@ def _folds(plan: Plan, parts: Parts, columns: Columns, writer: Writer, n_test: i
     return [*lines, f"train_rows, val_rows = rest[fold != {split.fold}], rest[fold == {split.fold}]"]
 
 
-def _by_column(parts: Parts, columns: Columns, name: str) -> list[str]:
+def _by_column(parts: Parts, columns: DataColumns, name: str) -> list[str]:
     assert isinstance(parts.dataset, Dataset)
     numbers = [NAMES.index(word.casefold()) for word in parts.dataset.categories[name]]
     lines = [f"part = torch.tensor({numbers})[{columns.column(name)}.long()]  # 0: train, 1: val, 2: test"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from glob import glob
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from annpipe.contract import Dataset
-from annpipe.eject.layout import Group, call, flat, listed, literal, quoted, statement
+from annpipe.eject.layout import Code, Group, call, flat, listed, literal, quoted, statement
 from annpipe.eject.refused import refused
 from annpipe.eject.writer import Writer
 from annpipe.plan.plan import Plan
@@ -55,26 +56,28 @@ def table_columns(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Tab
     if dropped := _matching(options["drop_missing"], [*dataset.inputs, *dataset.targets, *dataset.aside]):
         lines += statement("table = ", call("table.dropna", ("subset=", literal(dropped))))
 
-    def cells(name: str, words: Sequence[str]) -> str:
+    def cells(name: str, words: Sequence[str]) -> Code:
         kind = kinds.get(name, "category" if words else "number")
         column = f"table[{quoted(name)}]"
         if kind == "category":
             writer.sources.add_text("codes", CODES)
-            return flat(call("codes", column, listed(map(quoted, words))))
+            return call("codes", column, listed(map(quoted, words)))
         return _boolean(column) if kind == "boolean" else f'{_number(column, options)}.astype("float64")'
 
-    inputs = {name: cells(name, train.categories.get(name, ())) for name in dataset.inputs}
-    lines += statement(
-        "columns = ", Group("", tuple((f"{quoted(n)}: ", text) for n, text in inputs.items()), "{}", True)
-    )
+    def together(variable: str, names: Iterable[str], words: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Adds the columns to the lines, in one mapping; how each of them is called."""
+        items = tuple((f"{quoted(name)}: ", cells(name, words.get(name, ()))) for name in names)
+        lines.extend(statement(f"{variable} = ", Group("", items, "{}", spread=True)) if items else [])
+        return {name: f"torch.tensor({variable}[{quoted(name)}].to_numpy())" for name in names}
+
+    together("columns", dataset.inputs, train.categories)
     lines.append("inputs = torch.tensor(pd.DataFrame(columns).to_numpy())")
-    whole = {name: dataset.categories.get(name, ()) for name in {**dataset.inputs, **dataset.targets, **dataset.aside}}
-    targets: dict[str, str] = {}
-    for name, tensor in dataset.targets.items():
-        double = f"torch.tensor({cells(name, whole[name])}.to_numpy())"
-        targets[name] = double if tensor.is_floating_point() else f"{double}.long()"
-    aside = {name: f"torch.tensor({cells(name, whole[name])}.to_numpy())" for name in whole if name not in targets}
-    return Table(lines, aside, targets, aside, "inputs")
+    targets = together("answers", dataset.targets, dataset.categories)
+    targets = {n: text if dataset.targets[n].is_floating_point() else f"{text}.long()" for n, text in targets.items()}
+    wanted = {name for name in (*plan.split.columns, plan.split.stratify) if name and name not in targets}
+    aside = together("aside", sorted(wanted), dataset.categories)
+    inputs = {name: f"inputs[:, {number}]" for number, name in enumerate(dataset.inputs)}
+    return Table(lines, inputs, targets, aside, "inputs")
 
 
 def _reading(plan: Plan, writer: Writer, folder: Path) -> list[str]:
@@ -100,10 +103,10 @@ def _reading(plan: Plan, writer: Writer, folder: Path) -> list[str]:
 
 def _files(value: Any) -> list[str]:
     texts = [str(value)] if isinstance(value, str | Path) else list(map(str, value))
-    found: dict[str, None] = {}
+    files: dict[str, None] = {}
     for text in texts:
-        found |= dict.fromkeys([text] if os.path.lexists(text) else sorted(glob(text)))
-    return list(found)
+        files |= dict.fromkeys([text] if os.path.lexists(text) else sorted(glob(text)))
+    return list(files)
 
 
 def _csv_options(options: Mapping[str, Any], files: Sequence[str]) -> list[tuple[str, Any]]:
@@ -123,8 +126,7 @@ def _csv_options(options: Mapping[str, Any], files: Sequence[str]) -> list[tuple
 
 def _has_blanks(options: Mapping[str, Any], files: Sequence[str]) -> bool:
     """Whether cells have blanks around their words, which do not belong to these."""
-    import pandas as pd
-
+    pd: Any = importlib.import_module("pandas")
     header = None if options["names"] else 0
     for file in files:
         table = pd.read_csv(
@@ -137,8 +139,7 @@ def _has_blanks(options: Mapping[str, Any], files: Sequence[str]) -> bool:
 
 def _check_parquet(plan: Plan, files: Sequence[str]) -> None:
     """Categories of other types than text have a text that annpipe makes of them."""
-    import pandas as pd
-
+    pd: Any = importlib.import_module("pandas")
     fields = {**plan.fields.inputs, **plan.fields.targets}
     for file in files:
         table = pd.read_parquet(file)

@@ -13,7 +13,7 @@ from annpipe.backend.instantiate import fitted
 from annpipe.draft.blocks import used_block
 from annpipe.draft.component import Component, transform
 from annpipe.eject.imports import Imports
-from annpipe.eject.layout import Argument, Expression, Group, call, flat, literal
+from annpipe.eject.layout import Argument, Code, Group, call, flat, literal
 from annpipe.eject.refused import NotEjected, refused
 from annpipe.eject.sources import Sources
 from annpipe.expression import Expression as Formula
@@ -56,8 +56,8 @@ class Writer:
         self.imports.member("torch", "nn")
 
     def call(
-        self, component: Component, before: Sequence[Argument] = (), supplied: Mapping[str, Expression] | None = None
-    ) -> Expression:
+        self, component: Component, before: Sequence[Argument] = (), supplied: Mapping[str, Code] | None = None
+    ) -> Code:
         """The call that builds a component; `before` are arguments that stand first, `supplied` others by name.
 
         Only what differs from the defaults is written.
@@ -69,7 +69,7 @@ class Writer:
         arguments = [*before, *self._arguments(component, supplied or {}, len(before))]
         return call(self.name(component), *arguments)
 
-    def _shared(self, block: str, component: Component) -> Expression:
+    def _shared(self, block: str, component: Component) -> Code:
         """A block with one set of weights: built and named where it is first used."""
         if block in self.shared:
             return self.shared[block]
@@ -91,7 +91,7 @@ class Writer:
         except (NotEjected, OSError, TypeError, SyntaxError) as error:
             raise refused(component, str(error)) from error
 
-    def _arguments(self, component: Component, supplied: Mapping[str, Expression], n_before: int) -> list[Argument]:
+    def _arguments(self, component: Component, supplied: Mapping[str, Code], n_before: int) -> list[Argument]:
         """The arguments in the order of the signature, in which annpipe makes them too: random numbers are drawn so."""
         is_torch = component.entry.target.startswith("torch.")
         natives = component.traits(LayerTraits).native_defaults
@@ -101,7 +101,7 @@ class Writer:
         by_position = not n_before
         for parameter in component.entry.parameters:
             if parameter.name in supplied:
-                value: Expression | None = supplied[parameter.name]
+                value: Code | None = supplied[parameter.name]
             else:
                 value = self._option(component, parameter, {**defaults, **natives})
             if value is None:
@@ -115,7 +115,7 @@ class Writer:
                 arguments.append((f"{parameter.name}=", value))
         return arguments
 
-    def _option(self, component: Component, parameter: Parameter, natives: Mapping[str, Any]) -> Expression | None:
+    def _option(self, component: Component, parameter: Parameter, natives: Mapping[str, Any]) -> Code | None:
         """The value of an option; None where it is the default."""
         if parameter.supplied and parameter.name == "tap_values":
             self.uses_taps = True
@@ -128,7 +128,7 @@ class Writer:
             return None
         return self.option(component, parameter, value)
 
-    def option(self, component: Component, parameter: Parameter, value: Any) -> Expression:
+    def option(self, component: Component, parameter: Parameter, value: Any) -> Code:
         """The value of an option as an expression."""
         if isinstance(value, list) and holds_stacks(parameter.option_type):
             if any(isinstance(layers, list) for layers in value):
@@ -143,7 +143,7 @@ class Writer:
         # of a tensor the numbers that the spec says: it gets the dtype of the script where it is made
         return call("torch.tensor", literal(value)) if isinstance(taken, torch.Tensor) else self.value(taken)
 
-    def value(self, value: Any) -> Expression:
+    def value(self, value: Any) -> Code:
         """A value as an expression, components inside it built."""
         match value:
             case _Nested():
@@ -167,11 +167,11 @@ class Writer:
 
         return self.sources.of(Stack)
 
-    def stack(self, layers: Sequence[Component], cls: str | None = None) -> Expression:
+    def stack(self, layers: Sequence[Component], cls: str | None = None) -> Code:
         """Layers that run one after another, each on a line."""
         return call(cls or self.stack_class, *map(self.call, layers), spread=len(layers) > 1)
 
-    def _repeated(self, component: Component, layers: Sequence[Component]) -> Expression | None:
+    def _repeated(self, component: Component, layers: Sequence[Component]) -> Code | None:
         """A stack that follows itself, as a comprehension; None where its times differ, or it holds several layers."""
         repeats = component.traits(LayerTraits).repeats
         times = component.options.get(repeats) if repeats else None

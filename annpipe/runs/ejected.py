@@ -9,7 +9,7 @@ import torch
 
 from annpipe.backend.device import computing
 from annpipe.backend.torch_globals import torch_defaults
-from annpipe.eject.check import Comparison
+from annpipe.eject.check import LossComparison
 from annpipe.eject.check import check as compared
 from annpipe.eject.script import eject
 from annpipe.errors import RunError
@@ -28,7 +28,7 @@ class Ejected:
 
     file: Path
     left_out: tuple[str, ...]
-    comparison: Comparison | None
+    comparison: LossComparison | None
 
 
 def eject_spec(source: SpecSource, file: Path, observer: Observer, *, check: bool, force: bool) -> Ejected:

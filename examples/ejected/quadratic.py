@@ -26,7 +26,7 @@ y_train = y.unsqueeze(1).float()
 
 # Model
 
-torch.manual_seed(1519069808562059438)
+torch.manual_seed(1519069808562059438)  # the first weights are drawn from here
 model = nn.Sequential(
     nn.Linear(1, 100),
     nn.ReLU(),
