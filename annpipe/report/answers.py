@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from annpipe.contract import Dataset
+from annpipe.datasets.cell_columns import Array
 from annpipe.datasets.steps.tensors import to_tensors
 from annpipe.draft.losses import ignored_label
 from annpipe.export.model import OF_TWO, model_targets
@@ -23,8 +24,6 @@ from annpipe.train.parts import Parts
 
 MOST_ROWS = 10_000  # that are measured for a report
 MOST_SINGLE_LOSSES = 1_000  # rows whose loss is computed one row at a time
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -152,8 +151,10 @@ def _answers(
         name = target.name
         output, truth = outputs[name], rows.targets[name]
         ignored = ignored_label(losses.get(name, plan.loss))
-        found = _of_labels(target, output, truth, ignored) if target.labels else _of_values(target, output, truth, raw)
-        answers += [found] if found is not None else []
+        answered = (
+            _of_labels(target, output, truth, ignored) if target.labels else _of_values(target, output, truth, raw)
+        )
+        answers += [answered] if answered is not None else []
     return tuple(answers)
 
 

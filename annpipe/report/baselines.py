@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 
 from annpipe.contract import Dataset
+from annpipe.datasets.cell_columns import Array
 from annpipe.report.answers import TargetAnswers, equal_distances, rows_at
 
 MOST_COLUMNS = 200  # of a table that least squares and the tree are fitted to
@@ -18,7 +19,6 @@ MOST_CATEGORIES = 20  # that get a column of their own
 MOST_CLASSES = 50  # that least squares tells apart
 TREE = "gradient-boosted trees"
 
-Array = np.ndarray[Any, Any]
 Fit = Callable[[Array, Array, Array], Array]
 
 

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from annpipe.datasets.cell_columns import Array
 
 RESAMPLES = 1_000
 LEVEL = 0.95
 MOST_DRAWN = 1_000_000  # numbers of rows that are in memory at once
 SEED = 0
 
-Array = np.ndarray[Any, Any]
 Statistic = Callable[[Array], Array]
 """Takes the means of columns, (…, columns), and gives values, (…)."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic of rows with the ends of its interval: NaN where there are fewer than two rows."""
+    """A statistic of rows with the bounds of its interval: NaN where there are fewer than two rows."""
 
     value: float
     low: float
@@ -50,16 +50,16 @@ def estimates(columns: Mapping[str, Array], statistic: Statistic, resamples: int
     """
     names, widths = list(columns), [part.shape[1] for part in columns.values()]
     whole = np.concatenate(list(columns.values()), axis=1)
-    ends = np.cumsum(widths)[:-1]
+    bounds = np.cumsum(widths)[:-1]
     drawn = _resampled_means(whole, resamples)
     means = whole.mean(0) if len(whole) else np.full(whole.shape[1], np.nan)
     with np.errstate(all="ignore"):  # rows without any variance have no R²
-        values = dict(zip(names, (float(statistic(part)) for part in np.split(means, ends)), strict=True))
-        samples = dict(zip(names, (statistic(part) for part in np.split(drawn, ends, axis=1)), strict=True))
+        values = dict(zip(names, (float(statistic(part)) for part in np.split(means, bounds)), strict=True))
+        samples = dict(zip(names, (statistic(part) for part in np.split(drawn, bounds, axis=1)), strict=True))
         first = names[0]
-        found = {name: _interval(values[name], samples[name]) for name in names}
+        intervals = {name: _interval(values[name], samples[name]) for name in names}
         between = {name: _interval(values[name] - values[first], samples[name] - samples[first]) for name in names[1:]}
-    return Estimates(found, between)
+    return Estimates(intervals, between)
 
 
 def _interval(value: float, samples: Array) -> Estimate:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from annpipe.datasets.cell_columns import Array
 from annpipe.report.answers import TargetAnswers
 
 BINS = 10
 MOST_CLASSES_SHOWN = 30
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

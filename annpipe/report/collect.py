@@ -10,7 +10,7 @@ from annpipe.record.journal.journal import now_ms
 from annpipe.report.answers import equal_distances
 from annpipe.report.content import Curves, Measured, MetricRow, MetricTable, RunReport
 from annpipe.report.figures import embedded
-from annpipe.report.journal_facts import JournalFacts, Points, journal_facts
+from annpipe.report.journal_facts import CurvePoints, JournalFacts, journal_facts
 from annpipe.report.pictures import COLOURS, Series, line_chart
 from annpipe.report.wording import duration, moment, short
 
@@ -41,9 +41,9 @@ def run_report(
     """The report of the run in `folder`; `status` is the one that it is about to end with."""
     facts = journal_facts(folder)
     figures, left_out = embedded(facts.figures, folder)
-    said = [*notes]
+    notes_of_all = [*notes]
     if left_out:
-        said.append(f"Figures without room here, in the run's folder: {', '.join(map(short, left_out))}.")
+        notes_of_all.append(f"Figures without room here, in the run's folder: {', '.join(map(short, left_out))}.")
     seconds = facts.seconds if status is None else max(0, now_ms() - (facts.begun.time or now_ms())) / 1000
     return RunReport(
         name=facts.begun.name or folder.name,
@@ -60,7 +60,7 @@ def run_report(
         commands=tuple(commands(facts, folder)),
         version=version("annpipe"),
         measured=measured,
-        notes=tuple(said),
+        notes=tuple(notes_of_all),
     )
 
 
@@ -92,7 +92,7 @@ def _metrics(facts: JournalFacts) -> MetricTable:
     return MetricTable(splits, tuple(rows))
 
 
-def _curves(history: Mapping[str, Points]) -> Iterator[Curves]:
+def _curves(history: Mapping[str, CurvePoints]) -> Iterator[Curves]:
     """A chart for each measure, with the curve of each split that it has."""
     groups: dict[str, list[str]] = {}
     for key in history:

@@ -55,7 +55,7 @@ class MetricTable:
 
 
 @dataclass(frozen=True)
-class DataSummary:
+class DataOverview:
     """Rows by split and a line for each column; `sampled` says of which rows the figures are, where not of all."""
 
     splits: Mapping[str, int]
@@ -84,7 +84,7 @@ class Measured:
     picture: Markup
     n_parameters: int
     n_frozen: int
-    data: DataSummary
+    data: DataOverview
     task: str
     asked: tuple[tuple[str, str], ...]
 

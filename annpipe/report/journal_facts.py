@@ -14,7 +14,7 @@ from annpipe.record.journal.inside import path_inside
 FINAL, BEST = "final/", "best/"
 NO_CURVES = (FINAL, BEST, "evaluated/", "best_trial/")
 
-Points = tuple[list[int], list[float]]
+CurvePoints = tuple[list[int], list[float]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class JournalFacts:
 
     begun: RunBegun
     tags: Mapping[str, str]
-    history: Mapping[str, Points]
+    history: Mapping[str, CurvePoints]
     final: Mapping[str, float]
     best: Mapping[str, float]
     figures: tuple[Path, ...]
@@ -41,7 +41,7 @@ def journal_facts(folder: Path) -> JournalFacts:
     """Reads the whole journal of a run."""
     begun = journals.run_begun(folder)
     tags = dict(begun.tags)
-    history: dict[str, Points] = {}
+    history: dict[str, CurvePoints] = {}
     single: dict[str, float] = {}
     figures: dict[Path, None] = {}
     last_ms, status = begun.time or 0, "RUNNING"

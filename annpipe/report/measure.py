@@ -10,7 +10,7 @@ from annpipe.draft.component import Component
 from annpipe.inspection.importance import ColumnImportance
 from annpipe.plan.plan import Plan
 from annpipe.report.answers import MOST_ROWS, ReportRows, equal_distances, model_answers, report_rows, rows_at
-from annpipe.report.content import DataSummary, Measured
+from annpipe.report.content import DataOverview, Measured
 from annpipe.report.importances import TakesLong, importances
 from annpipe.report.network import layer_rows, network_picture
 from annpipe.report.results import TargetResult, loss_estimate, target_results
@@ -102,7 +102,7 @@ def _names(components: Sequence[Component]) -> str:
     return ", ".join(component.name for component in components)
 
 
-def _data(parts: Parts) -> DataSummary:
+def _data(parts: Parts) -> DataOverview:
     """The profile of the data, of at most ten thousand rows."""
     whole = parts.dataset if isinstance(parts.dataset, Dataset) else parts.splits.train
     at = equal_distances(whole.rows, MOST_ROWS)
@@ -111,7 +111,7 @@ def _data(parts: Parts) -> DataSummary:
     total = sum(len(part) for part in parts.rows.values())
     sampled = f"{rows.rows:,} of {total:,} rows, at equal distances" if rows.rows < total else ""
     columns = [column for column in table.columns if column.role != "aside"]
-    return DataSummary(
+    return DataOverview(
         {name: len(part) for name, part in parts.rows.items()},
         tuple(columns[:MOST_COLUMNS]),
         max(0, len(columns) - MOST_COLUMNS),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from annpipe.contract import Dataset
+from annpipe.datasets.cell_columns import Array
 from annpipe.report.answers import ModelAnswers, ReportRows, TargetAnswers
 from annpipe.report.baselines import TREE, NoTable, constant_answers, fitted_answers
 from annpipe.report.bootstrap import Estimate, Estimates, estimates
@@ -17,8 +18,6 @@ from annpipe.report.wording import number
 
 MODEL = "this model"
 NO_SKLEARN = f'{TREE} to compare with need scikit-learn: `pip install "annpipe[sklearn]"`'
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -110,9 +109,9 @@ def _of_classes(answers: TargetAnswers, predictors: Mapping[str, Array], notes: 
     for name, predicted in predictors.items():
         right = ((predicted == answers.truth) & labelled).reshape(len(rows), -1)
         columns[name] = (right.sum(1)[some] / rows.sum(1)[some])[:, None]
-    found = estimates(columns, lambda means: means[..., 0])
+    measured = estimates(columns, lambda means: means[..., 0])
     n = int(some.sum())
-    if n and found.values[MODEL].value == 1:
+    if n and measured.values[MODEL].value == 1:
         notes.append(
             f"No row is wrong, so resamples cannot show what an error would do: {n:,} such rows speak for an accuracy "
             f"above {max(0.0, 1 - 3 / n):.1%} (at the level of 95 %, by the rule of three)."
@@ -122,7 +121,7 @@ def _of_classes(answers: TargetAnswers, predictors: Mapping[str, Array], notes: 
         "accuracy",
         True,
         n,
-        _compared(found),
+        _compared(measured),
         {},
         class_measures(answers),
         calibration(answers),
@@ -139,7 +138,7 @@ def _of_numbers(answers: TargetAnswers, predictors: Mapping[str, Array], notes: 
         for name, predicted in predictors.items()
     }
     squares = {name: (error**2).mean(1)[:, None] for name, error in errors.items()}
-    found = estimates(squares, lambda means: np.sqrt(means[..., 0]))
+    measured = estimates(squares, lambda means: np.sqrt(means[..., 0]))
     centred = truth - truth.mean() if truth.size else truth
     of_model = [np.abs(errors[MODEL]).mean(1), squares[MODEL][:, 0], centred.mean(1), (centred**2).mean(1)]
     columns = {MODEL: np.stack(of_model, 1)}
@@ -152,7 +151,7 @@ def _of_numbers(answers: TargetAnswers, predictors: Mapping[str, Array], notes: 
         "root mean squared error",
         False,
         int(there.sum()),
-        _compared(found),
+        _compared(measured),
         others,
         (),
         None,
@@ -160,5 +159,5 @@ def _of_numbers(answers: TargetAnswers, predictors: Mapping[str, Array], notes: 
     )
 
 
-def _compared(found: Estimates) -> tuple[Compared, ...]:
-    return tuple(Compared(name, value, found.differences.get(name)) for name, value in found.values.items())
+def _compared(measured: Estimates) -> tuple[Compared, ...]:
+    return tuple(Compared(name, value, measured.differences.get(name)) for name, value in measured.values.items())
