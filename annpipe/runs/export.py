@@ -18,7 +18,7 @@ from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import AnnpipeError, NotFound, NotTrusted, RunError
 from annpipe.files.whole import digest, whole_folder, write_whole
 from annpipe.interchange.parity import TOLERANCE, Parity, compare
-from annpipe.interchange.program import Program, Tensors, as_tensors, free_lengths, of_length
+from annpipe.interchange.program import Program, TensorsByName, as_tensors, free_lengths, of_length
 from annpipe.interchange.raw_rows import RawRows, rows_of_example, rows_of_splits, with_odd_rows
 from annpipe.interchange.signature import KEY, Answering, Signature, signature_of
 from annpipe.observer import SILENT, Observer
@@ -30,7 +30,7 @@ from annpipe.record.journal.seal import MODEL, PLAN, check_own, seal_store
 from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.registry.renames import Earlier, earlier_names
 from annpipe.runs.trained import trained_run
-from annpipe.saved.answers import CLASS, Answer, answers, class_names
+from annpipe.saved.answers import CLASS, ModelAnswer, answers, class_names
 from annpipe.saved.model import SavedModel, sources_only
 from annpipe.spec import load_spec
 
@@ -134,6 +134,8 @@ def _check_place(path: Path, run: Path, to: str, *, force: bool) -> None:
     """Raises NotFound where an export must not be written: nothing but an earlier one is ever replaced by a folder."""
     if path.resolve().is_relative_to(run.resolve()) or run.resolve().is_relative_to(path.resolve()):
         raise NotFound(f"'{path}' is part of the run {run.name} or around it: take another -o")
+    if to != FOLDER and path.suffix != ENDINGS[to]:
+        raise NotFound(f"'{path}': a file of the format {to} is called {path.stem or run.name}{ENDINGS[to]}")
     if not os.path.lexists(path):
         return
     if not force:
@@ -164,7 +166,7 @@ def _rows(run: Path, model: SavedModel, observer: Observer, *, trust: bool) -> R
 
 def _write(model: SavedModel, rows: RawRows, to: str) -> _Written:
     cells = {name: values[:3] for name, values in rows.cells.items()}
-    example: Tensors = {name: of_length(tensor, 0, 3) for name, tensor in as_tensors(model, cells).items()}
+    example: TensorsByName = {name: of_length(tensor, 0, 3) for name, tensor in as_tensors(model, cells).items()}
     lengths = () if to == FOLDER else free_lengths(Program(model), example)
     signature = signature_of(model, example, lengths)
     if to == FOLDER:
@@ -199,9 +201,9 @@ def _answers_of(folder: Path, model: SavedModel, signature: Signature, cells: Ma
     return _named(signature, answers(model.targets, network.outputs(network.features(network.columns(dict(cells))))))
 
 
-def _named(signature: Signature, found: Sequence[Answer]) -> dict[str, Array]:
+def _named(signature: Signature, answered: Sequence[ModelAnswer]) -> dict[str, Array]:
     """Answers by the names of a file's outputs, classes by theirs."""
-    pairs = zip(signature.outputs, found, strict=True)
+    pairs = zip(signature.outputs, answered, strict=True)
     return {
         output.name: class_names(answer.values.numpy(), output.classes)
         if output.what == CLASS
@@ -218,8 +220,8 @@ def _compared(
 ) -> Parity:
     """The largest difference over all rows, and over one and two of them alone."""
     network = model.network
-    found = answers(model.targets, network.outputs(network.features(network.columns(dict(rows.cells)))))
-    expected = _named(signature, found)
+    answered = answers(model.targets, network.outputs(network.features(network.columns(dict(rows.cells)))))
+    expected = _named(signature, answered)
     parities = []
     for n in sorted({1, min(2, len(rows)), len(rows)}):
         some = {name: cells[:n] for name, cells in rows.cells.items()}
