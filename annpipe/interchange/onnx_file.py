@@ -35,10 +35,6 @@ class Attempt:
     single: bool
     lengths: tuple[int, ...]
 
-    def __str__(self) -> str:
-        parts = [f"the exporter of {self.exporter}", "in single precision" if self.single else ""]
-        return ", ".join(filter(None, [*parts, "" if self.lengths else "for sequences of this length"]))
-
 
 @dataclass(frozen=True)
 class OnnxFile:
@@ -71,7 +67,8 @@ def onnx_file(model: SavedModel, signature: Signature, example: TensorsByName) -
             written = signature if attempt.lengths == signature.lengths else signature_of(model, example, ())
             return OnnxFile(with_words(inner, written), written, attempt.exporter, _notes(model, attempt, faults))
         faults[attempt] = fault
-    reasons = "; ".join(f"{attempt}: {fault}" for attempt, fault in faults.items())
+    by_exporter = {attempt.exporter: fault for attempt, fault in faults.items()}
+    reasons = "; ".join(f"the exporter of {exporter}: {fault}" for exporter, fault in by_exporter.items())
     raise RunError(f"torch cannot write this model as ONNX, `--to torch` may: {reasons}")
 
 
