@@ -13,6 +13,7 @@ import torch
 from annpipe.errors import RunError
 from annpipe.interchange.exporters import free_dimensions, loops, own_modules, quiet, reason
 from annpipe.interchange.onnx_words import with_words
+from annpipe.interchange.plain_operations import PlainOperations
 from annpipe.interchange.probes import first_fault
 from annpipe.interchange.program import InOrder, Program, TensorsByName
 from annpipe.interchange.signature import Answering, FileInput, Signature, signature_of
@@ -59,7 +60,8 @@ def onnx_file(model: SavedModel, signature: Signature, example: TensorsByName) -
         program = Program(model, [output.name for output in signature.outputs], single=attempt.single)
         try:
             with quiet(), loops(), own_modules(program):
-                inner = _exported(program, attempt, example)
+                with PlainOperations():
+                    inner = _exported(program, attempt, example)
                 fault = first_fault(program, attempt.lengths, example, _inner_run(inner, program))
         except Exception as error:  # the exporters and onnxruntime raise whatever comes
             fault = reason(error)
