@@ -1,4 +1,4 @@
-"""Functions of torch that its ONNX exporters lack, made of others that they have."""
+"""Functions of torch that its ONNX exporters lack or write in short numbers, made of others that they write rightly."""
 
 from __future__ import annotations
 
@@ -72,4 +72,16 @@ def _polynomial(coefficients: Sequence[float], x: torch.Tensor) -> torch.Tensor:
     return value
 
 
-PLAIN: Mapping[Any, Callable[..., torch.Tensor]] = {torch.searchsorted: searchsorted, torch.special.ndtri: ndtri}
+def clamp(x: torch.Tensor, min: Any = None, max: Any = None) -> torch.Tensor:
+    """x between two bounds in full precision: exporters write numbers as those of 32 bits, 1 - 1e-7 as 1 - 1.2e-7."""
+    if min is not None:
+        x = torch.maximum(x, torch.as_tensor(min, dtype=x.dtype))
+    return x if max is None else torch.minimum(x, torch.as_tensor(max, dtype=x.dtype))
+
+
+PLAIN: Mapping[Any, Callable[..., torch.Tensor]] = {
+    torch.searchsorted: searchsorted,
+    torch.special.ndtri: ndtri,
+    torch.clamp: clamp,
+    torch.Tensor.clamp: clamp,
+}

@@ -23,3 +23,12 @@ def test_the_place_among_boundaries_is_torchs(right: bool) -> None:
     assert torch.equal(searchsorted(boundaries, values, right=right), expected)
     with PlainOperations():
         assert torch.equal(torch.searchsorted(boundaries, values, right=right), expected)
+
+
+def test_bounds_are_torchs() -> None:
+    """One or both, in the type of the values."""
+    x = torch.tensor([-2.0, 0.5, 2.0, torch.nan], dtype=torch.float64)
+    for bounds in ({"min": 0.0}, {"max": 1 - 1e-7}, {"min": -1, "max": 1}):
+        with PlainOperations():
+            clamped = x.clamp(**bounds)
+        torch.testing.assert_close(clamped, x.clamp(**bounds), rtol=0, atol=0, equal_nan=True)
