@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+LOGS = ("torch.onnx", "onnxscript", "onnx_ir")
+
 
 @contextmanager
 def own_modules(network: torch.nn.Module) -> Iterator[None]:
@@ -34,13 +36,14 @@ def own_modules(network: torch.nn.Module) -> Iterator[None]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Inside, exporters neither warn nor log, no gradients are taken, and attention takes its plain path."""
-    log = logging.getLogger("torch.onnx")
     with ExitStack() as inside:
         inside.enter_context(warnings.catch_warnings(action="ignore"))
         inside.enter_context(torch.no_grad())
-        inside.callback(log.setLevel, log.level)
+        for name in LOGS:
+            log = logging.getLogger(name)
+            inside.callback(log.setLevel, log.level)
+            log.setLevel(logging.CRITICAL)
         inside.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
-        log.setLevel(logging.CRITICAL)
         torch.backends.mha.set_fastpath_enabled(False)
         yield
 

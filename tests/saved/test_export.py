@@ -268,3 +268,10 @@ def test_a_run_is_named_once(typed: Typed) -> None:
         2,
         2,
     ]
+
+
+def test_a_run_of_others_is_not_exported(typed: Typed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its model is code: --trust says that it may be run."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    code, _, said = typed("export", "lines", "--to", "torch", "-o", "others.pt2")
+    assert (code, "say --trust" in said) == (2, True), said
