@@ -6,11 +6,13 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
 import torch
+
+LOGS = ("torch.onnx", "onnxscript", "onnx_ir")
 
 
 @contextmanager
@@ -34,14 +36,34 @@ def own_modules(network: torch.nn.Module) -> Iterator[None]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Inside, exporters neither warn nor log, no gradients are taken, and attention takes its plain path."""
-    log = logging.getLogger("torch.onnx")
     with ExitStack() as inside:
         inside.enter_context(warnings.catch_warnings(action="ignore"))
         inside.enter_context(torch.no_grad())
-        inside.callback(log.setLevel, log.level)
+        for name in LOGS:
+            log = logging.getLogger(name)
+            inside.callback(log.setLevel, log.level)
+            log.setLevel(logging.CRITICAL)
         inside.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
-        log.setLevel(logging.CRITICAL)
         torch.backends.mha.set_fastpath_enabled(False)
+        yield
+
+
+@contextmanager
+def loops() -> Iterator[None]:
+    """Inside, torch.export keeps LSTM and GRU as they are, for rows of any length, where this torch can."""
+    operators: Any = (torch.ops.aten.lstm.input, torch.ops.aten.gru.input)
+    with ExitStack() as inside:
+        with suppress(ImportError, AttributeError):  # a torch without them exports one length, and this is said
+            from torch.export import _patches
+
+            for (
+                operator
+            ) in operators:  # what an operator was last resolved to would be taken again, here and afterwards
+                inside.callback(operator._dispatch_cache.clear)
+            inside.enter_context(_patches.register_lstm_while_loop_decomposition())
+            inside.enter_context(_patches.register_gru_while_loop_decomposition())
+            for operator in operators:
+                operator._dispatch_cache.clear()
         yield
 
 

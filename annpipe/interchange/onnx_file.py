@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from annpipe.errors import RunError
-from annpipe.interchange.exporters import free_dimensions, own_modules, quiet, reason
+from annpipe.interchange.exporters import free_dimensions, loops, own_modules, quiet, reason
 from annpipe.interchange.onnx_words import with_words
+from annpipe.interchange.plain_operations import PlainOperations
 from annpipe.interchange.probes import first_fault
-from annpipe.interchange.program import InOrder, Program, Tensors
+from annpipe.interchange.program import InOrder, Program, TensorsByName
 from annpipe.interchange.signature import Answering, FileInput, Signature, signature_of
 from annpipe.portable.cell_text import cell_text
 from annpipe.portable.predictions import CLASS
@@ -35,10 +36,6 @@ class Attempt:
     single: bool
     lengths: tuple[int, ...]
 
-    def __str__(self) -> str:
-        parts = [f"the exporter of {self.exporter}", "in single precision" if self.single else ""]
-        return ", ".join(filter(None, [*parts, "" if self.lengths else "for sequences of this length"]))
-
 
 @dataclass(frozen=True)
 class OnnxFile:
@@ -50,7 +47,7 @@ class OnnxFile:
     notes: tuple[str, ...]
 
 
-def onnx_file(model: SavedModel, signature: Signature, example: Tensors) -> OnnxFile:
+def onnx_file(model: SavedModel, signature: Signature, example: TensorsByName) -> OnnxFile:
     """Writes a model by the first of torch's ways whose file answers as the model does for the example.
 
     Raises RunError with torch's and onnxruntime's reasons where none does.
@@ -62,8 +59,9 @@ def onnx_file(model: SavedModel, signature: Signature, example: Tensors) -> Onnx
     for attempt in _attempts(model, signature):
         program = Program(model, [output.name for output in signature.outputs], single=attempt.single)
         try:
-            with quiet(), own_modules(program):
-                inner = _exported(program, attempt, example)
+            with quiet(), loops(), own_modules(program):
+                with PlainOperations():
+                    inner = _exported(program, attempt, example)
                 fault = first_fault(program, attempt.lengths, example, _inner_run(inner, program))
         except Exception as error:  # the exporters and onnxruntime raise whatever comes
             fault = reason(error)
@@ -71,7 +69,8 @@ def onnx_file(model: SavedModel, signature: Signature, example: Tensors) -> Onnx
             written = signature if attempt.lengths == signature.lengths else signature_of(model, example, ())
             return OnnxFile(with_words(inner, written), written, attempt.exporter, _notes(model, attempt, faults))
         faults[attempt] = fault
-    reasons = "; ".join(f"{attempt}: {fault}" for attempt, fault in faults.items())
+    by_exporter = {attempt.exporter: fault for attempt, fault in faults.items()}
+    reasons = "; ".join(f"the exporter of {exporter}: {fault}" for exporter, fault in by_exporter.items())
     raise RunError(f"torch cannot write this model as ONNX, `--to torch` may: {reasons}")
 
 
@@ -105,7 +104,7 @@ def _notes(model: SavedModel, attempt: Attempt, faults: Mapping[Attempt, str]) -
     return tuple(notes)
 
 
-def _exported(program: Program, attempt: Attempt, example: Tensors) -> bytes:
+def _exported(program: Program, attempt: Attempt, example: TensorsByName) -> bytes:
     """The model as torch writes it: numbers in and out, called in_0, in_1, … and out_0, out_1, …"""
     module: Any = InOrder(program).eval()
     columns = tuple(example.values())
@@ -144,10 +143,10 @@ def _inner_run(data: bytes, program: Program) -> Any:
     loaded = session(data)
     known = {item.name for item in loaded.get_inputs()}
 
-    def run(columns: Tensors) -> Tensors:
+    def run(columns: TensorsByName) -> TensorsByName:
         feeds = {f"in_{at}": column.numpy() for at, column in enumerate(columns.values()) if f"in_{at}" in known}
-        found = loaded.run([f"out_{at}" for at in range(len(program.names))], feeds)
-        return {name: torch.as_tensor(values) for name, values in zip(program.names, found, strict=True)}
+        outputs = loaded.run([f"out_{at}" for at in range(len(program.names))], feeds)
+        return {name: torch.as_tensor(values) for name, values in zip(program.names, outputs, strict=True)}
 
     return run
 
@@ -159,11 +158,11 @@ def answering(data: bytes, signature: Signature) -> Answering:
 
     def answer(cells: Mapping[str, Array]) -> dict[str, Array]:
         feeds = {item.name: _typed(item, cells[item.column]) for item in signature.inputs}
-        found = dict(zip(names, loaded.run(names, feeds), strict=True))
+        outputs = dict(zip(names, loaded.run(names, feeds), strict=True))
         for output in signature.outputs:
             if output.what == CLASS:
-                found[output.name] = np.array([name or None for name in found[output.name]], dtype=object)
-        return found
+                outputs[output.name] = np.array([name or None for name in outputs[output.name]], dtype=object)
+        return outputs
 
     return answer
 

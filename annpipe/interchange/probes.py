@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from annpipe.interchange.program import Program, Tensors, of_length
+from annpipe.interchange.program import Program, TensorsByName, of_length
 
 CLOSE = 1e-3  # relative to the largest answer: rounding passes here, another result does not
 ROWS = (1, 2, 7)
 
 
 def first_fault(
-    program: Program, lengths: Sequence[int], example: Tensors, run: Callable[[Tensors], Tensors]
+    program: Program, lengths: Sequence[int], example: TensorsByName, run: Callable[[TensorsByName], TensorsByName]
 ) -> str | None:
     """In what `run`, an exported program, differs from the program itself; None where it does not."""
     for columns, what in _probes(example, lengths):
@@ -26,14 +26,14 @@ def first_fault(
     return None
 
 
-def _probes(example: Tensors, lengths: Sequence[int]) -> Iterator[tuple[Tensors, str]]:
+def _probes(example: TensorsByName, lengths: Sequence[int]) -> Iterator[tuple[TensorsByName, str]]:
     for n in ROWS:
         yield {name: of_length(column, 0, n) for name, column in example.items()}, f"{n} row{'s' * (n > 1)}"
     for dim in lengths:
         ((name, column),) = example.items()
-        own = column.shape[dim]
-        for length in (own + own // 2 + 5, max(2, own // 2)):
-            yield {name: of_length(column, dim, length)}, f"rows of length {length} (the run's own have {own})"
+        usual = column.shape[dim]
+        for length in (usual + usual // 2 + 5, max(2, usual // 2)):
+            yield {name: of_length(column, dim, length)}, f"rows of length {length} (the run's own have {usual})"
 
 
 def _are_close(expected: torch.Tensor, got: torch.Tensor) -> bool:

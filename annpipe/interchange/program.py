@@ -11,13 +11,13 @@ import torch
 
 from annpipe.portable.cell_text import CellFormat
 from annpipe.portable.network import WHOLE, SavedNetwork
-from annpipe.portable.predictions import Answer, answers
+from annpipe.portable.predictions import ModelAnswer, answers
 from annpipe.saved.model import SavedModel
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
-Tensors = dict[str, torch.Tensor]
+TensorsByName = dict[str, torch.Tensor]
 
 
 class Program(torch.nn.Module):
@@ -32,20 +32,21 @@ class Program(torch.nn.Module):
     def __init__(self, model: SavedModel, names: Sequence[str] = (), *, single: bool = False) -> None:
         super().__init__()
         self.network, self.dtype = _in_single(model.network) if single else (model.network.network, model.network.dtype)
+        self.network.requires_grad_(False)  # a reader of the file shall get plain tensors
         self.inputs, self.targets, self.names = model.description.inputs, model.targets, list(names)
         self.missing_numbers = sorted(CellFormat.of(model.description.reading).missing_numbers)
 
-    def forward(self, columns: Tensors) -> Tensors:
+    def forward(self, columns: TensorsByName) -> TensorsByName:
         """Each input under its column's name, each answer under its name in the file."""
-        found = answers(self.targets, self.network(self._features(columns)))
-        return {name: answer.values for name, answer in zip(self.names, found, strict=True)}
+        answered = answers(self.targets, self.network(self._features(columns)))
+        return {name: answer.values for name, answer in zip(self.names, answered, strict=True)}
 
-    def answers(self, columns: Tensors) -> list[Answer]:
+    def answers(self, columns: TensorsByName) -> list[ModelAnswer]:
         """The same with all that is known of each answer, without gradients."""
         with torch.no_grad():
             return answers(self.targets, self.network(self._features(columns)))
 
-    def _features(self, columns: Tensors) -> torch.Tensor:
+    def _features(self, columns: TensorsByName) -> torch.Tensor:
         """(rows, …) each -> (rows, features), or (rows, …) of one input with a shape of its own."""
         tensors = [self._known(columns[column.name], is_plain=not column.shape) for column in self.inputs]
         if len(tensors) == 1 and self.inputs[0].shape:
@@ -84,7 +85,7 @@ def _in_single(saved: SavedNetwork) -> tuple[torch.nn.Module, torch.dtype]:
     return network, saved.dtype
 
 
-def as_tensors(model: SavedModel, cells: Mapping[str, Array]) -> Tensors:
+def as_tensors(model: SavedModel, cells: Mapping[str, Array]) -> TensorsByName:
     """Raw cells by column as a program takes them; raises ValueError at one that does not fit."""
     pairs = zip(model.description.inputs, model.network.columns(dict(cells)), strict=True)
     return {
@@ -93,7 +94,7 @@ def as_tensors(model: SavedModel, cells: Mapping[str, Array]) -> Tensors:
     }
 
 
-def free_lengths(program: Program, columns: Tensors) -> tuple[int, ...]:
+def free_lengths(program: Program, columns: TensorsByName) -> tuple[int, ...]:
     """The dimensions of the only input, a sequence, along which the network takes rows of any length."""
     if len(columns) != 1 or len(program.inputs[0].shape) not in (1, 2):
         return ()
@@ -112,7 +113,7 @@ def of_length(tensor: torch.Tensor, dim: int, length: int) -> torch.Tensor:
     return tensor.repeat(times).narrow(dim, 0, length).contiguous()
 
 
-def _runs(program: Program, columns: Tensors) -> bool:
+def _runs(program: Program, columns: TensorsByName) -> bool:
     try:
         program.answers(columns)
     except Exception:  # a layer of anybody's, which may raise anything at a length that it does not take

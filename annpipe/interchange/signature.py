@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from annpipe.interchange.program import Program, Tensors, of_length
+from annpipe.interchange.program import Program, TensorsByName, of_length
 from annpipe.portable.cell_text import FALSE, TRUE, CellFormat
 from annpipe.portable.description import ModelColumn
 from annpipe.portable.network import BOOLEAN, WHOLE
-from annpipe.portable.predictions import VALUE, Answer
+from annpipe.portable.predictions import VALUE, ModelAnswer
 from annpipe.saved.model import SavedModel
 
 if TYPE_CHECKING:
@@ -99,22 +99,22 @@ class Signature:
         return {"inputs": [item.to_data(codes=codes) for item in self.inputs], "outputs": outputs}
 
 
-def signature_of(model: SavedModel, example: Tensors, lengths: Sequence[int]) -> Signature:
+def signature_of(model: SavedModel, example: TensorsByName, lengths: Sequence[int]) -> Signature:
     """The signature of a model's file; `example` has some rows, `lengths` the free dimensions of the only input."""
     program = Program(model)
-    found = program.answers(example)
+    answered = program.answers(example)
     columns = [column.name or "input" for column in program.inputs]
-    names = _unique([*columns, *(answer.name for answer in found)])
+    names = _unique([*columns, *(answer.name for answer in answered)])
     form = CellFormat.of(model.description.reading)
     inputs = [_input(name, column, form, lengths) for name, column in zip(names, program.inputs, strict=False)]
-    shapes: list[tuple[int | str, ...]] = [tuple(answer.values.shape[1:]) for answer in found]
+    shapes: list[tuple[int | str, ...]] = [tuple(answer.values.shape[1:]) for answer in answered]
     if lengths:
         ((only, tensor),) = example.items()
         for dim in lengths:
             longer = program.answers({only: of_length(tensor, dim, tensor.shape[dim] + 1)})
             pairs = zip(shapes, (answer.values.shape[1:] for answer in longer), strict=True)
             shapes = [_free(shape, other) for shape, other in pairs]
-    outputs = list(map(_output, names[len(inputs) :], found, shapes))
+    outputs = list(map(_output, names[len(inputs) :], answered, shapes))
     return Signature(tuple(inputs), tuple(outputs), tuple(lengths))
 
 
@@ -128,7 +128,7 @@ def _input(name: str, column: ModelColumn, form: CellFormat, lengths: Sequence[i
     return FileInput(name, column.name, TEXT, shape, words, missing, is_boolean)
 
 
-def _output(name: str, answer: Answer, shape: tuple[int | str, ...]) -> FileOutput:
+def _output(name: str, answer: ModelAnswer, shape: tuple[int | str, ...]) -> FileOutput:
     classes = tuple(answer.target.classes or ()) if answer.what != VALUE else ()
     return FileOutput(name, answer.target.name, answer.what, answer.values.dtype, shape, classes, answer.columns)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from annpipe.errors import RunError
-from annpipe.interchange.exporters import free_dimensions, own_modules, quiet, reason
+from annpipe.interchange.exporters import free_dimensions, loops, own_modules, quiet, reason
 from annpipe.interchange.probes import first_fault
-from annpipe.interchange.program import Program, Tensors, as_tensors
+from annpipe.interchange.program import Program, TensorsByName, as_tensors
 from annpipe.interchange.signature import Answering, Signature, signature_of
 from annpipe.portable.predictions import CLASS, class_names
 from annpipe.saved.model import SavedModel
@@ -39,7 +38,7 @@ class TorchFile:
         return buffer.getvalue()
 
 
-def torch_file(model: SavedModel, signature: Signature, example: Tensors) -> TorchFile:
+def torch_file(model: SavedModel, signature: Signature, example: TensorsByName) -> TorchFile:
     """Writes a model by the first of torch's ways whose program answers as the model does for the example.
 
     Raises RunError with torch's reasons where none does.
@@ -50,7 +49,7 @@ def torch_file(model: SavedModel, signature: Signature, example: Tensors) -> Tor
     for lengths in dict.fromkeys((signature.lengths, ())):
         for strict in (False, True):
             try:
-                with quiet(), _loops(), own_modules(program):
+                with quiet(), loops(), own_modules(program):
                     dynamic = ({column.name: free_dimensions(lengths) for column in program.inputs},)
                     exported = torch.export.export(program, (example,), dynamic_shapes=dynamic, strict=strict)
                     loaded: Any = exported.module()
@@ -66,20 +65,6 @@ def torch_file(model: SavedModel, signature: Signature, example: Tensors) -> Tor
     raise RunError(f"torch.export cannot carry this model: {'; '.join(dict.fromkeys(faults))}")
 
 
-@contextmanager
-def _loops() -> Iterator[None]:
-    """Inside, torch.export keeps LSTM and GRU as they are, for rows of any length, where this torch can."""
-    with ExitStack() as inside:
-        try:
-            from torch.export import _patches
-
-            inside.enter_context(_patches.register_lstm_while_loop_decomposition())
-            inside.enter_context(_patches.register_gru_while_loop_decomposition())
-        except (ImportError, AttributeError):  # a torch without them exports one length, and this is said
-            pass
-        yield
-
-
 def answering(data: bytes, model: SavedModel, signature: Signature) -> Answering:
     """What asks a file, loaded once."""
     with quiet():
@@ -87,11 +72,11 @@ def answering(data: bytes, model: SavedModel, signature: Signature) -> Answering
 
     def answer(cells: Mapping[str, Array]) -> dict[str, Array]:
         with quiet():
-            found: Tensors = loaded(as_tensors(model, cells))
+            values: TensorsByName = loaded(as_tensors(model, cells))
         return {
-            output.name: class_names(found[output.name].numpy(), output.classes)
+            output.name: class_names(values[output.name].numpy(), output.classes)
             if output.what == CLASS
-            else found[output.name].numpy()
+            else values[output.name].numpy()
             for output in signature.outputs
         }
 

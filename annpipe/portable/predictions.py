@@ -24,7 +24,7 @@ OF_PROBABILITIES = ("scores", "log-probabilities")  # what a network may give fo
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelAnswer:
     """What a model says of each row, (rows, …): the class of a target, its probabilities, or a value.
 
     A class is a position among those of its target, -1 where there is none. `columns` has a name for each column of
@@ -38,24 +38,24 @@ class Answer:
     columns: tuple[str, ...] = ()
 
 
-def answers(targets: Sequence[ModelTarget], outputs: torch.Tensor) -> list[Answer]:
+def answers(targets: Sequence[ModelTarget], outputs: torch.Tensor) -> list[ModelAnswer]:
     """The class of each target and its probabilities where the model gives them, or its value, in the targets' order.
 
     `outputs` is (rows, …), of which each target has its columns: one, or the scores of its classes. A row whose outputs
     are NaN has no answer: NaN, or the class -1. It is made of torch's functions alone, and so can be exported.
     """
-    found: list[Answer] = []
+    answered: list[ModelAnswer] = []
     for target in targets:
         output = outputs if target.span is None else outputs[:, slice(*target.span)]
         if target.labels:
-            found += _of_scores(target, output)
+            answered += _of_scores(target, output)
         elif target.roles:
-            found += _of_roles(target, target.roles, output)
+            answered += _of_roles(target, target.roles, output)
         elif target.shape:
-            found.append(_shaped(target, output))
+            answered.append(_shaped(target, output))
         else:
-            found += _of_one(target, output[:, 0])
-    return found
+            answered += _of_one(target, output[:, 0])
+    return answered
 
 
 def prediction_columns(targets: Sequence[ModelTarget], outputs: torch.Tensor) -> dict[str, Array]:
@@ -97,9 +97,9 @@ def class_names(positions: Array, classes: Sequence[str]) -> Array:
     return np.array([*classes, None], dtype=object)[positions]
 
 
-def _of_scores(target: ModelTarget, scores: torch.Tensor) -> list[Answer]:
+def _of_scores(target: ModelTarget, scores: torch.Tensor) -> list[ModelAnswer]:
     if scores.ndim > 2:  # a class for each position of an image or sequence
-        return [Answer(target.name, target, scores.argmax(1))]
+        return [ModelAnswer(target.name, target, scores.argmax(1))]
     assert target.classes is not None  # of scores that are not of positions
     predicted = [_chosen(target, scores.argmax(1), scores.isnan().any(1))]
     if target.gives == "scores":
@@ -109,40 +109,41 @@ def _of_scores(target: ModelTarget, scores: torch.Tensor) -> list[Answer]:
     return predicted
 
 
-def _of_one(target: ModelTarget, output: torch.Tensor) -> list[Answer]:
+def _of_one(target: ModelTarget, output: torch.Tensor) -> list[ModelAnswer]:
     if target.classes is None:
-        return [Answer(target.name, target, output)]
+        return [ModelAnswer(target.name, target, output)]
     import torch
 
     p = output.double().sigmoid() if target.gives == "logits" else output.double()
     return [_chosen(target, (p > 0.5).long(), p.isnan()), _by_class(target, torch.stack([1 - p, p], 1))]
 
 
-def _of_roles(target: ModelTarget, roles: TargetRoles, outputs: torch.Tensor) -> list[Answer]:
+def _of_roles(target: ModelTarget, roles: TargetRoles, outputs: torch.Tensor) -> list[ModelAnswer]:
     """The prediction under the target's name; where a target has several outputs, also each of these by what it is."""
     point = outputs[:, roles.point]
-    found = [Answer(target.name, target, point.exp() if roles.is_log else point)]
+    answered = [ModelAnswer(target.name, target, point.exp() if roles.is_log else point)]
     if len(roles.names) > 1:
-        found += [Answer(f"{target.name}_{role}", target, outputs[:, at]) for at, role in enumerate(roles.names)]
-    return found
+        columns = zip(roles.names, outputs.unbind(1), strict=True)
+        answered += [ModelAnswer(f"{target.name}_{role}", target, column) for role, column in columns]
+    return answered
 
 
-def _shaped(target: ModelTarget, output: torch.Tensor) -> Answer:
+def _shaped(target: ModelTarget, output: torch.Tensor) -> ModelAnswer:
     """The whole array; of one number or label a position, (rows, positions), a column each."""
     if target.gives is not None:
         output = output.double().sigmoid() if target.gives == "logits" else output.double()
     n_columns = output.shape[1] if output.ndim == 2 else 0
-    return Answer(target.name, target, output, columns=tuple(f"{target.name}_{at}" for at in range(n_columns)))
+    return ModelAnswer(target.name, target, output, columns=tuple(f"{target.name}_{at}" for at in range(n_columns)))
 
 
-def _chosen(target: ModelTarget, positions: torch.Tensor, lost: torch.Tensor) -> Answer:
-    return Answer(target.name, target, positions.masked_fill(lost, -1), CLASS)
+def _chosen(target: ModelTarget, positions: torch.Tensor, lost: torch.Tensor) -> ModelAnswer:
+    return ModelAnswer(target.name, target, positions.masked_fill(lost, -1), CLASS)
 
 
-def _by_class(target: ModelTarget, probabilities: torch.Tensor) -> Answer:
+def _by_class(target: ModelTarget, probabilities: torch.Tensor) -> ModelAnswer:
     assert target.classes is not None
     columns = tuple(f"{target.name}_{name}" for name in target.classes)
-    return Answer(f"{target.name}_probabilities", target, probabilities, PROBABILITIES, columns)
+    return ModelAnswer(f"{target.name}_probabilities", target, probabilities, PROBABILITIES, columns)
 
 
 def lost_rows(columns: Mapping[str, Array]) -> Iterator[int]:

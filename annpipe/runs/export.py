@@ -7,23 +7,20 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.errors import AnnpipeError, NotFound, NotTrusted, RunError
 from annpipe.files.whole import digest, whole_folder, write_whole
-from annpipe.interchange.parity import TOLERANCE, Parity, compare
-from annpipe.interchange.program import Program, Tensors, as_tensors, free_lengths, of_length
+from annpipe.interchange.parity import TOLERANCE, Parity
 from annpipe.interchange.raw_rows import RawRows, rows_of_example, rows_of_splits, with_odd_rows
-from annpipe.interchange.signature import KEY, Answering, Signature, signature_of
+from annpipe.interchange.written import ENDINGS, FOLDER, ONNX, TORCH, Written, compared, write
 from annpipe.observer import SILENT, Observer
-from annpipe.portable.network import SavedNetwork
-from annpipe.portable.predictions import CLASS, Answer, answers, class_names
 from annpipe.record.journal.events import ArtifactKept, TagsSet, without_infinities
 from annpipe.record.journal.journal import Journal
 from annpipe.record.journal.project import spec_file
@@ -31,16 +28,9 @@ from annpipe.record.journal.seal import MODEL, PLAN, check_own, seal_store
 from annpipe.record.shipper.recorder import Recorder, ShipState
 from annpipe.registry.renames import Earlier, earlier_names
 from annpipe.runs.trained import trained_run
-from annpipe.saved.model import SavedModel, sources_only
+from annpipe.saved.model import SavedModel
 from annpipe.spec import load_spec
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    Array = np.ndarray[Any, Any]
-
-ONNX, TORCH, FOLDER = "onnx", "torch", "folder"
-ENDINGS = {ONNX: ".onnx", TORCH: ".pt2", FOLDER: "-model"}
 KEPT = "artifacts/export"  # the folder of a run that has its latest files, which go into the record
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -58,20 +48,6 @@ class Exported:
     notes: tuple[str, ...]
     record: ShipState
     wait_seconds: float
-
-
-@dataclass(frozen=True)
-class _Written:
-    """An export before it has its place: what it says of itself, how it answers, how its bytes are made.
-
-    `bytes_with` makes the file with the text of its metadata; None for a folder, which is a copy.
-    """
-
-    signature: Signature
-    answer: Answering
-    bytes_with: Callable[[str], bytes] | None
-    notes: tuple[str, ...] = ()
-    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_packages(to: str) -> None:
@@ -112,8 +88,8 @@ def export_run(
         if tracking_uri:
             seal_store(run, tracking_uri)
         rows = _rows(run, model, observer, trust=trust)
-        written = _write(model, rows, to)
-        parity = _compared(model, rows, written.signature, written.answer)
+        written = write(model, rows, to)
+        parity = compared(model, rows, written)
         if not parity.holds and not accept:
             raise RunError(
                 f"its answers differ from `annpipe predict` by {parity.relative:.2g} of their size in "
@@ -134,6 +110,8 @@ def _check_place(path: Path, run: Path, to: str, *, force: bool) -> None:
     """Raises NotFound where an export must not be written: nothing but an earlier one is ever replaced by a folder."""
     if path.resolve().is_relative_to(run.resolve()) or run.resolve().is_relative_to(path.resolve()):
         raise NotFound(f"'{path}' is part of the run {run.name} or around it: take another -o")
+    if to != FOLDER and path.suffix != ENDINGS[to]:
+        raise NotFound(f"'{path}': a file of the format {to} is called {path.stem or run.name}{ENDINGS[to]}")
     if not os.path.lexists(path):
         return
     if not force:
@@ -162,78 +140,11 @@ def _rows(run: Path, model: SavedModel, observer: Observer, *, trust: bool) -> R
     return with_odd_rows(rows, model.description.inputs)
 
 
-def _write(model: SavedModel, rows: RawRows, to: str) -> _Written:
-    cells = {name: values[:3] for name, values in rows.cells.items()}
-    example: Tensors = {name: of_length(tensor, 0, 3) for name, tensor in as_tensors(model, cells).items()}
-    lengths = () if to == FOLDER else free_lengths(Program(model), example)
-    signature = signature_of(model, example, lengths)
-    if to == FOLDER:
-        return _Written(signature, lambda cells: _answers_of(model.folder, model, signature, cells), None)
-    if to == TORCH:
-        from annpipe.interchange import torch_file
-
-        program = torch_file.torch_file(model, signature, example)
-        return _Written(
-            program.signature,
-            torch_file.answering(program.bytes({}), model, program.signature),
-            lambda text: program.bytes({f"{KEY}.json": text}),
-            program.notes,
-        )
-    from annpipe.interchange import onnx_file
-    from annpipe.interchange.onnx_words import with_metadata
-
-    file = onnx_file.onnx_file(model, signature, example)
-    return _Written(
-        file.signature,
-        onnx_file.answering(file.data, file.signature),
-        lambda text: with_metadata(file.data, KEY, text),
-        file.notes,
-        {"exporter": file.exporter},
-    )
-
-
-def _answers_of(folder: Path, model: SavedModel, signature: Signature, cells: Mapping[str, Array]) -> dict[str, Array]:
-    """What the network of a folder answers for raw cells, by the names of a signature."""
-    with sources_only():
-        network = SavedNetwork(folder)
-    return _named(signature, answers(model.targets, network.outputs(network.features(network.columns(dict(cells))))))
-
-
-def _named(signature: Signature, found: Sequence[Answer]) -> dict[str, Array]:
-    """Answers by the names of a file's outputs, classes by theirs."""
-    pairs = zip(signature.outputs, found, strict=True)
-    return {
-        output.name: class_names(answer.values.numpy(), output.classes)
-        if output.what == CLASS
-        else answer.values.numpy()
-        for output, answer in pairs
-    }
-
-
-def _compared(
-    model: SavedModel,
-    rows: RawRows,
-    signature: Signature,
-    answer: Answering,
-) -> Parity:
-    """The largest difference over all rows, and over one and two of them alone."""
-    network = model.network
-    found = answers(model.targets, network.outputs(network.features(network.columns(dict(rows.cells)))))
-    expected = _named(signature, found)
-    parities = []
-    for n in sorted({1, min(2, len(rows)), len(rows)}):
-        some = {name: cells[:n] for name, cells in rows.cells.items()}
-        first = {name: values[:n] for name, values in expected.items()}
-        parities.append(compare(signature.outputs, first, answer(some)))
-    worst = max(parities, key=lambda parity: (parity.relative, parity.rows))
-    return Parity(len(rows), max(parity.largest for parity in parities), worst.relative, worst.output, worst.ties)
-
-
 def _description(
-    run: Path, to: str, written: _Written, parity: Parity, rows: RawRows, *, accepted: bool
+    run: Path, to: str, written: Written, parity: Parity, rows: RawRows, *, accepted: bool
 ) -> dict[str, Any]:
     """What the file says of itself."""
-    compared = {
+    comparison = {
         "rows": parity.rows,
         "source": rows.source,
         "largest_difference": parity.largest,
@@ -248,11 +159,11 @@ def _description(
         **written.facts,
         "notes": list(written.notes),
         **written.signature.to_data(codes=to == TORCH),
-        "comparison": without_infinities(compared),
+        "comparison": without_infinities(comparison),
     }
 
 
-def _place(run: Path, path: Path, to: str, written: _Written, description: Mapping[str, Any]) -> int:
+def _place(run: Path, path: Path, to: str, written: Written, description: Mapping[str, Any]) -> int:
     """Writes the file and the run's journal; neither stays without the other."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if written.bytes_with is None:
@@ -283,11 +194,11 @@ def _copy(model: Path, folder: Path) -> int:
 
 def _write_down(run: Path, path: Path, to: str, data: bytes | None, description: Mapping[str, Any]) -> None:
     """Adds an export to the run's journal: tags, and the file itself as an artifact."""
-    compared = description["comparison"]
+    comparison = description["comparison"]
     tags = {
         f"annpipe.export.{to}.file": str(path.absolute()),
-        f"annpipe.export.{to}.largest_difference": _short(compared["largest_difference"]),
-        f"annpipe.export.{to}.largest_relative_difference": _short(compared["largest_relative_difference"]),
+        f"annpipe.export.{to}.largest_difference": _short(comparison["largest_difference"]),
+        f"annpipe.export.{to}.largest_relative_difference": _short(comparison["largest_relative_difference"]),
     }
     journal = Journal.reopen(run)
     try:
