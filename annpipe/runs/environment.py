@@ -23,7 +23,7 @@ BY_NAME = {"plugins": "plugin", "sources": "sources of", "files": "file", "files
 
 
 @dataclass(frozen=True)
-class Difference:
+class EnvironmentChange:
     """A fact of the environment that is another now; None where one of the two is not known."""
 
     name: str
@@ -31,13 +31,15 @@ class Difference:
     now: str | None
 
 
-def differences(run: RecordedRun, facts: Mapping[str, Any], device: torch.device, threads: int) -> list[Difference]:
+def differences(
+    run: RecordedRun, facts: Mapping[str, Any], device: torch.device, threads: int
+) -> list[EnvironmentChange]:
     """What differs between a recorded run and its replay, whose `facts` are those of its plan and data made anew."""
     rows = [*_versions(run), *_machine(run, device, threads), *_facts(run, facts)]
     return [row for row in rows if row.recorded != row.now]
 
 
-def _versions(run: RecordedRun) -> Iterator[Difference]:
+def _versions(run: RecordedRun) -> Iterator[EnvironmentChange]:
     known, tags = run.environment, run.first_tags
     python = tags.get("annpipe.python") or (known.get("python") or "").partition(" ")[0]
     versions = {"python": python, "annpipe": tags.get("annpipe.version"), "torch": tags.get("annpipe.torch")}
@@ -45,33 +47,33 @@ def _versions(run: RecordedRun) -> Iterator[Difference]:
     for name, recorded in versions.items():
         now = platform.python_version() if name == "python" else _installed(name)
         if recorded:  # an early version did not tell
-            yield Difference(name, recorded, now)
+            yield EnvironmentChange(name, recorded, now)
     if "platform" in known:
-        yield Difference("platform", known["platform"], platform.platform())
+        yield EnvironmentChange("platform", known["platform"], platform.platform())
 
 
-def _machine(run: RecordedRun, device: torch.device, threads: int) -> Iterator[Difference]:
+def _machine(run: RecordedRun, device: torch.device, threads: int) -> Iterator[EnvironmentChange]:
     now = {"device": str(device), "cpu": torch.backends.cpu.get_cpu_capability()}
     if device.type == "cuda":
         now["device_name"] = torch.cuda.get_device_name(device)
     for name in ("device", "device_name", "cpu"):
         recorded = run.first_tags.get(f"annpipe.{name}")
         if recorded:
-            yield Difference(name.replace("_", " "), recorded, now.get(name))
+            yield EnvironmentChange(name.replace("_", " "), recorded, now.get(name))
     if run.first_threads:
-        yield Difference("threads", str(run.first_threads), str(threads))
+        yield EnvironmentChange("threads", str(run.first_threads), str(threads))
 
 
-def _facts(run: RecordedRun, now: Mapping[str, Any]) -> Iterator[Difference]:
+def _facts(run: RecordedRun, now: Mapping[str, Any]) -> Iterator[EnvironmentChange]:
     before = run.facts or {}
     for name, words in DIGESTS.items():
         if name in before:
-            yield Difference(words, str(before[name]), str(now[name]))
+            yield EnvironmentChange(words, str(before[name]), str(now[name]))
     for name, words in BY_NAME.items():
         recorded = before.get(name)
         if isinstance(recorded, Mapping):
             for item in sorted({*recorded, *now[name]}):
-                yield Difference(f"{words} {item}", _text(recorded.get(item)), _text(now[name].get(item)))
+                yield EnvironmentChange(f"{words} {item}", _text(recorded.get(item)), _text(now[name].get(item)))
 
 
 def _text(digest: Any) -> str | None:

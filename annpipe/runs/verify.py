@@ -21,11 +21,11 @@ from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
 from annpipe.record.journal import journal as journals
 from annpipe.record.journal.seal import PLAN, check_own
-from annpipe.runs.comparison import Comparison, Parting
-from annpipe.runs.environment import Difference, differences
+from annpipe.runs.environment import EnvironmentChange, differences
 from annpipe.runs.launch import plan_of
 from annpipe.runs.provenance import DataDigests, run_facts
 from annpipe.runs.recorded import LOSS, RecordedRun, recorded_run
+from annpipe.runs.replay_comparison import Parting, ReplayComparison
 from annpipe.runs.trainer import SoloTrainer, TrainerParts
 from annpipe.train.gears.compiled.gearbox import Shift
 from annpipe.train.gears.shifting import Shifting
@@ -48,7 +48,7 @@ class Verified:
     tolerance: float
     largest: float
     gears: tuple[str, str]
-    differences: Sequence[Difference]
+    differences: Sequence[EnvironmentChange]
     notes: Sequence[str] = ()
 
     @property
@@ -88,7 +88,12 @@ class _Replay:
         plan, run = self._unclocked(), self.run
         device = self._device()
         shifts: list[Shift] = []
-        made = SoloTrainer(run.first_threads).prepare(plan, device, dtype, self.observer, shifts.append)
+
+        def shifted(shift: Shift) -> None:
+            shifts.append(shift)
+            self.observer.event(shift.message)
+
+        made = SoloTrainer(run.first_threads).prepare(plan, device, dtype, self.observer, shifted)
         comparison = self._comparison(made, steps, epochs)
         if isinstance(made.gear, Shifting) and run.shifted_at is not None:
             made.gear.shift_at(run.shifted_at, run.threads)
@@ -99,11 +104,10 @@ class _Replay:
         self._explain(comparison, gear)
         parting = comparison.parting or comparison.first_untold()
         gears = (run.gear, gear)
-        told = comparison.compared.get(LOSS, 0)
         return Verified(
             run.folder.name,
             comparison.compared,
-            told,
+            comparison.compared.get(LOSS, 0),
             parting,
             comparison.tolerance,
             comparison.largest,
@@ -127,7 +131,7 @@ class _Replay:
         self.notes.append(f"there is no device '{wanted}' here: it was replayed on the CPU")
         return torch.device("cpu")
 
-    def _comparison(self, made: TrainerParts, steps: int | None, epochs: int | None) -> Comparison:
+    def _comparison(self, made: TrainerParts, steps: int | None, epochs: int | None) -> ReplayComparison:
         """What is to be compared: no more than was recorded, and was asked for."""
         per_epoch, total = made.schedule.steps_per_epoch, made.schedule.total_steps
         run, last = self.run, self.run.last_epoch
@@ -142,9 +146,9 @@ class _Replay:
             raise RunError(f"there is no epoch to compare: {each}")
         is_alike = run.gear == "eager" or run.shifted_at is not None
         tolerance = 0.0 if is_alike else CLOSE[self.plan.device.precision]
-        return Comparison(run, self.observer, last, min(total, last * per_epoch), per_epoch, tolerance)
+        return ReplayComparison(run, self.observer, last, min(total, last * per_epoch), per_epoch, tolerance)
 
-    def _train(self, plan: Plan, made: TrainerParts, comparison: Comparison) -> None:
+    def _train(self, plan: Plan, made: TrainerParts, comparison: ReplayComparison) -> None:
         with tempfile.TemporaryDirectory(prefix="annpipe-verify-") as scratch:
             parts = replace(made.parts, callbacks=())
             loop = Loop(plan, parts, made.gear, made.schedule, comparison, Path(scratch), {}, keeps_start=False)
@@ -153,7 +157,7 @@ class _Replay:
                 loop.run()
             made.gear.close()
 
-    def _explain(self, comparison: Comparison, gear: str) -> None:
+    def _explain(self, comparison: ReplayComparison, gear: str) -> None:
         """Notes which gears cannot give the same bits."""
         run, shifted_at = self.run, self.run.shifted_at
         if comparison.tolerance:

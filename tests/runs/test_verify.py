@@ -195,22 +195,6 @@ def test_a_run_that_failed_is_replayed_to_where_it_failed(go: Go) -> None:
     assert verified.epochs == max(recorded_run(gone.folder).values["train/loss"])
 
 
-@pytest.mark.slow
-def test_compiled_steps_are_compared_with_compiled_steps(go: Go) -> None:
-    """The replay shifts where the run did, so that the bits are the same."""
-    spec = (
-        SPEC.replace("threads: 1", "threads: 1, compile: on")
-        .replace("BatchNorm1d, ", "")
-        .replace("{Dropout: 0.2}, ", "")
-    )
-    folder = go(spec, "train.epochs=20").folder
-    verified = verify(folder)
-    assert verified.gears == (recorded_run(folder).gear,) * 2
-    assert (verified.is_equal, verified.epochs, verified.tolerance) == (True, 20, 0.0)
-    run = recorded_run(folder)
-    assert run.gear == "eager" or run.shifted_at == 1
-
-
 def test_a_journal_that_tells_nothing_or_too_much(go: Go) -> None:
     """No losses, a damaged line, tags of anybody's: said, and nothing is believed that cannot be."""
     folder = go(SPEC).folder

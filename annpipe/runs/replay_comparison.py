@@ -24,7 +24,7 @@ class Parting:
 
 
 @dataclass
-class Comparison(LoopObserver):
+class ReplayComparison(LoopObserver):
     """Holds each value that the loop tells against the recorded one, up to `last_epoch`, and stops the loop then."""
 
     run: RecordedRun
