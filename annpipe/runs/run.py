@@ -205,6 +205,7 @@ class Run:
             "annpipe.device": str(device),
             "annpipe.threads": str(made.threads),
             "annpipe.gear": self.trainer.gear_name,
+            "annpipe.cpu": torch.backends.cpu.get_cpu_capability(),
         }
         if device.type == "cuda":
             tags["annpipe.device_name"] = torch.cuda.get_device_name(device)

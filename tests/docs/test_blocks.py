@@ -72,6 +72,7 @@ LEFT_OUT = [
     *("docs/howto/from_keras.md: not run: needs Keras", "docs/howto/from_lightning.md: not run: needs Lightning"),
     *("docs/howto/from_ludwig.md: not run: needs Ludwig", "docs/howto/from_ludwig.md: not run: needs Ludwig"),
     *(f"docs/howto/mlflow_server.md: {SERVES}", "docs/howto/mlflow_server.md: not run: needs a server"),
+    *[f"docs/howto/serve.md: {SERVES}"] * 3,
     *(f"docs/tutorial.md: {SERVES}", f"docs/tutorial_ko.md: {SERVES}"),
 ]
 

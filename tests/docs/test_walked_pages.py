@@ -18,6 +18,7 @@ CliHere = Callable[..., tuple[int, str, str]]
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(r"ignore:::mlflow\.")
 @pytest.mark.parametrize("page", WALKED)
 def test_a_page_can_be_followed(
     page: str, annpipe_here: CliHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

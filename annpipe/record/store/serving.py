@@ -45,7 +45,7 @@ def write_model(source: Path, target: Path) -> None:
     before = log.level
     log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(action="ignore"):
+        with warnings.catch_warnings(record=True):  # MLflow shows some whatever the filters are
             save_mlflow_model(source, target, model_id=None, run_id=None)
     finally:
         log.setLevel(before)

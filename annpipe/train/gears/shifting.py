@@ -101,6 +101,10 @@ class Shifting:
     def settle(self, state: dict[str, Any] | None = None) -> str | None:
         return self.solo.settle(state)
 
+    def shift_at(self, step: int, threads: int | None) -> None:
+        """Makes a new run shift at this step, to so many threads, as a recorded one did."""
+        self._box.load_state({"shifted_at": step, "threads": threads})
+
     def state(self) -> dict[str, Any]:
         return {**self.solo.state(), "gear": self._box.state()}
 

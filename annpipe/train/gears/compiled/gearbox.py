@@ -69,8 +69,10 @@ class Gearbox:
         self._steps += n_steps
 
     def pause_after(self, step: int, n_steps: int) -> int:
-        """The steps, `n_steps` at least, with which no block is cut."""
-        is_about_to_shift = self._shifted_at is not None and not self._is_decided  # a run that is resumed
+        """The steps, `n_steps` at least, with which no block is cut; no more than to the step of a recorded shift."""
+        is_about_to_shift = self._shifted_at is not None and not self._is_decided  # a run that is resumed or replayed
+        if is_about_to_shift and step < int(self._shifted_at or 0):
+            return min(n_steps, int(self._shifted_at or 0) - step)
         return self.groups.pause_after(step, n_steps) if self.compiled or is_about_to_shift else n_steps
 
     def begins_block(self, step: int, n_left: int) -> bool:
@@ -86,7 +88,9 @@ class Gearbox:
         """
         if self._is_decided or step == 0:
             return False
-        if self._plan.device.compile == "on" or self._shifted_at is not None:
+        if self._shifted_at is not None:
+            return step >= self._shifted_at
+        if self._plan.device.compile == "on":
             return True
         if not self._seconds or self._seconds < MEASURE_SECONDS:
             return False
