@@ -77,6 +77,11 @@ class Attributions:
         return math.nan if self.gaps is None else float(self.gaps.abs().max())
 
     @property
+    def largest_difference(self) -> float:
+        """The largest difference between the answer for a row and that for the baseline."""
+        return float((self.answers - self.baseline).abs().max())
+
+    @property
     def strength(self) -> torch.Tensor:
         """The mean over the rows of the attributions without their signs, (columns,) or (…)."""
         return self.values.abs().mean(0)
@@ -124,9 +129,8 @@ def _captum() -> Any:
     try:
         import captum.attr
     except ImportError as error:
-        raise NotFound(
-            "attributions are computed by captum, which is not installed: `pip install annpipe[explain]`"
-        ) from error
+        message = "captum, which computes attributions, is not installed"
+        raise NotFound(f"{message}; `pip install 'annpipe[explain]'` installs it") from error
     return captum.attr
 
 

@@ -184,7 +184,7 @@ class _Sides:
     def has_kink(self, here: float, gradient: float) -> bool:
         """Whether the slopes on both sides differ by more than rounding and curvature, with the gradient in between."""
         left, right = sorted(((here - self.before) / self.step, (self.after - here) / self.step))
-        rounding = 8 * torch.finfo(torch.float64).eps * max(abs(here), 1.0) / self.step
+        rounding = 64 * torch.finfo(torch.float64).eps * max(abs(here), 1.0) / self.step
         apart = right - left > KINK * max(abs(left), abs(right)) + rounding
         return apart and left - rounding <= gradient <= right + rounding
 

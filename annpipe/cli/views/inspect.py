@@ -172,7 +172,7 @@ def _attributions(attributions: Attributions, width: int | None) -> Iterator[str
     if attributions.gaps is None:
         yield from said("this method promises no sum", width, "  ")
     else:
-        span = float((attributions.answers - attributions.baseline).abs().max())
+        span = attributions.largest_difference
         rule = "sum rule: the sum for a row misses its answer less that of the mean row"
         most = f"by {attributions.largest_gap:.2g} at most, of differences up to {number(span)}"
         yield from said(f"{rule} {most}", width, "  ")

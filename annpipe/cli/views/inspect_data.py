@@ -57,6 +57,7 @@ def as_data(inspected: Inspected) -> dict[str, Any]:
                 "mean": _tensor(a.values.mean(0)),
                 "mean_absolute": _tensor(a.strength),
                 "largest_gap": None if a.gaps is None else strict(a.largest_gap),
+                "largest_difference": strict(a.largest_difference),
             }
             for a in inspected.attributions
         ]
