@@ -147,7 +147,7 @@ def _attributed(
     except (RuntimeError, AssertionError, TypeError) as error:
         text = " ".join(str(error).split())[:200]
         raise DataError(f"captum's {how.cls} does not fit this model: {text}", "try integrated_gradients") from error
-    return values.detach()
+    return values.detach().double()
 
 
 class _Answer(torch.nn.Module):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # What a layer gives for its input x, and what the chain rule makes of d(out), the gradient of the loss by its output.
 FORMULAS = {
-    "Linear": ("out = W·x + b", "d(W) = d(out)·xᵀ, d(b) = d(out), d(x) = Wᵀ·d(out)"),
+    "Linear": ("out = weight·x + bias", "d(weight) = d(out)·xᵀ, d(bias) = d(out), d(x) = weightᵀ·d(out)"),
     "ReLU": ("out = max(x, 0)", "d(x) = d(out) where x > 0, else 0"),
     "LeakyReLU": ("out = x where x > 0, else slope·x", "d(x) = d(out) where x > 0, else slope·d(out)"),
     "Tanh": ("out = tanh(x)", "d(x) = d(out)·(1 - out²)"),
