@@ -57,24 +57,14 @@ def odd(tmp_path: Path, annpipe_here: CliHere) -> CliHere:
     return annpipe_here
 
 
+@pytest.mark.slow
 def test_names_are_escaped_and_lines_fit(odd: CliHere, monkeypatch: pytest.MonkeyPatch) -> None:
     """On 60 columns and on 140, with every section; a head's metric has a name."""
-    sections = [
-        "--importance",
-        "--units",
-        "--gradients",
-        "--row",
-        "1",
-        "--dependence",
-        HOSTILE,
-        "--dependence",
-        "place",
-    ]
+    sections = ["--units", "--gradients", "--row", "1", "--dependence", HOSTILE, "--dependence", "place"]
+    sections += ["--metric", "kind/accuracy", "--attributions", "saliency"]
     for width in (60, 140):
         monkeypatch.setenv("COLUMNS", str(width))
-        code, printed, said = odd(
-            "inspect", "odd", *sections, "--metric", "kind/accuracy", "--attributions", "saliency"
-        )
+        code, printed, said = odd("inspect", "odd", *sections)
         assert code == 0, said
         assert "\x1b" not in printed
         assert "a\\u001b[31m<b>" in printed
@@ -83,8 +73,9 @@ def test_names_are_escaped_and_lines_fit(odd: CliHere, monkeypatch: pytest.Monke
             assert words in " ".join(printed.split())
 
 
+@pytest.mark.slow
 def test_the_folder_has_tables_and_figures(odd: CliHere, tmp_path: Path) -> None:
-    """It is new, or one that was written before and may be replaced; it is whole, and named without signs of the data."""
+    """It is new, or one that was written before and may be replaced; files have no odd names."""
     sections = ["--importance", "--units", "--gradients", "--row", "2", "--dependence", HOSTILE]
     code, printed, said = odd("inspect", "odd", *sections, "--json", "-o", "made/inside")
     assert code == 0, said
@@ -99,7 +90,7 @@ def test_the_folder_has_tables_and_figures(odd: CliHere, tmp_path: Path) -> None
     with np.load(folder / "row_2.npz") as arrays:
         assert arrays["0.d(weight)"].shape == (4, 3)
     with open(folder / "importance.csv", encoding="utf-8", newline="") as file:
-        assert [row["column"] for row in csv.DictReader(file)][0] == HOSTILE
+        assert next(row["column"] for row in csv.DictReader(file)) == HOSTILE
     assert all("\x1b" not in name and "<" not in name for name in names)
     code, _, said = odd("inspect", "odd", "--units", "-o", "made/inside")
     assert code == 2
@@ -111,6 +102,7 @@ def test_the_folder_has_tables_and_figures(odd: CliHere, tmp_path: Path) -> None
     assert "no folder of `annpipe inspect`" in said
 
 
+@pytest.mark.slow
 def test_an_image_is_looked_at_by_its_positions(tmp_path: Path, annpipe_here: CliHere) -> None:
     """Unasked, importance is left out with the reason; asked for, it is refused."""
     images = np.random.default_rng(2).normal(size=(20, 1, 5, 5))
