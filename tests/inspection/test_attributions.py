@@ -12,7 +12,7 @@ from annpipe.contract import Dataset
 from annpipe.datasets.steps.tensors import Transformed
 from annpipe.errors import DataError
 from annpipe.inspection.attributions import METHODS, attribute
-from annpipe.inspection.subject import Subject
+from annpipe.inspection.subject import ModelSubject
 from annpipe.portable.description import ModelTarget
 from tests.inspection.conftest import Inspector
 
@@ -20,9 +20,9 @@ COMPLETE = [name for name, method in METHODS.items() if method.is_complete]
 TARGET = ModelTarget(name="y", shape=(), span=(0, 1), labels=False, words=(), classes=None, gives=None)
 
 
-def subject(network: torch.nn.Module, **columns: torch.Tensor) -> Subject:
+def subject(network: torch.nn.Module, **columns: torch.Tensor) -> ModelSubject:
     """A network over raw columns, without transforms."""
-    return Subject(network, Transformed(), Dataset(columns, {}), "rows", (TARGET,), torch.float32, None)
+    return ModelSubject(network, Transformed(), Dataset(columns, {}), "rows", (TARGET,), torch.float32, None)
 
 
 def drawn(rows: int = 12) -> dict[str, torch.Tensor]:

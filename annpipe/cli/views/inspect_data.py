@@ -95,7 +95,7 @@ def _row(row: RowPass) -> dict[str, Any]:
         "layers": [_layer(layer) for layer in row.layers],
         "finite_differences": {
             "largest": strict(differences.largest),
-            "share": strict(differences.share),
+            "relative": strict(differences.relative),
             "checked": differences.checked,
             "total": differences.total,
             "kinks": differences.kinks,

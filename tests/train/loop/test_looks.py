@@ -159,11 +159,8 @@ def test_numbers_that_a_callback_records_are_the_runs(go: Any) -> None:
     """A point for each look in its journal, in the order of the epochs."""
     done = go(SPEC, "plugins=[./records.py]", "callbacks=[Records]", records=_recording("'mine/epoch'", "look.epoch"))
     assert done.outcome.status == "FINISHED"
-    recorded = [
-        (step, value) for event in read(done.folder) for key, step, value, _ in points(event) if key == "mine/epoch"
-    ]
-    assert recorded
-    assert all(step == value for step, value in recorded)
+    recorded = [point for event in journal.read(done.folder) for point in journal.points(event)]
+    assert [(step, value) for key, step, value, _ in recorded if key == "mine/epoch"] == [(2, 2.0), (4, 4.0), (6, 6.0)]
 
 
 @pytest.mark.parametrize(
