@@ -18,7 +18,7 @@ import torch
 
 from annpipe.errors import DataError, NotFound
 from annpipe.inspection.calls import watchable
-from annpipe.inspection.subject import Subject
+from annpipe.inspection.subject import ModelSubject
 from annpipe.portable.description import ModelTarget
 
 STEPS = 200  # of the path that integrated gradients goes
@@ -30,7 +30,7 @@ MOST_ABLATED = 1024  # columns or positions that are taken away one by one
 
 
 @dataclass(frozen=True)
-class Method:
+class CaptumMethod:
     """A class of captum, and what its `attribute` takes: a baseline, columns that are taken away together."""
 
     cls: str
@@ -41,16 +41,16 @@ class Method:
 
 
 METHODS = {
-    "integrated_gradients": Method(
+    "integrated_gradients": CaptumMethod(
         "IntegratedGradients", is_complete=True, options=(("n_steps", STEPS), ("internal_batch_size", ROWS_AT_ONCE))
     ),
-    "deep_lift": Method("DeepLift", is_complete=True),
-    "shapley_values": Method(
+    "deep_lift": CaptumMethod("DeepLift", is_complete=True),
+    "shapley_values": CaptumMethod(
         "ShapleyValueSampling", by_column=True, is_complete=True, options=(("n_samples", SAMPLES),)
     ),
-    "feature_ablation": Method("FeatureAblation", by_column=True),
-    "input_x_gradient": Method("InputXGradient", has_baseline=False),
-    "saliency": Method("Saliency", has_baseline=False),
+    "feature_ablation": CaptumMethod("FeatureAblation", by_column=True),
+    "input_x_gradient": CaptumMethod("InputXGradient", has_baseline=False),
+    "saliency": CaptumMethod("Saliency", has_baseline=False),
 }
 
 
@@ -77,12 +77,17 @@ class Attributions:
         return math.nan if self.gaps is None else float(self.gaps.abs().max())
 
     @property
+    def largest_difference(self) -> float:
+        """The largest difference between the answer for a row and that for the baseline."""
+        return float((self.answers - self.baseline).abs().max())
+
+    @property
     def strength(self) -> torch.Tensor:
         """The mean over the rows of the attributions without their signs, (columns,) or (…)."""
         return self.values.abs().mean(0)
 
 
-def attribute(subject: Subject, method: str, seed: int = 0) -> list[Attributions]:
+def attribute(subject: ModelSubject, method: str, seed: int = 0) -> list[Attributions]:
     """The attributions of each target, for the rows of the subject.
 
     Raises NotFound where captum is not installed, DataError where the method does not fit the model.
@@ -124,14 +129,18 @@ def _captum() -> Any:
     try:
         import captum.attr
     except ImportError as error:
-        raise NotFound(
-            "attributions are computed by captum, which is not installed: `pip install annpipe[explain]`"
-        ) from error
+        message = "captum, which computes attributions, is not installed"
+        raise NotFound(f"{message}; `pip install 'annpipe[explain]'` installs it") from error
     return captum.attr
 
 
 def _attributed(
-    algorithm: Any, how: Method, x: torch.Tensor, baseline: torch.Tensor, chosen: torch.Tensor, owners: torch.Tensor
+    algorithm: Any,
+    how: CaptumMethod,
+    x: torch.Tensor,
+    baseline: torch.Tensor,
+    chosen: torch.Tensor,
+    owners: torch.Tensor,
 ) -> torch.Tensor:
     options = dict(how.options)
     if how.has_baseline:
@@ -143,13 +152,13 @@ def _attributed(
     except (RuntimeError, AssertionError, TypeError) as error:
         text = " ".join(str(error).split())[:200]
         raise DataError(f"captum's {how.cls} does not fit this model: {text}", "try integrated_gradients") from error
-    return values.detach()
+    return values.detach().double()
 
 
 class _Answer(torch.nn.Module):
     """The network with its answers for one target: numbers in the units of the data, or the scores of classes."""
 
-    def __init__(self, network: torch.nn.Module, subject: Subject, target: ModelTarget) -> None:
+    def __init__(self, network: torch.nn.Module, subject: ModelSubject, target: ModelTarget) -> None:
         super().__init__()
         self.network, self.target = network, target
         self._inverse: Callable[[torch.Tensor], torch.Tensor] | None = None
@@ -185,7 +194,7 @@ def _split(network: torch.nn.Module) -> tuple[torch.nn.Module | None, torch.nn.M
     return None, network
 
 
-def _features(subject: Subject, columns: torch.nn.Module | None, inputs: Any) -> torch.Tensor:
+def _features(subject: ModelSubject, columns: torch.nn.Module | None, inputs: Any) -> torch.Tensor:
     """What the layers take, in double precision."""
     x = subject.features(inputs)
     if columns is not None:
@@ -194,7 +203,9 @@ def _features(subject: Subject, columns: torch.nn.Module | None, inputs: Any) ->
     return x.double() if x.is_floating_point() else x
 
 
-def _owners(subject: Subject, columns: torch.nn.Module | None, x: torch.Tensor) -> tuple[tuple[str, ...], torch.Tensor]:
+def _owners(
+    subject: ModelSubject, columns: torch.nn.Module | None, x: torch.Tensor
+) -> tuple[tuple[str, ...], torch.Tensor]:
     """The raw columns, and for each feature the position of that which it is made of, (features,).
 
     A feature belongs to the columns whose shuffling changes it. There are none for an input with a shape of its own.

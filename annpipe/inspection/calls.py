@@ -11,7 +11,7 @@ import torch
 
 
 @dataclass(frozen=True)
-class Call:
+class ModuleCall:
     """One call of a module: what it got and gave, of tuples the first tensor.
 
     `is_inner` tells that no other module was called inside it: the calls without an inner one are the layers.
@@ -33,7 +33,7 @@ def watchable(network: torch.nn.Module) -> torch.nn.Module:
     return whole
 
 
-def run_watched(network: torch.nn.Module, x: torch.Tensor, on_call: Callable[[Call], None]) -> torch.Tensor:
+def run_watched(network: torch.nn.Module, x: torch.Tensor, on_call: Callable[[ModuleCall], None]) -> torch.Tensor:
     """The output for x, (rows, …); `on_call` gets each call as it ends. The network is one of `watchable`."""
     n_called = [0]  # for each call that has not ended, how many ended inside it
     names = {module: name for name, module in network.named_modules()}
@@ -46,7 +46,7 @@ def run_watched(network: torch.nn.Module, x: torch.Tensor, on_call: Callable[[Ca
         n_called[-1] += 1
         first_input, first_output = first_tensor(inputs), first_tensor(output)
         if first_input is not None and first_output is not None:
-            on_call(Call(names[module], module, first_input, first_output, n_inside == 0))
+            on_call(ModuleCall(names[module], module, first_input, first_output, n_inside == 0))
 
     hooks = [module.register_forward_pre_hook(before) for module in network.modules() if module is not network]
     hooks += [module.register_forward_hook(after) for module in network.modules() if module is not network]

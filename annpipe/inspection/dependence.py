@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from annpipe.errors import DataError
-from annpipe.inspection.subject import Subject, check_column
+from annpipe.inspection.subject import ModelSubject, check_column
 
 QUANTILES = (0.05, 0.95)  # between which the grid of a column of numbers lies
 MOST_ANSWERS = 50_000_000  # numbers kept: 400 MB
@@ -47,7 +47,7 @@ def _label(value: float, words: tuple[str, ...]) -> str:
     return words[int(value)] if 0 <= value < len(words) else "(not in train)"
 
 
-def dependence(subject: Subject, column: str, points: int = 100) -> Dependence:
+def dependence(subject: ModelSubject, column: str, points: int = 100) -> Dependence:
     """How the answers depend on one column, by the rows of the subject.
 
     Raises DataError where there is no such column, where it is an array, and where the answers are arrays.
@@ -80,7 +80,7 @@ def grid_of(column: str, values: torch.Tensor, points: int, *, is_category: bool
         raise DataError(f"each value of '{column}' is missing", "there is nothing to depend on")
     if is_category or len(unique) < points:
         return unique
-    low, high = (_quantile(there.sort().values, share) for share in QUANTILES)
+    low, high = (_quantile(there.sort().values, level) for level in QUANTILES)
     if torch.allclose(low, high):
         message = f"the 5 % and the 95 % quantile of '{column}' are equal, {low.item():.6g}"
         raise DataError(message, "nine tenths of its values are the same: there is no range to go through")
@@ -93,10 +93,10 @@ def _unique(values: torch.Tensor) -> torch.Tensor:
     return unique
 
 
-def _quantile(ordered: torch.Tensor, share: float) -> torch.Tensor:
+def _quantile(ordered: torch.Tensor, level: float) -> torch.Tensor:
     """The quantile of ordered values, with Cunnane's plotting positions (0.4), as SciPy's `mquantiles` has them."""
     n = len(ordered)
-    position = n * share + 0.4 + share * 0.2
+    position = n * level + 0.4 + level * 0.2
     below = min(max(int(position), 1), n - 1)
     fraction = min(max(position - below, 0.0), 1.0)
     return (1 - fraction) * ordered[below - 1] + fraction * ordered[below]

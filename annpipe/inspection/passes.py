@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from annpipe.errors import DataError
-from annpipe.inspection.calls import Call, run_watched, watchable
+from annpipe.inspection.calls import ModuleCall, run_watched, watchable
 
 LARGE = 20_000  # numbers from which a network is checked at fewer of them
 MOST_CHECKED, MOST_OF_LARGE = 2_000, 300  # numbers that are moved for the finite differences, two passes each
@@ -41,7 +41,7 @@ class Differences:
     """
 
     largest: float
-    share: float
+    relative: float
     checked: int
     total: int
     kinks: int
@@ -75,7 +75,7 @@ def row_pass(
     network, loss = _in_double(network), _in_double(loss) if loss is not None else None
     x = x.double().requires_grad_() if x.is_floating_point() else x
     y = y.double() if y is not None and y.is_floating_point() else y
-    calls: list[Call] = []
+    calls: list[ModuleCall] = []
     try:
         output = run_watched(network, x, lambda call: calls.append(_kept(call)))
     except RuntimeError as error:
@@ -111,13 +111,13 @@ def _in_double(module: torch.nn.Module) -> torch.nn.Module:
     return whole
 
 
-def _kept(call: Call) -> Call:
+def _kept(call: ModuleCall) -> ModuleCall:
     if call.output.requires_grad:
         call.output.retain_grad()
     return call
 
 
-def _layer_pass(call: Call) -> LayerPass:
+def _layer_pass(call: ModuleCall) -> LayerPass:
     parameters = {
         name: (parameter.detach(), parameter.grad)
         for name, parameter in call.module.named_parameters(recurse=call.is_inner)
@@ -145,13 +145,13 @@ def finite_differences(value: Callable[[], float], tensors: list[torch.Tensor]) 
     Of many numbers some of each tensor are moved, at equal distances.
     """
     total = sum(tensor.numel() for tensor in tensors)
-    share = min(1.0, (MOST_CHECKED if total < LARGE else MOST_OF_LARGE) / max(total, 1))
+    fraction = min(1.0, (MOST_CHECKED if total < LARGE else MOST_OF_LARGE) / max(total, 1))
     largest = max((float(tensor.grad.abs().max()) for tensor in tensors if tensor.grad is not None), default=0.0)
     differences, checked, kinks = [0.0], 0, 0
     here = value()
     for tensor in tensors:
         assert tensor.grad is not None
-        for position in _some(tensor.numel(), share):
+        for position in _some(tensor.numel(), fraction):
             at = torch.unravel_index(torch.tensor(position), tensor.shape)
             gradient = tensor.grad[at].item()
             sides = _both_sides(value, tensor.detach(), at)
@@ -163,9 +163,9 @@ def finite_differences(value: Callable[[], float], tensors: list[torch.Tensor]) 
     return Differences(max(differences), max(differences) / largest if largest else 0.0, checked, total, kinks)
 
 
-def _some(n: int, share: float) -> Iterator[int]:
+def _some(n: int, fraction: float) -> Iterator[int]:
     """Positions at equal distances, at least one."""
-    n_taken = max(1, round(n * share))
+    n_taken = max(1, round(n * fraction))
     yield from (number * n // n_taken for number in range(n_taken))
 
 
@@ -184,7 +184,7 @@ class _Sides:
     def has_kink(self, here: float, gradient: float) -> bool:
         """Whether the slopes on both sides differ by more than rounding and curvature, with the gradient in between."""
         left, right = sorted(((here - self.before) / self.step, (self.after - here) / self.step))
-        rounding = 8 * torch.finfo(torch.float64).eps * max(abs(here), 1.0) / self.step
+        rounding = 64 * torch.finfo(torch.float64).eps * max(abs(here), 1.0) / self.step
         apart = right - left > KINK * max(abs(left), abs(right)) + rounding
         return apart and left - rounding <= gradient <= right + rounding
 

@@ -28,7 +28,7 @@ LOSS = "loss"
 
 
 @dataclass(frozen=True)
-class Measures:
+class SubjectMeasures:
     """The loss of a run and its metrics by key, each with the head that it is for.
 
     `takes_classes` tells that the loss compares with class labels, `labels` names the targets of heads whose losses do.
@@ -52,7 +52,7 @@ class Measures:
 
 
 @dataclass(frozen=True)
-class Subject:
+class ModelSubject:
     """A trained network in evaluation mode, with raw rows, `rows_name` of which says which they are.
 
     `network` takes what `transformed` makes of raw columns. `measures` is None where the rows have no targets.
@@ -64,7 +64,7 @@ class Subject:
     rows_name: str
     targets: tuple[ModelTarget, ...]
     dtype: torch.dtype
-    measures: Measures | None
+    measures: SubjectMeasures | None
 
     @property
     def inputs(self) -> RawColumns:
@@ -108,13 +108,13 @@ class Subject:
         values = measured(self.network, LossInPieces(measures.loss, rows), metrics, rows, scale, measures.predictions)
         return values[key]
 
-    def some(self, most: int) -> Subject:
+    def some(self, most: int) -> ModelSubject:
         """The same with at most so many of the rows, at equal distances."""
         if self.dataset.rows <= most:
             return self
         return self.at(torch.linspace(0, self.dataset.rows - 1, most).round().long())
 
-    def at(self, positions: torch.Tensor) -> Subject:
+    def at(self, positions: torch.Tensor) -> ModelSubject:
         """The same with the rows at some positions."""
         inputs = {name: tensor[positions] for name, tensor in self.dataset.inputs.items()}
         targets = {name: tensor[positions] for name, tensor in self.dataset.targets.items()}
@@ -122,7 +122,7 @@ class Subject:
         return replace(self, dataset=dataset)
 
 
-def subject_of(plan: Plan, parts: Parts, split: str | None = None) -> Subject:
+def subject_of(plan: Plan, parts: Parts, split: str | None = None) -> ModelSubject:
     """A run's own model and the rows of a split: of val, else test, else train where none is named.
 
     Of chunked data the rows are the sample that the run keeps. The parts must be on the CPU.
@@ -130,7 +130,7 @@ def subject_of(plan: Plan, parts: Parts, split: str | None = None) -> Subject:
     splits = parts.splits.by_name
     name = split or next(name for name in ("val", "test", "train") if name in splits)
     heads = [head.name for head in plan.outputs]
-    measures = Measures(
+    measures = SubjectMeasures(
         loss=parts.loss,
         metrics=parts.metrics,
         predictions=points(plan_roles(plan), has_heads=bool(heads)),
@@ -138,7 +138,7 @@ def subject_of(plan: Plan, parts: Parts, split: str | None = None) -> Subject:
         labels=plan.request.labels,
         heads=heads,
     )
-    return Subject(
+    return ModelSubject(
         network=parts.model,
         transformed=parts.transformed,
         dataset=splits[name],
@@ -149,7 +149,7 @@ def subject_of(plan: Plan, parts: Parts, split: str | None = None) -> Subject:
     )
 
 
-def check_column(subject: Subject, column: str) -> None:
+def check_column(subject: ModelSubject, column: str) -> None:
     """Raises DataError where the model takes no such column."""
     if column not in subject.inputs:
         names = list(subject.inputs)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from annpipe.inspection.calls import Call, run_watched, watchable
+from annpipe.inspection.calls import ModuleCall, run_watched, watchable
 
 ROWS_AT_ONCE = 1024
 RANGE = torch.linspace(-10, 10, 2001, dtype=torch.float64)  # in which each activation is at its steepest
@@ -81,7 +81,7 @@ def look_at_units(network: nn.Module, x: torch.Tensor) -> Units:
     tallies: dict[str, _Tally] = {}
     channels_first: bool | None = None
 
-    def on_call(call: Call) -> None:
+    def on_call(call: ModuleCall) -> None:
         nonlocal channels_first
         if isinstance(call.module, ELEMENTWISE) and call.input.ndim > 1:
             _count(tallies, call, channels_first)
@@ -98,7 +98,7 @@ def look_at_units(network: nn.Module, x: torch.Tensor) -> Units:
     return Units(tuple(layers), tuple(" ".join(words) for words in gated))
 
 
-def _count(tallies: dict[str, _Tally], call: Call, channels_first: bool | None) -> None:
+def _count(tallies: dict[str, _Tally], call: ModuleCall, channels_first: bool | None) -> None:
     """Adds the slopes of one call; a layer that is called at several places counts them all."""
     z = call.input
     by_channel = z.ndim > 3 if channels_first is None else channels_first

@@ -18,7 +18,7 @@ from annpipe.inspection.dependence import Dependence, dependence
 from annpipe.inspection.gradients import GradientNorms, checkpoint_norms, recorded_norms
 from annpipe.inspection.importance import ColumnImportance, draw_orders, permutation_importance
 from annpipe.inspection.passes import RowPass, row_pass
-from annpipe.inspection.subject import LOSS, Measures, Subject, subject_of
+from annpipe.inspection.subject import LOSS, ModelSubject, SubjectMeasures, subject_of
 from annpipe.inspection.units import Units, look_at_units
 from annpipe.observer import Observer
 from annpipe.record.journal import journal as journals
@@ -56,7 +56,7 @@ class Asked:
         """The sections in their order."""
         return tuple(name for name in SECTIONS if name in (self.named or USUAL))
 
-    def some(self, subject: Subject, section: str) -> Subject:
+    def some(self, subject: ModelSubject, section: str) -> ModelSubject:
         """The subject with as many rows as the section takes."""
         return subject.some(self.rows or MOST_ROWS[section])
 
@@ -141,7 +141,7 @@ def _importance(model: InspectedModel, asked: Asked, inspected: Inspected) -> No
     )
 
 
-def _measures(model: InspectedModel) -> Measures:
+def _measures(model: InspectedModel) -> SubjectMeasures:
     """The measures; raises the reason where the rows have no targets."""
     if model.subject.measures is None:
         assert model.unmeasured is not None
@@ -149,7 +149,7 @@ def _measures(model: InspectedModel) -> Measures:
     return model.subject.measures
 
 
-def _headline(folder: Path, measures: Measures) -> str:
+def _headline(folder: Path, measures: SubjectMeasures) -> str:
     """The metric that the run is judged by, without the split; the loss where that is none of rows."""
     key = (summarize(folder).metric or "").partition("/")[2]
     return key if key in measures.keys else LOSS
@@ -191,13 +191,13 @@ def _of_checkpoints(run: TrainedRun | None, folder: Path) -> GradientNorms:
 
 
 def _row(model: InspectedModel, asked: Asked, inspected: Inspected) -> None:
-    every = model.every
+    all_rows = model.all_rows
     number = asked.row or 1
-    if number > every.dataset.rows:
+    if number > all_rows.dataset.rows:
         raise DataError(
-            f"there is no row {number:,}", f"{every.rows_name} has {every.dataset.rows:,}; rows count from 1"
+            f"there is no row {number:,}", f"{all_rows.rows_name} has {all_rows.dataset.rows:,}; rows count from 1"
         )
-    one_row = every.at(torch.tensor([number - 1]))
+    one_row = all_rows.at(torch.tensor([number - 1]))
     x, loss, y = one_row.features(one_row.inputs), None, None
     if x.is_floating_point() and bool(x.isnan().any()):
         raise DataError(f"row {number:,} lacks a value that nothing fills in", "choose another row")

@@ -11,10 +11,9 @@ import torch
 
 from annpipe.backend.device import computing
 from annpipe.contract import Dataset
-from annpipe.draft.metrics_only import Measures as DraftedMeasures
-from annpipe.draft.metrics_only import draft_measures
+from annpipe.draft.metrics_only import Measures, draft_measures
 from annpipe.errors import DataError
-from annpipe.inspection.subject import Measures, Subject, subject_of
+from annpipe.inspection.subject import ModelSubject, SubjectMeasures, subject_of
 from annpipe.observer import Observer
 from annpipe.plan.output_roles import points, roles
 from annpipe.record.journal.project import find_project
@@ -30,14 +29,14 @@ from annpipe.saved.model import SavedModel
 
 @dataclass(frozen=True)
 class InspectedModel:
-    """A run's model with rows to look at it: `every` has also those without an answer, which `subject` lacks.
+    """A run's model with rows to look at it: `all_rows` has also those without an answer, which `subject` lacks.
 
     `unmeasured` says why the rows have no targets; `run` is None where the rows are those of a file.
     """
 
     folder: Path
-    subject: Subject
-    every: Subject
+    subject: ModelSubject
+    all_rows: ModelSubject
     run: TrainedRun | None
     unmeasured: DataError | None = None
 
@@ -60,13 +59,13 @@ def opened_model(folder: Path, source: str | None, observer: Observer, *, trust:
         drafted = draft_measures(spec, Registry.installed(), project=find_project())
     dataset, unmeasured = _rows_of(model, drafted, source)
     with computing(spec.device.precision, deterministic=spec.device.deterministic) as dtype:
-        every = _subject_of_file(model, drafted, dataset, source, dtype)
+        all_rows = _subject_of_file(model, drafted, dataset, source, dtype)
         kept = without_lost_rows(model, dataset, shown(source), observer)
-        subject = every if kept is dataset else _subject_of_file(model, drafted, kept, source, dtype)
-        yield InspectedModel(folder, subject, every, None, unmeasured)
+        subject = all_rows if kept is dataset else _subject_of_file(model, drafted, kept, source, dtype)
+        yield InspectedModel(folder, subject, all_rows, None, unmeasured)
 
 
-def _rows_of(model: SavedModel, drafted: DraftedMeasures, source: str) -> tuple[Dataset, DataError | None]:
+def _rows_of(model: SavedModel, drafted: Measures, source: str) -> tuple[Dataset, DataError | None]:
     """The rows of a file, without targets where these cannot be read, and then why."""
     try:
         return labelled(model, source, ignored_labels(drafted)), None
@@ -77,14 +76,14 @@ def _rows_of(model: SavedModel, drafted: DraftedMeasures, source: str) -> tuple[
 
 
 def _subject_of_file(
-    model: SavedModel, drafted: DraftedMeasures, dataset: Dataset, source: str, dtype: torch.dtype
-) -> Subject:
+    model: SavedModel, drafted: Measures, dataset: Dataset, source: str, dtype: torch.dtype
+) -> ModelSubject:
     network, once = network_of(model)
     names = [target.name for target in model.targets]
     measures = None
     if dataset.targets:
         known = roles(drafted.loss, drafted.heads, names)
-        measures = Measures(
+        measures = SubjectMeasures(
             loss=trained_loss(model, drafted).eval(),
             metrics=drafted.metrics,
             predictions=points(known, has_heads=bool(drafted.heads)),
@@ -93,4 +92,4 @@ def _subject_of_file(
             heads=list(drafted.heads),
         )
     name = "standard input" if source == STDIN else Path(source).name
-    return Subject(network, once, dataset, name, model.targets, dtype, measures)
+    return ModelSubject(network, once, dataset, name, model.targets, dtype, measures)

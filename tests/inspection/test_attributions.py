@@ -12,7 +12,7 @@ from annpipe.contract import Dataset
 from annpipe.datasets.steps.tensors import Transformed
 from annpipe.errors import DataError
 from annpipe.inspection.attributions import METHODS, attribute
-from annpipe.inspection.subject import Subject
+from annpipe.inspection.subject import ModelSubject
 from annpipe.portable.description import ModelTarget
 from tests.inspection.conftest import Inspector
 
@@ -20,9 +20,9 @@ COMPLETE = [name for name, method in METHODS.items() if method.is_complete]
 TARGET = ModelTarget(name="y", shape=(), span=(0, 1), labels=False, words=(), classes=None, gives=None)
 
 
-def subject(network: torch.nn.Module, **columns: torch.Tensor) -> Subject:
+def subject(network: torch.nn.Module, **columns: torch.Tensor) -> ModelSubject:
     """A network over raw columns, without transforms."""
-    return Subject(network, Transformed(), Dataset(columns, {}), "rows", (TARGET,), torch.float32, None)
+    return ModelSubject(network, Transformed(), Dataset(columns, {}), "rows", (TARGET,), torch.float32, None)
 
 
 def drawn(rows: int = 12) -> dict[str, torch.Tensor]:
@@ -38,8 +38,8 @@ def test_a_linear_model_adds_its_weights_times_the_distances(method: str) -> Non
     x = torch.stack(list(columns.values()), 1).float().double()
     expected = network[0].weight.detach().double() * (x - x.mean(0))
     assert found.columns == ("a", "b", "c")
-    assert torch.allclose(found.values, expected, atol=1e-7)
-    assert found.largest_gap < 1e-7
+    assert torch.allclose(found.values, expected, atol=1e-6)
+    assert found.largest_gap < 1e-6  # captum adds Shapley values up in single precision
 
 
 @pytest.mark.parametrize("method", COMPLETE)
@@ -50,7 +50,7 @@ def test_attributions_add_up_to_the_answer(method: str) -> None:
     (found,) = attribute(subject(network, **drawn()), method)
     assert found.gaps is not None
     assert torch.allclose(found.values.sum(1) - (found.answers - found.baseline), found.gaps)
-    assert found.largest_gap < (1e-3 if method == "integrated_gradients" else 1e-9)
+    assert found.largest_gap < (1e-3 if method == "integrated_gradients" else 1e-6)
     assert float(found.answers.std()) > 0.05
 
 
@@ -72,7 +72,7 @@ def test_features_of_one_column_are_added_up(project: Inspector) -> None:
     assert sorted(found["columns"]) == ["length", "noise", "soil"]
     by_column = dict(zip(found["columns"], found["mean_absolute"]["values"], strict=True))
     assert by_column["noise"] < min(by_column["length"], by_column["soil"])
-    assert found["largest_gap"] < 0.02
+    assert found["largest_gap"] < 0.01 * found["largest_difference"]
 
 
 def test_numbers_are_attributed_in_the_units_of_the_data(project: Inspector) -> None:
@@ -80,7 +80,7 @@ def test_numbers_are_attributed_in_the_units_of_the_data(project: Inspector) -> 
     (found,) = json.loads(printed)["attributions"]
     assert (code, found["rows"]) == (0, 20)
     assert max(found["mean_absolute"]["values"]) > 200
-    assert found["largest_gap"] < 1e-6
+    assert found["largest_gap"] < 1e-6 * found["largest_difference"]
 
 
 def test_tokens_have_no_gradient() -> None:

@@ -31,7 +31,14 @@ def orders_of_sklearn(rows: int, repeats: int, seed: int) -> torch.Tensor:
     return torch.from_numpy(np.stack(orders))
 
 
-@pytest.mark.parametrize(("name", "metric"), [("flowers", "accuracy"), ("flowers", "loss"), ("curve", "loss")])
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("flowers", "loss"),
+        pytest.param("flowers", "accuracy", marks=pytest.mark.slow),
+        pytest.param("curve", "loss", marks=pytest.mark.slow),
+    ],
+)
 def test_the_same_shuffles_give_scikit_learns_numbers(project: Inspector, name: str, metric: str) -> None:
     """With words and standardized targets, a metric of which large values are good, and losses."""
     folder = find_run(project.folder, name)

@@ -62,7 +62,7 @@ def test_a_wrong_gradient_shows_in_the_differences() -> None:
     weight.grad = torch.tensor([4.0, 6.5], dtype=torch.float64)  # of the sum of squares it is 4 and 6
     differences = finite_differences(lambda: float(weight.detach().square().sum()), [weight])
     assert differences.largest == pytest.approx(0.5, abs=1e-6)
-    assert differences.share == pytest.approx(0.5 / 6.5, abs=1e-6)
+    assert differences.relative == pytest.approx(0.5 / 6.5, abs=1e-6)
 
 
 def test_a_kink_has_no_derivative_and_is_counted() -> None:
@@ -82,7 +82,7 @@ def test_a_row_without_a_target_begins_at_the_outputs(project: Inspector) -> Non
     assert row["loss_name"] is None
     assert row["cells"] == {"length": "9", "soil": "sand", "noise": "1"}
     assert row["loss"] == pytest.approx(sum(row["layers"][-1]["output"]["values"]))
-    assert row["finite_differences"]["share"] < 1e-6
+    assert row["finite_differences"]["relative"] < 1e-6
     code, _, said = project.call("inspect", "flowers", "unlabelled.csv", "--importance")
     assert code == 3
     assert "lacks the column 'kind'" in said

@@ -86,9 +86,9 @@ def command(
     """
     import json
 
-    from annpipe.cli.inspect_files import check_output, write_inspected
     from annpipe.cli.views.inspect import as_text
     from annpipe.cli.views.inspect_data import as_data
+    from annpipe.cli.views.inspect_files import check_output, write_inspected
 
     wanted = {
         "importance": importance or metric is not None,

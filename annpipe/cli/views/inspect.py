@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from annpipe.cli.views.text import fitted, terminal_width, wrapped
+from annpipe.cli.views.text import USUAL_WIDTH, fitted, paragraph, terminal_width
 from annpipe.errors import one_line
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ MOST_VALUES = 11  # of a grid
 MOST_EPOCHS = 5
 MOST_ANSWERS = 4
 BAR = 12  # letters of the longest bar
-USUAL_WIDTH = 100  # where the output goes to a file
 
 
 def as_text(inspected: Inspected) -> str:
@@ -45,13 +44,8 @@ def as_text(inspected: Inspected) -> str:
     for attributions in inspected.attributions:
         lines += ["", *_attributions(attributions, width)]
     for section, reason in inspected.left_out.items():
-        lines += ["", *said(f"{section}: left out, since {reason}", width)]
+        lines += ["", *paragraph(f"{section}: left out, since {reason}", width)]
     return "\n".join(lines)
-
-
-def said(text: str, width: int | None, indent: str = "") -> list[str]:
-    """A sentence in lines of the terminal's width."""
-    return [indent + line for line in wrapped(text, (width or USUAL_WIDTH) - len(indent))]
 
 
 def _rows(n: int) -> str:
@@ -72,7 +66,7 @@ def _importance(importance: Importance, width: int | None) -> Iterator[str]:
     better = "falls" if importance.higher_is_better else "grows"
     head = f"importance: how much {importance.metric} {better} when the values of a column are shuffled"
     times = f"{importance.repeats} shuffles of {_rows(importance.rows)}; as they are, it is {number(importance.value)}"
-    yield from said(f"{one_line(head)} ({times})", width)
+    yield from paragraph(f"{one_line(head)} ({times})", width)
     largest = max((spread.mean for column in importance.columns if (spread := column.spread).mean > 0), default=0.0)
     rows = [["column", "mean", "95 % interval", ""]]
     for column in importance.columns[:MOST_LINES]:
@@ -89,7 +83,11 @@ def _bar(value: float, largest: float) -> str:
 
 
 def _more(n: int, width: int | None) -> list[str]:
-    return said(f"and {n - MOST_LINES:,} more; `--json` and `-o` have them all", width, "  ") if n > MOST_LINES else []
+    return (
+        paragraph(f"and {n - MOST_LINES:,} more; `--json` and `-o` have them all", width, "  ")
+        if n > MOST_LINES
+        else []
+    )
 
 
 def some(n: int, most: int) -> list[int]:
@@ -102,7 +100,7 @@ def some(n: int, most: int) -> list[int]:
 def _dependence(dependence: Dependence, width: int | None) -> Iterator[str]:
     n_rows = len(next(iter(dependence.curves.values())))
     head = f"dependence on {dependence.column}: the mean answer when all {_rows(n_rows)} have its value"
-    yield from said(one_line(head), width)
+    yield from paragraph(one_line(head), width)
     names = list(dependence.curves)[:MOST_ANSWERS]
     labels, mean = dependence.labels, dependence.mean
     rows = [[one_line(dependence.column), *map(one_line, names)]]
@@ -110,27 +108,27 @@ def _dependence(dependence: Dependence, width: int | None) -> Iterator[str]:
     rows += [[one_line(labels[at]), *(number(mean[name][at].item()) for name in names)] for at in shown]
     yield from _table(rows, width)
     if len(dependence.curves) > len(names):
-        yield from said(
+        yield from paragraph(
             f"and {len(dependence.curves) - len(names)} more answers; `--json` and `-o` have all", width, "  "
         )
 
 
 def _units(units: Units, n_rows: int, width: int | None) -> Iterator[str]:
-    yield from said(f"units: where the activations are flat, at {_rows(n_rows)}", width)
+    yield from paragraph(f"units: where the activations are flat, at {_rows(n_rows)}", width)
     if not units.layers:
-        yield from said("no layer of the model is an activation by itself", width, "  ")
+        yield from paragraph("no layer of the model is an activation by itself", width, "  ")
     else:
         rows = [["layer", "units", "dead", "flat", "mostly flat"]]
         for layer in units.layers:
-            share = f"{100 * float(layer.saturated.mean()):.1f} %"
+            fraction = f"{100 * float(layer.saturated.mean()):.1f} %"
             always = _numbered(layer.always_saturated)
-            rows.append([f"{layer.name} {layer.layer}", f"{layer.units:,}", _numbered(layer.dead), share, always])
+            rows.append([f"{layer.name} {layer.layer}", f"{layer.units:,}", _numbered(layer.dead), fraction, always])
         yield from _table(rows, width)
-        yield from said("dead: units that pass no gradient at any of the rows", width, "  ")
+        yield from paragraph("dead: units that pass no gradient at any of the rows", width, "  ")
         meaning = "flat: the share of rows and units whose slope is below 5 % of the steepest, as of a saturated tanh"
-        yield from said(f"{meaning}; mostly: units at 95 % of the rows or more", width, "  ")
+        yield from paragraph(f"{meaning}; mostly: units at 95 % of the rows or more", width, "  ")
     if units.closed:
-        yield from said(f"not looked at: the inner activations of {', '.join(units.closed)}", width, "  ")
+        yield from paragraph(f"not looked at: the inner activations of {', '.join(units.closed)}", width, "  ")
 
 
 def _numbered(units: Sequence[int]) -> str:
@@ -145,7 +143,7 @@ def _gradients(gradients: GradientNorms, width: int | None) -> Iterator[str]:
         how = "as the callback `gradient_norms` recorded them: of the last step before each look"
     else:
         how = f"computed now for the kept checkpoints: of the loss over {_rows(gradients.rows)} of train"
-    yield from said(f"gradients: the norm for each layer by epoch, {how}", width)
+    yield from paragraph(f"gradients: the norm for each layer by epoch, {how}", width)
     epochs = sorted({epoch for values, _ in gradients.layers.values() for epoch in values})
     shown = [epochs[at] for at in some(len(epochs), MOST_EPOCHS)]
     rows = [["layer", *(f"epoch {epoch:g}" for epoch in shown)]]
@@ -158,7 +156,7 @@ def _gradients(gradients: GradientNorms, width: int | None) -> Iterator[str]:
 def _attributions(attributions: Attributions, width: int | None) -> Iterator[str]:
     values = attributions.values
     of = f"attributions of {attributions.target} by {attributions.method}, over {_rows(len(values))}"
-    yield from said(one_line(f"{of}: the mean, and the mean without signs"), width)
+    yield from paragraph(one_line(f"{of}: the mean, and the mean without signs"), width)
     strength, mean = attributions.strength.flatten(), values.mean(0).flatten()
     names = attributions.columns or [_position(at, values.shape[1:]) for at in range(len(strength))]
     order = strength.argsort(descending=True).tolist()
@@ -170,12 +168,12 @@ def _attributions(attributions: Attributions, width: int | None) -> Iterator[str
     yield from _table(rows, width)
     yield from _more(len(order), width)
     if attributions.gaps is None:
-        yield from said("this method promises no sum", width, "  ")
+        yield from paragraph("this method promises no sum", width, "  ")
     else:
-        span = float((attributions.answers - attributions.baseline).abs().max())
+        span = attributions.largest_difference
         rule = "sum rule: the sum for a row misses its answer less that of the mean row"
         most = f"by {attributions.largest_gap:.2g} at most, of differences up to {number(span)}"
-        yield from said(f"{rule} {most}", width, "  ")
+        yield from paragraph(f"{rule} {most}", width, "  ")
 
 
 def _position(at: int, shape: torch.Size) -> str:

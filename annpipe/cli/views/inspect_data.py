@@ -57,6 +57,7 @@ def as_data(inspected: Inspected) -> dict[str, Any]:
                 "mean": _tensor(a.values.mean(0)),
                 "mean_absolute": _tensor(a.strength),
                 "largest_gap": None if a.gaps is None else strict(a.largest_gap),
+                "largest_difference": strict(a.largest_difference),
             }
             for a in inspected.attributions
         ]
@@ -94,7 +95,7 @@ def _row(row: RowPass) -> dict[str, Any]:
         "layers": [_layer(layer) for layer in row.layers],
         "finite_differences": {
             "largest": strict(differences.largest),
-            "share": strict(differences.share),
+            "relative": strict(differences.relative),
             "checked": differences.checked,
             "total": differences.total,
             "kinks": differences.kinks,

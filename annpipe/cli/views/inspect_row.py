@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from annpipe.cli.views.text import paragraph, wrapped
 from annpipe.errors import one_line, text_width
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 # What a layer gives for its input x, and what the chain rule makes of d(out), the gradient of the loss by its output.
 FORMULAS = {
-    "Linear": ("out = W·x + b", "d(W) = d(out)·xᵀ, d(b) = d(out), d(x) = Wᵀ·d(out)"),
+    "Linear": ("out = weight·x + bias", "d(weight) = d(out)·xᵀ, d(bias) = d(out), d(x) = weightᵀ·d(out)"),
     "ReLU": ("out = max(x, 0)", "d(x) = d(out) where x > 0, else 0"),
     "LeakyReLU": ("out = x where x > 0, else slope·x", "d(x) = d(out) where x > 0, else slope·d(out)"),
     "Tanh": ("out = tanh(x)", "d(x) = d(out)·(1 - out²)"),
@@ -34,9 +35,7 @@ LOSSES = {
 
 def row_lines(row: RowPass, position: int, cells: Mapping[str, str], width: int) -> Iterator[str]:
     """Both passes in lines of at most `width` columns."""
-    from annpipe.cli.views.inspect import said
-
-    yield from said(f"row {position}, in double precision: " + _named(cells), width)
+    yield from paragraph(f"row {position}, in double precision: " + _named(cells), width)
     yield ""
     yield "forward"
     yield from _tensor("x", row.features, width)
@@ -47,7 +46,7 @@ def row_lines(row: RowPass, position: int, cells: Mapping[str, str], width: int)
     yield f"  {row.loss_name or 'the sum of the outputs, since the row has no target'}" + _after(formula[0])
     yield f"    {'loss' if row.loss_name else 'sum'} = {row.loss:.6g}"
     yield ""
-    yield from said(
+    yield from paragraph(
         f"backward: d(a) is the gradient, how much the {'loss' if row.loss_name else 'sum'} changes with a", width
     )
     if row.loss_name:
@@ -58,7 +57,7 @@ def row_lines(row: RowPass, position: int, cells: Mapping[str, str], width: int)
         yield "  the features"
         yield from _tensor("d(x)", row.gradient, width)
     yield ""
-    yield from said(_checked(row.differences), width)
+    yield from paragraph(_checked(row.differences), width)
 
 
 def _named(cells: Mapping[str, str]) -> str:
@@ -78,8 +77,6 @@ def _heading(layer: LayerPass, which: int, width: int) -> Iterator[str]:
         yield name + _after(formula)
     else:
         yield name
-        from annpipe.cli.views.text import wrapped
-
         yield from (f"    {line}" for line in wrapped(formula, width - 4))
 
 
@@ -115,7 +112,7 @@ def _checked(differences: Differences) -> str:
     of = f"{differences.checked:,} of {differences.total:,}" if differences.checked < differences.total else "all"
     text = (
         f"finite differences: the largest difference from these gradients is {differences.largest:.2g}, "
-        f"{differences.share:.1g} of the largest gradient; {of} numbers with a gradient were moved"
+        f"{differences.relative:.1g} of the largest gradient; {of} numbers with a gradient were moved"
     )
     if differences.kinks:
         text += f"; {differences.kinks} lie on a kink, where there is no derivative, and are left out"

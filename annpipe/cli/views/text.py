@@ -9,6 +9,7 @@ from itertools import zip_longest
 
 from annpipe.errors import text_width
 
+USUAL_WIDTH = 100  # of sentences where there is no terminal
 GAP = 2  # blanks between columns
 LONGEST_WORD = 16  # letters of a word that a narrow column keeps together
 _PIECE = re.compile(r"[^-./_,:]*[-./_,:]+|[^-./_,:]+")
@@ -79,6 +80,11 @@ def wrapped(text: str, width: int) -> list[str]:
                     lines.append("")
                 lines[-1] += letter
     return lines
+
+
+def paragraph(text: str, width: int | None, indent: str = "") -> list[str]:
+    """Sentences in lines of the terminal's width, or of the usual one where the output goes elsewhere."""
+    return [indent + line for line in wrapped(text, (width or USUAL_WIDTH) - len(indent))]
 
 
 def _pieces(word: str) -> list[str]:

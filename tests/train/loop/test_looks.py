@@ -145,9 +145,48 @@ def test_an_artifact_stays_among_the_runs_own(go: Any, name: str) -> None:
     assert "use a relative path" in str(done.outcome.error)
 
 
+RECORDS = """
+from annpipe import Look, callback
+
+@callback
+class Records:
+    def on_look(self, look: Look) -> None:
+        look.record({KEY: VALUE})
+"""
+
+
+def test_numbers_that_a_callback_records_are_the_runs(go: Any) -> None:
+    """A point for each look in its journal, in the order of the epochs."""
+    done = go(SPEC, "plugins=[./records.py]", "callbacks=[Records]", records=_recording("'mine/epoch'", "look.epoch"))
+    assert done.outcome.status == "FINISHED"
+    recorded = [point for event in journal.read(done.folder) for point in journal.points(event)]
+    assert [(step, value) for key, step, value, _ in recorded if key == "mine/epoch"] == [(2, 2.0), (4, 4.0), (6, 6.0)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("'val/loss'", "1.0", "a key of the run's own"),
+        ("''", "1.0", "a key of the run's own"),
+        ("'a'", "'b'", "plain numbers"),
+    ],
+)
+def test_a_callback_records_no_key_of_the_runs_own(go: Any, key: str, value: str, told: str) -> None:
+    """It would be taken for a measure of the run; what is no number cannot be a point."""
+    done = go(SPEC, "plugins=[./records.py]", "callbacks=[Records]", records=_recording(key, value))
+    assert done.outcome.status == "FAILED"
+    assert told in str(done.outcome.error)
+
+
+def _recording(key: str, value: str) -> str:
+    return RECORDS.replace("KEY", key).replace("VALUE", value)
+
+
 def test_a_look_without_a_run_says_so() -> None:
     """As one that a test of a callback makes."""
     look = Look(1, 1, {}, print, print, print)
     assert look.parameters() == look.gradients() == {}
     with pytest.raises(RuntimeError, match="without a run"):
         look.view()
+    with pytest.raises(RuntimeError, match="without a run"):
+        look.record({"mine": 1.0})
