@@ -24,13 +24,15 @@ from annpipe.plan.checks.thresholds import raw_targets_of
 from annpipe.plan.output_roles import plan_roles
 from annpipe.plan.plan import Plan
 from annpipe.portable import columns
+from annpipe.portable.cell_dates import date_text
 from annpipe.portable.description import ModelColumn, ModelDescription, ModelTarget, TargetRoles
+from annpipe.portable.network import DATE
 from annpipe.train.loop.figures import output_parts
 from annpipe.train.losses import with_weights
 from annpipe.train.parts import Parts
 
 # Options by which data components say how they read tables.
-READING = ("delimiter", "decimal", "thousands", "units", "missing", "names", "encoding")
+READING = ("delimiter", "decimal", "thousands", "units", "missing", "names", "encoding", "dates", "skip_rows")
 OF_TWO = ("logits", "probabilities")
 
 
@@ -99,11 +101,21 @@ def _example(plan: Plan, train: Dataset) -> dict[str, list[Any]]:
     for name, tensor in train.inputs.items():
         words = train.categories.get(name, ())
         values = tensor[rows].tolist()
+        if plan.fields.inputs[name].type == "text":  # the texts themselves are not kept
+            example[name] = [f"a text of {name}"] * len(values)
+            continue
+        if plan.fields.inputs[name].type == "date":
+            example[name] = [date_text(value) if value == value else None for value in values]
+            continue
         example[name] = [words[int(value)] if value == value else None for value in values] if words else values
     return example
 
 
 def _column(name: str, field: Field) -> ModelColumn:
+    if field.type == "date":
+        return ModelColumn(name=name, type=DATE)
+    if field.text is not None:
+        return ModelColumn(name=name, type="string", text=field.text.to_data())
     return ModelColumn(name=name, type="double" if field.dtype == "float" else "long", shape=tuple(field.shape))
 
 

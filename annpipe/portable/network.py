@@ -1,8 +1,8 @@
 """The network of a model folder: from named columns to named outputs, both in the units of the data.
 
 This file goes beside every model that MLflow keeps, and works there without annpipe; `annpipe predict` uses it too. It
-needs torch, safetensors, numpy and pandas, the files `cell_text.py`, `cell_lookup.py` and `description.py` beside it,
-and the files of a model folder: `network.py` (plain PyTorch, `build()` makes the network), `weights.safetensors`,
+needs torch, safetensors, numpy and pandas, the files `cell_text.py`, `cell_dates.py`, `cell_lookup.py`,
+`hashed_text.py` and `description.py` beside it, and the files of a model folder: `network.py` (plain PyTorch, `build()` makes the network), `weights.safetensors`,
 `model.json` (see `description`), `sums.json` (a digest of each).
 """
 
@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .cell_dates import dates_of
 from .cell_lookup import Categories, numbers_of, positions_of
 from .cell_text import CellFormat
 from .description import ModelColumn, ModelDescription
+from .hashed_text import TextCounts, texts_of
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 WHOLE = ("integer", "long", "int32", "int64")  # types of whole numbers
+DATE = "datetime"  # the type of a date, which comes as one or as its text
 BOOLEAN = "any"  # the type of a boolean, which comes as one, as a word or as 0 and 1
 _NAMELESS = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name
 ROWS_AT_ONCE = 65_536  # a table of any length needs the memory of this many rows
@@ -108,11 +111,18 @@ class SavedNetwork:
 
 
 def _plain_column(table: Any, index: int, inputs: Sequence[ModelColumn], form: CellFormat) -> Array:
-    """An input of one value a row as float64, (rows,)."""
+    """An input of one cell a row as float64, (rows,); a text as its counts, (rows, numbers)."""
     column = inputs[index]
     values = column_of(table, column.name, index, len(inputs))
     if column.categories:
         return positions(values, column.categories, column.name, form, is_boolean=column.type == BOOLEAN)
+    made = isinstance(values, np.ndarray) and values.dtype.kind == "f"  # as a dataset has it: counts, or days
+    if made and (column.text is not None or column.type == DATE):
+        return values.astype(np.float64)
+    if column.text is not None:
+        return TextCounts.of(column.text).counts(texts_of(cells_of(values), form))
+    if column.type == DATE:
+        return dates_of(cells_of(values), column.name, form)
     return as_numbers(values, column.name, form, is_whole=column.type in WHOLE)
 
 

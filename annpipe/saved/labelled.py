@@ -12,7 +12,7 @@ from annpipe.contract import Dataset
 from annpipe.errors import DataError
 from annpipe.portable.cell_text import CellFormat
 from annpipe.portable.description import ModelColumn, ModelTarget
-from annpipe.portable.network import positions
+from annpipe.portable.network import DATE, positions
 from annpipe.saved.cells import NUMBERS, WHOLE, FileColumn, shown
 from annpipe.saved.model import SavedModel
 from annpipe.saved.rows import read_blocks
@@ -88,7 +88,9 @@ def _is_boolean(target: ModelTarget) -> bool:
 
 
 def _input(item: ModelColumn, tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.double() if item.categories or item.type == "double" else tensor.long()
+    return (
+        tensor.double() if item.categories or item.text is not None or item.type in ("double", DATE) else tensor.long()
+    )
 
 
 def _target(target: ModelTarget, tensor: torch.Tensor) -> torch.Tensor:

@@ -33,12 +33,16 @@ FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", "
 
 @dataclass(frozen=True)
 class TableFormat:
-    """How CSV is written, where the run's own data said so; `names` for files without a row of names."""
+    """How CSV is written, where the run's own data said so; `names` for files without a row of names.
+
+    `skip_rows` are lines at the beginning that are passed over.
+    """
 
     delimiter: str = ","
     form: CellFormat = field(default_factory=CellFormat)
     names: tuple[str, ...] | None = None
     encoding: str = UTF8
+    skip_rows: int = 0
 
     @classmethod
     def of(cls, reading: Mapping[str, Any]) -> TableFormat:
@@ -46,7 +50,8 @@ class TableFormat:
         names = reading.get("names")
         form = CellFormat.of(reading)
         encoding = reading.get("encoding", cls.encoding)
-        return cls(reading.get("delimiter", cls.delimiter), form, tuple(names) if names else None, encoding)
+        skip_rows = int(reading.get("skip_rows", cls.skip_rows))
+        return cls(reading.get("delimiter", cls.delimiter), form, tuple(names) if names else None, encoding, skip_rows)
 
 
 def read_blocks(source: str, wanted: Sequence[FileColumn], reading: TableFormat) -> Iterator[Block]:
@@ -137,6 +142,8 @@ def _csv(stream: BinaryIO, source: str, wanted: Sequence[FileColumn], reading: T
     from pyarrow import csv as arrow_csv
 
     with _faults(source, reading.encoding):
+        for _ in range(reading.skip_rows):
+            stream.readline()
         names = list(reading.names) if reading.names else _header(stream, source, reading.delimiter)
     _check_names(source, wanted, names)
     with _faults(source, reading.encoding):

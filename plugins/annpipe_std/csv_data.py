@@ -29,8 +29,15 @@ Features = Annotated[
 ]
 Ignore = Annotated[str | list[str] | None, Field(description="Columns to leave out, by name or pattern.")]
 Types = Annotated[
-    dict[str, Literal["number", "category", "boolean"]] | None,
-    Field(description="What a column is, where it is not what it looks like: {year: category}."),
+    dict[str, Literal["number", "category", "boolean", "date", "text"]] | None,
+    Field(description="What a column is, where it is not what it looks like: {year: category, day: date}."),
+]
+Text = Annotated[
+    dict[str, dict[str, int | bool | str | list[int] | None]] | None,
+    Field(
+        description="How texts are counted, by column: {review: {analyzer: char_wb, ngram_range: [2, 4]}}, with the "
+        "options of scikit-learn's HashingVectorizer."
+    ),
 ]
 DropMissing = Annotated[
     str | list[str] | None,
@@ -52,6 +59,7 @@ def csv(
     types: Types = None,
     missing: Annotated[list[str], Field(description="Words that stand for a missing value.")] = list(MISSING),  # noqa: B006  # read only
     drop_missing: DropMissing = None,
+    text: Text = None,
     delimiter: Annotated[str, Field(description="What stands between two cells.")] = ",",
     decimal: Annotated[str, Field(description="The decimal point of its numbers.")] = ".",
     thousands: Annotated[
@@ -66,6 +74,15 @@ def csv(
     encoding: Annotated[
         str, Field(description="How the letters of the files are encoded: cp949, utf-16, latin-1, …")
     ] = UTF8,
+    dates: Annotated[
+        list[str],
+        Field(
+            description="How its dates are written, as Python's strptime has it (%d.%m.%Y); ISO 8601 is read anyway."
+        ),
+    ] = [],  # noqa: B006  # read only
+    skip_rows: Annotated[
+        int, Field(ge=0, description="Lines to pass over at the beginning; 1 with `names` replaces the row of names.")
+    ] = 0,
     in_memory: InMemory = True,
     aside: tuple[str, ...] = (),
 ) -> Dataset | ChunkedDataset:
@@ -81,7 +98,7 @@ def csv(
     options = CsvOptions(
         files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
         aside=aside, missing=missing, delimiter=delimiter, decimal=decimal, thousands=thousands, units=units,
-        names=names, encoding=encoding,
+        names=names, encoding=encoding, dates=dates, skip_rows=skip_rows, text=text,
     )  # fmt: skip
     return dataset(csv_table(options)) if in_memory else chunked(csv_streamed(options))
 
@@ -95,6 +112,7 @@ def parquet(
     ignore: Ignore = None,
     types: Types = None,
     drop_missing: DropMissing = None,
+    text: Text = None,
     in_memory: InMemory = True,
     aside: tuple[str, ...] = (),
 ) -> Dataset | ChunkedDataset:
@@ -106,7 +124,7 @@ def parquet(
     """
     options = TableOptions(
         files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
-        aside=aside,
+        aside=aside, text=text,
     )  # fmt: skip
     return dataset(parquet_table(options)) if in_memory else chunked(parquet_streamed(options))
 

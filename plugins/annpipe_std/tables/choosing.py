@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from annpipe import CellFormat, Field, Fields, OptionError, Remark, did_you_mean
-from annpipe_std.tables.columns import MOST_COUNTED, Column, Found, Type, typed
+from annpipe_std.tables.columns import MOST_COUNTED, Column, Found, Type, gathered, missing_rows, typed
 from annpipe_std.tables.files import CsvFormat, Raw, found_files, read_csv, read_parquet, stamp
 from annpipe_std.tables.opening import check_decoded
 from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
@@ -44,7 +44,10 @@ class Table:
 def input_field(column: Column | Found, missing: int, *, is_alone: bool) -> Field:
     """What a column is to the engine as an input; the only one may well be the number of a row."""
     remarks = tuple(remark for remark in column.remarks if not (is_alone and remark.is_leak))
-    return Field(categories=column.categories, missing=missing, type=column.type, remarks=remarks)
+    shape = (column.text.n_features,) if column.text else ()
+    return Field(
+        shape, categories=column.categories, missing=missing, type=column.type, remarks=remarks, text=column.text
+    )
 
 
 def target_field(column: Column | Found) -> Field:
@@ -59,7 +62,7 @@ def target_field(column: Column | Found) -> Field:
 def csv_table(options: CsvOptions) -> Table:
     """The table that `csv` makes; raises OptionError where the files or names do not fit."""
     form = options.csv_format()
-    raw = _csv(stamp(found_files(options.files)), form, read_as_text(options.types))
+    raw = _csv(stamp(found_files(options.files)), form, read_as_text(options.types) | frozenset(options.text or {}))
     return _chosen(raw, options, form.cells)
 
 
@@ -95,7 +98,9 @@ def _chosen(raw: Raw, options: TableOptions, form: CellFormat) -> Table:
     roles = roles_of(raw.arrow.column_names, options.target, options.features, options.ignore, types, options.aside)
     if raw.has_cell_options:
         check_decoded(raw.files, raw.arrow.schema, roles.wanted)
-    columns = typed(raw, roles.wanted, types, form)
+    text = options.text_counts()
+    check_columns("text", text, raw.arrow.column_names)
+    columns = typed(raw, roles.wanted, types, form, text)
     check_text(columns, roles)
     columns = _without_missing(columns, matching("drop_missing", options.drop_missing or [], roles.wanted))
     table = Table(_of(columns, roles.inputs), _of(columns, roles.targets), _of(columns, roles.aside))
@@ -126,8 +131,7 @@ def roles_of(
     aside: Sequence[str],
 ) -> Roles:
     """Which of all columns are inputs, targets and aside; raises OptionError where names do not fit."""
-    for name in types:
-        _known("types", name, all_columns)
+    check_columns("types", types, all_columns)
     targets = matching("target", target, all_columns)
     ignored = matching("ignore", ignore or [], all_columns)
     kept = [name for name in aside if name in all_columns]  # a column that is not there is the split's own fault
@@ -135,6 +139,11 @@ def roles_of(
     inputs = matching("features", features, all_columns, but=targets) if features is not None else rest
     _check_roles(inputs, targets, ignored, explicit=features is not None)
     return Roles(inputs, targets, kept)
+
+
+def check_columns(option: str, names: Iterable[str], all_columns: Sequence[str]) -> None:
+    """Whether there is a column of each name."""
+    gathered({name: lambda name=name: _known(option, name, all_columns) for name in names})  # type: ignore[misc]  # bound now
 
 
 def _of(columns: Mapping[str, Column], names: Sequence[str]) -> dict[str, Column]:
@@ -161,7 +170,7 @@ def matching(option: str, wanted: Names, known: Sequence[str], but: Sequence[str
 def _known(option: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
         what = "column matches the pattern" if any(sign in name for sign in "*?[") else "column"
-        path = f"types.{name}" if option == "types" else option
+        path = f"{option}.{name}" if option in ("types", "text") else option
         shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
         help_ = did_you_mean(name, known) or f"the columns are {shown}"
         raise OptionError(
@@ -185,11 +194,22 @@ def _check_roles(inputs: Sequence[str], targets: Sequence[str], ignored: Sequenc
 
 
 def check_text(columns: Mapping[str, Column] | Mapping[str, Found], roles: Roles) -> None:
-    """Whether no input or target is text."""
-    for option, names in (("features", roles.inputs), ("target", roles.targets)):
-        for name in names:
-            if columns[name].type == "text":
-                raise _text_fault(option, name, columns[name])
+    """Whether no input is text that nobody said how to count, and no target a text or a date; tells of all at once."""
+    faults = [_text_fault("features", n, columns[n]) for n in roles.inputs if _is_uncounted(columns[n])]
+    faults += [_target_fault(n, columns[n]) for n in roles.targets if columns[n].type in ("text", "date")]
+    if faults:
+        raise OptionError.of_all(faults)
+
+
+def _is_uncounted(column: Column | Found) -> bool:
+    return column.type == "text" and column.text is None
+
+
+def _target_fault(name: str, column: Column | Found) -> OptionError:
+    if _is_uncounted(column):
+        return _text_fault("target", name, column)
+    message = f"the target '{name}' is a {column.type}, and a model predicts numbers and classes"
+    return OptionError("target", message, help="take another column")
 
 
 def _text_fault(option: str, name: str, column: Column | Found) -> OptionError:
@@ -198,8 +218,10 @@ def _text_fault(option: str, name: str, column: Column | Found) -> OptionError:
         return OptionError(option, remark.message, help=remark.help)
     more = "more than " if column.distinct >= MOST_COUNTED else ""
     message = f"the column '{name}' is text: {more}{column.distinct} different values"
-    leave = f"leave it out: `ignore: [{name}]`; or " if option == "features" else ""
-    return OptionError(option, message, help=f"{leave}say `types: {{{name}: category}}`")
+    leave = f"leave it out: `ignore: [{name}]`; count its words: `types: {{{name}: text}}`; or "
+    return OptionError(
+        option, message, help=f"{leave if option == 'features' else ''}say `types: {{{name}: category}}`"
+    )
 
 
 def _without_missing(columns: dict[str, Column], names: Sequence[str]) -> dict[str, Column]:
@@ -210,7 +232,7 @@ def _without_missing(columns: dict[str, Column], names: Sequence[str]) -> dict[s
 
     keep = np.ones(len(next(iter(columns.values())).values), dtype=bool)
     for name in names:
-        keep &= ~np.isnan(columns[name].values)
+        keep &= ~missing_rows(columns[name].values)
     check_kept(int(keep.sum()), len(keep))
     return {name: replace(column, values=column.values[keep]) for name, column in columns.items()}
 

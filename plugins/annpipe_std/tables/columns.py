@@ -5,12 +5,23 @@ A column is read whole or in blocks of rows: `ColumnInspector` finds its type, `
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from annpipe import CellFormat, OptionError, Remark, cell_numbers, cell_texts
-from annpipe_std.tables.doubts import MOSTLY, Order, Unread, remark_of_order
+from annpipe import (
+    MOSTLY,
+    CellFormat,
+    OptionError,
+    Remark,
+    TextCounts,
+    cell_dates,
+    cell_numbers,
+    cell_texts,
+    guessed_dates,
+)
+from annpipe_std.tables.doubts import Order, Unread, remark_of_order
 from annpipe_std.tables.files import Raw
 
 if TYPE_CHECKING:
@@ -19,7 +30,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-Type = Literal["number", "category", "boolean"]
+T = TypeVar("T")
+Type = Literal["number", "category", "boolean", "date", "text"]
 
 FEW = 50  # so many different words are categories in a table of any length
 MOST_CATEGORIES = 1000
@@ -32,7 +44,8 @@ _YES, _NO = (*_TRUE, "1", "1.0", "t"), (*_FALSE, "0", "0.0", "f")
 class Column:
     """One column of a table: float64 values, (rows,), NaN where missing; for categories the positions in `categories`.
 
-    `type` is "number", "category", "boolean" (0 and 1, named by `categories`), or "text", which has no values.
+    `type` is "number", "category", "boolean" (0 and 1, named by `categories`), "date" (days since 1970-01-01) or "text",
+    whose values are those that `text` counts, (rows, numbers), and which has none where nobody said how.
     """
 
     name: str
@@ -41,11 +54,18 @@ class Column:
     categories: tuple[str, ...] = ()
     distinct: int = 0
     remarks: tuple[Remark, ...] = ()
+    text: TextCounts | None = None
 
     @property
     def missing(self) -> int:
         """How many rows have no value."""
-        return int((self.values != self.values).sum())
+        return int(missing_rows(self.values).sum())
+
+
+def missing_rows(values: Array) -> Array:
+    """(rows,) or (rows, numbers) -> (rows,) of bool: where there is no value."""
+    lost: Array = values != values
+    return lost if lost.ndim == 1 else lost.any(1)
 
 
 @dataclass(frozen=True)
@@ -59,34 +79,46 @@ class Found:
     categories: tuple[str, ...] = ()
     distinct: int = 0
     remarks: tuple[Remark, ...] = field(default=(), repr=False)
+    text: TextCounts | None = field(default=None, repr=False)
 
 
-def column(name: str, raw: Raw, wanted: Type | None, form: CellFormat) -> Column:
+def column(name: str, raw: Raw, wanted: Type | None, form: CellFormat, text: TextCounts | None = None) -> Column:
     """The column of a table as `wanted`, or as what it looks like; raises OptionError at cells that do not fit."""
     cells = raw.arrow.column(name)
-    inspector = ColumnInspector(name, wanted, form, has_cell_options=raw.has_cell_options)
+    inspector = ColumnInspector(name, wanted, form, has_cell_options=raw.has_cell_options, text=text)
     start = 0
     for end in raw.cumulative_rows:
         inspector.begin_file()
         inspector.add(cells.slice(start, end - start), start)
         start = end
     facts = inspector.result(raw.arrow.num_rows, raw.where)
-    return Column(name, facts.type, values(name, cells, facts, form), facts.categories, facts.distinct, facts.remarks)
+    numbers = values(name, cells, facts, form)
+    return Column(name, facts.type, numbers, facts.categories, facts.distinct, facts.remarks, facts.text)
 
 
 class ColumnInspector:
     """Finds what one column is from all of its cells. Rows are counted over all blocks, from 0.
 
-    `has_cell_options` is whether the data component has the options of a CellFormat, as `csv` has.
+    `has_cell_options` is whether the data component has the options of a CellFormat, as `csv` has; `text` how a text is
+    counted.
     """
 
-    def __init__(self, name: str, wanted: Type | None, form: CellFormat, *, has_cell_options: bool) -> None:
-        self.name, self._wanted, self._form = name, wanted, form
+    def __init__(
+        self,
+        name: str,
+        wanted: Type | None,
+        form: CellFormat,
+        *,
+        has_cell_options: bool,
+        text: TextCounts | None = None,
+    ) -> None:
+        self.name, self._wanted, self._form, self._text = name, "text" if text else wanted, form, text
         self._kind = "null"
         self._infinite: tuple[int, float] | None = None
         self._wrong: tuple[int, str] | None = None  # the first cell that is no number, or neither true nor false
         self._n_wrong = self._n_words = 0
         self._distinct: set[str] = set()
+        self._has_cell_options = has_cell_options
         self._unread = Unread(name, form, has_cell_options=has_cell_options)
         self._order = Order(name)
 
@@ -103,6 +135,11 @@ class ColumnInspector:
 
         cells = _plain(cells)
         kind = _kind(cells)
+        if self._wanted == "date":
+            return self._see_dates(cells, start)
+        if self._wanted == "text":  # a missing one is a text without words
+            self._see_words(_words(self.name, cells, self._form), start)
+            return np.zeros(len(cells), dtype=bool)
         if kind == "null":
             self._order.add(np.full(len(cells), np.nan))
             return np.ones(len(cells), dtype=bool)
@@ -119,6 +156,15 @@ class ColumnInspector:
         words = _words(self.name, cells, self._form)
         self._see_words(words, start)
         return np.asarray(words.is_null())
+
+    def _see_dates(self, cells: pa.ChunkedArray, start: int) -> Array:
+        import numpy as np
+        import pyarrow as pa
+
+        days, wrong = _dates(self.name, cells, self._form)
+        self._kind = "date"
+        self._note_wrong(cells, pa.array(wrong), start)
+        return np.isnan(days)
 
     def _see_numbers(self, numbers: Array, start: int) -> None:
         import numpy as np
@@ -151,10 +197,15 @@ class ColumnInspector:
         self._n_wrong += count
         if count and self._wrong is None:
             row = pc.index(wrong, True).as_py()
-            self._wrong = start + row, words[row].as_py()
+            self._wrong = start + row, str(words[row].as_py())
 
     def result(self, rows: int, where: Callable[[int], str]) -> Found:
         """What the column of so many rows is; `where` names a row. Raises OptionError at cells that do not fit."""
+        if self._kind == "date":
+            self._check_dates(where)
+            return Found("date")
+        if self._wanted == "text":
+            return Found("text", distinct=len(self._distinct), text=self._text or TextCounts())
         if self._kind == "null":
             return Found(self._wanted or "number")
         if self._kind == "number":
@@ -201,6 +252,16 @@ class ColumnInspector:
             message = f"is {value} in {where(row)} of the column '{self.name}'"
             raise OptionError("files", message, help="correct it, or list the word under `missing`")
 
+    def _check_dates(self, where: Callable[[int], str]) -> None:
+        if self._wrong is not None:
+            row, cell = self._wrong
+            also = f", nor are {self._n_wrong - 1} more cells" if self._n_wrong > 1 else ""
+            message = f"'{cell}' in {where(row)} of the column '{self.name}' is not a date{also}"
+            guessed = guessed_dates([cell]) if self._has_cell_options else None
+            say = f"say `dates: {json.dumps(list(guessed))}`" if guessed else "say how: `dates: ['%d.%m.%Y']`"
+            help_ = f"correct it, list it under `missing`, or {say}" if self._has_cell_options else "correct it"
+            raise OptionError(f"types.{self.name}", message, help=help_)
+
     def _check_boolean(self, where: Callable[[int], str]) -> None:
         if self._wanted == "boolean" and self._wrong is not None:
             row, cell = self._wrong
@@ -209,13 +270,20 @@ class ColumnInspector:
 
 
 def values(name: str, cells: pa.ChunkedArray, facts: Found, form: CellFormat) -> Array:
-    """Cells of the column as numbers, (rows,): float64, NaN where missing; text has no values and gives zeros."""
+    """Cells of the column as numbers, (rows,): float64, NaN where missing; a text as its counts, (rows, numbers).
+
+    Text that nobody said how to count has no values, and gives zeros.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     cells = _plain(cells)
     kind = _kind(cells)
+    if facts.type == "date":
+        return _dates(name, cells, form)[0]
+    if facts.text is not None:
+        return facts.text.counts(_words(name, cells, form).to_pylist())
     if kind == "null" or facts.type == "number" or (kind, facts.type) == ("boolean", "boolean"):
         return cell_numbers(cells, form)[0]
     words = _words(name, cells, form)
@@ -227,6 +295,13 @@ def values(name: str, cells: pa.ChunkedArray, facts: Found, form: CellFormat) ->
         return np.where(np.asarray(words.is_null()), np.nan, 0.0)
     positions = pc.index_in(words, pa.array(facts.categories, words.type), skip_nulls=True)
     return np.array(pc.cast(positions, "float64").to_numpy(), dtype=np.float64)
+
+
+def _dates(name: str, cells: pa.ChunkedArray, form: CellFormat) -> tuple[Array, Array]:
+    try:
+        return cell_dates(cells, form)
+    except TypeError as error:
+        raise OptionError(f"types.{name}", f"the column '{name}' holds {cells.type}, no dates") from error
 
 
 def _plain(cells: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -254,6 +329,23 @@ def _words(name: str, cells: pa.ChunkedArray, form: CellFormat) -> pa.ChunkedArr
         raise OptionError("features", f"the column '{name}' holds {cells.type}", help=help_) from error
 
 
-def typed(raw: Raw, names: list[str], types: Mapping[str, Type], form: CellFormat) -> dict[str, Column]:
-    """The named columns, each of its type."""
-    return {name: column(name, raw, types.get(name), form) for name in names}
+def typed(
+    raw: Raw, names: list[str], types: Mapping[str, Type], form: CellFormat, text: Mapping[str, TextCounts]
+) -> dict[str, Column]:
+    """The named columns, each of its type; raises one OptionError for all columns with cells that do not fit."""
+    return gathered(
+        {name: lambda name=name: column(name, raw, types.get(name), form, text.get(name)) for name in names}
+    )  # type: ignore[misc]  # bound now
+
+
+def gathered(makes: Mapping[str, Callable[[], T]]) -> dict[str, T]:
+    """What each function gives, by name; raises one OptionError for all that raise one."""
+    made, faults = {}, []
+    for name, make in makes.items():
+        try:
+            made[name] = make()
+        except OptionError as fault:
+            faults.append(fault)
+    if faults:
+        raise OptionError.of_all(faults)
+    return made

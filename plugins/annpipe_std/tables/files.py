@@ -99,12 +99,16 @@ def stamp(files: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
 
 @dataclass(frozen=True)
 class CsvFormat:
-    """How CSV files are written: what stands between cells, names where files have none, and how cells are written."""
+    """How CSV files are written: what stands between cells, names where files have none, and how cells are written.
+
+    `skip_rows` are lines at the beginning that are passed over.
+    """
 
     delimiter: str = ","
     names: tuple[str, ...] | None = None
     cells: CellFormat = field(default_factory=CellFormat)
     encoding: str = UTF8
+    skip_rows: int = 0
 
 
 def read_csv(files: Sequence[str], form: CsvFormat, texts: frozenset[str]) -> Raw:
@@ -201,7 +205,8 @@ def csv_options(form: CsvFormat) -> tuple[Any, ...]:
         timestamp_parsers=[],
     )
     parsing = csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True)
-    return csv.ReadOptions(column_names=list(form.names) if form.names else None), parsing, converting
+    names = list(form.names) if form.names else None
+    return csv.ReadOptions(column_names=names, skip_rows=form.skip_rows), parsing, converting
 
 
 def check_header(file: str, header: Sequence[str], delimiter: str) -> None:

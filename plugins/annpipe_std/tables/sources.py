@@ -118,8 +118,9 @@ def _copied(file: str, form: CsvFormat, texts: frozenset[str]) -> tuple[str, pa.
 def _format_key(form: CsvFormat) -> str:
     """What decides how files are read; options at their default are left out, since older digests have none."""
     cells = form.cells
-    more = [cells.thousands, list(cells.units)] if cells.thousands or cells.units else []
+    more: list[object] = [cells.thousands, list(cells.units)] if cells.thousands or cells.units else []
     more += [] if is_utf8(form.encoding) else [form.encoding]
+    more += [form.skip_rows] if form.skip_rows else []
     return repr((form.delimiter, cells.decimal, list(form.names or ()), list(cells.missing), *more))
 
 

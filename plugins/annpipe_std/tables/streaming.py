@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from annpipe import Fields
+from annpipe import Fields, TextCounts
 from annpipe_std.tables.choosing import (
     Roles,
+    check_columns,
     check_kept,
     check_target,
     check_text,
@@ -22,7 +23,7 @@ from annpipe_std.tables.choosing import (
     roles_of,
     target_field,
 )
-from annpipe_std.tables.columns import ColumnInspector, Found, Type, values
+from annpipe_std.tables.columns import ColumnInspector, Found, Type, gathered, missing_rows, values
 from annpipe_std.tables.files import CsvFormat, check_rows, found_files, place_of_row, stamp
 from annpipe_std.tables.opening import check_decoded
 from annpipe_std.tables.sources import Source, csv_source, parquet_source
@@ -64,7 +65,10 @@ class Streamed:
     @property
     def digest(self) -> str:
         """What decides the rows: the content of the files, the columns that are taken of it, and rows left out."""
-        content = repr((self.source.digest, self.roles, self._types, self.dropped, self.source.cells.missing))
+        facts = (self.source.digest, self.roles, self._types, self.dropped, self.source.cells.missing)
+        texts = [(name, found.text) for name, found in self._types if found.text]
+        dates = [self.source.cells.dates] if self.source.cells.dates else []
+        content = repr((*facts, *texts, *dates))  # of options that were not there before nothing is added
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def blocks(self) -> Iterator[dict[str, Array]]:
@@ -76,7 +80,7 @@ class Streamed:
                 name: values(name, table.column(name), self.columns[name], self.source.cells) for name in self.columns
             }
             if self.dropped:
-                keep = ~np.logical_or.reduce([np.isnan(block[name]) for name in self.dropped])
+                keep = ~np.logical_or.reduce([missing_rows(block[name]) for name in self.dropped])
                 block = {name: column[keep] for name, column in block.items()}
             if len(next(iter(block.values()))):
                 yield block
@@ -103,6 +107,7 @@ class _Asked:
     types: tuple[tuple[str, Type], ...]
     drop_missing: tuple[str, ...]
     aside: tuple[str, ...]
+    text: tuple[tuple[str, TextCounts], ...] = ()
 
 
 def _asked(options: TableOptions) -> _Asked:
@@ -116,6 +121,7 @@ def _asked(options: TableOptions) -> _Asked:
         tuple((options.types or {}).items()),
         several(options.drop_missing),
         tuple(options.aside),
+        tuple(options.text_counts().items()),
     )
 
 
@@ -126,7 +132,8 @@ def _csv(
     form: CsvFormat,
     asked: _Asked,
 ) -> Streamed:
-    return _scanned(csv_source([file for file, _, _ in stamped], form, read_as_text(dict(asked.types))), asked)
+    texts = read_as_text(dict(asked.types)) | {name for name, _ in asked.text}
+    return _scanned(csv_source([file for file, _, _ in stamped], form, texts), asked)
 
 
 @lru_cache(maxsize=1)
@@ -138,7 +145,8 @@ def _parquet(stamped: tuple[tuple[str, int, int], ...], asked: _Asked) -> Stream
 def _scanned(source: Source, asked: _Asked) -> Streamed:
     """One scan over all rows; raises what `csv` and `parquet` raise of a table in memory."""
     features = None if asked.features is None else list(asked.features)
-    types, all_columns = dict(asked.types), source.schema.names
+    types, text, all_columns = dict(asked.types), dict(asked.text), source.schema.names
+    check_columns("text", text, all_columns)
     roles = roles_of(all_columns, list(asked.target), features, list(asked.ignore), types, asked.aside)
     if source.has_cell_options:
         check_decoded(source.files, source.schema, roles.wanted)
@@ -146,13 +154,15 @@ def _scanned(source: Source, asked: _Asked) -> Streamed:
     scan = _Scan(
         source,
         [
-            ColumnInspector(name, types.get(name), source.cells, has_cell_options=source.has_cell_options)
+            ColumnInspector(
+                name, types.get(name), source.cells, has_cell_options=source.has_cell_options, text=text.get(name)
+            )
             for name in roles.wanted
         ],
     )
     scan.go(dropped)
     check_rows(source.files, scan.rows)
-    columns = {inspector.name: inspector.result(scan.rows, scan.where) for inspector in scan.inspectors}
+    columns = gathered({each.name: partial(each.result, scan.rows, scan.where) for each in scan.inspectors})
     check_text(columns, roles)
     check_kept(scan.kept, scan.rows)
     for name in roles.targets:
