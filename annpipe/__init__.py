@@ -6,12 +6,13 @@ For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `los
 `Stack`, `Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `StackedOptimizer` and
 `StackedGroup` for optimizers that step as one (their old names, `Stepping` and `Slab`, go on to work); for classes
 that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts`, `cell_numbers`, `cell_dates`
-(with `fault_of_format`) and `TextCounts`, which read cells as a saved model does; `number_format` (of
-`MOSTLY` of the words) and `guessed_dates` for how words are written that may be numbers or dates; `open_file` and `named_files` for files that a spec names; `UTF8`, `check_encoding`,
-`is_utf8`, `in_utf8` and `undecodable` for how text in them is encoded; `Archive` (with `ArchiveError`) for arrays in
-them, `cache_folder` and `move` for files that can be made again; `check_bound` for what the spec of a stranger may ask
-for, `check_memory` for rows that are made rather than read; `one_line`, `shortened` and `text_width` for names and
-cells that a figure or a message shows, `figure_style` and `fit_figure` for figures that look like annpipe's own.
+(with `fault_of_format`) and `TextCounts`, which read cells as a saved model does; `number_format` (of `MOSTLY` of the
+words), `guessed_dates` and `guessed_dialect` for how files are written; `open_file` and `named_files` for files that a
+spec names; `UTF8`, `check_encoding`, `is_utf8`, `in_utf8` and `undecodable` for how text in them is encoded; `Archive`
+(with `ArchiveError`) for arrays in them, `cache_folder` and `move` for files that can be made again; `check_bound` for
+what the spec of a stranger may ask for, `check_memory` for rows that are made rather than read; `one_line`, `shortened`
+and `text_width` for names and cells that a figure or a message shows, `figure_style` and `fit_figure` for figures that
+look like annpipe's own.
 For programs: `Registry`, and `run` a spec with one; `run_sweep` trains a sweep; an `Observer` is told how it goes on.
 For tests: `annpipe.testing`.
 """
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     )
     from annpipe.datasets.cell_columns import cell_dates, cell_numbers, cell_texts
     from annpipe.datasets.guess.dates import guessed_dates
+    from annpipe.datasets.guess.dialect import guessed_dialect
     from annpipe.datasets.guess.numbers import MOSTLY, number_format
     from annpipe.errors import OptionError, one_line, shortened, text_width
     from annpipe.errors.suggest import did_you_mean
@@ -99,6 +101,7 @@ _HOMES = {
     "annpipe.runs.launch": ("run",),
     "annpipe.datasets.cell_columns": ("cell_dates", "cell_numbers", "cell_texts"),
     "annpipe.datasets.guess.dates": ("guessed_dates",),
+    "annpipe.datasets.guess.dialect": ("guessed_dialect",),
     "annpipe.datasets.guess.numbers": ("MOSTLY", "number_format"),
     "annpipe.portable.cell_dates": ("fault_of_format",),
     "annpipe.portable.cell_text": ("CellFormat",),
@@ -166,6 +169,7 @@ __all__ = [
     "figure_style",
     "fit_figure",
     "guessed_dates",
+    "guessed_dialect",
     "in_utf8",
     "initializer",
     "is_utf8",

@@ -2,8 +2,8 @@
 
 This file goes beside every model that MLflow keeps, and works there without annpipe; `annpipe predict` uses it too. It
 needs torch, safetensors, numpy and pandas, the files `cell_text.py`, `cell_dates.py`, `cell_lookup.py`,
-`hashed_text.py` and `description.py` beside it, and the files of a model folder: `network.py` (plain PyTorch, `build()` makes the network), `weights.safetensors`,
-`model.json` (see `description`), `sums.json` (a digest of each).
+`hashed_text.py` and `description.py` beside it, and the files of a model folder: `network.py` (plain PyTorch, `build()`
+makes the network), `weights.safetensors`, `model.json` (see `description`), `sums.json` (a digest of each).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rows of a CSV, Parquet, JSON lines or NumPy file, or of standard input: columns by name, in blocks. Needs no torch."""
+"""The rows of a CSV, Parquet, JSON lines or NumPy file, or of standard input, in blocks. Needs no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data components `csv` and `parquet`: columns of files, chosen by name or pattern, with their types."""
+"""The data components `csv`, `parquet` and `json_lines`: columns of files, with their types."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 
 from annpipe import UTF8, ChunkedDataset, Dataset, data
-from annpipe_std.tables.choosing import Table, csv_table, parquet_table
-from annpipe_std.tables.fields import csv_fields, parquet_fields
+from annpipe_std.tables.choosing import Table, csv_table, json_table, parquet_table
+from annpipe_std.tables.fields import csv_fields, json_fields, parquet_fields
 from annpipe_std.tables.files import MISSING
 from annpipe_std.tables.streaming import Streamed, csv_streamed, parquet_streamed
 from annpipe_std.tables.table_options import CsvOptions, TableOptions
@@ -127,6 +127,31 @@ def parquet(
         aside=aside, text=text,
     )  # fmt: skip
     return dataset(parquet_table(options)) if in_memory else chunked(parquet_streamed(options))
+
+
+@data(fields=json_fields)
+def json_lines(
+    *,
+    files: Files,
+    target: Target,
+    features: Features = None,
+    ignore: Ignore = None,
+    types: Types = None,
+    drop_missing: DropMissing = None,
+    text: Text = None,
+    aside: tuple[str, ...] = (),
+) -> Dataset:
+    """Takes the values of JSON lines: files with an object on each line, whose names are the columns.
+
+    Types are those of the values, as `csv` would name them; a name that an object lacks is a missing value.
+
+    **Shape:** every column is (rows,): float64, NaN where a feature is missing; class labels int64.
+    """
+    options = TableOptions(
+        files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
+        aside=aside, text=text,
+    )  # fmt: skip
+    return dataset(json_table(options))
 
 
 def dataset(table: Table) -> Dataset:

@@ -52,7 +52,8 @@ def command(
     from annpipe.datasets.profile import profile
 
     split_data = load_for_inspection(drafted)
-    table, warnings = profile(split_data.dataset, split_data.splits, rows), list(all_findings(split_data))
+    table = profile(split_data.dataset, split_data.splits, rows, split_data.fields)
+    warnings = list(all_findings(split_data))
     if figure:
         draw(drafted, split_data, figure)
     click.echo(as_json_text(split_data, table, warnings, figure) if as_json else as_text(split_data, table, figure))

@@ -53,8 +53,8 @@ class ColumnGuess:
     whole: bool = False
 
 
-def guessed_column(name: str, cells: pa.ChunkedArray, form: CellFormat, *, is_typed: bool = False) -> ColumnGuess:
-    """What the cells of a column seem to be; `is_typed` tells that the file itself says that a number is one."""
+def guessed_column(name: str, cells: pa.ChunkedArray, form: CellFormat) -> ColumnGuess:
+    """What the cells of a column seem to be, of whatever type they are."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -70,9 +70,9 @@ def guessed_column(name: str, cells: pa.ChunkedArray, form: CellFormat, *, is_ty
     base = ColumnGuess(name, "number", rows, lost, len(distinct), examples=tuple(words[:EXAMPLES]))
     if not words:
         return replace(base, doubt="empty")
-    if pa.types.is_date(kind) or pa.types.is_timestamp(kind) or guessed_dates(words) == () or _are_dates(words, form):
-        if not (is_typed and is_number(kind)):
-            return _dates(base, cells, form)
+    is_moment = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+    if is_moment or (not is_number(kind) and (guessed_dates(words) == () or _are_dates(words, form))):
+        return _dates(base, cells, form)
     if pa.types.is_boolean(kind) or _are_booleans(words):
         return replace(base, type="boolean", doubt="constant" if len(distinct) == 1 and not lost else None)
     numbers, wrong = cell_numbers(cells, form)

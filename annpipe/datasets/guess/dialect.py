@@ -1,4 +1,4 @@
-"""How a CSV file seems to be written: encoding, delimiter, names, decimal point, thousands, units, missing words, dates.
+"""How a CSV file seems to be written: encoding, delimiter, names, numbers, missing words, dates.
 
 A guess is made from the first cells of a file. What it says is what the options of `csv` would say.
 """
@@ -96,7 +96,7 @@ def _rows(text: str, delimiter: str) -> list[Row]:
 
 
 def _layout(text: str) -> tuple[str, int]:
-    """The delimiter that gives rows of one length, the best by far, and the number of lines before the first of them."""
+    """The delimiter that gives rows of one length, and the number of lines before the first of them."""
     best, delimiter, skipped = 0.0, ",", 0
     for sign in DELIMITERS:
         rows = _rows(text, sign)

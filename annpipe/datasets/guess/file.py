@@ -1,4 +1,4 @@
-"""A file without a spec → what it seems to hold: its columns, how it is written, and the section `data` that reads it."""
+"""A file without a spec → what it seems to hold: columns, how it is written, the section `data` that reads it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def guessed_file(file: str) -> FileGuess:
         if component == "csv":
             return _csv(file)
         table, is_whole = (_parquet if component == "parquet" else _json_lines)(file)
-        columns = [guessed_column(name, table.column(name), CellFormat(), is_typed=True) for name in table.column_names]
+        columns = [guessed_column(name, table.column(name), CellFormat()) for name in table.column_names]
         return FileGuess(file, component, len(table), is_whole, tuple(columns), {})
 
 
@@ -180,7 +180,8 @@ def _npz(file: str) -> FileGuess:
         if array.ndim != 1 or array.dtype.kind not in "biufMU":
             columns.append(_of_array(name, array))
         else:
-            columns.append(guessed_column(name, pa.chunked_array([pa.array(array)]), CellFormat(), is_typed=True))
+            column = guessed_column(name, pa.chunked_array([pa.array(array)]), CellFormat())
+            columns.append(replace(column, doubt=None if column.doubt == "row number" else column.doubt))
     uneven = [f"'{column.name}' has {column.rows:,} rows" for column in columns if column.rows != rows]
     notes = [f"the arrays differ in length: {', '.join(uneven)}, the longest {rows:,}"] if uneven else []
     return FileGuess(file, "npz", rows, True, tuple(columns), {}, tuple(notes))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from annpipe import CellFormat, Field, Fields, OptionError, Remark, did_you_mean
 from annpipe_std.tables.columns import MOST_COUNTED, Column, Found, Type, gathered, missing_rows, typed
-from annpipe_std.tables.files import CsvFormat, Raw, found_files, read_csv, read_parquet, stamp
+from annpipe_std.tables.csv_format import CsvFormat
+from annpipe_std.tables.files import Raw, found_files, read_csv, read_json_lines, read_parquet, stamp
 from annpipe_std.tables.opening import check_decoded
 from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
 
@@ -77,6 +78,12 @@ def parquet_table(options: TableOptions) -> Table:
     return _chosen(raw, options, CellFormat())
 
 
+def json_table(options: TableOptions) -> Table:
+    """The table that `json_lines` makes; raises OptionError where the files or names do not fit."""
+    raw = _json_lines(stamp(found_files(options.files)), declared_categories(options.types))
+    return _chosen(raw, options, CellFormat())
+
+
 def declared_categories(types: Mapping[str, Type] | None) -> frozenset[str]:
     """The columns that the option `types` declares to be categories."""
     return frozenset(name for name, type_ in (types or {}).items() if type_ == "category")
@@ -93,6 +100,11 @@ def _parquet(stamped: tuple[tuple[str, int, int], ...], texts: frozenset[str]) -
     return read_parquet([file for file, _, _ in stamped], texts)
 
 
+@lru_cache(maxsize=1)
+def _json_lines(stamped: tuple[tuple[str, int, int], ...], texts: frozenset[str]) -> Raw:
+    return read_json_lines([file for file, _, _ in stamped], texts)
+
+
 def _chosen(raw: Raw, options: TableOptions, form: CellFormat) -> Table:
     types = options.types or {}
     roles = roles_of(raw.arrow.column_names, options.target, options.features, options.ignore, types, options.aside)
@@ -100,8 +112,7 @@ def _chosen(raw: Raw, options: TableOptions, form: CellFormat) -> Table:
         check_decoded(raw.files, raw.arrow.schema, roles.wanted)
     text = options.text_counts()
     check_columns("text", text, raw.arrow.column_names)
-    columns = typed(raw, roles.wanted, types, form, text)
-    check_text(columns, roles)
+    columns = typed(raw, roles.wanted, types, form, text, partial(check_column, roles))
     columns = _without_missing(columns, matching("drop_missing", options.drop_missing or [], roles.wanted))
     table = Table(_of(columns, roles.inputs), _of(columns, roles.targets), _of(columns, roles.aside))
     _check_targets(table, raw, dropped=bool(options.drop_missing))
@@ -143,7 +154,7 @@ def roles_of(
 
 def check_columns(option: str, names: Iterable[str], all_columns: Sequence[str]) -> None:
     """Whether there is a column of each name."""
-    gathered({name: lambda name=name: _known(option, name, all_columns) for name in names})  # type: ignore[misc]  # bound now
+    gathered({name: partial(_known, option, name, all_columns) for name in names})
 
 
 def _of(columns: Mapping[str, Column], names: Sequence[str]) -> dict[str, Column]:
@@ -193,12 +204,12 @@ def _check_roles(inputs: Sequence[str], targets: Sequence[str], ignored: Sequenc
         raise OptionError("features", "no column is left to learn from", help="list fewer under `ignore`")
 
 
-def check_text(columns: Mapping[str, Column] | Mapping[str, Found], roles: Roles) -> None:
-    """Whether no input is text that nobody said how to count, and no target a text or a date; tells of all at once."""
-    faults = [_text_fault("features", n, columns[n]) for n in roles.inputs if _is_uncounted(columns[n])]
-    faults += [_target_fault(n, columns[n]) for n in roles.targets if columns[n].type in ("text", "date")]
-    if faults:
-        raise OptionError.of_all(faults)
+def check_column(roles: Roles, column: Column | Found, name: str) -> None:
+    """Whether an input is no text that nobody said how to count, and a target neither a text nor a date."""
+    if name in roles.inputs and _is_uncounted(column):
+        raise _text_fault("features", name, column)
+    if name in roles.targets and column.type in ("text", "date"):
+        raise _target_fault(name, column)
 
 
 def _is_uncounted(column: Column | Found) -> bool:
@@ -246,10 +257,12 @@ def check_kept(kept: int, rows: int) -> None:
 def _check_targets(table: Table, raw: Raw, *, dropped: bool) -> None:
     import numpy as np
 
-    for name, column in table.targets.items():
+    def check(name: str, column: Column) -> None:
         lost = np.flatnonzero(np.isnan(column.values))
         at = raw.where(int(lost[0])) if len(lost) and not dropped else ""
         check_target(name, column.type, column.categories, (len(lost), table.rows), at)
+
+    gathered({name: partial(check, name, column) for name, column in table.targets.items()})
 
 
 def check_target(name: str, type_: str, categories: Sequence[str], lost: tuple[int, int], at: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from annpipe import (
@@ -44,8 +45,8 @@ _YES, _NO = (*_TRUE, "1", "1.0", "t"), (*_FALSE, "0", "0.0", "f")
 class Column:
     """One column of a table: float64 values, (rows,), NaN where missing; for categories the positions in `categories`.
 
-    `type` is "number", "category", "boolean" (0 and 1, named by `categories`), "date" (days since 1970-01-01) or "text",
-    whose values are those that `text` counts, (rows, numbers), and which has none where nobody said how.
+    `type` is "number", "category", "boolean" (0 and 1, named by `categories`), "date" (days since 1970-01-01) or
+    "text", whose values are those that `text` counts, (rows, numbers), and which has none where nobody said how.
     """
 
     name: str
@@ -330,12 +331,21 @@ def _words(name: str, cells: pa.ChunkedArray, form: CellFormat) -> pa.ChunkedArr
 
 
 def typed(
-    raw: Raw, names: list[str], types: Mapping[str, Type], form: CellFormat, text: Mapping[str, TextCounts]
+    raw: Raw,
+    names: list[str],
+    types: Mapping[str, Type],
+    form: CellFormat,
+    text: Mapping[str, TextCounts],
+    check: Callable[[Column, str], None],
 ) -> dict[str, Column]:
-    """The named columns, each of its type; raises one OptionError for all columns with cells that do not fit."""
-    return gathered(
-        {name: lambda name=name: column(name, raw, types.get(name), form, text.get(name)) for name in names}
-    )  # type: ignore[misc]  # bound now
+    """The named columns, each of its type; raises one OptionError for all with cells that do not fit, or refused."""
+
+    def one(name: str) -> Column:
+        made = column(name, raw, types.get(name), form, text.get(name))
+        check(made, name)
+        return made
+
+    return gathered({name: partial(one, name) for name in names})
 
 
 def gathered(makes: Mapping[str, Callable[[], T]]) -> dict[str, T]:

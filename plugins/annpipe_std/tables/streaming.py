@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from annpipe import Fields, TextCounts
 from annpipe_std.tables.choosing import (
     Roles,
+    check_column,
     check_columns,
     check_kept,
     check_target,
-    check_text,
     declared_categories,
     input_field,
     matching,
@@ -24,7 +24,8 @@ from annpipe_std.tables.choosing import (
     target_field,
 )
 from annpipe_std.tables.columns import ColumnInspector, Found, Type, gathered, missing_rows, values
-from annpipe_std.tables.files import CsvFormat, check_rows, found_files, place_of_row, stamp
+from annpipe_std.tables.csv_format import CsvFormat
+from annpipe_std.tables.files import check_rows, found_files, place_of_row, stamp
 from annpipe_std.tables.opening import check_decoded
 from annpipe_std.tables.sources import Source, csv_source, parquet_source
 from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
@@ -162,8 +163,13 @@ def _scanned(source: Source, asked: _Asked) -> Streamed:
     )
     scan.go(dropped)
     check_rows(source.files, scan.rows)
-    columns = gathered({each.name: partial(each.result, scan.rows, scan.where) for each in scan.inspectors})
-    check_text(columns, roles)
+
+    def found(inspector: ColumnInspector) -> Found:
+        made = inspector.result(scan.rows, scan.where)
+        check_column(roles, made, inspector.name)
+        return made
+
+    columns = gathered({each.name: partial(found, each) for each in scan.inspectors})
     check_kept(scan.kept, scan.rows)
     for name in roles.targets:
         at = scan.where(scan.first_lost[name]) if name in scan.first_lost and not dropped else ""

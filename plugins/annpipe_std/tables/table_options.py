@@ -8,7 +8,8 @@ from typing import Any
 
 from annpipe import UTF8, CellFormat, OptionError, TextCounts, check_encoding, fault_of_format
 from annpipe_std.tables.columns import Type
-from annpipe_std.tables.files import MISSING, CsvFormat, Paths
+from annpipe_std.tables.csv_format import CsvFormat
+from annpipe_std.tables.files import MISSING, Paths
 
 Names = str | list[str]
 
