@@ -37,7 +37,7 @@ class Field:
 
     `dtype` is "float" (the run's precision) or "int" (int64: tokens, class labels). `type` is "number", "category",
     "boolean", "date" or "text". The values of a category are positions in `categories`, NaN where there is none; those
-    of a date are days since 1970-01-01; a text comes as the numbers that `text` counts in it, a row of them. `missing`
+    of a date are days since 1970-01-01; a text comes as the numbers that `counted` says in it, a row of them. `missing`
     counts the rows whose value is NaN. `remarks` are warnings of whoever read the column.
     """
 
@@ -48,7 +48,7 @@ class Field:
     categories: tuple[str, ...] = ()
     missing: int = 0
     remarks: tuple[Remark, ...] = ()
-    text: TextCounts | None = None
+    counted: TextCounts | None = None
 
     @property
     def stands_alone(self) -> bool:

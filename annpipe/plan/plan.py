@@ -198,9 +198,9 @@ def _escaped(value: Any) -> Any:
     return value
 
 
-LATER_OPTIONS = (
-    *(("csv", "encoding", "utf-8"), ("csv", "dates", []), ("csv", "skip_rows", 0), ("csv", "text", None)),
-    ("parquet", "text", None),
+LATER_OPTIONS: tuple[tuple[str, str, Any], ...] = (
+    *(("csv", "encoding", "utf-8"), ("csv", "dates", []), ("csv", "skip_rows", 0), ("csv", "texts", None)),
+    ("parquet", "texts", None),
 )
 """Options that data components got later, with their defaults: these do not change the digest of a plan."""
 

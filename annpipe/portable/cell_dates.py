@@ -145,11 +145,11 @@ def days_of_value(value: Any) -> float | None:
     """The days of a date, a moment or NumPy's; None for what is none of these."""
     match value:
         case np.datetime64():
-            return int(value.astype("datetime64[us]").astype(np.int64)) / DAY
+            return float(value.astype("datetime64[us]").astype(np.int64) / DAY)
         case datetime.datetime():
             if value.tzinfo is not None:
                 value = value.astimezone(datetime.UTC).replace(tzinfo=None)
-            since = value - datetime.datetime(1970, 1, 1)
+            since: datetime.timedelta = value - datetime.datetime(1970, 1, 1)
             return (since.days * DAY + since.seconds * 1_000_000 + since.microseconds) / DAY
         case datetime.date():
             return float(value.toordinal() - EPOCH)

@@ -49,13 +49,13 @@ class TextCounts:
         for name in options:
             if name not in known:
                 raise ValueError(name, f"there is no option '{name}'", f"the options are {', '.join(known)}")
-        given = dict(options)
-        if "ngram_range" in given:
-            given["ngram_range"] = _ngram_range(given["ngram_range"])
-        counts = cls(**given)
+        values = dict(options)
+        if "ngram_range" in values:
+            values["ngram_range"] = _ngram_range(values["ngram_range"])
+        counts = cls(**values)
         for name, is_right, rule in counts._rules():
             if not is_right:
-                raise ValueError(name, f"must be {rule}; found {given[name]!r}", None)
+                raise ValueError(name, f"must be {rule}; found {values[name]!r}", None)
         return counts
 
     def _rules(self) -> Iterator[tuple[str, bool, str]]:
@@ -103,13 +103,13 @@ class TextCounts:
 
     def _place(self, ngram: str, known: dict[str, tuple[int, float]]) -> tuple[int, float]:
         """The column of an n-gram, and whether it counts up or down."""
-        found = known.get(ngram)
-        if found is None:
+        column = known.get(ngram)
+        if column is None:
             number = murmur3(ngram.encode("utf-8", "surrogatepass"))
-            found = abs(number) % self.n_features, -1.0 if self.alternate_sign and number < 0 else 1.0
+            column = abs(number) % self.n_features, -1.0 if self.alternate_sign and number < 0 else 1.0
             if len(known) < MOST_KNOWN:
-                known[ngram] = found
-        return found
+                known[ngram] = column
+        return column
 
 
 def _ngram_range(value: Any) -> tuple[int, int]:

@@ -117,10 +117,10 @@ def _plain_column(table: Any, index: int, inputs: Sequence[ModelColumn], form: C
     if column.categories:
         return positions(values, column.categories, column.name, form, is_boolean=column.type == BOOLEAN)
     made = isinstance(values, np.ndarray) and values.dtype.kind == "f"  # as a dataset has it: counts, or days
-    if made and (column.text is not None or column.type == DATE):
-        return values.astype(np.float64)
-    if column.text is not None:
-        return TextCounts.of(column.text).counts(texts_of(cells_of(values), form))
+    if made and (column.counted is not None or column.type == DATE):
+        return np.asarray(values, dtype=np.float64)
+    if column.counted is not None:
+        return TextCounts.of(column.counted).counts(texts_of(cells_of(values), form))
     if column.type == DATE:
         return dates_of(cells_of(values), column.name, form)
     return as_numbers(values, column.name, form, is_whole=column.type in WHOLE)

@@ -89,7 +89,9 @@ def _is_boolean(target: ModelTarget) -> bool:
 
 def _input(item: ModelColumn, tensor: torch.Tensor) -> torch.Tensor:
     return (
-        tensor.double() if item.categories or item.text is not None or item.type in ("double", DATE) else tensor.long()
+        tensor.double()
+        if item.categories or item.counted is not None or item.type in ("double", DATE)
+        else tensor.long()
     )
 
 

@@ -121,7 +121,7 @@ class SavedModel:
 def _wanted(column: ModelColumn) -> FileColumn:
     if column.categories:
         return FileColumn(column.name, categories=column.categories)
-    if column.text is not None:
+    if column.counted is not None:
         return FileColumn(column.name)
     if column.type == DATE:
         return FileColumn(column.name, DATES)

@@ -59,7 +59,7 @@ def csv(
     types: Types = None,
     missing: Annotated[list[str], Field(description="Words that stand for a missing value.")] = list(MISSING),  # noqa: B006  # read only
     drop_missing: DropMissing = None,
-    text: Text = None,
+    texts: Text = None,
     delimiter: Annotated[str, Field(description="What stands between two cells.")] = ",",
     decimal: Annotated[str, Field(description="The decimal point of its numbers.")] = ".",
     thousands: Annotated[
@@ -98,7 +98,7 @@ def csv(
     options = CsvOptions(
         files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
         aside=aside, missing=missing, delimiter=delimiter, decimal=decimal, thousands=thousands, units=units,
-        names=names, encoding=encoding, dates=dates, skip_rows=skip_rows, text=text,
+        names=names, encoding=encoding, dates=dates, skip_rows=skip_rows, texts=texts,
     )  # fmt: skip
     return dataset(csv_table(options)) if in_memory else chunked(csv_streamed(options))
 
@@ -112,7 +112,7 @@ def parquet(
     ignore: Ignore = None,
     types: Types = None,
     drop_missing: DropMissing = None,
-    text: Text = None,
+    texts: Text = None,
     in_memory: InMemory = True,
     aside: tuple[str, ...] = (),
 ) -> Dataset | ChunkedDataset:
@@ -124,7 +124,7 @@ def parquet(
     """
     options = TableOptions(
         files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
-        aside=aside, text=text,
+        aside=aside, texts=texts,
     )  # fmt: skip
     return dataset(parquet_table(options)) if in_memory else chunked(parquet_streamed(options))
 
@@ -138,7 +138,7 @@ def json_lines(
     ignore: Ignore = None,
     types: Types = None,
     drop_missing: DropMissing = None,
-    text: Text = None,
+    texts: Text = None,
     aside: tuple[str, ...] = (),
 ) -> Dataset:
     """Takes the values of JSON lines: files with an object on each line, whose names are the columns.
@@ -149,7 +149,7 @@ def json_lines(
     """
     options = TableOptions(
         files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
-        aside=aside, text=text,
+        aside=aside, texts=texts,
     )  # fmt: skip
     return dataset(json_table(options))
 

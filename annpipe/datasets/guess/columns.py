@@ -94,12 +94,12 @@ def _are_booleans(words: Sequence[str]) -> bool:
 def _dates(base: ColumnGuess, cells: pa.ChunkedArray, form: CellFormat) -> ColumnGuess:
     days, wrong = cell_dates(cells, form)
     there = days[~np.isnan(days)]
-    ends = (date_text(float(there.min())), date_text(float(there.max()))) if len(there) else ("", "")
+    bounds = (date_text(float(there.min())), date_text(float(there.max()))) if len(there) else ("", "")
     return replace(
         base,
         type="date",
-        least=ends[0],
-        greatest=ends[1],
+        least=bounds[0],
+        greatest=bounds[1],
         doubt="constant" if base.distinct == 1 and not base.missing else None,
         faults=_of_cells(wrong, cell_texts(cells, form), "dates"),
     )

@@ -28,9 +28,9 @@ MARKERS = ("?", "-", "--", ".", "..", "*", "missing", "Missing", "MISSING", "unk
 
 @dataclass(frozen=True)
 class Dialect:
-    """The options of `csv` that a file needs, where they are not the defaults; `notes` say what else was seen.
+    """The options of `csv` that a file needs, where they are not the defaults.
 
-    `header` are the names as the file has them, empty where it has no row of names.
+    `header` are the names as the file has them, empty where it has no row of names; `notes` say what else was noticed.
     """
 
     delimiter: str = ","
@@ -49,18 +49,18 @@ class Dialect:
     def options(self) -> dict[str, Any]:
         """The options as a spec has them; those that are as they are anyway are left out."""
         plain, cells = CellFormat(), self.cells
-        found: dict[str, Any] = {"delimiter": self.delimiter} if self.delimiter != "," else {}
-        found |= {"encoding": self.encoding} if self.encoding != UTF8 else {}
-        found |= {"skip_rows": self.skip_rows} if self.skip_rows else {}
-        found |= {"names": list(self.names)} if self.names else {}
+        options: dict[str, Any] = {"delimiter": self.delimiter} if self.delimiter != "," else {}
+        options |= {"encoding": self.encoding} if self.encoding != UTF8 else {}
+        options |= {"skip_rows": self.skip_rows} if self.skip_rows else {}
+        options |= {"names": list(self.names)} if self.names else {}
         for name in ("decimal", "thousands", "units", "missing", "dates"):
             value = getattr(cells, name)
             if value != getattr(plain, name):
-                found[name] = list(value) if isinstance(value, tuple) else value
-        return found
+                options[name] = list(value) if isinstance(value, tuple) else value
+        return options
 
 
-Row = tuple[int, list[str]]
+PlacedRow = tuple[int, list[str]]
 """The number of the line before a row, and its cells."""
 
 
@@ -80,7 +80,7 @@ def guessed_dialect(text: str, encoding: str = UTF8) -> Dialect:
     return Dialect(delimiter, encoding, skipped, header, names, form, tuple(notes))
 
 
-def _rows(text: str, delimiter: str) -> list[Row]:
+def _rows(text: str, delimiter: str) -> list[PlacedRow]:
     """Cells of the first rows; a row that the text may cut is left out, where it is not the only one."""
     reader, rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []
     try:
@@ -147,12 +147,12 @@ def _is_value(cell: str, form: CellFormat) -> bool:
 def _apart(names: Sequence[str]) -> tuple[str, ...]:
     """The names, each once: the second `x` is `x_2`, a nameless one `column_3`."""
     taken, unique = set(names), []
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for number, name in enumerate(names, 1):
-        seen[name] += 1
+        counts[name] += 1
         new = name
-        if seen[name] > 1 or not trimmed(name):
-            count = seen[name]
+        if counts[name] > 1 or not trimmed(name):
+            count = counts[name]
             new = f"{name}_{count}" if trimmed(name) else f"column_{number}"
             while new in taken:
                 count += 1
@@ -170,8 +170,8 @@ def _cells(columns: Sequence[Sequence[str]], delimiter: str, notes: list[str]) -
     known = [word for word in MISSING[1:] if any(word in column for column in columns)]
     counted = [Counter({cell: n for cell, n in column.items() if cell not in markers}) for column in counted]
     numeric = [column for column in counted if column and looks_like_numbers(column) and not _are_dates(column)]
-    found, _ = joint_format(numeric, form, (",", ".") if delimiter == ";" else (".", ","))
-    form = found or form
+    better, _ = joint_format(numeric, form, (",", ".") if delimiter == ";" else (".", ","))
+    form = better or form
     if form.thousands and not form.units and _is_ambiguous(numeric):
         notes.append(f"'{_some_cell(numeric, form)}' is read with '{form.thousands}' between thousands")
     form = replace(form, missing=("", *known, *markers)) if markers else form
@@ -191,13 +191,13 @@ def _are_dates(column: Mapping[str, int]) -> bool:
 
 def _markers(columns: Sequence[Mapping[str, int]]) -> tuple[str, ...]:
     """Words for a missing value that stand among numbers or dates."""
-    found: dict[str, None] = {}
+    markers: dict[str, None] = {}
     for column in columns:
         there = [word for word in MARKERS if word in column]
         rest = {word: count for word, count in column.items() if word not in there}
         if there and rest and (looks_like_numbers(rest) or _are_dates(rest)):
-            found |= dict.fromkeys(there)
-    return tuple(found)
+            markers |= dict.fromkeys(there)
+    return tuple(markers)
 
 
 def _is_ambiguous(columns: Sequence[Mapping[str, int]]) -> bool:

@@ -47,9 +47,9 @@ class FileGuess:
             return {"file": self.file}
         types = {column.name: column.type for column in self.columns if column.type in ("date", "text")}
         left = [column.name for column in self.columns if column.doubt or column.type == "array"]
-        found: dict[str, Any] = {"files": self.file, **self.reading}
-        found |= {"types": types} if types else {}
-        return found | ({"ignore": left} if left else {})
+        options: dict[str, Any] = {"files": self.file, **self.reading}
+        options |= {"types": types} if types else {}
+        return options | ({"ignore": left} if left else {})
 
     @property
     def usable(self) -> tuple[ColumnGuess, ...]:
@@ -195,8 +195,8 @@ def _of_array(name: str, array: Any) -> ColumnGuess:
     if array.dtype.kind not in "biuf" or not array.size:
         return guess
     lost = int(np.isnan(array).reshape(rows, -1).any(1).sum()) if array.dtype.kind == "f" and rows else 0
-    ends = f"{np.nanmin(array):.6g}", f"{np.nanmax(array):.6g}"
-    return replace(guess, missing=lost, least=ends[0], greatest=ends[1], whole=array.dtype.kind in "biu")
+    bounds = f"{np.nanmin(array):.6g}", f"{np.nanmax(array):.6g}"
+    return replace(guess, missing=lost, least=bounds[0], greatest=bounds[1], whole=array.dtype.kind in "biu")
 
 
 def section_of(guess: FileGuess, target: Sequence[str] = ()) -> dict[str, Any]:

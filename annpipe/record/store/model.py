@@ -104,7 +104,9 @@ def _column_types(columns: Sequence[ModelColumn]) -> dict[str, Any] | None:
     if any(column.shape for column in columns):
         return None
     return {
-        "columns": {column.name: "text" if column.text else words.get(column.type, column.type) for column in columns}
+        "columns": {
+            column.name: "text" if column.counted else words.get(column.type, column.type) for column in columns
+        }
     }
 
 

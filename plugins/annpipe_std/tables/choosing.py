@@ -45,9 +45,9 @@ class Table:
 def input_field(column: Column | Found, missing: int, *, is_alone: bool) -> Field:
     """What a column is to the engine as an input; the only one may well be the number of a row."""
     remarks = tuple(remark for remark in column.remarks if not (is_alone and remark.is_leak))
-    shape = (column.text.n_features,) if column.text else ()
+    shape = (column.counted.n_features,) if column.counted else ()
     return Field(
-        shape, categories=column.categories, missing=missing, type=column.type, remarks=remarks, text=column.text
+        shape, categories=column.categories, missing=missing, type=column.type, remarks=remarks, counted=column.counted
     )
 
 
@@ -63,7 +63,7 @@ def target_field(column: Column | Found) -> Field:
 def csv_table(options: CsvOptions) -> Table:
     """The table that `csv` makes; raises OptionError where the files or names do not fit."""
     form = options.csv_format()
-    raw = _csv(stamp(found_files(options.files)), form, read_as_text(options.types) | frozenset(options.text or {}))
+    raw = _csv(stamp(found_files(options.files)), form, read_as_text(options.types) | frozenset(options.texts or {}))
     return _chosen(raw, options, form.cells)
 
 
@@ -111,7 +111,7 @@ def _chosen(raw: Raw, options: TableOptions, form: CellFormat) -> Table:
     if raw.has_cell_options:
         check_decoded(raw.files, raw.arrow.schema, roles.wanted)
     text = options.text_counts()
-    check_columns("text", text, raw.arrow.column_names)
+    check_columns("texts", text, raw.arrow.column_names)
     columns = typed(raw, roles.wanted, types, form, text, partial(check_column, roles))
     columns = _without_missing(columns, matching("drop_missing", options.drop_missing or [], roles.wanted))
     table = Table(_of(columns, roles.inputs), _of(columns, roles.targets), _of(columns, roles.aside))
@@ -181,7 +181,7 @@ def matching(option: str, wanted: Names, known: Sequence[str], but: Sequence[str
 def _known(option: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
         what = "column matches the pattern" if any(sign in name for sign in "*?[") else "column"
-        path = f"{option}.{name}" if option in ("types", "text") else option
+        path = f"{option}.{name}" if option in ("types", "texts") else option
         shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
         help_ = did_you_mean(name, known) or f"the columns are {shown}"
         raise OptionError(
@@ -213,7 +213,7 @@ def check_column(roles: Roles, column: Column | Found, name: str) -> None:
 
 
 def _is_uncounted(column: Column | Found) -> bool:
-    return column.type == "text" and column.text is None
+    return column.type == "text" and column.counted is None
 
 
 def _target_fault(name: str, column: Column | Found) -> OptionError:

@@ -46,7 +46,7 @@ class Column:
     """One column of a table: float64 values, (rows,), NaN where missing; for categories the positions in `categories`.
 
     `type` is "number", "category", "boolean" (0 and 1, named by `categories`), "date" (days since 1970-01-01) or
-    "text", whose values are those that `text` counts, (rows, numbers), and which has none where nobody said how.
+    "text", whose values are those that `counted` says, (rows, numbers), and which has none where nobody said how.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Column:
     categories: tuple[str, ...] = ()
     distinct: int = 0
     remarks: tuple[Remark, ...] = ()
-    text: TextCounts | None = None
+    counted: TextCounts | None = None
 
     @property
     def missing(self) -> int:
@@ -65,8 +65,9 @@ class Column:
 
 def missing_rows(values: Array) -> Array:
     """(rows,) or (rows, numbers) -> (rows,) of bool: where there is no value."""
-    lost: Array = values != values
-    return lost if lost.ndim == 1 else lost.any(1)
+    import numpy as np
+
+    return np.asarray(np.isnan(values).reshape(len(values), -1).any(1))
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,13 @@ class Found:
     categories: tuple[str, ...] = ()
     distinct: int = 0
     remarks: tuple[Remark, ...] = field(default=(), repr=False)
-    text: TextCounts | None = field(default=None, repr=False)
+    counted: TextCounts | None = field(default=None, repr=False)
 
 
 def column(name: str, raw: Raw, wanted: Type | None, form: CellFormat, text: TextCounts | None = None) -> Column:
     """The column of a table as `wanted`, or as what it looks like; raises OptionError at cells that do not fit."""
     cells = raw.arrow.column(name)
-    inspector = ColumnInspector(name, wanted, form, has_cell_options=raw.has_cell_options, text=text)
+    inspector = ColumnInspector(name, wanted, form, has_cell_options=raw.has_cell_options, counted=text)
     start = 0
     for end in raw.cumulative_rows:
         inspector.begin_file()
@@ -94,13 +95,13 @@ def column(name: str, raw: Raw, wanted: Type | None, form: CellFormat, text: Tex
         start = end
     facts = inspector.result(raw.arrow.num_rows, raw.where)
     numbers = values(name, cells, facts, form)
-    return Column(name, facts.type, numbers, facts.categories, facts.distinct, facts.remarks, facts.text)
+    return Column(name, facts.type, numbers, facts.categories, facts.distinct, facts.remarks, facts.counted)
 
 
 class ColumnInspector:
     """Finds what one column is from all of its cells. Rows are counted over all blocks, from 0.
 
-    `has_cell_options` is whether the data component has the options of a CellFormat, as `csv` has; `text` how a text is
+    `has_cell_options` is whether the data component has the options of a CellFormat, as `csv` has; `counted` how a text is
     counted.
     """
 
@@ -111,9 +112,9 @@ class ColumnInspector:
         form: CellFormat,
         *,
         has_cell_options: bool,
-        text: TextCounts | None = None,
+        counted: TextCounts | None = None,
     ) -> None:
-        self.name, self._wanted, self._form, self._text = name, "text" if text else wanted, form, text
+        self.name, self._wanted, self._form, self._text = name, "text" if counted else wanted, form, counted
         self._kind = "null"
         self._infinite: tuple[int, float] | None = None
         self._wrong: tuple[int, str] | None = None  # the first cell that is no number, or neither true nor false
@@ -206,7 +207,7 @@ class ColumnInspector:
             self._check_dates(where)
             return Found("date")
         if self._wanted == "text":
-            return Found("text", distinct=len(self._distinct), text=self._text or TextCounts())
+            return Found("text", distinct=len(self._distinct), counted=self._text or TextCounts())
         if self._kind == "null":
             return Found(self._wanted or "number")
         if self._kind == "number":
@@ -283,8 +284,8 @@ def values(name: str, cells: pa.ChunkedArray, facts: Found, form: CellFormat) ->
     kind = _kind(cells)
     if facts.type == "date":
         return _dates(name, cells, form)[0]
-    if facts.text is not None:
-        return facts.text.counts(_words(name, cells, form).to_pylist())
+    if facts.counted is not None:
+        return facts.counted.counts(_words(name, cells, form).to_pylist())
     if kind == "null" or facts.type == "number" or (kind, facts.type) == ("boolean", "boolean"):
         return cell_numbers(cells, form)[0]
     words = _words(name, cells, form)
@@ -340,12 +341,12 @@ def typed(
 ) -> dict[str, Column]:
     """The named columns, each of its type; raises one OptionError for all with cells that do not fit, or refused."""
 
-    def one(name: str) -> Column:
+    def checked(name: str) -> Column:
         made = column(name, raw, types.get(name), form, text.get(name))
         check(made, name)
         return made
 
-    return gathered({name: partial(one, name) for name in names})
+    return gathered({name: partial(checked, name) for name in names})
 
 
 def gathered(makes: Mapping[str, Callable[[], T]]) -> dict[str, T]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from annpipe import OptionError, guessed_dialect
 from annpipe_std.tables.csv_format import CsvFormat, arrow_options
-from annpipe_std.tables.opening import unpacked
+from annpipe_std.tables.opening import check_decodable, unpacked
 
 SAMPLE = 2**18  # bytes
 MOST_NAMED = 5  # rows
@@ -20,12 +20,12 @@ def reading_remedy(file: str, form: CsvFormat) -> str | None:
     cells = form.cells
     used: dict[str, Any] = {"delimiter": form.delimiter, "skip_rows": form.skip_rows, "names": list(form.names or ())}
     used |= {"decimal": cells.decimal, "thousands": cells.thousands, "units": list(cells.units)}
-    found = guessed_dialect(text).options()
-    new = {name: value for name, value in found.items() if name in used and value != used[name]}
+    guessed = guessed_dialect(text).options()
+    new = {name: value for name, value in guessed.items() if name in used and value != used[name]}
     if not new:
         return None
-    said = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in new.items())
-    return f"write `{said}`, which reads it"
+    options = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in new.items())
+    return f"write `{options}`, which reads it"
 
 
 def check_even(file: str, form: CsvFormat) -> None:
@@ -54,6 +54,7 @@ def check_even(file: str, form: CsvFormat) -> None:
         if not uneven:
             return
     if uneven:
+        check_decodable([file], form.encoding)  # bytes of another encoding hold delimiters by chance
         named = ", ".join(f"line {number} has {count}" for number, count, _ in uneven[:MOST_NAMED])
         more = f", and so have {len(uneven) - MOST_NAMED:,} more" * (len(uneven) > MOST_NAMED)
         message = f"'{file}' has rows whose number of cells is not {uneven[0][2]}, that of the first: {named}{more}"

@@ -67,7 +67,7 @@ class Streamed:
     def digest(self) -> str:
         """What decides the rows: the content of the files, the columns that are taken of it, and rows left out."""
         facts = (self.source.digest, self.roles, self._types, self.dropped, self.source.cells.missing)
-        texts = [(name, found.text) for name, found in self._types if found.text]
+        texts = [(name, kind.counted) for name, kind in self._types if kind.counted]
         dates = [self.source.cells.dates] if self.source.cells.dates else []
         content = repr((*facts, *texts, *dates))  # of options that were not there before nothing is added
         return hashlib.sha256(content.encode()).hexdigest()[:16]
@@ -147,7 +147,7 @@ def _scanned(source: Source, asked: _Asked) -> Streamed:
     """One scan over all rows; raises what `csv` and `parquet` raise of a table in memory."""
     features = None if asked.features is None else list(asked.features)
     types, text, all_columns = dict(asked.types), dict(asked.text), source.schema.names
-    check_columns("text", text, all_columns)
+    check_columns("texts", text, all_columns)
     roles = roles_of(all_columns, list(asked.target), features, list(asked.ignore), types, asked.aside)
     if source.has_cell_options:
         check_decoded(source.files, source.schema, roles.wanted)
@@ -156,7 +156,7 @@ def _scanned(source: Source, asked: _Asked) -> Streamed:
         source,
         [
             ColumnInspector(
-                name, types.get(name), source.cells, has_cell_options=source.has_cell_options, text=text.get(name)
+                name, types.get(name), source.cells, has_cell_options=source.has_cell_options, counted=text.get(name)
             )
             for name in roles.wanted
         ],
@@ -164,12 +164,12 @@ def _scanned(source: Source, asked: _Asked) -> Streamed:
     scan.go(dropped)
     check_rows(source.files, scan.rows)
 
-    def found(inspector: ColumnInspector) -> Found:
+    def facts_of(inspector: ColumnInspector) -> Found:
         made = inspector.result(scan.rows, scan.where)
         check_column(roles, made, inspector.name)
         return made
 
-    columns = gathered({each.name: partial(found, each) for each in scan.inspectors})
+    columns = gathered({each.name: partial(facts_of, each) for each in scan.inspectors})
     check_kept(scan.kept, scan.rows)
     for name in roles.targets:
         at = scan.where(scan.first_lost[name]) if name in scan.first_lost and not dropped else ""

@@ -24,19 +24,21 @@ class TableOptions:
     ignore: Names | None = None
     types: Mapping[str, Type] | None = None
     drop_missing: Names | None = None
-    text: Mapping[str, Mapping[str, Any]] | None = None
+    texts: Mapping[str, Mapping[str, Any]] | None = None
     aside: Sequence[str] = ()
 
     def text_counts(self) -> dict[str, TextCounts]:
         """How each column of text is counted; raises OptionError for options that do not fit."""
-        of_types = {name: {} for name, type_ in (self.types or {}).items() if type_ == "text"}
+        of_types: dict[str, Mapping[str, Any]] = {
+            name: {} for name, type_ in (self.types or {}).items() if type_ == "text"
+        }
         counts, faults = {}, []
-        for name, options in {**of_types, **(self.text or {})}.items():
+        for name, options in {**of_types, **(self.texts or {})}.items():
             try:
                 counts[name] = TextCounts.of(options)
             except ValueError as error:
                 option, message, help_ = error.args
-                faults.append(OptionError(f"text.{name}.{option}", message, help=help_))
+                faults.append(OptionError(f"texts.{name}.{option}", message, help=help_))
         if faults:
             raise OptionError.of_all(faults)
         return counts
@@ -71,8 +73,10 @@ class CsvOptions(TableOptions):
         if fault := check_encoding(self.encoding):
             raise OptionError("encoding", fault[0], help=fault[1])
         for text in self.dates:
-            if fault := fault_of_format(text):
-                raise OptionError("dates", f"'{text}' {fault}", help="as in `dates: ['%d.%m.%Y', '%d.%m.%Y %H:%M']`")
+            if wrong_format := fault_of_format(text):
+                raise OptionError(
+                    "dates", f"'{text}' {wrong_format}", help="as in `dates: ['%d.%m.%Y', '%d.%m.%Y %H:%M']`"
+                )
         units = tuple(unit.strip() for unit in self.units)
         cells = CellFormat(self.decimal, thousands or "", units, tuple(self.missing), tuple(self.dates))
         names = tuple(self.names) if self.names else None

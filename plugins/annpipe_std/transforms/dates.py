@@ -70,10 +70,10 @@ class DateParts(torch.nn.Module):
         return torch.cat([column for date in x.unbind(1) for column in self._columns(date)], 1)
 
     def _columns(self, date: torch.Tensor) -> list[torch.Tensor]:
-        found = calendar(date, self.origin)
+        values = calendar(date, self.origin)
         columns = []
         for part in self.parts:
-            value = torch.where(date.isnan(), torch.nan, found[part].to(date.dtype))
+            value = torch.where(date.isnan(), torch.nan, values[part].to(date.dtype))
             if self.cyclic and part in PERIODS:
                 least, length = PERIODS[part]
                 angle = (value - least) * (2 * math.pi / length)
