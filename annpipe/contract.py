@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import torch
     from matplotlib.figure import Figure
 
-    from annpipe.portable.hashed_text import TextCounts
-
 
 @dataclass(frozen=True)
 class Remark:
@@ -37,7 +35,7 @@ class Field:
 
     `dtype` is "float" (the run's precision) or "int" (int64: tokens, class labels). `type` is "number", "category",
     "boolean", "date" or "text". The values of a category are positions in `categories`, NaN where there is none; those
-    of a date are days since 1970-01-01; a text comes as the numbers that `counted` says in it, a row of them. `missing`
+    of a date are days since 1970-01-01; a text comes as the counts that `counted` describes, a row of them. `missing`
     counts the rows whose value is NaN. `remarks` are warnings of whoever read the column.
     """
 
@@ -48,7 +46,7 @@ class Field:
     categories: tuple[str, ...] = ()
     missing: int = 0
     remarks: tuple[Remark, ...] = ()
-    counted: TextCounts | None = None
+    counted: Mapping[str, Any] | None = field(default=None, hash=False)
 
     @property
     def stands_alone(self) -> bool:

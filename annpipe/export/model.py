@@ -117,7 +117,7 @@ def _column(name: str, field: Field) -> ModelColumn:
     if field.type == "date":
         return ModelColumn(name=name, type=DATE)
     if field.counted is not None:
-        return ModelColumn(name=name, type="string", counted=field.counted.to_data())
+        return ModelColumn(name=name, type="string", counted=field.counted)
     return ModelColumn(name=name, type="double" if field.dtype == "float" else "long", shape=tuple(field.shape))
 
 

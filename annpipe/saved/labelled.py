@@ -12,7 +12,8 @@ from annpipe.contract import Dataset
 from annpipe.errors import DataError
 from annpipe.portable.cell_text import CellFormat
 from annpipe.portable.description import ModelColumn, ModelTarget
-from annpipe.portable.network import DATE, positions
+from annpipe.portable.network import WHOLE as WHOLE_TYPES
+from annpipe.portable.network import positions
 from annpipe.saved.cells import NUMBERS, WHOLE, FileColumn, shown
 from annpipe.saved.model import SavedModel
 from annpipe.saved.rows import read_blocks
@@ -88,11 +89,7 @@ def _is_boolean(target: ModelTarget) -> bool:
 
 
 def _input(item: ModelColumn, tensor: torch.Tensor) -> torch.Tensor:
-    return (
-        tensor.double()
-        if item.categories or item.counted is not None or item.type in ("double", DATE)
-        else tensor.long()
-    )
+    return tensor.long() if item.type in WHOLE_TYPES and not item.categories else tensor.double()
 
 
 def _target(target: ModelTarget, tensor: torch.Tensor) -> torch.Tensor:

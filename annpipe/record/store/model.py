@@ -103,11 +103,7 @@ def _column_types(columns: Sequence[ModelColumn]) -> dict[str, Any] | None:
     words = {"double": "number", "long": "whole number", "string": "category", "any": "boolean", "datetime": "date"}
     if any(column.shape for column in columns):
         return None
-    return {
-        "columns": {
-            column.name: "text" if column.counted else words.get(column.type, column.type) for column in columns
-        }
-    }
+    return {"columns": {each.name: "text" if each.counted else words.get(each.type, each.type) for each in columns}}
 
 
 def _tensor(column: ModelColumn, name: str | None) -> TensorSpec:

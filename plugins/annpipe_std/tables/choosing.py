@@ -9,9 +9,10 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from annpipe import CellFormat, Field, Fields, OptionError, Remark, did_you_mean
-from annpipe_std.tables.columns import MOST_COUNTED, Column, Found, Type, gathered, missing_rows, typed
+from annpipe_std.tables.columns import MOST_COUNTED, Column, Found, Type, missing_rows
 from annpipe_std.tables.csv_format import CsvFormat
 from annpipe_std.tables.files import Raw, found_files, read_csv, read_json_lines, read_parquet, stamp
+from annpipe_std.tables.inspector import gathered, typed
 from annpipe_std.tables.opening import check_decoded
 from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
 
@@ -45,10 +46,10 @@ class Table:
 def input_field(column: Column | Found, missing: int, *, is_alone: bool) -> Field:
     """What a column is to the engine as an input; the only one may well be the number of a row."""
     remarks = tuple(remark for remark in column.remarks if not (is_alone and remark.is_leak))
-    shape = (column.counted.n_features,) if column.counted else ()
-    return Field(
-        shape, categories=column.categories, missing=missing, type=column.type, remarks=remarks, counted=column.counted
-    )
+    field = Field(categories=column.categories, missing=missing, type=column.type, remarks=remarks)
+    if column.counted is None:
+        return field
+    return replace(field, shape=(column.counted.n_features,), counted=column.counted.to_data())
 
 
 def target_field(column: Column | Found) -> Field:

@@ -23,9 +23,10 @@ from annpipe_std.tables.choosing import (
     roles_of,
     target_field,
 )
-from annpipe_std.tables.columns import ColumnInspector, Found, Type, gathered, missing_rows, values
+from annpipe_std.tables.columns import Found, Type, missing_rows, values
 from annpipe_std.tables.csv_format import CsvFormat
 from annpipe_std.tables.files import check_rows, found_files, place_of_row, stamp
+from annpipe_std.tables.inspector import ColumnInspector, gathered
 from annpipe_std.tables.opening import check_decoded
 from annpipe_std.tables.sources import Source, csv_source, parquet_source
 from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
