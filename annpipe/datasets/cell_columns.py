@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from annpipe.portable.cell_dates import DAY, days_of_text
+from annpipe.portable.cell_dates import days_of_count, days_of_text
 from annpipe.portable.cell_text import BLANKS, CellFormat, cell_text, written_moment
 
 if TYPE_CHECKING:
@@ -154,7 +154,9 @@ def cell_dates(cells: pa.ChunkedArray | pa.Array, form: CellFormat) -> tuple[Arr
     kind = cells.type
     if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
         moments = pc.cast(cells, pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
-        return _as_numpy(pc.cast(moments, pa.int64())) / DAY, np.zeros(len(cells), dtype=bool)
+        lost = np.asarray(moments.is_null())
+        counts = np.asarray(pc.fill_null(pc.cast(moments, pa.int64()), 0).to_numpy())
+        return np.where(lost, np.nan, days_of_count(counts)), np.zeros(len(cells), dtype=bool)
     if not (is_text(kind) or _is_bytes(kind) or is_number(kind) or pa.types.is_null(kind)):
         raise TypeError(f"{kind} is no date")
     texts = cell_texts(cells, form)

@@ -106,7 +106,13 @@ def _days(parts: dict[str, str | None]) -> float | None:
         return None
     micro = int((parts.get("f") or "0").ljust(6, "0")[:6])
     seconds = hour * 3600 + minute * 60 + second - _offset(parts.get("z"))
-    return (day * DAY + seconds * 1_000_000 + micro) / DAY
+    return float(days_of_count(day * DAY + seconds * 1_000_000 + micro))
+
+
+def days_of_count(micro: Any) -> Any:
+    """Microseconds since 1970-01-01, a whole number or an array of them, as days; the same bits for both."""
+    whole = micro // DAY
+    return whole + (micro - whole * DAY) / DAY
 
 
 def _year(parts: dict[str, str | None]) -> int:
@@ -145,12 +151,12 @@ def days_of_value(value: Any) -> float | None:
     """The days of a date, a moment or NumPy's; None for what is none of these."""
     match value:
         case np.datetime64():
-            return float(value.astype("datetime64[us]").astype(np.int64) / DAY)
+            return float(days_of_count(int(value.astype("datetime64[us]").astype(np.int64))))
         case datetime.datetime():
             if value.tzinfo is not None:
                 value = value.astimezone(datetime.UTC).replace(tzinfo=None)
             since: datetime.timedelta = value - datetime.datetime(1970, 1, 1)
-            return (since.days * DAY + since.seconds * 1_000_000 + since.microseconds) / DAY
+            return float(days_of_count(since // datetime.timedelta(microseconds=1)))
         case datetime.date():
             return float(value.toordinal() - EPOCH)
     return None
@@ -160,7 +166,7 @@ def dates_of(cells: Sequence[Any], name: str, form: CellFormat) -> np.ndarray[An
     """(rows,) cells -> (rows,) float64 days, NaN where missing; raises ValueError at the first that is no date."""
     if isinstance(cells, np.ndarray) and cells.dtype.kind == "M":
         counts = cells.astype("datetime64[us]").astype(np.int64)
-        return np.where(np.isnat(cells), np.nan, counts / DAY)
+        return np.where(np.isnat(cells), np.nan, days_of_count(counts))
     days = np.empty(len(cells), dtype=np.float64)
     known: dict[str, float] = {}
     for row, cell in enumerate(cells):

@@ -139,7 +139,7 @@ def _without_accents(text: str, *, to_ascii: bool) -> str:
     apart = unicodedata.normalize("NFKD", text)
     if to_ascii:
         return apart.encode("ascii", "ignore").decode("ascii")
-    return "".join(sign for sign in apart if not unicodedata.combining(sign)) if apart != text else text
+    return "".join(sign for sign in apart if not unicodedata.combining(sign))
 
 
 def murmur3(data: bytes) -> int:

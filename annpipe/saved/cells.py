@@ -116,8 +116,9 @@ def _dates(wanted: FileColumn, cells: pa.Array, source: str, start: int, form: C
 
     days, wrong = cell_dates(cells, form)
     _refuse(wrong, cells, "date", (wanted, source, start))
-    counts = np.round(np.nan_to_num(days) * DAY).astype(np.int64).astype("datetime64[us]")
-    return np.where(np.isnan(days), np.datetime64("NaT", "us"), counts)
+    whole = np.floor(np.nan_to_num(days))
+    counts = whole.astype(np.int64) * DAY + np.round((np.nan_to_num(days) - whole) * DAY).astype(np.int64)
+    return np.where(np.isnan(days), np.datetime64("NaT", "us"), counts.astype("datetime64[us]"))
 
 
 def _refuse(wrong: Array, cells: pa.Array, what: str, at: tuple[FileColumn, str, int]) -> None:

@@ -69,7 +69,7 @@ def guessed_dialect(text: str, encoding: str = UTF8) -> Dialect:
     text = text[:SAMPLE_TEXT].removeprefix("\ufeff")
     delimiter, skipped = _layout(text)
     rows = [row for row in _rows(text, delimiter) if row[0] >= skipped]
-    notes = [f"the first {skipped} line{'s are no rows' if skipped > 1 else ' is no row'}"] if skipped else []
+    notes = [f"the first {skipped} lines are no rows" if skipped > 1 else "the first line is no row"] if skipped else []
     header, names = _names([cells for _, cells in rows[:1]], notes)
     if names and header:
         skipped = rows[1][0] if rows[1:] else skipped + 1
