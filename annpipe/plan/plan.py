@@ -200,7 +200,7 @@ def _escaped(value: Any) -> Any:
 
 LATER_OPTIONS: tuple[tuple[str, str, Any], ...] = (
     *(("csv", "encoding", "utf-8"), ("csv", "dates", []), ("csv", "skip_rows", 0), ("csv", "texts", None)),
-    ("parquet", "texts", None),
+    *(("parquet", "texts", None), ("parquet", "dates", [])),
 )
 """Options that data components got later, with their defaults: these do not change the digest of a plan."""
 

@@ -43,6 +43,10 @@ DropMissing = Annotated[
     str | list[str] | None,
     Field(description='Columns by name or pattern ("*" for all) whose missing values drop the row.'),
 ]
+Dates = Annotated[
+    list[str],
+    Field(description="How dates are written, as Python's strptime has it: %d.%m.%Y. ISO 8601 is read anyway."),
+]
 InMemory = Annotated[
     bool,
     Field(description="Whether all rows are held in memory; false streams them from files, however many there are."),
@@ -74,12 +78,7 @@ def csv(
     encoding: Annotated[
         str, Field(description="How the letters of the files are encoded: cp949, utf-16, latin-1, …")
     ] = UTF8,
-    dates: Annotated[
-        list[str],
-        Field(
-            description="How its dates are written, as Python's strptime has it (%d.%m.%Y); ISO 8601 is read anyway."
-        ),
-    ] = [],  # noqa: B006  # read only
+    dates: Dates = [],  # noqa: B006  # read only
     skip_rows: Annotated[
         int, Field(ge=0, description="Lines to pass over at the beginning; 1 with `names` replaces the row of names.")
     ] = 0,
@@ -113,6 +112,7 @@ def parquet(
     types: Types = None,
     drop_missing: DropMissing = None,
     texts: Text = None,
+    dates: Dates = [],  # noqa: B006  # read only
     in_memory: InMemory = True,
     aside: tuple[str, ...] = (),
 ) -> Dataset | ChunkedDataset:
@@ -124,7 +124,7 @@ def parquet(
     """
     options = TableOptions(
         files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
-        aside=aside, texts=texts,
+        aside=aside, texts=texts, dates=dates,
     )  # fmt: skip
     return dataset(parquet_table(options)) if in_memory else chunked(parquet_streamed(options))
 
@@ -139,6 +139,7 @@ def json_lines(
     types: Types = None,
     drop_missing: DropMissing = None,
     texts: Text = None,
+    dates: Dates = [],  # noqa: B006  # read only
     aside: tuple[str, ...] = (),
 ) -> Dataset:
     """Takes the values of JSON lines: files with an object on each line, whose names are the columns.
@@ -149,7 +150,7 @@ def json_lines(
     """
     options = TableOptions(
         files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
-        aside=aside, texts=texts,
+        aside=aside, texts=texts, dates=dates,
     )  # fmt: skip
     return dataset(json_table(options))
 

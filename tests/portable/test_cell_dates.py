@@ -31,7 +31,8 @@ def test_every_way_to_write_a_moment_is_the_same(moment: datetime.datetime, form
     assert set(dates_of(cells, "x", form)) == {days}
     assert cell_dates(pa.array([moment], pa.timestamp("us")), form)[0].tolist() == [days]
     assert cell_dates(pa.array([moment.strftime(format_)]), form)[0].tolist() == [days]
-    assert days_of_text(date_text(days)) == pytest.approx(days, abs=1e-11)
+    back = days_of_text(date_text(days))
+    assert back == pytest.approx(days, abs=1e-10)
 
 
 @given(MOMENTS, st.integers(-12 * 60, 14 * 60))

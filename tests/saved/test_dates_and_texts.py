@@ -59,6 +59,7 @@ def answers(run: Path, source: Path, to: Path) -> list[float]:
     return list(pd.read_csv(to)["y"])
 
 
+@pytest.mark.slow
 def test_a_saved_model_takes_raw_dates_and_texts(go: Any, frame: pd.DataFrame, tmp_path: Path) -> None:
     """CSV, Parquet, frames of text and of moments give the same; so does a run of rows on disk."""
     as_csv(frame, tmp_path / "flats.csv")

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from annpipe.datasets.cell_columns import is_text
 from annpipe.datasets.guess.columns import ColumnGuess, guessed_column
-from annpipe.datasets.guess.dialect import SAMPLE_TEXT, Dialect, guessed_dialect
+from annpipe.datasets.guess.dates import guessed_dates
+from annpipe.datasets.guess.dialect import SAMPLE_ROWS, SAMPLE_TEXT, Dialect, guessed_dialect
 from annpipe.errors import DataError
 from annpipe.files.archive import Archive, ArchiveError
 from annpipe.files.encodings import guessed_encoding, in_utf8
 from annpipe.files.named import NamedFault, opened
 from annpipe.files.rows_files import check_there, format_of, unpacked
-from annpipe.portable.cell_text import CellFormat
+from annpipe.portable.cell_text import CellFormat, trimmed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,8 +69,20 @@ def guessed_file(file: str) -> FileGuess:
         if component == "csv":
             return _csv(file)
         table, is_whole = (_parquet if component == "parquet" else _json_lines)(file)
-        columns = [guessed_column(name, table.column(name), CellFormat()) for name in table.column_names]
-        return FileGuess(file, component, len(table), is_whole, tuple(columns), {})
+        form = CellFormat(dates=_formats_of_dates(table))
+        columns = tuple(guessed_column(name, table.column(name), form) for name in table.column_names)
+        reading = {"dates": list(form.dates)} if form.dates else {}
+        return FileGuess(file, component, len(table), is_whole, columns, reading)
+
+
+def _formats_of_dates(table: pa.Table) -> tuple[str, ...]:
+    """The formats of the columns of text that hold dates."""
+    formats: dict[str, None] = {}
+    for field in table.schema:
+        if is_text(field.type):
+            words = table.column(field.name).drop_null().slice(0, SAMPLE_ROWS).unique().to_pylist()
+            formats |= dict.fromkeys(guessed_dates([trimmed(word) for word in words]) or ())
+    return tuple(formats)
 
 
 @contextmanager

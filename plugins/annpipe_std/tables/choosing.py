@@ -76,13 +76,13 @@ def read_as_text(types: Mapping[str, Type] | None) -> frozenset[str]:
 def parquet_table(options: TableOptions) -> Table:
     """The table that `parquet` makes; raises OptionError where the files or names do not fit."""
     raw = _parquet(stamp(found_files(options.files)), declared_categories(options.types))
-    return _chosen(raw, options, CellFormat())
+    return _chosen(raw, options, options.cell_format())
 
 
 def json_table(options: TableOptions) -> Table:
     """The table that `json_lines` makes; raises OptionError where the files or names do not fit."""
     raw = _json_lines(stamp(found_files(options.files)), declared_categories(options.types))
-    return _chosen(raw, options, CellFormat())
+    return _chosen(raw, options, options.cell_format())
 
 
 def declared_categories(types: Mapping[str, Type] | None) -> frozenset[str]:

@@ -70,7 +70,7 @@ class Unread:
     def _of_dates(self) -> Remark | None:
         """What to say where all words are dates."""
         guessed = guessed_dates(list(self._counts)) if len(self._counts) > 1 and self._has_types else None
-        if guessed is None or (guessed and not self._has_cell_options):
+        if guessed is None:
             return None
         name = json.dumps(self.name, ensure_ascii=False)
         message = (

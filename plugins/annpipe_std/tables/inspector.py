@@ -196,9 +196,9 @@ class ColumnInspector:
             row, cell = self._wrong
             also = f", nor are {self._n_wrong - 1} more cells" if self._n_wrong > 1 else ""
             message = f"'{cell}' in {where(row)} of the column '{self.name}' is not a date{also}"
-            guessed = guessed_dates([cell]) if self._has_cell_options else None
+            guessed = guessed_dates([cell])
             say = f"say `dates: {json.dumps(list(guessed))}`" if guessed else "say how: `dates: ['%d.%m.%Y']`"
-            help_ = f"correct it, list it under `missing`, or {say}" if self._has_cell_options else "correct it"
+            help_ = f"correct it{', list it under `missing`,' * self._has_cell_options} or {say}"
             raise OptionError(f"types.{self.name}", message, help=help_)
 
     def _check_boolean(self, where: Callable[[int], str]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from annpipe import Fields, TextCounts
+from annpipe import CellFormat, Fields, TextCounts
 from annpipe_std.tables.choosing import (
     Roles,
     check_column,
@@ -96,7 +96,7 @@ def csv_streamed(options: CsvOptions) -> Streamed:
 
 def parquet_streamed(options: TableOptions) -> Streamed:
     """The table that `parquet` streams; raises OptionError where the files or names do not fit."""
-    return _parquet(stamp(found_files(options.files)), _asked(options))
+    return _parquet(stamp(found_files(options.files)), options.cell_format(), _asked(options))
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,10 @@ def _csv(
 
 
 @lru_cache(maxsize=1)
-def _parquet(stamped: tuple[tuple[str, int, int], ...], asked: _Asked) -> Streamed:
+def _parquet(stamped: tuple[tuple[str, int, int], ...], cells: CellFormat, asked: _Asked) -> Streamed:
     texts = declared_categories(dict(asked.types))
-    return _scanned(parquet_source([file for file, _, _ in stamped], texts), asked)
+    source = parquet_source([file for file, _, _ in stamped], texts)
+    return _scanned(replace(source, cells=cells), asked)
 
 
 def _scanned(source: Source, asked: _Asked) -> Streamed:

@@ -25,7 +25,16 @@ class TableOptions:
     types: Mapping[str, Type] | None = None
     drop_missing: Names | None = None
     texts: Mapping[str, Mapping[str, Any]] | None = None
+    dates: Sequence[str] = ()
     aside: Sequence[str] = ()
+
+    def cell_format(self) -> CellFormat:
+        """How cells of text are written; raises OptionError for formats of dates that name no day."""
+        for text in self.dates:
+            if fault := fault_of_format(text):
+                help_ = "as in `dates: ['%d.%m.%Y', '%d.%m.%Y %H:%M']`"
+                raise OptionError("dates", f"'{text}' {fault}", help=help_)
+        return CellFormat(dates=tuple(self.dates))
 
     def text_counts(self) -> dict[str, TextCounts]:
         """How each column of text is counted; raises OptionError for options that do not fit."""
@@ -55,7 +64,6 @@ class CsvOptions(TableOptions):
     units: Sequence[str] = ()
     names: Sequence[str] | None = None
     encoding: str = UTF8
-    dates: Sequence[str] = ()
     skip_rows: int = 0
 
     def csv_format(self) -> CsvFormat:
@@ -72,12 +80,8 @@ class CsvOptions(TableOptions):
             raise OptionError("units", f"'{wrong}' is no unit", help='as in `units: ["€", kg]`')
         if fault := check_encoding(self.encoding):
             raise OptionError("encoding", fault[0], help=fault[1])
-        for text in self.dates:
-            if wrong_format := fault_of_format(text):
-                raise OptionError(
-                    "dates", f"'{text}' {wrong_format}", help="as in `dates: ['%d.%m.%Y', '%d.%m.%Y %H:%M']`"
-                )
         units = tuple(unit.strip() for unit in self.units)
-        cells = CellFormat(self.decimal, thousands or "", units, tuple(self.missing), tuple(self.dates))
+        dates = self.cell_format().dates
+        cells = CellFormat(self.decimal, thousands or "", units, tuple(self.missing), dates)
         names = tuple(self.names) if self.names else None
         return CsvFormat(self.delimiter, names, cells, self.encoding, self.skip_rows)

@@ -35,6 +35,7 @@ def written(number: float, decimal: str, thousands: str, unit: tuple[str, str]) 
     return f"{'-' * text.startswith('-')}{unit[0]}{text.lstrip('-')}{unit[1]}"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     dialect=DIALECTS,

@@ -63,15 +63,12 @@ def test_every_format_reads_back(name: str, tmp_path: Path, annpipe_here: CliHer
     component = next(iter(guess["data"]))
     guess["data"][component]["target"] = "rooms"
     guess["data"][component]["drop_missing"] = "rooms"
-    guess["data"][component]["types"] = {"sold": "category", "note": "text"} if component != "csv" else {
-        "sold": "date", "note": "text",
-    }  # fmt: skip
     (tmp_path / "spec.yaml").write_text(f"version: 1\nname: x\ndata: {json.dumps(guess['data'])}\n", encoding="utf-8")
     code, printed, said = annpipe_here("data", "spec.yaml", "--json")
     assert code == 0, said
     columns = {column["name"]: column for column in json.loads(printed)["columns"]}
     assert columns["note"]["type"] == "text"
-    assert (columns["sold"]["type"], json.loads(printed)["rows"]) == ("date" if component == "csv" else "category", 39)
+    assert (columns["sold"]["type"], json.loads(printed)["rows"]) == ("date", 39)
 
 
 def test_arrays_are_listed(tmp_path: Path, annpipe_here: CliHere) -> None:
