@@ -5,12 +5,14 @@ For plugin authors: the marks (`data`, `transform`, `layer`, `initializer`, `los
 `Field`, `Fields`, `Look`, `Loss`, `LossTerm`, `MetricKey`, `Outline`, `OutputRoles`, `Remark`, `RunView`, `Expression`,
 `Stack`, `Taps`), `OptionError` to refuse an option's value, `did_you_mean` for its help; `StackedOptimizer` and
 `StackedGroup` for optimizers that step as one (their old names, `Stepping` and `Slab`, go on to work); for classes
-that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts` and `cell_numbers`, which read
-cells as a saved model does; `open_file` and `named_files` for files that a spec names; `UTF8`, `check_encoding`,
-`is_utf8`, `in_utf8` and `undecodable` for how text in them is encoded; `Archive` (with `ArchiveError`) for arrays in
-them, `cache_folder` and `move` for files that can be made again; `check_bound` for what the spec of a stranger may ask
-for, `check_memory` for rows that are made rather than read; `one_line`, `shortened` and `text_width` for names and
-cells that a figure or a message shows, `figure_style` and `fit_figure` for figures that look like annpipe's own.
+that cannot carry a mark, `describe`, `Typing` and `Entry`; `CellFormat`, `cell_texts`, `cell_numbers`, `cell_dates`
+(with `fault_of_format`) and `TextCounts`, which read cells as a saved model does; `number_format` (of `MOSTLY` of the
+words), `guessed_dates` and `guessed_dialect` for how files are written; `open_file` and `named_files` for files that a
+spec names; `UTF8`, `check_encoding`, `is_utf8`, `in_utf8` and `undecodable` for how text in them is encoded; `Archive`
+(with `ArchiveError`) for arrays in them, `cache_folder` and `move` for files that can be made again; `check_bound` for
+what the spec of a stranger may ask for, `check_memory` for rows that are made rather than read; `one_line`, `shortened`
+and `text_width` for names and cells that a figure or a message shows, `figure_style` and `fit_figure` for figures that
+look like annpipe's own.
 For programs: `Registry`, and `run` a spec with one; `load` opens a finished run; `run_sweep` trains a sweep; an
 `Observer` is told how it goes on.
 For tests: `annpipe.testing`.
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
         RunView,
         norms_by_layer,
     )
-    from annpipe.datasets.cell_columns import cell_numbers, cell_texts
+    from annpipe.datasets.cell_columns import cell_dates, cell_numbers, cell_texts
+    from annpipe.datasets.guess.dates import guessed_dates
+    from annpipe.datasets.guess.dialect import guessed_dialect
+    from annpipe.datasets.guess.numbers import MOSTLY, number_format
     from annpipe.errors import OptionError, one_line, shortened, text_width
     from annpipe.errors.suggest import did_you_mean
     from annpipe.expression import Expression
@@ -52,7 +57,9 @@ if TYPE_CHECKING:
     from annpipe.files.named import named_files, open_file
     from annpipe.files.private import cache_folder
     from annpipe.observer import Observer
+    from annpipe.portable.cell_dates import fault_of_format
     from annpipe.portable.cell_text import CellFormat
+    from annpipe.portable.hashed_text import TextCounts
     from annpipe.portable.stack import Stack
     from annpipe.portable.taps import Taps
     from annpipe.registry.entry import Entry
@@ -96,8 +103,13 @@ _HOMES = {
     "annpipe.observer": ("Observer",),
     "annpipe.runs.launch": ("run",),
     "annpipe.runs.load": ("load",),
-    "annpipe.datasets.cell_columns": ("cell_numbers", "cell_texts"),
+    "annpipe.datasets.cell_columns": ("cell_dates", "cell_numbers", "cell_texts"),
+    "annpipe.datasets.guess.dates": ("guessed_dates",),
+    "annpipe.datasets.guess.dialect": ("guessed_dialect",),
+    "annpipe.datasets.guess.numbers": ("MOSTLY", "number_format"),
+    "annpipe.portable.cell_dates": ("fault_of_format",),
     "annpipe.portable.cell_text": ("CellFormat",),
+    "annpipe.portable.hashed_text": ("TextCounts",),
     "annpipe.registry.entry": ("Entry",),
     "annpipe.registry.marks": (
         *("average", "callback", "data", "distribution", "initializer", "layer", "loss", "metric", "optimizer", "plot"),
@@ -113,6 +125,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "MOSTLY",
     "UTF8",
     "Archive",
     "ArchiveError",
@@ -141,10 +154,12 @@ __all__ = [
     "StackedOptimizer",
     "Stepping",
     "Taps",
+    "TextCounts",
     "Typing",
     "average",
     "cache_folder",
     "callback",
+    "cell_dates",
     "cell_numbers",
     "cell_texts",
     "check_bound",
@@ -154,8 +169,11 @@ __all__ = [
     "describe",
     "did_you_mean",
     "distribution",
+    "fault_of_format",
     "figure_style",
     "fit_figure",
+    "guessed_dates",
+    "guessed_dialect",
     "in_utf8",
     "initializer",
     "is_utf8",
@@ -166,6 +184,7 @@ __all__ = [
     "move",
     "named_files",
     "norms_by_layer",
+    "number_format",
     "one_line",
     "open_file",
     "optimizer",

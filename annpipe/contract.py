@@ -34,9 +34,10 @@ class Remark:
 class Field:
     """One named tensor of a dataset: the shape of a row (`()` for a number), its dtype, and the number of classes.
 
-    `dtype` is "float" (the run's precision) or "int" (int64: tokens, class labels). `type` is "number", "category" or
-    "boolean"; the values of a category are positions in `categories`, NaN where there is none. `missing` counts the
-    rows whose value is NaN. `remarks` are warnings of whoever read the column.
+    `dtype` is "float" (the run's precision) or "int" (int64: tokens, class labels). `type` is "number", "category",
+    "boolean", "date" or "text". The values of a category are positions in `categories`, NaN where there is none; those
+    of a date are days since 1970-01-01; a text comes as the counts that `counted` describes, a row of them. `missing`
+    counts the rows whose value is NaN. `remarks` are warnings of whoever read the column.
     """
 
     shape: tuple[int, ...] = ()
@@ -46,6 +47,12 @@ class Field:
     categories: tuple[str, ...] = ()
     missing: int = 0
     remarks: tuple[Remark, ...] = ()
+    counted: Mapping[str, Any] | None = field(default=None, hash=False)
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether its rows have a shape that cannot stand beside other columns, as that of an image."""
+        return bool(self.shape) and self.type != "text"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from annpipe.portable.cell_dates import days_of_count, days_of_text
 from annpipe.portable.cell_text import BLANKS, CellFormat, cell_text, written_moment
 
 if TYPE_CHECKING:
@@ -139,6 +140,37 @@ def _numbers_of_texts(texts: pa.ChunkedArray, form: CellFormat) -> tuple[Array, 
         texts = pc.replace_substring_regex(texts, form.between, "")
     texts = pc.replace_substring(texts, form.decimal, ".")
     return _as_numpy(pc.cast(pc.replace_substring_regex(texts, r"^\+", ""), pa.float64())), wrong
+
+
+def cell_dates(cells: pa.ChunkedArray | pa.Array, form: CellFormat) -> tuple[Array, Array]:
+    """The days since 1970-01-01 of cells, (rows,) float64, NaN where there is none; and where a text is no date.
+
+    Raises TypeError for cells that are neither dates nor texts.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells = plain_cells(cells)
+    kind = cells.type
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        moments = pc.cast(cells, pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
+        lost = np.asarray(moments.is_null())
+        counts = np.asarray(pc.fill_null(pc.cast(moments, pa.int64()), 0).to_numpy())
+        return np.where(lost, np.nan, days_of_count(counts)), np.zeros(len(cells), dtype=bool)
+    if not (is_text(kind) or _is_bytes(kind) or is_number(kind) or pa.types.is_null(kind)):
+        raise TypeError(f"{kind} is no date")
+    texts = cell_texts(cells, form)
+    distinct = pc.unique(texts)
+    words = distinct.to_pylist()
+    days = np.array([np.nan if word is None else _days(word, form) for word in words], dtype=np.float64)
+    places = np.asarray(pc.index_in(texts, value_set=distinct).to_numpy())
+    lost = np.asarray(texts.is_null())
+    return days[places], ~lost & np.isnan(days)[places]
+
+
+def _days(word: str, form: CellFormat) -> float:
+    days = days_of_text(word, form.dates)
+    return np.nan if days is None else days
 
 
 def _as_numpy(cells: pa.ChunkedArray | pa.Array) -> Array:

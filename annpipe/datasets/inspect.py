@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.contract import ChunkedDataset, Dataset, Fields
 from annpipe.datasets.fields import declared_fields
@@ -26,6 +28,13 @@ class SplitData:
     dataset: Dataset
     splits: Splits
     fields: Fields | None = None
+
+    @property
+    def single_inputs(self) -> dict[str, torch.Tensor]:
+        """The inputs but for counted texts, whose columns mean nothing one by one."""
+        fields = self.fields.inputs if self.fields else {}
+        inputs = self.dataset.inputs.items()
+        return {name: tensor for name, tensor in inputs if name not in fields or fields[name].type != "text"}
 
 
 def load_for_inspection(drafted: DataDraft) -> SplitData:

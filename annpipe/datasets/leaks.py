@@ -97,7 +97,7 @@ def answers(split_data: SplitData) -> Iterator[Problem]:
     for name, target in split_data.dataset.targets.items():
         if target.ndim > 1:
             continue
-        for column, values in columns(split_data.dataset.inputs):
+        for column, values in columns(split_data.single_inputs):
             relation = _one_to_one(values, target) or _as_numbers(values.double(), target.double())
             if relation:
                 message = f"the input '{column}' determines the target '{name}' exactly: {relation}"
@@ -167,7 +167,7 @@ def constant_columns(split_data: SplitData) -> Iterator[Problem]:
     """Inputs that have one value in every row, all in one warning."""
     if split_data.dataset.rows < 2:
         return
-    names = [name for name, values in columns(split_data.dataset.inputs) if _is_constant(values)]
+    names = [name for name, values in columns(split_data.single_inputs) if _is_constant(values)]
     if names:
         more = len(names) > 1
         message = f"{_some(names)} {'have' if more else 'has'} the same value in every row"

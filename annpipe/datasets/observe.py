@@ -109,7 +109,7 @@ def _with_rows(observed: Observed, drafted: Draft, dataset: Dataset) -> Observed
     """Adds what the rows in memory show."""
     request = observed.request
     splits = split_dataset(dataset, request.split, request.seed)
-    warnings = tuple(warnings_before_training(SplitData(drafted.spec, drafted.data, dataset, splits)))
+    warnings = tuple(warnings_before_training(SplitData(drafted.spec, drafted.data, dataset, splits, observed.fields)))
     held = (splits.val.rows if splits.val else 0, splits.test.rows if splits.test else 0)
     fitted = fit_transforms(request, known_categories(splits, request.fields).train) if request.transforms else None
     return _transformed(replace(observed, held=held, warnings=(*observed.warnings, *warnings)), fitted)
@@ -121,7 +121,7 @@ def _with_chunked_rows(observed: Observed, drafted: Draft, data: ChunkedDataset)
     results = pass_results(request, data, PRECISIONS[drafted.spec.device.precision])
     held = (results.counts.get("val", 0), results.counts.get("test", 0))
     samples = results.summary.samples
-    split_data = SplitData(drafted.spec, drafted.data, samples.train, samples)
+    split_data = SplitData(drafted.spec, drafted.data, samples.train, samples, fields)
     absent = [
         problem
         for name, counts in results.summary.classes.items()

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from annpipe.contract import Dataset
+from annpipe.contract import Dataset, Fields
 from annpipe.datasets.steps.categories import class_counts, class_names
 from annpipe.datasets.steps.splits import Splits
+from annpipe.portable.cell_dates import date_text
 
 FEW = 10  # rows that may all be different by chance
 BOOLEAN = (("false", "true"), ("no", "yes"))
@@ -58,15 +59,22 @@ class Profile:
         return sum(self.rows.values())
 
 
-def profile(dataset: Dataset, splits: Splits, n_first: int) -> Profile:
-    """The profile of a dataset and of its parts, with the values of its first `n_first` rows in words."""
+def profile(dataset: Dataset, splits: Splits, n_first: int, fields: Fields | None = None) -> Profile:
+    """The profile of a dataset and of its parts, with the values of its first `n_first` rows in words.
+
+    `fields` tell which columns are dates and texts, where they are known.
+    """
+    types = {name: field.type for name, field in fields.inputs.items()} if fields else {}
     parts = splits.by_name
     classes = {name: _balance(dataset, name, parts) for name in dataset.targets if class_names(dataset, name)}
     return Profile(
         {name: part.rows for name, part in parts.items()},
-        tuple(_column(name, role, tensor, dataset) for name, role, tensor in _tensors(dataset)),
+        tuple(_typed(_column(*named, dataset), types.get(named[0])) for named in _tensors(dataset)),
         classes,
-        {name: _first(tensor[:n_first], dataset.categories.get(name, ())) for name, _, tensor in _tensors(dataset)},
+        {
+            name: _first(tensor[:n_first], dataset.categories.get(name, ()), is_date=types.get(name) == "date")
+            for name, _, tensor in _tensors(dataset)
+        },
     )
 
 
@@ -74,6 +82,11 @@ def _tensors(dataset: Dataset) -> Iterator[tuple[str, str, torch.Tensor]]:
     """Name, role and tensor of targets, inputs, and the columns kept aside for the split."""
     for role, tensors in (("target", dataset.targets), ("input", dataset.inputs), ("aside", dataset.aside)):
         yield from ((name, role, tensor) for name, tensor in tensors.items())
+
+
+def _typed(column: Column, type_: str | None) -> Column:
+    """The column with a type that only its field tells; a date is not a key where all rows have different ones."""
+    return replace(column, type=type_, is_key=False) if type_ in ("date", "text") else column
 
 
 def _balance(dataset: Dataset, target: str, parts: Mapping[str, Dataset]) -> dict[str, dict[str, int]]:
@@ -117,8 +130,10 @@ def _with_range(column: Column, values: torch.Tensor) -> Column:
     )
 
 
-def _first(tensor: torch.Tensor, words: Sequence[str]) -> tuple[object, ...]:
-    """Categories as words, numbers as they are; empty for rows of several numbers, which are not shown."""
+def _first(tensor: torch.Tensor, words: Sequence[str], *, is_date: bool) -> tuple[object, ...]:
+    """Categories and dates as words, numbers as they are; empty for rows of several numbers, which are not shown."""
+    if is_date:
+        return tuple(date_text(value) if value == value else None for value in tensor.tolist())
     return () if tensor.ndim > 1 else tuple(in_words(float(value), words) for value in tensor)
 
 

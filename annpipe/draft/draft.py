@@ -150,7 +150,7 @@ def _known_fields(drafted: Draft) -> tuple[Fields | None, list[Problem]]:
     except PluginFault as fault:
         return None, [fault.problem]
     except OptionError as error:
-        return None, [option_problem(drafted.data, error)]
+        return None, [option_problem(drafted.data, each) for each in error.all]
     except MemoryError:
         message = f"the data component '{drafted.data.name}' needs more memory than there is"
         return None, [Problem("data", message, drafted.data.place, "ask for fewer rows or columns")]

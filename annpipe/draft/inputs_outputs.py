@@ -195,7 +195,7 @@ def _left_over(spec: Spec, left: Sequence[str]) -> Iterator[Problem]:
 
 
 def _unjoinable(names: Sequence[str], fields: Fields, place: Place) -> Iterator[Problem]:
-    shaped = [name for name in names if fields.inputs[name].shape]
+    shaped = [name for name in names if fields.inputs[name].stands_alone]
     if shaped and len(names) > 1:
         others = ", ".join(name for name in names if name != shaped[0])
         message = f"'{shaped[0]}' is not one number a row, and cannot stand beside {others}"
@@ -233,7 +233,7 @@ def column_places(fields: Fields) -> dict[str, tuple[int, int]]:
 def _shape(names: Sequence[str], fields: Fields) -> list[int]:
     """The shape of a row of some inputs: one with a shape of its own alone, or numbers side by side."""
     only: Field = fields.inputs[names[0]]
-    return list(only.shape) if only.shape else [len(names)]
+    return list(only.shape) if only.stands_alone else [sum(math.prod(fields.inputs[name].shape) for name in names)]
 
 
 def _merged(places: Sequence[tuple[int, int]]) -> list[list[int]]:

@@ -257,7 +257,7 @@ def faults_of_data(spec: Spec, data: Component) -> Iterator[None]:
     except PluginFault as fault:
         raise SpecError([fault.problem]) from fault
     except OptionError as error:
-        raise SpecError([option_problem(data, error)]) from error
+        raise SpecError([option_problem(data, each) for each in error.all]) from error
     except SplitError as error:
         place = spec.place("data", "split", *error.option.split("."))
         message = f"`data.split.{error.option}`: {error.message}"

@@ -12,8 +12,16 @@ from annpipe.errors import Place, Problem
 from annpipe.errors.suggest import did_you_mean
 from annpipe.registry.traits import TransformTraits
 
-TYPES = ("number", "category", "boolean")
-PLURALS = {"number": "numbers", "category": "categories", "boolean": "booleans", "image": "images", "tokens": "tokens"}
+TYPES = ("number", "category", "boolean", "date", "text")
+PLURALS = {
+    "number": "numbers",
+    "category": "categories",
+    "boolean": "booleans",
+    "image": "images",
+    "tokens": "tokens",
+    "date": "dates",
+    "text": "counts of a text",
+}
 
 
 INVERTIBLE = "`standardize`, `min_max`, `robust` and `log` have an inverse"
@@ -61,7 +69,9 @@ def fitting(columns: str, fields: Fields) -> list[str]:
 
 
 def type_of(field: Field) -> str:
-    """What an input is to a transform: a number, category or boolean, tokens, or an image where it has a shape."""
+    """What an input is to a transform: of which type a column is, tokens, or an image where it has a shape."""
+    if field.type == "text":
+        return "text"
     if field.shape:
         return "image"
     return "tokens" if field.dtype == "int" else field.type
@@ -106,7 +116,7 @@ def _names(columns: str, fields: Fields) -> str:
 
 
 def _chain_fault(name: str, type_: str, part: Transforming) -> Problem | None:
-    """The first step that cannot take what arrives at it, or a category at the end."""
+    """The first step that cannot take what arrives at it, or a category or a date at the end."""
     arrives = type_
     for step in part.steps:
         takes = step.traits(TransformTraits).takes
@@ -114,7 +124,7 @@ def _chain_fault(name: str, type_: str, part: Transforming) -> Problem | None:
             are = PLURALS[arrives]
             message = f"{step.name} is for {PLURALS.get(takes, takes)}, and '{name}' has {are}"
             return Problem("column-type", message, step.place, _remedy(arrives), _note(part))
-        if takes == "any" and arrives in ("image", "tokens"):
+        if takes == "any" and arrives in ("image", "tokens", "text"):
             message = f"{step.name} is for columns, and '{name}' has {PLURALS[arrives]}"
             return Problem("column-type", message, step.place, _remedy(arrives), _note(part))
         if step.traits(TransformTraits).gives != "same" and arrives != "image":
@@ -122,11 +132,16 @@ def _chain_fault(name: str, type_: str, part: Transforming) -> Problem | None:
     if arrives == "category":
         message = f"'{name}' has categories after these steps, and layers take numbers"
         return Problem("column-type", message, part.steps[-1].place, "end with one_hot or embedding", _note(part))
+    if arrives == "date":
+        message = f"'{name}' has dates after these steps, and layers take numbers"
+        return Problem("column-type", message, part.steps[-1].place, _remedy("date"), _note(part))
     return None
 
 
 def _remedy(arrives: str) -> str:
     return {
+        "date": "dates take date_parts or days_since",
+        "text": "leave the column to the model as it is",
         "category": "categories take one_hot, embedding or impute",
         "image": "images take normalize, random_flip, random_shift and random_crop",
         "tokens": "leave them to an Embedding layer",
@@ -157,6 +172,10 @@ def _raw_faults(name: str, fields: Fields, data: Component, has_transforms: bool
     if type_of(field) == "category":
         message = f"the column '{name}' has categories ({_some(field.categories)}), and layers take numbers"
         example = f"`{name}: one_hot`" if has_transforms else f"`transforms: {{{name}: one_hot}}`"
+        yield Problem("column-type", message, data.place, f"{help_}{example}, or leave the column out")
+    elif type_of(field) == "date":
+        message = f"the column '{name}' has dates, and layers take numbers"
+        example = f"`{name}: date_parts`" if has_transforms else f"`transforms: {{{name}: date_parts}}`"
         yield Problem("column-type", message, data.place, f"{help_}{example}, or leave the column out")
     elif field.missing:
         yield _missing(name, fields, data.place, help_)

@@ -171,7 +171,15 @@ class OptionError(AnnpipeError):
 
     def __init__(self, option: str, message: str, *, help: str | None = None) -> None:
         self.option, self.message, self.help = option, message, help
+        self.all: tuple[OptionError, ...] = (self,)
         super().__init__(f"{option}: {message}")
+
+    @staticmethod
+    def of_all(errors: Sequence[OptionError]) -> OptionError:
+        """Several as one, which is the first and has every one as `all`."""
+        first = OptionError(errors[0].option, errors[0].message, help=errors[0].help) if errors[1:] else errors[0]
+        first.all = tuple(error for each in errors for error in each.all)
+        return first
 
 
 class LimitError(OptionError):

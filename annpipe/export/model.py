@@ -24,13 +24,15 @@ from annpipe.plan.checks.thresholds import raw_targets_of
 from annpipe.plan.output_roles import plan_roles
 from annpipe.plan.plan import Plan
 from annpipe.portable import columns
+from annpipe.portable.cell_dates import date_text
 from annpipe.portable.description import ModelColumn, ModelDescription, ModelTarget, TargetRoles
+from annpipe.portable.network import DATE
 from annpipe.train.loop.figures import output_parts
 from annpipe.train.losses import with_weights
 from annpipe.train.parts import Parts
 
 # Options by which data components say how they read tables.
-READING = ("delimiter", "decimal", "thousands", "units", "missing", "names", "encoding")
+READING = ("delimiter", "decimal", "thousands", "units", "missing", "names", "encoding", "dates", "skip_rows")
 OF_TWO = ("logits", "probabilities")
 
 
@@ -96,15 +98,27 @@ def _example(plan: Plan, train: Dataset) -> dict[str, list[Any]]:
     for tensor in train.inputs.values():
         lost |= tensor.reshape(train.rows, -1).isnan().any(1)
     rows = torch.argsort(lost.int(), stable=True)[:3]
-    example = {}
-    for name, tensor in train.inputs.items():
-        words = train.categories.get(name, ())
-        values = tensor[rows].tolist()
-        example[name] = [words[int(value)] if value == value else None for value in values] if words else values
-    return example
+    return {
+        name: _cells(name, plan.fields.inputs[name], tensor[rows], train.categories.get(name, ()))
+        for name, tensor in train.inputs.items()
+    }
+
+
+def _cells(name: str, field: Field, values: torch.Tensor, words: Sequence[str]) -> list[Any]:
+    """Values of a column as a file has them; of a text, which is not kept, a word that stands for it."""
+    if field.type == "text":
+        return [f"a text of {name}"] * len(values)
+    cells = values.tolist()
+    if words:
+        return [words[int(cell)] if cell == cell else None for cell in cells]
+    return [date_text(cell) if cell == cell else None for cell in cells] if field.type == "date" else cells
 
 
 def _column(name: str, field: Field) -> ModelColumn:
+    if field.type == "date":
+        return ModelColumn(name=name, type=DATE)
+    if field.counted is not None:
+        return ModelColumn(name=name, type="string", counted=field.counted)
     return ModelColumn(name=name, type="double" if field.dtype == "float" else "long", shape=tuple(field.shape))
 
 

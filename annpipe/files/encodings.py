@@ -86,10 +86,18 @@ def _called(encoding: str) -> str:
 
 def _remedy(blocks: BytesAnew, encoding: str) -> str:
     """The encoding that reads the whole file, where one of the usual does and gives letters that belong together."""
-    for guess in GUESSES:
-        if codecs.lookup(guess) != codecs.lookup(encoding) and _reads(blocks, guess):
-            return f"write `encoding: {guess}`, which reads it"
+    guess = guessed_encoding(blocks, but=encoding)
+    if guess:
+        return f"write `encoding: {guess}`, which reads it"
     return "name its encoding, as in `encoding: cp949`, or save the file as UTF-8"
+
+
+def guessed_encoding(blocks: BytesAnew, but: str | None = None) -> str | None:
+    """The usual encoding that reads all of a file and gives letters that belong together; None where none does."""
+    for guess in (UTF8, *GUESSES) if but is None else GUESSES:
+        if (but is None or codecs.lookup(guess) != codecs.lookup(but)) and _reads(blocks, guess):
+            return guess
+    return None
 
 
 def _reads(blocks: BytesAnew, guess: str) -> bool:

@@ -209,7 +209,10 @@ def _escaped(value: Any) -> Any:
     return value
 
 
-LATER_OPTIONS = (("csv", "encoding", "utf-8"),)
+LATER_OPTIONS: tuple[tuple[str, str, Any], ...] = (
+    *(("csv", "encoding", "utf-8"), ("csv", "dates", []), ("csv", "skip_rows", 0), ("csv", "texts", None)),
+    *(("parquet", "texts", None), ("parquet", "dates", [])),
+)
 """Options that data components got later, with their defaults: these do not change the digest of a plan."""
 
 

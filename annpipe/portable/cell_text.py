@@ -36,12 +36,16 @@ SPACE = "[ \u00a0\u202f]"  # what may stand between a number and its unit
 
 @dataclass(frozen=True)
 class CellFormat:
-    """How text is written: the decimal point, what stands between thousands, units beside numbers, missing words."""
+    """How text is written: the decimal point, what stands between thousands, units beside numbers, missing words.
+
+    `dates` has the formats of dates beside ISO 8601, which is always read.
+    """
 
     decimal: str = "."
     thousands: str = ""
     units: tuple[str, ...] = ()
     missing: tuple[str, ...] = MISSING
+    dates: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -51,6 +55,7 @@ class CellFormat:
             thousands=options.get("thousands") or cls.thousands,
             units=tuple(options.get("units") or ()),
             missing=tuple(options.get("missing", cls.missing)),
+            dates=tuple(options.get("dates") or ()),
         )
 
     @cached_property

@@ -22,7 +22,7 @@ class ModelColumn:
     """An input or an output: MLflow's name of its type, and the shape of one row of it (empty for a plain column).
 
     An input of words has these in their order as `categories`: of a category (type `string`) or a boolean (`any`). An
-    output is the logarithm of what it is named after where `link` is "exp".
+    output is the logarithm of what it is named after where `link` is "exp". `counted` says how a text is counted.
     """
 
     name: str
@@ -30,10 +30,12 @@ class ModelColumn:
     shape: tuple[int, ...] = ()
     categories: tuple[str, ...] = ()
     link: str | None = None
+    counted: Mapping[str, Any] | None = None
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Self:
         """Out of its JSON object; raises KeyError and TypeError."""
+        _check(data, counted=data.get("counted") is None or isinstance(data["counted"], dict))
         _check(data, name=_is_text(data["name"]), shape=_is_list_of(data.get("shape", []), int))
         _check(data, categories=data.get("categories") is None or _is_list_of(data["categories"], str))
         return cls(
@@ -42,12 +44,14 @@ class ModelColumn:
             shape=tuple(data.get("shape", ())),
             categories=tuple(data.get("categories") or ()),
             link=data.get("link"),
+            counted=data.get("counted"),
         )
 
     def to_data(self) -> dict[str, Any]:
         """As a JSON object."""
         data: dict[str, Any] = {"name": self.name, "type": self.type, "shape": list(self.shape)}
         data |= {"categories": list(self.categories)} if self.categories else {}
+        data |= {"counted": dict(self.counted)} if self.counted is not None else {}
         return data | ({"link": self.link} if self.link else {})
 
 

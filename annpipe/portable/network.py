@@ -1,9 +1,10 @@
 """The network of a model folder: from named columns to named outputs, both in the units of the data.
 
 This file goes beside every model that MLflow keeps, and works there without annpipe; `annpipe predict` uses it too. It
-needs torch, safetensors, numpy and pandas, the files `cell_text.py`, `cell_lookup.py`, `description.py`,
-`predictions.py` and `raw_table.py` beside it, and the files of a model folder: `network.py` (plain PyTorch, `build()`
-makes the network), `weights.safetensors`, `model.json` (see `description`), `sums.json` (a digest of each).
+needs torch, safetensors, numpy and pandas, the files `cell_text.py`, `cell_dates.py`, `cell_lookup.py`,
+`description.py`, `hashed_text.py`, `predictions.py` and `raw_table.py` beside it, and the files of a model folder:
+`network.py` (plain PyTorch, `build()` makes the network), `weights.safetensors`, `model.json` (see `description`),
+`sums.json` (a digest of each).
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .cell_dates import dates_of
 from .cell_lookup import Categories, numbers_of, positions_of
 from .cell_text import MISSING, CellFormat
 from .description import ModelColumn, ModelDescription
+from .hashed_text import TextCounts, texts_of
 from .predictions import prediction_columns
 from .raw_table import RawTable, is_pandas
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 WHOLE = ("integer", "long", "int32", "int64")  # types of whole numbers
+DATE = "datetime"  # the type of a date, which comes as one or as its text
 BOOLEAN = "any"  # the type of a boolean, which comes as one, as a word or as 0 and 1
 ROWS_AT_ONCE = 65_536  # a table of any length needs the memory of this many rows
 
@@ -139,10 +143,18 @@ def _double(column: Array) -> Array:
 
 
 def _plain_column(table: RawTable, index: int, column: ModelColumn, form: CellFormat) -> Array:
-    """An input of one value a row as float64, (rows,)."""
+    """An input of one cell a row as float64, (rows,); a text as its counts, (rows, numbers)."""
+    if column.counted is not None or column.type == DATE:
+        made = table.values(index)
+        if isinstance(made, np.ndarray) and made.dtype.kind == "f":  # as a dataset has it: counts, or days
+            return np.asarray(made, dtype=np.float64)
     values = table.column(index)
     if column.categories:
         return positions(values, column.categories, column.name, form, is_boolean=column.type == BOOLEAN)
+    if column.counted is not None:
+        return TextCounts.of(column.counted).counts(texts_of(cells_of(values), form))
+    if column.type == DATE:
+        return dates_of(cells_of(values), column.name, form)
     return as_numbers(values, column.name, form, is_whole=column.type in WHOLE)
 
 

@@ -37,7 +37,7 @@ class RawTable:
 
     def column(self, index: int) -> Any:
         """The cells of an input of one value a row; raises ValueError where it is missing or no column."""
-        values = self._values(index)
+        values = self.values(index)
         n_dimensions = getattr(values, "ndim", 1)
         if n_dimensions == 0 or isinstance(values, str | int | float | None):
             return [values.item() if n_dimensions == 0 else values]
@@ -52,7 +52,7 @@ class RawTable:
     def array(self, index: int, shape: Sequence[int]) -> np.ndarray[Any, Any]:
         """The numbers of an input that has a shape, (rows, …); raises ValueError for rows of another one."""
         name, expected = self._names[index], tuple(shape)
-        values = self._values(index)
+        values = self.values(index)
         try:
             is_nested = is_pandas(values, "Series") and values.dtype == object
             array = np.stack([np.asarray(value) for value in values]) if is_nested else np.asarray(values)
@@ -65,7 +65,7 @@ class RawTable:
             raise ValueError(f"the rows of '{name}' must have the shape {expected}, however: {array.shape[1:]}")
         return array
 
-    def _values(self, index: int) -> Any:
+    def values(self, index: int) -> Any:
         """An input as it was given."""
         name = self._names[index]
         if not self._has_names:

@@ -85,12 +85,12 @@ def transform(
 ) -> C | Callable[[C], C]:
     """Marks a `torch.nn.Module` class with `fit(x)` and `forward(x)`, x of shape (rows, columns), NaN where missing.
 
-    `takes` says for which columns it is: "number" (booleans too), "category", "any", or "image" for one input of
-    images; `gives` what becomes of them: "number", or "same"; `fills` whether no value is missing afterwards. What it
-    learns in `fit` goes into buffers (or into parameters, which are then trained with the model). One that may stand
-    for a target has `inverse(y)`. One whose class says `only_training = True` acts on each batch while training; one
-    that says `learns_in_blocks = True` has `partial_fit(x)` and `finish()`, for rows that do not fit into memory.
-    `example` is options to show where the bare name would be refused.
+    `takes` says for which columns it is: "number" (booleans too), "category", "date" (days since 1970-01-01), "any", or
+    "image" for one input of images; `gives` what becomes of them: "number", or "same"; `fills` whether no value is
+    missing afterwards. What it learns in `fit` goes into buffers (or into parameters, which are then trained with the
+    model). One that may stand for a target has `inverse(y)`. One whose class says `only_training = True` acts on each
+    batch while training; one that says `learns_in_blocks = True` has `partial_fit(x)` and `finish()`, for rows that do
+    not fit into memory. `example` is options to show where the bare name would be refused.
     """
     traits = {"takes": takes, "gives": gives, "fills": fills}
     return _marking(component, Mark("transform", name, traits | _without_none(example=example)))

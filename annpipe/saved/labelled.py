@@ -12,6 +12,7 @@ from annpipe.contract import Dataset
 from annpipe.errors import DataError
 from annpipe.portable.cell_text import CellFormat
 from annpipe.portable.description import ModelColumn, ModelTarget
+from annpipe.portable.network import WHOLE as WHOLE_TYPES
 from annpipe.portable.network import positions
 from annpipe.saved.cells import NUMBERS, WHOLE, FileColumn, shown
 from annpipe.saved.model import SavedModel
@@ -101,7 +102,7 @@ def _is_boolean(target: ModelTarget) -> bool:
 
 
 def _input(item: ModelColumn, tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.double() if item.categories or item.type == "double" else tensor.long()
+    return tensor.long() if item.type in WHOLE_TYPES and not item.categories else tensor.double()
 
 
 def _target(target: ModelTarget, tensor: torch.Tensor) -> torch.Tensor:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from annpipe.errors import DataError, NotFound
 from annpipe.files.whole import Damaged
 from annpipe.portable.description import ModelColumn, ModelTarget
-from annpipe.portable.network import DamagedModel, SavedNetwork
+from annpipe.portable.network import DATE, DamagedModel, SavedNetwork
 from annpipe.record.journal.seal import MODEL, check_own
-from annpipe.saved.cells import NUMBERS, WHOLE, FileColumn, shown
+from annpipe.saved.cells import DATES, NUMBERS, WHOLE, FileColumn, shown
 from annpipe.saved.rows import TableFormat
 
 if TYPE_CHECKING:
@@ -121,5 +121,9 @@ class SavedModel:
 def _wanted(column: ModelColumn) -> FileColumn:
     if column.categories:
         return FileColumn(column.name, categories=column.categories)
+    if column.counted is not None:
+        return FileColumn(column.name)
+    if column.type == DATE:
+        return FileColumn(column.name, DATES)
     is_whole = column.type != "double"
     return FileColumn(column.name, WHOLE if is_whole else NUMBERS, column.shape, may_lack=not is_whole)

@@ -1,10 +1,9 @@
-"""The rows of a CSV, Parquet or NumPy file, or of standard input: columns by name, in blocks. Needs no torch."""
+"""The rows of a CSV, Parquet, JSON lines or NumPy file, or of standard input, in blocks. Needs no torch."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from annpipe.errors import DataError, NotFound
-from annpipe.errors.suggest import did_you_mean, nearest
+from annpipe.errors.suggest import nearest
 from annpipe.files.archive import Archive, ArchiveError
 from annpipe.files.encodings import UTF8, in_utf8, is_utf8, undecodable
-from annpipe.files.named import NamedFault, fault_of, opened
+from annpipe.files.named import NamedFault, opened
+from annpipe.files.rows_files import check_there, format_of, unpacked
 from annpipe.portable.cell_text import CellFormat
 from annpipe.saved.cells import STDIN, FileColumn, converted, shown
 
@@ -28,17 +28,20 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 65_536
 BYTES_AT_ONCE = 8 << 20  # of a CSV file
-FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet", ".npz": "npz"}
 
 
 @dataclass(frozen=True)
 class TableFormat:
-    """How CSV is written, where the run's own data said so; `names` for files without a row of names."""
+    """How CSV is written, where the run's own data said so; `names` for files without a row of names.
+
+    `skip_rows` are lines at the beginning that are passed over.
+    """
 
     delimiter: str = ","
     form: CellFormat = field(default_factory=CellFormat)
     names: tuple[str, ...] | None = None
     encoding: str = UTF8
+    skip_rows: int = 0
 
     @classmethod
     def of(cls, reading: Mapping[str, Any]) -> TableFormat:
@@ -46,7 +49,8 @@ class TableFormat:
         names = reading.get("names")
         form = CellFormat.of(reading)
         encoding = reading.get("encoding", cls.encoding)
-        return cls(reading.get("delimiter", cls.delimiter), form, tuple(names) if names else None, encoding)
+        skip_rows = int(reading.get("skip_rows", cls.skip_rows))
+        return cls(reading.get("delimiter", cls.delimiter), form, tuple(names) if names else None, encoding, skip_rows)
 
 
 def read_blocks(source: str, wanted: Sequence[FileColumn], reading: TableFormat) -> Iterator[Block]:
@@ -74,34 +78,16 @@ def _tables(source: str, wanted: Sequence[FileColumn], reading: TableFormat) -> 
         yield from _csv(_text(sys.stdin.buffer, reading.encoding), source, wanted, reading)
         return
     path = Path(source)
-    _check_there(path, source)
-    suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".bz2", ".zst")]
-    format_ = FORMATS.get(suffixes[-1].lower() if suffixes else "")
+    check_there(path, source)
+    format_ = format_of(path)
     if format_ is None:
-        raise NotFound(f"'{source}': rows are read from .csv, .parquet and .npz files, or from - as CSV")
+        raise NotFound(f"'{source}': rows are read from .csv, .parquet, .jsonl and .npz files, or from - as CSV")
     if format_ == "csv":
-        with _faults(source, reading.encoding), _opened(source) as file, _unpacked(file, source) as stream:
-            text = replace(reading, delimiter="\t") if ".tsv" in suffixes else reading
+        with _faults(source, reading.encoding), _opened(source) as file, unpacked(file, source) as stream:
+            text = replace(reading, delimiter="\t") if ".tsv" in path.suffixes else reading
             yield from _csv(_text(io.BufferedReader(stream, BYTES_AT_ONCE), text.encoding), source, wanted, text)
     else:
-        yield from (_parquet if format_ == "parquet" else _npz)(source, wanted)
-
-
-def _check_there(path: Path, source: str) -> None:
-    """Raises NotFound where there is no such file, with a name that may be meant."""
-    try:
-        size = os.stat(path).st_size
-        if path.is_dir():
-            raise NotFound(f"the file '{source}' is a folder")
-    except FileNotFoundError:
-        near = did_you_mean(path.name, [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else [])
-        raise NotFound(f"the file '{source}' does not exist" + (f"; {near}" if near else "")) from None
-    except ValueError:
-        raise NotFound("the path has a NUL character, which no file's name can have") from None
-    except OSError as error:
-        raise NotFound(str(fault_of(error, source))) from error
-    if not size and path.is_file():
-        raise DataError(f"'{source}' is empty", "it needs a row of names and rows of values")
+        yield from {"parquet": _parquet, "json_lines": _json_lines, "npz": _npz}[format_](source, wanted)
 
 
 def _opened(source: str) -> BinaryIO:
@@ -109,17 +95,6 @@ def _opened(source: str) -> BinaryIO:
         return opened(source)
     except NamedFault as fault:
         raise DataError(fault.message, fault.help) from fault
-
-
-def _unpacked(file: BinaryIO, source: str) -> Any:
-    """The bytes of a file whose name may say that it is compressed."""
-    import pyarrow as pa
-
-    try:
-        kind = pa.Codec.detect(source).name
-    except TypeError:  # what Arrow says where the name tells of none
-        kind = None
-    return pa.input_stream(file, compression=kind)
 
 
 def _text(stream: Any, encoding: str) -> Any:
@@ -137,6 +112,8 @@ def _csv(stream: BinaryIO, source: str, wanted: Sequence[FileColumn], reading: T
     from pyarrow import csv as arrow_csv
 
     with _faults(source, reading.encoding):
+        for _ in range(reading.skip_rows):
+            stream.readline()
         names = list(reading.names) if reading.names else _header(stream, source, reading.delimiter)
     _check_names(source, wanted, names)
     with _faults(source, reading.encoding):
@@ -185,6 +162,15 @@ def _parquet(source: str, wanted: Sequence[FileColumn]) -> Iterator[pa.RecordBat
         yield from file.iter_batches(ROWS_AT_ONCE, columns=list(dict.fromkeys(column.name for column in wanted)))
 
 
+def _json_lines(source: str, wanted: Sequence[FileColumn]) -> Iterator[pa.RecordBatch]:
+    from pyarrow import json
+
+    with _faults(source), _opened(source) as file, unpacked(file, source) as stream:
+        table = json.read_json(stream, json.ReadOptions(block_size=BYTES_AT_ONCE))
+        _check_names(source, wanted, table.column_names)
+        yield from table.select(list(dict.fromkeys(column.name for column in wanted))).to_batches(ROWS_AT_ONCE)
+
+
 def _npz(source: str, wanted: Sequence[FileColumn]) -> Iterator[Mapping[str, Any]]:
     with _opened(source) as file:
         try:
@@ -208,7 +194,7 @@ def _not_text(source: str, encoding: str) -> DataError:
     """Where the bytes are no text of the encoding that the run's own data have; a stream cannot be read again."""
 
     def blocks() -> Iterator[bytes]:
-        with _opened(source) as file, _unpacked(file, source) as stream:
+        with _opened(source) as file, unpacked(file, source) as stream:
             while block := stream.read(BYTES_AT_ONCE):
                 yield block
 

@@ -87,8 +87,8 @@ def _target_field(name: str, column: Numbers | Words) -> Field:
 
 
 def _remarks(name: str, column: Numbers | Words) -> tuple[Remark, ...]:
-    from annpipe import CellFormat  # with NumPy, which most specs that are only looked at do without
-    from annpipe_std.tables.doubts import MOSTLY, Unread
+    from annpipe import MOSTLY, CellFormat  # with NumPy, which most specs that are only looked at do without
+    from annpipe_std.tables.doubts import Unread
 
     unread = Unread(name, CellFormat(), has_cell_options=False, has_types=False)
     unread.count(Counter(map(str, column)))

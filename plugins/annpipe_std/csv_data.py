@@ -1,4 +1,4 @@
-"""The data components `csv` and `parquet`: columns of files, chosen by name or pattern, with their types."""
+"""The data components `csv`, `parquet` and `json_lines`: columns of files, with their types."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 
 from annpipe import UTF8, ChunkedDataset, Dataset, data
-from annpipe_std.tables.choosing import Table, csv_table, parquet_table
-from annpipe_std.tables.fields import csv_fields, parquet_fields
+from annpipe_std.tables.choosing import Table, csv_table, json_table, parquet_table
+from annpipe_std.tables.fields import csv_fields, json_fields, parquet_fields
 from annpipe_std.tables.files import MISSING
 from annpipe_std.tables.streaming import Streamed, csv_streamed, parquet_streamed
 from annpipe_std.tables.table_options import CsvOptions, TableOptions
@@ -29,12 +29,23 @@ Features = Annotated[
 ]
 Ignore = Annotated[str | list[str] | None, Field(description="Columns to leave out, by name or pattern.")]
 Types = Annotated[
-    dict[str, Literal["number", "category", "boolean"]] | None,
-    Field(description="What a column is, where it is not what it looks like: {year: category}."),
+    dict[str, Literal["number", "category", "boolean", "date", "text"]] | None,
+    Field(description="What a column is, where it is not what it looks like: {year: category, day: date}."),
+]
+Text = Annotated[
+    dict[str, dict[str, int | bool | str | list[int] | None]] | None,
+    Field(
+        description="How texts are counted, by column: {review: {analyzer: char_wb, ngram_range: [2, 4]}}, with the "
+        "options of scikit-learn's HashingVectorizer."
+    ),
 ]
 DropMissing = Annotated[
     str | list[str] | None,
     Field(description='Columns by name or pattern ("*" for all) whose missing values drop the row.'),
+]
+Dates = Annotated[
+    list[str],
+    Field(description="How dates are written, as Python's strptime has it: %d.%m.%Y. ISO 8601 is read anyway."),
 ]
 InMemory = Annotated[
     bool,
@@ -52,6 +63,7 @@ def csv(
     types: Types = None,
     missing: Annotated[list[str], Field(description="Words that stand for a missing value.")] = list(MISSING),  # noqa: B006  # read only
     drop_missing: DropMissing = None,
+    texts: Text = None,
     delimiter: Annotated[str, Field(description="What stands between two cells.")] = ",",
     decimal: Annotated[str, Field(description="The decimal point of its numbers.")] = ".",
     thousands: Annotated[
@@ -66,6 +78,10 @@ def csv(
     encoding: Annotated[
         str, Field(description="How the letters of the files are encoded: cp949, utf-16, latin-1, …")
     ] = UTF8,
+    dates: Dates = [],  # noqa: B006  # read only
+    skip_rows: Annotated[
+        int, Field(ge=0, description="Lines to pass over at the beginning; 1 with `names` replaces the row of names.")
+    ] = 0,
     in_memory: InMemory = True,
     aside: tuple[str, ...] = (),
 ) -> Dataset | ChunkedDataset:
@@ -81,7 +97,7 @@ def csv(
     options = CsvOptions(
         files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
         aside=aside, missing=missing, delimiter=delimiter, decimal=decimal, thousands=thousands, units=units,
-        names=names, encoding=encoding,
+        names=names, encoding=encoding, dates=dates, skip_rows=skip_rows, texts=texts,
     )  # fmt: skip
     return dataset(csv_table(options)) if in_memory else chunked(csv_streamed(options))
 
@@ -95,6 +111,8 @@ def parquet(
     ignore: Ignore = None,
     types: Types = None,
     drop_missing: DropMissing = None,
+    texts: Text = None,
+    dates: Dates = [],  # noqa: B006  # read only
     in_memory: InMemory = True,
     aside: tuple[str, ...] = (),
 ) -> Dataset | ChunkedDataset:
@@ -106,9 +124,35 @@ def parquet(
     """
     options = TableOptions(
         files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
-        aside=aside,
+        aside=aside, texts=texts, dates=dates,
     )  # fmt: skip
     return dataset(parquet_table(options)) if in_memory else chunked(parquet_streamed(options))
+
+
+@data(fields=json_fields)
+def json_lines(
+    *,
+    files: Files,
+    target: Target,
+    features: Features = None,
+    ignore: Ignore = None,
+    types: Types = None,
+    drop_missing: DropMissing = None,
+    texts: Text = None,
+    dates: Dates = [],  # noqa: B006  # read only
+    aside: tuple[str, ...] = (),
+) -> Dataset:
+    """Takes the values of JSON lines: files with an object on each line, whose names are the columns.
+
+    Types are those of the values, as `csv` would name them; a name that an object lacks is a missing value.
+
+    **Shape:** every column is (rows,): float64, NaN where a feature is missing; class labels int64.
+    """
+    options = TableOptions(
+        files=files, target=target, features=features, ignore=ignore, types=types, drop_missing=drop_missing,
+        aside=aside, texts=texts, dates=dates,
+    )  # fmt: skip
+    return dataset(json_table(options))
 
 
 def dataset(table: Table) -> Dataset:

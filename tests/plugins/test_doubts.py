@@ -36,7 +36,6 @@ WORDS = [
     *(
         ["A1", "B2"],
         ["Q1", "Q2"],
-        ["2020-01-01", "2020-02-01"],
         ["10:00", "11:30"],
         ["1.2.3", "1.10.2"],
         ["1st", "2nd"],
@@ -107,6 +106,20 @@ def test_numbers_with_signs_are_told_with_the_option_that_reads_them(
 @pytest.mark.parametrize("words", WORDS, ids=str)
 def test_words_are_no_numbers(words: list[str], tmp_path: Path) -> None:
     assert csv_fields(files=written(tmp_path, words), target="y").inputs["x"].remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "say"),
+    [
+        (["2020-01-01", "2020-02-01"], '`types: {"x": date}`, with'),
+        (["31.12.2020", "01.02.2020"], '`types: {"x": date}` and `dates: ["%d.%m.%Y"]`'),
+    ],
+)
+def test_dates_are_told(words: list[str], say: str, tmp_path: Path) -> None:
+    """They stay categories, as they were, with what reads them as dates."""
+    field = csv_fields(files=written(tmp_path, words), target="y").inputs["x"]
+    assert (field.type, field.categories) == ("category", tuple(sorted(words)))
+    assert [say in remark.help for remark in field.remarks] == [True]
 
 
 def test_text_and_single_cells_are_told_too(tmp_path: Path) -> None:

@@ -66,5 +66,5 @@ def test_a_file_that_is_not_there_has_near_names(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"did you mean 'rows\.csv'"):
         list(read_blocks(str(tmp_path / "row.csv"), [X], TableFormat()))
     (tmp_path / "rows.xlsx").write_text("x")
-    with pytest.raises(NotFound, match=r"rows are read from \.csv, \.parquet and \.npz"):
+    with pytest.raises(NotFound, match=r"rows are read from \.csv, \.parquet, \.jsonl and \.npz"):
         list(read_blocks(str(tmp_path / "rows.xlsx"), [X], TableFormat()))

@@ -1,4 +1,7 @@
-"""`annpipe data SPEC`: shows what the data are: rows and splits, columns, balance of classes, first rows, and leaks."""
+"""`annpipe data SPEC` shows what the data are: rows and splits, columns, balance of classes, first rows, and leaks.
+
+`annpipe data FILE` shows what a file seems to hold, without a spec, and the section that would read it.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,18 @@ def command(
     figure: Path | None,
     as_json: bool,
 ) -> None:
-    """Show the data that SPEC reads or makes, and warn of leaks; the rest of SPEC may be missing."""
+    """Show the data that SPEC reads or makes, and warn of leaks; the rest of SPEC may be missing.
+
+    Without a spec, SPEC may be a file of rows (.csv, .parquet, .jsonl or .npz): annpipe guesses how it is written and
+    what its columns are, and prints the section of a spec that reads it, as in `annpipe data houses.csv`.
+    """
     from annpipe.cli.progress import RunDisplay
     from annpipe.cli.views.data import as_json_text, as_text
+    from annpipe.files.rows_files import format_of
 
+    if format_of(source.spec):
+        _show_file(source, figure, as_json=as_json)
+        return
     drafted = source.draft_data()
     if figure:
         _check_ending(figure)
@@ -41,7 +52,8 @@ def command(
     from annpipe.datasets.profile import profile
 
     split_data = load_for_inspection(drafted)
-    table, warnings = profile(split_data.dataset, split_data.splits, rows), list(all_findings(split_data))
+    table = profile(split_data.dataset, split_data.splits, rows, split_data.fields)
+    warnings = list(all_findings(split_data))
     if figure:
         draw(drafted, split_data, figure)
     click.echo(as_json_text(split_data, table, warnings, figure) if as_json else as_text(split_data, table, figure))
@@ -49,6 +61,17 @@ def command(
         display = RunDisplay()
         for warning in warnings:
             display.warn(warning)
+
+
+def _show_file(source: SpecSource, figure: Path | None, *, as_json: bool) -> None:
+    """What a file seems to be."""
+    from annpipe.cli.views.file import as_json_text, as_text
+    from annpipe.datasets.guess.file import guessed_file
+
+    if source.overrides or source.unset or figure:
+        raise click.UsageError(f"{source.spec} is a file of rows: --set, --unset and --figure are for a spec")
+    guess = guessed_file(str(source.spec))
+    click.echo(as_json_text(guess) if as_json else as_text(guess))
 
 
 def draw(drafted: DataDraft, split_data: SplitData, path: Path) -> None:

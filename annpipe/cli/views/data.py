@@ -12,6 +12,7 @@ from annpipe.cli.problems import as_data
 from annpipe.cli.views.plan import component_text
 from annpipe.cli.views.text import aligned
 from annpipe.errors import one_line, shortened
+from annpipe.portable.cell_dates import date_text
 
 if TYPE_CHECKING:
     from annpipe.datasets.inspect import SplitData
@@ -67,9 +68,16 @@ def _row(column: Column) -> tuple[str, ...]:
         column.type + shape,
         f"{column.missing:,}" if column.missing else "",
         "" if column.distinct is None else f"{column.distinct:,}",
-        *(_number(value) for value in (column.least, column.mean, column.deviation, column.greatest)),
+        *_range(column),
         "another in every row: a key?" if column.is_key else frequent,
     )
+
+
+def _range(column: Column) -> tuple[str, ...]:
+    """Least, mean, deviation and greatest; of dates the first and the last."""
+    if column.type == "date" and column.least is not None and column.greatest is not None:
+        return (date_text(column.least), "", "", date_text(column.greatest))
+    return tuple(_number(value) for value in (column.least, column.mean, column.deviation, column.greatest))
 
 
 def _balance(target: str, table: Profile) -> Iterator[str]:

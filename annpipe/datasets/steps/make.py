@@ -46,7 +46,7 @@ def _check_chunked(component: Component, data: ChunkedDataset) -> None:
     if not data.fields.inputs or not data.fields.targets or not data.fields.rows:
         raise RunError(f"the data component '{component.name}' gave chunks without inputs, targets or rows")
     fields = {**data.fields.inputs, **data.fields.targets}
-    wide = next((name for name, field in fields.items() if field.shape), None)
+    wide = next((name for name, field in fields.items() if field.stands_alone), None)
     if wide is not None:
         raise RunError(f"the data component '{component.name}' gave chunks in which '{wide}' is not one number a row")
 

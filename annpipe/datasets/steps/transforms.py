@@ -115,7 +115,7 @@ def fit_columns(
     `together`.
     """
     groups = grouped(transforms, fields)
-    is_whole = not stacks and any(field.shape for field in fields.inputs.values())
+    is_whole = not stacks and any(field.stands_alone for field in fields.inputs.values())
     with drawing(seed, "columns"):
         targets = _target_steps(groups, fields, train, learn)
         if is_whole:
@@ -206,9 +206,8 @@ def _fit_group(
     learn: Learning,
 ) -> tuple[tuple[Step, ...], tuple[Step, ...], int, tuple[int, ...]]:
     """The steps before training and inside the model, the numbers of a row between them, its shape after both."""
-    first = train.inputs[names[0]].double()
-    shaped = first.ndim > 1
-    x = first if shaped else matrix(train.inputs, names)
+    shaped = fields.inputs[names[0]].stands_alone
+    x = train.inputs[names[0]].double() if shaped else matrix(train.inputs, names)
     steps, out = _fitted_steps(components, x, n_categories(train, names, fields), names, learn)
     once, later = _split_at_model(steps)
     between = x
@@ -240,8 +239,11 @@ def _in_shape(steps: tuple[Step, ...], shape: tuple[int, ...]) -> tuple[Step, ..
 
 
 def matrix(tensors: Mapping[str, torch.Tensor], names: Sequence[str]) -> torch.Tensor:
-    """The named columns side by side, (rows,) each -> (rows, names), in double precision."""
-    return torch.stack([tensors[name].double() for name in names], 1)
+    """The named columns side by side, (rows,) or (rows, numbers) each -> (rows, numbers), in double precision."""
+    columns = [tensors[name].double() for name in names]
+    if any(column.ndim > 1 for column in columns):
+        return torch.cat([column.reshape(len(column), -1) for column in columns], 1)
+    return torch.stack(columns, 1)
 
 
 def _split_at_model(steps: Sequence[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:

@@ -124,7 +124,7 @@ def _observed_inputs(drafted: Draft, passes: PassCache | None) -> Observed:
     with faults_of_data(drafted.spec, drafted.data):
         observed = observe_fields(drafted, passes)
     inputs = observed.fields.inputs
-    shaped = [name for name, field in inputs.items() if field.shape]
+    shaped = [name for name, field in inputs.items() if field.stands_alone]
     if faults := [*input_faults(drafted.spec, observed.fields), *output_faults(drafted.spec, observed.fields)]:
         raise SpecError(faults)
     if shaped and len(inputs) > 1 and not drafted.spec.inputs:

@@ -25,14 +25,16 @@ LOADER = Path(__file__).with_name("pyfunc_model.py")
 # What the loader imports: `answering`, and beside it the files that this imports; the names are a format.
 LOADED = {
     "answering": "network.py",
+    "cell_dates": "cell_dates.py",
     "cell_text": "cell_text.py",
     "cell_lookup": "cell_lookup.py",
     "description": "description.py",
     "predictions": "predictions.py",
     "raw_table": "raw_table.py",
+    "hashed_text": "hashed_text.py",
 }
 NUMPY_NAMES = {"double": "float64", "float": "float32", "long": "int64", "integer": "int32", "boolean": "bool"}
-TENSOR_NAMES = NUMPY_NAMES | {"string": "str"}  # words beside tensors
+TENSOR_NAMES = NUMPY_NAMES | {"string": "str", "datetime": "str"}  # words beside tensors
 
 
 def save_mlflow_model(source: Path, target: Path, *, model_id: str | None, run_id: str | None) -> None:
@@ -100,11 +102,11 @@ def _schema(columns: Sequence[ModelColumn]) -> Schema:
 
 
 def _column_types(columns: Sequence[ModelColumn]) -> dict[str, Any] | None:
-    """What each column that goes in is, for whoever looks at the model: number, whole number, category or boolean."""
-    words = {"double": "number", "long": "whole number", "string": "category", "any": "boolean"}
+    """What each column that goes in is, for whoever looks at the model: number, category, date, …"""
+    words = {"double": "number", "long": "whole number", "string": "category", "any": "boolean", "datetime": "date"}
     if any(column.shape for column in columns):
         return None
-    return {"columns": {column.name: words.get(column.type, column.type) for column in columns}}
+    return {"columns": {each.name: "text" if each.counted else words.get(each.type, each.type) for each in columns}}
 
 
 def _tensor(column: ModelColumn, name: str | None) -> TensorSpec:

@@ -84,7 +84,7 @@ def smallest_spec(entry: Entry, registry: Registry) -> dict[str, Any]:
 
 
 def write_rows(folder: Path) -> None:
-    """Writes the files of rows that some specs name: tokens, images, and a table with words."""
+    """Writes the files of rows that some specs name: tokens, images, tables with words and dates, JSON lines."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -92,6 +92,11 @@ def write_rows(folder: Path) -> None:
     y = generator.normal(size=16)
     np.savez(folder / "tokens.npz", x=generator.integers(0, 10, (16, 3)), y=y)
     np.savez(folder / "images.npz", x=generator.normal(size=(16, 1, 6, 6)), y=y)
+    objects = [f'{{"x": {x}, "y": {x}}}' for x in y.tolist()]
+    (folder / "rows.jsonl").write_text("\n".join([*objects, ""]), encoding="utf-8", newline="\n")
+    days = [f"{day},{x}" for day, x in zip(range(10, 26), y.tolist(), strict=True)]
+    dates = "\n".join(["x,y", *(f"2020-01-{day}" for day in days), ""])
+    (folder / "dates.csv").write_text(dates, encoding="utf-8", newline="\n")
     words = [("a", "b", "c")[n % 3] for n in range(16)]
     lines = [f"{x},{word},{x}" for x, word in zip(y.tolist(), words, strict=True)]
     (folder / "rows.csv").write_text("\n".join(["x,word,y", *lines]) + "\n", encoding="utf-8", newline="\n")
@@ -141,4 +146,7 @@ def _transformed(entry: Entry, spelt: Any, chosen: Mapping[str, Any]) -> dict[st
         return {"data": images, "model": ["Flatten", {"Linear": 1}]}
     if takes == "category":
         return {"data": {**CSV, "transforms": {"word": spelt}}}
+    if takes == "date":
+        dates = {"csv": {"files": "dates.csv", "target": "y", "types": {"x": "date"}}}
+        return {"data": {**dates, "transforms": {"x": spelt}}}
     return {"data": {**chosen.get("data", BASE["data"]), "transforms": {"x": spelt}}}

@@ -131,6 +131,7 @@ SPECS: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("initializer", "constant_"): {"model": {"layers": [{"Linear": 1}], "init": {"weight": {"constant_": 0.5}}}},
     ("initializer", "sparse_"): {"model": {"layers": [{"Linear": 1}], "init": {"weight": {"sparse_": 0.1}}}},
     ("data", "csv"): {"data": {"csv": {"files": "rows.csv", "target": "y", "features": "x"}}},
+    ("data", "json_lines"): {"data": {"json_lines": {"files": "rows.jsonl", "target": "y"}}},
     ("data", "parquet"): {"data": {"parquet": {"files": "rows.parquet", "target": "y"}}},
     ("data", "npz"): {**IMAGES, "model": ["Flatten", {"Linear": 1}]},
     ("data", "sklearn"): {"data": {"sklearn": {"load": "diabetes"}}, "optimizer": {"SGD": 1e-6}},

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from annpipe import CellFormat, Field, Fields, OptionError, Remark, did_you_mean
-from annpipe_std.tables.columns import MOST_COUNTED, Column, Found, Type, typed
-from annpipe_std.tables.files import CsvFormat, Raw, found_files, read_csv, read_parquet, stamp
+from annpipe_std.tables.columns import MOST_COUNTED, Column, Found, Type, missing_rows
+from annpipe_std.tables.csv_format import CsvFormat
+from annpipe_std.tables.files import Raw, found_files, read_csv, read_json_lines, read_parquet, stamp
+from annpipe_std.tables.inspector import gathered, typed
 from annpipe_std.tables.opening import check_decoded
 from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
 
@@ -44,7 +46,10 @@ class Table:
 def input_field(column: Column | Found, missing: int, *, is_alone: bool) -> Field:
     """What a column is to the engine as an input; the only one may well be the number of a row."""
     remarks = tuple(remark for remark in column.remarks if not (is_alone and remark.is_leak))
-    return Field(categories=column.categories, missing=missing, type=column.type, remarks=remarks)
+    field = Field(categories=column.categories, missing=missing, type=column.type, remarks=remarks)
+    if column.counted is None:
+        return field
+    return replace(field, shape=(column.counted.n_features,), counted=column.counted.to_data())
 
 
 def target_field(column: Column | Found) -> Field:
@@ -59,7 +64,7 @@ def target_field(column: Column | Found) -> Field:
 def csv_table(options: CsvOptions) -> Table:
     """The table that `csv` makes; raises OptionError where the files or names do not fit."""
     form = options.csv_format()
-    raw = _csv(stamp(found_files(options.files)), form, read_as_text(options.types))
+    raw = _csv(stamp(found_files(options.files)), form, read_as_text(options.types) | frozenset(options.texts or {}))
     return _chosen(raw, options, form.cells)
 
 
@@ -71,7 +76,13 @@ def read_as_text(types: Mapping[str, Type] | None) -> frozenset[str]:
 def parquet_table(options: TableOptions) -> Table:
     """The table that `parquet` makes; raises OptionError where the files or names do not fit."""
     raw = _parquet(stamp(found_files(options.files)), declared_categories(options.types))
-    return _chosen(raw, options, CellFormat())
+    return _chosen(raw, options, options.cell_format())
+
+
+def json_table(options: TableOptions) -> Table:
+    """The table that `json_lines` makes; raises OptionError where the files or names do not fit."""
+    raw = _json_lines(stamp(found_files(options.files)), declared_categories(options.types))
+    return _chosen(raw, options, options.cell_format())
 
 
 def declared_categories(types: Mapping[str, Type] | None) -> frozenset[str]:
@@ -90,13 +101,19 @@ def _parquet(stamped: tuple[tuple[str, int, int], ...], texts: frozenset[str]) -
     return read_parquet([file for file, _, _ in stamped], texts)
 
 
+@lru_cache(maxsize=1)
+def _json_lines(stamped: tuple[tuple[str, int, int], ...], texts: frozenset[str]) -> Raw:
+    return read_json_lines([file for file, _, _ in stamped], texts)
+
+
 def _chosen(raw: Raw, options: TableOptions, form: CellFormat) -> Table:
     types = options.types or {}
     roles = roles_of(raw.arrow.column_names, options.target, options.features, options.ignore, types, options.aside)
     if raw.has_cell_options:
         check_decoded(raw.files, raw.arrow.schema, roles.wanted)
-    columns = typed(raw, roles.wanted, types, form)
-    check_text(columns, roles)
+    text = options.text_counts()
+    check_columns("texts", text, raw.arrow.column_names)
+    columns = typed(raw, roles.wanted, types, form, text, partial(check_column, roles))
     columns = _without_missing(columns, matching("drop_missing", options.drop_missing or [], roles.wanted))
     table = Table(_of(columns, roles.inputs), _of(columns, roles.targets), _of(columns, roles.aside))
     _check_targets(table, raw, dropped=bool(options.drop_missing))
@@ -126,8 +143,7 @@ def roles_of(
     aside: Sequence[str],
 ) -> Roles:
     """Which of all columns are inputs, targets and aside; raises OptionError where names do not fit."""
-    for name in types:
-        _known("types", name, all_columns)
+    check_columns("types", types, all_columns)
     targets = matching("target", target, all_columns)
     ignored = matching("ignore", ignore or [], all_columns)
     kept = [name for name in aside if name in all_columns]  # a column that is not there is the split's own fault
@@ -135,6 +151,11 @@ def roles_of(
     inputs = matching("features", features, all_columns, but=targets) if features is not None else rest
     _check_roles(inputs, targets, ignored, explicit=features is not None)
     return Roles(inputs, targets, kept)
+
+
+def check_columns(option: str, names: Iterable[str], all_columns: Sequence[str]) -> None:
+    """Whether there is a column of each name."""
+    gathered({name: partial(_known, option, name, all_columns) for name in names})
 
 
 def _of(columns: Mapping[str, Column], names: Sequence[str]) -> dict[str, Column]:
@@ -161,7 +182,7 @@ def matching(option: str, wanted: Names, known: Sequence[str], but: Sequence[str
 def _known(option: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
         what = "column matches the pattern" if any(sign in name for sign in "*?[") else "column"
-        path = f"types.{name}" if option == "types" else option
+        path = f"{option}.{name}" if option in ("types", "texts") else option
         shown = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
         help_ = did_you_mean(name, known) or f"the columns are {shown}"
         raise OptionError(
@@ -184,12 +205,23 @@ def _check_roles(inputs: Sequence[str], targets: Sequence[str], ignored: Sequenc
         raise OptionError("features", "no column is left to learn from", help="list fewer under `ignore`")
 
 
-def check_text(columns: Mapping[str, Column] | Mapping[str, Found], roles: Roles) -> None:
-    """Whether no input or target is text."""
-    for option, names in (("features", roles.inputs), ("target", roles.targets)):
-        for name in names:
-            if columns[name].type == "text":
-                raise _text_fault(option, name, columns[name])
+def check_column(roles: Roles, column: Column | Found, name: str) -> None:
+    """Whether an input is no text that nobody said how to count, and a target neither a text nor a date."""
+    if name in roles.inputs and _is_uncounted(column):
+        raise _text_fault("features", name, column)
+    if name in roles.targets and column.type in ("text", "date"):
+        raise _target_fault(name, column)
+
+
+def _is_uncounted(column: Column | Found) -> bool:
+    return column.type == "text" and column.counted is None
+
+
+def _target_fault(name: str, column: Column | Found) -> OptionError:
+    if _is_uncounted(column):
+        return _text_fault("target", name, column)
+    message = f"the target '{name}' is a {column.type}, and a model predicts numbers and classes"
+    return OptionError("target", message, help="take another column")
 
 
 def _text_fault(option: str, name: str, column: Column | Found) -> OptionError:
@@ -198,8 +230,10 @@ def _text_fault(option: str, name: str, column: Column | Found) -> OptionError:
         return OptionError(option, remark.message, help=remark.help)
     more = "more than " if column.distinct >= MOST_COUNTED else ""
     message = f"the column '{name}' is text: {more}{column.distinct} different values"
-    leave = f"leave it out: `ignore: [{name}]`; or " if option == "features" else ""
-    return OptionError(option, message, help=f"{leave}say `types: {{{name}: category}}`")
+    leave = f"leave it out: `ignore: [{name}]`; count its words: `types: {{{name}: text}}`; or "
+    return OptionError(
+        option, message, help=f"{leave if option == 'features' else ''}say `types: {{{name}: category}}`"
+    )
 
 
 def _without_missing(columns: dict[str, Column], names: Sequence[str]) -> dict[str, Column]:
@@ -210,7 +244,7 @@ def _without_missing(columns: dict[str, Column], names: Sequence[str]) -> dict[s
 
     keep = np.ones(len(next(iter(columns.values())).values), dtype=bool)
     for name in names:
-        keep &= ~np.isnan(columns[name].values)
+        keep &= ~missing_rows(columns[name].values)
     check_kept(int(keep.sum()), len(keep))
     return {name: replace(column, values=column.values[keep]) for name, column in columns.items()}
 
@@ -224,10 +258,12 @@ def check_kept(kept: int, rows: int) -> None:
 def _check_targets(table: Table, raw: Raw, *, dropped: bool) -> None:
     import numpy as np
 
-    for name, column in table.targets.items():
+    def check(name: str, column: Column) -> None:
         lost = np.flatnonzero(np.isnan(column.values))
         at = raw.where(int(lost[0])) if len(lost) and not dropped else ""
         check_target(name, column.type, column.categories, (len(lost), table.rows), at)
+
+    gathered({name: partial(check, name, column) for name, column in table.targets.items()})
 
 
 def check_target(name: str, type_: str, categories: Sequence[str], lost: tuple[int, int], at: str) -> None:

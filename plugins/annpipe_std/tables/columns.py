@@ -1,17 +1,22 @@
-"""Arrow columns → numbers, categories and booleans: the type of each column, and errors for cells that do not fit.
+"""Arrow columns → numbers, categories and booleans: what a column is, and the values of its cells.
 
-A column is read whole or in blocks of rows: `ColumnInspector` finds its type, `values` makes numbers of its cells.
+A column is read whole or in blocks of rows: `ColumnInspector` of `inspector` finds its type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from annpipe import CellFormat, OptionError, Remark, cell_numbers, cell_texts
-from annpipe_std.tables.doubts import MOSTLY, Order, Unread, remark_of_order
-from annpipe_std.tables.files import Raw
+from annpipe import (
+    CellFormat,
+    OptionError,
+    Remark,
+    TextCounts,
+    cell_dates,
+    cell_numbers,
+    cell_texts,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,20 +24,21 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-Type = Literal["number", "category", "boolean"]
+Type = Literal["number", "category", "boolean", "date", "text"]
 
 FEW = 50  # so many different words are categories in a table of any length
 MOST_CATEGORIES = 1000
 MOST_COUNTED = 200_000  # so many different words of a column that may be text are counted, and no more
 _TRUE, _FALSE = ("true", "yes"), ("false", "no")
-_YES, _NO = (*_TRUE, "1", "1.0", "t"), (*_FALSE, "0", "0.0", "f")
+YES, NO = (*_TRUE, "1", "1.0", "t"), (*_FALSE, "0", "0.0", "f")
 
 
 @dataclass(frozen=True)
 class Column:
     """One column of a table: float64 values, (rows,), NaN where missing; for categories the positions in `categories`.
 
-    `type` is "number", "category", "boolean" (0 and 1, named by `categories`), or "text", which has no values.
+    `type` is "number", "category", "boolean" (0 and 1, named by `categories`), "date" (days since 1970-01-01) or
+    "text", whose values are those that `counted` says, (rows, numbers), and which has none where nobody said how.
     """
 
     name: str
@@ -41,11 +47,20 @@ class Column:
     categories: tuple[str, ...] = ()
     distinct: int = 0
     remarks: tuple[Remark, ...] = ()
+    counted: TextCounts | None = None
 
     @property
     def missing(self) -> int:
         """How many rows have no value."""
-        return int((self.values != self.values).sum())
+        return int(missing_rows(self.values).sum())
+
+
+def missing_rows(values: Array) -> Array:
+    """(rows,) or (rows, numbers) -> (rows,) of bool: where there is no value."""
+    import numpy as np
+
+    lost = np.isnan(values)
+    return np.asarray(lost.any(1) if lost.ndim > 1 else lost)
 
 
 @dataclass(frozen=True)
@@ -59,168 +74,29 @@ class Found:
     categories: tuple[str, ...] = ()
     distinct: int = 0
     remarks: tuple[Remark, ...] = field(default=(), repr=False)
-
-
-def column(name: str, raw: Raw, wanted: Type | None, form: CellFormat) -> Column:
-    """The column of a table as `wanted`, or as what it looks like; raises OptionError at cells that do not fit."""
-    cells = raw.arrow.column(name)
-    inspector = ColumnInspector(name, wanted, form, has_cell_options=raw.has_cell_options)
-    start = 0
-    for end in raw.cumulative_rows:
-        inspector.begin_file()
-        inspector.add(cells.slice(start, end - start), start)
-        start = end
-    facts = inspector.result(raw.arrow.num_rows, raw.where)
-    return Column(name, facts.type, values(name, cells, facts, form), facts.categories, facts.distinct, facts.remarks)
-
-
-class ColumnInspector:
-    """Finds what one column is from all of its cells. Rows are counted over all blocks, from 0.
-
-    `has_cell_options` is whether the data component has the options of a CellFormat, as `csv` has.
-    """
-
-    def __init__(self, name: str, wanted: Type | None, form: CellFormat, *, has_cell_options: bool) -> None:
-        self.name, self._wanted, self._form = name, wanted, form
-        self._kind = "null"
-        self._infinite: tuple[int, float] | None = None
-        self._wrong: tuple[int, str] | None = None  # the first cell that is no number, or neither true nor false
-        self._n_wrong = self._n_words = 0
-        self._distinct: set[str] = set()
-        self._unread = Unread(name, form, has_cell_options=has_cell_options)
-        self._order = Order(name)
-
-    def begin_file(self) -> None:
-        """The next rows are those of another file."""
-        self._order.begin_file()
-
-    def add(self, cells: pa.ChunkedArray, start: int) -> Array:
-        """Takes in the next cells, the first of which is row `start`; returns which are missing, (rows,) of bool.
-
-        Raises OptionError where they cannot be read.
-        """
-        import numpy as np
-
-        cells = _plain(cells)
-        kind = _kind(cells)
-        if kind == "null":
-            self._order.add(np.full(len(cells), np.nan))
-            return np.ones(len(cells), dtype=bool)
-        if kind == "number" and self._wanted in (None, "number"):
-            self._kind = kind
-            numbers = cell_numbers(cells, self._form)[0]
-            self._see_numbers(numbers, start)
-            self._order.add(numbers)
-            return np.isnan(numbers)
-        if kind == "boolean" and self._wanted in (None, "boolean"):
-            self._kind = kind
-            return np.asarray(cells.is_null())
-        self._kind = "words"
-        words = _words(self.name, cells, self._form)
-        self._see_words(words, start)
-        return np.asarray(words.is_null())
-
-    def _see_numbers(self, numbers: Array, start: int) -> None:
-        import numpy as np
-
-        infinite = np.flatnonzero(np.isinf(numbers))
-        if len(infinite) and self._infinite is None:
-            self._infinite = start + int(infinite[0]), float(numbers[infinite[0]])
-
-    def _see_words(self, words: pa.ChunkedArray, start: int) -> None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        self._n_words += len(words) - words.null_count
-        if self._wanted in (None, "number"):
-            numbers, wrong = cell_numbers(words, self._form)
-            self._note_wrong(words, pa.array(wrong), start)
-            self._see_numbers(numbers, start)
-            self._order.add(numbers)
-            self._unread.add(words)
-        if self._wanted == "boolean":
-            known = pa.array([*_NO, *_YES, None], words.type)
-            self._note_wrong(words, pc.invert(pc.is_in(pc.utf8_lower(words), known)), start)
-        if self._wanted != "number" and (self._wanted or len(self._distinct) < MOST_COUNTED):
-            self._distinct.update(word for word in pc.unique(words).to_pylist() if word is not None)
-
-    def _note_wrong(self, words: pa.ChunkedArray, wrong: pa.Array, start: int) -> None:
-        import pyarrow.compute as pc
-
-        count = pc.sum(pc.cast(wrong, "int64")).as_py() or 0
-        self._n_wrong += count
-        if count and self._wrong is None:
-            row = pc.index(wrong, True).as_py()
-            self._wrong = start + row, words[row].as_py()
-
-    def result(self, rows: int, where: Callable[[int], str]) -> Found:
-        """What the column of so many rows is; `where` names a row. Raises OptionError at cells that do not fit."""
-        if self._kind == "null":
-            return Found(self._wanted or "number")
-        if self._kind == "number":
-            return self._of_numbers(where)
-        if self._kind == "boolean":
-            return Found("boolean", ("false", "true"))
-        return self._of_words(rows, where)
-
-    def _of_numbers(self, where: Callable[[int], str]) -> Found:
-        self._check_finite(where)
-        remark = remark_of_order(self.name, self._order)
-        return Found("number", remarks=(remark,) if remark else ())
-
-    def _of_words(self, rows: int, where: Callable[[int], str]) -> Found:
-        fraction = 1 - self._n_wrong / self._n_words if self._n_words else 0.0
-        if self._wanted == "number" or (self._wanted is None and fraction >= MOSTLY):
-            self._check_numbers(where)
-            return self._of_numbers(where)
-        lowered = {word.casefold() for word in self._distinct}
-        is_boolean = lowered == {"yes", "no"} or (bool(lowered) and lowered <= {"true", "false"})
-        if self._wanted == "boolean" or (self._wanted is None and is_boolean):
-            self._check_boolean(where)
-            return Found("boolean", ("no", "yes") if lowered <= {"yes", "no"} else ("false", "true"))
-        remark = self._unread.remark(MOSTLY) if self._wanted is None else None
-        remarks = (remark,) if remark else ()
-        distinct = len(self._distinct)
-        if self._wanted is None and distinct > FEW and (distinct > rows / 2 or distinct > MOST_CATEGORIES):
-            return Found("text", distinct=distinct, remarks=remarks)
-        return Found("category", tuple(sorted(self._distinct)), distinct, remarks)
-
-    def _check_numbers(self, where: Callable[[int], str]) -> None:
-        if self._wrong is not None:
-            row, cell = self._wrong
-            also = f", nor are {self._n_wrong - 1} more cells" if self._n_wrong > 1 else ""
-            message = f"'{cell}' in {where(row)} of the column '{self.name}' is not a number{also}"
-            reading = self._unread.options(MOSTLY)
-            say = f"say {reading}, which reads it" if reading else f"say `types: {{{self.name}: category}}`"
-            raise OptionError("files", message, help=f"correct it, list it under `missing`, or {say}")
-        self._check_finite(where)
-
-    def _check_finite(self, where: Callable[[int], str]) -> None:
-        if self._infinite is not None:
-            row, value = self._infinite
-            message = f"is {value} in {where(row)} of the column '{self.name}'"
-            raise OptionError("files", message, help="correct it, or list the word under `missing`")
-
-    def _check_boolean(self, where: Callable[[int], str]) -> None:
-        if self._wanted == "boolean" and self._wrong is not None:
-            row, cell = self._wrong
-            message = f"'{cell}' in {where(row)} of the column '{self.name}' is neither true nor false"
-            raise OptionError(f"types.{self.name}", message, help=f"say `types: {{{self.name}: category}}`")
+    counted: TextCounts | None = field(default=None, repr=False)
 
 
 def values(name: str, cells: pa.ChunkedArray, facts: Found, form: CellFormat) -> Array:
-    """Cells of the column as numbers, (rows,): float64, NaN where missing; text has no values and gives zeros."""
+    """Cells of the column as numbers, (rows,): float64, NaN where missing; a text as its counts, (rows, numbers).
+
+    Text that nobody said how to count has no values, and gives zeros.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    cells = _plain(cells)
-    kind = _kind(cells)
+    cells = plain_cells(cells)
+    kind = kind_of(cells)
+    if facts.type == "date":
+        return dates_of(name, cells, form)[0]
+    if facts.counted is not None:
+        return facts.counted.counts(words_of(name, cells, form).to_pylist())
     if kind == "null" or facts.type == "number" or (kind, facts.type) == ("boolean", "boolean"):
         return cell_numbers(cells, form)[0]
-    words = _words(name, cells, form)
+    words = words_of(name, cells, form)
     if facts.type == "boolean":
-        truths: Array = np.asarray(pc.is_in(pc.utf8_lower(words), pa.array(_YES, words.type))).astype(np.float64)
+        truths: Array = np.asarray(pc.is_in(pc.utf8_lower(words), pa.array(YES, words.type))).astype(np.float64)
         truths[np.asarray(words.is_null())] = np.nan
         return truths
     if facts.type == "text":
@@ -229,14 +105,21 @@ def values(name: str, cells: pa.ChunkedArray, facts: Found, form: CellFormat) ->
     return np.array(pc.cast(positions, "float64").to_numpy(), dtype=np.float64)
 
 
-def _plain(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+def dates_of(name: str, cells: pa.ChunkedArray, form: CellFormat) -> tuple[Array, Array]:
+    try:
+        return cell_dates(cells, form)
+    except TypeError as error:
+        raise OptionError(f"types.{name}", f"the column '{name}' holds {cells.type}, no dates") from error
+
+
+def plain_cells(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """The cells themselves where they stand in a dictionary."""
     import pyarrow as pa
 
     return cells.cast(cells.type.value_type) if pa.types.is_dictionary(cells.type) else cells
 
 
-def _kind(cells: pa.ChunkedArray) -> str:
+def kind_of(cells: pa.ChunkedArray) -> str:
     import pyarrow as pa
 
     kind = cells.type
@@ -245,15 +128,10 @@ def _kind(cells: pa.ChunkedArray) -> str:
     return "boolean" if pa.types.is_boolean(kind) else "null" if pa.types.is_null(kind) else "words"
 
 
-def _words(name: str, cells: pa.ChunkedArray, form: CellFormat) -> pa.ChunkedArray:
+def words_of(name: str, cells: pa.ChunkedArray, form: CellFormat) -> pa.ChunkedArray:
     """The cells as text without blanks around them; words that stand for nothing become null."""
     try:
         return cell_texts(cells, form)
     except (TypeError, ValueError) as error:
         help_ = f"leave it out: `ignore: [{name}]`"
         raise OptionError("features", f"the column '{name}' holds {cells.type}", help=help_) from error
-
-
-def typed(raw: Raw, names: list[str], types: Mapping[str, Type], form: CellFormat) -> dict[str, Column]:
-    """The named columns, each of its type."""
-    return {name: column(name, raw, types.get(name), form) for name in names}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from annpipe import CellFormat, Remark
+from annpipe import CellFormat, Remark, guessed_dates, number_format
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,19 +15,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-MOSTLY = 0.9  # a column whose cells are numbers in so large a part is one of numbers, with faults
 MOST_WORDS = 200  # different words that are looked at
 MOST_MARKERS = 3  # different words that may stand for a missing number
 FEW = 10  # rows that may be numbered by chance
-_SIGNS = "%‰°"
-_NAMES = (
-    *("EUR", "USD", "GBP", "CHF", "JPY", "CNY", "INR", "SEK", "NOK", "DKK", "PLN", "CZK", "CAD", "AUD", "BRL", "KRW"),
-    *("kg", "mg", "g", "t", "lb", "lbs", "oz", "km", "cm", "mm", "m", "mi", "ft", "in", "l", "ml", "ms", "s", "min"),
-    *("h", "kB", "MB", "GB", "TB", "kW", "kWh", "W", "V", "A", "Hz", "MHz", "GHz", "hPa", "Pa", "bar", "px", "pt"),
-    *("°C", "°F", "K", "km/h", "m/s", "mph", "m2", "m²", "m³", "bpm", "pct", "percent"),
-)
-_BODY = re.compile(r"[+-]?[0-9.][0-9.,_'’ \u00a0\u202f]*(?:[eE][+-]?[0-9]+)?")
-_LOOSE = re.compile(r"[^0-9]{0,8}[0-9][0-9.,_'’ \u00a0\u202f]*(?:[eE][+-]?[0-9]+)?[^0-9]{0,9}2?")
 _NAMELESS = re.compile(r"\s*|Unnamed: [0-9]+|__index_level_[0-9]+__")
 
 
@@ -65,7 +54,7 @@ class Unread:
         """What to say of words that are taken for categories, and would be numbers with other options."""
         better = self._better(fraction)
         if better is None:
-            return self._of_markers() if self._has_cell_options else None
+            return self._of_dates() or (self._of_markers() if self._has_cell_options else None)
         cell = next(
             word for word in self._counts if self._form.number(word) is None and better.number(word) is not None
         )
@@ -77,6 +66,19 @@ class Unread:
             do = "write plain numbers there"
         word = f"say `types: {{{json.dumps(self.name, ensure_ascii=False)}: category}}`"
         return Remark(message, f"{do}; where words are meant, {word if self._has_types else 'leave it as it is'}")
+
+    def _of_dates(self) -> Remark | None:
+        """What to say where all words are dates."""
+        guessed = guessed_dates(list(self._counts)) if len(self._counts) > 1 and self._has_types else None
+        if guessed is None:
+            return None
+        name = json.dumps(self.name, ensure_ascii=False)
+        message = (
+            f"the column '{self.name}' is read as words, but its cells look like dates, such as '{min(self._counts)}'"
+        )
+        how = f" and `dates: {json.dumps(list(guessed))}`" if guessed else ""
+        do = f"to read them as dates say `types: {{{name}: date}}`{how}, with `transforms: {{{name}: date_parts}}`"
+        return Remark(message, f"{do}; where words are meant, say `types: {{{name}: category}}`")
 
     def _of_markers(self) -> Remark | None:
         """What to say where a few words without a digit stand among many numbers, as `?` for one that is missing."""
@@ -96,30 +98,11 @@ class Unread:
 
     def _better(self, fraction: float) -> CellFormat | None:
         """The format that reads most words, where it reads enough of them and more than the one in use."""
-        if (
-            sum(count for word, count in self._counts.items() if _LOOSE.fullmatch(word)) < fraction * self._total
-            or not self._total
-        ):
-            return None
-        units = (*self._form.units, *sorted({unit for word in self._counts for unit in _units(word)}))
-        best, most = None, self._read(self._form)
-        for decimal, thousands in _separators(self._form):
-            for some in dict.fromkeys((self._form.units, units)):
-                form = CellFormat(decimal, thousands, some, self._form.missing)
-                read = self._read(form)
-                if read > most:
-                    best, most = form, read
-        if best is None or most < fraction * self._total:
-            return None
-        used = [u for u in best.units if u in self._form.units or self._read(best) > self._read(_without(best, u))]
-        return CellFormat(best.decimal, best.thousands, tuple(used), best.missing)
+        return number_format(self._counts, self._form, fraction)
 
     @property
     def _total(self) -> int:
         return sum(self._counts.values())
-
-    def _read(self, form: CellFormat) -> int:
-        return sum(count for word, count in self._counts.items() if form.number(word) is not None)
 
     def _as_options(self, form: CellFormat) -> str:
         options = {"decimal": form.decimal, "thousands": form.thousands, "units": list(form.units)}
@@ -130,29 +113,6 @@ class Unread:
             if value != before[name]
         ]
         return f"`{', '.join(new)}`"
-
-
-def _without(form: CellFormat, unit: str) -> CellFormat:
-    return CellFormat(form.decimal, form.thousands, tuple(other for other in form.units if other != unit), form.missing)
-
-
-def _separators(form: CellFormat) -> Iterator[tuple[str, str]]:
-    """Decimal points with what may stand between thousands; those in use come first."""
-    for decimal in dict.fromkeys((form.decimal, ".", ",")):
-        for thousands in dict.fromkeys((form.thousands, "", ",", ".", "_", "'", "’", " ")):
-            if thousands != decimal:
-                yield decimal, thousands
-
-
-def _units(word: str) -> Iterator[str]:
-    """What stands beside the number of a word, where it is a currency's sign, a percentage or a known unit."""
-    body = _BODY.search(word)
-    if body is None:
-        return
-    for beside in (word[: body.start()], word[body.end() :]):
-        unit = beside.strip(" \u00a0\u202f+-")
-        if unit in _NAMES or (unit and all(unicodedata.category(sign) == "Sc" or sign in _SIGNS for sign in unit)):
-            yield unit
 
 
 class Order:

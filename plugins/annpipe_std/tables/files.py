@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,9 @@ from annpipe import (
     named_files,
     open_file,
 )
+from annpipe_std.tables.csv_format import CsvFormat, arrow_options
 from annpipe_std.tables.opening import readable, unpacked
+from annpipe_std.tables.remedies import check_even, reading_remedy
 from annpipe_std.tables.uniting import aligned, texts_among, texts_of, united
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 Paths = str | Path | list[str] | list[Path]
 
 MISSING = CellFormat().missing
+JSON_BYTES = 16 * 2**20  # of JSON lines that Arrow reads at a time, and the longest line
 _HEX = re.compile(rb"0[xX][0-9a-fA-F]")
 _HEADER = "name the columns with `names: [a, b, …]`"
 
@@ -97,16 +100,6 @@ def stamp(files: Sequence[str]) -> tuple[tuple[str, int, int], ...]:
     return tuple((file, stat.st_size, stat.st_mtime_ns) for file, stat in stats)
 
 
-@dataclass(frozen=True)
-class CsvFormat:
-    """How CSV files are written: what stands between cells, names where files have none, and how cells are written."""
-
-    delimiter: str = ","
-    names: tuple[str, ...] | None = None
-    cells: CellFormat = field(default_factory=CellFormat)
-    encoding: str = UTF8
-
-
 def read_csv(files: Sequence[str], form: CsvFormat, texts: frozenset[str]) -> Raw:
     """Every column of the files: numbers where Arrow finds nothing else in it, otherwise the text that stands there.
 
@@ -124,9 +117,7 @@ def read_csv(files: Sequence[str], form: CsvFormat, texts: frozenset[str]) -> Ra
 
 def _csv_table(file: str, form: CsvFormat, texts: frozenset[str]) -> pa.Table:
     table = _read_csv(file, form, texts)
-    if not form.names:
-        check_header(file, table.column_names, form.delimiter)
-    check_once(file, table.column_names)
+    check_csv_names(file, table.column_names, form)
     is_hex = has_hex(file, form.encoding)
     guessed = [name for name in table.column_names if is_guess(table.column(name), is_hex=is_hex)]
     return _as_text(file, table, form, guessed) if guessed else table
@@ -144,7 +135,7 @@ def _read_csv(file: str, form: CsvFormat, texts: frozenset[str], only: Sequence[
     import pyarrow as pa
     from pyarrow import csv
 
-    reading, parsing, converting = csv_options(form)
+    reading, parsing, converting = arrow_options(form)
     converting.column_types = dict.fromkeys(texts, pa.string())
     converting.include_columns = list(only or ())
 
@@ -155,6 +146,7 @@ def _read_csv(file: str, form: CsvFormat, texts: frozenset[str], only: Sequence[
     try:
         table = once()
     except pa.ArrowInvalid:
+        check_even(file, form)
         reading.use_threads = False  # then Arrow tells the line of the fault
         table = once()
     check_bound("values", table.num_rows * table.num_columns, option="files")
@@ -190,30 +182,16 @@ def is_guess(cells: pa.ChunkedArray | pa.Array, *, is_hex: bool) -> bool:
     return str(cells.type) not in SURE
 
 
-def csv_options(form: CsvFormat) -> tuple[Any, ...]:
-    """Arrow's options for reading, parsing and converting."""
-    from pyarrow import csv
-
-    converting = csv.ConvertOptions(
-        null_values=list(form.cells.missing),
-        strings_can_be_null=True,
-        decimal_point=form.cells.decimal,
-        timestamp_parsers=[],
-    )
-    parsing = csv.ParseOptions(delimiter=form.delimiter, newlines_in_values=True)
-    return csv.ReadOptions(column_names=list(form.names) if form.names else None), parsing, converting
-
-
-def check_header(file: str, header: Sequence[str], delimiter: str) -> None:
-    """Whether a first row has names, and more than one."""
-    if all(_is_number(name) for name in header):
+def check_csv_names(file: str, header: Sequence[str], form: CsvFormat) -> None:
+    """Whether the first row has names, more than one, and each once; raises OptionError with the options that help."""
+    if not form.names and all(_is_number(name) for name in header):
         raise OptionError("files", f"the first row of '{file}' has numbers, not names", help=_HEADER)
-    if len(header) == 1 and delimiter == ",":
-        other = next((sign for sign in (";", "\t", "|") if sign in header[0]), None)
-        if other:
-            message = f"'{file}' has one column, '{header[0]}'"
-            help_ = 'write `delimiter: "\\t"`' if other == "\t" else f"write `delimiter: '{other}'`"
-            raise OptionError("delimiter", message, help=help_)
+    if not form.names and len(header) == 1 and any(sign in header[0] for sign in ",;\t|" if sign != form.delimiter):
+        message = f"'{file}' has one column, '{header[0]}'"
+        raise OptionError("delimiter", message, help=reading_remedy(file, form) or "say what stands between cells")
+    if len(set(header)) < len(header) and not form.names and (help_ := reading_remedy(file, form)):
+        check_once(file, header, help_)
+    check_once(file, header)
 
 
 def _is_number(text: str) -> bool:
@@ -232,6 +210,21 @@ def read_parquet(files: Sequence[str], texts: frozenset[str]) -> Raw:
             return opened.read()
 
     tables = [_table(file, read) for file in files]
+    check_alike(files, [table.column_names for table in tables])
+    return _joined(files, tables, texts, CellFormat(), has_cell_options=False)
+
+
+def read_json_lines(files: Sequence[str], texts: frozenset[str]) -> Raw:
+    """Every column of the files, in the types that their values have; those of `texts` as the text of each cell."""
+    from pyarrow import json
+
+    def read(file: str) -> pa.Table:
+        with unpacked(file) as stream:
+            table = json.read_json(stream, json.ReadOptions(block_size=JSON_BYTES))
+        check_bound("values", table.num_rows * table.num_columns, option="files")
+        return table
+
+    tables = [_table(file, read, UTF8) for file in files]
     check_alike(files, [table.column_names for table in tables])
     return _joined(files, tables, texts, CellFormat(), has_cell_options=False)
 
@@ -286,8 +279,8 @@ def _table(file: str, read: Callable[[str], pa.Table], encoding: str | None = No
     return table
 
 
-def check_once(file: str, columns: Sequence[str]) -> None:
+def check_once(file: str, columns: Sequence[str], help_: str = "rename one of them in the file") -> None:
     """Whether no two columns have one name."""
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
-        raise OptionError("files", f"'{file}' has two columns '{twice}'", help="rename one of them in the file")
+        raise OptionError("files", f"'{file}' has two columns '{twice}'", help=help_)

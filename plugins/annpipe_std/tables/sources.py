@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annpipe import CellFormat, OptionError, cache_folder, is_utf8, move, open_file
+from annpipe_std.tables.csv_format import CsvFormat, arrow_options
 from annpipe_std.tables.files import (
     SURE,
-    CsvFormat,
     check_alike,
-    check_header,
+    check_csv_names,
     check_once,
-    csv_options,
     has_hex,
     is_guess,
     open_parquet,
     stamp,
 )
 from annpipe_std.tables.opening import readable, unpacked
+from annpipe_std.tables.remedies import check_even
 from annpipe_std.tables.uniting import aligned, texts_among, texts_of, united
 
 if TYPE_CHECKING:
@@ -118,8 +118,9 @@ def _copied(file: str, form: CsvFormat, texts: frozenset[str]) -> tuple[str, pa.
 def _format_key(form: CsvFormat) -> str:
     """What decides how files are read; options at their default are left out, since older digests have none."""
     cells = form.cells
-    more = [cells.thousands, list(cells.units)] if cells.thousands or cells.units else []
+    more: list[object] = [cells.thousands, list(cells.units)] if cells.thousands or cells.units else []
     more += [] if is_utf8(form.encoding) else [form.encoding]
+    more += [form.skip_rows] if form.skip_rows else []
     return repr((form.delimiter, cells.decimal, list(form.names or ()), list(cells.missing), *more))
 
 
@@ -175,7 +176,7 @@ def _write_typed(file: str, to: str, form: CsvFormat, texts: frozenset[str]) -> 
     """Reads the file with the types of its first rows; at a cell that does not fit its column, with the next type."""
     import pyarrow as pa
 
-    reading, parsing, converting = csv_options(form)
+    reading, parsing, converting = arrow_options(form)
     reading.block_size = TEXT_BYTES
     types: dict[str, str] = {}
     is_hex = has_hex(file, form.encoding)
@@ -191,6 +192,7 @@ def _write_typed(file: str, to: str, form: CsvFormat, texts: frozenset[str]) -> 
             column = re.match(r"In CSV column #(\d+):.*conversion error", str(error))
             read = types_read or types  # the first rows are converted before there is a reader to ask for its types
             if column is None or not read:
+                check_even(file, form)
                 if not reading.use_threads:
                     raise
                 reading.use_threads = False  # then Arrow tells the line of the fault
@@ -218,9 +220,7 @@ def _write(
         csv.open_csv(stream, read_options=reading, parse_options=parsing, convert_options=converting) as reader,
     ):
         names = reader.schema.names
-        if not form.names:
-            check_header(file, names, parsing.delimiter)
-        check_once(file, names)
+        check_csv_names(file, names, form)
         types_read.update({field.name: str(field.type) for field in reader.schema})
         with pa.OSFile(to, "wb") as sink, pa.ipc.new_file(sink, reader.schema) as writer:
             for batch in reader:

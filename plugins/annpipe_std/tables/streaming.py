@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from annpipe import Fields
+from annpipe import CellFormat, Fields, TextCounts
 from annpipe_std.tables.choosing import (
     Roles,
+    check_column,
+    check_columns,
     check_kept,
     check_target,
-    check_text,
     declared_categories,
     input_field,
     matching,
@@ -22,8 +23,10 @@ from annpipe_std.tables.choosing import (
     roles_of,
     target_field,
 )
-from annpipe_std.tables.columns import ColumnInspector, Found, Type, values
-from annpipe_std.tables.files import CsvFormat, check_rows, found_files, place_of_row, stamp
+from annpipe_std.tables.columns import Found, Type, missing_rows, values
+from annpipe_std.tables.csv_format import CsvFormat
+from annpipe_std.tables.files import check_rows, found_files, place_of_row, stamp
+from annpipe_std.tables.inspector import ColumnInspector, gathered
 from annpipe_std.tables.opening import check_decoded
 from annpipe_std.tables.sources import Source, csv_source, parquet_source
 from annpipe_std.tables.table_options import CsvOptions, Names, TableOptions
@@ -64,7 +67,10 @@ class Streamed:
     @property
     def digest(self) -> str:
         """What decides the rows: the content of the files, the columns that are taken of it, and rows left out."""
-        content = repr((self.source.digest, self.roles, self._types, self.dropped, self.source.cells.missing))
+        facts = (self.source.digest, self.roles, self._types, self.dropped, self.source.cells.missing)
+        texts = [(name, kind.counted) for name, kind in self._types if kind.counted]
+        dates = [self.source.cells.dates] if self.source.cells.dates else []
+        content = repr((*facts, *texts, *dates))  # of options that were not there before nothing is added
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def blocks(self) -> Iterator[dict[str, Array]]:
@@ -76,7 +82,7 @@ class Streamed:
                 name: values(name, table.column(name), self.columns[name], self.source.cells) for name in self.columns
             }
             if self.dropped:
-                keep = ~np.logical_or.reduce([np.isnan(block[name]) for name in self.dropped])
+                keep = ~np.logical_or.reduce([missing_rows(block[name]) for name in self.dropped])
                 block = {name: column[keep] for name, column in block.items()}
             if len(next(iter(block.values()))):
                 yield block
@@ -90,7 +96,7 @@ def csv_streamed(options: CsvOptions) -> Streamed:
 
 def parquet_streamed(options: TableOptions) -> Streamed:
     """The table that `parquet` streams; raises OptionError where the files or names do not fit."""
-    return _parquet(stamp(found_files(options.files)), _asked(options))
+    return _parquet(stamp(found_files(options.files)), options.cell_format(), _asked(options))
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,7 @@ class _Asked:
     types: tuple[tuple[str, Type], ...]
     drop_missing: tuple[str, ...]
     aside: tuple[str, ...]
+    text: tuple[tuple[str, TextCounts], ...] = ()
 
 
 def _asked(options: TableOptions) -> _Asked:
@@ -116,6 +123,7 @@ def _asked(options: TableOptions) -> _Asked:
         tuple((options.types or {}).items()),
         several(options.drop_missing),
         tuple(options.aside),
+        tuple(options.text_counts().items()),
     )
 
 
@@ -126,19 +134,22 @@ def _csv(
     form: CsvFormat,
     asked: _Asked,
 ) -> Streamed:
-    return _scanned(csv_source([file for file, _, _ in stamped], form, read_as_text(dict(asked.types))), asked)
+    texts = read_as_text(dict(asked.types)) | {name for name, _ in asked.text}
+    return _scanned(csv_source([file for file, _, _ in stamped], form, texts), asked)
 
 
 @lru_cache(maxsize=1)
-def _parquet(stamped: tuple[tuple[str, int, int], ...], asked: _Asked) -> Streamed:
+def _parquet(stamped: tuple[tuple[str, int, int], ...], cells: CellFormat, asked: _Asked) -> Streamed:
     texts = declared_categories(dict(asked.types))
-    return _scanned(parquet_source([file for file, _, _ in stamped], texts), asked)
+    source = parquet_source([file for file, _, _ in stamped], texts)
+    return _scanned(replace(source, cells=cells), asked)
 
 
 def _scanned(source: Source, asked: _Asked) -> Streamed:
     """One scan over all rows; raises what `csv` and `parquet` raise of a table in memory."""
     features = None if asked.features is None else list(asked.features)
-    types, all_columns = dict(asked.types), source.schema.names
+    types, text, all_columns = dict(asked.types), dict(asked.text), source.schema.names
+    check_columns("texts", text, all_columns)
     roles = roles_of(all_columns, list(asked.target), features, list(asked.ignore), types, asked.aside)
     if source.has_cell_options:
         check_decoded(source.files, source.schema, roles.wanted)
@@ -146,14 +157,21 @@ def _scanned(source: Source, asked: _Asked) -> Streamed:
     scan = _Scan(
         source,
         [
-            ColumnInspector(name, types.get(name), source.cells, has_cell_options=source.has_cell_options)
+            ColumnInspector(
+                name, types.get(name), source.cells, has_cell_options=source.has_cell_options, counted=text.get(name)
+            )
             for name in roles.wanted
         ],
     )
     scan.go(dropped)
     check_rows(source.files, scan.rows)
-    columns = {inspector.name: inspector.result(scan.rows, scan.where) for inspector in scan.inspectors}
-    check_text(columns, roles)
+
+    def facts_of(inspector: ColumnInspector) -> Found:
+        made = inspector.result(scan.rows, scan.where)
+        check_column(roles, made, inspector.name)
+        return made
+
+    columns = gathered({each.name: partial(facts_of, each) for each in scan.inspectors})
     check_kept(scan.kept, scan.rows)
     for name in roles.targets:
         at = scan.where(scan.first_lost[name]) if name in scan.first_lost and not dropped else ""
