@@ -24,7 +24,7 @@ from annpipe.record.journal.project import run_folders, runs_folder
 from annpipe.record.journal.state import is_recorded
 from annpipe.train.loop.checkpoint import FOLDER as CHECKPOINTS
 
-Group = Literal["caches", "checkpoints", "runs"]
+CleanGroup = Literal["caches", "checkpoints", "runs"]
 ASIDE = ".removed-"  # begins the name of a folder that is being removed
 
 
@@ -32,7 +32,7 @@ ASIDE = ".removed-"  # begins the name of a folder that is being removed
 class Removable:
     """A folder that can be removed, the bytes that it takes, and the run that it belongs to."""
 
-    group: Group
+    group: CleanGroup
     path: Path
     size: int
     run: Path | None = None

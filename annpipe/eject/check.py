@@ -44,7 +44,7 @@ with open(sys.argv[2], "w", encoding="utf-8") as file:
 
 
 @dataclass
-class Series(LoopObserver):
+class LossRecorder(LoopObserver):
     """The losses that a loop reports, by key."""
 
     observer: Observer
@@ -70,7 +70,7 @@ class LossComparison:
     """How a script and the eager gear agree: `epochs` were compared; `parts` says where they part, by key."""
 
     epochs: int
-    parts: Mapping[str, Parting]
+    parts: Mapping[str, LossParting]
 
     @property
     def is_equal(self) -> bool:
@@ -78,7 +78,7 @@ class LossComparison:
 
 
 @dataclass(frozen=True)
-class Parting:
+class LossParting:
     """The first value at which two series differ, from 1; a series that is over has None."""
 
     at: int
@@ -93,20 +93,20 @@ def check(plan: Plan, script: Path, observer: Observer) -> LossComparison:
     return LossComparison(len(run["train/loss"]), parted)
 
 
-def parting(script: Sequence[float], run: Sequence[float]) -> Parting | None:
+def parting(script: Sequence[float], run: Sequence[float]) -> LossParting | None:
     """Where two series part; None where they are equal, bit for bit."""
     for number in range(max(len(script), len(run))):
         left = script[number] if number < len(script) else None
         right = run[number] if number < len(run) else None
         if left is None or right is None or left.hex() != right.hex():
-            return Parting(number + 1, left, right)
+            return LossParting(number + 1, left, right)
     return None
 
 
 def losses_of_run(plan: Plan, observer: Observer) -> Mapping[str, list[float]]:
     """The losses of each epoch as the eager gear makes them, on one thread of the CPU."""
     device = torch.device("cpu")
-    series = Series(observer)
+    series = LossRecorder(observer)
     with (
         tempfile.TemporaryDirectory() as folder,
         torch_defaults(),

@@ -16,7 +16,7 @@ from annpipe.contract import ChunkedDataset, Dataset
 from annpipe.eject.formulas import formula_source
 from annpipe.eject.layout import Code, call, flat, listed, literal, number, quoted, statement
 from annpipe.eject.refused import refused
-from annpipe.eject.tables import Table, npz_columns, table_columns
+from annpipe.eject.tables import ScriptTable, npz_columns, table_columns
 from annpipe.eject.writer import RESERVED, Writer
 from annpipe.plan.plan import Plan
 from annpipe.train.parts import Parts
@@ -162,7 +162,7 @@ def _made(plan: Plan) -> tuple[Any, ...]:
 
 def _from_table(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> DataColumns:
     assert isinstance(parts.dataset, Dataset)
-    table: Table = table_columns(plan, parts, writer, folder)
+    table: ScriptTable = table_columns(plan, parts, writer, folder)
     return DataColumns(table.lines, table.inputs, table.targets, table.aside, table.x)
 
 

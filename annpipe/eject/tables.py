@@ -25,7 +25,7 @@ CODES = '''def codes(cells, words):
 
 
 @dataclass(frozen=True)
-class Table:
+class ScriptTable:
     """Lines that read a table, and an expression for each column."""
 
     lines: Sequence[str]
@@ -46,7 +46,7 @@ def here(writer: Writer, file: str | Path, folder: Path) -> str:
     return f"Path(__file__).parent / {quoted(Path(relative).as_posix())}"
 
 
-def table_columns(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Table:
+def table_columns(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> ScriptTable:
     """The columns of a `csv` or `parquet`."""
     assert isinstance(parts.dataset, Dataset)
     options, dataset, train = plan.data.options, parts.dataset, parts.splits.train
@@ -77,7 +77,7 @@ def table_columns(plan: Plan, parts: Parts, writer: Writer, folder: Path) -> Tab
     wanted = {name for name in (*plan.split.columns, plan.split.stratify) if name and name not in targets}
     aside = together("aside", sorted(wanted), dataset.categories)
     inputs = {name: f"inputs[:, {number}]" for number, name in enumerate(dataset.inputs)}
-    return Table(lines, inputs, targets, aside, "inputs")
+    return ScriptTable(lines, inputs, targets, aside, "inputs")
 
 
 def _reading(plan: Plan, writer: Writer, folder: Path) -> list[str]:

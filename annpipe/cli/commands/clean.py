@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from annpipe.doctor.removable import Group, Removable
+    from annpipe.doctor.removable import CleanGroup, Removable
 
 KEPT = 10
 MEANINGS = {
@@ -62,8 +62,8 @@ def command(*, caches: bool, checkpoints: bool, runs: bool, keep: int, dry_run: 
     sys.exit(bool(refused))
 
 
-def _groups(*, caches: bool, checkpoints: bool, runs: bool) -> set[Group]:
-    named: dict[Group, bool] = {"caches": caches, "checkpoints": checkpoints, "runs": runs}
+def _groups(*, caches: bool, checkpoints: bool, runs: bool) -> set[CleanGroup]:
+    named: dict[CleanGroup, bool] = {"caches": caches, "checkpoints": checkpoints, "runs": runs}
     return {group for group, is_named in named.items() if is_named} or {"caches", "checkpoints"}
 
 
@@ -75,7 +75,7 @@ def _agreed(chosen: Sequence[Removable]) -> bool:
     return click.confirm(f"remove {_amount(sum(item.size for item in chosen))}?", err=True)
 
 
-def _table(everything: Sequence[Removable], groups: set[Group]) -> list[str]:
+def _table(everything: Sequence[Removable], groups: set[CleanGroup]) -> list[str]:
     from annpipe.cli.views.text import fitted, terminal_width
 
     rows = [["what", "folders", "size", "goes", ""]]
