@@ -100,6 +100,6 @@ def test_the_tutorials_run_is_written_out(annpipe_here: CliHere) -> None:
     code, printed, said = annpipe_here("inspect", "--last", "--row", "1")
     assert code == 0, said
     lines = [" ".join(line.split()) for line in printed.splitlines()]
-    for line in ("out (2) 3 -2.15", "out (2) 3 0", "out (1) 6.975", "loss = 0.025", "d(weight) (1×2) -3 0"):
+    for line in ("out (2) 3 -2.15", "out (2) 3 0", "out (1) 6.975", "loss = 0.0249997", "d(weight) (1×2) -3 0"):
         assert line in lines
     assert "d(weight) (2×1) -4.25 0" in lines
