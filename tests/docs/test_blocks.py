@@ -54,7 +54,7 @@ WIDTHS = {
 }
 # Plain text that a test compares with what annpipe prints; other plain text is marked `<!-- output -->` or
 # `<!-- diagram -->`.
-COMPARED = ("error[unknown-component]", "# yaml-language-server", "→ scaffold → testing → sweep")
+COMPARED = ("error[unknown-component]", "# yaml-language-server", "→ scaffold → testing → sklearn")
 # Python on the pages, and the test that runs it; that of plugins/README.md is run by tests/plugins/test_readme.py.
 PYTHON = {
     "class Swish": ("docs/test_readme.py", "test_the_plugin_of_the_readme_works"),
