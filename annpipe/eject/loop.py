@@ -65,9 +65,13 @@ def loop_of(plan: Plan, parts: Parts, writer: Writer) -> LoopPlan:
 def _check(plan: Plan) -> None:
     train = plan.train
     if train.non_finite != "stop":
-        raise NotEjected(f"`train.non_finite: {train.non_finite}`", "it has no plain form here")
+        raise NotEjected(
+            f"`train.non_finite: {train.non_finite}`", "it has no plain form here", path=("train", "non_finite")
+        )
     if train.max_seconds is not None:
-        raise NotEjected("`train.max_seconds`", "no two runs end at the same step by the clock")
+        raise NotEjected(
+            "`train.max_seconds`", "no two runs end at the same step by the clock", path=("train", "max_seconds")
+        )
     if plan.optimizer.traits(OptimizerTraits).closure and plan.optimizer.entry.target != LBFGS:
         raise refused(plan.optimizer, "its step evaluates the model several times")
 

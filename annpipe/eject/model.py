@@ -141,9 +141,17 @@ def draws_while_training(parts: Parts) -> bool:
 def device_lines(plan: Plan) -> list[str]:
     """What the spec says of how the run computes, as far as it is not the ordinary."""
     if plan.device.type not in ("auto", "cpu"):
-        raise NotEjected(f"`device: {plan.device.type}`", "the script computes on the CPU; say `--device cpu`")
+        raise NotEjected(
+            f"`device: {plan.device.type}`",
+            "the script computes on the CPU; say `--device cpu`",
+            path=("device", "type"),
+        )
     if plan.device.autocast == "float16":
-        raise NotEjected("`device.autocast: float16`", "the scaling of its gradients has no plain form here")
+        raise NotEjected(
+            "`device.autocast: float16`",
+            "the scaling of its gradients has no plain form here",
+            path=("device", "autocast"),
+        )
     lines = ["torch.use_deterministic_algorithms(True)"] if plan.device.deterministic else []
     if plan.device.precision == "float64":
         lines.append("torch.set_default_dtype(torch.float64)")

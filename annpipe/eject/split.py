@@ -82,7 +82,7 @@ def _stratified(plan: Plan, parts: Parts, columns: DataColumns, writer: Writer, 
 def _folds(plan: Plan, parts: Parts, columns: DataColumns, writer: Writer, n_test: int) -> list[str]:
     split = plan.split
     if split.groups:
-        raise NotEjected("`data.split` by folds of groups", "it has no plain form here")
+        raise NotEjected("`data.split` by folds of groups", "it has no plain form here", path=("data", "split"))
     lines = [_order(plan)]
     if split.stratify:
         lines = [f"values = {columns.column(split.stratify)}", *lines]

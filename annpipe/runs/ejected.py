@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,14 +13,18 @@ from annpipe.backend.device import computing
 from annpipe.backend.torch_globals import torch_defaults
 from annpipe.eject.check import LossComparison
 from annpipe.eject.check import check as compared
+from annpipe.eject.refused import NotEjected
 from annpipe.eject.script import eject
 from annpipe.errors import RunError
 from annpipe.files.whole import write_whole
 from annpipe.observer import Observer
 from annpipe.plan.plan import Plan
+from annpipe.record.journal.project import spec_file
 from annpipe.record.journal.seal import PLAN, check_own
 from annpipe.runs.launch import complete, plan_of
 from annpipe.runs.spec_source import SpecSource
+from annpipe.spec import load_spec
+from annpipe.spec.sections.spec import Spec
 from annpipe.train.parts import build
 
 
@@ -34,7 +40,8 @@ class Ejected:
 def eject_spec(source: SpecSource, file: Path, observer: Observer, *, check: bool, force: bool) -> Ejected:
     """Ejects a spec; the rest is as in `eject_plan`."""
     drafted = source.draft()
-    return eject_plan(complete(drafted, observer), file, observer, check=check, force=force)
+    with _placed(drafted.spec):
+        return eject_plan(complete(drafted, observer), file, observer, check=check, force=force)
 
 
 def eject_run(folder: Path, file: Path, observer: Observer, *, check: bool, force: bool, trust: bool) -> Ejected:
@@ -42,7 +49,19 @@ def eject_run(folder: Path, file: Path, observer: Observer, *, check: bool, forc
     check_own(folder, PLAN, trusted=trust)
     with torch_defaults():
         plan = plan_of(folder, observer)
-    return eject_plan(plan, file, observer, check=check, force=force)
+    with _placed(load_spec(folder / PLAN, base=spec_file(folder).resolve().parent)):
+        return eject_plan(plan, file, observer, check=check, force=force)
+
+
+@contextmanager
+def _placed(spec: Spec) -> Iterator[None]:
+    """Inside, what is refused by its path in the spec is refused at its line."""
+    try:
+        yield
+    except NotEjected as error:
+        if not error.path:
+            raise
+        raise error.at(spec.place(*error.path)) from error
 
 
 def eject_plan(plan: Plan, file: Path, observer: Observer, *, check: bool, force: bool) -> Ejected:

@@ -64,6 +64,23 @@ def test_what_has_no_plain_form_is_refused_at_its_line(spec: Path, annpipe_here:
     assert not (spec.parent / "line.py").exists()
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("train: {epochs: 3}", "train: {epochs: 3, max_seconds: 60}", "line.yaml:8:33: `train.max_seconds`"),
+        ("train: {epochs: 3}", "train: {epochs: 3, non_finite: skip}", "line.yaml:8:32: `train.non_finite: skip`"),
+        ("plots:", "device: {autocast: float16}\nplots:", "line.yaml:9:20: `device.autocast: float16`"),
+    ],
+)
+def test_what_is_no_component_is_refused_at_its_line(
+    spec: Path, annpipe_here: CliHere, old: str, new: str, place: str
+) -> None:
+    spec.write_text(SPEC.replace(old, new), encoding="utf-8")
+    code, _, err = annpipe_here("eject", "line.yaml", "-o", "line.py")
+    assert code == 3
+    assert f"{place} cannot be ejected" in err
+
+
 @pytest.mark.slow
 def test_a_run_is_ejected_and_checked(spec: Path, annpipe_here: CliHere) -> None:
     """Its plan is the spec; a script that trains something else is found out."""
