@@ -50,9 +50,31 @@ NO_MODULES = frozenset(
         *(  # tags of runs
             f"annpipe.{tag}"
             for tag in (
-                *("best_trial", "device", "device_name", "gear", "git.dirty", "host", "names", "plugin", "pruned"),
+                *(
+                    "best_trial",
+                    "cpu",
+                    "device",
+                    "device_name",
+                    "gear",
+                    "git.dirty",
+                    "host",
+                    "names",
+                    "plugin",
+                    "pruned",
+                ),
                 *("from", "from.digest", "from.mlflow_run", "length", "schedule"),
-                *("python", "run_id", "seed", "shifts", "skipped_steps", "threads", "torch", "trials", "version"),
+                *(
+                    "pruned",
+                    "python",
+                    "run_id",
+                    "seed",
+                    "shifts",
+                    "skipped_steps",
+                    "threads",
+                    "torch",
+                    "trials",
+                    "version",
+                ),
             )
         ),
     }

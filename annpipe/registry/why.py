@@ -53,7 +53,8 @@ def why(name: str, kind: str | None, project: Path, files: Sequence[Path] = ()) 
     broken = [source for source in faults if source.fault and may_define(source.fault, name)]
     reasons += [_broken(source, f"'{name}' is defined by") for source in broken]
     if not reasons:
-        reasons += [*_not_installed(name, project), *_had(name)]
+        names = {component.name for source in sources for component in source.components}  # of other kinds, too
+        reasons += [*_not_installed(name, project), *(() if name in names else _had(name))]
     if not reasons:
         reasons += [_broken(source, f"'{name}' may come from") for source in faults]
         reasons += _near(name, kind, sources)

@@ -71,15 +71,17 @@ LEFT_OUT = [
     *("docs/howto/from_hydra.md: not run: needs Hydra", "docs/howto/from_hydra.md: not run: needs Hydra"),
     *("docs/howto/from_keras.md: not run: needs Keras", "docs/howto/from_lightning.md: not run: needs Lightning"),
     *("docs/howto/from_ludwig.md: not run: needs Ludwig", "docs/howto/from_ludwig.md: not run: needs Ludwig"),
+    "docs/howto/look_inside.md: not run: a section of a spec",
     *(f"docs/howto/mlflow_server.md: {SERVES}", "docs/howto/mlflow_server.md: not run: needs a server"),
     *[f"docs/howto/serve.md: {SERVES}"] * 3,
+    "docs/models.md: not run: it needs the run",
     *(f"docs/tutorial.md: {SERVES}", f"docs/tutorial_ko.md: {SERVES}"),
 ]
 
 
 def test_the_pages_are_all_there() -> None:
     """The glob finds each page; a new one is counted here."""
-    assert len(PAGES) >= 27
+    assert len(PAGES) >= 35
     assert {block.page for block in BLOCKS} <= {page.relative_to(ROOT).as_posix() for page in PAGES}
     assert all(page.read_text(encoding="utf-8").count("\n```") % 2 == 0 for page in PAGES)
 

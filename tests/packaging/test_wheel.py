@@ -49,7 +49,7 @@ def test_the_wheel_holds_two_packages_and_nothing_else(wheel: Path) -> None:
     (information,) = (top for top in tops if top.endswith(".dist-info"))
     assert tops == {"annpipe", "annpipe_std", information}
     kinds = {Path(name).suffix for name in names if not name.startswith(information)}
-    assert kinds <= {".py", ".json", ".md", ".typed", ".txt"}
+    assert kinds <= {".py", ".json", ".md", ".typed", ".txt", ".css", ".html"}
     assert "annpipe/scaffold/templates/test_layer.py" in names
     assert "annpipe/scaffold/distribution_files/pyproject.toml.txt" in names
     assert "annpipe/explanations/unknown-component.md" in names

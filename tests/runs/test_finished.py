@@ -110,7 +110,7 @@ def test_answers_are_those_of_the_command(
     ("rows", "said"),
     [
         ({"size": [1.0]}, "must have the column 'island'"),
-        ({"size": [1.0, 2.0], "island": ["Dream"]}, "'island' has 1 rows; 'size' has 2"),
+        ({"size": [1.0, 2.0], "island": ["Dream"]}, "2 in 'size' and 1 in 'island'"),
         ({"size": ["tall"], "island": ["Dream"]}, "is not a number"),
         ({"size": [], "island": []}, "has no rows"),
         (np.ones((3, 3)), "the array has 3 columns, and the model takes 2"),

@@ -5,6 +5,7 @@ The inputs are those of the registry (each option of type path of each component
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -147,6 +148,11 @@ def write_parquet(folder: Path, last: float = 8.0) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"x": x, "y": [2 * one for one in x]}), folder / "d.parquet")
 
 
+def write_json_lines(folder: Path, last: float = 8.0) -> None:
+    rows = [{"x": float(n), "y": 2.0 * n} for n in range(1, 8)] + [{"x": last, "y": 16.0}]
+    (folder / "d.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def write_npz(folder: Path, last: float = 8.0) -> None:
     x = np.arange(1.0, 9.0)
     x[-1] = last
@@ -158,6 +164,10 @@ SAID = {  # by (kind, name, option): a spec that says it, and a change of what i
     ("data", "parquet", "files"): (
         ("data={parquet: {files: d.parquet, target: y}}",),
         lambda folder: write_parquet(folder, 9.0),
+    ),
+    ("data", "json_lines", "files"): (
+        ("data={json_lines: {files: d.jsonl, target: y}}",),
+        lambda folder: write_json_lines(folder, 9.0),
     ),
     ("data", "npz", "file"): (
         ("data={npz: {file: d.npz, inputs: [x], targets: [y]}}",),
@@ -222,6 +232,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).write_text(text)
     write_parquet(tmp_path)
     write_npz(tmp_path)
+    write_json_lines(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+import annpipe
 from annpipe.errors import NotFound, NotTrusted, RunError
 from annpipe.files.whole import Damaged
 from annpipe.record.journal.journal import points, read
@@ -23,17 +25,29 @@ loss: MSELoss
 optimizer: {Adam: {lr: 0.01}}
 train: {epochs: 3, batch_size: 8}
 plots: []
+tracking: {wait_seconds: 0}
 """
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a finished run."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        rows = "\n".join(f"{a},{a * a + 1}" for a in range(40))
+        Path("rows.csv").write_text(f"a,y\n{rows}\n")
+        Path("spec.yaml").write_text(SPEC)
+        annpipe.run("spec.yaml")
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, annpipe_here) -> Path:
-    monkeypatch.chdir(tmp_path)
-    rows = "\n".join(f"{a},{a * a + 1}" for a in range(40))
-    Path("rows.csv").write_text(f"a,y\n{rows}\n")
-    Path("spec.yaml").write_text(SPEC)
-    assert annpipe_here("run", "spec.yaml")[0] == 0
-    return next(Path("runs").iterdir())
+def run(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run, in a project that was moved."""
+    shutil.copytree(project, tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    return next(Path("runs").iterdir()).absolute()
 
 
 def test_a_run_is_opened_with_its_weights(run: Path) -> None:
@@ -44,10 +58,16 @@ def test_a_run_is_opened_with_its_weights(run: Path) -> None:
     assert torch.get_default_dtype() == torch.float32
 
 
-def test_other_data_are_refused(run: Path) -> None:
-    Path("rows.csv").write_text(Path("rows.csv").read_text() + "40,3\n")
-    with pytest.raises(RunError, match="data changed"), trained_run(run):
-        pass
+def test_other_data_are_refused(run: Path, project: Path) -> None:
+    """The plan names the file by its whole path."""
+    file = project / "rows.csv"
+    text = file.read_text()
+    file.write_text(text + "40,3\n")
+    try:
+        with pytest.raises(RunError, match="data changed"), trained_run(run):
+            pass
+    finally:
+        file.write_text(text)
 
 
 def test_a_run_of_others_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

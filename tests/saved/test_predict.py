@@ -134,7 +134,7 @@ def test_what_training_never_saw_is_said(project: Project, typed: Typed) -> None
 
 WRONG = [
     ("none.csv", None, 2, "the file 'none.csv' does not exist"),
-    ("shops.txt.xlsx", b"x", 2, "rows are read from .csv, .parquet and .npz files"),
+    ("shops.txt.xlsx", b"x", 2, "rows are read from .csv, .parquet, .jsonl and .npz files"),
     ("empty.csv", b"", 3, "'empty.csv' is empty; it needs a row of names and rows of values"),
     ("names.csv", b"size,open,town,rooms\n", 3, "'names.csv' has no rows"),
     ("lacks.csv", b"size,open,twon,rooms\n1,no,Bern,2\n", 3, "lacks the column 'town'; did you mean 'twon'?"),

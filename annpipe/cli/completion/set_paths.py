@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
         *("evaluate_every", "checkpoint_seconds"),
     ),
     "sweep": ("over", "method", "trials", "batch", "metric", "goal", "prune", "on_failure", "retries"),
-    "tracking": ("experiment", "uri", "wait_seconds", "system"),
+    "tracking": ("experiment", "uri", "wait_seconds", "system", "report"),
     "data.split": (
         "val",
         "test",
