@@ -62,7 +62,7 @@ NO_MODULES = frozenset(
                     "plugin",
                     "pruned",
                 ),
-                *("from", "from.digest", "from.mlflow_run", "length", "schedule"),
+                *("pruned", "from", "from.digest", "from.mlflow_run", "length", "schedule"),
                 *(
                     "pruned",
                     "python",
