@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from docs.site_builder.links import ROOT, place_of
 
+NOTEBOOK = ".ipynb"
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".toml": "toml", ".md": "markdown", ".csv": "text"}
 """What is shown as a page, and how it is coloured."""
 MOST_LINES = 1000
@@ -46,13 +48,15 @@ def pages(linked: Iterable[str]) -> Iterator[tuple[str, str]]:
             waiting += inside
             if path != "pipelines":
                 yield place, _folder(path, inside)
+        elif (ROOT / path).suffix == NOTEBOOK:
+            yield place, _notebook(path)
         elif (ROOT / path).suffix in LANGUAGES:
             yield place, _file(path)
 
 
 def _shown(folder: Path) -> list[Path]:
     children = [child for child in sorted(folder.iterdir()) if child.name[0] not in "._" or child.name == "__init__.py"]
-    return [child for child in children if child.suffix in LANGUAGES or child.is_dir()]
+    return [child for child in children if child.suffix in (*LANGUAGES, NOTEBOOK) or child.is_dir()]
 
 
 def _folder(path: str, inside: Iterable[str]) -> str:
@@ -68,3 +72,14 @@ def _file(path: str) -> str:
     note = f"\nThe first {MOST_LINES} of {len(lines)} lines.\n" if len(lines) > MOST_LINES else ""
     shown = "\n".join(lines[:MOST_LINES])
     return f"{UNLISTED}# {path}\n{note}\n{fence}{LANGUAGES[Path(path).suffix]}\n{shown}\n{fence}\n"
+
+
+def _notebook(path: str) -> str:
+    """The cells of a notebook one below the other: what is written and what is run, without the outputs."""
+    cells = json.loads((ROOT / path).read_text(encoding="utf-8"))["cells"]
+    fence = "`" * 8
+    shown = []
+    for cell in cells:
+        language = "python" if cell["cell_type"] == "code" else "markdown"
+        shown.append(f"{fence}{language}\n{''.join(cell['source'])}\n{fence}\n")
+    return "\n".join([f"{UNLISTED}# {path}\n\nThe cells of the notebook, without their outputs:\n", *shown])
