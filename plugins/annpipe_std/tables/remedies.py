@@ -33,6 +33,7 @@ def check_even(file: str, form: CsvFormat) -> None:
     import pyarrow as pa
     from pyarrow import csv
 
+    check_decodable([file], form.encoding)  # bytes of another encoding hold delimiters by chance
     uneven: list[tuple[int | None, int, int]] = []
 
     def passed_over(row: Any) -> str:
@@ -54,7 +55,6 @@ def check_even(file: str, form: CsvFormat) -> None:
         if not uneven:
             return
     if uneven:
-        check_decodable([file], form.encoding)  # bytes of another encoding hold delimiters by chance
         named = ", ".join(f"line {number} has {count}" for number, count, _ in uneven[:MOST_NAMED])
         more = f", and so have {len(uneven) - MOST_NAMED:,} more" * (len(uneven) > MOST_NAMED)
         message = f"'{file}' has rows whose number of cells is not {uneven[0][2]}, that of the first: {named}{more}"
