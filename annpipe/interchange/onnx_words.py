@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from annpipe.interchange.signature import FLOAT, INT, FileInput, FileOutput, Signature
@@ -18,20 +19,22 @@ def with_words(data: bytes, signature: Signature) -> bytes:
     Raises what onnx's checker does where the file is none.
     """
     import onnx
+    import onnx.compose
 
-    model = onnx.load_from_string(data)
+    prefix = _free_prefix([*(item.name for item in signature.inputs), *(item.name for item in signature.outputs)])
+    model = onnx.compose.add_prefix(onnx.load_from_string(data), prefix, rename_functions=False)
     graph, nodes = model.graph, []
     kinds = {item.name: item.type.tensor_type.elem_type for item in graph.output}
     del graph.input[:]
     del graph.output[:]
     for at, item in enumerate(signature.inputs):
         graph.input.append(_input_info(item))
-        nodes += _input_nodes(item, f"in_{at}")
+        nodes += _input_nodes(item, f"{prefix}in_{at}")
     after = []
     for at, output in enumerate(signature.outputs):
-        kind = onnx.TensorProto.STRING if output.what == CLASS else kinds[f"out_{at}"]
+        kind = onnx.TensorProto.STRING if output.what == CLASS else kinds[f"{prefix}out_{at}"]
         graph.output.append(onnx.helper.make_tensor_value_info(output.name, kind, ["rows", *output.shape]))
-        after.append(_output_node(output, f"out_{at}"))
+        after.append(_output_node(output, f"{prefix}out_{at}"))
     nodes += [*graph.node, *after]
     del graph.node[:]
     graph.node.extend(nodes)
@@ -40,6 +43,14 @@ def with_words(data: bytes, signature: Signature) -> bytes:
     onnx.checker.check_model(model)
     whole: bytes = model.SerializeToString()
     return whole
+
+
+def _free_prefix(names: Iterable[str]) -> str:
+    """What the names of values within the file begin with, so that none is that of a column or an answer."""
+    prefix = "inner."
+    while any(name.startswith(prefix) for name in names):
+        prefix = f"_{prefix}"
+    return prefix
 
 
 def _input_info(item: FileInput) -> Any:

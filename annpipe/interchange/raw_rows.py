@@ -76,4 +76,5 @@ def with_odd_rows(rows: RawRows, inputs: Sequence[ModelColumn]) -> RawRows:
             if changed == name:
                 added[at] = cell
         cells[name] = np.concatenate([values, added])
-    return RawRows(cells, rows.source)
+    copies = f", of which {len(odd)} are copies with a missing or an unknown cell" if odd else ""
+    return RawRows(cells, f"{rows.source}{copies}")

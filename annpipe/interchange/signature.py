@@ -104,7 +104,7 @@ def signature_of(model: SavedModel, example: TensorsByName, lengths: Sequence[in
     program = Program(model)
     answered = program.answers(example)
     columns = [column.name or "input" for column in program.inputs]
-    names = _unique([*columns, *(answer.name for answer in answered)])
+    names = unique([*columns, *(answer.name for answer in answered)])
     form = CellFormat.of(model.description.reading)
     inputs = [_input(name, column, form, lengths) for name, column in zip(names, program.inputs, strict=False)]
     shapes: list[tuple[int | str, ...]] = [tuple(answer.values.shape[1:]) for answer in answered]
@@ -148,7 +148,7 @@ def _truths() -> tuple[tuple[str, int], ...]:
 _CASES = (str.lower, str.capitalize, str.upper)
 
 
-def _unique(names: Iterable[str]) -> list[str]:
+def unique(names: Iterable[str]) -> list[str]:
     """The names, each of those that were there before with an underscore more."""
     taken: list[str] = []
     for name in names:

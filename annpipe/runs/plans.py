@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from annpipe.errors import RunError
 from annpipe.observer import Observer
 
+IN_MEMORY = "in_memory"  # the data component of an estimator's run: rows that no file has
+
 if TYPE_CHECKING:
     from annpipe.datasets.request import PassCache
     from annpipe.draft.sections import Draft
@@ -49,6 +51,11 @@ def plan_of(
     file = spec_file(folder)
     with earlier_names(Earlier.READ):
         spec = load_spec(folder / "plan.yaml", overrides, base=file.resolve().parent)
+        if spec.data.name == IN_MEMORY:
+            raise RunError(
+                f"the data of {folder.name} were in the memory of a Python program, where an estimator was fitted: "
+                "fit it again, or run the spec on a file of the rows"
+            )
         plan = complete(change(draft(spec, Registry.installed(), project=find_project())), observer)
     return replace(plan, file=str(file))
 

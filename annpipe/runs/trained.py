@@ -18,6 +18,7 @@ from annpipe.export.model import saved_model
 from annpipe.files.whole import Damaged
 from annpipe.observer import SILENT, Observer
 from annpipe.plan.plan import Plan
+from annpipe.portable.network import DamagedModel, check_sums
 from annpipe.record.journal import journal as journals
 from annpipe.record.journal.events import DatasetUsed
 from annpipe.record.journal.seal import MODEL, PLAN, check_own
@@ -49,7 +50,7 @@ def trained_run(folder: Path, observer: Observer = SILENT, *, trust: bool = Fals
     check_own(folder, PLAN, trusted=trust)
     check_own(folder, MODEL, trusted=trust)
     with torch_defaults():
-        plan = plan_of(folder, observer)
+        plan = plan_of(folder, SILENT)  # whose warnings were shown when the run began
         with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:
             parts = build(plan, torch.device("cpu"), dtype, observer)
             for doubt in check_facts(run_facts_of(folder), run_facts(plan, DataDigests.of(parts.dataset))):
@@ -69,9 +70,12 @@ def run_facts_of(folder: Path) -> Mapping[str, Any]:
 def _load(folder: Path, parts: Parts) -> None:
     """Loads the trained weights into model, transforms and loss."""
     try:
+        check_sums(folder / MODEL)
         saved_model(parts).load_state_dict(load_file(folder / MODEL / "weights.safetensors"))
         if (folder / MODEL / "loss.safetensors").is_file():
             parts.loss.load_state_dict(load_file(folder / MODEL / "loss.safetensors"))
+    except DamagedModel as error:
+        raise Damaged(str(error)) from error
     except Exception as error:  # files that were changed or cut may hold anything
         reason = " ".join(str(error).split())[:200]
         raise Damaged(f"the weights of {folder.name} do not fit its plan: {type(error).__name__}: {reason}") from error

@@ -15,6 +15,7 @@ from annpipe.draft.draft import draft
 from annpipe.draft.sections import Draft
 from annpipe.record.journal.project import find_project
 from annpipe.registry.registry import Registry
+from annpipe.runs.plans import IN_MEMORY
 from annpipe.spec import read_spec
 from annpipe.spec.compose.extends import extended
 from annpipe.spec.compose.overrides import override
@@ -24,7 +25,7 @@ from annpipe.spec.sections.spec import BESIDE_DATA
 from annpipe.spec.yaml.nodes import MappingNode
 from annpipe.spec.yaml.reader import read_file, read_text
 
-ROWS = "in_memory"  # the data component that stands for X and y
+ROWS = IN_MEMORY  # the data component that stands for X and y
 CALLED = "the estimator's spec"
 MOST_ROWS_OF_BATCH = 200
 
@@ -48,7 +49,7 @@ class Options:
 
     def spec(self, dataset: Dataset, *, loss: str, n_outputs: int) -> dict[str, Any]:
         """A fully connected network on scaled numbers and categories as columns of 0 and 1, trained by Adam."""
-        hidden = (100,) if self.hidden is None else self.hidden
+        hidden = (100,) if self.hidden is None else (self.hidden,) if isinstance(self.hidden, int) else self.hidden
         layers = [layer for width in hidden for layer in ({"Linear": int(width)}, self.activation or "ReLU")]
         return {
             "version": 1,

@@ -82,6 +82,15 @@ def test_a_run_without_a_model_says_so(run: Path) -> None:
         pass
 
 
+def test_a_bit_that_has_changed_is_told(run: Path) -> None:
+    file = run / "model" / "weights.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(Damaged, match=r"weights\.safetensors"), trained_run(run, trust=True):
+        pass
+
+
 def test_weights_that_were_cut_are_told(run: Path) -> None:
     file = run / "model" / "weights.safetensors"
     file.write_bytes(file.read_bytes()[:-8])

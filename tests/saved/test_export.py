@@ -16,7 +16,7 @@ from mlflow.tracking.client import MlflowClient
 
 from annpipe.record.journal.state import read_state
 from annpipe.runs.export import ENDINGS
-from tests.conftest import wait_until_recorded
+from tests.conftest import CliHere, wait_until_recorded
 from tests.saved.conftest import Project, Typed, lines, shops, squares
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:::mlflow\.", r"ignore:::torch\.", r"ignore:::onnxscript\.")
@@ -275,3 +275,24 @@ def test_a_run_of_others_is_not_exported(typed: Typed, monkeypatch: pytest.Monke
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     code, _, said = typed("export", "lines", "--to", "torch", "-o", "others.pt2")
     assert (code, "say --trust" in said) == (2, True), said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["torch", "onnx"])
+def test_names_of_columns_are_no_code_and_meet_no_name_of_the_file(
+    to: str, tmp_path: Path, annpipe_here: CliHere
+) -> None:
+    """Torch runs source code that it makes of names; ONNX has a name for each value within."""
+    code = f" + str(__import__('pathlib').Path({str(tmp_path / 'ran')!r}).touch()) + "
+    names = [code, 'it\'s "quoted"', "cat", "linear", "in_0", "inner.x", "y"]
+    rows = [[n, n % 2, "abc"[n % 3], n % 5, n % 7, -n, 1.5 * n] for n in range(12)]
+    pd.DataFrame(rows, columns=names).to_csv(tmp_path / "odd.csv", index=False)
+    (tmp_path / "odd.yaml").write_text(
+        "version: 1\nname: odd\ndata: {csv: {files: odd.csv, target: y}, transforms: {category: one_hot}}\n"
+        "model: [Linear: 1]\nloss: MSELoss\noptimizer: Adam\ntrain: {epochs: 1}\nplots: []\n"
+    )
+    assert annpipe_here("run", "odd.yaml")[0] == 0
+    status, printed, err = annpipe_here("export", "odd", "--to", to, "-o", f"odd{ENDINGS[to]}", "--json")
+    assert status == 0, err
+    assert not (tmp_path / "ran").exists()
+    assert [item["column"] for item in json.loads(printed)["inputs"]] == names[:-1]

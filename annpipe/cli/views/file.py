@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 MAX_COLUMNS = 100  # lines of a table; --json has all
 MAX_LENGTH = 24
 HEADINGS = ("column", "type", "missing", "different", "least", "greatest", "examples", "")
+NEXT = "put this section into a spec beside model, loss, optimizer and train; `annpipe data SPEC` shows what it reads"
 REMARKS = {
     "identifier": "an identifier: left out",
     "constant": "constant: left out",
@@ -37,7 +37,7 @@ def as_text(guess: FileGuess) -> str:
     if notes := [*map(one_line, guess.notes), *faults]:
         parts.append("\n".join(["found:", *(f"  {note}" for note in notes)]))
     parts.append("\n".join(_spec(guess)))
-    parts.append(f"next:\n  {next_command(guess)}")
+    parts.append(f"next:\n  {NEXT}")
     return "\n\n".join(parts)
 
 
@@ -75,12 +75,6 @@ def _spec(guess: FileGuess) -> Iterator[str]:
                 yield f"      # {'targets: [ARRAY]' if guess.component == 'npz' else 'target: COLUMN'}"
 
 
-def next_command(guess: FileGuess) -> str:
-    """What to type next."""
-    target = guess.usable[-1].name if guess.usable else "COLUMN"
-    return f"annpipe init --from {shlex.quote(guess.file)} --target {shlex.quote(one_line(target))}"
-
-
 def _in_yaml(value: object) -> str:
     return one_line(as_yaml(value))
 
@@ -99,6 +93,5 @@ def as_json_text(guess: FileGuess) -> str:
         "columns": [asdict(column) for column in guess.columns],
         "notes": list(guess.notes),
         "data": section_of(guess),
-        "next": next_command(guess),
     }
     return json.dumps(data, indent=2, ensure_ascii=False)

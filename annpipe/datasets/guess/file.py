@@ -110,9 +110,9 @@ def _csv(file: str) -> FileGuess:
     notes = [*(["begins with a byte order mark, which is no part of a name"] if has_mark else []), *dialect.notes]
     if counts:
         lines = f", such as in line {', '.join(map(str, wrong[:MOST_LINES]))}" if wrong else ""
-        notes.append(
-            f"{len(counts)} rows have {counts[0]} or other numbers of cells, not {len(columns)}{lines}: correct them"
-        )
+        first, more = counts[0], len(counts) > 1
+        uneven = f"{len(counts)} rows have {first} or other numbers of" if more else f"1 row has {first}"
+        notes.append(f"{uneven} cells, not {len(columns)}{lines}: correct {'them' if more else 'it'}")
     return FileGuess(file, "csv", len(table), is_whole, columns, dialect.options(), tuple(notes))
 
 
@@ -145,11 +145,16 @@ def _cells_of_csv(file: str, dialect: Dialect, wrong: list[int], counts: list[in
         return "skip"
 
     names = list(dialect.columns)
-    skipped = dialect.skip_rows + (dialect.names is None)
     with opened(file) as stream, unpacked(stream, file) as plain:
         reader = csv.open_csv(
             in_utf8(plain, dialect.encoding),
-            csv.ReadOptions(column_names=names, skip_rows=skipped, use_threads=False, block_size=8 * BLOCK),
+            csv.ReadOptions(
+                column_names=names,
+                skip_rows=dialect.skip_rows,
+                skip_rows_after_names=int(dialect.names is None),  # the names, which may hold line breaks
+                use_threads=False,
+                block_size=8 * BLOCK,
+            ),
             csv.ParseOptions(delimiter=dialect.delimiter, newlines_in_values=True, invalid_row_handler=passed_over),
             csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
         )

@@ -11,12 +11,15 @@ from annpipe.portable.cell_text import CellFormat
 
 MOSTLY = 0.9  # a column whose cells are numbers in so large a part is one of numbers, with faults
 _SIGNS = "%‰°"
-_NAMES = (
+_MONEY = (
     *("EUR", "USD", "GBP", "CHF", "JPY", "CNY", "INR", "SEK", "NOK", "DKK", "PLN", "CZK", "CAD", "AUD", "BRL", "KRW"),
+    *("kr", "zł", "Kč", "Ft", "R$", "US$", "Fr.", "원", "円", "元"),
+)
+_NAMES = (
+    *_MONEY,
     *("kg", "mg", "g", "t", "lb", "lbs", "oz", "km", "cm", "mm", "m", "mi", "ft", "in", "l", "ml", "ms", "s", "min"),
     *("h", "kB", "MB", "GB", "TB", "kW", "kWh", "W", "V", "A", "Hz", "MHz", "GHz", "hPa", "Pa", "bar", "px", "pt"),
     *("°C", "°F", "K", "km/h", "m/s", "mph", "m2", "m²", "m³", "bpm", "pct", "percent"),
-    *("kr", "zł", "Kč", "Ft", "R$", "US$", "Fr.", "원", "円", "元"),
 )
 _BODY = re.compile(r"[+-]?[0-9.][0-9.,_'’ \u00a0\u202f]*(?:[eE][+-]?[0-9]+)?")
 _LOOSE = re.compile(r"[^0-9]{0,8}[0-9][0-9.,_'’ \u00a0\u202f]*(?:[eE][+-]?[0-9]+)?[^0-9]{0,9}2?")
@@ -84,7 +87,7 @@ def _units(word: str) -> Iterator[str]:
     body = _BODY.search(word)
     if body is None:
         return
-    for beside in (word[: body.start()], word[body.end() :]):
+    for beside, names in ((word[: body.start()], _MONEY), (word[body.end() :], _NAMES)):
         unit = beside.strip(" \u00a0\u202f+-")
-        if unit in _NAMES or (unit and all(unicodedata.category(sign) == "Sc" or sign in _SIGNS for sign in unit)):
+        if unit in names or (unit and all(unicodedata.category(sign) == "Sc" or sign in _SIGNS for sign in unit)):
             yield unit

@@ -40,7 +40,7 @@ def test_a_table_needs_no_spec(tmp_path: Path, annpipe_here: CliHere) -> None:
     assert "flats.csv: 40 rows, 6 columns; types and reading are guesses" in printed
     assert "the number of the row: left out" in printed
     assert "delimiter: ;" in printed
-    assert "annpipe init --from flats.csv --target rooms" in printed
+    assert "`annpipe data SPEC` shows what it reads" in printed
     guess = seen(annpipe_here, "flats.csv")
     types = {column["name"]: column["type"] for column in guess["columns"]}
     assert types == {
@@ -88,6 +88,16 @@ def test_faults_of_rows_are_told(tmp_path: Path, annpipe_here: CliHere) -> None:
     assert "begins with a byte order mark" in printed
     assert "2 rows have 3 or other numbers of cells, not 2, such as in line 32, 34" in printed
     assert "column a: 'x' in row 31 is none of the numbers" in printed
+
+
+def test_names_with_line_breaks_and_codes_with_hyphens_are_no_faults(tmp_path: Path, annpipe_here: CliHere) -> None:
+    """The names are one row of several lines; `A-1` is no amount in amperes."""
+    rows = "".join(f"A-{n},{n % 3}.5\n" for n in range(1, 21))
+    (tmp_path / "codes.csv").write_text(f'"order\nnumber",price\n{rows}')
+    guess = seen(annpipe_here, "codes.csv")
+    assert guess["notes"] == []
+    assert [column["type"] for column in guess["columns"]] == ["category", "number"]
+    assert guess["rows"] == 20
 
 
 def test_what_cannot_be_read_is_an_error(tmp_path: Path, annpipe_here: CliHere) -> None:
