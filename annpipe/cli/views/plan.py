@@ -262,5 +262,5 @@ def _recorded(plan: Plan) -> str:
     names = [component.name for component in (*metrics, *plan.plots)]
     experiment = plan.tracking.experiment or plan.head.name
     return (
-        f"experiment '{experiment}': train/loss each epoch" + (f", {', '.join(names)}" if names else "") + ", the model"
+        f"experiment '{experiment}': the losses each epoch" + (f", {', '.join(names)}" if names else "") + ", the model"
     )
