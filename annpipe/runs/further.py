@@ -15,6 +15,7 @@ from annpipe.plan.schedules import run_length, says_its_length, with_other_lengt
 from annpipe.record.journal import journal as journals
 from annpipe.record.journal.events import Event, LengthChanged, ParamsSet, RunBegun, TagsSet
 from annpipe.record.journal.journal import now_ms
+from annpipe.record.journal.summary import LOSS
 from annpipe.runs.plans import plan_of
 from annpipe.spec.sections.models import Train
 from annpipe.train.loop.lengthen import Lengthened, length_words, lengthened
@@ -102,6 +103,12 @@ def _check_asked(folder: Path, plan: Plan, begun: RunBegun, epochs: int | None) 
     if (epochs is not None) != (plan.train.epochs is not None):
         counts, other = ("epochs", "steps") if plan.train.epochs is not None else ("steps", "epochs")
         raise LengthError(f"{folder.name} counts its length in {counts}: give --{counts} in place of --{other}")
+    points = (point for event in journals.read(folder) for point in journals.points(event))
+    recorded = max((step for key, step, *_ in points if key == LOSS), default=0)
+    if epochs is not None and epochs < recorded:  # by a run that was killed after its last checkpoint
+        raise LengthError(
+            f"the run has been trained for {recorded} epochs already, and is asked for {epochs} epochs in all"
+        )
 
 
 def total_of(train: Train) -> int:

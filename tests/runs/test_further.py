@@ -132,6 +132,17 @@ def test_a_stopped_run_goes_on_to_another_length_and_a_longer_one_twice(go: Go, 
     assert [event for event in events if isinstance(event, RunBegun)] == [begun]
 
 
+def test_a_killed_run_gets_no_length_that_its_record_is_beyond(go: Go) -> None:
+    """The journal may know epochs that no checkpoint does."""
+    folder = go(HEAD + PLAIN + "optimizer: {SGD: {lr: 0.1}}\ntrain: {epochs: 4}\n").folder
+    written = journal.Journal.reopen(folder)
+    written.series("train/loss", 5, [1.0, 1.0, 1.0], 0, 1)
+    written.close()
+    with pytest.raises(LengthError, match="trained for 7 epochs already, and is asked for 6 epochs in all"):
+        further(folder, epochs=6)
+    assert further(folder, epochs=8)[0].status == "FINISHED"
+
+
 class Killed(BaseException):
     """The process is gone."""
 
