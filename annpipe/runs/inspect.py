@@ -30,6 +30,7 @@ from annpipe.train.schedule import schedule
 
 SECTIONS = ("importance", "dependence", "units", "gradients", "row", "attributions")
 USUAL = ("importance", "units", "gradients")  # what is shown where nothing is asked for
+MANY_PASSES = 2_000  # of which a person who waits is told
 MOST_ROWS = {"importance": 10_000, "units": 10_000, "dependence": 1_000, "attributions": 200}
 
 
@@ -107,6 +108,9 @@ def inspect_run(
     with one_thread(), opened_model(folder, source, observer, trust=trust) as model:
         subject = model.subject
         inspected = Inspected(folder.name, subject.rows_name, subject.dataset.rows)
+        passes = len(subject.inputs) * asked.repeats
+        if "importance" in asked.sections and passes > MANY_PASSES:
+            observer.event(f"the importance of {len(subject.inputs):,} columns takes {passes:,} passes over the rows …")
         for section in asked.sections:
             try:
                 _SECTIONS[section](model, asked, inspected)

@@ -74,7 +74,7 @@ def input_columns(network: SavedNetwork, table: Table) -> list[Array]:
     try:
         columns = network.columns(table)
     except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise DataError(f"{CALLED}: {' '.join(str(error).split())}", "correct it, or leave the row out") from error
+        raise DataError(f"{CALLED}: {' '.join(str(error).split())}", "correct the table") from error
     lengths = {column.name: len(cells) for column, cells in zip(inputs, columns, strict=True)}
     first, n_rows = next(iter(lengths.items()))
     other = next((name for name, length in lengths.items() if length != n_rows), None)
