@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
@@ -134,18 +135,21 @@ def _version(version: Any, *, is_new: bool = False) -> Version:
 
 @contextmanager
 def _asked(uri: str) -> Iterator[None]:
-    """Inside, MLflow's own registry, which looks for logged models in the store of the environment, finds this one.
+    """Inside, MLflow's own registry, which looks for logged models in the store of the whole process, finds this one.
 
     What MLflow refuses or cannot reach is a StoreError.
     """
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    os.environ["MLFLOW_TRACKING_URI"] = uri
+    in_environment = os.environ.get("MLFLOW_TRACKING_URI")
+    is_set: bool = mlflow.is_tracking_uri_set()  # type: ignore[no-untyped-call]
+    before = mlflow.get_tracking_uri() if is_set else None
+    mlflow.set_tracking_uri(uri)
     try:
         yield
     except MlflowException as error:
         raise StoreError(f"the store {scrub(uri)} refuses this: {first_line(error)}") from error
     finally:
-        if before is None:
-            del os.environ["MLFLOW_TRACKING_URI"]
-        else:
-            os.environ["MLFLOW_TRACKING_URI"] = before
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # which takes it back, and out of the environment
+        if before != in_environment and before is not None:
+            mlflow.set_tracking_uri(before)
+        if in_environment is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = in_environment

@@ -50,6 +50,26 @@ def run(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> R
 
 
 @pytest.mark.slow
+def test_a_process_that_uses_another_store_registers_in_that_of_the_run(
+    run: Run, annpipe_here: CliHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's registry asks the store of the process, which is put back afterwards."""
+    import mlflow
+
+    run("first")
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    mlflow.set_tracking_uri(other)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    try:
+        code, _, told = annpipe_here("register", "first", "lines")
+        assert code == 0, told
+        assert mlflow.get_tracking_uri() == other
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
 def test_a_version_is_the_runs_logged_model(run: Run, annpipe_here: CliHere, tmp_path: Path) -> None:
     """The record is made first; registered twice, a run keeps its version; an alias moves to the latest."""
     import mlflow.pyfunc
