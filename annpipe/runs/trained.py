@@ -49,6 +49,8 @@ def trained_run(folder: Path, observer: Observer = SILENT, *, trust: bool = Fals
         raise NotFound(f"the run {folder.name} has no model: it did not finish; `annpipe resume {folder.name}` goes on")
     check_own(folder, PLAN, trusted=trust)
     check_own(folder, MODEL, trusted=trust)
+    if damaged := journals.damaged_lines(folder):
+        observer.event(f"warning: {journals.damage_text(damaged)}")
     with torch_defaults():
         plan = plan_of(folder, SILENT)  # whose warnings were shown when the run began
         with computing(plan.device.precision, deterministic=plan.device.deterministic) as dtype:

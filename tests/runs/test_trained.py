@@ -14,6 +14,7 @@ from annpipe.files.whole import Damaged
 from annpipe.record.journal.journal import points, read
 from annpipe.runs.trained import trained_run
 from annpipe.train.loop.evaluate import evaluate
+from tests.training import KeepingObserver
 
 SPEC = """
 version: 1
@@ -68,6 +69,17 @@ def test_other_data_are_refused(run: Path, project: Path) -> None:
             pass
     finally:
         file.write_text(text)
+
+
+def test_damaged_lines_of_the_journal_are_told(run: Path) -> None:
+    lines = (run / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if b"train/loss" in line)
+    lines[at] = lines[at].replace(b"train/loss", b"train/lost")
+    (run / "journal.jsonl").write_bytes(b"".join(lines))
+    heard = KeepingObserver()
+    with trained_run(run, heard, trust=True):
+        pass
+    assert any("line" in event and "damaged" in event for event in heard.events), heard.events
 
 
 def test_a_run_of_others_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
