@@ -115,6 +115,24 @@ trust_option = click.option(
 )
 
 
+_LAST = click.option("--last", is_flag=True, help="The latest run of this project, instead of RUN.")
+
+
+def one_run(function: F) -> F:
+    """The argument RUN, or --last: the command gets the run's folder; neither or both is wrong usage."""
+
+    @functools.wraps(function)
+    def with_run(*, run: str | None, last: bool, **others: Any) -> Any:
+        from annpipe.record.journal.project import find_project, find_run
+
+        if (run is None) is not last:
+            raise click.UsageError("say which run: its id, its name, or --last; `annpipe runs` lists them")
+        return function(run=find_run(find_project(), run, last), **others)
+
+    argument = click.argument("run", required=False, shell_complete=words.runs)
+    return argument(_LAST(with_run))  # type: ignore[return-value]  # click reads its parameters from the attributes
+
+
 def run_and_data(function: F) -> F:
     """The arguments RUN and DATA, or --last and DATA: the command gets the run's folder and the file."""
     return _with_run(function, data_may_lack=False)
@@ -139,8 +157,7 @@ def _with_run(function: F, *, data_may_lack: bool) -> F:
 
     metavar = "RUN [DATA]" if data_may_lack else "RUN DATA"
     argument = click.argument("named", nargs=-1, metavar=metavar, shell_complete=words.runs_and_data)
-    option = click.option("--last", is_flag=True, help="The latest run of this project, instead of RUN.")
-    return argument(option(with_run))  # type: ignore[return-value]  # click reads its parameters from the attributes
+    return argument(_LAST(with_run))  # type: ignore[return-value]  # click reads its parameters from the attributes
 
 
 plugin_option = click.option(

@@ -6,9 +6,13 @@ import platform
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from annpipe.doctor.finding import Finding
 from annpipe.files.memory import machine_memory
+
+if TYPE_CHECKING:
+    import torch
 
 NEEDED = "annpipe"
 SMALL_MEMORY = 2 * 2**30  # bytes; torch and MLflow take about one GiB of it
@@ -64,12 +68,11 @@ def torch_findings() -> Iterator[Finding]:
         yield Finding("memory", f"{has / 2**30:,.1f} GiB", "warning" if small else "ok", remedy)
 
 
-def _device(device: object) -> Finding:
+def _device(device: torch.device) -> Finding:
     import torch
 
     from annpipe.backend.device import processor
 
-    assert isinstance(device, torch.device)
     try:
         total = float(torch.ones(8, device=device).sum())
     except (RuntimeError, AssertionError) as error:

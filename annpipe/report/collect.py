@@ -44,14 +44,13 @@ def run_report(
     notes_of_all = [*notes]
     if left_out:
         notes_of_all.append(f"Figures without room here, in the run's folder: {', '.join(map(short, left_out))}.")
-    seconds = facts.seconds if status is None else max(0, now_ms() - (facts.begun.time or now_ms())) / 1000
     return RunReport(
         name=facts.begun.name or folder.name,
         id=folder.name,
         status=status or facts.status,
         description=description(facts, 2),
         begun=moment(facts.begun.time),
-        took=duration(seconds),
+        took=took(facts, status),
         spec=spec_text(folder),
         metrics=_metrics(facts),
         curves=tuple(_curves(facts.history)),
@@ -62,6 +61,13 @@ def run_report(
         measured=measured,
         notes=tuple(notes_of_all),
     )
+
+
+def took(facts: JournalFacts, status: str | None) -> str:
+    """How long a run or a sweep took; so far, where it is about to end with a status."""
+    if status is None:
+        return duration(facts.seconds)
+    return duration(max(0, now_ms() - (facts.begun.time or now_ms())) / 1000)
 
 
 def description(facts: JournalFacts, n_behind: int) -> str:

@@ -12,15 +12,14 @@ from typing import Any
 
 from annpipe.errors import AnnpipeError, NotFound
 from annpipe.record.journal import journal as journals
-from annpipe.record.journal.journal import now_ms
 from annpipe.record.journal.summary import best_trial_of, trials_of
-from annpipe.report.collect import commands, description, environment_pairs, spec_text
+from annpipe.report.collect import commands, description, environment_pairs, spec_text, took
 from annpipe.report.content import Curves, ReportFigure
 from annpipe.report.figures import embedded
 from annpipe.report.journal_facts import JournalFacts, journal_facts
 from annpipe.report.pictures import Series, line_chart
 from annpipe.report.render import as_html, as_markdown
-from annpipe.report.wording import duration, moment, number, short
+from annpipe.report.wording import moment, number, short
 from annpipe.report.write import HTML, MARKDOWN
 
 MOST_TRIALS = 50
@@ -87,14 +86,13 @@ def sweep_report(folder: Path, status: str | None = None) -> SweepReport:
     best = _best(folder, columns, rows)
     paths = columns[1 : columns.index("status")] if "status" in columns else []
     figures, left_out = embedded(facts.figures, folder)
-    seconds = facts.seconds if status is None else max(0, now_ms() - (facts.begun.time or now_ms())) / 1000
     return SweepReport(
         name=facts.begun.name or folder.name,
         id=folder.name,
         status=status or facts.status,
         description=description(facts, 3),
         begun=moment(facts.begun.time),
-        took=duration(seconds),
+        took=took(facts, status),
         metric=metric,
         higher_is_better=higher,
         best_value=_number(best.get(metric)),

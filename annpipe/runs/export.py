@@ -70,7 +70,7 @@ def export_run(
     force: bool = False,
     trust: bool = False,
 ) -> Exported:
-    """Writes the model of the run's folder to `out` (the run's name in the working directory where it is left out) in
+    """Writes the model of the run's folder to `out` (the run's id in the working directory where it is left out) in
     the format `to`: "onnx", "torch" or "folder", and adds the comparison with the run's own answers to its record.
 
     A file that is there is replaced with `force` alone. Raises RunError where torch cannot write the model, and where

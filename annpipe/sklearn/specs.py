@@ -25,7 +25,6 @@ from annpipe.spec.sections.spec import BESIDE_DATA
 from annpipe.spec.yaml.nodes import MappingNode
 from annpipe.spec.yaml.reader import read_file, read_text
 
-ROWS = IN_MEMORY  # the data component that stands for X and y
 CALLED = "the estimator's spec"
 MOST_ROWS_OF_BATCH = 200
 
@@ -97,7 +96,7 @@ def estimator_draft(
     read = replace(read, problems=(*filled.problems, *read.problems), unfilled=filled.unfilled, base=base or own_base)
     read = replace(read, split=Split()) if without_split else read
     registry = _installed().copy()
-    registry.add(_component(dataset), kind="data", name=ROWS)
+    registry.add(_component(dataset), kind="data", name=IN_MEMORY)
     return draft(read, registry, project=find_project())
 
 
@@ -137,7 +136,7 @@ def _root(spec: str | Path | Mapping[str, Any]) -> tuple[MappingNode, str, Path 
 
 def _with_rows(root: MappingNode) -> MappingNode:
     """The spec whose data are X and y: what it says beside its own data component stays."""
-    (key, rows), *_ = read_text(f"data: {{{ROWS}: {{}}}}", CALLED).pairs
+    (key, rows), *_ = read_text(f"data: {{{IN_MEMORY}: {{}}}}", CALLED).pairs
     data = root.get("data")
     assert isinstance(rows, MappingNode)
     if isinstance(data, MappingNode):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(run: Path, data: str, name: str | None, tracking_uri: str | None, trust: bool, as_json: bool) -> None:
-    """Measure the model of RUN on the labelled rows of DATA, a .csv, .parquet or .npz file, or - for CSV from stdin.
+    """Measure the model of RUN on the labelled rows of DATA: a .csv, .parquet, .jsonl or .npz file, or - for CSV.
 
     Gives the loss, the metrics and the figures of the run's spec, and adds them to its record as evaluated/NAME/….
     The data that the run was trained on are not needed.

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from annpipe.cli.completion import words
-from annpipe.cli.options import trust_option
+from annpipe.cli.options import one_run, trust_option
 
 if TYPE_CHECKING:
     from annpipe.runs.export import Exported
@@ -18,18 +17,16 @@ EXAMPLE = "\b\nExample:\n  annpipe export penguins --to onnx -o penguins.onnx"
 
 
 @click.command("export", epilog=EXAMPLE)
-@click.argument("run", required=False, shell_complete=words.runs)
-@click.option("--last", is_flag=True, help="The latest run of this project, instead of RUN.")
+@one_run
 @click.option("--to", required=True, type=click.Choice(["onnx", "torch", "folder"]), help="The format.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to; the run's name here if left out.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to; the run's id here if left out.")
 @click.option("--accept", is_flag=True, help="Write it even where its answers differ by more than 1e-5 of their size.")
 @click.option("--force", is_flag=True, help="Replace a file or folder that is there.")
 @click.option("--tracking-uri", metavar="URI", help="The run's store, where it needs credentials.")
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    run: str | None,
-    last: bool,
+    run: Path,
     to: str,
     output: Path | None,
     accept: bool,
@@ -44,16 +41,11 @@ def command(
     transforms are inside. The answers are compared with those of `annpipe predict` on the run's own rows.
     """
     from annpipe.cli.progress import RunDisplay
-    from annpipe.errors import NotFound
-    from annpipe.record.journal.project import find_project, find_run
     from annpipe.runs.export import export_run
 
-    if bool(run) == last:
-        raise NotFound("say which run: its id, its name, or --last; `annpipe runs` lists them")
-    folder = find_run(find_project(), run, last)
     with RunDisplay() as display:
-        exported = export_run(folder, to, output, display, tracking_uri, accept=accept, force=force, trust=trust)
-    click.echo(as_json_text(folder, exported) if as_json else as_text(folder, exported))
+        exported = export_run(run, to, output, display, tracking_uri, accept=accept, force=force, trust=trust)
+    click.echo(as_json_text(run, exported) if as_json else as_text(run, exported))
 
 
 def as_text(run: Path, exported: Exported) -> str:

@@ -10,7 +10,6 @@ import click
 from annpipe.cli.options import run_and_maybe_data, trust_option
 
 if TYPE_CHECKING:
-    from annpipe.errors import Problem
     from annpipe.runs.inspect import Inspected
 
 METHODS = (
@@ -76,8 +75,8 @@ def command(
 ) -> None:
     """Look into the model of RUN: which columns it uses, how its units work, what happens to one row.
 
-    The rows are those of the run's own val split (else test, else train), or of DATA, a .csv, .parquet or .npz file,
-    or - for CSV from stdin. Without a section, --importance, --units and --gradients are shown.
+    The rows are those of the run's own val split (else test, else train), or of DATA, a .csv, .parquet, .jsonl or
+    .npz file, or - for CSV from stdin. Without a section, --importance, --units and --gradients are shown.
 
     \b
     annpipe inspect penguins
@@ -109,13 +108,9 @@ def command(
 
 
 def _inspected(run: Path, data: str | None, trust: bool, *asked: Any) -> Inspected:
-    """Looks, and shows what the opening of the run says; the warnings of its plan were shown when it was trained."""
+    """Looks, and shows what the opening of the run says."""
     from annpipe.cli.progress import RunDisplay
     from annpipe.runs.inspect import Asked, inspect_run
 
-    class Quiet(RunDisplay):
-        def warn(self, problem: Problem) -> None:
-            pass
-
-    with Quiet() as display:
+    with RunDisplay() as display:
         return inspect_run(run, data, Asked(*asked), display, trust=trust)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Write this column of DATA too; may be repeated.")
 @trust_option
 def command(run: Path, data: str, output: Path | None, keep: tuple[str, ...], trust: bool) -> None:
-    """Write what RUN's model predicts for the rows of DATA: a .csv, .parquet or .npz file, or - for CSV from stdin.
+    """Write what RUN's model predicts for the rows of DATA: a .csv, .parquet, .jsonl or .npz file, or - for CSV.
 
     Columns are found by name, in any order. Predictions are class names with their probabilities, or numbers in
     the units of the data; as CSV on stdout where no --output is given.

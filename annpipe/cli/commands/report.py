@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from annpipe.cli.completion import words
-from annpipe.cli.options import trust_option
+from annpipe.cli.options import one_run, trust_option
 
 if TYPE_CHECKING:
     from annpipe.runs.report import Reported
@@ -19,8 +18,7 @@ FILES = {".html": "report.html", ".md": "README.md"}
 
 
 @click.command("report")
-@click.argument("run", required=False, shell_complete=words.runs)
-@click.option("--last", is_flag=True, help="The latest run of this project, instead of RUN.")
+@one_run
 @click.option("--open", "opens", is_flag=True, help="Open the page in the browser.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write this .html or .md file alone."
@@ -30,8 +28,7 @@ FILES = {".html": "report.html", ".md": "README.md"}
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    run: str | None,
-    last: bool,
+    run: Path,
     opens: bool,
     output: Path | None,
     force: bool,
@@ -45,16 +42,14 @@ def command(
     installed. Example: annpipe report --last --open
     """
     from annpipe.cli.progress import RunDisplay
-    from annpipe.record.journal.project import find_project, find_run
     from annpipe.runs.report import make_report
 
     if output is not None:
         _check_output(output, force=force)
-    folder = find_run(find_project(), run, last)
     alone = None if output is None else (FILES[output.suffix], output)
     with RunDisplay() as display:
-        made = make_report(folder, display, alone, tracking_uri, trust=trust)
-    click.echo(_as_json(folder, made) if as_json else _as_text(folder, made))
+        made = make_report(run, display, alone, tracking_uri, trust=trust)
+    click.echo(_as_json(run, made) if as_json else _as_text(run, made))
     if opens:
         webbrowser.open(made.files[0].absolute().as_uri())
 

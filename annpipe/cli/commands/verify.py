@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from annpipe.cli.completion import words
-from annpipe.cli.options import trust_option
+from annpipe.cli.options import one_run, trust_option
 
 if TYPE_CHECKING:
     from annpipe.runs.verify import Verified
 
 
 @click.command("verify")
-@click.argument("run", required=False, shell_complete=words.runs)
-@click.option("--last", is_flag=True, help="The latest run of this project.")
+@one_run
 @click.option("--steps", type=click.IntRange(min=1), help="Replay no more than so many steps.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Replay no more than so many epochs.")
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(run: str | None, last: bool, steps: int | None, epochs: int | None, trust: bool, as_json: bool) -> None:
+def command(run: Path, steps: int | None, epochs: int | None, trust: bool, as_json: bool) -> None:
     """Replay RUN from its plan and compare its losses, and the other values of its epochs, with the recorded ones.
 
     Says where they part first, and what in the environment is another. Nothing is written to the run or to MLflow. Exit
@@ -32,16 +31,12 @@ def command(run: str | None, last: bool, steps: int | None, epochs: int | None, 
     Example: annpipe verify quadratic --epochs 100
     """
     from annpipe.cli.progress import RunDisplay
-    from annpipe.record.journal.project import find_project, find_run
     from annpipe.runs.verify import verify_run
 
-    if (run is None) is not last:
-        raise click.UsageError("say which run: its id, its name, or --last; `annpipe runs` lists them")
     if steps and epochs:
         raise click.UsageError("say --steps or --epochs, not both")
-    folder = find_run(find_project(), run, last)
     with RunDisplay() as display:
-        verified = verify_run(folder, display, steps=steps, epochs=epochs, trust=trust)
+        verified = verify_run(run, display, steps=steps, epochs=epochs, trust=trust)
     click.echo(json.dumps(as_data(verified), indent=2) if as_json else as_text(verified))
     sys.exit(0 if verified.is_equal else 1)
 
